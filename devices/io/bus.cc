@@ -1,0 +1,64 @@
+// SPDX-License-Identifier: Apache-2.0
+#include "devices/io/bus.h"
+
+#include <algorithm>
+
+#include "vmm/error/verify.h"
+
+namespace mayfly {
+
+void Bus::map(u64 base, u64 size_bytes, IoDevice& device, u64 offset_base) {
+    VERIFY(size_bytes > 0 && base <= ~u64{0} - (size_bytes - 1));
+    const auto next = std::upper_bound(ranges_.begin(), ranges_.end(), base,
+                                       [](u64 at, const Range& range) { return at < range.base; });
+    if (next != ranges_.end()) VERIFY(next->base - base >= size_bytes);
+    if (next != ranges_.begin()) VERIFY(base - (next - 1)->base >= (next - 1)->size_bytes);
+
+    std::mutex* mutex = nullptr;
+    for (const Range& range : ranges_) {
+        if (range.device == &device) mutex = range.mutex;
+    }
+    if (mutex == nullptr) {
+        mutexes_.push_back(std::make_unique<std::mutex>());
+        mutex = mutexes_.back().get();
+    }
+    ranges_.insert(next, Range{base, size_bytes, offset_base, &device, mutex});
+}
+
+Bus::Hit Bus::find(u64 address, u8 size_bytes) const {
+    const auto next = std::upper_bound(ranges_.begin(), ranges_.end(), address,
+                                       [](u64 at, const Range& range) { return at < range.base; });
+    if (next == ranges_.begin()) return {};
+    const Range& range = *(next - 1);
+    const u64 offset = address - range.base;
+    if (offset >= range.size_bytes || size_bytes > range.size_bytes - offset) return {};
+    return {&range, {range.offset_base + offset, size_bytes}};
+}
+
+u64 Bus::read(u64 address, u8 size_bytes) const {
+    const Hit hit = find(address, size_bytes);
+    if (hit.range == nullptr) return all_ones(size_bytes);
+    const std::lock_guard<std::mutex> guard(*hit.range->mutex);
+    return hit.range->device->io_read(hit.at) & all_ones(size_bytes);
+}
+
+void Bus::write(u64 address, u8 size_bytes, u64 value) const {
+    const Hit hit = find(address, size_bytes);
+    if (hit.range == nullptr) return;
+    const std::lock_guard<std::mutex> guard(*hit.range->mutex);
+    hit.range->device->io_write(hit.at, value & all_ones(size_bytes));
+}
+
+std::string_view Bus::name_at(u64 address) const {
+    const Hit hit = find(address, 1);
+    return hit.range == nullptr ? std::string_view{} : hit.range->device->name();
+}
+
+std::unique_lock<std::mutex> Bus::lock(const IoDevice& device) const {
+    for (const Range& range : ranges_) {
+        if (range.device == &device) return std::unique_lock<std::mutex>(*range.mutex);
+    }
+    UNREACHABLE();
+}
+
+}  // namespace mayfly

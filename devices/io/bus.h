@@ -1,0 +1,53 @@
+// SPDX-License-Identifier: Apache-2.0
+// Bus: finds the device behind a port or an MMIO address, and serialises the accesses to each device.
+//
+// Built once, frozen before the first vCPU runs, then read by every vCPU thread.
+// Lock order: one device lock at a time; devices never call back into the bus.
+#pragma once
+
+#include <memory>
+#include <mutex>
+#include <string_view>
+#include <vector>
+
+#include "devices/io/io_device.h"
+#include "vmm/error/ints.h"
+
+namespace mayfly {
+
+class Bus {
+  public:
+    /// `device` outlives the bus. Ranges of one bus do not overlap (VERIFY). One device may be mapped at
+    /// several ranges: it then has one lock, and sees offsets counted from each range's base plus `offset_base`.
+    void map(u64 base, u64 size_bytes, IoDevice& device, u64 offset_base = 0);
+
+    /// Reads as all ones where no device is, or where the access crosses a device's edge.
+    [[nodiscard]] u64 read(u64 address, u8 size_bytes) const;
+    /// Ignored in the same cases.
+    void write(u64 address, u8 size_bytes, u64 value) const;
+
+    /// The device's name, or empty where none is.
+    [[nodiscard]] std::string_view name_at(u64 address) const;
+
+    /// Takes `device`'s lock, for an access that does not come from a vCPU (console input).
+    [[nodiscard]] std::unique_lock<std::mutex> lock(const IoDevice& device) const;
+
+  private:
+    struct Range {
+        u64 base;
+        u64 size_bytes;
+        u64 offset_base;
+        IoDevice* device;
+        std::mutex* mutex;
+    };
+    struct Hit {
+        const Range* range = nullptr;
+        IoAccess at{};
+    };
+    [[nodiscard]] Hit find(u64 address, u8 size_bytes) const;
+
+    std::vector<Range> ranges_;  // sorted by base
+    std::vector<std::unique_ptr<std::mutex>> mutexes_;
+};
+
+}  // namespace mayfly

@@ -1,0 +1,57 @@
+// SPDX-License-Identifier: Apache-2.0
+// From a kernel image to a guest that is ready to run: choose a protocol, load, write the boot information.
+//
+// Two steps, because the machine's profile depends on the protocol: choose_kernel() reads headers only,
+// load_guest() fills guest RAM. Knows neither KVM nor devices.
+// Thread: one thread, before any vCPU runs.
+#pragma once
+
+#include <array>
+#include <span>
+#include <string>
+#include <vector>
+
+#include "firmware/boot/entry_state.h"
+#include "firmware/image/image.h"
+#include "firmware/tables/memory_map.h"
+#include "vmm/error/result.h"
+#include "vmm/memory/guest_ram.h"
+
+namespace mayfly {
+
+enum class Protocol : u8 { Auto, Linux, Pvh, Multiboot, Multiboot2 };
+
+[[nodiscard]] std::string_view to_string(Protocol protocol);
+
+/// What choose_kernel() found. Values only; cheap to copy.
+struct KernelChoice {
+    Protocol protocol = Protocol::Auto;  ///< never Auto once chosen
+    bool is_bzimage = false;             ///< a bzImage: load_guest() unpacks it or enters it whole
+    bool is_linux = false;               ///< certainly Linux (decides how PCI is offered)
+    std::string why;                     ///< one clause for -v: "ELF64 with a PVH note"
+};
+
+struct BootModule {
+    const Image* image;
+    std::string arguments;  ///< as given after the file name; may be empty
+};
+
+struct BootRequest {
+    std::string kernel_name;  ///< Multiboot command lines begin with it
+    std::string command_line;
+    const Image* initrd = nullptr;  ///< Multiboot: the first module
+    std::span<const BootModule> modules;
+    Gpa rsdp;  ///< 0: no ACPI
+    std::array<u8, 32> rng_seed{};
+};
+
+/// Reads the image's headers. Errors: Invalid with what was looked for and not found, or what is
+/// self-contradictory, with the value and the limit.
+Result<KernelChoice> choose_kernel(const Image& kernel, Protocol wanted);
+
+/// Loads kernel, initrd and modules and writes the protocol's boot information.
+/// Errors: Invalid when something does not fit, overlaps, is truncated or lies about its size.
+Result<EntryState> load_guest(const Image& kernel, const KernelChoice& choice, const BootRequest& request,
+                              GuestRam& ram, const MemoryMap& map);
+
+}  // namespace mayfly

@@ -1,0 +1,23 @@
+// SPDX-License-Identifier: Apache-2.0
+// EntryState: the registers a boot protocol promises to its kernel, as plain values.
+#pragma once
+
+#include "vmm/error/ints.h"
+
+namespace mayfly {
+
+enum class CpuMode : u8 {
+    Protected32,  ///< flat 4 GiB segments, CS 0x10, DS/ES/SS 0x18, paging off
+    Long64,       ///< the same selectors, identity map of 0-4 GiB at layout::kPageTables, CR0.WP set
+};
+
+struct EntryState {
+    CpuMode mode = CpuMode::Protected32;
+    u64 rip = 0;
+    u64 rsp = 0;
+    u64 rax = 0;
+    u64 rbx = 0;
+    u64 rsi = 0;
+};
+
+}  // namespace mayfly

@@ -1,0 +1,55 @@
+// SPDX-License-Identifier: Apache-2.0
+// Image: the bytes of a kernel, initrd or module, from a file, from this binary, or unpacked in memory.
+//
+// Headers are read by copy; bulk goes to guest RAM by mapping or moving pages where alignment allows.
+#pragma once
+
+#include <span>
+#include <string>
+#include <variant>
+
+#include "vmm/error/result.h"
+#include "vmm/memory/guest_ram.h"
+#include "vmm/os/mapping.h"
+#include "vmm/os/unique_fd.h"
+
+namespace mayfly {
+
+class Image {
+  public:
+    /// Errors: NotFound where the file does not exist; Os where it cannot be opened; Invalid for a
+    /// directory, a device, a pipe or an empty file.
+    static Result<Image> open(const std::string& path);
+    /// Bytes that outlive the image: a built-in guest, a test's array.
+    static Image from_bytes(std::string name, std::span<const std::byte> bytes);
+    /// Unpacked bytes; the first `size_bytes` of the mapping.
+    static Image from_mapping(std::string name, Mapping mapping, u64 size_bytes);
+
+    [[nodiscard]] const std::string& name() const { return name_; }
+    [[nodiscard]] u64 size_bytes() const { return size_bytes_; }
+
+    /// Copies `out.size()` bytes from `offset_bytes`. Errors: Invalid when that is beyond the end
+    /// (also when the file shrank meanwhile), Os when reading failed.
+    Result<void> read(u64 offset_bytes, std::span<std::byte> out) const;
+
+    /// Puts `size_bytes` bytes from `offset_bytes` at `at`, which the caller has checked to be RAM. Whole pages
+    /// are mapped (file) or moved (mapping) where `at` and the offset agree modulo 4 KiB; edges are copied.
+    /// Moving takes the pages: each byte of a from_mapping image can be placed once.
+    Result<void> place(GuestRam& ram, Gpa at, u64 offset_bytes, u64 size_bytes) const;
+
+  private:
+    struct File {
+        UniqueFd fd;
+    };
+    struct Bytes {
+        std::span<const std::byte> bytes;
+    };
+    Image(std::string name, u64 size_bytes, std::variant<File, Bytes, Mapping> source)
+        : name_(std::move(name)), size_bytes_(size_bytes), source_(std::move(source)) {}
+
+    std::string name_;
+    u64 size_bytes_;
+    std::variant<File, Bytes, Mapping> source_;
+};
+
+}  // namespace mayfly

@@ -1,0 +1,47 @@
+// SPDX-License-Identifier: Apache-2.0
+// GuestRam: owns the host memory behind guest RAM, and can put file pages into it without copying.
+//
+// RAM is private anonymous memory, never populated ahead: a page costs when it is first touched. The guest
+// sees it from 0 up to the hole below 4 GiB and, when there is more, from 4 GiB on.
+// Thread: built and filled by one thread before any vCPU runs; memory() may then be used by any.
+#pragma once
+
+#include "vmm/error/result.h"
+#include "vmm/memory/guest_memory.h"
+#include "vmm/os/mapping.h"
+#include "vmm/os/unique_fd.h"
+
+namespace mayfly {
+
+struct GuestRamOptions {
+    u64 size_bytes;        ///< a multiple of 4 KiB, at least 4 KiB
+    Gpa hole_base;         ///< RAM stops here and goes on at 4 GiB
+};
+
+class GuestRam {
+  public:
+    static constexpr Gpa kAboveHole{GiB(4)};
+
+    /// Errors: the host's address space or overcommit limit is too small.
+    static Result<GuestRam> create(GuestRamOptions options);
+
+    [[nodiscard]] const GuestMemory& memory() const { return memory_; }
+
+    /// Maps `size_bytes` of a file at `at`, private, instead of copying them. All three of `at`,
+    /// `offset_bytes` and `size_bytes` are page multiples and the range is inside RAM (VERIFY).
+    /// Errors: mmap's.
+    Result<void> map_file(Gpa at, const UniqueFd& fd, u64 offset_bytes, u64 size_bytes);
+
+    /// Moves whole private anonymous pages from `from` to `at`; the source range is left unmapped.
+    /// Same conditions as map_file.
+    Result<void> move_pages(Gpa at, std::byte* from, u64 size_bytes);
+
+  private:
+    GuestRam(Mapping mapping, GuestMemory memory) : mapping_(std::move(mapping)), memory_(memory) {}
+    [[nodiscard]] std::byte* page_range(Gpa at, u64 size_bytes) const;
+
+    Mapping mapping_;
+    GuestMemory memory_;
+};
+
+}  // namespace mayfly

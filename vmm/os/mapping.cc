@@ -1,0 +1,62 @@
+// SPDX-License-Identifier: Apache-2.0
+#include "vmm/os/mapping.h"
+
+#include <utility>
+
+#include <sys/mman.h>
+
+#include "vmm/error/verify.h"
+
+namespace mayfly {
+
+namespace {
+constexpr std::size_t kPage = 4096;
+}
+
+Result<Mapping> Mapping::anonymous(std::size_t size_bytes, std::size_t alignment_bytes) {
+    VERIFY(size_bytes > 0);
+    VERIFY(alignment_bytes >= kPage && (alignment_bytes & (alignment_bytes - 1)) == 0);
+    const std::size_t slack = alignment_bytes - kPage;
+    const std::size_t rounded = align_up(size_bytes, kPage);
+    if (rounded < size_bytes || rounded + slack < rounded) return fail(Error::os("mmap", ENOMEM));
+    void* at = ::mmap(nullptr, rounded + slack, PROT_READ | PROT_WRITE,
+                      MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE, -1, 0);
+    if (at == MAP_FAILED) return fail(Error::os("mmap"));
+    auto* raw = static_cast<std::byte*>(at);
+    if (slack == 0) return Mapping(raw, rounded);
+    // Trim both ends so that what stays starts on the boundary.
+    // SAFETY: addresses are compared and cut as integers; the range was just mapped by us.
+    const auto start = reinterpret_cast<std::uintptr_t>(raw);
+    const std::size_t head = align_up(start, alignment_bytes) - start;
+    if (head > 0) VERIFY(::munmap(raw, head) == 0);
+    if (slack > head) VERIFY(::munmap(raw + head + rounded, slack - head) == 0);
+    return Mapping(raw + head, rounded);
+}
+
+Result<Mapping> Mapping::file_private(const UniqueFd& fd, u64 offset_bytes, std::size_t size_bytes) {
+    void* at = ::mmap(nullptr, size_bytes, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_NORESERVE,
+                      fd.get(), static_cast<off_t>(offset_bytes));
+    if (at == MAP_FAILED) return fail(Error::os("mmap"));
+    return Mapping(static_cast<std::byte*>(at), size_bytes);
+}
+
+Result<Mapping> Mapping::shared(const UniqueFd& fd, std::size_t size_bytes) {
+    void* at = ::mmap(nullptr, size_bytes, PROT_READ | PROT_WRITE, MAP_SHARED, fd.get(), 0);
+    if (at == MAP_FAILED) return fail(Error::os("mmap"));
+    return Mapping(static_cast<std::byte*>(at), size_bytes);
+}
+
+Mapping::Mapping(Mapping&& other) noexcept
+    : data_(std::exchange(other.data_, nullptr)), size_bytes_(std::exchange(other.size_bytes_, 0)) {}
+
+Mapping& Mapping::operator=(Mapping&& other) noexcept {
+    std::swap(data_, other.data_);
+    std::swap(size_bytes_, other.size_bytes_);
+    return *this;
+}
+
+Mapping::~Mapping() {
+    if (data_ != nullptr) VERIFY(::munmap(data_, size_bytes_) == 0);
+}
+
+}  // namespace mayfly

@@ -1,0 +1,33 @@
+// SPDX-License-Identifier: Apache-2.0
+#include "vmm/text/log.h"
+
+#include <string>
+
+#include <unistd.h>
+
+namespace mayfly::log {
+
+namespace {
+
+bool g_is_verbose = false;  // set once before threads start
+
+void write_line(std::string_view prefix, std::string_view line) {
+    std::string text;
+    text.reserve(prefix.size() + line.size() + 1);
+    text.append(prefix).append(line).push_back('\n');
+    // Nothing is left to do when stderr itself is gone.
+    [[maybe_unused]] const ssize_t written = ::write(STDERR_FILENO, text.data(), text.size());
+}
+
+}  // namespace
+
+void set_verbose(bool is_verbose) { g_is_verbose = is_verbose; }
+bool is_verbose() { return g_is_verbose; }
+
+void error(std::string_view line) { write_line("mayfly: ", line); }
+void warning(std::string_view line) { write_line("mayfly: warning: ", line); }
+void info(std::string_view line) {
+    if (g_is_verbose) write_line("mayfly: ", line);
+}
+
+}  // namespace mayfly::log

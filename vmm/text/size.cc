@@ -1,0 +1,85 @@
+// SPDX-License-Identifier: Apache-2.0
+#include "vmm/text/size.h"
+
+#include <array>
+#include <charconv>
+
+#include <fmt/format.h>
+
+namespace mayfly {
+
+namespace {
+
+std::string quoted(std::string_view text) { return fmt::format("'{}'", text); }
+
+/// The power of 1024 that a suffix stands for, or -1.
+int suffix_power(std::string_view suffix) {
+    if (suffix.empty() || suffix == "B" || suffix == "b") return 0;
+    const char letter = static_cast<char>(suffix.front() | 0x20);
+    const std::string_view rest = suffix.substr(1);
+    if (!rest.empty() && rest != "B" && rest != "b" && rest != "iB" && rest != "ib") return -1;
+    switch (letter) {
+        case 'k': return 1;
+        case 'm': return 2;
+        case 'g': return 3;
+        case 't': return 4;
+        default: return -1;
+    }
+}
+
+}  // namespace
+
+Result<u64> parse_size(std::string_view text) {
+    const auto refuse = [&] {
+        return fail(Error::invalid("not a size: " + quoted(text)).hint("examples: 128M, 2G, 65536"));
+    };
+    u64 whole = 0;
+    const char* end = text.data() + text.size();
+    const auto [after, status] = std::from_chars(text.data(), end, whole);
+    if (status == std::errc::result_out_of_range)
+        return fail(Error::invalid("size " + quoted(text) + " does not fit 64 bits"));
+    if (status != std::errc{}) return refuse();
+    std::string_view rest(after, static_cast<std::size_t>(end - after));
+    u64 thousandths = 0;
+    if (!rest.empty() && rest.front() == '.') {
+        u64 scale = 100;
+        std::size_t digits = 0;
+        for (rest.remove_prefix(1); !rest.empty() && rest.front() >= '0' && rest.front() <= '9'; ++digits) {
+            thousandths += static_cast<u64>(rest.front() - '0') * scale;
+            scale /= 10;
+            rest.remove_prefix(1);
+        }
+        if (digits == 0 || digits > 3) return refuse();
+    }
+    const int power = suffix_power(rest);
+    if (power < 0 || (power == 0 && thousandths != 0)) return refuse();
+    const u64 unit = u64{1} << (10 * power);
+    if (whole > (~u64{0} - unit) / unit)
+        return fail(Error::invalid("size " + quoted(text) + " does not fit 64 bits"));
+    return whole * unit + unit / 1000 * thousandths + unit % 1000 * thousandths / 1000;
+}
+
+Result<u64> parse_number(std::string_view text, u64 max) {
+    const bool is_hex = text.size() > 2 && text[0] == '0' && (text[1] == 'x' || text[1] == 'X');
+    const std::string_view digits = is_hex ? text.substr(2) : text;
+    u64 value = 0;
+    const auto [after, status] =
+        std::from_chars(digits.data(), digits.data() + digits.size(), value, is_hex ? 16 : 10);
+    if (status == std::errc::invalid_argument || after != digits.data() + digits.size())
+        return fail(Error::invalid("not a number: " + quoted(text)));
+    if (status == std::errc::result_out_of_range || value > max)
+        return fail(Error::invalid(fmt::format("{} is above the limit of {}", text, max)));
+    return value;
+}
+
+std::string print_size(u64 bytes) {
+    constexpr std::array<std::string_view, 5> kUnits{"bytes", "KiB", "MiB", "GiB", "TiB"};
+    std::size_t unit = 0;
+    while (bytes != 0 && bytes % 1024 == 0 && unit + 1 < kUnits.size()) {
+        bytes /= 1024;
+        ++unit;
+    }
+    return fmt::format("{} {}", bytes, kUnits[unit]);
+}
+
+}  // namespace mayfly

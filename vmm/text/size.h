@@ -1,0 +1,22 @@
+// SPDX-License-Identifier: Apache-2.0
+// Sizes and numbers as people write them on a command line and as we print them.
+#pragma once
+
+#include <string>
+#include <string_view>
+
+#include "vmm/error/result.h"
+
+namespace mayfly {
+
+/// "128M", "2G", "65536", "1.5G": bytes, with a suffix K, M, G or T (powers of 1024, either case, optional "iB" or
+/// "B"). Errors: Invalid for anything else, including what does not fit 64 bits; says what was given.
+Result<u64> parse_size(std::string_view text);
+
+/// Decimal or 0x-prefixed hexadecimal, all of `text`, at most `max`. Errors: Invalid, with the limit.
+Result<u64> parse_number(std::string_view text, u64 max);
+
+/// "128 MiB", "4 KiB", "1000 bytes": exact, in the largest unit that divides it.
+std::string print_size(u64 bytes);
+
+}  // namespace mayfly
