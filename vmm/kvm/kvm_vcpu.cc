@@ -1,0 +1,84 @@
+// SPDX-License-Identifier: Apache-2.0
+#include "vmm/kvm/kvm_vcpu.h"
+
+#include <algorithm>
+#include <cstddef>
+
+#include "vmm/error/verify.h"
+#include "vmm/kvm/counted_table.h"
+#include "vmm/kvm/ioctl.h"
+
+namespace mayfly {
+
+namespace {
+constexpr std::size_t kMsrsMax = 16;
+constexpr std::size_t kPage = 4096;
+}  // namespace
+
+Result<RunStatus> KvmVcpu::run() {
+    if (::ioctl(fd_.get(), KVM_RUN, 0) == 0) return RunStatus::Exited;
+    // EAGAIN: an AP left its wait for INIT/SIPI without having been started.
+    if (errno == EINTR || errno == EAGAIN) return RunStatus::Interrupted;
+    return fail(Error::os("KVM_RUN"));
+}
+
+kvm_coalesced_mmio_ring* KvmVcpu::coalesced_ring(int page_offset) const {
+    const std::size_t offset = static_cast<std::size_t>(page_offset) * kPage;
+    if (page_offset <= 0 || offset + kPage > run_.size_bytes()) return nullptr;
+    // SAFETY: the kernel keeps the ring in that page of the mapping (api.rst, KVM_CAP_COALESCED_MMIO).
+    return reinterpret_cast<kvm_coalesced_mmio_ring*>(run_.data() + offset);
+}
+
+Result<void> KvmVcpu::set_cpuid(CpuidTable& table) {
+    TRY_VOID(KVM_IOCTL(fd_, KVM_SET_CPUID2, table.for_kernel_to_read()));
+    return {};
+}
+
+Result<kvm_regs> KvmVcpu::regs() const {
+    kvm_regs regs{};
+    TRY_VOID(KVM_IOCTL(fd_, KVM_GET_REGS, &regs));
+    return regs;
+}
+
+Result<void> KvmVcpu::set_regs(const kvm_regs& regs) {
+    TRY_VOID(KVM_IOCTL(fd_, KVM_SET_REGS, &regs));
+    return {};
+}
+
+Result<kvm_sregs> KvmVcpu::sregs() const {
+    kvm_sregs sregs{};
+    TRY_VOID(KVM_IOCTL(fd_, KVM_GET_SREGS, &sregs));
+    return sregs;
+}
+
+Result<void> KvmVcpu::set_sregs(const kvm_sregs& sregs) {
+    TRY_VOID(KVM_IOCTL(fd_, KVM_SET_SREGS, &sregs));
+    return {};
+}
+
+Result<u32> KvmVcpu::set_msrs(std::span<const kvm_msr_entry> entries) {
+    VERIFY(entries.size() <= kMsrsMax);
+    CountedTable<kvm_msr_entry, kMsrsMax> table;
+    static_assert(offsetof(decltype(table), entries) == offsetof(kvm_msrs, entries));
+    table.count = static_cast<u32>(entries.size());
+    std::copy(entries.begin(), entries.end(), table.entries.begin());
+    return static_cast<u32>(TRY(KVM_IOCTL(fd_, KVM_SET_MSRS, &table)));
+}
+
+Result<void> KvmVcpu::interrupt(u8 vector) {
+    kvm_interrupt request{};
+    request.irq = vector;
+    TRY_VOID(KVM_IOCTL(fd_, KVM_INTERRUPT, &request));
+    return {};
+}
+
+u32 KvmVcpu::tsc_khz() const {
+    return static_cast<u32>(std::max(0, KVM_IOCTL(fd_, KVM_GET_TSC_KHZ, 0).value_or(0)));
+}
+
+Result<UniqueFd> KvmVcpu::stats_fd() const {
+    const int fd = TRY(KVM_IOCTL(fd_, KVM_GET_STATS_FD, 0));
+    return UniqueFd::adopt(fd);
+}
+
+}  // namespace mayfly

@@ -1,0 +1,59 @@
+// SPDX-License-Identifier: Apache-2.0
+// KvmVcpu: one virtual CPU: its descriptor, its kvm_run page, its registers.
+//
+// Thread: the vCPU's own thread.
+// Spec: Linux Documentation/virt/kvm/api.rst, "API description", vcpu ioctls.
+#pragma once
+
+#include <span>
+
+#include <linux/kvm.h>
+
+#include "vmm/error/result.h"
+#include "vmm/kvm/cpuid.h"
+#include "vmm/os/mapping.h"
+#include "vmm/os/unique_fd.h"
+
+namespace mayfly {
+
+enum class RunStatus : u8 {
+    Exited,       ///< kvm_run says why
+    Interrupted,  ///< a signal, immediate_exit, or an AP that still waits for its SIPI
+};
+
+class KvmVcpu {
+  public:
+    KvmVcpu(u32 id, UniqueFd fd, Mapping run) : id_(id), fd_(std::move(fd)), run_(std::move(run)) {}
+
+    [[nodiscard]] u32 id() const { return id_; }
+
+    /// KVM_RUN. Errors: Os, when the host could not go on (guest memory that cannot be had: EFAULT).
+    Result<RunStatus> run();
+
+    /// SAFETY: the mapping is at least a page and the kernel keeps a kvm_run at its start.
+    [[nodiscard]] kvm_run& run_page() const { return *reinterpret_cast<kvm_run*>(run_.data()); }
+    [[nodiscard]] std::span<std::byte> run_bytes() const { return run_.bytes(); }
+
+    /// The VM's ring of collected port writes, shared by all its vCPUs. Null where KVM has none.
+    [[nodiscard]] kvm_coalesced_mmio_ring* coalesced_ring(int page_offset) const;
+
+    Result<void> set_cpuid(CpuidTable& table);
+    [[nodiscard]] Result<kvm_regs> regs() const;
+    Result<void> set_regs(const kvm_regs& regs);
+    [[nodiscard]] Result<kvm_sregs> sregs() const;
+    Result<void> set_sregs(const kvm_sregs& sregs);
+    /// \returns how many were taken: KVM stops at the first MSR it refuses, which is not an error here.
+    Result<u32> set_msrs(std::span<const kvm_msr_entry> entries);
+    /// KVM_INTERRUPT: queue `vector`; only without an in-kernel LAPIC, and when the window is open.
+    Result<void> interrupt(u8 vector);
+    /// TSC frequency in kHz, 0 when KVM does not know it.
+    [[nodiscard]] u32 tsc_khz() const;
+    [[nodiscard]] Result<UniqueFd> stats_fd() const;
+
+  private:
+    u32 id_;
+    UniqueFd fd_;
+    Mapping run_;
+};
+
+}  // namespace mayfly

@@ -1,0 +1,76 @@
+// SPDX-License-Identifier: Apache-2.0
+// KvmVm: one virtual machine. RAII over the VM descriptor and its ioctls; no policy.
+//
+// The order of calls decides the cost: every memory region comes before the irqchip, and io-bus users
+// (ioeventfd, coalesced ports) come last or never, because each of them makes the next memory region, and the
+// VM's end, wait for a grace period of milliseconds.
+// Thread: any; the kernel serialises.
+// Spec: Linux Documentation/virt/kvm/api.rst, "API description", VM ioctls.
+#pragma once
+
+#include <span>
+
+#include <linux/kvm.h>
+
+#include "vmm/error/result.h"
+#include "vmm/kvm/kvm_vcpu.h"
+#include "vmm/memory/guest_memory.h"
+#include "vmm/os/event_fd.h"
+#include "vmm/os/unique_fd.h"
+
+namespace mayfly {
+
+enum class MsiResult : u8 {
+    Delivered,
+    Blocked,  ///< the guest masks it or no vCPU took it
+};
+
+class KvmVm {
+  public:
+    KvmVm(UniqueFd fd, std::size_t run_bytes) : fd_(std::move(fd)), run_bytes_(run_bytes) {}
+
+    [[nodiscard]] int check(int capability) const;
+    Result<void> enable(u32 capability, u64 argument);
+
+    /// Makes `region` guest RAM. Slots are numbered from 0 by the caller.
+    Result<void> set_memory(u32 slot, const GuestRegion& region);
+    /// Pages that KVM wants on Intel hosts for real mode; harmless elsewhere.
+    Result<void> set_tss_address(Gpa tss, Gpa identity_map);
+
+    // --- interrupt controllers ---
+
+    /// LAPICs in the kernel, no PIC, no IOAPIC; `ioapic_pins` GSIs are kept for one in user space.
+    Result<void> create_split_irqchip(u32 ioapic_pins);
+    /// LAPICs, IOAPIC and both 8259s in the kernel.
+    Result<void> create_irqchip();
+    /// The 8254 in the kernel, with reinjection off (which would switch AVIC off); it also owns port 0x61.
+    Result<void> create_pit();
+    /// Replaces the whole routing table.
+    Result<void> set_routes(std::span<const kvm_irq_routing_entry> routes);
+    Result<void> set_irq_line(u32 gsi, bool is_high);
+    /// KVM_SIGNAL_MSI. Errors: Os (no in-kernel irqchip: EINVAL).
+    Result<MsiResult> signal_msi(u32 address, u32 data);
+    Result<void> attach_irqfd(const EventFd& event, u32 gsi);
+    Result<void> detach_irqfd(const EventFd& event, u32 gsi);
+
+    // --- doorbells ---
+
+    /// Writes of any width to `port` signal `event` inside the kernel.
+    Result<void> attach_port_event(const EventFd& event, u16 port);
+    Result<void> detach_port_event(const EventFd& event, u16 port);
+    /// Byte writes to `port` are collected in the ring that KvmVcpu::coalesced_ring() shows.
+    Result<void> coalesce_port(u16 port);
+    Result<void> uncoalesce_port(u16 port);
+
+    /// vCPU ids equal APIC ids: anything else switches APICv off.
+    [[nodiscard]] Result<KvmVcpu> create_vcpu(u32 id) const;
+
+    /// KVM_GET_STATS_FD (Linux 5.14). Errors: Os where the host has none.
+    [[nodiscard]] Result<UniqueFd> stats_fd() const;
+
+  private:
+    UniqueFd fd_;
+    std::size_t run_bytes_;
+};
+
+}  // namespace mayfly
