@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 // CountedTable: the layout that kvm_cpuid2, kvm_msrs and kvm_irq_routing share, a count, a second word and entries,
-// with room for entries (the kernel's own structs end in a flexible array, which C++ cannot hold by value).
+// with room for entries. The kernel's own structs end in a flexible array, which C++ cannot hold by value and
+// whose offset its header even gets wrong there (the empty struct before it takes a byte).
 #pragma once
 
 #include <array>
@@ -12,6 +13,8 @@ namespace mayfly {
 
 template <typename Entry, std::size_t kMax>
 struct CountedTable {
+    static_assert(alignof(Entry) <= 8, "entries start 8 bytes in, as in the kernel's C layout");
+
     u32 count = 0;
     u32 flags_or_pad = 0;
     std::array<Entry, kMax> entries{};

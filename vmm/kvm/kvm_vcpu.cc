@@ -2,7 +2,6 @@
 #include "vmm/kvm/kvm_vcpu.h"
 
 #include <algorithm>
-#include <cstddef>
 
 #include "vmm/error/verify.h"
 #include "vmm/kvm/counted_table.h"
@@ -59,7 +58,6 @@ Result<void> KvmVcpu::set_sregs(const kvm_sregs& sregs) {
 Result<u32> KvmVcpu::set_msrs(std::span<const kvm_msr_entry> entries) {
     VERIFY(entries.size() <= kMsrsMax);
     CountedTable<kvm_msr_entry, kMsrsMax> table;
-    static_assert(offsetof(decltype(table), entries) == offsetof(kvm_msrs, entries));
     table.count = static_cast<u32>(entries.size());
     std::copy(entries.begin(), entries.end(), table.entries.begin());
     return static_cast<u32>(TRY(KVM_IOCTL(fd_, KVM_SET_MSRS, &table)));

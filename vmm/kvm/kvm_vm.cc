@@ -2,7 +2,6 @@
 #include "vmm/kvm/kvm_vm.h"
 
 #include <algorithm>
-#include <cstddef>
 
 #include "vmm/error/verify.h"
 #include "vmm/kvm/counted_table.h"
@@ -89,7 +88,6 @@ Result<void> KvmVm::create_pit() {
 Result<void> KvmVm::set_routes(std::span<const kvm_irq_routing_entry> routes) {
     VERIFY(routes.size() <= kRoutesMax);
     CountedTable<kvm_irq_routing_entry, kRoutesMax> table;
-    static_assert(offsetof(decltype(table), entries) == offsetof(kvm_irq_routing, entries));
     table.count = static_cast<u32>(routes.size());
     std::copy(routes.begin(), routes.end(), table.entries.begin());
     TRY_VOID(KVM_IOCTL(fd_, KVM_SET_GSI_ROUTING, &table));
