@@ -1,0 +1,73 @@
+// SPDX-License-Identifier: Apache-2.0
+// AbsentPorts: what the ports of hardware that this machine does not have answer, so that real guests neither
+// spin on them nor believe in it. One table, one row per answer, each with its reason.
+//
+// The machine maps those groups whose hardware it does not emulate elsewhere.
+//
+// Thread: any, under the device's bus lock.
+#pragma once
+
+#include <span>
+#include <string_view>
+
+#include "devices/io/bus.h"
+#include "devices/io/io_device.h"
+#include "vmm/error/ints.h"
+
+namespace mayfly {
+
+class AbsentPorts final : public IoDevice {
+  public:
+    /// Bits, to be or-ed.
+    enum Group : u32 {
+        kPic = 1 << 0,
+        kPit = 1 << 1,
+        kSystemControlB = 1 << 2,
+        kDma = 1 << 3,
+        kVga = 1 << 4,
+        kSerial = 1 << 5,
+        kDelay = 1 << 6,
+        kAll = (1 << 7) - 1,
+    };
+
+    enum class Answer : u8 {
+        Constant,        ///< always `value`
+        SystemControlB,  ///< port 0x61: two stored bits, two that toggle
+        Retrace,         ///< VGA input status 1: the retrace bits toggle
+    };
+
+    struct Row {
+        Group group;
+        u16 first;
+        u16 count;
+        Answer answer;
+        u8 value;
+        std::string_view reason;
+    };
+
+    struct State {
+        u8 system_control_b = 0;  // bits 0 and 1 as last written
+        bool toggle = false;      // flips with each read of a port that toggles
+    };
+
+    AbsentPorts();
+
+    [[nodiscard]] static std::span<const Row> rows();
+    /// Maps the rows of `groups` onto `ports`.
+    void map_onto(Bus& ports, u32 groups);
+
+    [[nodiscard]] std::string_view name() const override { return "absent"; }
+    /// Offsets are port numbers.
+    [[nodiscard]] u64 io_read(IoAccess at) override;
+    void io_write(IoAccess at, u64 value) override;
+    void reset() override;
+
+    [[nodiscard]] const State& state() const { return state_; }
+
+  private:
+    [[nodiscard]] u8 read_port(u64 port);
+
+    State state_;
+};
+
+}  // namespace mayfly

@@ -1,0 +1,188 @@
+// SPDX-License-Identifier: Apache-2.0
+#include "devices/platform/cmos.h"
+
+#include <algorithm>
+
+#include "devices/io/bytewise.h"
+
+namespace mayfly {
+
+using namespace cmos;
+
+namespace {
+
+constexpr i64 kSecondsPerDay = 86400;
+
+struct Date {
+    i64 year;
+    int month;  // 1-12
+    int day;    // 1-31
+};
+
+/// Days since 1970-01-01 in the Gregorian calendar. Years are counted from March, so that the leap day is a
+/// year's last; `month` and `day` may lie outside their range and carry over.
+[[nodiscard]] i64 days_from_date(i64 year, i64 month, i64 day) {
+    const i64 months = year * 12 + (month - 1) - 2;
+    const i64 march_year = months >= 0 ? months / 12 : -((11 - months) / 12);
+    const i64 march_month = months - march_year * 12;
+    const i64 era = march_year >= 0 ? march_year / 400 : -((399 - march_year) / 400);
+    const i64 year_of_era = march_year - era * 400;
+    const i64 day_of_year = (153 * march_month + 2) / 5 + day - 1;
+    return era * 146097 + year_of_era * 365 + year_of_era / 4 - year_of_era / 100 + day_of_year - 719468;
+}
+
+[[nodiscard]] Date date_from_days(i64 days) {
+    const i64 shifted = days + 719468;
+    const i64 era = shifted >= 0 ? shifted / 146097 : -((146096 - shifted) / 146097);
+    const i64 day_of_era = shifted - era * 146097;
+    const i64 year_of_era =
+        (day_of_era - day_of_era / 1460 + day_of_era / 36524 - day_of_era / 146096) / 365;
+    const i64 day_of_year = day_of_era - (365 * year_of_era + year_of_era / 4 - year_of_era / 100);
+    const i64 march_month = (5 * day_of_year + 2) / 153;
+    const int month = static_cast<int>(march_month < 10 ? march_month + 3 : march_month - 9);
+    return {era * 400 + year_of_era + (month <= 2 ? 1 : 0), month,
+            static_cast<int>(day_of_year - (153 * march_month + 2) / 5 + 1)};
+}
+
+/// The cells that make up the time; writing one of them sets the clock. The day of the week is not among
+/// them: it follows from the date.
+[[nodiscard]] bool is_time_cell(u8 index) {
+    return index == kSeconds || index == kMinutes || index == kHours || index == kDayOfMonth ||
+           index == kMonth || index == kYear || index == kCentury;
+}
+
+}  // namespace
+
+Cmos::Cmos(Memory memory, const WallClock& clock) : memory_(memory), clock_(clock) { reset(); }
+
+void Cmos::reset() {
+    // What a battery would keep, the time that the guest has set, goes too: the reset of a machine ends it.
+    state_ = State{};
+    state_.cells[kRegisterA] = kRegisterAReset;
+    state_.cells[kRegisterB] = kHours24;
+    state_.last_seen_second = now();
+    fill_memory_cells();
+}
+
+void Cmos::fill_memory_cells() {
+    const auto put = [this](u8 first, unsigned bytes, u64 value) {
+        for (unsigned i = 0; i < bytes; ++i) state_.cells[first + i] = static_cast<u8>(value >> (8 * i));
+    };
+    const u64 below = memory_.below_4g_bytes;
+    const u64 extended_kib = below > MiB(1) ? std::min<u64>((below - MiB(1)) / KiB(1), 0xffff) : 0;
+    const u64 above_16m = below > MiB(16) ? std::min<u64>((below - MiB(16)) / KiB(64), 0xffff) : 0;
+    put(kBaseMemoryLow, 2, std::min<u64>(below / KiB(1), 640));
+    put(kExtendedMemoryLow, 2, extended_kib);
+    put(kExtendedMemory2Low, 2, extended_kib);
+    put(kMemoryAbove16MLow, 2, above_16m);
+    put(kMemoryAbove4GLow, 3, std::min<u64>(memory_.above_4g_bytes / KiB(64), 0xff'ffff));
+}
+
+u64 Cmos::io_read(IoAccess at) {
+    // The index register is write-only on a PC.
+    return read_bytewise(at, [this](u64 offset) { return offset == 1 ? read_cell() : u8{0xff}; });
+}
+
+void Cmos::io_write(IoAccess at, u64 value) {
+    write_bytewise(at, value, [this](u64 offset, u8 byte) {
+        if (offset == 0) state_.index = byte & (kCells - 1);
+        if (offset == 1) write_cell(byte);
+    });
+}
+
+u8 Cmos::read_cell() {
+    if (state_.index == kRegisterD) return kValid;
+    if (state_.index == kRegisterC) {
+        // The data sheet's "Register C": reading clears every flag. While SET is 1 there are no updates.
+        if (is_frozen() || now() == state_.last_seen_second) return 0;
+        state_.last_seen_second = now();
+        return kUpdateEnded;
+    }
+    const bool is_time = is_time_cell(state_.index) || state_.index == kDayOfWeek;
+    if (is_time && !is_frozen()) time_to_cells(now());
+    return state_.cells[state_.index];
+}
+
+void Cmos::write_cell(u8 value) {
+    switch (state_.index) {
+        case kRegisterA: state_.cells[kRegisterA] = value & static_cast<u8>(~kUpdateInProgress); return;
+        case kRegisterB: write_register_b(value); return;
+        case kRegisterC:
+        case kRegisterD: return;
+        default: break;
+    }
+    if (!is_time_cell(state_.index) || is_frozen()) {
+        state_.cells[state_.index] = value;
+        return;
+    }
+    // A driver that sets the time without stopping the clock: what it did not write goes on from now.
+    time_to_cells(now());
+    state_.cells[state_.index] = value;
+    state_.offset_seconds = cells_to_time() - clock_.seconds_since_epoch();
+}
+
+void Cmos::write_register_b(u8 value) {
+    const bool was_frozen = is_frozen();
+    const bool will_be_frozen = (value & kSet) != 0;
+    // The data mode and the 12/24 bit may change in the same write that lets the clock go on; the driver has
+    // written the cells by the mode that it leaves behind in B.
+    if (!was_frozen && will_be_frozen) {
+        time_to_cells(now());
+        state_.cells[kRegisterB] = value;
+        return;
+    }
+    state_.cells[kRegisterB] = value;
+    if (was_frozen && !will_be_frozen) {
+        state_.offset_seconds = cells_to_time() - clock_.seconds_since_epoch();
+        state_.last_seen_second = now();
+    }
+}
+
+void Cmos::time_to_cells(i64 seconds) {
+    i64 days = seconds / kSecondsPerDay;
+    i64 second_of_day = seconds % kSecondsPerDay;
+    if (second_of_day < 0) {
+        second_of_day += kSecondsPerDay;
+        --days;
+    }
+    const Date date = date_from_days(days);
+    const int hour = static_cast<int>(second_of_day / 3600);
+    const bool is_24 = (state_.cells[kRegisterB] & kHours24) != 0;
+    const u8 hour_cell = is_24 ? encode(hour)
+                               : static_cast<u8>(encode(hour % 12 == 0 ? 12 : hour % 12) |
+                                                 (hour >= 12 ? kPm : 0));
+    state_.cells[kSeconds] = encode(static_cast<int>(second_of_day % 60));
+    state_.cells[kMinutes] = encode(static_cast<int>(second_of_day / 60 % 60));
+    state_.cells[kHours] = hour_cell;
+    // 1970-01-01 was a Thursday, day 5. The remainder is kept from going negative for days before it.
+    state_.cells[kDayOfWeek] = encode(static_cast<int>(((days + 4) % 7 + 7) % 7 + 1));
+    state_.cells[kDayOfMonth] = encode(date.day);
+    state_.cells[kMonth] = encode(date.month);
+    state_.cells[kYear] = encode(static_cast<int>((date.year % 100 + 100) % 100));
+    state_.cells[kCentury] = encode(static_cast<int>((date.year / 100 % 100 + 100) % 100));
+}
+
+i64 Cmos::cells_to_time() const {
+    const bool is_24 = (state_.cells[kRegisterB] & kHours24) != 0;
+    const u8 hour_cell = state_.cells[kHours];
+    i64 hour = decode(hour_cell);
+    if (!is_24) {
+        hour = decode(hour_cell & static_cast<u8>(~kPm)) % 12 + ((hour_cell & kPm) != 0 ? 12 : 0);
+    }
+    const i64 year = i64{decode(state_.cells[kCentury])} * 100 + decode(state_.cells[kYear]);
+    const i64 days = days_from_date(year, decode(state_.cells[kMonth]), decode(state_.cells[kDayOfMonth]));
+    return days * kSecondsPerDay + hour * 3600 + i64{decode(state_.cells[kMinutes])} * 60 +
+           decode(state_.cells[kSeconds]);
+}
+
+u8 Cmos::encode(int value) const {
+    if ((state_.cells[kRegisterB] & kDataModeBinary) != 0) return static_cast<u8>(value);
+    return static_cast<u8>((value / 10) << 4 | value % 10);
+}
+
+int Cmos::decode(u8 cell) const {
+    if ((state_.cells[kRegisterB] & kDataModeBinary) != 0) return cell;
+    return (cell >> 4) * 10 + (cell & 0x0f);
+}
+
+}  // namespace mayfly

@@ -1,0 +1,23 @@
+// SPDX-License-Identifier: Apache-2.0
+#include "devices/platform/exit_port.h"
+
+namespace mayfly {
+
+ExitPort::ExitPort(VerdictSink& verdicts) : verdicts_(verdicts) { reset(); }
+
+void ExitPort::reset() { state_ = State{}; }
+
+u64 ExitPort::io_read(IoAccess /*at*/) {
+    // QEMU's isa-debug-exit reads as 0, and a guest may tell by that whether the port is there: an absent one
+    // reads all ones.
+    return 0;
+}
+
+void ExitPort::io_write(IoAccess at, u64 value) {
+    // A write to one of the three ports beside it is a stray one and must not end the machine.
+    if (at.offset_bytes != 0 || at.size_bytes > kSizeBytes) return;
+    ++state_.writes;
+    verdicts_.decide(Verdict::ExitCode, value);
+}
+
+}  // namespace mayfly
