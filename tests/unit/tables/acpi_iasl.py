@@ -1,0 +1,88 @@
+#!/usr/bin/env python3
+# SPDX-License-Identifier: Apache-2.0
+"""Gives every ACPI table to ACPICA's iasl: it must disassemble each of them, compile the result again without
+errors or warnings, and arrive at the same bytes. The RSDP is not a table to iasl; acpi_test compares it.
+Usage: acpi_iasl.py ACPI_DUMP. Exit status 77: no iasl."""
+
+import pathlib
+import re
+import shutil
+import subprocess
+import sys
+import tempfile
+
+MACHINES = [("modern", 1), ("modern", 4), ("modern", 64), ("legacy", 1), ("legacy", 4), ("legacy", 64),
+            ("bare", 1), ("modern", 300)]
+EXPECTED = {
+    "modern": {"XSDT", "FACP", "APIC", "MCFG", "DSDT"},
+    "legacy": {"XSDT", "RSDT", "FACP", "FACS", "APIC", "MCFG", "DSDT"},
+    "bare": {"XSDT", "FACP", "APIC", "DSDT"},
+}
+# The compiler signs a definition block with its own name: OEM fields are kept, creator and checksum differ.
+COMPILER_FIELDS = set(range(28, 36)) | {9}
+
+
+def iasl(*arguments, directory):
+    run = subprocess.run(["iasl", *arguments], cwd=directory, stdout=subprocess.PIPE, stderr=subprocess.STDOUT,
+                         text=True, errors="replace", timeout=60, check=False)
+    return run.returncode, run.stdout
+
+
+def complaints(output):
+    """Lines of iasl's output in which it is not content."""
+    bad = [line for line in output.splitlines()
+           if re.search(r"\b(Error|Warning|Invalid|Incorrect|Unknown|Could not)\b", line, re.I)
+           and not re.search(r"\b0 Errors, 0 Warnings\b", line)]
+    return bad
+
+
+def check_table(path):
+    """Returns what is wrong with one table, one line each."""
+    status, output = iasl("-d", path.name, directory=path.parent)
+    source = path.with_suffix(".dsl")
+    if status != 0 or not source.exists():
+        return [f"iasl -d: status {status}: {output.strip()[-400:]}"]
+    problems = [f"iasl -d: {line.strip()}" for line in complaints(output)]
+    text = source.read_text(errors="replace")
+    problems += [f"{source.name}: {line.strip()}" for line in text.splitlines()
+                 if re.search(r"invalid|incorrect checksum|should be|\*\*\*\*", line, re.I)]
+
+    binary = path.with_suffix(".aml")
+    status, output = iasl(source.name, directory=path.parent)
+    if status != 0 or not binary.exists():
+        return problems + [f"iasl: status {status}: {output.strip()[-400:]}"]
+    if path.stem == "DSDT" and "0 Errors, 0 Warnings" not in output:
+        problems.append("iasl: not '0 Errors, 0 Warnings'")
+    problems += [f"iasl: {line.strip()}" for line in complaints(output)]
+    ours, theirs = path.read_bytes(), binary.read_bytes()
+    differing = [at for at in range(max(len(ours), len(theirs)))
+                 if ours[at:at + 1] != theirs[at:at + 1] and at not in COMPILER_FIELDS]
+    if differing:
+        problems.append(f"iasl compiles other bytes at {differing[:8]} ({len(ours)} and {len(theirs)} bytes)")
+    return problems
+
+
+def main():
+    if shutil.which("iasl") is None:
+        print("SKIPPED: acpi-iasl: no iasl on this machine; install acpica-tools", file=sys.stderr)
+        return 77
+    dump = pathlib.Path(sys.argv[1]).resolve()
+    failed = checked = 0
+    for machine, cpus in MACHINES:
+        with tempfile.TemporaryDirectory(prefix="mayfly-acpi-") as directory:
+            subprocess.run([dump, machine, str(cpus), directory], check=True)
+            tables = sorted(pathlib.Path(directory).glob("*.dat"))
+            if {table.stem for table in tables} != EXPECTED[machine]:
+                print(f"{machine}: tables are {[table.stem for table in tables]}")
+                failed += 1
+            for table in tables:
+                checked += 1
+                for problem in check_table(table):
+                    print(f"{machine}, {cpus} processors, {table.stem}: {problem}")
+                    failed += 1
+    print(f"{checked} tables checked, {failed} complaints")
+    return 1 if failed or checked == 0 else 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())
