@@ -2,11 +2,13 @@
 // Image: the bytes of a kernel, initrd or module, from a file, from this binary, or unpacked in memory.
 //
 // Headers are read by copy; bulk goes to guest RAM by mapping or moving pages where alignment allows.
+// Thread: one thread, before any vCPU runs.
 #pragma once
 
 #include <span>
 #include <string>
 #include <variant>
+#include <vector>
 
 #include "vmm/error/result.h"
 #include "vmm/memory/guest_ram.h"
@@ -15,6 +17,12 @@
 
 namespace mayfly {
 
+/// Bytes of an image in host memory: borrowed from it, or a copy that `owner` holds.
+struct ImageBytes {
+    Mapping owner;
+    std::span<const std::byte> bytes;
+};
+
 class Image {
   public:
     /// Errors: NotFound where the file does not exist; Os where it cannot be opened; Invalid for a
@@ -22,7 +30,7 @@ class Image {
     static Result<Image> open(const std::string& path);
     /// Bytes that outlive the image: a built-in guest, a test's array.
     static Image from_bytes(std::string name, std::span<const std::byte> bytes);
-    /// Unpacked bytes; the first `size_bytes` of the mapping.
+    /// Unpacked bytes; the first `size_bytes` of the mapping, which holds private anonymous pages.
     static Image from_mapping(std::string name, Mapping mapping, u64 size_bytes);
 
     [[nodiscard]] const std::string& name() const { return name_; }
@@ -32,9 +40,14 @@ class Image {
     /// (also when the file shrank meanwhile), Os when reading failed.
     Result<void> read(u64 offset_bytes, std::span<std::byte> out) const;
 
-    /// Puts `size_bytes` bytes from `offset_bytes` at `at`, which the caller has checked to be RAM. Whole pages
-    /// are mapped (file) or moved (mapping) where `at` and the offset agree modulo 4 KiB; edges are copied.
-    /// Moving takes the pages: each byte of a from_mapping image can be placed once.
+    /// The bytes for a decoder to work on; a file's are copied, because a mapped file that shrinks while we
+    /// read it would end in SIGBUS. Errors: as read().
+    Result<ImageBytes> bytes(u64 offset_bytes, u64 size_bytes) const;
+
+    /// Puts `size_bytes` bytes from `offset_bytes` at `at`, which the caller has checked to be RAM. Whole
+    /// pages are mapped (file) or moved (mapping) where `at` and the offset agree modulo 4 KiB; edges are
+    /// copied. Moving takes the pages: each byte of a from_mapping image can be placed once, and the second
+    /// use is refused. Errors: as read(), and mmap's.
     Result<void> place(GuestRam& ram, Gpa at, u64 offset_bytes, u64 size_bytes) const;
 
   private:
@@ -44,12 +57,28 @@ class Image {
     struct Bytes {
         std::span<const std::byte> bytes;
     };
-    Image(std::string name, u64 size_bytes, std::variant<File, Bytes, Mapping> source)
+    struct Range {
+        u64 offset_bytes;
+        u64 size_bytes;
+    };
+    struct Unpacked {
+        Mapping mapping;
+        /// Pages that guest RAM has now. Mutable: an image that gave pages away is still the same image.
+        mutable std::vector<Range> moved{};
+    };
+    using Source = std::variant<File, Bytes, Unpacked>;
+
+    Image(std::string name, u64 size_bytes, Source source)
         : name_(std::move(name)), size_bytes_(size_bytes), source_(std::move(source)) {}
+    Result<void> check(u64 offset_bytes, u64 size_bytes) const;
+    /// The bytes in memory; empty for a file. The range was checked.
+    [[nodiscard]] std::span<const std::byte> resident(u64 offset_bytes, u64 size_bytes) const;
+    Result<void> copy_to(GuestRam& ram, Gpa at, u64 offset_bytes, u64 size_bytes) const;
+    Result<void> place_pages(GuestRam& ram, Gpa at, u64 offset_bytes, u64 size_bytes) const;
 
     std::string name_;
     u64 size_bytes_;
-    std::variant<File, Bytes, Mapping> source_;
+    Source source_;
 };
 
 }  // namespace mayfly

@@ -1,0 +1,21 @@
+// SPDX-License-Identifier: Apache-2.0
+// What the processor itself needs in memory to wake up in one of EntryState's modes: GDT and page tables.
+//
+// Thread: one thread, before any vCPU runs.
+#pragma once
+
+#include "firmware/boot/entry_state.h"
+#include "vmm/memory/guest_memory.h"
+
+namespace mayfly {
+
+/// Selectors of the boot GDT, as the Linux and PVH protocols want them.
+constexpr u16 kBootCodeSelector = 0x10;
+constexpr u16 kBootDataSelector = 0x18;
+constexpr u16 kBootTssSelector = 0x20;
+
+/// Writes the GDT at layout::kGdt and, for Long64, identity page tables for 0-4 GiB at layout::kPageTables.
+/// Guest RAM reaches beyond both (VERIFY).
+void write_cpu_tables(const GuestMemory& memory, CpuMode mode);
+
+}  // namespace mayfly

@@ -1,0 +1,186 @@
+// SPDX-License-Identifier: Apache-2.0
+#include "firmware/boot/elf.h"
+
+#include <algorithm>
+#include <array>
+#include <cstring>
+
+#include "firmware/boot/elf_spec.h"
+#include "firmware/image/refuse.h"
+
+namespace mayfly {
+
+namespace {
+
+using namespace elf;
+
+/// Kernels have a handful; more is not a kernel, and each costs us time.
+constexpr u16 kProgramHeadersMax = 128;
+/// Enough for every kernel's notes; what lies behind is not looked at.
+constexpr u64 kNoteBytesMax = KiB(64);
+
+/// The start of the file, read once: program headers and notes are nearly always in it.
+class HeaderWindow {
+  public:
+    static Result<HeaderWindow> open(const Image& image) {
+        HeaderWindow window(image);
+        window.size_bytes_ = std::min<u64>(image.size_bytes(), window.start_.size());
+        TRY_VOID(image.read(0, std::span(window.start_).first(window.size_bytes_)));
+        return window;
+    }
+    Result<void> read(u64 offset_bytes, std::span<std::byte> out) const {
+        if (offset_bytes > size_bytes_ || out.size() > size_bytes_ - offset_bytes)
+            return image_->read(offset_bytes, out);
+        if (!out.empty()) std::memcpy(out.data(), start_.data() + offset_bytes, out.size());
+        return {};
+    }
+    template <typename T>
+    Result<T> read_object(u64 offset_bytes) const {
+        T value{};
+        TRY_VOID(read(offset_bytes, std::as_writable_bytes(std::span(&value, 1))));
+        return value;
+    }
+
+  private:
+    explicit HeaderWindow(const Image& image) : image_(&image) {}
+
+    const Image* image_;
+    u64 size_bytes_ = 0;
+    std::array<std::byte, 4096> start_;
+};
+
+ProgramHeader64 widen(const ProgramHeader64& header) { return header; }
+ProgramHeader64 widen(const ProgramHeader32& header) {
+    return {header.p_type,  header.p_flags,  header.p_offset, header.p_vaddr,
+            header.p_paddr, header.p_filesz, header.p_memsz,  header.p_align};
+}
+
+Result<void> check_load(const ProgramHeader64& header, u32 index, u64 file_bytes) {
+    if (header.p_filesz > header.p_memsz)
+        return refuse("segment {} has {:#x} bytes in the file, but only {:#x} in memory", index,
+                      header.p_filesz, header.p_memsz);
+    if (header.p_offset > file_bytes || header.p_filesz > file_bytes - header.p_offset)
+        return refuse("truncated: segment {} is {:#x} bytes at byte {:#x}, the file has {:#x}", index,
+                      header.p_filesz, header.p_offset, file_bytes);
+    return {};
+}
+
+/// One note, whose name and descriptor lie inside the segment.
+void take_note(ElfKernel& kernel, u32 type, std::string_view name, std::span<const std::byte> descriptor) {
+    using namespace std::string_view_literals;
+    if (name == "Linux\0"sv && (type == LINUX_ELFNOTE_BUILD_SALT || type == LINUX_ELFNOTE_LTO_INFO))
+        kernel.says_linux = true;
+    if (name != "Xen\0"sv) return;
+    if (type == XEN_ELFNOTE_GUEST_OS) {
+        constexpr std::string_view kLinux = "linux";
+        if (descriptor.size() >= kLinux.size() && std::memcmp(descriptor.data(), kLinux.data(), 5) == 0)
+            kernel.says_linux = true;
+    }
+    // The descriptor has the size of the kernel's pointers; the entry is below 4 GiB in both forms.
+    if (type == XEN_ELFNOTE_PHYS32_ENTRY && (descriptor.size() == 4 || descriptor.size() == 8)) {
+        u64 entry = 0;
+        std::memcpy(&entry, descriptor.data(), descriptor.size());
+        if (entry <= ~u32{0}) kernel.pvh_entry = static_cast<u32>(entry);
+    }
+}
+
+Result<void> read_notes(const HeaderWindow& window, const ProgramHeader64& header, u32 index, u64 file_bytes,
+                        ElfKernel& kernel) {
+    if (header.p_offset > file_bytes || header.p_filesz > file_bytes - header.p_offset)
+        return refuse("truncated: note segment {} is {:#x} bytes at byte {:#x}, the file has {:#x}", index,
+                      header.p_filesz, header.p_offset, file_bytes);
+    std::vector<std::byte> notes(std::min(header.p_filesz, kNoteBytesMax));
+    TRY_VOID(window.read(header.p_offset, notes));
+    // gABI "Note Section" asks for 8 in ELF64, but tools write 4 and say so in p_align.
+    const u64 alignment = header.p_align == 8 ? 8 : 4;
+    u64 at = 0;
+    while (notes.size() - at >= sizeof(NoteHeader)) {
+        NoteHeader note;
+        std::memcpy(&note, notes.data() + at, sizeof(note));
+        const u64 descriptor_at = align_up(at + sizeof(note) + note.n_namesz, alignment);
+        if (descriptor_at > notes.size() || note.n_descsz > notes.size() - descriptor_at) break;
+        const std::string_view name(reinterpret_cast<const char*>(notes.data() + at + sizeof(note)),
+                                    note.n_namesz);
+        take_note(kernel, note.n_type, name, std::span(notes).subspan(descriptor_at, note.n_descsz));
+        at = std::min<u64>(align_up(descriptor_at + note.n_descsz, alignment), notes.size());
+    }
+    return {};
+}
+
+template <typename ElfHeader, typename ProgramHeader>
+Result<ElfKernel> read_class(const HeaderWindow& window, u64 file_bytes, u16 machine) {
+    const auto header = TRY(window.read_object<ElfHeader>(0));
+    if (header.e_machine != machine)
+        return refuse("this is an ELF for machine {}, not for x86 (3 in 32 bits, 62 in 64 bits)",
+                      header.e_machine);
+    if (header.e_type != ET_EXEC && header.e_type != ET_DYN)
+        return refuse("ELF type {} is not an executable (2 or 3)", header.e_type);
+    if (header.e_phnum == 0) return refuse("this ELF has no program headers, so nothing to load");
+    if (header.e_phnum > kProgramHeadersMax)
+        return refuse("this ELF has {} program headers, more than {}", header.e_phnum, kProgramHeadersMax);
+    if (header.e_phentsize != sizeof(ProgramHeader))
+        return refuse("a program header has {} bytes, not {}", header.e_phentsize, sizeof(ProgramHeader));
+    const u64 table_bytes = u64{header.e_phnum} * sizeof(ProgramHeader);
+    if (header.e_phoff > file_bytes || table_bytes > file_bytes - header.e_phoff)
+        return refuse("truncated: {} program headers at byte {:#x}, the file has {:#x} bytes", header.e_phnum,
+                      u64{header.e_phoff}, file_bytes);
+    std::vector<ProgramHeader> table(header.e_phnum);
+    TRY_VOID(window.read(header.e_phoff, std::as_writable_bytes(std::span(table))));
+
+    ElfKernel kernel;
+    kernel.is_64 = sizeof(ElfHeader) == sizeof(Header64);
+    kernel.entry = header.e_entry;
+    for (u32 index = 0; index < table.size(); index++) {
+        const ProgramHeader64 segment = widen(table[index]);
+        if (segment.p_type == PT_NOTE) TRY_VOID(read_notes(window, segment, index, file_bytes, kernel));
+        if (segment.p_type != PT_LOAD || segment.p_memsz == 0) continue;
+        TRY_VOID(check_load(segment, index, file_bytes));
+        kernel.segments.push_back({index, segment.p_offset, segment.p_filesz, segment.p_vaddr,
+                                   Gpa{segment.p_paddr}, segment.p_memsz});
+    }
+    if (kernel.segments.empty()) return refuse("this ELF has no loadable segment");
+    return kernel;
+}
+
+}  // namespace
+
+bool is_elf(std::span<const std::byte> start) {
+    return start.size() >= 4 && std::memcmp(start.data(),
+                                            "\x7f"
+                                            "ELF",
+                                            4) == 0;
+}
+
+Result<ElfKernel> read_elf(const Image& image) {
+    const HeaderWindow window = TRY(HeaderWindow::open(image));
+    using Ident = std::array<u8, 16>;
+    const Ident ident = TRY(window.read_object<Ident>(0));
+    if (ident[EI_DATA] != ELFDATA2LSB)
+        return refuse("ELF data encoding {} is not little endian (1)", ident[EI_DATA]);
+    if (ident[EI_CLASS] == ELFCLASS32)
+        return read_class<Header32, ProgramHeader32>(window, image.size_bytes(), EM_386);
+    if (ident[EI_CLASS] == ELFCLASS64)
+        return read_class<Header64, ProgramHeader64>(window, image.size_bytes(), EM_X86_64);
+    return refuse("ELF class {} is neither 32 (1) nor 64 bits (2)", ident[EI_CLASS]);
+}
+
+Result<void> load_elf(const Image& image, const ElfKernel& kernel, u64 shift_bytes, GuestRam& ram,
+                      Occupancy& occupancy) {
+    for (const ElfSegment& segment : kernel.segments)
+        TRY_VOID(occupancy.claim(segment.base + shift_bytes, segment.memory_bytes,
+                                 fmt::format("kernel segment {}", segment.index)));
+    for (const ElfSegment& segment : kernel.segments)
+        TRY_VOID(image.place(ram, segment.base + shift_bytes, segment.file_offset_bytes, segment.file_bytes));
+    return {};
+}
+
+Result<u64> find_entry(const ElfKernel& kernel, u64 entry) {
+    for (const ElfSegment& segment : kernel.segments)
+        if (entry >= segment.base.value && entry - segment.base.value < segment.memory_bytes) return entry;
+    for (const ElfSegment& segment : kernel.segments)
+        if (entry >= segment.virtual_base && entry - segment.virtual_base < segment.memory_bytes)
+            return segment.base.value + (entry - segment.virtual_base);
+    return refuse("the entry point {:#x} is in no loaded segment", entry);
+}
+
+}  // namespace mayfly

@@ -1,0 +1,124 @@
+// SPDX-License-Identifier: Apache-2.0
+#include "firmware/boot/multiboot1.h"
+
+#include <algorithm>
+#include <cstring>
+
+#include "firmware/boot/info_writer.h"
+#include "firmware/boot/multiboot.h"
+#include "firmware/boot/multiboot1_spec.h"
+#include "firmware/image/refuse.h"
+#include "firmware/layout.h"
+
+namespace mayfly {
+
+namespace {
+
+using namespace multiboot1;
+
+struct KernelPlan {
+    ElfKernel kernel;
+    u64 entry = 0;
+};
+
+Result<void> check_requirements(u32 flags) {
+    if ((flags & kVideoMode) != 0)
+        return refuse(
+            "this Multiboot kernel requires a video mode (header flag 2), and mayfly has no screen");
+    const u32 unknown = flags & kRequirements & ~(kPageAlignModules | kMemoryInfo | kVideoMode);
+    if (unknown != 0)
+        return refuse(
+            "this Multiboot kernel requires features {:#x} (header flags) that mayfly does not know",
+            unknown);
+    return {};
+}
+
+/// §3.1.3 "The address fields of Multiboot header": with flag 16 set they win over the ELF headers.
+Result<KernelPlan> plan_kernel(const Image& image) {
+    std::vector<std::byte> start(std::min(kSearchBytes, image.size_bytes()));
+    TRY_VOID(image.read(0, start));
+    const std::optional<Multiboot1Header> found = find_multiboot1(start);
+    if (!found) return refuse("there is no Multiboot header in the first {} bytes", kSearchBytes);
+    TRY_VOID(check_requirements(found->flags));
+    if ((found->flags & kAddressFields) == 0) {
+        if (!is_elf(start))
+            return refuse("the Multiboot header has no address fields, and this is not an ELF");
+        ElfKernel kernel = TRY(read_elf(image));
+        const u64 entry = TRY(find_entry(kernel, kernel.entry));
+        return KernelPlan{std::move(kernel), entry};
+    }
+    Header header{};
+    if (start.size() - found->offset_bytes < sizeof(header))
+        return refuse(
+            "truncated: the Multiboot header at byte {} has address fields beyond the file's {} bytes",
+            found->offset_bytes, image.size_bytes());
+    std::memcpy(&header, start.data() + found->offset_bytes, sizeof(header));
+    ElfKernel kernel = TRY(read_address_fields(image, {.header_offset_bytes = found->offset_bytes,
+                                                       .header_addr = header.header_addr,
+                                                       .load_addr = header.load_addr,
+                                                       .load_end_addr = header.load_end_addr,
+                                                       .bss_end_addr = header.bss_end_addr}));
+    const u64 entry = TRY(find_entry(kernel, header.entry_addr));
+    return KernelPlan{std::move(kernel), entry};
+}
+
+Result<void> write_info(const std::vector<PlacedModule>& modules, const GuestMemory& memory,
+                        const MemoryMap& map) {
+    InfoWriter strings(memory, layout::kBootStrings, layout::kBootStringsBytes);
+    std::vector<Module> list;
+    for (const PlacedModule& module : modules) {
+        const Gpa text = TRY(strings.put_string(module.text));
+        list.push_back({module.start, module.end, static_cast<u32>(text.value), 0});
+    }
+    const Gpa module_list = TRY(strings.put(std::as_bytes(std::span(list)), 4));
+
+    // The structure, the map and the name share a page: the common case touches no other.
+    InfoWriter rest(memory, layout::kBootInfo + sizeof(Info), layout::kBootInfoBytes - sizeof(Info));
+    std::vector<MemoryMapEntry> ranges;
+    for (const MemoryRange& range : map.ranges())
+        ranges.push_back({20, range.base.value, range.size_bytes, static_cast<u32>(range.type)});
+    const Gpa memory_map = TRY(rest.put(std::as_bytes(std::span(ranges)), 4));
+    const Gpa loader_name = TRY(rest.put_string(kLoaderName));
+
+    Info info{};
+    info.flags = kInfoMemory | kInfoCommandLine | kInfoModules | kInfoMemoryMap | kInfoLoaderName;
+    const BasicMemory basic = basic_memory(map);
+    info.mem_lower = basic.lower_kib;
+    info.mem_upper = basic.upper_kib;
+    info.cmdline = static_cast<u32>(layout::kCommandLine.value);
+    info.mods_count = static_cast<u32>(list.size());
+    info.mods_addr = list.empty() ? 0 : static_cast<u32>(module_list.value);
+    info.mmap_length = static_cast<u32>(ranges.size() * sizeof(MemoryMapEntry));
+    info.mmap_addr = static_cast<u32>(memory_map.value);
+    info.boot_loader_name = static_cast<u32>(loader_name.value);
+    InfoWriter head(memory, layout::kBootInfo, sizeof(info));
+    TRY_VOID(head.put_object(info));
+    return {};
+}
+
+}  // namespace
+
+std::optional<Multiboot1Header> find_multiboot1(std::span<const std::byte> start) {
+    const u64 end = std::min<u64>(start.size(), kSearchBytes);
+    for (u64 at = 0; at + kHeaderBytesMin <= end; at += kHeaderAlignment) {
+        u32 words[3];
+        std::memcpy(words, start.data() + at, sizeof(words));
+        if (words[0] == kHeaderMagic && words[0] + words[1] + words[2] == 0)
+            return Multiboot1Header{at, words[1]};
+    }
+    return std::nullopt;
+}
+
+Result<EntryState> load_multiboot1(const Image& kernel, const BootRequest& request, GuestRam& ram,
+                                   const MemoryMap& map) {
+    const KernelPlan plan = TRY(about(plan_kernel(kernel), kernel.name()));
+    Occupancy occupancy(ram.memory());
+    TRY_VOID(about(load_elf(kernel, plan.kernel, 0, ram, occupancy), kernel.name()));
+    const auto modules = TRY(place_multiboot_modules(request, ram, map, occupancy));
+    TRY_VOID(
+        write_command_line(ram.memory(), multiboot_command_line(request), layout::kCommandLineBytes - 1));
+    TRY_VOID(write_info(modules, ram.memory(), map));
+    return about(multiboot_entry(ram.memory(), plan.entry, kLoaderMagic, layout::kBootInfo), kernel.name());
+}
+
+}  // namespace mayfly

@@ -1,0 +1,113 @@
+// SPDX-License-Identifier: Apache-2.0
+#include "firmware/boot/occupancy.h"
+
+#include <algorithm>
+#include <array>
+
+#include "firmware/image/refuse.h"
+#include "firmware/layout.h"
+#include "vmm/text/size.h"
+
+namespace mayfly {
+
+namespace {
+
+constexpr u64 kPage = 4096;
+
+struct Row {
+    Gpa base;
+    u64 size_bytes;
+    const char* what;
+};
+
+/// What we put at fixed places below 1 MiB. All of it for every protocol: one map to know.
+constexpr std::array<Row, 11> kFixedRows{{
+    {layout::kGdt, layout::kGdtBytes, "the boot GDT"},
+    {layout::kBootStackBottom, layout::kBootStackTop - layout::kBootStackBottom, "the boot stack"},
+    {layout::kBootInfo, layout::kBootInfoBytes, "the boot information"},
+    {layout::kZeroPage, kPage, "the zero page"},
+    {layout::kSetupData, kPage, "the setup data"},
+    {layout::kPageTables, layout::kPageTablesBytes, "the boot page tables"},
+    {layout::kBootStrings, layout::kBootStringsBytes, "the boot strings"},
+    {layout::kCommandLine, layout::kCommandLineBytes, "the command line"},
+    {layout::kEbda, layout::kVgaHole - layout::kEbda, "the extended BIOS data area"},
+    {layout::kAcpi, layout::kAcpiBytes, "the ACPI tables"},
+    {layout::kMpTable, layout::kMpTableBytes, "the MP table"},
+}};
+
+/// Neither range is empty or wraps.
+bool overlaps(Gpa a, u64 a_bytes, Gpa b, u64 b_bytes) { return a < b ? b - a < a_bytes : a - b < b_bytes; }
+
+}  // namespace
+
+std::string print_range(Gpa base, u64 size_bytes) {
+    return fmt::format("{:#x}-{:#x}", base.value, base.value + (size_bytes - 1));
+}
+
+const Occupancy::Claim* Occupancy::find_claim(Gpa base, u64 size_bytes) const {
+    for (const Claim& claim : claims_)
+        if (overlaps(base, size_bytes, claim.base, claim.size_bytes)) return &claim;
+    return nullptr;
+}
+
+Result<void> Occupancy::claim(Gpa base, u64 size_bytes, std::string_view what) {
+    if (size_bytes == 0) return {};
+    if (size_bytes - 1 > ~u64{0} - base.value)
+        return refuse("{} of {:#x} bytes at {:#x} wraps around the end of the address space", what,
+                      size_bytes, base.value);
+    const std::string range = print_range(base, size_bytes);
+    if (!memory_.contains(base, size_bytes)) {
+        const bool has_hole = memory_.regions().size() > 1;
+        return fail(Error::invalid(fmt::format("{} ({}) is outside guest RAM of {}{}", what, range,
+                                               print_size(memory_.size_bytes()),
+                                               has_hole ? ", which has a hole from 3 to 4 GiB" : ""))
+                        .hint("see --memory"));
+    }
+    for (const Row& row : kFixedRows)
+        if (overlaps(base, size_bytes, row.base, row.size_bytes))
+            return refuse("{} ({}) overlaps {} ({})", what, range, row.what,
+                          print_range(row.base, row.size_bytes));
+    if (const Claim* other = find_claim(base, size_bytes))
+        return refuse("{} ({}) overlaps {} ({})", what, range, other->what,
+                      print_range(other->base, other->size_bytes));
+    claims_.push_back({base, size_bytes, std::string(what)});
+    return {};
+}
+
+std::optional<Gpa> Occupancy::find_below(Gpa end, u64 size_bytes) const {
+    Gpa limit = end;
+    // Each turn moves below one more claim, so there are at most as many turns as claims, and one.
+    while (limit.value >= size_bytes) {
+        const Gpa base{align_down(limit.value - size_bytes, kPage)};
+        if (base < layout::kHighMemory) break;
+        const Claim* claim = find_claim(base, size_bytes);
+        if (claim == nullptr) {
+            if (memory_.contains(base, size_bytes)) return base;
+            break;
+        }
+        limit = claim->base;
+    }
+    return std::nullopt;
+}
+
+std::optional<Gpa> Occupancy::find_above(Gpa start, Gpa end, u64 size_bytes, u64 alignment_bytes) const {
+    Gpa base{align_up(start.value, alignment_bytes)};
+    while (base >= start && base <= end && size_bytes <= end - base) {
+        const Claim* claim = find_claim(base, size_bytes);
+        if (claim == nullptr) {
+            if (memory_.contains(base, size_bytes)) return base;
+            break;
+        }
+        base = Gpa{align_up(claim->base.value + claim->size_bytes, alignment_bytes)};
+    }
+    return std::nullopt;
+}
+
+Gpa Occupancy::claimed_end(Gpa end) const {
+    Gpa highest = layout::kHighMemory;
+    for (const Claim& claim : claims_)
+        if (claim.base < end) highest = std::max(highest, claim.base + claim.size_bytes);
+    return highest;
+}
+
+}  // namespace mayfly

@@ -1,0 +1,54 @@
+// SPDX-License-Identifier: Apache-2.0
+// Occupancy: which guest-physical ranges are taken while a guest is loaded, so that a kernel, its modules and
+// our tables never share a byte, and so that a place for an initrd can be found.
+//
+// Thread: one thread, before any vCPU runs.
+#pragma once
+
+#include <optional>
+#include <string>
+#include <string_view>
+#include <vector>
+
+#include "vmm/error/result.h"
+#include "vmm/memory/guest_memory.h"
+
+namespace mayfly {
+
+/// "0x100000-0x1fffff": both ends inclusive. `size_bytes` is at least 1.
+[[nodiscard]] std::string print_range(Gpa base, u64 size_bytes);
+
+class Occupancy {
+  public:
+    /// The fixed rows of layout.h in low memory are taken from the start.
+    explicit Occupancy(const GuestMemory& memory) : memory_(memory) {}
+
+    /// Takes a range. Errors: Invalid when it wraps around, is not all RAM, or overlaps what is taken; the
+    /// text says which, with both ranges. An empty range takes nothing.
+    Result<void> claim(Gpa base, u64 size_bytes, std::string_view what);
+
+    /// The highest free page-aligned place above 1 MiB that ends at or below `end`.
+    [[nodiscard]] std::optional<Gpa> find_below(Gpa end, u64 size_bytes) const;
+
+    /// The lowest free place, a multiple of `alignment_bytes`, at or above `start` that ends at or below
+    /// `end`.
+    [[nodiscard]] std::optional<Gpa> find_above(Gpa start, Gpa end, u64 size_bytes,
+                                                u64 alignment_bytes) const;
+
+    /// One past the highest claimed byte below `end`; 1 MiB when nothing was claimed above that.
+    [[nodiscard]] Gpa claimed_end(Gpa end) const;
+
+  private:
+    struct Claim {
+        Gpa base;
+        u64 size_bytes;
+        std::string what;
+    };
+    /// The first claim that a range touches, or null.
+    [[nodiscard]] const Claim* find_claim(Gpa base, u64 size_bytes) const;
+
+    const GuestMemory& memory_;
+    std::vector<Claim> claims_;
+};
+
+}  // namespace mayfly
