@@ -263,7 +263,7 @@ Result<Gpa> write_acpi(const GuestMemory& memory, const AcpiOptions& options) {
         return fail(Error::invalid(
             fmt::format("{} processors are more than the {} that the ACPI tables hold", options.cpu_count,
                         kProcessorsMax)));
-    // Not initialised: the writer stores every byte that is copied below, and clearing 64 KiB costs microseconds.
+    // Not initialised: the writer stores every byte that is copied, and clearing 64 KiB costs microseconds.
     std::array<u8, layout::kAcpiBytes> image;
     ByteWriter out(image);
     write_all(out, image, options);

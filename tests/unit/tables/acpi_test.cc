@@ -21,7 +21,9 @@ struct Written {
     explicit Written(const AcpiOptions& options)
         : ram(test::small_ram()), rsdp(write_acpi(ram.memory(), options).value()) {}
 
-    [[nodiscard]] std::vector<test::FoundTable> tables() const { return test::find_tables(ram.memory(), rsdp); }
+    [[nodiscard]] std::vector<test::FoundTable> tables() const {
+        return test::find_tables(ram.memory(), rsdp);
+    }
     [[nodiscard]] std::vector<u8> table(const std::string& signature) const {
         return test::find_table(ram.memory(), rsdp, signature);
     }
@@ -35,7 +37,8 @@ struct Written {
     Gpa rsdp;
 };
 
-/// ACPI 6.5 §5.2.6 "System Description Table Header": signature, length, revision, checksum, OEM id, table id, revision 1, creator, revision 1.
+/// ACPI 6.5 §5.2.6 "System Description Table Header": signature, length, revision, checksum, OEM id, table
+/// id and revision, creator and revision.
 Bytes with_header(std::string_view signature, u8 revision, const Bytes& body) {
     Bytes table;
     table.s(signature).d(36 + body.size()).b(revision).b(0).s("MAYFLY").s("MAYFLYVM").d(1).s("MFLY").d(1);
@@ -43,10 +46,12 @@ Bytes with_header(std::string_view signature, u8 revision, const Bytes& body) {
     return table.at(9, Bytes().b(0x100u - test::sum_of(table.get())));
 }
 
-/// ACPI 6.5 §5.2.3.2: a register of `bits` at I/O port `port`; access 1 is byte, 2 is word.
+/// ACPI 6.5 §5.2.3.2 "Generic Address Structure": a register of `bits` at I/O port `port`; access 1 is byte,
+/// 2 is word.
 Bytes io_register(u16 port, u8 bits, u8 access) { return Bytes().b(1).b(bits).b(0).b(access).q(port); }
 
-/// What both shapes share, at the offsets of ACPI 6.5 §5.2.9, less the 36 bytes of header.
+/// What both shapes share, at the offsets of ACPI 6.5 §5.2.9 "Fixed ACPI Description Table (FADT)", less the
+/// 36 bytes of header.
 Bytes fadt_body(u64 dsdt) {
     Bytes body;
     body.zeros(276 - 36);

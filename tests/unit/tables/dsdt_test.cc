@@ -21,7 +21,8 @@ std::vector<u8> written(const AcpiOptions& options) {
     return {out.written().begin(), out.written().end()};
 }
 
-/// ACPI 6.5 §20.2.4 "Package Length Encoding": the length counts itself; up to 63 in one byte, up to 4095 in two, up to 2^20-1 in three.
+/// ACPI 6.5 §20.2.4 "Package Length Encoding": the length counts itself; up to 63 in one byte, up to 4095 in
+/// two, up to 2^20-1 in three.
 Bytes with_length(const Bytes& content) {
     const std::size_t n = content.size();
     Bytes bytes;
@@ -63,8 +64,8 @@ Bytes processors(u32 count) {
 }
 
 Bytes motherboard() {
-    return device("MBRD", name("_HID", pnp(0x0c, 0x02))
-                              .add(name("_CRS", resources(Bytes().b(0x86).w(9).b(1).d(0xe000'0000).d(0x10'0000)))));
+    const Bytes ecam = Bytes().b(0x86).w(9).b(1).d(0xe000'0000).d(0x10'0000);
+    return device("MBRD", name("_HID", pnp(0x0c, 0x02)).add(name("_CRS", resources(ecam))));
 }
 
 Bytes host_bridge(const Bytes& windows) {
@@ -83,7 +84,8 @@ Bytes pvpanic() {
 /// Both sleep types are 5, two reserved zeros: PackageOp, length 8, four elements.
 Bytes s5() { return name("_S5_", {0x12, 8, 4, 0x0a, 5, 0x0a, 5, 0, 0}); }
 
-const Bytes kMemory32 = Bytes().b(0x87).w(23).b(0).b(0x0c).b(1).d(0).d(0xd000'0000).d(0xdfff'ffff).d(0).d(0x1000'0000);
+const Bytes kMemory32 =
+    Bytes().b(0x87).w(23).b(0).b(0x0c).b(1).d(0).d(0xd000'0000).d(0xdfff'ffff).d(0).d(0x1000'0000);
 
 }  // namespace
 
@@ -122,7 +124,8 @@ TEST_CASE("the legacy DSDT has configuration ports, a UART on IRQ 4 and the CMOS
     const Bytes clock =
         device("RTC_", name("_HID", pnp(0x0b, 0x00)).add(name("_CRS", resources(ports(0x70, 2)))));
     const Bytes body =
-        processors(cpu_count).add(motherboard()).add(host_bridge(windows)).add(uart).add(clock).add(pvpanic());
+        processors(cpu_count).add(motherboard()).add(host_bridge(windows)).add(uart).add(clock).add(
+            pvpanic());
     CHECK(written(test::legacy_machine(cpu_count)) == scope("_SB_", body).add(s5()).get());
 }
 

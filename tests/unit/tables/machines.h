@@ -1,7 +1,8 @@
 // SPDX-License-Identifier: Apache-2.0
 // The machines whose ACPI tables are tested, and guest RAM to write them into.
 //
-// Not the profiles themselves, which vmm/machine decides: shapes that between them turn every option on and off.
+// Not the profiles themselves, which vmm/machine decides: shapes that between them turn every option on and
+// off.
 #pragma once
 
 #include <cstring>

@@ -32,7 +32,8 @@ Bytes expected_table(u32 cpu_count) {
     bytes.s("PCMP").w(44 + 20 * cpu_count + 8 + 8 + 15 * 8 + 16).b(4).b(0);
     bytes.s("MAYFLY  ").s("MICROVM     ").d(0).w(0);
     bytes.w(cpu_count + 19).d(0xfee0'0000).w(0).b(0).b(0);
-    for (u32 id = 0; id < cpu_count; ++id)                      // enabled; the first is the bootstrap processor
+    // Enabled; the first is the bootstrap processor.
+    for (u32 id = 0; id < cpu_count; ++id)
         bytes.b(0).b(id).b(0x14).b(id == 0 ? 3 : 1).d(0x6f1).d(0x1783'fbff).q(0);
     bytes.add(wiring());
     bytes.at(7, Bytes().b(0x100u - test::sum_of(bytes.get())));
@@ -53,8 +54,9 @@ TEST_CASE("the MP table lists processors and ISA wiring byte for byte", "[mptabl
     const u32 cpu_count = GENERATE(1u, 4u, 64u, 255u);
     const GuestRam ram = test::small_ram();
     // Only the signature's low twelve bits belong in the table.
-    REQUIRE(write_mptable(ram.memory(),
-                          {.cpu_count = cpu_count, .cpu_signature = 0x0ab0'06f1, .cpu_features = 0x1783'fbff}));
+    const MpTableOptions options{
+        .cpu_count = cpu_count, .cpu_signature = 0x0ab0'06f1, .cpu_features = 0x1783'fbff};
+    REQUIRE(write_mptable(ram.memory(), options));
     const Bytes expected = expected_table(cpu_count);
     const std::vector<u8> written = test::read_bytes(ram.memory(), kTable, expected.size());
     CHECK(written == expected.get());
