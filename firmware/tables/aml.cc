@@ -145,7 +145,7 @@ void Aml::buffer(std::span<const u8> bytes) {
     out_->put8(aml::BufferOp);
     block([&] {
         integer(bytes.size());
-        for (const u8 byte : bytes) out_->put8(byte);
+        out_->bytes(bytes);
     });
 }
 
@@ -187,8 +187,7 @@ void Aml::insert_package_length(std::size_t begin) {
         return;
     }
     out_->patch8(begin, static_cast<u8>(more_bytes << 6 | (length & 0xf)));
-    for (unsigned i = 0; i < more_bytes; ++i)
-        out_->patch8(begin + 1 + i, static_cast<u8>(length >> (4 + 8 * i)));
+    out_->patch_low_bytes(begin + 1, length >> 4, more_bytes);
 }
 
 /// Spec: ACPI 6.5 §6.4.2.9 "End Tag": a checksum of 0 says that there is none.
@@ -199,8 +198,7 @@ void Aml::end_resources(std::size_t begin) {
     const IntegerForm form = integer_form(buffer_bytes);
     out_->open_gap(begin, 1 + form.payload_bytes);
     out_->patch8(begin, form.prefix);
-    for (unsigned i = 0; i < form.payload_bytes; ++i)
-        out_->patch8(begin + 1 + i, static_cast<u8>(buffer_bytes >> (8 * i)));
+    out_->patch_low_bytes(begin + 1, buffer_bytes, form.payload_bytes);
 }
 
 }  // namespace mayfly

@@ -7,70 +7,78 @@
 // Thread: any; one writer per buffer.
 #pragma once
 
+#include <cstring>
 #include <span>
 #include <string_view>
 
 #include "vmm/error/ints.h"
+#include "vmm/error/verify.h"
 
 namespace mayfly {
 
-class ByteWriter {
+class ByteWriter final {
   public:
     /// `out` need not be initialised: every byte up to size() is stored.
-    constexpr explicit ByteWriter(std::span<u8> out) : out_(out) {}
+    explicit ByteWriter(std::span<u8> out) : out_(out) {}
 
-    constexpr void put8(u8 value) {
-        if (size_ < out_.size()) out_[size_] = value;
-        ++size_;
-    }
-    constexpr void put16(u16 value) { put_low_bytes(value, 2); }
-    constexpr void put32(u32 value) { put_low_bytes(value, 4); }
-    constexpr void put64(u64 value) { put_low_bytes(value, 8); }
-    constexpr void put_low_bytes(u64 value, unsigned count) {
-        for (unsigned i = 0; i < count; ++i) put8(static_cast<u8>(value >> (8 * i)));
-    }
-    constexpr void text(std::string_view characters) {
-        for (const char c : characters) put8(static_cast<u8>(c));
-    }
-    constexpr void zeros(std::size_t count) {
-        for (std::size_t i = 0; i < count; ++i) put8(0);
+    void put8(u8 value) { put_low_bytes(value, 1); }
+    void put16(u16 value) { put_low_bytes(value, 2); }
+    void put32(u32 value) { put_low_bytes(value, 4); }
+    void put64(u64 value) { put_low_bytes(value, 8); }
+    /// The low `count` bytes of `value`, at most 8.
+    void put_low_bytes(u64 value, std::size_t count) { store(&value, count); }
+    void text(std::string_view characters) { store(characters.data(), characters.size()); }
+    void bytes(std::span<const u8> content) { store(content.data(), content.size()); }
+    void zeros(std::size_t count) {
+        if (has_room(count)) std::memset(out_.data() + size_, 0, count);
+        size_ += count;
     }
     /// Zeros up to the next multiple of `alignment`, a power of two.
-    constexpr void align(std::size_t alignment) { zeros(align_up(size_, alignment) - size_); }
+    void align(std::size_t alignment) { zeros(align_up(size_, alignment) - size_); }
 
-    constexpr void patch8(std::size_t at, u8 value) {
-        if (at < size_ && at < out_.size()) out_[at] = value;
+    void patch8(std::size_t at, u8 value) { patch_low_bytes(at, value, 1); }
+    void patch16(std::size_t at, u16 value) { patch_low_bytes(at, value, 2); }
+    void patch32(std::size_t at, u32 value) { patch_low_bytes(at, value, 4); }
+    void patch64(std::size_t at, u64 value) { patch_low_bytes(at, value, 8); }
+    /// Replaces `count` bytes that are already written. Does nothing once something did not fit.
+    void patch_low_bytes(std::size_t at, u64 value, std::size_t count) {
+        if (!fits()) return;
+        VERIFY(at <= size_ && count <= size_ - at);
+        if (count != 0) std::memcpy(out_.data() + at, &value, count);
     }
-    constexpr void patch16(std::size_t at, u16 value) { patch_low_bytes(at, value, 2); }
-    constexpr void patch32(std::size_t at, u32 value) { patch_low_bytes(at, value, 4); }
-    constexpr void patch64(std::size_t at, u64 value) { patch_low_bytes(at, value, 8); }
 
     /// Moves everything from `at` on by `count` bytes; the caller patches the gap.
-    constexpr void open_gap(std::size_t at, std::size_t count) {
+    void open_gap(std::size_t at, std::size_t count) {
         const std::size_t end = size_;
+        VERIFY(at <= end);
         zeros(count);
-        if (!fits()) return;
-        for (std::size_t i = end; i > at; --i) out_[i - 1 + count] = out_[i - 1];
+        if (fits()) std::memmove(out_.data() + at + count, out_.data() + at, end - at);
     }
 
     /// The value that makes the bytes from `begin` to the end sum to zero, where it now stands as zero.
-    [[nodiscard]] constexpr u8 checksum_from(std::size_t begin) const {
+    [[nodiscard]] u8 checksum_from(std::size_t begin) const {
+        if (!fits()) return 0;
         unsigned sum = 0;
-        for (std::size_t i = begin; i < size_ && i < out_.size(); ++i) sum += out_[i];
+        for (const u8 byte : written().subspan(begin)) sum += byte;
         return static_cast<u8>(0x100 - (sum & 0xff));
     }
 
     /// Bytes appended so far, stored or not.
-    [[nodiscard]] constexpr std::size_t size() const { return size_; }
-    [[nodiscard]] constexpr bool fits() const { return size_ <= out_.size(); }
-    /// What was stored. Only whole when fits().
-    [[nodiscard]] constexpr std::span<const u8> written() const {
-        return out_.first(fits() ? size_ : out_.size());
+    [[nodiscard]] std::size_t size() const { return size_; }
+    [[nodiscard]] bool fits() const { return size_ <= out_.size(); }
+    /// Everything appended. Only when fits().
+    [[nodiscard]] std::span<const u8> written() const {
+        VERIFY(fits());
+        return out_.first(size_);
     }
 
   private:
-    constexpr void patch_low_bytes(std::size_t at, u64 value, unsigned count) {
-        for (unsigned i = 0; i < count; ++i) patch8(at + i, static_cast<u8>(value >> (8 * i)));
+    [[nodiscard]] bool has_room(std::size_t count) const {
+        return size_ <= out_.size() && count <= out_.size() - size_;
+    }
+    void store(const void* from, std::size_t count) {
+        if (count != 0 && has_room(count)) std::memcpy(out_.data() + size_, from, count);
+        size_ += count;
     }
 
     std::span<u8> out_;
