@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: Apache-2.0
-// ByteSink: where a device's outgoing characters go. Which file or terminal that is, is the machine's business.
+// ByteSink: where a device's outgoing characters go. Which file or terminal that is, the machine knows.
 #pragma once
 
 #include "vmm/error/ints.h"

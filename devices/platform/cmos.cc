@@ -124,8 +124,8 @@ void Cmos::write_cell(u8 value) {
 void Cmos::write_register_b(u8 value) {
     const bool was_frozen = is_frozen();
     const bool will_be_frozen = (value & kSet) != 0;
-    // The data mode and the 12/24 bit may change in the same write that lets the clock go on; the driver has
-    // written the cells by the mode that it leaves behind in B.
+    // As on the chip, the cells are bytes: those frozen here by the old data mode, and those that the driver
+    // wrote, mean what register B's new mode says (data sheet, "Register B", bits DM and 24/12).
     if (!was_frozen && will_be_frozen) {
         time_to_cells(now());
         state_.cells[kRegisterB] = value;

@@ -65,8 +65,8 @@ void begin_service(Chip& chip, unsigned level) {
 
 void write_icw1(Chip& chip, u8 value) {
     // Data sheet, "Initialization Command Words 1 and 2 (ICW1, ICW2)": the edge sense circuit and the mask
-    // register are cleared, input 7 gets the lowest priority, special mask mode is cleared, status read is set
-    // to IRR. Without IC4 all functions of ICW4 are off. Lines and ELCR lie outside of the chip.
+    // register are cleared, input 7 gets the lowest priority, special mask mode is cleared, status read is
+    // set to IRR. Without IC4 all functions of ICW4 are off. Lines and ELCR lie outside of the chip.
     Chip fresh;
     fresh.lines = chip.lines;
     fresh.elcr = chip.elcr;
@@ -80,8 +80,8 @@ void write_icw1(Chip& chip, u8 value) {
 void write_ocw2(Chip& chip, u8 value) {
     const unsigned level = value & kOcw2LevelMask;
     const auto end_of_interrupt = [&chip](bool rotate) {
-        // Data sheet, "End of Interrupt (EOI)": a masked level "will not be cleared by a non-specific EOI if the
-        // 8259A is in the Special Mask Mode".
+        // Data sheet, "End of Interrupt (EOI)": a masked level "will not be cleared by a non-specific EOI if
+        // the 8259A is in the Special Mask Mode".
         const u8 candidates = chip.special_mask ? chip.isr & static_cast<u8>(~chip.imr) : chip.isr;
         const std::optional<unsigned> served = highest(chip, candidates);
         if (!served) return;

@@ -3,8 +3,8 @@
 //
 // What the model leaves out, and why no driver can tell:
 // - Time. A character leaves the moment it is written, so THRE and TEMT always read 1; the baud rate is
-//   stored and has no effect. The character timeout indication, on the chip four character times after the last
-//   character, comes at once when the FIFO holds less than its trigger level.
+//   stored and has no effect. The character timeout indication, on the chip four character times after
+//   the last character, comes at once when the FIFO holds less than its trigger level.
 // - Overruns and line errors from outside. Input is flow-controlled: receive() takes what fits, and the
 //   host keeps the rest. OE exists in loopback only. The break bit of LCR is stored, no more.
 //
