@@ -1,0 +1,15 @@
+/* SPDX-License-Identifier: Apache-2.0
+ * The built-in guests' ELF files as data; assembled with the build directory in the include path. */
+.macro GUEST_IMAGE name
+    .balign 64
+    .globl guest_\name\()_begin, guest_\name\()_end
+guest_\name\()_begin:
+    .incbin "\name\().elf"
+guest_\name\()_end:
+.endm
+#define MAYFLY_GUEST(name) GUEST_IMAGE name
+
+    .section .rodata.guests, "a", @progbits
+#include "firmware/guests/guests.inc"
+
+    .section .note.GNU-stack, "", @progbits

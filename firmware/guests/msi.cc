@@ -1,0 +1,46 @@
+// SPDX-License-Identifier: Apache-2.0
+// msi: message-signalled interrupts by KVM_SIGNAL_MSI, by irqfd, and from another thread.
+#include "firmware/guests/runtime/apic.h"
+#include "firmware/guests/runtime/clock.h"
+#include "firmware/guests/runtime/test_device.h"
+
+namespace guest {
+namespace {
+
+constexpr u32 kTimeoutMicroseconds = 500'000;
+constexpr u32 kCount = 8;
+
+constinit volatile u32 arrived = 0;
+
+void check(Text name, u8 action) {
+    arrived = 0;
+    for (u32 n = 1; n <= kCount; ++n) {
+        const u8 status = test_device::act(action);
+        if (status != 0) return expect_equal(name, 0, status);
+        halt_for(arrived, n, kTimeoutMicroseconds);
+    }
+    expect_equal(name, kCount, arrived);
+}
+
+}  // namespace
+}  // namespace guest
+
+extern "C" guest::u32 guest_main() {
+    using namespace guest;
+    test_device::require();
+    set_gate(kMsiVector, apic::count_interrupt<arrived>);
+    apic::enable();
+    test_device::set_msi(kMsiVector);
+    check("signal msi", MAYFLY_TESTDEV_SIGNAL_MSI);
+    check("irqfd", MAYFLY_TESTDEV_IRQFD);
+    // The train's interrupts are a millisecond apart and end a HLT each.
+    arrived = 0;
+    out8(MAYFLY_TESTDEV_MSI_TRAIN, kCount);
+    halt_for(arrived, kCount, kTimeoutMicroseconds);
+    expect_equal("from another thread", kCount, arrived);
+    arrived = 0;
+    out8(MAYFLY_TESTDEV_MSI_TRAIN, 1);
+    while (arrived == 0) halt_with_interrupts();
+    pass("msi ends hlt");
+    return failure_count();
+}

@@ -1,0 +1,79 @@
+// SPDX-License-Identifier: Apache-2.0
+// pit: the 8254's channel 0 through IOAPIC pin 2, and channel 2 behind port 0x61. Needs the legacy profile.
+//
+// Spec: Intel 8254 data sheet (order 231164) "Mode 0: Interrupt on Terminal Count", "Mode 2: Rate Generator",
+// "Counter Latch Command".
+#include "firmware/guests/runtime/apic.h"
+#include "firmware/guests/runtime/clock.h"
+#include "firmware/guests/runtime/legacy.h"
+#include "firmware/guests/runtime/report.h"
+
+namespace guest {
+namespace {
+
+constexpr u16 kCommand = 0x43;
+constexpr u16 kChannel0 = 0x40;
+constexpr u16 kChannel2 = 0x42;
+constexpr u16 kSystemControl = 0x61;
+constexpr u8 kGate2 = 1;
+constexpr u8 kOut2 = 1 << 5;
+constexpr u32 kPin = 2;
+
+/// 1193 ticks of 1.193182 MHz: 999.8 us.
+constexpr u16 kMillisecondTicks = 1193;
+constexpr u32 kMillisecondLeast = 998;
+constexpr u32 kTimeoutMicroseconds = 500'000;
+constexpr u32 kTicks = 4;
+
+constinit volatile u32 ticks = 0;
+
+void load(u16 channel, u8 command, u16 count) {
+    out8(kCommand, command);
+    out8(channel, static_cast<u8>(count));
+    out8(channel, static_cast<u8>(count >> 8));
+}
+
+u16 latch_channel0() {
+    out8(kCommand, 0);
+    const u8 low = in8(kChannel0);
+    return static_cast<u16>(low | in8(kChannel0) << 8);
+}
+
+void check_channel0() {
+    ioapic::write_pin(kPin, kPinVector);
+    const u64 start = read_tsc();
+    load(kChannel0, 0x34, kMillisecondTicks);
+    expect_between("counts down", 1, kMillisecondTicks, latch_channel0());
+    poll_for(ticks, kTicks, kTimeoutMicroseconds);
+    const u64 elapsed = read_tsc() - start;
+    ioapic::write_pin(kPin, kPinVector | ioapic::kMasked);
+    expect_between("periodic", kTicks, kTicks + 1, ticks);
+    expect("periodic not early", elapsed >= tsc_ticks(kMillisecondLeast) * (kTicks - 1));
+}
+
+void check_channel2() {
+    const u8 control = static_cast<u8>(in8(kSystemControl) & ~3);
+    out8(kSystemControl, control | kGate2);
+    load(kChannel2, 0xb0, kMillisecondTicks);
+    const u64 start = read_tsc();
+    expect_equal("out2 low", 0, in8(kSystemControl) & kOut2);
+    const u64 end = start + tsc_ticks(kTimeoutMicroseconds);
+    while ((in8(kSystemControl) & kOut2) == 0 && read_tsc() < end) pause();
+    const u64 elapsed = read_tsc() - start;
+    expect_equal("out2 high", kOut2, in8(kSystemControl) & kOut2);
+    expect("out2 not early", elapsed >= tsc_ticks(kMillisecondLeast - 50));
+    expect("out2 in time", elapsed < tsc_ticks(kTimeoutMicroseconds));
+}
+
+}  // namespace
+}  // namespace guest
+
+extern "C" guest::u32 guest_main() {
+    using namespace guest;
+    set_gate(kPinVector, apic::count_interrupt<ticks>);
+    pic::initialize(kPicVector);
+    apic::enable();
+    check_channel0();
+    check_channel2();
+    return failure_count();
+}

@@ -1,0 +1,50 @@
+// SPDX-License-Identifier: Apache-2.0
+// What the monitor handed over: command line, memory map, modules; the same view of all four protocols.
+#pragma once
+
+#include "firmware/guests/runtime/report.h"
+
+namespace guest {
+
+enum class BootProtocol : u8 { Unknown, Linux, Pvh, Multiboot, Multiboot2 };
+
+[[nodiscard]] BootProtocol boot_protocol();
+[[nodiscard]] Text protocol_name();
+
+/// Without the terminating NUL; empty when there is none.
+[[nodiscard]] Text command_line();
+
+/// The command line has the word NAME, or NAME=anything.
+[[nodiscard]] bool has_option(Text name);
+/// The number behind NAME= (decimal, or hexadecimal behind 0x); `otherwise` when there is no such word.
+[[nodiscard]] u64 option_value(Text name, u64 otherwise);
+
+struct MemoryRange {
+    u64 first;
+    u64 size_bytes;
+    u32 type;  ///< 1: usable RAM
+};
+
+/// Walks the memory map in its own order.
+class MemoryMapWalk final {
+  public:
+    MemoryMapWalk();
+    /// False at the end.
+    bool next(MemoryRange& range);
+
+  private:
+    u64 at_ = 0;
+    u64 end_ = 0;
+    u32 entry_bytes_ = 0;  ///< 0: each entry begins with its own size (Multiboot 1)
+};
+
+struct Module {
+    u64 first;
+    u64 size_bytes;
+    u64 command_line;  ///< 0: none
+};
+
+/// Linux: the initrd is module 0. False when there is no such module.
+bool find_module(u32 index, Module& module);
+
+}  // namespace guest

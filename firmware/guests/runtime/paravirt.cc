@@ -1,0 +1,40 @@
+// SPDX-License-Identifier: Apache-2.0
+// PV EOI, exercised.
+#include "firmware/guests/runtime/paravirt.h"
+
+#include "firmware/guests/runtime/clock.h"
+
+namespace guest::paravirt {
+
+constinit EoiCounts eoi_counts{};
+
+namespace {
+
+constexpr u32 kTimeoutMicroseconds = 100'000;
+
+alignas(4) constinit u32 eoi_word = 0;
+
+[[gnu::interrupt]] void on_interrupt(InterruptFrame* /*frame*/) {
+    eoi_counts.interrupts = eoi_counts.interrupts + 1;
+    bool was_set;
+    asm volatile("btrl $0, %0" : "+m"(eoi_word), "=@ccc"(was_set) : : "memory");
+    if (was_set) {
+        eoi_counts.skipped = eoi_counts.skipped + 1;
+    } else {
+        apic::end_of_interrupt();
+    }
+}
+
+}  // namespace
+
+void exercise_eoi(u32 count) {
+    set_gate(kReplyVector, on_interrupt);
+    write_msr(kEoiMsr, reinterpret_cast<u64>(&eoi_word) | 1);
+    for (u32 n = 1; n <= count; ++n) {
+        apic::send_ipi(0, apic::kIcrFixed | apic::kIcrSelf | kReplyVector);
+        if (!halt_for(eoi_counts.interrupts, n, kTimeoutMicroseconds)) break;
+    }
+    write_msr(kEoiMsr, 0);
+}
+
+}  // namespace guest::paravirt
