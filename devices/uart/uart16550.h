@@ -49,7 +49,9 @@ class Uart16550 final : public IoDevice {
         u8 ier = 0;
         u8 fcr = 0;
         u8 lcr = 0;
-        u8 mcr = 0;
+        // Deviation: the chip resets OUT2 to off, firmware then opens the interrupt gate. There is no firmware
+        // here, and guests that know only QEMU or Firecracker, where the gate is open, never touch MCR.
+        u8 mcr = uart16550::kOut2;
         u8 scr = 0;
         // The chip leaves the divisor undefined; 1 is 115200 baud, and a guest that divides by it survives.
         u8 dll = 1;

@@ -11,7 +11,7 @@ TEST_CASE("uart registers read their reset values", "[uart16550]") {
     CHECK(read8(f.uart, 1) == 0x00);  // IER
     CHECK(read8(f.uart, 2) == 0x01);  // IIR: no interrupt, no FIFOs
     CHECK(read8(f.uart, 3) == 0x00);  // LCR
-    CHECK(read8(f.uart, 4) == 0x00);  // MCR
+    CHECK(read8(f.uart, 4) == 0x08);  // MCR: OUT2, as firmware leaves it
     CHECK(read8(f.uart, 5) == 0x60);  // LSR: THRE, TEMT
     CHECK(read8(f.uart, 6) == 0xb0);  // MSR: DCD, DSR, CTS, no deltas
     CHECK(read8(f.uart, 7) == 0x00);  // SCR
@@ -63,7 +63,7 @@ TEST_CASE("uart takes a wide access for consecutive byte accesses", "[uart16550]
     f.uart.io_write({0, 2}, 0x0541);  // THR 'A', IER 0x05
     CHECK(f.host.text == "A");
     CHECK(read8(f.uart, 1) == 0x05);
-    CHECK(f.uart.io_read({3, 4}) == 0xb0600000);  // LCR, MCR, LSR, MSR
+    CHECK(f.uart.io_read({3, 4}) == 0xb0600800);  // LCR, MCR, LSR, MSR
     f.uart.io_write({0, 8}, 0x7700000000000042);
     CHECK(f.host.text == "AB");
     CHECK(read8(f.uart, 7) == 0x77);
@@ -116,6 +116,7 @@ TEST_CASE("uart gives one edge for each character sent by interrupt", "[uart1655
 
 TEST_CASE("uart interrupt pin is gated by OUT2", "[uart16550]") {
     UartFixture f;
+    write8(f.uart, 4, 0x00);
     write8(f.uart, 1, 0x02);
     CHECK_FALSE(f.irq.level);
     write8(f.uart, 4, 0x08);
@@ -123,6 +124,13 @@ TEST_CASE("uart interrupt pin is gated by OUT2", "[uart16550]") {
     write8(f.uart, 4, 0x00);
     CHECK_FALSE(f.irq.level);
     CHECK(read8(f.uart, 2) == 0x02);
+}
+
+TEST_CASE("uart interrupts a guest that never touches MCR", "[uart16550]") {
+    UartFixture f;
+    write8(f.uart, 1, 0x01);
+    CHECK(f.uart.receive(f.bytes("x")) == 1);
+    CHECK(f.irq.level);
 }
 
 TEST_CASE("uart loopback connects the modem outputs to the modem inputs", "[uart16550]") {
