@@ -49,8 +49,8 @@ class Uart16550 final : public IoDevice {
         u8 ier = 0;
         u8 fcr = 0;
         u8 lcr = 0;
-        // Deviation: the chip resets OUT2 to off, firmware then opens the interrupt gate. There is no firmware
-        // here, and guests that know only QEMU or Firecracker, where the gate is open, never touch MCR.
+        // Deviation: the chip resets OUT2 to off, and firmware then opens the interrupt gate. There is no
+        // firmware here, and guests that know only QEMU or Firecracker, which leave it open, never touch MCR.
         u8 mcr = uart16550::kOut2;
         u8 scr = 0;
         // The chip leaves the divisor undefined; 1 is 115200 baud, and a guest that divides by it survives.
