@@ -6,7 +6,7 @@
 // front of each reset through this port), would be stuck: so one read of the status in 64 in a row answers 0.
 //
 // Thread: any, under the device's bus lock.
-// Spec: IBM PC/AT Technical Reference (1984) §1 "Keyboard Controller".
+// Spec: IBM PC/AT Technical Reference (1984), "Keyboard Controller".
 #pragma once
 
 #include <string_view>
