@@ -63,6 +63,9 @@ constexpr Gpa kHole{0xc000'0000};
 constexpr Gpa kBootTimer{0xc000'0000};
 /// virtio-mmio windows, 4 KiB each, the first where Firecracker puts it.
 constexpr Gpa kVirtioMmio{0xc000'1000};
+/// Where PCI functions' memory BARs go.
+constexpr Gpa kPciMemory{0xc800'0000};
+constexpr u64 kPciMemoryBytes = 0x1800'0000;
 /// PCI Express configuration space of bus 0.
 constexpr Gpa kEcam{0xe000'0000};
 constexpr u64 kEcamBytes = 0x10'0000;

@@ -7,13 +7,18 @@
 
 namespace mayfly {
 
+bool Bus::is_free(u64 base, u64 size_bytes) const {
+    if (size_bytes == 0 || base > ~u64{0} - (size_bytes - 1)) return false;
+    for (const Range& range : ranges_) {
+        if (base <= range.base + (range.size_bytes - 1) && range.base <= base + (size_bytes - 1)) return false;
+    }
+    return true;
+}
+
 void Bus::map(u64 base, u64 size_bytes, IoDevice& device, u64 offset_base) {
-    VERIFY(size_bytes > 0 && base <= ~u64{0} - (size_bytes - 1));
+    VERIFY(is_free(base, size_bytes));
     const auto next = std::upper_bound(ranges_.begin(), ranges_.end(), base,
                                        [](u64 at, const Range& range) { return at < range.base; });
-    if (next != ranges_.end()) VERIFY(next->base - base >= size_bytes);
-    if (next != ranges_.begin()) VERIFY(base - (next - 1)->base >= (next - 1)->size_bytes);
-
     std::mutex* mutex = nullptr;
     for (const Range& range : ranges_) {
         if (range.device == &device) mutex = range.mutex;

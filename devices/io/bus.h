@@ -21,6 +21,9 @@ class Bus {
     /// several ranges: it then has one lock, and sees offsets counted from each range's base plus `offset_base`.
     void map(u64 base, u64 size_bytes, IoDevice& device, u64 offset_base = 0);
 
+    /// Whether map() may be called with this range.
+    [[nodiscard]] bool is_free(u64 base, u64 size_bytes) const;
+
     /// Reads as all ones where no device is, or where the access crosses a device's edge.
     [[nodiscard]] u64 read(u64 address, u8 size_bytes) const;
     /// Ignored in the same cases.

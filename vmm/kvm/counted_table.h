@@ -7,13 +7,24 @@
 #include <array>
 #include <span>
 
+#include <linux/kvm.h>
+#include <sys/ioctl.h>
+
 #include "vmm/error/ints.h"
 
 namespace mayfly {
 
+constexpr unsigned kCountedHeaderBytes = 8;
+
+/// Requests on such tables, by the size that C gives the structs: the header's own macros come out wrong in C++.
+constexpr unsigned long kGetSupportedCpuid = _IOC(_IOC_READ | _IOC_WRITE, KVMIO, 0x05, kCountedHeaderBytes);
+constexpr unsigned long kSetCpuid2 = _IOC(_IOC_WRITE, KVMIO, 0x90, kCountedHeaderBytes);
+constexpr unsigned long kSetMsrs = _IOC(_IOC_WRITE, KVMIO, 0x89, kCountedHeaderBytes);
+constexpr unsigned long kSetGsiRouting = _IOC(_IOC_WRITE, KVMIO, 0x6a, kCountedHeaderBytes);
+
 template <typename Entry, std::size_t kMax>
 struct CountedTable {
-    static_assert(alignof(Entry) <= 8, "entries start 8 bytes in, as in the kernel's C layout");
+    static_assert(alignof(Entry) <= 8, "entries start kCountedHeaderBytes in, as in the kernel's C layout");
 
     u32 count = 0;
     u32 flags_or_pad = 0;

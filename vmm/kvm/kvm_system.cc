@@ -61,7 +61,7 @@ Result<KvmVm> KvmSystem::create_vm() const {
 
 Result<CpuidTable> KvmSystem::supported_cpuid() const {
     CpuidTable table;
-    TRY_VOID(KVM_IOCTL(fd_, KVM_GET_SUPPORTED_CPUID, table.for_kernel_to_fill()));
+    TRY_VOID(kvm_ioctl(fd_, kGetSupportedCpuid, "KVM_GET_SUPPORTED_CPUID", table.for_kernel_to_fill()));
     return table;
 }
 

@@ -29,7 +29,7 @@ kvm_coalesced_mmio_ring* KvmVcpu::coalesced_ring(int page_offset) const {
 }
 
 Result<void> KvmVcpu::set_cpuid(CpuidTable& table) {
-    TRY_VOID(KVM_IOCTL(fd_, KVM_SET_CPUID2, table.for_kernel_to_read()));
+    TRY_VOID(kvm_ioctl(fd_, kSetCpuid2, "KVM_SET_CPUID2", table.for_kernel_to_read()));
     return {};
 }
 
@@ -60,7 +60,7 @@ Result<u32> KvmVcpu::set_msrs(std::span<const kvm_msr_entry> entries) {
     CountedTable<kvm_msr_entry, kMsrsMax> table;
     table.count = static_cast<u32>(entries.size());
     std::copy(entries.begin(), entries.end(), table.entries.begin());
-    return static_cast<u32>(TRY(KVM_IOCTL(fd_, KVM_SET_MSRS, &table)));
+    return static_cast<u32>(TRY(kvm_ioctl(fd_, kSetMsrs, "KVM_SET_MSRS", &table)));
 }
 
 Result<void> KvmVcpu::interrupt(u8 vector) {
@@ -68,6 +68,22 @@ Result<void> KvmVcpu::interrupt(u8 vector) {
     request.irq = vector;
     TRY_VOID(KVM_IOCTL(fd_, KVM_INTERRUPT, &request));
     return {};
+}
+
+Result<void> KvmVcpu::clear_exception() {
+    kvm_vcpu_events events{};
+    TRY_VOID(KVM_IOCTL(fd_, KVM_GET_VCPU_EVENTS, &events));
+    events.exception.injected = 0;
+    events.exception.pending = 0;
+    TRY_VOID(KVM_IOCTL(fd_, KVM_SET_VCPU_EVENTS, &events));
+    return {};
+}
+
+std::optional<Gpa> KvmVcpu::translate(u64 linear) const {
+    kvm_translation request{};
+    request.linear_address = linear;
+    if (!KVM_IOCTL(fd_, KVM_TRANSLATE, &request) || request.valid == 0) return std::nullopt;
+    return Gpa{request.physical_address};
 }
 
 u32 KvmVcpu::tsc_khz() const {

@@ -90,7 +90,7 @@ Result<void> KvmVm::set_routes(std::span<const kvm_irq_routing_entry> routes) {
     CountedTable<kvm_irq_routing_entry, kRoutesMax> table;
     table.count = static_cast<u32>(routes.size());
     std::copy(routes.begin(), routes.end(), table.entries.begin());
-    TRY_VOID(KVM_IOCTL(fd_, KVM_SET_GSI_ROUTING, &table));
+    TRY_VOID(kvm_ioctl(fd_, kSetGsiRouting, "KVM_SET_GSI_ROUTING", &table));
     return {};
 }
 

@@ -13,6 +13,8 @@ namespace {
 
 constexpr u32 kDescriptorsMax = 1024;
 constexpr u32 kNameMax = 256;
+/// struct kvm_stats_desc before its name: C++ takes the header's flexible array for more.
+constexpr std::size_t kDescriptorBytes = 16;
 
 Result<void> read_exactly(const UniqueFd& fd, u64 offset, std::span<std::byte> out) {
     const ssize_t got = ::pread(fd.get(), out.data(), out.size(), static_cast<off_t>(offset));
@@ -29,15 +31,15 @@ Result<KvmStats> KvmStats::open(UniqueFd fd) {
     TRY_VOID(read_exactly(fd, 0, std::as_writable_bytes(std::span(&header, 1))));
     if (header.num_desc > kDescriptorsMax || header.name_size > kNameMax)
         return fail(Error::host("KVM statistics have an unknown layout"));
-    const std::size_t stride = sizeof(kvm_stats_desc) + header.name_size;
+    const std::size_t stride = kDescriptorBytes + header.name_size;
     std::vector<std::byte> raw(stride * header.num_desc);
     TRY_VOID(read_exactly(fd, header.desc_offset, raw));
     std::vector<Descriptor> descriptors;
     for (u32 i = 0; i < header.num_desc; ++i) {
         kvm_stats_desc desc{};
-        std::memcpy(&desc, raw.data() + i * stride, sizeof desc);
+        std::memcpy(&desc, raw.data() + i * stride, kDescriptorBytes);
         if (desc.size != 1) continue;
-        const char* name = reinterpret_cast<const char*>(raw.data() + i * stride + sizeof desc);  // SAFETY: char
+        const char* name = reinterpret_cast<const char*>(raw.data() + i * stride + kDescriptorBytes);  // SAFETY: char
         descriptors.push_back({std::string(name, ::strnlen(name, header.name_size)),
                                u64{header.data_offset} + desc.offset});
     }

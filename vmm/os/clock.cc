@@ -5,11 +5,17 @@
 
 namespace mayfly {
 
-u64 monotonic_ns() {
+namespace {
+u64 clock_ns(clockid_t clock) {
     timespec now{};
-    ::clock_gettime(CLOCK_MONOTONIC, &now);
+    ::clock_gettime(clock, &now);
     return static_cast<u64>(now.tv_sec) * 1'000'000'000 + static_cast<u64>(now.tv_nsec);
 }
+}  // namespace
+
+u64 monotonic_ns() { return clock_ns(CLOCK_MONOTONIC); }
+
+u64 process_cpu_ns() { return clock_ns(CLOCK_PROCESS_CPUTIME_ID); }
 
 i64 wall_seconds() {
     timespec now{};

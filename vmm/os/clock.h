@@ -9,6 +9,9 @@ namespace mayfly {
 /// CLOCK_MONOTONIC, in nanoseconds.
 [[nodiscard]] u64 monotonic_ns();
 
+/// CPU time this process has used, in nanoseconds.
+[[nodiscard]] u64 process_cpu_ns();
+
 /// Wall-clock seconds since the Unix epoch, UTC.
 [[nodiscard]] i64 wall_seconds();
 

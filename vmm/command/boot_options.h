@@ -1,0 +1,47 @@
+// SPDX-License-Identifier: Apache-2.0
+// The command line of `mayfly boot`, as CLI11 options over a BootConfig.
+#pragma once
+
+#include <string>
+#include <vector>
+
+#include "vmm/error/result.h"
+#include "vmm/machine/config.h"
+
+namespace CLI {
+class App;
+}
+
+namespace mayfly {
+
+/// What CLI11 fills before it is checked and converted.
+struct BootArguments {
+    std::string kernel;
+    std::string initrd;
+    std::vector<std::string> modules;
+    std::string append;
+    std::string protocol = "auto";
+    std::string profile = "auto";
+    std::string irqchip = "auto";
+    std::string memory = "128M";
+    std::string cpus = "1";
+    std::string timeout;
+    std::string console = "stdio";
+    std::vector<std::string> exit_ports;
+    std::string exit_code = "raw";
+    std::string success;
+    std::string timeline_json;
+    std::string stats_json;
+    bool is_timeline = false;
+    bool is_stats = false;
+    bool is_test_device = false;
+    bool is_verbose = false;
+};
+
+/// Declares the options on `app`; `arguments` outlives it.
+void add_boot_options(CLI::App& app, BootArguments& arguments);
+
+/// Errors: Invalid, with the option, the value and the limit.
+Result<BootConfig> boot_config(const BootArguments& arguments);
+
+}  // namespace mayfly

@@ -1,0 +1,20 @@
+// SPDX-License-Identifier: Apache-2.0
+// The commands of mayfly. Each returns the process's exit status and prints its own errors on stderr.
+#pragma once
+
+#include "vmm/error/result.h"
+#include "vmm/machine/config.h"
+#include "vmm/machine/timeline.h"
+
+namespace mayfly {
+
+/// Prints the one line that an Error is, and returns 125, or 127 for NotFound.
+int print_error(const Error& error);
+
+/// `mayfly boot`. `timeline` has Phase::Main.
+int boot_command(BootConfig config, Timeline& timeline);
+
+/// `mayfly version`.
+int version_command(bool is_json);
+
+}  // namespace mayfly

@@ -1,0 +1,61 @@
+// SPDX-License-Identifier: Apache-2.0
+#include "vmm/machine/guest_images.h"
+
+#include <fmt/format.h>
+
+namespace mayfly {
+
+namespace {
+
+std::string known_builtins() {
+    std::string names;
+    for (const BuiltinGuest& guest : builtin_guests())
+        names += (names.empty() ? "" : ", ") + std::string(guest.name);
+    return names;
+}
+
+/// Only a missing KERNEL has a status of its own.
+Result<Image> open_companion(const std::string& path, std::string_view option) {
+    Result<Image> image = Image::open(path);
+    if (image) return image;
+    if (image.error().kind() == ErrorKind::NotFound)
+        return fail(Error::invalid(image.error().message()).about(option));
+    return fail(std::move(image).error().about(option));
+}
+
+}  // namespace
+
+Result<const BuiltinGuest*> builtin_of(const BootConfig& config) {
+    const std::string_view kernel = config.kernel;
+    if (!kernel.starts_with(kBuiltinPrefix)) return nullptr;
+    const std::string_view name = kernel.substr(kBuiltinPrefix.size());
+    for (const BuiltinGuest& guest : builtin_guests()) {
+        if (guest.name == name) return &guest;
+    }
+    return fail(Error::not_found(fmt::format("no built-in guest is called '{}'", name))
+                    .hint("there are: " + known_builtins()));
+}
+
+Result<GuestImages> GuestImages::open(const BootConfig& config) {
+    const BuiltinGuest* builtin = TRY(builtin_of(config));
+    Result<Image> kernel = builtin != nullptr
+                               ? Image::from_bytes(config.kernel, find_builtin_guest(builtin->name))
+                               : Image::open(config.kernel);
+    GuestImages images(TRY(std::move(kernel)));
+    if (!config.initrd.empty()) images.initrd_ = TRY(open_companion(config.initrd, "--initrd"));
+    for (const std::string& module : config.modules) {
+        const std::size_t space = module.find(' ');
+        Image image = TRY(open_companion(module.substr(0, space), "--module"));
+        std::string arguments = space == std::string::npos ? std::string() : module.substr(space + 1);
+        images.modules_.push_back({std::move(image), std::move(arguments)});
+    }
+    return images;
+}
+
+std::vector<BootModule> GuestImages::modules() const {
+    std::vector<BootModule> list;
+    for (const Module& module : modules_) list.push_back({&module.image, module.arguments});
+    return list;
+}
+
+}  // namespace mayfly

@@ -1,0 +1,41 @@
+// SPDX-License-Identifier: Apache-2.0
+// GuestImages: the files that a guest is made of, opened.
+#pragma once
+
+#include <optional>
+#include <vector>
+
+#include "firmware/boot/boot.h"
+#include "firmware/guests/builtin.h"
+#include "vmm/machine/config.h"
+
+namespace mayfly {
+
+constexpr std::string_view kBuiltinPrefix = "builtin:";
+
+/// The built-in guest that `config` names, or null when it names a file. Errors: an unknown name.
+Result<const BuiltinGuest*> builtin_of(const BootConfig& config);
+
+class GuestImages {
+  public:
+    /// Errors: NotFound for the kernel only; Invalid and Os with the file's name.
+    static Result<GuestImages> open(const BootConfig& config);
+
+    [[nodiscard]] const Image& kernel() const { return kernel_; }
+    [[nodiscard]] const Image* initrd() const { return initrd_ ? &*initrd_ : nullptr; }
+    /// Pointers into this object.
+    [[nodiscard]] std::vector<BootModule> modules() const;
+
+  private:
+    struct Module {
+        Image image;
+        std::string arguments;
+    };
+    explicit GuestImages(Image kernel) : kernel_(std::move(kernel)) {}
+
+    Image kernel_;
+    std::optional<Image> initrd_;
+    std::vector<Module> modules_;
+};
+
+}  // namespace mayfly

@@ -1,0 +1,113 @@
+// SPDX-License-Identifier: Apache-2.0
+#include "vmm/machine/interrupts.h"
+
+#include "firmware/layout.h"
+#include "vmm/error/verify.h"
+
+namespace mayfly {
+
+namespace {
+
+constexpr u32 kIsaIrqs = 16;
+constexpr u32 kIrqPit = 0;
+constexpr u32 kIrqCascade = 2;
+
+kvm_irq_routing_entry chip_route(u32 gsi, u32 chip, u32 pin) {
+    kvm_irq_routing_entry route{};
+    route.gsi = gsi;
+    route.type = KVM_IRQ_ROUTING_IRQCHIP;
+    route.u.irqchip.irqchip = chip;
+    route.u.irqchip.pin = pin;
+    return route;
+}
+
+kvm_irq_routing_entry msi_route(u32 gsi, u32 address, u32 data) {
+    kvm_irq_routing_entry route{};
+    route.gsi = gsi;
+    route.type = KVM_IRQ_ROUTING_MSI;
+    route.u.msi.address_lo = address;
+    route.u.msi.data = data;
+    return route;
+}
+
+/// Collects routes; the table's size is known from the pins there are.
+struct RouteList {
+    std::array<kvm_irq_routing_entry, kIsaIrqs + layout::kIoApicPins + Interrupts::kMsisMax> routes;
+    std::size_t count = 0;
+    void add(const kvm_irq_routing_entry& route) { routes[count++] = route; }
+};
+
+/// KVM's own default has the PIT on IOAPIC pin 0; every PC has it on pin 2, where MADT and MP table say it is.
+void add_pc_routes(RouteList& list) {
+    for (u32 gsi = 0; gsi < layout::kIoApicPins; ++gsi) {
+        if (gsi == kIrqCascade) continue;
+        if (gsi < kIsaIrqs) {
+            const u32 chip = gsi < 8 ? KVM_IRQCHIP_PIC_MASTER : KVM_IRQCHIP_PIC_SLAVE;
+            list.add(chip_route(gsi, chip, gsi % 8));
+        }
+        list.add(chip_route(gsi, KVM_IRQCHIP_IOAPIC, gsi == kIrqPit ? layout::kPitIoApicPin : gsi));
+    }
+}
+
+}  // namespace
+
+std::string_view to_string(Irqchip kind) {
+    switch (kind) {
+        case Irqchip::Split: return "split";
+        case Irqchip::Full: return "full";
+        case Irqchip::None: return "none";
+    }
+    return "";
+}
+
+Interrupts::Interrupts(KvmVm& vm, Irqchip kind, UserIrqchip* user)
+    : vm_(vm), kind_(kind), user_(user), serial_line_(*this, layout::kIrqSerial) {
+    VERIFY((kind == Irqchip::None) == (user != nullptr));
+}
+
+Result<void> Interrupts::create() {
+    switch (kind_) {
+        case Irqchip::Split: return vm_.create_split_irqchip(0);
+        case Irqchip::None: return {};
+        case Irqchip::Full: break;
+    }
+    TRY_VOID(vm_.create_irqchip());
+    TRY_VOID(vm_.create_pit());
+    return install_routes();
+}
+
+Result<void> Interrupts::install_routes() {
+    RouteList list;
+    if (kind_ == Irqchip::Full) add_pc_routes(list);
+    for (u32 i = 0; i < kMsisMax; ++i) {
+        if (msis_[i].is_routed) list.add(msi_route(kMsiGsiBase + i, msis_[i].address, msis_[i].data));
+    }
+    return vm_.set_routes(std::span(list.routes).first(list.count));
+}
+
+void Interrupts::set_gsi(u32 gsi, bool is_high) {
+    switch (kind_) {
+        case Irqchip::Split: return;
+        case Irqchip::None: user_->set_irq(gsi, is_high); return;
+        case Irqchip::Full: break;
+    }
+    // The pin exists and the chip too: a refusal would be a bug of ours.
+    if (gsi < layout::kIoApicPins) VERIFY(vm_.set_irq_line(gsi, is_high).has_value());
+}
+
+Result<void> Interrupts::route_msi(u32 index, u32 address, u32 data) {
+    VERIFY(index < kMsisMax);
+    const std::lock_guard<std::mutex> guard(mutex_);
+    Msi& msi = msis_[index];
+    if (msi.is_routed && msi.address == address && msi.data == data) return {};
+    msi = {true, address, data};
+    return install_routes();
+}
+
+void Interrupts::GsiLine::set_level(bool is_high) {
+    if (is_high == is_high_) return;
+    is_high_ = is_high;
+    interrupts_.set_gsi(gsi_, is_high);
+}
+
+}  // namespace mayfly

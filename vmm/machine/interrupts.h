@@ -1,0 +1,69 @@
+// SPDX-License-Identifier: Apache-2.0
+// Interrupts: the interrupt controllers of a machine and the routes to them.
+//
+// Split: LAPICs in the kernel, MSIs only, no io-bus registration. Full: IOAPIC, 8259s and the 8254 as well.
+// None: an 8259 pair in user space.
+// Thread: create() by the main thread; the rest by any, internally locked.
+#pragma once
+
+#include <array>
+#include <mutex>
+
+#include "devices/io/irq_line.h"
+#include "vmm/kvm/kvm_vm.h"
+#include "vmm/machine/user_irqchip.h"
+
+namespace mayfly {
+
+enum class Irqchip : u8 { Split, Full, None };
+
+[[nodiscard]] std::string_view to_string(Irqchip kind);
+
+class Interrupts {
+  public:
+    /// MSIs that travel by irqfd have GSIs from here on, above every IOAPIC pin.
+    static constexpr u32 kMsiGsiBase = 24;
+    static constexpr u32 kMsisMax = 8;
+
+    /// `user` is null unless `kind` is None. Both outlive this object.
+    Interrupts(KvmVm& vm, Irqchip kind, UserIrqchip* user);
+
+    /// Makes the in-kernel controllers. After every memory slot, before the first vCPU.
+    Result<void> create();
+
+    [[nodiscard]] Irqchip kind() const { return kind_; }
+    /// Drives an ISA or IOAPIC input. Leads nowhere where the machine has no such pin.
+    void set_gsi(u32 gsi, bool is_high);
+    /// The line of one ISA device.
+    [[nodiscard]] IrqLine& serial_line() { return serial_line_; }
+
+    /// Lets GSI kMsiGsiBase + `index` send this MSI. Skips the ioctl when nothing changed.
+    Result<void> route_msi(u32 index, u32 address, u32 data);
+
+  private:
+    class GsiLine final : public IrqLine {
+      public:
+        GsiLine(Interrupts& interrupts, u32 gsi) : interrupts_(interrupts), gsi_(gsi) {}
+        void set_level(bool is_high) override;
+
+      private:
+        Interrupts& interrupts_;
+        u32 gsi_;
+        bool is_high_ = false;  // under the device's bus lock
+    };
+    struct Msi {
+        bool is_routed = false;
+        u32 address = 0;
+        u32 data = 0;
+    };
+    Result<void> install_routes();
+
+    KvmVm& vm_;
+    Irqchip kind_;
+    UserIrqchip* user_;
+    GsiLine serial_line_;
+    std::mutex mutex_;
+    std::array<Msi, kMsisMax> msis_{};  // under mutex_
+};
+
+}  // namespace mayfly

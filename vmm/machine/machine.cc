@@ -1,0 +1,294 @@
+// SPDX-License-Identifier: Apache-2.0
+#include "vmm/machine/machine.h"
+
+#include <algorithm>
+#include <chrono>
+#include <cmath>
+
+#include <fmt/format.h>
+
+#include <fcntl.h>
+#include <sys/random.h>
+#include <sys/sysinfo.h>
+#include <unistd.h>
+
+#include "firmware/layout.h"
+#include "firmware/tables/acpi.h"
+#include "firmware/tables/mptable.h"
+#include "vmm/error/verify.h"
+#include "vmm/machine/boot_state.h"
+#include "vmm/machine/signals.h"
+#include "vmm/os/terminal.h"
+#include "vmm/text/log.h"
+#include "vmm/text/size.h"
+
+namespace mayfly {
+
+namespace {
+
+constexpr u64 kPage = 4096;
+/// Guest RAM up to here is always one slot: what its reverse map costs is below the noise of a boot.
+constexpr u64 kDeferFrom = MiB(256);
+
+Result<void> check_memory_size(u64 bytes) {
+    if (bytes < layout::kMemoryMin)
+        return fail(Error::invalid(fmt::format("--memory {} is too small; the least is {}", print_size(bytes),
+                                               print_size(layout::kMemoryMin))));
+    if (bytes % kPage != 0)
+        return fail(Error::invalid(fmt::format("--memory {} is not a multiple of 4 KiB", print_size(bytes))));
+    struct sysinfo info {};
+    if (::sysinfo(&info) < 0) return fail(Error::os("sysinfo"));
+    const u64 host_bytes = u64{info.totalram} * info.mem_unit;
+    if (bytes > host_bytes)
+        return fail(Error::invalid(fmt::format("--memory {} is more than this host has: {} MiB",
+                                               print_size(bytes), host_bytes >> 20)));
+    return {};
+}
+
+Result<int> open_console_file(const std::string& path) {
+    const int fd = ::open(path.c_str(), O_WRONLY | O_CREAT | O_APPEND | O_CLOEXEC, 0644);
+    if (fd < 0) return fail(Error::os("open").about(path).about("--console"));
+    return fd;
+}
+
+/// A KVM that shadows guest page tables pays for each page of a slot when the slot is made.
+bool host_shadows_page_tables(const HostKind& host) {
+    switch (host.flavour) {
+        case KvmFlavour::Pvm: return true;
+        case KvmFlavour::Vmx: return !is_parameter_on("/sys/module/kvm_intel/parameters/ept");
+        case KvmFlavour::Svm: return !is_parameter_on("/sys/module/kvm_amd/parameters/npt");
+        case KvmFlavour::Unknown: return false;
+    }
+    return false;
+}
+
+}  // namespace
+
+Result<std::unique_ptr<Machine>> Machine::create(const BootConfig& config, StopControl& stop, Timeline& timeline) {
+    std::unique_ptr<Machine> machine(new Machine(config, stop, timeline));
+    TRY_VOID(machine->build());
+    return machine;
+}
+
+Machine::~Machine() {
+    for (std::thread& ap : aps_) ap.detach();
+}
+
+Result<void> Machine::build() {
+    TRY_VOID(check_memory_size(config_.memory_bytes));
+    images_.emplace(TRY(GuestImages::open(config_)));
+    const KernelChoice choice = TRY(choose_kernel(images_->kernel(), config_.protocol));
+    shape_ = TRY(choose_shape(config_, choice.protocol));
+
+    kvm_.emplace(TRY(KvmSystem::open()));
+    timeline_.reach(Phase::KvmOpened);
+    vm_.emplace(TRY(kvm_->create_vm()));
+    timeline_.reach(Phase::VmCreated);
+    host_ = detect_host_kind();
+    say_what_was_chosen(choice);
+
+    ram_.emplace(TRY(GuestRam::create({.size_bytes = config_.memory_bytes, .hole_base = layout::kHole})));
+    timeline_.reach(Phase::MemoryMapped);
+    TRY_VOID(load(choice));
+    timeline_.reach(Phase::KernelLoaded);
+
+    TRY_VOID(add_memory());
+    TRY_VOID(add_irqchip());
+    timeline_.reach(Phase::Irqchip);
+    TRY_VOID(add_platform());
+    TRY_VOID(add_vcpus());
+    timeline_.reach(Phase::Vcpus);
+    return {};
+}
+
+Result<void> Machine::load(const KernelChoice& choice) {
+    const std::vector<BootModule> modules = images_->modules();
+    BootRequest request;
+    request.kernel_name = images_->kernel().name();
+    request.command_line = config_.append;
+    request.initrd = images_->initrd();
+    request.modules = modules;
+    if (::getrandom(request.rng_seed.data(), request.rng_seed.size(), 0) !=
+        static_cast<ssize_t>(request.rng_seed.size()))
+        return fail(Error::os("getrandom"));
+    TRY_VOID(write_tables(request));
+    entry_ = TRY(load_guest(images_->kernel(), choice, request, *ram_, MemoryMap::for_ram(config_.memory_bytes)));
+    return {};
+}
+
+Result<void> Machine::write_tables(BootRequest& request) const {
+    // Without LAPICs there is nothing that MADT or MP table could say.
+    if (shape_.irqchip == Irqchip::None) return {};
+    const bool is_legacy = shape_.profile == Profile::Legacy;
+    AcpiOptions acpi;
+    acpi.cpu_count = config_.cpus;
+    acpi.hardware_reduced = !is_legacy;
+    acpi.has_ioapic_and_pic = is_legacy;
+    acpi.pci = PciHost{.ecam = Ecam{.base = layout::kEcam, .end_bus = 0},
+                       .has_config_ports = is_legacy,
+                       .memory32 = {.base = layout::kPciMemory, .size_bytes = layout::kPciMemoryBytes},
+                       .memory64 = std::nullopt};
+    acpi.serial = SerialPort{.port = layout::kPortSerial,
+                             .irq = is_legacy ? std::optional<u8>(layout::kIrqSerial) : std::nullopt};
+    acpi.pvpanic_port = layout::kPortPvpanic;
+    acpi.has_rtc = true;
+    request.rsdp = TRY(write_acpi(ram_->memory(), acpi));
+    if (is_legacy) TRY_VOID(write_mptable(ram_->memory(), {.cpu_count = config_.cpus}));
+    return {};
+}
+
+Result<void> Machine::add_memory() {
+    if (host_.flavour == KvmFlavour::Vmx)
+        TRY_VOID(vm_->set_tss_address(layout::kKvmTss, layout::kKvmIdentityMap));
+    const std::span<const GuestRegion> regions = ram_->memory().regions();
+    if (config_.memory_bytes <= kDeferFrom || !host_shadows_page_tables(host_)) {
+        for (u32 slot = 0; slot < regions.size(); ++slot) TRY_VOID(vm_->set_memory(slot, regions[slot]));
+        return {};
+    }
+    // What was loaded may be run or walked before the guest writes there, so it is a slot from the start.
+    const u64 loaded_end = align_up(std::max(DeferredRam::kUpfrontBytes, entry_.image_end), MiB(2));
+    const u64 upfront = std::min(loaded_end, regions[0].size_bytes);
+    TRY_VOID(vm_->set_memory(0, {Gpa{0}, upfront, regions[0].host}));
+    std::vector<GuestRegion> later;
+    if (upfront < regions[0].size_bytes)
+        later.push_back({Gpa{upfront}, regions[0].size_bytes - upfront, regions[0].host + upfront});
+    for (const GuestRegion& region : regions.subspan(1)) later.push_back(region);
+    deferred_ram_.emplace(*vm_, ram_->memory(), later, 1, stop_);
+    return {};
+}
+
+Result<void> Machine::add_irqchip() {
+    if (shape_.irqchip == Irqchip::None) user_irqchip_ = TRY(UserIrqchip::create(stop_));
+    interrupts_.emplace(*vm_, shape_.irqchip, user_irqchip_.get());
+    TRY_VOID(interrupts_->create());
+    if (!host_.has_hypercalls) {
+        // KVM would patch a VMCALL into the vendor's form for ever where neither reaches it; refused, it is #UD.
+        (void)vm_->enable(KVM_CAP_DISABLE_QUIRKS2, KVM_X86_QUIRK_FIX_HYPERCALL_INSN);
+    }
+    return {};
+}
+
+Result<int> Machine::open_console() const {
+    if (config_.console == "stdio") return STDOUT_FILENO;
+    if (config_.console == "null") return -1;
+    return open_console_file(config_.console);
+}
+
+Result<void> Machine::add_platform() {
+    const std::vector<u16> exit_ports =
+        config_.exit_ports.empty() ? std::vector<u16>{layout::kPortExit} : config_.exit_ports;
+    const PlatformOptions options{
+        .profile = shape_.profile, .memory_bytes = config_.memory_bytes, .exit_ports = exit_ports};
+    output_.emplace(TRY(open_console()), stop_);
+    platform_.emplace(options, *interrupts_, *output_, stop_, timeline_);
+    if (user_irqchip_ != nullptr) user_irqchip_->map_onto(platform_->ports());
+    TRY_VOID(platform_->map_devices(options, shape_.irqchip));
+    if (config_.has_test_device) {
+        test_device_.emplace(*vm_, *interrupts_, platform_->ports());
+        test_device_->map_onto(platform_->ports());
+    }
+    if (deferred_ram_) deferred_ram_->map_onto(platform_->mmio());
+    return {};
+}
+
+Result<void> Machine::add_vcpus() {
+    CpuidTable cpuid = TRY(kvm_->supported_cpuid());
+    vcpus_.reserve(config_.cpus);
+    contexts_.reserve(config_.cpus);
+    for (u32 id = 0; id < config_.cpus; ++id) {
+        Result<KvmVcpu> vcpu = vm_->create_vcpu(id);
+        if (!vcpu) return fail(std::move(vcpu).error().about(fmt::format("vCPU {} of {}", id, config_.cpus)));
+        vcpus_.push_back(std::move(*vcpu));
+        TRY_VOID(set_up_vcpu(vcpus_.back(), cpuid));
+        stop_.add_vcpu(vcpus_.back().run_page());
+        contexts_.push_back(VcpuContext{.vcpu = vcpus_.back(),
+                                        .buses = {platform_->ports(), platform_->mmio()},
+                                        .stop = stop_,
+                                        .output = *output_,
+                                        .memory = ram_->memory(),
+                                        .flavour = host_.flavour,
+                                        .timeline = id == 0 ? &timeline_ : nullptr,
+                                        .user_irqchip = user_irqchip_.get(),
+                                        .deferred_ram = deferred_ram_ ? &*deferred_ram_ : nullptr,
+                                        .test_device = test_device_ ? &*test_device_ : nullptr});
+    }
+    return {};
+}
+
+Result<void> Machine::set_up_vcpu(KvmVcpu& vcpu, CpuidTable cpuid) {
+    const CpuidFacts facts{.cpu_count = config_.cpus,
+                           .tsc_khz = vcpu.tsc_khz(),
+                           .has_kernel_apic = shape_.irqchip != Irqchip::None,
+                           .has_tsc_deadline = kvm_->check(KVM_CAP_TSC_DEADLINE_TIMER) != 0,
+                           .has_hypercalls = host_.has_hypercalls,
+                           .has_hardware_ipi = host_.has_hardware_ipi,
+                           .hide_x2apic = host_.hide_x2apic};
+    make_guest_cpuid(cpuid, facts, vcpu.id());
+    TRY_VOID(vcpu.set_cpuid(cpuid));
+    // A refused MSR is the host's way of not having it; nothing that a guest needs depends on these.
+    TRY(vcpu.set_msrs(entry_msrs()));
+    // An application processor waits for INIT and SIPI, which set every register.
+    if (vcpu.id() != 0) return {};
+    kvm_sregs sregs = TRY(vcpu.sregs());
+    apply_entry_mode(entry_, sregs);
+    TRY_VOID(vcpu.set_sregs(sregs));
+    return vcpu.set_regs(entry_regs(entry_));
+}
+
+void Machine::say_what_was_chosen(const KernelChoice& choice) const {
+    if (!log::is_verbose()) return;
+    log::info(fmt::format("kernel {}: {} ({})", images_->kernel().name(), to_string(choice.protocol), choice.why));
+    log::info(fmt::format("profile {}, irqchip {}: {}", to_string(shape_.profile), to_string(shape_.irqchip),
+                          shape_.why));
+    log::info(fmt::format("{} memory, {} vCPU{}, KVM flavour {}", print_size(config_.memory_bytes), config_.cpus,
+                          config_.cpus == 1 ? "" : "s", to_string(host_.flavour)));
+}
+
+void Machine::start_aps() {
+    for (std::size_t i = 1; i < contexts_.size(); ++i)
+        aps_.emplace_back([this, i] { run_vcpu(contexts_[i], i); });
+}
+
+void Machine::wait_for_aps() {
+    // A vCPU that does not leave the kernel within a second ends with the process; so does its count.
+    constexpr int kTries = 100;
+    for (int i = 0; i < kTries && stop_.threads_inside() > 0; ++i) {
+        ::usleep(10'000);
+        stop_.kick_all();
+    }
+    if (stop_.threads_inside() > 0) return;
+    for (std::thread& ap : aps_) ap.join();
+    aps_.clear();
+}
+
+Ending Machine::run() {
+    install_signal_handlers(stop_);
+    if (config_.timeout_seconds) {
+        const auto limit = std::chrono::milliseconds(
+            std::max(1L, std::lround(*config_.timeout_seconds * 1000)));
+        if (const Result<void> started = start_timeout(limit); !started)
+            return {EndKind::HostError, 0, "--timeout: " + started.error().message()};
+    }
+    if (config_.console == "stdio") {
+        const bool is_terminal = stdin_is_foreground_terminal();
+        if (is_terminal) make_terminal_raw();
+        const Result<void> connected = platform_->serial().connect_input(
+            STDIN_FILENO, is_terminal, platform_->uart(), platform_->ports(), stop_);
+        if (!connected) return {EndKind::HostError, 0, "console: " + connected.error().message()};
+    }
+    start_aps();
+    run_vcpu(contexts_[0], 0);
+    timeline_.reach(Phase::Exit);
+    wait_for_aps();
+    output_->flush();
+    restore_terminal();
+    return stop_.ending();
+}
+
+ExitCounts Machine::exit_counts() const {
+    ExitCounts total;
+    for (const VcpuContext& context : contexts_) total.add(context.counts);
+    return total;
+}
+
+}  // namespace mayfly

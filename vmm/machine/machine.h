@@ -1,0 +1,81 @@
+// SPDX-License-Identifier: Apache-2.0
+// Machine: one virtual machine, from what the user asked for to why it ended. The place where everything meets.
+//
+// create() makes KVM's objects in the one order that is fast: VM, memory slots, irqchip, vCPUs; io-bus users later
+// or never. run() runs vCPU 0 on the calling thread and every other vCPU on a thread of its own; besides those
+// there is at most one thread for console input.
+// Thread: the main thread.
+#pragma once
+
+#include <memory>
+#include <optional>
+#include <thread>
+#include <vector>
+
+#include "vmm/kvm/host_kind.h"
+#include "vmm/kvm/kvm_system.h"
+#include "vmm/machine/config.h"
+#include "vmm/machine/guest_images.h"
+#include "vmm/machine/platform.h"
+#include "vmm/machine/vcpu_thread.h"
+
+namespace mayfly {
+
+class Machine {
+  public:
+    /// `stop` and `timeline` outlive the machine. Errors: those of every step, each with what to do.
+    static Result<std::unique_ptr<Machine>> create(const BootConfig& config, StopControl& stop, Timeline& timeline);
+    Machine(const Machine&) = delete;
+    Machine& operator=(const Machine&) = delete;
+    ~Machine();
+
+    /// Runs the guest to its end.
+    [[nodiscard]] Ending run();
+
+    /// After run(): returns to user space of all vCPUs.
+    [[nodiscard]] ExitCounts exit_counts() const;
+    [[nodiscard]] const KvmVm& vm() const { return *vm_; }
+    [[nodiscard]] const KvmVcpu& vcpu(std::size_t index) const { return vcpus_[index]; }
+    [[nodiscard]] std::size_t vcpu_count() const { return vcpus_.size(); }
+
+  private:
+    Machine(const BootConfig& config, StopControl& stop, Timeline& timeline)
+        : config_(config), stop_(stop), timeline_(timeline) {}
+
+    Result<void> build();
+    Result<void> load(const KernelChoice& choice);
+    Result<void> write_tables(BootRequest& request) const;
+    Result<void> add_memory();
+    Result<void> add_irqchip();
+    Result<void> add_platform();
+    Result<void> add_vcpus();
+    Result<void> set_up_vcpu(KvmVcpu& vcpu, CpuidTable cpuid);
+    [[nodiscard]] Result<int> open_console() const;
+    void say_what_was_chosen(const KernelChoice& choice) const;
+    void start_aps();
+    void wait_for_aps();
+
+    const BootConfig& config_;
+    StopControl& stop_;
+    Timeline& timeline_;
+    HostKind host_;
+    MachineShape shape_;
+    EntryState entry_;
+
+    // Destroyed from the last to the first: vCPUs before the VM, guest RAM after it.
+    std::optional<GuestImages> images_;
+    std::optional<GuestRam> ram_;
+    std::optional<KvmSystem> kvm_;
+    std::optional<KvmVm> vm_;
+    std::unique_ptr<UserIrqchip> user_irqchip_;
+    std::optional<Interrupts> interrupts_;
+    std::optional<ConsoleOutput> output_;
+    std::optional<Platform> platform_;
+    std::optional<TestDeviceWiring> test_device_;
+    std::optional<DeferredRam> deferred_ram_;
+    std::vector<KvmVcpu> vcpus_;
+    std::vector<VcpuContext> contexts_;
+    std::vector<std::thread> aps_;
+};
+
+}  // namespace mayfly

@@ -1,0 +1,43 @@
+// SPDX-License-Identifier: Apache-2.0
+#include "vmm/machine/profile.h"
+
+#include <fmt/format.h>
+
+namespace mayfly {
+
+std::string_view to_string(Profile profile) { return profile == Profile::Modern ? "modern" : "legacy"; }
+
+Result<MachineShape> choose_shape(const BootConfig& config, Protocol protocol) {
+    const bool is_multiboot = protocol == Protocol::Multiboot || protocol == Protocol::Multiboot2;
+    MachineShape shape;
+    switch (config.profile) {
+        case ProfileChoice::Modern: shape = {Profile::Modern, Irqchip::Split, "as asked for"}; break;
+        case ProfileChoice::Legacy: shape = {Profile::Legacy, Irqchip::Full, "as asked for"}; break;
+        case ProfileChoice::Auto:
+            if (config.irqchip == IrqchipChoice::Full || config.irqchip == IrqchipChoice::None) {
+                shape = {Profile::Legacy, Irqchip::Full, "the irqchip asked for is a PC's"};
+            } else if (is_multiboot && config.irqchip == IrqchipChoice::Auto) {
+                shape = {Profile::Legacy, Irqchip::Full, "Multiboot kernels expect a PC"};
+            } else {
+                shape = {Profile::Modern, Irqchip::Split, "the kernel does not need a PC"};
+            }
+            break;
+    }
+    switch (config.irqchip) {
+        case IrqchipChoice::Auto: break;
+        case IrqchipChoice::Split: shape.irqchip = Irqchip::Split; break;
+        case IrqchipChoice::Full: shape.irqchip = Irqchip::Full; break;
+        case IrqchipChoice::None: shape.irqchip = Irqchip::None; break;
+    }
+    const bool is_modern = shape.profile == Profile::Modern;
+    if (is_modern != (shape.irqchip == Irqchip::Split))
+        return fail(Error::invalid(fmt::format("the {} profile has no --irqchip {}", to_string(shape.profile),
+                                               to_string(shape.irqchip)))
+                        .hint("modern goes with split, legacy with full or none"));
+    if (shape.irqchip == Irqchip::None && config.cpus > 1)
+        return fail(Error::invalid(fmt::format("--cpus {} needs LAPICs, and --irqchip none has none", config.cpus))
+                        .hint("use --cpus 1"));
+    return shape;
+}
+
+}  // namespace mayfly

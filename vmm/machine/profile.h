@@ -1,0 +1,28 @@
+// SPDX-License-Identifier: Apache-2.0
+// Profile: which of the two machines a guest gets, and why.
+//
+// modern: split irqchip, MSIs only, hardware-reduced ACPI. legacy: a PC with IOAPIC, 8259s, 8254, MP table.
+#pragma once
+
+#include <string>
+
+#include "vmm/error/result.h"
+#include "vmm/machine/config.h"
+#include "vmm/machine/interrupts.h"
+
+namespace mayfly {
+
+enum class Profile : u8 { Modern, Legacy };
+
+[[nodiscard]] std::string_view to_string(Profile profile);
+
+struct MachineShape {
+    Profile profile = Profile::Modern;
+    Irqchip irqchip = Irqchip::Split;
+    std::string why;  ///< one clause for -v
+};
+
+/// Errors: Invalid for combinations that no machine is: a split irqchip in `legacy`, two vCPUs without LAPIC.
+Result<MachineShape> choose_shape(const BootConfig& config, Protocol protocol);
+
+}  // namespace mayfly

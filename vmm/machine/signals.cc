@@ -1,0 +1,87 @@
+// SPDX-License-Identifier: Apache-2.0
+#include "vmm/machine/signals.h"
+
+#include <array>
+#include <cerrno>
+#include <string_view>
+
+#include <signal.h>
+#include <sys/time.h>
+#include <unistd.h>
+
+#include "vmm/os/terminal.h"
+
+namespace mayfly {
+
+namespace {
+
+// Signal handlers take no argument of ours. Written once, before any handler is installed.
+StopControl* g_stop = nullptr;
+u64 g_timeout_ms = 0;
+
+void on_ending_signal(int number) {
+    const int saved_errno = errno;
+    g_stop->end_from_signal(EndKind::Signal, static_cast<u64>(number));
+    errno = saved_errno;
+}
+
+void on_alarm(int /*number*/) {
+    const int saved_errno = errno;
+    g_stop->end_from_signal(EndKind::Timeout, g_timeout_ms);
+    errno = saved_errno;
+}
+
+void on_kick(int /*number*/) {}
+
+void write_stderr(std::string_view line) {
+    [[maybe_unused]] const ssize_t written = ::write(STDERR_FILENO, line.data(), line.size());
+}
+
+/// The only file pages that mayfly touches itself after loading are those of a mapped kernel or initrd.
+void on_bus_error(int /*number*/) {
+    restore_terminal();
+    write_stderr("mayfly: a mapped kernel or initrd file shrank, or could not be read, while the guest ran\n");
+    ::_exit(kStatusFailed);
+}
+
+void on_fatal_signal(int number) {
+    restore_terminal();
+    ::signal(number, SIG_DFL);
+    ::raise(number);
+}
+
+void install(int number, void (*handler)(int), bool keep_ignored) {
+    struct sigaction action {};
+    action.sa_handler = handler;
+    // No SA_RESTART: a kick must end a blocking write to the console too.
+    if (keep_ignored) {
+        struct sigaction old {};
+        if (::sigaction(number, nullptr, &old) == 0 && old.sa_handler == SIG_IGN) return;
+    }
+    ::sigaction(number, &action, nullptr);
+}
+
+}  // namespace
+
+void install_signal_handlers(StopControl& stop) {
+    g_stop = &stop;
+    install(kick_signal(), on_kick, false);
+    install(SIGPIPE, SIG_IGN, false);
+    for (const int number : {SIGINT, SIGTERM, SIGHUP, SIGQUIT}) install(number, on_ending_signal, true);
+    install(SIGBUS, on_bus_error, false);
+    for (const int number : {SIGSEGV, SIGABRT, SIGILL, SIGFPE}) install(number, on_fatal_signal, false);
+}
+
+Result<void> start_timeout(std::chrono::milliseconds limit) {
+    g_timeout_ms = static_cast<u64>(limit.count());
+    install(SIGALRM, on_alarm, false);
+    itimerval timer{};
+    timer.it_value.tv_sec = limit.count() / 1000;
+    timer.it_value.tv_usec = limit.count() % 1000 * 1000;
+    // Again every second: should a thread miss the first kick, the next one reaches it.
+    timer.it_interval.tv_sec = 1;
+    if (::setitimer(ITIMER_REAL, &timer, nullptr) < 0) return fail(Error::os("setitimer"));
+    return {};
+}
+
+}  // namespace mayfly

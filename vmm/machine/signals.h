@@ -1,0 +1,23 @@
+// SPDX-License-Identifier: Apache-2.0
+// Signals: what ends mayfly from outside, turned into a clean end of the machine.
+//
+// Signal handlers need a global to act on; it is here and nowhere else. One machine per process.
+// Thread: the main thread installs; handlers run on any.
+#pragma once
+
+#include <chrono>
+
+#include "vmm/error/result.h"
+#include "vmm/machine/stop_control.h"
+
+namespace mayfly {
+
+/// SIGINT, SIGTERM, SIGHUP and SIGQUIT end the machine (unless they were ignored when we started); SIGPIPE becomes
+/// an error of write(2); SIGBUS says that a mapped file shrank; other fatal signals restore the terminal first.
+/// `stop` outlives the process.
+void install_signal_handlers(StopControl& stop);
+
+/// Ends the machine with EndKind::Timeout after `limit`. Errors: Os.
+Result<void> start_timeout(std::chrono::milliseconds limit);
+
+}  // namespace mayfly

@@ -1,0 +1,118 @@
+// SPDX-License-Identifier: Apache-2.0
+#include "vmm/machine/test_device_wiring.h"
+
+#include <chrono>
+#include <cstring>
+#include <thread>
+
+#include "devices/platform/test_device_spec.h"
+
+namespace mayfly {
+
+namespace {
+
+constexpr u32 kDirectMsi = 0;
+constexpr u32 kLoopbackMsi = 1;
+constexpr std::size_t kRingBytes = 4096;
+
+TestDeviceHost::Status status_of(const Result<void>& result) {
+    return result ? TestDeviceHost::Status::Done : TestDeviceHost::Status::Refused;
+}
+
+}  // namespace
+
+void TestDeviceWiring::map_onto(Bus& ports) {
+    ports.map(TestDevice::kPort, TestDevice::kSizeBytes, device_);
+    ports.map(TestDevice::kScratchPort, TestDevice::kScratchBytes, device_, TestDevice::kScratchOffset);
+}
+
+TestDeviceHost::Status TestDeviceWiring::signal_msi(u32 address, u32 data) {
+    if (interrupts_.kind() == Irqchip::None) return Status::Unsupported;
+    return vm_.signal_msi(address, data) ? Status::Done : Status::Refused;
+}
+
+Result<void> TestDeviceWiring::prepare(std::optional<EventFd>& event, u32 msi_index, u32 address, u32 data) {
+    TRY_VOID(interrupts_.route_msi(msi_index, address, data));
+    if (event) return {};
+    EventFd created = TRY(EventFd::create());
+    TRY_VOID(vm_.attach_irqfd(created, Interrupts::kMsiGsiBase + msi_index));
+    event.emplace(std::move(created));
+    return {};
+}
+
+TestDeviceHost::Status TestDeviceWiring::send_by_irqfd(u32 address, u32 data) {
+    if (interrupts_.kind() == Irqchip::None) return Status::Unsupported;
+    const Result<void> ready = prepare(direct_, kDirectMsi, address, data);
+    if (ready) direct_->signal();
+    return status_of(ready);
+}
+
+TestDeviceHost::Status TestDeviceWiring::set_loopback(bool is_on, u32 address, u32 data) {
+    if (interrupts_.kind() == Irqchip::None) return Status::Unsupported;
+    if (!is_on) return loopback_ ? status_of(vm_.detach_port_event(*loopback_, MAYFLY_TESTDEV_DOORBELL)) : Status::Done;
+    const Result<void> ready = prepare(loopback_, kLoopbackMsi, address, data);
+    if (!ready) return Status::Refused;
+    return status_of(vm_.attach_port_event(*loopback_, MAYFLY_TESTDEV_DOORBELL));
+}
+
+TestDeviceHost::Status TestDeviceWiring::set_coalesced(bool is_on) {
+    const int page = vm_.check(KVM_CAP_COALESCED_MMIO);
+    if (page <= 0 || vm_.check(KVM_CAP_COALESCED_PIO) == 0) return Status::Unsupported;
+    const Result<void> done = is_on ? vm_.coalesce_port(MAYFLY_TESTDEV_COALESCED)
+                                    : vm_.uncoalesce_port(MAYFLY_TESTDEV_COALESCED);
+    // Once on, the ring is looked at for good: writes may be in it when collecting stops.
+    if (done) ring_page_.store(page, std::memory_order_release);
+    return status_of(done);
+}
+
+void TestDeviceWiring::msi_train(u32 address, u32 data, u8 count) {
+    if (interrupts_.kind() == Irqchip::None || !prepare(direct_, kDirectMsi, address, data)) return;
+    // One at a time: a guest must not make threads without end.
+    if (is_train_running_.exchange(true)) return;
+    // Ends with the process when the guest ends first; this object and the VM live as long.
+    std::thread([this, count] {
+        for (u8 i = 0; i < count; ++i) {
+            std::this_thread::sleep_for(std::chrono::milliseconds(1));
+            direct_->signal();
+        }
+        is_train_running_.store(false);
+    }).detach();
+}
+
+std::size_t TestDeviceWiring::drain_ring(const KvmVcpu& vcpu) {
+    kvm_coalesced_mmio_ring* ring = vcpu.coalesced_ring(ring_page_.load(std::memory_order_acquire));
+    if (ring == nullptr) return 0;
+    constexpr std::size_t kEntries = (kRingBytes - sizeof(u32) * 2) / sizeof(kvm_coalesced_mmio);
+    const std::lock_guard<std::mutex> guard(ring_mutex_);
+    std::size_t delivered = 0;
+    u32 first = ring->first;
+    // Pairs with the kernel's release of `last` after it wrote the entry.
+    while (first != __atomic_load_n(&ring->last, __ATOMIC_ACQUIRE) && first < kEntries) {
+        kvm_coalesced_mmio entry;
+        std::memcpy(&entry, reinterpret_cast<const std::byte*>(ring) + sizeof(u32) * 2 + first * sizeof entry,
+                    sizeof entry);  // SAFETY: first < kEntries, so the entry lies inside the ring's page
+        first = static_cast<u32>((first + 1) % kEntries);
+        u64 value = 0;
+        std::memcpy(&value, entry.data, sizeof value);
+        if (delivered++ == 0) {
+            const std::unique_lock<std::mutex> lock = ports_.lock(device_);
+            device_.begin_batch();
+        }
+        if (entry.pio != 0 && entry.len >= 1 && entry.len <= 4)
+            ports_.write(entry.phys_addr, static_cast<u8>(entry.len), value);
+        __atomic_store_n(&ring->first, first, __ATOMIC_RELEASE);
+    }
+    return delivered;
+}
+
+bool TestDeviceWiring::begin_exit(const KvmVcpu& vcpu) {
+    if (ring_page_.load(std::memory_order_relaxed) == 0) return false;
+    return drain_ring(vcpu) > 0;
+}
+
+void TestDeviceWiring::end_exit() {
+    const std::unique_lock<std::mutex> lock = ports_.lock(device_);
+    device_.end_batch();
+}
+
+}  // namespace mayfly

@@ -1,0 +1,37 @@
+// SPDX-License-Identifier: Apache-2.0
+// vcpu_thread: the loop around KVM_RUN.
+//
+// Thread: run_vcpu() is the body of each vCPU's own thread; the bootstrap processor's is the main thread.
+#pragma once
+
+#include "vmm/kvm/host_kind.h"
+#include "vmm/kvm/kvm_vcpu.h"
+#include "vmm/machine/console.h"
+#include "vmm/machine/deferred_ram.h"
+#include "vmm/machine/exit_dispatch.h"
+#include "vmm/machine/stop_control.h"
+#include "vmm/machine/test_device_wiring.h"
+#include "vmm/machine/timeline.h"
+#include "vmm/machine/user_irqchip.h"
+
+namespace mayfly {
+
+/// What a vCPU thread works with. References and pointers outlive the thread; pointers may be null.
+struct VcpuContext {
+    KvmVcpu& vcpu;
+    Buses buses;
+    StopControl& stop;
+    ConsoleOutput& output;
+    const GuestMemory& memory;
+    KvmFlavour flavour;
+    Timeline* timeline;           ///< the bootstrap processor's only
+    UserIrqchip* user_irqchip;
+    DeferredRam* deferred_ram;
+    TestDeviceWiring* test_device;
+    ExitCounts counts{};
+};
+
+/// Returns when the machine ends; by then everything the guest printed from this vCPU is written.
+void run_vcpu(VcpuContext& context, std::size_t index);
+
+}  // namespace mayfly

@@ -1,0 +1,37 @@
+// SPDX-License-Identifier: Apache-2.0
+#include "vmm/os/terminal.h"
+
+#include <atomic>
+#include <cerrno>
+
+#include <termios.h>
+#include <unistd.h>
+
+namespace mayfly {
+
+namespace {
+termios g_saved{};
+std::atomic<bool> g_is_raw = false;
+}  // namespace
+
+bool stdin_is_foreground_terminal() {
+    return ::isatty(STDIN_FILENO) == 1 && ::tcgetpgrp(STDIN_FILENO) == ::getpgrp();
+}
+
+bool make_terminal_raw() {
+    if (::tcgetattr(STDIN_FILENO, &g_saved) < 0) return false;
+    termios raw = g_saved;
+    ::cfmakeraw(&raw);
+    raw.c_oflag |= OPOST;  // a guest's bare line feed still starts a new line
+    g_is_raw.store(true, std::memory_order_release);
+    return ::tcsetattr(STDIN_FILENO, TCSANOW, &raw) == 0;
+}
+
+void restore_terminal() noexcept {
+    if (!g_is_raw.exchange(false, std::memory_order_acq_rel)) return;
+    const int saved_errno = errno;
+    ::tcsetattr(STDIN_FILENO, TCSANOW, &g_saved);
+    errno = saved_errno;
+}
+
+}  // namespace mayfly

@@ -1,0 +1,19 @@
+// SPDX-License-Identifier: Apache-2.0
+// The terminal on stdin: raw while a guest owns it, and always put back.
+//
+// The saved settings are process-wide because the terminal is, and because signal handlers must restore it.
+// Thread: the main thread switches; restore_terminal() may be called anywhere, also in signal handlers.
+#pragma once
+
+namespace mayfly {
+
+/// stdin is a terminal and we are its foreground process group.
+[[nodiscard]] bool stdin_is_foreground_terminal();
+
+/// Keys reach the guest one by one, Ctrl-C included; output processing stays on. False when it failed.
+bool make_terminal_raw();
+
+/// Puts the settings back that make_terminal_raw() found; harmless when it was never called.
+void restore_terminal() noexcept;
+
+}  // namespace mayfly
