@@ -1,5 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
-// apic: the local APIC in xAPIC mode, then in x2APIC mode: identity, priorities, a self-IPI, its EOI.
+// apic: the local APIC in xAPIC mode, then in x2APIC mode: identity, priorities, a self-IPI, its
+// EOI.
 #include "firmware/guests/runtime/apic.h"
 
 #include "firmware/guests/runtime/clock.h"
@@ -30,7 +31,9 @@ u32 vector_bit(apic::Register bank) {
 class Named final {
   public:
     Named(Text mode, Text check) { line_.add(mode).add(check); }
-    operator Text() const { return line_.text(); }  // NOLINT(google-explicit-constructor): it is a text
+    operator Text() const {
+        return line_.text();
+    }  // NOLINT(google-explicit-constructor): it is a text
 
   private:
     Line line_;
@@ -43,7 +46,8 @@ void check_mode(Text mode) {
 
     // A task priority of the vector's own class holds it back; class 0 lets it through.
     apic::write(apic::Register::TaskPriority, kIpiVector & 0xf0);
-    expect_equal(Named(mode, "ppr"), kIpiVector & 0xf0, apic::read(apic::Register::ProcessorPriority));
+    expect_equal(Named(mode, "ppr"), kIpiVector & 0xf0,
+                 apic::read(apic::Register::ProcessorPriority));
     apic::send_ipi(0, apic::kIcrFixed | apic::kIcrSelf | kIpiVector);
     listen_for(kQuietMicroseconds);
     expect_equal(Named(mode, "held by tpr"), 0, arrived);
@@ -57,7 +61,8 @@ void check_mode(Text mode) {
         expect_equal(Named(mode, "isr"), 1U << (kIpiVector & 31), in_service_seen);
     }
     expect_equal(Named(mode, "eoi"), 0, vector_bit(apic::Register::InService));
-    expect_equal(Named(mode, "svr"), 0x100 | kSpuriousVector, apic::read(apic::Register::SpuriousVector) & 0x1ff);
+    expect_equal(Named(mode, "svr"), 0x100 | kSpuriousVector,
+                 apic::read(apic::Register::SpuriousVector) & 0x1ff);
 }
 
 }  // namespace

@@ -18,7 +18,11 @@ Text text_at(u64 at) {
 
 void print_module(u32 index, const Module& module) {
     Line line;
-    line.add("module ").add_decimal(index).add(" size ").add_decimal(module.size_bytes).add(" bytes ");
+    line.add("module ")
+        .add_decimal(index)
+        .add(" size ")
+        .add_decimal(module.size_bytes)
+        .add(" bytes ");
     const auto* const bytes = reinterpret_cast<const u8*>(module.first);
     for (u64 n = 0; n < kShownBytes && n < module.size_bytes; ++n) {
         const char pair[] = {"0123456789abcdef"[bytes[n] >> 4], "0123456789abcdef"[bytes[n] & 15]};
@@ -26,7 +30,12 @@ void print_module(u32 index, const Module& module) {
     }
     line.print_line();
     if (module.command_line == 0) return;
-    Line{}.add("module ").add_decimal(index).add(" text ").add(text_at(module.command_line)).print_line();
+    Line{}
+        .add("module ")
+        .add_decimal(index)
+        .add(" text ")
+        .add(text_at(module.command_line))
+        .print_line();
 }
 
 }  // namespace

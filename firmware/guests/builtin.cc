@@ -5,7 +5,7 @@
 #include <array>
 
 // images.S puts each ELF file between a pair of these.
-#define MAYFLY_GUEST(name) \
+#define MAYFLY_GUEST(name)                             \
     extern "C" const std::byte guest_##name##_begin[]; \
     extern "C" const std::byte guest_##name##_end[];
 #include "firmware/guests/guests.inc"
@@ -33,7 +33,9 @@ constexpr BuiltinGuest kGuests[] = {
      .needs_test_device = true},
     {.name = "apic", .description = "local APIC in xAPIC and x2APIC mode"},
     {.name = "timer", .description = "local APIC timer: one-shot, periodic, TSC deadline"},
-    {.name = "ipi", .description = "processor start-up and interrupts between processors", .cpus = 4},
+    {.name = "ipi",
+     .description = "processor start-up and interrupts between processors",
+     .cpus = 4},
     {.name = "smp", .description = "all processors start and count together", .cpus = 4},
     {.name = "msi",
      .description = "message-signalled interrupts by KVM_SIGNAL_MSI and irqfd",
@@ -58,14 +60,17 @@ constexpr BuiltinGuest kGuests[] = {
     {.name = "pveoi", .description = "interrupts acknowledged without an EOI write"},
     {.name = "kvmclock", .description = "paravirtual clock against CPUID 0x40000010"},
     {.name = "steal", .description = "steal time"},
-    {.name = "exits", .description = "ends as the command line says: exit=N, poweroff, reset, triple and more"},
+    {.name = "exits",
+     .description = "ends as the command line says: exit=N, poweroff, reset, triple and more"},
     {.name = "flood", .description = "64 KiB of a pattern on the serial port"},
     {.name = "echo", .description = "echoes serial input until q", .ends_by_itself = false},
     {.name = "hostile", .description = "pseudo-random port and MMIO accesses, seed=N count=N"},
     {.name = "memory", .description = "walks the memory map and touches its ends"},
     {.name = "bootinfo", .description = "prints protocol, command line and modules"},
     {.name = "speed", .description = "times 1000 instructions in ring 0"},
-    {.name = "idle", .description = "halts for ever, or spins in ring 3 with the word spin", .ends_by_itself = false},
+    {.name = "idle",
+     .description = "halts for ever, or spins in ring 3 with the word spin",
+     .ends_by_itself = false},
 };
 
 static_assert(std::size(kGuests) == std::size(kImages));

@@ -1,7 +1,9 @@
 // SPDX-License-Identifier: Apache-2.0
-// demo: what the quickstart boots. Proves the machine's interrupts and timers, a line of evidence for each.
+// demo: what the quickstart boots. Proves the machine's interrupts and timers, a line of evidence
+// for each.
 //
-// Boot marks: 1 at the start, then one more before each part. Exits with the number of parts that failed.
+// Boot marks: 1 at the start, then one more before each part. Exits with the number of parts that
+// failed.
 #include "firmware/guests/runtime/boot_info.h"
 #include "firmware/guests/runtime/clock.h"
 #include "firmware/guests/runtime/paravirt.h"
@@ -62,7 +64,8 @@ void show_processors(u32 expected, u32 running) {
 
 void show_apic() {
     Row row(apic::id() == 0, "local APIC");
-    row.evidence().add(apic::is_x2apic ? Text("x2APIC mode") : Text("xAPIC mode, x2APIC not offered"));
+    row.evidence().add(apic::is_x2apic ? Text("x2APIC mode")
+                                       : Text("xAPIC mode, x2APIC not offered"));
 }
 
 void show_timer() {
@@ -72,7 +75,10 @@ void show_timer() {
     const bool fired = poll_for(timer_count, 1, kTimeoutMicroseconds) && timer_tsc >= deadline;
     Row row(fired, "TSC-deadline timer");
     if (fired) {
-        row.evidence().add("fired ").add_decimal((timer_tsc - deadline) / tsc_ticks(1)).add(" us after its deadline");
+        row.evidence()
+            .add("fired ")
+            .add_decimal((timer_tsc - deadline) / tsc_ticks(1))
+            .add(" us after its deadline");
     } else {
         row.evidence().add(timer_count == 0 ? Text("did not fire") : Text("fired early"));
     }
@@ -92,7 +98,11 @@ void show_ipis(u32 running) {
         return;
     }
     Row row(answered == running - 1, "IPI");
-    row.evidence().add_decimal(answered).add(" of ").add_decimal(running - 1).add(" processors answered");
+    row.evidence()
+        .add_decimal(answered)
+        .add(" of ")
+        .add_decimal(running - 1)
+        .add(" processors answered");
 }
 
 void show_messages() {
@@ -116,7 +126,11 @@ void show_loopback() {
     const u32 returns = in32(MAYFLY_TESTDEV_DOORBELL_COUNT) - before;
     test_device::act(MAYFLY_TESTDEV_LOOPBACK_OFF);
     Row row(messages == kDoorbells && returns == 0, "MSI, ioeventfd to irqfd");
-    row.evidence().add_decimal(kDoorbells).add(" doorbells, ").add_decimal(messages).add(" interrupts, ");
+    row.evidence()
+        .add_decimal(kDoorbells)
+        .add(" doorbells, ")
+        .add_decimal(messages)
+        .add(" interrupts, ");
     row.evidence().add_decimal(returns).add(" returns to user space");
 }
 

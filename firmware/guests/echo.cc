@@ -1,8 +1,8 @@
 // SPDX-License-Identifier: Apache-2.0
-// echo: prints "ready", then echoes serial input until 'q'. Polls each millisecond, or with `irq` takes the
-// UART's interrupt, IRQ 4, through IOAPIC pin 4 (legacy profile).
+// echo: prints "ready", then echoes serial input until 'q'. Polls each millisecond, or with `irq`
+// takes the UART's interrupt, IRQ 4, through IOAPIC pin 4 (legacy profile).
 //
-// Spec: Texas Instruments PC16550D data sheet section 8.0 "Registers".
+// Spec: PC16550D §8.0 "Registers".
 #include "firmware/guests/runtime/apic.h"
 #include "firmware/guests/runtime/boot_info.h"
 #include "firmware/guests/runtime/clock.h"
@@ -40,10 +40,14 @@ void echo_by_interrupt() {
     out8(kModemControl, 0x0b);
     out8(kInterruptEnable, 0x01);
     print("ready\n");
-    // Interrupts are off outside of HLT: an edge between the last read and the HLT stays pending in the APIC.
+    // Interrupts are off outside of HLT: an edge between the last read and the HLT stays pending in
+    // the APIC.
     while (echo_available()) halt_with_interrupts();
     out8(kInterruptEnable, 0);
-    Line{}.add("\n").add(interrupts != 0 ? Text("ok irq") : Text("FAIL irq: none came")).print_line();
+    Line{}
+        .add("\n")
+        .add(interrupts != 0 ? Text("ok irq") : Text("FAIL irq: none came"))
+        .print_line();
     exit_guest(interrupts != 0 ? 0 : 1);
 }
 

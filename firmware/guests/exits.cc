@@ -1,12 +1,13 @@
 // SPDX-License-Identifier: Apache-2.0
-// exits: ends the machine in the way that the command line names; `exit=N` (with `port=P`) when it names none.
+// exits: ends the machine in the way that the command line names; `exit=N` (with `port=P`) when it
+// names none.
 #include "firmware/guests/runtime/boot_info.h"
 #include "firmware/guests/runtime/interrupts.h"
 
 namespace guest {
 namespace {
 
-// ACPI 6.5 section 4.8.3.7 "Sleep Control and Status Registers", section 4.8.3.2.1 "PM1 Control Registers".
+// ACPI 6.5 §4.8.3.7 "Sleep Control and Status Registers", §4.8.3.2 "PM1 Control Grouping".
 constexpr u16 kSleepControl = 0x610;
 constexpr u8 kSleepControlS5 = 5 << 2 | 1 << 5;
 constexpr u16 kPm1Control = 0x604;
@@ -56,7 +57,8 @@ void reset() {
 /// Returns only when the way out was not one.
 void leave() {
     if (has_option("exit")) {
-        out8(static_cast<u16>(option_value("port", kExitPort)), static_cast<u8>(option_value("exit", 0)));
+        out8(static_cast<u16>(option_value("port", kExitPort)),
+             static_cast<u8>(option_value("exit", 0)));
     } else if (has_option("poweroff")) {
         power_off();
     } else if (has_option("sleepctl")) {

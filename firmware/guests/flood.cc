@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
-// flood: `bytes=N` (64 KiB) of a pattern on the serial port, by single OUTs, or by REP OUTSB with `rep`.
-// Byte i is a newline when i % 64 == 63, else 0x21 + i % 94. Nothing else is printed.
+// flood: `bytes=N` (64 KiB) of a pattern on the serial port, by single OUTs, or by REP OUTSB with
+// `rep`. Byte i is a newline when i % 64 == 63, else 0x21 + i % 94. Nothing else is printed.
 #include "firmware/guests/runtime/boot_info.h"
 
 namespace guest {

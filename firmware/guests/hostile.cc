@@ -1,8 +1,9 @@
 // SPDX-License-Identifier: Apache-2.0
-// hostile: pseudo-random port and MMIO accesses of every width. `seed=N` and `count=N` (1000) choose them.
+// hostile: pseudo-random port and MMIO accesses of every width. `seed=N` and `count=N` (1000)
+// choose them.
 //
-// Left out is only what would end the guest by rights (exit, reset and sleep ports, panic), or take it down by
-// its own hand (interrupt controllers and test device, which could send it an INIT).
+// Left out is only what would end the guest by rights (exit, reset and sleep ports, panic), or take
+// it down by its own hand (interrupt controllers and test device, which could send it an INIT).
 #include "firmware/guests/runtime/boot_info.h"
 
 namespace guest {
@@ -19,9 +20,9 @@ constexpr PortRange kLeftOut[] = {
     {0x80, 0x80},      // boot marks: the timeline is for marks that mean something
     {0x92, 0x92},      // fast reset
     {0xe9, 0xe9},      // debug console: would print
-    {0xf4, 0xf4},      // exit
+    {0xf4, 0xf7},      // exit
     {0x3f8, 0x3f8},    // serial data: would print
-    {0x501, 0x501},    // exit, as some kernels know it
+    {0x501, 0x504},    // exit, as some kernels know it
     {0x505, 0x505},    // pvpanic
     {0x600, 0x605},    // PM1
     {0x610, 0x611},    // sleep control
@@ -38,7 +39,7 @@ constexpr u64 kIoApic = 0xfec0'0000;
 constexpr u64 kLocalApic = 0xfee0'0000;
 constexpr u64 kPage = 0x1000;
 
-/// Knuth, "The Art of Computer Programming" volume 2, section 3.3.4, MMIX's multiplier.
+/// A linear congruential generator with the multiplier of Knuth's MMIX.
 class Random final {
   public:
     explicit Random(u64 seed) : state_(seed) {}
@@ -64,12 +65,24 @@ void access_port(u32 port, u32 choice, u32 value) {
     const u16 at = static_cast<u16>(port);
     if (is_left_out(at, width)) return;
     switch (width << 1 | (choice & 1)) {
-        case 2: in8(at); break;
-        case 3: out8(at, static_cast<u8>(value)); break;
-        case 4: in16(at); break;
-        case 5: out16(at, static_cast<u16>(value)); break;
-        case 8: in32(at); break;
-        default: out32(at, value); break;
+        case 2:
+            in8(at);
+            break;
+        case 3:
+            out8(at, static_cast<u8>(value));
+            break;
+        case 4:
+            in16(at);
+            break;
+        case 5:
+            out16(at, static_cast<u16>(value));
+            break;
+        case 8:
+            in32(at);
+            break;
+        default:
+            out32(at, value);
+            break;
     }
 }
 
@@ -93,10 +106,14 @@ void access_memory(u64 address, u32 choice, u32 value) {
     map_address(address + width - 1);
     const bool write = (choice & 1) != 0;
     switch (width) {
-        case 1: return access_as<u8>(address, write, value);
-        case 2: return access_as<u16>(address, write, value);
-        case 4: return access_as<u32>(address, write, value);
-        default: return access_as<u64>(address, write, value);
+        case 1:
+            return access_as<u8>(address, write, value);
+        case 2:
+            return access_as<u16>(address, write, value);
+        case 4:
+            return access_as<u32>(address, write, value);
+        default:
+            return access_as<u64>(address, write, value);
     }
 }
 
@@ -112,10 +129,18 @@ extern "C" guest::u32 guest_main() {
         const u32 place = random.next();
         const u32 what = choice >> 8;
         switch (choice >> 3 & 3) {
-            case 0: access_port(place & 0xffff, choice, what); break;
-            case 1: access_port(place & 0x7ff, choice, what); break;  // where most devices are
-            case 2: access_memory(kBases[place % kBaseCount] + (what & 0xfff), choice, place); break;
-            default: access_memory(kHole + (place & 0x3fff'ffff), choice, what); break;
+            case 0:
+                access_port(place & 0xffff, choice, what);
+                break;
+            case 1:
+                access_port(place & 0x7ff, choice, what);
+                break;  // where most devices are
+            case 2:
+                access_memory(kBases[place % kBaseCount] + (what & 0xfff), choice, place);
+                break;
+            default:
+                access_memory(kHole + (place & 0x3fff'ffff), choice, what);
+                break;
         }
     }
     out8(kSerialPort + 3, 3);  // the divisor latch may be where the data was,

@@ -1,5 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
-// ioapic: edge and level pins, remote IRR and EOI, masked pins. Needs the legacy profile and the test device.
+// ioapic: edge and level pins, remote IRR and EOI, masked pins. Needs the legacy profile and the
+// test device.
 #include "firmware/guests/runtime/apic.h"
 #include "firmware/guests/runtime/clock.h"
 #include "firmware/guests/runtime/legacy.h"
@@ -62,7 +63,8 @@ void check_level() {
         return;
     }
     expect_equal("level until lowered", 2, levels);
-    expect_equal("remote irr in service", ioapic::kRemoteIrr, entry_in_service & ioapic::kRemoteIrr);
+    expect_equal("remote irr in service", ioapic::kRemoteIrr,
+                 entry_in_service & ioapic::kRemoteIrr);
     expect_equal("remote irr after eoi", 0, ioapic::read_pin(kLevelPin) & ioapic::kRemoteIrr);
 }
 

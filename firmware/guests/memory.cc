@@ -11,8 +11,8 @@ constexpr u64 kPage = 0x1000;
 /// Writes a word and takes it back: the page may be in use.
 bool keeps_what_is_written(u64 address) {
     map_address(address);
-    // SAFETY: RAM by the memory map, just mapped. The first words of a page of our own image are not code that
-    // runs here, and the old value comes back.
+    // SAFETY: RAM by the memory map, just mapped. The first words of a page of our own image are
+    // not code that runs here, and the old value comes back.
     auto* word = reinterpret_cast<volatile u64*>(address);
     const u64 before = *word;
     *word = ~before;

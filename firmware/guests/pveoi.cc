@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
-// pveoi: interrupts acknowledged by clearing a bit in memory. Where hardware does the EOI the host never sets
-// the bit, which is right too and is said.
+// pveoi: interrupts acknowledged by clearing a bit in memory. Where hardware does the EOI the host
+// never sets the bit, which is right too and is said.
 #include "firmware/guests/runtime/paravirt.h"
 #include "firmware/guests/runtime/report.h"
 
@@ -18,7 +18,11 @@ extern "C" guest::u32 guest_main() {
     if (paravirt::eoi_counts.skipped == 0) {
         pass("pveoi not armed (hardware EOI)");
     } else {
-        Line{}.add("ok pveoi ").add_decimal(paravirt::eoi_counts.skipped).add(" of 16 without EOI").print_line();
+        Line{}
+            .add("ok pveoi ")
+            .add_decimal(paravirt::eoi_counts.skipped)
+            .add(" of 16 without EOI")
+            .print_line();
     }
     return failure_count();
 }

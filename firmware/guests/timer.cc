@@ -22,7 +22,8 @@ constinit volatile u64 fired_tsc = 0;
     apic::end_of_interrupt();
 }
 
-/// The APIC timer counts nanoseconds of the host's clock: its TSC calibration may differ by this much.
+/// The APIC timer counts nanoseconds of the host's clock: its TSC calibration may differ by this
+/// much.
 u64 with_tolerance(u64 ticks) { return ticks - ticks / 1000 - tsc_ticks(1); }
 
 void check_one_shot() {
@@ -34,7 +35,8 @@ void check_one_shot() {
     const u32 left = apic::read(apic::Register::TimerCurrentCount);
     expect_between("one-shot counts down", 1, apic_ticks(kPeriodMicroseconds), left);
     expect("one-shot fires", poll_for(fired, 1, kTimeoutMicroseconds));
-    expect("one-shot not early", fired_tsc - start >= with_tolerance(tsc_ticks(kPeriodMicroseconds)));
+    expect("one-shot not early",
+           fired_tsc - start >= with_tolerance(tsc_ticks(kPeriodMicroseconds)));
     listen_for(2 * kPeriodMicroseconds);
     expect_equal("one-shot fires once", 1, fired);
 }
@@ -46,7 +48,8 @@ void check_periodic() {
     apic::write(apic::Register::TimerInitialCount, apic_ticks(kPeriodMicroseconds));
     expect("periodic fires", poll_for(fired, kPeriods, kTimeoutMicroseconds));
     const u64 elapsed = fired_tsc - start;
-    expect("periodic not early", elapsed >= with_tolerance(tsc_ticks(kPeriodMicroseconds) * kPeriods));
+    expect("periodic not early",
+           elapsed >= with_tolerance(tsc_ticks(kPeriodMicroseconds) * kPeriods));
     apic::write(apic::Register::TimerInitialCount, 0);
     listen_for(kSettleMicroseconds);  // one that was on its way
     const u32 count = fired;

@@ -25,7 +25,8 @@ void enable_in(bool x2apic) {
     is_x2apic = x2apic;
     set_gate(kSpuriousVector, on_spurious);
     write(Register::SpuriousVector, kSoftwareEnable | kSpuriousVector);
-    write(Register::Lint0Entry, kDeliverExtInt | kMasked);  // firmware may have left the 8259s running
+    write(Register::Lint0Entry,
+          kDeliverExtInt | kMasked);  // firmware may have left the 8259s running
 }
 
 u32 id() {
@@ -35,10 +36,12 @@ u32 id() {
 
 void send_ipi(u32 destination, u32 command) {
     if (is_x2apic) {
-        write_msr(0x800 + (static_cast<u32>(Register::InterruptCommand) >> 4), u64{destination} << 32 | command);
+        write_msr(0x800 + (static_cast<u32>(Register::InterruptCommand) >> 4),
+                  u64{destination} << 32 | command);
         return;
     }
-    mmio_write(kBaseAddress + static_cast<u32>(Register::InterruptCommand) + 0x10, destination << 24);
+    mmio_write(kBaseAddress + static_cast<u32>(Register::InterruptCommand) + 0x10,
+               destination << 24);
     mmio_write(kBaseAddress + static_cast<u32>(Register::InterruptCommand), command);
 }
 

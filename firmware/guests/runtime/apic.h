@@ -50,7 +50,8 @@ constexpr u32 kIcrAllButSelf = 3 << 18;
 extern bool is_x2apic;
 
 [[nodiscard]] bool has_x2apic();
-/// Enables this processor's APIC, in x2APIC mode where the CPU has it, with the spurious vector set.
+/// Enables this processor's APIC, in x2APIC mode where the CPU has it, with the spurious vector
+/// set.
 void enable();
 /// The same in a mode of the caller's choice.
 void enable_in(bool x2apic);
@@ -76,10 +77,11 @@ inline void end_of_interrupt() { write(Register::EndOfInterrupt, 0); }
 /// Sends an interrupt; with a shorthand in `command` the destination is ignored.
 void send_ipi(u32 destination, u32 command);
 
-/// The in-service register's 32 bits around `vector`. A few hosts without interrupt hardware end interrupts
-/// when they deliver them: there no handler ever sees its own bit.
+/// The in-service register's 32 bits around `vector`. A few hosts without interrupt hardware end
+/// interrupts when they deliver them: there no handler ever sees its own bit.
 inline u32 in_service_bank(u8 vector) {
-    return read(static_cast<Register>(static_cast<u32>(Register::InService) + (vector >> 5) * 0x10U));
+    return read(
+        static_cast<Register>(static_cast<u32>(Register::InService) + (vector >> 5) * 0x10U));
 }
 
 /// A handler that counts and acknowledges.

@@ -1,7 +1,8 @@
 // SPDX-License-Identifier: Apache-2.0
 // Readers of the four boot information structures. Offsets are the specifications':
-// Xen public/arch-x86/hvm/start_info.h; Multiboot 0.6.96 section 3.3 "Boot information format";
-// Multiboot2 2.0 section 3.6 "Boot information format"; Linux Documentation/x86/zero-page.rst.
+// Xen public/arch-x86/hvm/start_info.h; Multiboot Specification 0.6.96 §3.3 "Boot
+// information format"; Multiboot2 Specification 2.0 §3.6 "Boot information"; Linux
+// Documentation/x86/zero-page.rst.
 #include "firmware/guests/runtime/boot_info.h"
 
 extern "C" guest::u32 boot_record[2];  // entry.S: EAX and EBX as they were at the entry
@@ -23,8 +24,8 @@ constexpr u32 kTagCommandLine = 1;
 constexpr u32 kTagModule = 3;
 constexpr u32 kTagMemoryMap = 6;
 
-/// SAFETY of the three: boot information lies in RAM below 4 GiB, which entry.S maps. Fields may be misaligned;
-/// x86 does not mind, and volatile keeps the compiler from widening an access.
+/// SAFETY of the three: boot information lies in RAM below 4 GiB, which entry.S maps. Fields may be
+/// misaligned; x86 does not mind, and volatile keeps the compiler from widening an access.
 u8 peek8(u64 at) { return *reinterpret_cast<const volatile u8*>(at); }
 u32 peek32(u64 at) { return *reinterpret_cast<const volatile u32*>(at); }
 u64 peek64(u64 at) { return peek32(at) | u64{peek32(at + 4)} << 32; }
@@ -44,14 +45,18 @@ u64 find_tag(u32 type, u32 index) {
 
 u64 command_line_address() {
     switch (boot_record[0]) {
-        case kMagicLinux: return peek32(info() + 0x228) | u64{peek32(info() + 0xc8)} << 32;
-        case kMagicPvh: return peek64(info() + 24);
-        case kMagicMultiboot: return (peek32(info()) & kMultibootHasCommandLine) != 0 ? peek32(info() + 16) : 0;
+        case kMagicLinux:
+            return peek32(info() + 0x228) | u64{peek32(info() + 0xc8)} << 32;
+        case kMagicPvh:
+            return peek64(info() + 24);
+        case kMagicMultiboot:
+            return (peek32(info()) & kMultibootHasCommandLine) != 0 ? peek32(info() + 16) : 0;
         case kMagicMultiboot2: {
             const u64 tag = find_tag(kTagCommandLine, 0);
             return tag != 0 ? tag + 8 : 0;
         }
-        default: return 0;
+        default:
+            return 0;
     }
 }
 
@@ -61,9 +66,11 @@ const char* find_option(Text name) {
     const char* const end = line.data + line.size_bytes;
     for (const char* at = line.data; at < end; ++at) {
         u64 matched = 0;
-        while (matched < name.size_bytes && at + matched < end && at[matched] == name.data[matched]) ++matched;
+        while (matched < name.size_bytes && at + matched < end && at[matched] == name.data[matched])
+            ++matched;
         const char* const behind = at + matched;
-        if (matched == name.size_bytes && (behind == end || *behind == ' ' || *behind == '=')) return behind;
+        if (matched == name.size_bytes && (behind == end || *behind == ' ' || *behind == '='))
+            return behind;
         while (at < end && *at != ' ') ++at;
     }
     return nullptr;
@@ -73,21 +80,31 @@ const char* find_option(Text name) {
 
 BootProtocol boot_protocol() {
     switch (boot_record[0]) {
-        case kMagicLinux: return BootProtocol::Linux;
-        case kMagicPvh: return BootProtocol::Pvh;
-        case kMagicMultiboot: return BootProtocol::Multiboot;
-        case kMagicMultiboot2: return BootProtocol::Multiboot2;
-        default: return BootProtocol::Unknown;
+        case kMagicLinux:
+            return BootProtocol::Linux;
+        case kMagicPvh:
+            return BootProtocol::Pvh;
+        case kMagicMultiboot:
+            return BootProtocol::Multiboot;
+        case kMagicMultiboot2:
+            return BootProtocol::Multiboot2;
+        default:
+            return BootProtocol::Unknown;
     }
 }
 
 Text protocol_name() {
     switch (boot_protocol()) {
-        case BootProtocol::Linux: return "linux";
-        case BootProtocol::Pvh: return "pvh";
-        case BootProtocol::Multiboot: return "multiboot";
-        case BootProtocol::Multiboot2: return "multiboot2";
-        case BootProtocol::Unknown: return "unknown";
+        case BootProtocol::Linux:
+            return "linux";
+        case BootProtocol::Pvh:
+            return "pvh";
+        case BootProtocol::Multiboot:
+            return "multiboot";
+        case BootProtocol::Multiboot2:
+            return "multiboot2";
+        case BootProtocol::Unknown:
+            return "unknown";
     }
     return "unknown";
 }
@@ -148,7 +165,8 @@ MemoryMapWalk::MemoryMapWalk() {
             entry_bytes_ = peek32(tag + 8);
             break;
         }
-        default: break;
+        default:
+            break;
     }
 }
 
@@ -177,7 +195,8 @@ bool find_module(u32 index, Module& module) {
             module = {peek64(at), peek64(at + 8), peek64(at + 16)};
             return true;
         case kMagicMultiboot:
-            if ((peek32(info()) & kMultibootHasModules) == 0 || index >= peek32(info() + 20)) return false;
+            if ((peek32(info()) & kMultibootHasModules) == 0 || index >= peek32(info() + 20))
+                return false;
             at = peek32(info() + 24) + u64{index} * 16;
             module = {peek32(at), peek32(at + 4) - peek32(at), peek32(at + 8)};
             return true;
@@ -186,7 +205,8 @@ bool find_module(u32 index, Module& module) {
             if (at == 0) return false;
             module = {peek32(at + 8), peek32(at + 12) - peek32(at + 8), at + 16};
             return true;
-        default: return false;
+        default:
+            return false;
     }
 }
 

@@ -1,5 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
-// What the monitor handed over: command line, memory map, modules; the same view of all four protocols.
+// What the monitor handed over: command line, memory map, modules; the same view of all four
+// protocols.
 #pragma once
 
 #include "firmware/guests/runtime/report.h"
@@ -16,7 +17,8 @@ enum class BootProtocol : u8 { Unknown, Linux, Pvh, Multiboot, Multiboot2 };
 
 /// The command line has the word NAME, or NAME=anything.
 [[nodiscard]] bool has_option(Text name);
-/// The number behind NAME= (decimal, or hexadecimal behind 0x); `otherwise` when there is no such word.
+/// The number behind NAME= (decimal, or hexadecimal behind 0x); `otherwise` when there is no such
+/// word.
 [[nodiscard]] u64 option_value(Text name, u64 otherwise);
 
 struct MemoryRange {

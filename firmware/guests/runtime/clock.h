@@ -6,8 +6,8 @@
 
 namespace guest {
 
-/// CPUID 0x40000010, the VMware timing leaf that KVM monitors publish: EAX TSC kHz, EBX APIC bus kHz.
-/// Zeroes where the hypervisor has no such leaf.
+/// CPUID 0x40000010, the VMware timing leaf that KVM monitors publish: EAX TSC kHz, EBX APIC bus
+/// kHz. Zeroes where the hypervisor has no such leaf.
 struct HostFrequencies {
     u32 tsc_khz;
     u32 apic_khz;
@@ -19,20 +19,23 @@ struct HostFrequencies {
 /// APIC timer ticks; without the leaf, of KVM's default of 1 GHz.
 [[nodiscard]] u32 apic_ticks(u32 microseconds);
 
-// Waiting has to leave the guest: hosts that interpret ring 0 look for interrupts only when the guest exits or
-// after about a thousand instructions. Every function here leaves interrupts disabled.
+// Waiting has to leave the guest: hosts that interpret ring 0 look for interrupts only when the
+// guest exits or after about a thousand instructions. Every function here leaves interrupts
+// disabled.
 
 /// Halts until interrupts have brought `counter` to `wanted`; false when the time ran out first.
 /// Takes the APIC timer as its alarm.
 bool halt_for(const volatile u32& counter, u32 wanted, u32 microseconds_max);
 
-/// The same without halting and without the APIC: reads the UART's line status in a loop, interrupts enabled.
+/// The same without halting and without the APIC: reads the UART's line status in a loop,
+/// interrupts enabled.
 bool poll_for(const volatile u32& counter, u32 wanted, u32 microseconds_max);
 
 /// Lets interrupts in for so long, and at least once.
 void listen_for(u32 microseconds);
 
-/// One access to a port that needs the monitor: what the host had put off until the next exit is done then.
+/// One access to a port that needs the monitor: what the host had put off until the next exit is
+/// done then.
 inline void visit_host() { in8(kSerialPort + 5); }
 
 }  // namespace guest

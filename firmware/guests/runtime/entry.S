@@ -59,7 +59,8 @@ enter_long_mode:
     lgdt (%edi)
     ljmp *10(%edi)
 
-/* Without 1 GiB pages only what every guest needs: the first 16 MiB and both APICs. map_address() adds the rest. */
+/* Without 1 GiB pages only what every guest needs: the first 16 MiB and both APICs.
+ * map_address() adds the rest. */
 small_pages:
     movl $page_tables + 0x2000 + PAGE_TABLE_USER, 0x1000(%edi)
     movl $page_tables + 0x3000 + PAGE_TABLE_USER, 0x1018(%edi)
@@ -121,7 +122,10 @@ fault_\vector:
     .quad 0
 .endm
 
-    .irp vector, 0, 1, 2, 3, 4, 5, 6, 7, 8, 9, 10, 11, 12, 13, 14, 15, 16, 17, 18, 19, 20, 21, 22, 23, 24, 25, 26, 27, 28, 29, 30, 31
+    .irp vector, 0, 1, 2, 3, 4, 5, 6, 7, 8, 9, 10, 11, 12, 13, 14, 15
+    FAULT_STUB \vector
+    .endr
+    .irp vector, 16, 17, 18, 19, 20, 21, 22, 23, 24, 25, 26, 27, 28, 29, 30, 31
     FAULT_STUB \vector
     .endr
 fault_common:
@@ -134,7 +138,10 @@ fault_common:
 /* Images are smaller than 64 KiB and start at 1 MiB: a gate's middle half is always 0x0010. */
     .globl idt
 idt:
-    .irp vector, 0, 1, 2, 3, 4, 5, 6, 7, 8, 9, 10, 11, 12, 13, 14, 15, 16, 17, 18, 19, 20, 21, 22, 23, 24, 25, 26, 27, 28, 29, 30, 31
+    .irp vector, 0, 1, 2, 3, 4, 5, 6, 7, 8, 9, 10, 11, 12, 13, 14, 15
+    FAULT_GATE \vector
+    .endr
+    .irp vector, 16, 17, 18, 19, 20, 21, 22, 23, 24, 25, 26, 27, 28, 29, 30, 31
     FAULT_GATE \vector
     .endr
     .fill 32 * 2, 8, 0

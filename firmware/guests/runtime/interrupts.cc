@@ -7,7 +7,7 @@
 namespace guest {
 namespace {
 
-/// Intel SDM volume 3 section 6.14.1 "64-Bit Mode IDT".
+/// Intel SDM Vol. 3A §6.14.1 "64-Bit Mode IDT".
 struct Gate {
     u16 offset_low;
     u16 selector;

@@ -1,5 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
-// Interrupt vectors and handlers. The IDT has 64 vectors; the first 32 end the guest with status 99.
+// Interrupt vectors and handlers. The IDT has 64 vectors; the first 32 end the guest with
+// status 99.
 #pragma once
 
 #include "firmware/guests/runtime/cpu.h"

@@ -1,8 +1,8 @@
 // SPDX-License-Identifier: Apache-2.0
 // What a PC has besides its local APIC: two 8259s and the IOAPIC.
 //
-// Spec: Intel 8259A data sheet (order 231468) "Initialization Command Words" and "Operation Command Words";
-// Intel 82093AA data sheet (order 290566) section 3.0 "Register Description".
+// Spec: Intel 8259A data sheet (order 231468) "Initialization Command Words" and "Operation Command
+// Words"; Intel 82093AA (290566) §3.0 "Register Description".
 #pragma once
 
 #include "firmware/guests/runtime/cpu.h"
@@ -16,7 +16,8 @@ constexpr u8 kReadInService = 0x0b;  // OCW3
 
 constexpr u16 kEdgeLevelControl = 0x4d0;
 
-/// ICW1 to ICW4: edge triggered (also where a BIOS chose levels), slave on IRQ 2, `vector` and `vector` + 8; then everything masked.
+/// ICW1 to ICW4: edge triggered (also where a BIOS chose levels), slave on IRQ 2, `vector` and
+/// `vector` + 8; then everything masked.
 inline void initialize(u8 vector) {
     out8(kMaster, 0x11);
     out8(kMaster + 1, vector);
@@ -28,7 +29,8 @@ inline void initialize(u8 vector) {
     out8(kSlave + 1, 2);
     out8(kSlave + 1, 1);
     out8(kSlave + 1, 0xff);
-    out16(kEdgeLevelControl, 0);
+    out8(kEdgeLevelControl, 0);
+    out8(kEdgeLevelControl + 1, 0);
 }
 
 /// A set bit masks that IRQ; bits 8 to 15 are the slave's.

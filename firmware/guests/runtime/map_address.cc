@@ -1,5 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
-// map_address(): identity mappings beyond the first 4 GiB, and below where the CPU has no 1 GiB pages.
+// map_address(): identity mappings beyond the first 4 GiB, and below where the CPU has no 1 GiB
+// pages.
 #include "firmware/guests/runtime/cpu.h"
 #include "firmware/guests/runtime/report.h"
 

@@ -74,7 +74,8 @@ void check_mask() {
     test_device::set_line(kMasterIrq, false);
 }
 
-/// Masking a request that the CPU has not taken yet leaves nothing, or a spurious IRQ 7 with no bit in service.
+/// Masking a request that the CPU has not taken yet leaves nothing, or a spurious IRQ 7 with no bit
+/// in service.
 void check_withdrawn() {
     test_device::set_line(kMasterIrq, true);
     pic::set_mask(0xffff);

@@ -1,5 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
-// Checks of the 8259 pair that hold whoever emulates it: KVM behind LINT0, or user space by KVM_INTERRUPT.
+// Checks of the 8259 pair that hold whoever emulates it: KVM behind LINT0, or user space by
+// KVM_INTERRUPT.
 //
 // Spec: Intel 8259A data sheet (order 231468) "Interrupt Sequence", "Interrupt Mask Register" and
 // "Edge and Level Triggered Modes".
@@ -11,7 +12,8 @@
 
 namespace guest::pic_checks {
 
-/// Initializes both chips, then: a master IRQ, a slave IRQ through the cascade, masks, a withdrawn request.
+/// Initializes both chips, then: a master IRQ, a slave IRQ through the cascade, masks, a withdrawn
+/// request.
 void run();
 
 /// A rising edge on the master's IRQ that must not arrive; lowers and masks it again.

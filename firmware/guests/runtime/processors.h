@@ -14,8 +14,8 @@ constexpr u32 kProcessorsMax = 64;
 /// What each application processor does once its APIC is on; it halts when this returns.
 using ProcessorMain = void (*)(u32 apic_id);
 
-/// INIT and start-up IPI to all but self, then waits until `expected` processors run, this one included.
-/// Returns how many do. The APIC of the caller must be enabled.
+/// INIT and start-up IPI to all but self, then waits until `expected` processors run, this one
+/// included. Returns how many do. The APIC of the caller must be enabled.
 u32 start_processors(u32 expected, ProcessorMain main);
 
 /// HLT with interrupts on, for ever.

@@ -74,7 +74,14 @@ void expect(Text name, bool good) {
 void expect_equal(Text name, u64 expected, u64 got) {
     if (expected == got) return pass(name);
     ++failures;
-    Line{}.add("FAIL ").add(name).add(": expected ").add_hex(expected).add(", got ").add_hex(got).print_line();
+    Line{}
+        .add("FAIL ")
+        .add(name)
+        .add(": expected ")
+        .add_hex(expected)
+        .add(", got ")
+        .add_hex(got)
+        .print_line();
 }
 
 void expect_between(Text name, u64 least, u64 most, u64 got) {

@@ -1,5 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
-// What a guest has to say: lines on the serial port, checks that print "ok NAME" or "FAIL NAME: ...".
+// What a guest has to say: lines on the serial port, checks that print "ok NAME" or "FAIL NAME:
+// ...".
 //
 // Every character is an exit on hosts that interpret string I/O: names are short.
 #pragma once
@@ -14,7 +15,8 @@ struct Text {
     u64 size_bytes;
 
     template <u64 kSize>
-    constexpr Text(const char (&literal)[kSize])  // NOLINT(google-explicit-constructor): a literal is its text
+    constexpr Text(
+        const char (&literal)[kSize])  // NOLINT(google-explicit-constructor): a literal is its text
         : data(literal), size_bytes(kSize - 1) {}
     constexpr Text(const char* first, u64 size) : data(first), size_bytes(size) {}
 };
