@@ -40,8 +40,8 @@ struct BootRequest {
     std::string kernel_name;  ///< Multiboot command lines begin with it
     std::string command_line;
     const Image* initrd = nullptr;  ///< Multiboot: the first module
-    std::span<const BootModule> modules;
-    Gpa rsdp;  ///< 0: no ACPI; Multiboot 2 copies it, so the tables must be in guest RAM by then
+    std::span<const BootModule> modules{};
+    Gpa rsdp{};  ///< 0: no ACPI; Multiboot 2 copies it, so the tables must be in guest RAM by then
     std::array<u8, 32> rng_seed{};
 };
 

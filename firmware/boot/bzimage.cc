@@ -92,6 +92,7 @@ LinuxSetup linux_setup(const BzImage& bz) {
 /// followed by it (scripts/Makefile.lib "size_append"), and gzip's trailer is it.
 Result<Image> unpack_kernel(const Image& image, const BzImage& bz, const GuestMemory& memory) {
     constexpr u64 kTrailerBytes = 4;
+    TRY_VOID(require_decoder(*bz.packing));
     if (bz.payload_bytes < 2 * kTrailerBytes)
         return refuse("the payload has {} bytes, too few for a compressed kernel", bz.payload_bytes);
     const ImageBytes packed = TRY(image.bytes(bz.payload_offset_bytes, bz.payload_bytes));

@@ -4,6 +4,8 @@
 #include <algorithm>
 #include <cstring>
 
+#include <sys/mman.h>
+
 #include <lz4.h>
 #include <lzma.h>
 #include <zlib.h>
@@ -181,12 +183,19 @@ std::optional<Packing> identify_packing(std::span<const std::byte> start) {
     return std::nullopt;
 }
 
-Result<Mapping> unpack(Packing packing, std::span<const std::byte> packed, u64 size_bytes) {
-    VERIFY(size_bytes > 0 && size_bytes <= GiB(2) && packed.size() <= GiB(2));
+Result<void> require_decoder(Packing packing) {
     if (packing == Packing::Bzip2 || packing == Packing::Lzo)
         return fail(Error::invalid(fmt::format("{} compression is not supported", to_string(packing)))
                         .hint("rebuild the kernel with gzip, xz, lzma, lz4 or zstd, or boot its vmlinux"));
+    return {};
+}
+
+Result<Mapping> unpack(Packing packing, std::span<const std::byte> packed, u64 size_bytes) {
+    VERIFY(size_bytes > 0 && size_bytes <= GiB(2) && packed.size() <= GiB(2));
+    TRY_VOID(require_decoder(packing));
     Mapping mapping = TRY(Mapping::anonymous(size_bytes, MiB(2)));
+    // Every page will be written, so fewer and larger faults; a host without huge pages does as it likes.
+    if (size_bytes >= MiB(2)) (void)::madvise(mapping.data(), size_bytes, MADV_HUGEPAGE);
     const Unpacked unpacked = run_decoder(packing, packed, mapping.bytes().first(size_bytes));
     switch (unpacked.status) {
         case Status::Corrupt:

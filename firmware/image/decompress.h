@@ -23,6 +23,9 @@ enum class Packing : u8 { Gzip, Xz, Lzma, Lz4Legacy, Zstd, Bzip2, Lzo };
 /// By the magic bytes at the start; empty for anything else.
 [[nodiscard]] std::optional<Packing> identify_packing(std::span<const std::byte> start);
 
+/// Errors: Invalid for bzip2 and LZO, by name.
+Result<void> require_decoder(Packing packing);
+
 /// Unpacks the whole of `packed`, which must yield exactly `size_bytes` bytes (at least 1) and nothing more.
 /// The mapping is aligned to 2 MiB, so that its pages can be moved as huge ones.
 /// Errors: Invalid for bzip2 and LZO, for corrupt or truncated data, and for another size than the one given.

@@ -105,7 +105,10 @@ Result<ImageBytes> Image::bytes(u64 offset_bytes, u64 size_bytes) const {
     if (size_bytes == 0) return ImageBytes{};
     const auto* file = std::get_if<File>(&source_);
     if (file == nullptr) return ImageBytes{Mapping(), resident(offset_bytes, size_bytes)};
-    Mapping copy = TRY(Mapping::anonymous(size_bytes));
+    const bool is_large = size_bytes >= MiB(2);
+    Mapping copy = TRY(Mapping::anonymous(size_bytes, is_large ? MiB(2) : kPage));
+    // Every page will be written, so fewer and larger faults; a host without huge pages does as it likes.
+    if (is_large) (void)::madvise(copy.data(), size_bytes, MADV_HUGEPAGE);
     TRY_VOID(read_file(file->fd, offset_bytes, copy.data(), size_bytes));
     const std::span<const std::byte> view = copy.bytes().first(size_bytes);
     return ImageBytes{std::move(copy), view};
