@@ -1,0 +1,66 @@
+#!/usr/bin/env python3
+# SPDX-License-Identifier: Apache-2.0
+"""Runs every meson test of a build tree and counts what they say.
+
+A test that has cases of its own (Catch2, or a program that prints one line per case) counts by its cases; any
+other counts as one. A skipped test's own words are shown, so that nothing is skipped in silence.
+"""
+
+import json
+import pathlib
+import re
+import subprocess
+import sys
+
+CATCH_PASSED = re.compile(r"^All tests passed \((?:\d+) assertions? in (\d+) test cases?\)", re.M)
+CATCH_MIXED = re.compile(r"^test cases: +(\d+) \|(?: +(\d+) passed \|)? +(\d+) failed", re.M)
+PLAIN = re.compile(r"^(?:\w+: )?(\d+) passed, (\d+) failed(?:, (\d+) skipped)?$", re.M)
+SKIP_STATUS = 77
+TAIL_LINES = 60
+
+
+def count(entry):
+    """(passed, failed, skipped) of one entry of meson's log."""
+    text = entry.get("stdout") or ""
+    status = entry["returncode"]
+    plain = PLAIN.findall(text)
+    if plain:
+        passed, failed, skipped = (int(field or 0) for field in plain[-1])
+        return passed, max(failed, 1 if status not in (0, SKIP_STATUS) else 0), skipped
+    if status == SKIP_STATUS:
+        return 0, 0, 1
+    matched = CATCH_PASSED.search(text)
+    if matched and status == 0:
+        return int(matched[1]), 0, 0
+    matched = CATCH_MIXED.search(text)
+    if matched:
+        return int(matched[2] or 0), int(matched[3]), 0
+    return (1, 0, 0) if status == 0 else (0, 1, 0)
+
+
+def main():
+    build = pathlib.Path(sys.argv[1])
+    log = build / "meson-logs" / "testlog.json"
+    log.unlink(missing_ok=True)
+    subprocess.run(["meson", "test", "-C", str(build), "--no-rebuild", "--print-errorlogs"], check=False)
+    if not log.exists():
+        print("no test ran: meson test wrote no log")
+        print("0 passed, 1 failed, 0 skipped")
+        return 1
+    totals = [0, 0, 0]
+    for line in log.read_text().splitlines():
+        entry = json.loads(line)
+        counts = count(entry)
+        totals = [have + more for have, more in zip(totals, counts)]
+        if counts[2]:
+            words = ((entry.get("stdout") or "") + (entry.get("stderr") or "")).strip().splitlines()
+            said = [word for word in words if "skip" in word.lower()] or words[-3:]
+            for word in said[:TAIL_LINES]:
+                print(f"skipped in {entry['name']}: {word.strip()}")
+        if counts[1] and entry["returncode"] == 0:
+            print(f"{entry['name']} exited with 0 and yet counted {counts[1]} failed")
+    print(f"{totals[0]} passed, {totals[1]} failed, {totals[2]} skipped")
+    return 1 if totals[1] or totals[0] == 0 else 0
+
+
+sys.exit(main())
