@@ -49,7 +49,7 @@ Result<void> read_extent(const Sector& start, u64 file_bytes, BzImage& bz) {
 }
 
 /// Fields came with protocol versions; before that their bytes meant something else.
-void read_versioned(const Sector& start, BzImage& bz) {
+Result<void> read_versioned(const Sector& start, BzImage& bz) {
     const u16 version = bz.version;
     bz.command_line_max = version >= 0x0206 ? field<u32>(start, kCmdlineSize) : 255;
     bz.initrd_address_max = version >= 0x0203 ? field<u32>(start, kInitrdAddrMax) : 0x37ff'ffff;
@@ -61,8 +61,12 @@ void read_versioned(const Sector& start, BzImage& bz) {
     }
     // boot.rst "The Real-Mode Kernel Header": it ends where the jump at 0x200 goes.
     const u64 header_end = std::min<u64>(kHeader + field<u8>(start, kJumpLength), kSetupHeaderEnd);
+    if (header_end < kCmdLinePtr + sizeof(u32))
+        return refuse("the setup header ends at byte {:#x}, before its command line field at {:#x}",
+                      header_end, kCmdLinePtr);
     const auto header = std::span(start).subspan(kSetupHeader, header_end - kSetupHeader);
     bz.header.assign(header.begin(), header.end());
+    return {};
 }
 
 Result<void> read_payload(const Image& image, const Sector& start, BzImage& bz) {
@@ -178,13 +182,14 @@ Result<BzImage> read_bzimage(const Image& image) {
     TRY_VOID(image.read(0, start));
     BzImage bz;
     bz.version = field<u16>(start, kVersion);
-    if (bz.version < 0x0200)
-        return refuse("boot protocol version {}.{:02} is older than 2.00", bz.version >> 8,
+    // boot.rst "The Kernel Command Line": before 2.02 it was passed in another way.
+    if (bz.version < 0x0202)
+        return refuse("boot protocol version {}.{:02} is older than 2.02", bz.version >> 8,
                       bz.version & 0xff);
     if ((field<u8>(start, kLoadflags) & LOADED_HIGH) == 0)
         return refuse("this is a zImage, which loads below 1 MiB; only bzImages can be booted");
     TRY_VOID(read_extent(start, image.size_bytes(), bz));
-    read_versioned(start, bz);
+    TRY_VOID(read_versioned(start, bz));
     TRY_VOID(read_payload(image, start, bz));
     return bz;
 }

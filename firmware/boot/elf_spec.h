@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: Apache-2.0
-// ELF as the specification has it: System V ABI gABI 4.1 §4 "Object Files" and §5 "Program Loading", and the
+// ELF as the specification has it: System V ABI gABI 4.1 §4 "Object Files", §5 "Program Loading", and the
 // Xen note of the PVH boot protocol (xen/include/public/elfnote.h).
 #pragma once
 

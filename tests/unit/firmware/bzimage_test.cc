@@ -168,7 +168,9 @@ TEST_CASE("setup headers that lie are refused", "[bzimage]") {
                Contains("vmx: truncated: the payload is 4294967280 bytes at byte 768"));
     CHECK(error_with<u8>(0x211, 0) ==
           "vmx: this is a zImage, which loads below 1 MiB; only bzImages can be booted");
-    CHECK(error_with<u16>(0x206, 0x0105) == "vmx: boot protocol version 1.05 is older than 2.00");
+    CHECK(error_with<u16>(0x206, 0x0105) == "vmx: boot protocol version 1.05 is older than 2.02");
+    CHECK(error_with<u8>(0x201, 0x10) ==
+          "vmx: the setup header ends at byte 0x212, before its command line field at 0x228");
     CHECK(error_with<u32>(0x24c, 7) == "vmx: the payload has 7 bytes, too few for a compressed kernel");
 }
 

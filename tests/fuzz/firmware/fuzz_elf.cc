@@ -1,0 +1,26 @@
+// SPDX-License-Identifier: Apache-2.0
+// ELF kernels by the Linux and PVH protocols. The first byte of an input chooses protocol and repairs.
+#include "tests/fuzz/firmware/fuzz_boot.h"
+
+using namespace mayfly;
+
+extern "C" int LLVMFuzzerTestOneInput(const u8* data, std::size_t size) {
+    if (size < 1) return 0;
+    const u8 control = data[0];
+    fuzz::FileBytes file(size - 1);
+    if (size > 1) std::memcpy(file.data(), data + 1, size - 1);
+    // Mostly valid: what a mutation of these fields would find is found at once.
+    if ((control & 0x80) == 0) {
+        fuzz::patch<u32>(file, 0, 0x464c457f);
+        fuzz::patch<u8>(file, 5, 1);
+        const bool is_64 = fuzz::peek<u8>(file, 4) != 1;
+        fuzz::patch<u8>(file, 4, is_64 ? 2 : 1);
+        fuzz::patch<u16>(file, 16, 2);
+        fuzz::patch<u16>(file, 18, is_64 ? 62 : 3);
+        fuzz::patch<u16>(file, is_64 ? 54 : 42, is_64 ? 56 : 32);
+        fuzz::patch<u16>(file, is_64 ? 56 : 44, fuzz::peek<u16>(file, is_64 ? 56 : 44) % 8);
+    }
+    constexpr Protocol kProtocols[] = {Protocol::Auto, Protocol::Linux, Protocol::Pvh, Protocol::Auto};
+    fuzz::boot(file, kProtocols[control & 3], (control & 4) != 0);
+    return 0;
+}
