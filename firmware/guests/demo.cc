@@ -18,7 +18,7 @@ constexpr u32 kTimerMicroseconds = 300;
 constexpr u32 kMessages = 4;
 constexpr u32 kDoorbells = 8;
 constexpr u32 kEois = 8;
-constexpr u64 kEvidenceColumn = 28;
+constexpr u64 kEvidenceColumn = 34;
 
 constinit volatile u32 replies = 0;
 constinit volatile u32 messages = 0;
@@ -143,7 +143,7 @@ void show_eoi() {
     paravirt::exercise_eoi(kEois);
     Row row(paravirt::eoi_counts.interrupts == kEois, "PV EOI");
     if (paravirt::eoi_counts.skipped == 0) {
-        row.evidence().add("not armed: the hardware does the EOI");
+        row.evidence().add("not armed: this host ends interrupts itself");
     } else {
         row.evidence().add_decimal(paravirt::eoi_counts.skipped).add(" of ").add_decimal(kEois);
         row.evidence().add(" interrupts without an EOI write");
@@ -205,7 +205,7 @@ extern "C" guest::u32 guest_main() {
         show_messages();
         show_loopback();
     } else {
-        print("  --    MSI                 not tried: no test device (--testdev)\n");
+        print("  --    MSI                       not tried: no test device (--testdev)\n");
     }
     step();
     show_eoi();
