@@ -23,6 +23,9 @@ void print_module(u32 index, const Module& module) {
         .add(" size ")
         .add_decimal(module.size_bytes)
         .add(" bytes ");
+    map_address(module.first);
+    map_address(module.first + kShownBytes);
+    // SAFETY: RAM by the boot information, just mapped.
     const auto* const bytes = reinterpret_cast<const u8*>(module.first);
     for (u64 n = 0; n < kShownBytes && n < module.size_bytes; ++n) {
         const char pair[] = {"0123456789abcdef"[bytes[n] >> 4], "0123456789abcdef"[bytes[n] & 15]};

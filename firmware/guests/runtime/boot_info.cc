@@ -24,8 +24,9 @@ constexpr u32 kTagCommandLine = 1;
 constexpr u32 kTagModule = 3;
 constexpr u32 kTagMemoryMap = 6;
 
-/// SAFETY of the three: boot information lies in RAM below 4 GiB, which entry.S maps. Fields may be
-/// misaligned; x86 does not mind, and volatile keeps the compiler from widening an access.
+/// SAFETY of the three: boot information lies in the first 16 MiB, which entry.S maps in any case.
+/// Fields may be misaligned; x86 does not mind, and volatile keeps the compiler from widening an
+/// access.
 u8 peek8(u64 at) { return *reinterpret_cast<const volatile u8*>(at); }
 u32 peek32(u64 at) { return *reinterpret_cast<const volatile u32*>(at); }
 u64 peek64(u64 at) { return peek32(at) | u64{peek32(at + 4)} << 32; }
