@@ -33,7 +33,8 @@ Result<void> check_requirements(u32 flags) {
     return {};
 }
 
-/// §3.1.3 "The address fields of Multiboot header": with flag 16 set they win over the ELF headers.
+/// Multiboot Specification 0.6.96 §3.1.3 "The address fields of Multiboot header": with flag 16 set they win
+/// over the ELF headers.
 Result<KernelPlan> plan_kernel(const Image& image) {
     std::vector<std::byte> start(std::min(kSearchBytes, image.size_bytes()));
     TRY_VOID(image.read(0, start));

@@ -6,7 +6,8 @@
 
 namespace mayfly::multiboot1 {
 
-// §3.1 "OS image format": the header lies within the first 8192 bytes, 4-byte aligned.
+// Multiboot Specification 0.6.96 §3.1 "OS image format": the header lies within the first 8192 bytes, 4-byte
+// aligned.
 constexpr u64 kSearchBytes = 8192;
 constexpr u64 kHeaderAlignment = 4;
 constexpr u32 kHeaderMagic = 0x1bad'b002;
@@ -31,7 +32,7 @@ struct Header {
 };
 constexpr u64 kHeaderBytesMin = 12;
 
-// §3.3 "Boot information format"
+// Multiboot Specification 0.6.96 §3.3 "Boot information format"
 constexpr u32 kInfoMemory = 1u << 0;
 constexpr u32 kInfoCommandLine = 1u << 2;
 constexpr u32 kInfoModules = 1u << 3;

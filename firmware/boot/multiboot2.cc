@@ -42,7 +42,8 @@ class TagList {
     void add_string(u32 type, const std::string& text) {
         add(type, std::as_bytes(std::span(text.c_str(), text.size() + 1)));
     }
-    /// §3.6.1 "Boot information format": total size and a reserved word come first.
+    /// Multiboot2 Specification 2.0 §3.6.1 "Boot information format": total size and a reserved word come
+    /// first.
     std::span<const std::byte> finish() {
         add(kInfoEnd, {});
         const u32 total = static_cast<u32>(bytes_.size());
@@ -56,8 +57,8 @@ class TagList {
     std::vector<std::byte> bytes_;
 };
 
-/// §3.1.5 "The address tag of Multiboot2 header": wins over ELF headers; load_addr -1 is the start of the
-/// file.
+/// Multiboot2 Specification 2.0 §3.1.5 "The address tag of Multiboot2 header": wins over ELF headers;
+/// load_addr -1 is the start of the file.
 Result<ElfKernel> read_addresses(const Image& image, u64 header_offset, const Multiboot2Wishes& wishes) {
     const Multiboot2Wishes::Addresses& tag = *wishes.addresses;
     u32 load_addr = tag.load_addr;
@@ -110,8 +111,8 @@ Extent extent_of(const ElfKernel& kernel) {
 }
 
 /// How far to move a relocatable kernel: not at all where it was linked inside the range that it names, else
-/// to the lowest place of it. §3.1.14 "Relocatable header tag"; the preference is a suggestion that we do not
-/// need.
+/// to the lowest place of it. The preference is a suggestion that we do not need.
+/// Multiboot2 Specification 2.0 §3.1.14 "Relocatable header tag".
 Result<u64> find_shift(const KernelPlan& plan, const MemoryMap& map, const Occupancy& occupancy) {
     if (!plan.relocation) return u64{0};
     const Multiboot2Wishes::Relocation& range = *plan.relocation;

@@ -21,7 +21,7 @@ T object_at(std::span<const std::byte> bytes, u64 offset_bytes) {
     return value;
 }
 
-/// §3.6 "Boot information", by type.
+/// Multiboot2 Specification 2.0 §3.6 "Boot information", by type.
 const char* information_name(u32 type) {
     static constexpr std::array<const char*, 22> kNames{"end",
                                                         "command line",

@@ -6,7 +6,8 @@
 
 namespace mayfly::multiboot2 {
 
-// §3.1 "OS image format": the header lies within the first 32768 bytes, 8-byte aligned.
+// Multiboot2 Specification 2.0 §3.1 "OS image format": the header lies within the first 32768 bytes, 8-byte
+// aligned.
 constexpr u64 kSearchBytes = 32768;
 constexpr u64 kHeaderAlignment = 8;
 constexpr u32 kHeaderMagic = 0xe852'50d6;
@@ -21,7 +22,7 @@ struct Header {
 };
 static_assert(sizeof(Header) == 16);
 
-/// §3.1.3 "General tag structure". `size` does not count the padding to 8 bytes.
+/// Multiboot2 Specification 2.0 §3.1.3 "General tag structure". `size` does not count the padding to 8 bytes.
 struct HeaderTag {
     u16 type;
     u16 flags;
@@ -30,7 +31,7 @@ struct HeaderTag {
 static_assert(sizeof(HeaderTag) == 8);
 constexpr u16 kTagOptional = 1;
 
-// Header tags: §3.1.4 to §3.1.14.
+// Header tags: Multiboot2 Specification 2.0 §3.1.4 "Information request header tag" and what follows it.
 constexpr u16 kHeaderEnd = 0;
 constexpr u16 kHeaderInformationRequest = 1;
 constexpr u16 kHeaderAddress = 2;
@@ -59,7 +60,7 @@ struct RelocatableTag {
 
 constexpr u32 kConsoleRequired = 1u << 0;
 
-// §3.6 "Boot information": tags, each at a multiple of 8.
+// Multiboot2 Specification 2.0 §3.6 "Boot information": tags, each at a multiple of 8.
 constexpr u32 kInfoEnd = 0;
 constexpr u32 kInfoCommandLine = 1;
 constexpr u32 kInfoLoaderName = 2;
