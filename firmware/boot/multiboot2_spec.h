@@ -22,7 +22,7 @@ struct Header {
 };
 static_assert(sizeof(Header) == 16);
 
-/// Multiboot2 Specification 2.0 §3.1.3 "General tag structure". `size` does not count the padding to 8 bytes.
+/// Multiboot2 Specification 2.0 §3.1.3 "General tag structure". `size` does not count padding.
 struct HeaderTag {
     u16 type;
     u16 flags;
