@@ -1,5 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
 // main: parse, run the command, leave with its status. Reads top to bottom.
+#include <sstream>
 #include <string>
 
 #include <CLI/CLI.hpp>
@@ -16,9 +17,18 @@ namespace {
 using namespace mayfly;
 
 /// CLI11 reports by exception, the one place where we meet any. Help goes to stdout with status 0.
-int parse_failure(const CLI::App& app, const CLI::ParseError& error) {
-    if (error.get_exit_code() == static_cast<int>(CLI::ExitCodes::Success)) return app.exit(error);
-    log::error(std::string(error.what()) + " (see mayfly --help)");
+int parse_failure(const CLI::App& app, const CLI::ParseError& error, const char* first_word) {
+    if (error.get_exit_code() == static_cast<int>(CLI::ExitCodes::Success)) {
+        std::ostringstream help;
+        app.exit(error, help, help);
+        return print_result(help.str());
+    }
+    // CLI11 would only say that a command is missing.
+    if (first_word != nullptr && first_word[0] != '-' && app.get_subcommands().empty()) {
+        log::error("no command is called '" + std::string(first_word) + "' (see mayfly --help)");
+    } else {
+        log::error(std::string(error.what()) + " (see mayfly --help)");
+    }
     return kStatusFailed;
 }
 
@@ -34,7 +44,7 @@ int run(int argc, char** argv, Timeline& timeline) {
     try {
         app.parse(argc, argv);
     } catch (const CLI::ParseError& error) {
-        return parse_failure(app, error);
+        return parse_failure(app, error, argc > 1 ? argv[1] : nullptr);
     }
     if (version.parsed()) return version_command(is_json);
     log::set_verbose(boot_arguments.is_verbose);

@@ -66,6 +66,9 @@ Result<std::optional<double>> parse_timeout(const std::string& text) {
     return seconds;
 }
 
+/// A script's variable that was never set must not mean "no limit" or "no file".
+std::string not_empty(const std::string& text) { return text.empty() ? "the value is empty" : ""; }
+
 Result<u64> numbered(std::string_view option, const std::string& text, u64 max) {
     Result<u64> value = parse_number(text, max);
     if (!value) return fail(std::move(value).error().about(option));
@@ -77,30 +80,35 @@ Result<u64> numbered(std::string_view option, const std::string& text, u64 max) 
 void add_boot_options(CLI::App& app, BootArguments& arguments) {
     app.add_option("KERNEL", arguments.kernel,
                    "ELF, bzImage or Multiboot kernel, or builtin:NAME; default: the built-in demo guest");
-    app.add_option("--initrd", arguments.initrd, "initial RAM disk")->type_name("FILE");
+    app.add_option("--initrd", arguments.initrd, "initial RAM disk")->type_name("FILE")->check(not_empty);
     app.add_option("--module", arguments.modules, "Multiboot or PVH module; repeatable")->type_name("'FILE[ ARGS]'")->allow_extra_args(false);
     app.add_option("--append", arguments.append, "kernel command line")->type_name("STRING");
     app.add_option("--protocol", arguments.protocol, "auto, linux, pvh, multiboot or multiboot2 [auto]")->type_name("NAME");
     app.add_option("--profile", arguments.profile, "machine: auto, modern or legacy [auto]")->type_name("NAME");
     app.add_option("--irqchip", arguments.irqchip, "auto, split, full or none [auto]")->type_name("NAME");
     app.add_option("--memory", arguments.memory, "guest RAM, from 2M [128M]")->type_name("SIZE");
-    app.add_option("--cpus", arguments.cpus, "vCPUs, 1-64 [1]")->type_name("N");
-    app.add_option("--timeout", arguments.timeout, "end the guest after so long, with status 124")->type_name("SECONDS");
+    app.add_option("--cpus", arguments.cpus, "vCPUs, 1-64 [1]")->type_name("N")->check(not_empty);
+    app.add_option("--timeout", arguments.timeout, "end the guest after so long, with status 124")
+        ->type_name("SECONDS")->check(not_empty);
     app.add_option("--console", arguments.console, "serial console: stdio, null or a file [stdio]")->type_name("WHERE");
     app.add_option("--exit-port", arguments.exit_ports, "a write here ends the guest; repeatable [0xf4]")->type_name("PORT")->allow_extra_args(false);
     app.add_option("--exit-code", arguments.exit_code, "raw: the value written; qemu: value<<1|1 [raw]")->type_name("RULE");
-    app.add_option("--success", arguments.success, "this status counts as 0")->type_name("N");
+    app.add_option("--success", arguments.success, "this status counts as 0")
+        ->type_name("N")->check(not_empty);
     app.add_flag("--testdev", arguments.is_test_device, "add the interrupt test device (ports 0xe0, 0x2000)");
     app.add_flag("--timeline", arguments.is_timeline, "print when each phase was reached, at exit");
-    app.add_option("--timeline-json", arguments.timeline_json, "write the timeline as JSON")->type_name("FILE");
+    app.add_option("--timeline-json", arguments.timeline_json, "write the timeline as JSON")
+        ->type_name("FILE")->check(not_empty);
     app.add_flag("--stats", arguments.is_stats, "print exits by cause, and KVM's own counters");
-    app.add_option("--stats-json", arguments.stats_json, "write them as JSON")->type_name("FILE");
+    app.add_option("--stats-json", arguments.stats_json, "write them as JSON")
+        ->type_name("FILE")->check(not_empty);
     app.add_flag("-v,--verbose", arguments.is_verbose, "say what was chosen, and why");
 }
 
 Result<BootConfig> boot_config(const BootArguments& arguments) {
     BootConfig config;
-    config.kernel = arguments.kernel.empty() ? "builtin:demo" : arguments.kernel;
+    if (arguments.kernel.empty()) return fail(Error::not_found("the KERNEL that was given has an empty name"));
+    config.kernel = arguments.kernel;
     config.initrd = arguments.initrd;
     config.modules = arguments.modules;
     config.append = arguments.append;
@@ -110,8 +118,11 @@ Result<BootConfig> boot_config(const BootArguments& arguments) {
     Result<u64> memory = parse_size(arguments.memory);
     if (!memory) return fail(std::move(memory).error().about("--memory"));
     config.memory_bytes = *memory;
-    config.cpus = static_cast<u32>(TRY(numbered("--cpus", arguments.cpus, kCpusMax)));
-    if (config.cpus == 0) return fail(Error::invalid("--cpus 0: a machine has 1 to 64 vCPUs"));
+    config.cpus = 0;  // what the guest needs
+    if (!arguments.cpus.empty()) {
+        config.cpus = static_cast<u32>(TRY(numbered("--cpus", arguments.cpus, kCpusMax)));
+        if (config.cpus == 0) return fail(Error::invalid("--cpus 0: a machine has 1 to 64 vCPUs"));
+    }
     config.timeout_seconds = TRY(parse_timeout(arguments.timeout));
     config.console = arguments.console;
     for (const std::string& port : arguments.exit_ports)

@@ -14,9 +14,9 @@ class App;
 
 namespace mayfly {
 
-/// What CLI11 fills before it is checked and converted.
+/// What CLI11 fills before it is checked and converted. Where nothing is the default, empty means "not given".
 struct BootArguments {
-    std::string kernel;
+    std::string kernel = "builtin:demo";
     std::string initrd;
     std::vector<std::string> modules;
     std::string append;
@@ -24,7 +24,7 @@ struct BootArguments {
     std::string profile = "auto";
     std::string irqchip = "auto";
     std::string memory = "128M";
-    std::string cpus = "1";
+    std::string cpus;
     std::string timeout;
     std::string console = "stdio";
     std::vector<std::string> exit_ports;

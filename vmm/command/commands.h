@@ -11,6 +11,9 @@ namespace mayfly {
 /// Prints the one line that an Error is, and returns 125, or 127 for NotFound.
 int print_error(const Error& error);
 
+/// Writes what was asked for on stdout. Returns 0, or 125 when it could not be written.
+int print_result(std::string_view text);
+
 /// `mayfly boot`. `timeline` has Phase::Main.
 int boot_command(BootConfig config, Timeline& timeline);
 

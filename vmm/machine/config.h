@@ -28,7 +28,7 @@ struct BootConfig {
     ProfileChoice profile = ProfileChoice::Auto;
     IrqchipChoice irqchip = IrqchipChoice::Auto;
     u64 memory_bytes = MiB(128);
-    u32 cpus = 1;
+    u32 cpus = 1;  ///< 0: as many as a built-in guest needs, else 1; settled before a Machine is made
     std::optional<double> timeout_seconds;
     std::string console = "stdio";  ///< "stdio", "null" or a file to append to
     std::vector<u16> exit_ports;
