@@ -66,16 +66,17 @@ TestDeviceHost::Status TestDeviceWiring::set_coalesced(bool is_on) {
 }
 
 void TestDeviceWiring::msi_train(u32 address, u32 data, u8 count) {
-    if (interrupts_.kind() == Irqchip::None || !prepare(direct_, kDirectMsi, address, data)) return;
+    if (count == 0 || interrupts_.kind() == Irqchip::None || !prepare(direct_, kDirectMsi, address, data)) return;
     // One at a time: a guest must not make threads without end.
     if (is_train_running_.exchange(true)) return;
     // Ends with the process when the guest ends first; this object and the VM live as long.
     std::thread([this, count] {
         for (u8 i = 0; i < count; ++i) {
             std::this_thread::sleep_for(std::chrono::milliseconds(1));
+            // Before the last signal: a guest that takes it may ask for the next train at once.
+            if (i + 1 == count) is_train_running_.store(false);
             direct_->signal();
         }
-        is_train_running_.store(false);
     }).detach();
 }
 
