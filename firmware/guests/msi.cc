@@ -8,6 +8,7 @@ namespace guest {
 namespace {
 
 constexpr u32 kTimeoutMicroseconds = 500'000;
+constexpr u32 kTrainMicroseconds = 50'000;
 constexpr u32 kCount = 8;
 
 constinit volatile u32 arrived = 0;
@@ -36,11 +37,11 @@ extern "C" guest::u32 guest_main() {
     // The train's interrupts are a millisecond apart and end a HLT each.
     arrived = 0;
     out8(MAYFLY_TESTDEV_MSI_TRAIN, kCount);
-    halt_for(arrived, kCount, kTimeoutMicroseconds);
-    expect_equal("from another thread", kCount, arrived);
+    halt_for(arrived, kCount, kTrainMicroseconds);
+    // On a busy host several become pending before this processor runs again, and merge.
+    expect_between("from another thread", 1, kCount, arrived);
     arrived = 0;
     out8(MAYFLY_TESTDEV_MSI_TRAIN, 1);
-    while (arrived == 0) halt_with_interrupts();
-    pass("msi ends hlt");
+    expect("msi ends hlt", halt_for(arrived, 1, kTimeoutMicroseconds));
     return failure_count();
 }

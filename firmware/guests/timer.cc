@@ -33,7 +33,8 @@ void check_one_shot() {
     const u64 start = read_tsc();
     apic::write(apic::Register::TimerInitialCount, apic_ticks(kPeriodMicroseconds));
     const u32 left = apic::read(apic::Register::TimerCurrentCount);
-    expect_between("one-shot counts down", 1, apic_ticks(kPeriodMicroseconds), left);
+    const bool in_time = read_tsc() - start < with_tolerance(tsc_ticks(kPeriodMicroseconds));
+    expect_between("one-shot counts down", in_time ? 1 : 0, apic_ticks(kPeriodMicroseconds), left);
     expect("one-shot fires", poll_for(fired, 1, kTimeoutMicroseconds));
     expect("one-shot not early",
            fired_tsc - start >= with_tolerance(tsc_ticks(kPeriodMicroseconds)));
@@ -71,10 +72,13 @@ void check_deadline() {
     write_msr(apic::kDeadlineMsr, read_tsc() - 1);
     expect("deadline in the past", poll_for(fired, 2, kTimeoutMicroseconds));
 
-    write_msr(apic::kDeadlineMsr, read_tsc() + tsc_ticks(kPeriodMicroseconds));
+    const u64 cancelled = read_tsc() + tsc_ticks(kPeriodMicroseconds);
+    write_msr(apic::kDeadlineMsr, cancelled);
     write_msr(apic::kDeadlineMsr, 0);
+    const bool in_time = read_tsc() < cancelled;  // a busy host may have put us aside in between
     listen_for(2 * kPeriodMicroseconds);
-    expect_equal("deadline cancelled", 2, fired);
+    expect("deadline cancelled", fired == 2 || !in_time);
+    fired = 2;
 
     write_msr(apic::kDeadlineMsr, read_tsc() + tsc_ticks(kPeriodMicroseconds));
     while (fired < 3) halt_with_interrupts();
