@@ -1,0 +1,104 @@
+#!/usr/bin/env python3
+# SPDX-License-Identifier: Apache-2.0
+"""boot_time: how long a guest takes to start and to be done, beside a bare program and beside QEMU.
+
+Every contender boots the same instructions (hello: one boot mark, one line on the serial port, exit port).
+Three passes, each interleaved run by run: with a stamp of the first exit, which is hello's second
+instruction; from exec to exit without any stamp; and the same for QEMU, whose runs are too long to share a
+pass.
+"""
+import argparse
+import shutil
+import sys
+
+import results
+
+QUANTITY_FIRST = "exec to first guest instruction"
+QUANTITY_EXIT = "exec to exit"
+QUANTITY_CPU = "CPU time, exec to exit"
+
+
+def qemu_arguments(qemu, kernel):
+    return [qemu, "-M", "microvm,pit=off,pic=off,rtc=off,isa-serial=on", "-accel", "kvm",
+            "-cpu", "host,arch-capabilities=off", "-m", "128M", "-smp", "1", "-nodefaults", "-no-user-config",
+            "-display", "none", "-no-reboot", "-serial", "stdio",
+            "-device", "isa-debug-exit,iobase=0xf4,iosize=0x04", "-kernel", kernel]
+
+
+def first_instruction_us(run):
+    stamp = run["stamp"]
+    at_ns = stamp["exec_monotonic_ns"] + stamp["phases"]["first_exit"]
+    return (at_ns - run["exec_ns"]) / 1000
+
+
+def mayfly_variants(mayfly):
+    boot = [mayfly, "boot", "builtin:hello"]
+    return [("mayfly", boot), ("mayfly, legacy profile", boot + ["--profile", "legacy"]),
+            ("mayfly, 4 vCPUs", boot + ["--cpus", "4"])]
+
+
+def measure_first_instruction(bench, options):
+    contenders = [("floor", 0, [options.floor, "@STAMP@"])]
+    contenders += [(name, 0, argv + ["--timeline-json", "@STAMP@"])
+                   for name, argv in mayfly_variants(options.mayfly)]
+    runs = results.spawn(options.spawner, contenders, options.runs, options.warmup, options.out)
+    rows = {name: bench.add_spread(QUANTITY_FIRST, name, "us", [first_instruction_us(run) for run in taken],
+                                   options.warmup) for name, taken in runs.items()}
+    bench.add_limit("mayfly / floor, exec to first guest instruction, medians",
+                    rows["mayfly"]["median"] / rows["floor"]["median"], 1.3, unit="x")
+
+
+def measure_exit(bench, options):
+    contenders = [("floor", 0, [options.floor])]
+    contenders += [(name, 0, argv) for name, argv in mayfly_variants(options.mayfly)]
+    runs = results.spawn(options.spawner, contenders, options.runs, options.warmup, options.out)
+    rows, cpu = {}, {}
+    for name, taken in runs.items():
+        rows[name] = bench.add_spread(QUANTITY_EXIT, name, "us", [run["wall_us"] for run in taken],
+                                      options.warmup)
+    for name in ("floor", "mayfly"):
+        cpu[name] = bench.add_spread(QUANTITY_CPU, name, "us", [run["cpu_us"] for run in runs[name]],
+                                     options.warmup)
+    bench.add_limit("mayfly / floor, exec to exit, medians",
+                    rows["mayfly"]["median"] / rows["floor"]["median"], 1.5, unit="x")
+    # Not a limit of the project's, but what a busy host disturbs least.
+    bench.add_value("CPU time, mayfly / floor", "mayfly", "x",
+                    cpu["mayfly"]["median"] / cpu["floor"]["median"], cpu["mayfly"]["n"])
+
+
+def measure_qemu(bench, options):
+    qemu = shutil.which(options.qemu)
+    if qemu is None:
+        bench.note(f"QEMU IS NOT COMPARED: {options.qemu} is not installed (Debian package qemu-system-x86)")
+        return
+    # Status (0 << 1) | 1: what isa-debug-exit makes of hello's 0.
+    contenders = [("QEMU microvm", 1, qemu_arguments(qemu, options.hello_pvh)),
+                  ("mayfly, same ELF file", 0, [options.mayfly, "boot", options.hello_pvh])]
+    runs = results.spawn(options.spawner, contenders, options.qemu_runs, min(options.warmup, 3), options.out)
+    rows = {name: bench.add_spread(QUANTITY_EXIT, name, "us", [run["wall_us"] for run in taken],
+                                   min(options.warmup, 3)) for name, taken in runs.items()}
+    bench.add_limit("QEMU microvm / mayfly, exec to exit, medians",
+                    rows["QEMU microvm"]["median"] / rows["mayfly, same ELF file"]["median"], 12,
+                    is_at_least=True, unit="x")
+
+
+def main():
+    parser = argparse.ArgumentParser(description=__doc__)
+    for name in ("mayfly", "floor", "spawner", "hello-pvh", "out"):
+        parser.add_argument("--" + name, required=True)
+    parser.add_argument("--qemu", default="qemu-system-x86_64")
+    parser.add_argument("--runs", type=int, default=300)
+    parser.add_argument("--qemu-runs", type=int, default=40)
+    parser.add_argument("--warmup", type=int, default=20)
+    options = parser.parse_args()
+    results.must_have_kvm()
+    bench = results.Bench("boot_time", options.out)
+    measure_first_instruction(bench, options)
+    measure_exit(bench, options)
+    measure_qemu(bench, options)
+    bench.finish()
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())
