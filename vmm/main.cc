@@ -1,14 +1,16 @@
 // SPDX-License-Identifier: Apache-2.0
-// main: parse, run the command, leave with its status. Reads top to bottom.
-#include <sstream>
+// main: find the command, parse its options, run it, leave with its status. Reads top to bottom.
+#include <array>
+#include <cstdlib>
+#include <optional>
 #include <string>
-
-#include <CLI/CLI.hpp>
+#include <string_view>
 
 #include <unistd.h>
 
 #include "vmm/command/boot_options.h"
 #include "vmm/command/commands.h"
+#include "vmm/command/option_table.h"
 #include "vmm/machine/ending.h"
 #include "vmm/text/log.h"
 
@@ -16,49 +18,78 @@ namespace {
 
 using namespace mayfly;
 
-/// CLI11 reports by exception, the one place where we meet any. Help goes to stdout with status 0.
-int parse_failure(const CLI::App& app, const CLI::ParseError& error, const char* first_word) {
-    if (error.get_exit_code() == static_cast<int>(CLI::ExitCodes::Success)) {
-        std::ostringstream help;
-        app.exit(error, help, help);
-        return print_result(help.str());
-    }
-    // CLI11 would only say that a command is missing.
-    if (first_word != nullptr && first_word[0] != '-' && app.get_subcommands().empty()) {
-        log::error("no command is called '" + std::string(first_word) + "' (see mayfly --help)");
-    } else {
-        log::error(std::string(error.what()) + " (see mayfly --help)");
-    }
-    return kStatusFailed;
+constexpr std::string_view kHelp =
+    "mayfly boots a kernel or unikernel on KVM in about a millisecond.\n"
+    "\n"
+    "usage: mayfly boot [OPTIONS] [KERNEL]   boot a kernel and return the guest's verdict as status\n"
+    "       mayfly doctor [--json]           what this host's KVM can do, what slows it down, the cure\n"
+    "       mayfly version [--json]          print the version\n"
+    "\n"
+    "mayfly COMMAND --help has the options of each.\n"
+    "status: 0-123 the guest's own, 124 timeout, 125 mayfly failed, 126 the guest crashed, 127 no such\n"
+    "kernel, 128+N ended by signal N\n";
+
+int boot(int argc, char** argv, EarlyKvm& early, Timeline& timeline) {
+    const Result<BootArguments> arguments = parse_boot_arguments(argc, argv);
+    if (!arguments) return print_error(arguments.error());
+    if (arguments->is_help) return print_result(arguments->help_text);
+    log::set_verbose(arguments->is_verbose);
+    Result<BootConfig> config = boot_config(*arguments);
+    if (!config) return print_error(config.error());
+    return boot_command(std::move(*config), early, timeline);
 }
 
-int run(int argc, char** argv, Timeline& timeline) {
-    CLI::App app("mayfly: boots a kernel or unikernel on KVM in about a millisecond", "mayfly");
-    app.require_subcommand(1);
-    BootArguments boot_arguments;
-    CLI::App& boot = *app.add_subcommand("boot", "boot a kernel and return the guest's verdict");
-    add_boot_options(boot, boot_arguments);
+struct SimpleArguments {
     bool is_json = false;
-    CLI::App& version = *app.add_subcommand("version", "print the version");
-    version.add_flag("--json", is_json, "as JSON");
-    try {
-        app.parse(argc, argv);
-    } catch (const CLI::ParseError& error) {
-        return parse_failure(app, error, argc > 1 ? argv[1] : nullptr);
-    }
-    if (version.parsed()) return version_command(is_json);
-    log::set_verbose(boot_arguments.is_verbose);
-    Result<BootConfig> config = boot_config(boot_arguments);
-    if (!config) return print_error(config.error());
-    return boot_command(std::move(*config), timeline);
+    bool is_help = false;
+};
+
+/// doctor and version, which take --json and nothing else.
+int simple(int argc, char** argv, std::string_view usage, int (*command)(bool is_json)) {
+    using A = SimpleArguments;
+    static constexpr std::array kOptions{
+        Option<A>{.name = "json", .help = "print JSON", .flag = &A::is_json},
+        Option<A>{.name = "help", .letter = 'h', .help = "print this and exit", .flag = &A::is_help},
+    };
+    SimpleArguments arguments;
+    const Result<std::vector<std::string>> words = parse_options<A>(kOptions, argc, argv, arguments);
+    if (!words) return print_error(words.error());
+    if (!words->empty()) return print_error(Error::invalid("'" + words->front() + "' is one argument too many"));
+    if (arguments.is_help) return print_result("usage: " + std::string(usage) + "\n\n" + print_options<A>(kOptions));
+    return command(arguments.is_json);
+}
+
+int run(int argc, char** argv, std::optional<EarlyKvm>& early, Timeline& timeline) {
+    const std::string_view command = argc > 1 ? argv[1] : "";
+    if (early) return boot(argc - 1, argv + 1, *early, timeline);
+    if (command == "doctor") return simple(argc - 1, argv + 1, "mayfly doctor [--json]", doctor_command);
+    if (command == "version" || command == "--version")
+        return simple(argc - 1, argv + 1, "mayfly version [--json]", version_command);
+    if (command == "help" || command == "--help" || command == "-h") return print_result(kHelp);
+    if (command.empty()) return print_error(Error::invalid("a command is missing").hint("see mayfly --help"));
+    return print_error(
+        Error::invalid("no command is called '" + std::string(command) + "'").hint("see mayfly --help"));
 }
 
 }  // namespace
 
+namespace __gnu_cxx {
+
+/// Takes the place of libstdc++'s handler, which carries a demangler of 47 KiB to name an exception; nothing here
+/// throws on purpose, so there is nothing to name.
+void __verbose_terminate_handler() {
+    log::error("bug: an exception nobody expected");
+    std::abort();
+}
+
+}  // namespace __gnu_cxx
+
 int main(int argc, char** argv) {
+    // Both outlive every thread: the process ends by _exit, perhaps with a thread blocked in read(2).
     static Timeline timeline;
+    static std::optional<EarlyKvm> early;
     timeline.reach(Phase::Main);
-    const int status = run(argc, argv, timeline);
-    // Not exit(): nothing is left to flush, and a thread may be blocked in read(2).
+    if (argc > 1 && std::string_view(argv[1]) == "boot") early.emplace(timeline);
+    const int status = run(argc, argv, early, timeline);
     ::_exit(status);
 }

@@ -20,6 +20,8 @@ namespace mayfly {
 
 class Occupancy {
   public:
+    static constexpr Gpa kAnywhere{~u64{0}};
+
     /// The fixed rows of layout.h in low memory are taken from the start.
     explicit Occupancy(const GuestMemory& memory) : memory_(memory) {}
 

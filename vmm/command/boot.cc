@@ -44,7 +44,7 @@ int report(const BootConfig& config, const Machine& machine, const Timeline& tim
 
 }  // namespace
 
-int boot_command(BootConfig config, Timeline& timeline) {
+int boot_command(BootConfig config, EarlyKvm& early, Timeline& timeline) {
     if (config.wants_timeline || !config.timeline_json.empty()) timeline.estimate_exec();
     const Result<const BuiltinGuest*> builtin = builtin_of(config);
     if (!builtin) return print_error(builtin.error());
@@ -53,7 +53,7 @@ int boot_command(BootConfig config, Timeline& timeline) {
 
     // Both outlive every thread: the process ends by _exit, with console input still blocked in read(2).
     static StopControl stop;
-    Result<std::unique_ptr<Machine>> machine = Machine::create(config, stop, timeline);
+    Result<std::unique_ptr<Machine>> machine = Machine::create(config, early, stop, timeline);
     if (!machine) return print_error(machine.error());
     const Ending ending = (*machine)->run();
     const ExitStatus result = exit_status(ending, config.status_rules);

@@ -2,13 +2,12 @@
 #include "vmm/command/boot_options.h"
 
 #include <array>
-#include <charconv>
 #include <string_view>
 #include <utility>
 
-#include <CLI/CLI.hpp>
 #include <fmt/format.h>
 
+#include "vmm/command/option_table.h"
 #include "vmm/text/log.h"
 #include "vmm/text/size.h"
 
@@ -17,7 +16,7 @@ namespace mayfly {
 namespace {
 
 constexpr u32 kCpusMax = 64;
-constexpr double kTimeoutMax = 1e7;  // seconds, 115 days
+constexpr u64 kTimeoutMaxSeconds = 10'000'000;  // 115 days
 
 template <typename Value>
 using Names = std::span<const std::pair<std::string_view, Value>>;
@@ -55,20 +54,6 @@ Result<Value> choose(std::string_view option, std::string_view given, Names<Valu
     return fail(Error::invalid(fmt::format("{} '{}' is not known", option, given)).hint("one of: " + known));
 }
 
-Result<std::optional<double>> parse_timeout(const std::string& text) {
-    if (text.empty()) return std::nullopt;
-    double seconds = 0;
-    const char* end = text.data() + text.size();
-    const auto [after, status] = std::from_chars(text.data(), end, seconds);
-    if (status != std::errc{} || after != end || !(seconds > 0) || seconds > kTimeoutMax)
-        return fail(Error::invalid(
-            fmt::format("--timeout '{}' is not a number of seconds above 0 and up to {:.0f}", text, kTimeoutMax)));
-    return seconds;
-}
-
-/// A script's variable that was never set must not mean "no limit" or "no file".
-std::string not_empty(const std::string& text) { return text.empty() ? "the value is empty" : ""; }
-
 Result<u64> numbered(std::string_view option, const std::string& text, u64 max) {
     Result<u64> value = parse_number(text, max);
     if (!value) return fail(std::move(value).error().about(option));
@@ -77,32 +62,53 @@ Result<u64> numbered(std::string_view option, const std::string& text, u64 max) 
 
 }  // namespace
 
-void add_boot_options(CLI::App& app, BootArguments& arguments) {
-    app.add_option("KERNEL", arguments.kernel,
-                   "ELF, bzImage or Multiboot kernel, or builtin:NAME; default: the built-in demo guest");
-    app.add_option("--initrd", arguments.initrd, "initial RAM disk")->type_name("FILE")->check(not_empty);
-    app.add_option("--module", arguments.modules, "Multiboot or PVH module; repeatable")->type_name("'FILE[ ARGS]'")->allow_extra_args(false);
-    app.add_option("--append", arguments.append, "kernel command line")->type_name("STRING");
-    app.add_option("--protocol", arguments.protocol, "auto, linux, pvh, multiboot or multiboot2 [auto]")->type_name("NAME");
-    app.add_option("--profile", arguments.profile, "machine: auto, modern or legacy [auto]")->type_name("NAME");
-    app.add_option("--irqchip", arguments.irqchip, "auto, split, full or none [auto]")->type_name("NAME");
-    app.add_option("--memory", arguments.memory, "guest RAM, from 2M [128M]")->type_name("SIZE");
-    app.add_option("--cpus", arguments.cpus, "vCPUs, 1-64 [1]")->type_name("N")->check(not_empty);
-    app.add_option("--timeout", arguments.timeout, "end the guest after so long, with status 124")
-        ->type_name("SECONDS")->check(not_empty);
-    app.add_option("--console", arguments.console, "serial console: stdio, null or a file [stdio]")->type_name("WHERE");
-    app.add_option("--exit-port", arguments.exit_ports, "a write here ends the guest; repeatable [0xf4]")->type_name("PORT")->allow_extra_args(false);
-    app.add_option("--exit-code", arguments.exit_code, "raw: the value written; qemu: value<<1|1 [raw]")->type_name("RULE");
-    app.add_option("--success", arguments.success, "this status counts as 0")
-        ->type_name("N")->check(not_empty);
-    app.add_flag("--testdev", arguments.is_test_device, "add the interrupt test device (ports 0xe0, 0x2000)");
-    app.add_flag("--timeline", arguments.is_timeline, "print when each phase was reached, at exit");
-    app.add_option("--timeline-json", arguments.timeline_json, "write the timeline as JSON")
-        ->type_name("FILE")->check(not_empty);
-    app.add_flag("--stats", arguments.is_stats, "print exits by cause, and KVM's own counters");
-    app.add_option("--stats-json", arguments.stats_json, "write them as JSON")
-        ->type_name("FILE")->check(not_empty);
-    app.add_flag("-v,--verbose", arguments.is_verbose, "say what was chosen, and why");
+Result<BootArguments> parse_boot_arguments(int argc, char** argv) {
+    using A = BootArguments;
+    // Declared here once: what the parser takes and what the help says.
+    static constexpr std::array kOptions{
+        Option<A>{.name = "initrd", .value = "FILE", .help = "initial RAM disk", .text = &A::initrd},
+        Option<A>{.name = "module", .value = "'FILE[ ARGS]'", .help = "Multiboot or PVH module; repeatable",
+                  .list = &A::modules},
+        Option<A>{.name = "append", .value = "STRING", .help = "kernel command line", .text = &A::append,
+                  .may_be_empty = true},
+        Option<A>{.name = "protocol", .value = "NAME", .help = "auto, linux, pvh, multiboot or multiboot2 [auto]",
+                  .text = &A::protocol},
+        Option<A>{.name = "profile", .value = "NAME", .help = "machine: auto, modern or legacy [auto]",
+                  .text = &A::profile},
+        Option<A>{.name = "irqchip", .value = "NAME", .help = "auto, split, full or none [auto]",
+                  .text = &A::irqchip},
+        Option<A>{.name = "memory", .value = "SIZE", .help = "guest RAM, from 2M [128M]", .text = &A::memory},
+        Option<A>{.name = "cpus", .value = "N", .help = "vCPUs, 1-64 [1]", .text = &A::cpus},
+        Option<A>{.name = "timeout", .value = "SECONDS", .help = "end the guest after so long, with status 124",
+                  .text = &A::timeout},
+        Option<A>{.name = "console", .value = "WHERE", .help = "serial console: stdio, null or a file [stdio]",
+                  .text = &A::console},
+        Option<A>{.name = "exit-port", .value = "PORT", .help = "a write here ends the guest; repeatable [0xf4]",
+                  .list = &A::exit_ports},
+        Option<A>{.name = "exit-code", .value = "RULE", .help = "raw: the value written; qemu: value<<1|1 [raw]",
+                  .text = &A::exit_code},
+        Option<A>{.name = "success", .value = "N", .help = "this status counts as 0", .text = &A::success},
+        Option<A>{.name = "testdev", .help = "add the interrupt test device (ports 0xe0, 0x2000)",
+                  .flag = &A::is_test_device},
+        Option<A>{.name = "timeline", .help = "print when each phase was reached, at exit", .flag = &A::is_timeline},
+        Option<A>{.name = "timeline-json", .value = "FILE", .help = "write the timeline as JSON",
+                  .text = &A::timeline_json},
+        Option<A>{.name = "stats", .help = "print exits by cause, and KVM's own counters", .flag = &A::is_stats},
+        Option<A>{.name = "stats-json", .value = "FILE", .help = "write them as JSON", .text = &A::stats_json},
+        Option<A>{.name = "verbose", .letter = 'v', .help = "say what was chosen, and why", .flag = &A::is_verbose},
+        Option<A>{.name = "help", .letter = 'h', .help = "print this and exit", .flag = &A::is_help},
+    };
+    BootArguments arguments;
+    std::vector<std::string> words = TRY(parse_options<A>(kOptions, argc, argv, arguments));
+    if (words.size() > 1)
+        return fail(Error::invalid(fmt::format("'{}' is one argument too many: there is one KERNEL", words[1])));
+    if (!words.empty()) arguments.kernel = std::move(words[0]);
+    if (arguments.is_help)
+        arguments.help_text = "usage: mayfly boot [OPTIONS] [KERNEL]\n\n"
+                              "KERNEL is an ELF, bzImage or Multiboot file, or builtin:NAME; without one the built-in\n"
+                              "demo guest boots.\n\n" +
+                              print_options<A>(kOptions);
+    return arguments;
 }
 
 Result<BootConfig> boot_config(const BootArguments& arguments) {
@@ -123,7 +129,11 @@ Result<BootConfig> boot_config(const BootArguments& arguments) {
         config.cpus = static_cast<u32>(TRY(numbered("--cpus", arguments.cpus, kCpusMax)));
         if (config.cpus == 0) return fail(Error::invalid("--cpus 0: a machine has 1 to 64 vCPUs"));
     }
-    config.timeout_seconds = TRY(parse_timeout(arguments.timeout));
+    if (!arguments.timeout.empty()) {
+        Result<u64> limit = parse_seconds_ms(arguments.timeout, kTimeoutMaxSeconds);
+        if (!limit) return fail(std::move(limit).error().about("--timeout"));
+        config.timeout = std::chrono::milliseconds(*limit);
+    }
     config.console = arguments.console;
     for (const std::string& port : arguments.exit_ports)
         config.exit_ports.push_back(static_cast<u16>(TRY(numbered("--exit-port", port, 0xffff))));

@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: Apache-2.0
-// The command line of `mayfly boot`, as CLI11 options over a BootConfig.
+// The command line of `mayfly boot`: from words to a BootConfig.
 #pragma once
 
 #include <string>
@@ -8,13 +8,9 @@
 #include "vmm/error/result.h"
 #include "vmm/machine/config.h"
 
-namespace CLI {
-class App;
-}
-
 namespace mayfly {
 
-/// What CLI11 fills before it is checked and converted. Where nothing is the default, empty means "not given".
+/// The words as given, before they are checked and converted. Where nothing is the default, empty means "not given".
 struct BootArguments {
     std::string kernel = "builtin:demo";
     std::string initrd;
@@ -36,10 +32,12 @@ struct BootArguments {
     bool is_stats = false;
     bool is_test_device = false;
     bool is_verbose = false;
+    bool is_help = false;
+    std::string help_text;  ///< filled when is_help
 };
 
-/// Declares the options on `app`; `arguments` outlives it.
-void add_boot_options(CLI::App& app, BootArguments& arguments);
+/// `argv` starts at the command's own name. Errors: Invalid, for what is no option or lacks its value.
+Result<BootArguments> parse_boot_arguments(int argc, char** argv);
 
 /// Errors: Invalid, with the option, the value and the limit.
 Result<BootConfig> boot_config(const BootArguments& arguments);

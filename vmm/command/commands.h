@@ -4,6 +4,7 @@
 
 #include "vmm/error/result.h"
 #include "vmm/machine/config.h"
+#include "vmm/machine/early_kvm.h"
 #include "vmm/machine/timeline.h"
 
 namespace mayfly {
@@ -14,8 +15,11 @@ int print_error(const Error& error);
 /// Writes what was asked for on stdout. Returns 0, or 125 when it could not be written.
 int print_result(std::string_view text);
 
-/// `mayfly boot`. `timeline` has Phase::Main.
-int boot_command(BootConfig config, Timeline& timeline);
+/// `mayfly boot`. `timeline` has Phase::Main; `early` and it outlive every thread.
+int boot_command(BootConfig config, EarlyKvm& early, Timeline& timeline);
+
+/// `mayfly doctor`. Returns 0 when this host can boot guests, else 125.
+int doctor_command(bool is_json);
 
 /// `mayfly version`.
 int version_command(bool is_json);

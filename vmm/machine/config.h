@@ -2,6 +2,7 @@
 // BootConfig: what the user asked for, as plain values. Checked by whoever acts on a value.
 #pragma once
 
+#include <chrono>
 #include <optional>
 #include <string>
 #include <vector>
@@ -29,7 +30,7 @@ struct BootConfig {
     IrqchipChoice irqchip = IrqchipChoice::Auto;
     u64 memory_bytes = MiB(128);
     u32 cpus = 1;  ///< 0: as many as a built-in guest needs, else 1; settled before a Machine is made
-    std::optional<double> timeout_seconds;
+    std::optional<std::chrono::milliseconds> timeout;
     std::string console = "stdio";  ///< "stdio", "null" or a file to append to
     std::vector<u16> exit_ports;
     StatusRules status_rules;

@@ -2,8 +2,6 @@
 #include "vmm/machine/machine.h"
 
 #include <algorithm>
-#include <chrono>
-#include <cmath>
 
 #include <fmt/format.h>
 
@@ -64,9 +62,10 @@ bool host_shadows_page_tables(const HostKind& host) {
 
 }  // namespace
 
-Result<std::unique_ptr<Machine>> Machine::create(const BootConfig& config, StopControl& stop, Timeline& timeline) {
+Result<std::unique_ptr<Machine>> Machine::create(const BootConfig& config, EarlyKvm& early, StopControl& stop,
+                                                 Timeline& timeline) {
     std::unique_ptr<Machine> machine(new Machine(config, stop, timeline));
-    TRY_VOID(machine->build());
+    TRY_VOID(machine->build(early));
     return machine;
 }
 
@@ -74,29 +73,25 @@ Machine::~Machine() {
     for (std::thread& ap : aps_) ap.detach();
 }
 
-Result<void> Machine::build() {
+Result<void> Machine::build(EarlyKvm& early) {
     TRY_VOID(check_memory_size(config_.memory_bytes));
     images_.emplace(TRY(GuestImages::open(config_)));
     const KernelChoice choice = TRY(choose_kernel(images_->kernel(), config_.protocol));
     shape_ = TRY(choose_shape(config_, choice.protocol));
 
-    kvm_.emplace(TRY(KvmSystem::open()));
-    timeline_.reach(Phase::KvmOpened);
-    vm_.emplace(TRY(kvm_->create_vm()));
-    timeline_.reach(Phase::VmCreated);
     host_ = detect_host_kind();
     say_what_was_chosen(choice);
-
     ram_.emplace(TRY(GuestRam::create({.size_bytes = config_.memory_bytes, .hole_base = layout::kHole})));
     timeline_.reach(Phase::MemoryMapped);
     TRY_VOID(load(choice));
     timeline_.reach(Phase::KernelLoaded);
 
+    vm_.emplace(TRY(early.take_vm()));
     TRY_VOID(add_memory());
     TRY_VOID(add_irqchip());
     timeline_.reach(Phase::Irqchip);
     TRY_VOID(add_platform());
-    TRY_VOID(add_vcpus());
+    TRY_VOID(add_vcpus(early));
     timeline_.reach(Phase::Vcpus);
     return {};
 }
@@ -191,17 +186,22 @@ Result<void> Machine::add_platform() {
     return {};
 }
 
-Result<void> Machine::add_vcpus() {
-    CpuidTable cpuid = TRY(kvm_->supported_cpuid());
+Result<void> Machine::add_vcpus(EarlyKvm& early) {
     vcpus_.reserve(config_.cpus);
     contexts_.reserve(config_.cpus);
     for (u32 id = 0; id < config_.cpus; ++id) {
         Result<KvmVcpu> vcpu = vm_->create_vcpu(id);
         if (!vcpu) return fail(std::move(vcpu).error().about(fmt::format("vCPU {} of {}", id, config_.cpus)));
         vcpus_.push_back(std::move(*vcpu));
-        TRY_VOID(set_up_vcpu(vcpus_.back(), cpuid));
-        stop_.add_vcpu(vcpus_.back().run_page());
-        contexts_.push_back(VcpuContext{.vcpu = vcpus_.back(),
+    }
+    // Asked for last: the other thread has had the time that the vCPUs took.
+    const CpuidTable cpuid = TRY(early.take_cpuid());
+    const bool has_tsc_deadline = early.system().check(KVM_CAP_TSC_DEADLINE_TIMER) != 0;
+    for (u32 id = 0; id < config_.cpus; ++id) {
+        KvmVcpu& vcpu = vcpus_[id];
+        TRY_VOID(set_up_vcpu(vcpu, cpuid, has_tsc_deadline));
+        stop_.add_vcpu(vcpu.run_page());
+        contexts_.push_back(VcpuContext{.vcpu = vcpu,
                                         .buses = {platform_->ports(), platform_->mmio()},
                                         .stop = stop_,
                                         .output = *output_,
@@ -215,11 +215,11 @@ Result<void> Machine::add_vcpus() {
     return {};
 }
 
-Result<void> Machine::set_up_vcpu(KvmVcpu& vcpu, CpuidTable cpuid) {
+Result<void> Machine::set_up_vcpu(KvmVcpu& vcpu, CpuidTable cpuid, bool has_tsc_deadline) {
     const CpuidFacts facts{.cpu_count = config_.cpus,
                            .tsc_khz = vcpu.tsc_khz(),
                            .has_kernel_apic = shape_.irqchip != Irqchip::None,
-                           .has_tsc_deadline = kvm_->check(KVM_CAP_TSC_DEADLINE_TIMER) != 0,
+                           .has_tsc_deadline = has_tsc_deadline,
                            .has_hypercalls = host_.has_hypercalls,
                            .has_hardware_ipi = host_.has_hardware_ipi,
                            .hide_x2apic = host_.hide_x2apic};
@@ -263,10 +263,8 @@ void Machine::wait_for_aps() {
 
 Ending Machine::run() {
     install_signal_handlers(stop_);
-    if (config_.timeout_seconds) {
-        const auto limit = std::chrono::milliseconds(
-            std::max(1L, std::lround(*config_.timeout_seconds * 1000)));
-        if (const Result<void> started = start_timeout(limit); !started)
+    if (config_.timeout) {
+        if (const Result<void> started = start_timeout(*config_.timeout); !started)
             return {EndKind::HostError, 0, "--timeout: " + started.error().message()};
     }
     if (config_.console == "stdio") {

@@ -13,8 +13,8 @@
 #include <vector>
 
 #include "vmm/kvm/host_kind.h"
-#include "vmm/kvm/kvm_system.h"
 #include "vmm/machine/config.h"
+#include "vmm/machine/early_kvm.h"
 #include "vmm/machine/guest_images.h"
 #include "vmm/machine/platform.h"
 #include "vmm/machine/vcpu_thread.h"
@@ -23,8 +23,10 @@ namespace mayfly {
 
 class Machine {
   public:
-    /// `stop` and `timeline` outlive the machine. Errors: those of every step, each with what to do.
-    static Result<std::unique_ptr<Machine>> create(const BootConfig& config, StopControl& stop, Timeline& timeline);
+    /// All but `early` outlive the machine; `early` outlives this call. Errors: those of every step, each
+    /// with what to do.
+    static Result<std::unique_ptr<Machine>> create(const BootConfig& config, EarlyKvm& early, StopControl& stop,
+                                                   Timeline& timeline);
     Machine(const Machine&) = delete;
     Machine& operator=(const Machine&) = delete;
     ~Machine();
@@ -42,14 +44,14 @@ class Machine {
     Machine(const BootConfig& config, StopControl& stop, Timeline& timeline)
         : config_(config), stop_(stop), timeline_(timeline) {}
 
-    Result<void> build();
+    Result<void> build(EarlyKvm& early);
     Result<void> load(const KernelChoice& choice);
     Result<void> write_tables(BootRequest& request) const;
     Result<void> add_memory();
     Result<void> add_irqchip();
     Result<void> add_platform();
-    Result<void> add_vcpus();
-    Result<void> set_up_vcpu(KvmVcpu& vcpu, CpuidTable cpuid);
+    Result<void> add_vcpus(EarlyKvm& early);
+    Result<void> set_up_vcpu(KvmVcpu& vcpu, CpuidTable cpuid, bool has_tsc_deadline);
     [[nodiscard]] Result<int> open_console() const;
     void say_what_was_chosen(const KernelChoice& choice) const;
     void start_aps();
@@ -65,7 +67,6 @@ class Machine {
     // Destroyed from the last to the first: vCPUs before the VM, guest RAM after it.
     std::optional<GuestImages> images_;
     std::optional<GuestRam> ram_;
-    std::optional<KvmSystem> kvm_;
     std::optional<KvmVm> vm_;
     std::unique_ptr<UserIrqchip> user_irqchip_;
     std::optional<Interrupts> interrupts_;

@@ -46,14 +46,27 @@ void act(VcpuContext& context, RunOutcome outcome) {
     }
 }
 
+constexpr std::string_view kPageLost =
+    "a page of guest memory cannot be had: the host is out of memory, or a mapped file shrank";
+
 void end_for_host(VcpuContext& context, const Error& error) {
     std::string line = fmt::format("vCPU {}: {}", context.vcpu.id(), error.message());
-    if (error.os_errno() == EFAULT)
-        line += " (a page of guest memory cannot be had: the host is out of memory, or a mapped file shrank)";
+    if (error.os_errno() == EFAULT) line += fmt::format(" ({})", kPageLost);
     context.stop.end({EndKind::HostError, 0, std::move(line)});
 }
 
+/// KVM's emulator reports RAM whose host page it cannot reach as MMIO; the guest must not read ones there.
+bool has_lost_page(const VcpuContext& context) {
+    const kvm_run& run = context.vcpu.run_page();
+    if (run.exit_reason != KVM_EXIT_MMIO || !context.memory.contains(Gpa{run.mmio.phys_addr}, 1)) return false;
+    return context.buses.mmio.name_at(run.mmio.phys_addr).empty();
+}
+
 void handle_exit(VcpuContext& context) {
+    if (has_lost_page(context))
+        return context.stop.end({EndKind::HostError, 0,
+                                 fmt::format("vCPU {}: at {:#x}: {}", context.vcpu.id(),
+                                             u64{context.vcpu.run_page().mmio.phys_addr}, kPageLost)});
     const bool had_batch = context.test_device != nullptr && context.test_device->begin_exit(context.vcpu);
     const RunOutcome outcome = dispatch_exit(context.vcpu.run_bytes(), context.buses, context.counts);
     if (outcome != RunOutcome::Continue) act(context, outcome);

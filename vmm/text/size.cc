@@ -3,6 +3,7 @@
 
 #include <array>
 #include <charconv>
+#include <optional>
 
 #include <fmt/format.h>
 
@@ -11,6 +12,31 @@ namespace mayfly {
 namespace {
 
 std::string quoted(std::string_view text) { return fmt::format("'{}'", text); }
+
+struct Decimal {
+    u64 whole = 0;
+    u64 thousandths = 0;
+    std::string_view rest;  ///< what follows the number
+};
+
+/// Digits, then perhaps a point and one to three more. A whole part beyond 64 bits reads as the largest number.
+std::optional<Decimal> parse_decimal(std::string_view text) {
+    Decimal number;
+    const char* end = text.data() + text.size();
+    const auto [after, status] = std::from_chars(text.data(), end, number.whole);
+    if (status == std::errc::invalid_argument) return std::nullopt;
+    if (status == std::errc::result_out_of_range) number.whole = ~u64{0};
+    number.rest = std::string_view(after, static_cast<std::size_t>(end - after));
+    if (number.rest.empty() || number.rest.front() != '.') return number;
+    number.rest.remove_prefix(1);
+    u64 scale = 1000;
+    while (!number.rest.empty() && number.rest.front() >= '0' && number.rest.front() <= '9' && scale > 1) {
+        scale /= 10;
+        number.thousandths += static_cast<u64>(number.rest.front() - '0') * scale;
+        number.rest.remove_prefix(1);
+    }
+    return scale == 1000 ? std::nullopt : std::optional(number);
+}
 
 /// The power of 1024 that a suffix stands for, or -1.
 int suffix_power(std::string_view suffix) {
@@ -30,33 +56,24 @@ int suffix_power(std::string_view suffix) {
 }  // namespace
 
 Result<u64> parse_size(std::string_view text) {
-    const auto refuse = [&] {
+    const std::optional<Decimal> number = parse_decimal(text);
+    const int power = number ? suffix_power(number->rest) : -1;
+    if (power < 0 || (power == 0 && number->thousandths != 0))
         return fail(Error::invalid("not a size: " + quoted(text)).hint("examples: 128M, 2G, 65536"));
-    };
-    u64 whole = 0;
-    const char* end = text.data() + text.size();
-    const auto [after, status] = std::from_chars(text.data(), end, whole);
-    if (status == std::errc::result_out_of_range)
-        return fail(Error::invalid("size " + quoted(text) + " does not fit 64 bits"));
-    if (status != std::errc{}) return refuse();
-    std::string_view rest(after, static_cast<std::size_t>(end - after));
-    u64 thousandths = 0;
-    if (!rest.empty() && rest.front() == '.') {
-        u64 scale = 100;
-        std::size_t digits = 0;
-        for (rest.remove_prefix(1); !rest.empty() && rest.front() >= '0' && rest.front() <= '9'; ++digits) {
-            thousandths += static_cast<u64>(rest.front() - '0') * scale;
-            scale /= 10;
-            rest.remove_prefix(1);
-        }
-        if (digits == 0 || digits > 3) return refuse();
-    }
-    const int power = suffix_power(rest);
-    if (power < 0 || (power == 0 && thousandths != 0)) return refuse();
     const u64 unit = u64{1} << (10 * power);
-    if (whole > (~u64{0} - unit) / unit)
+    if (number->whole > (~u64{0} - unit) / unit)
         return fail(Error::invalid("size " + quoted(text) + " does not fit 64 bits"));
-    return whole * unit + unit / 1000 * thousandths + unit % 1000 * thousandths / 1000;
+    return number->whole * unit + unit / 1000 * number->thousandths + unit % 1000 * number->thousandths / 1000;
+}
+
+Result<u64> parse_seconds_ms(std::string_view text, u64 seconds_max) {
+    const std::optional<Decimal> number = parse_decimal(text);
+    const bool is_number = number && number->rest.empty() && number->whole <= seconds_max;
+    const u64 milliseconds = is_number ? number->whole * 1000 + number->thousandths : 0;
+    if (milliseconds == 0 || milliseconds > seconds_max * 1000)
+        return fail(Error::invalid(
+            fmt::format("{} is not a number of seconds from 0.001 to {}", quoted(text), seconds_max)));
+    return milliseconds;
 }
 
 Result<u64> parse_number(std::string_view text, u64 max) {

@@ -16,6 +16,10 @@ Result<u64> parse_size(std::string_view text);
 /// Decimal or 0x-prefixed hexadecimal, all of `text`, at most `max`. Errors: Invalid, with the limit.
 Result<u64> parse_number(std::string_view text, u64 max);
 
+/// Seconds with at most three decimals, "5" or "0.25", as milliseconds. Errors: Invalid for anything else and for
+/// what is not above 0 and up to `seconds_max`.
+Result<u64> parse_seconds_ms(std::string_view text, u64 seconds_max);
+
 /// "128 MiB", "4 KiB", "1000 bytes": exact, in the largest unit that divides it.
 std::string print_size(u64 bytes);
 

@@ -32,6 +32,15 @@ TEST_CASE("a number is read in decimal and hexadecimal up to its limit", "[size]
     CHECK_FALSE(parse_number("12z", 0xffff));
 }
 
+TEST_CASE("seconds are read as milliseconds within their limits", "[size]") {
+    CHECK(parse_seconds_ms("5", 100).value() == 5000);
+    CHECK(parse_seconds_ms("0.25", 100).value() == 250);
+    CHECK(parse_seconds_ms("0.001", 100).value() == 1);
+    CHECK(parse_seconds_ms("100", 100).value() == 100000);
+    for (const char* text : {"", "0", "0.000", "-1", "100.001", "101", "1e3", "inf", "nan", "5s", "1.", "1.0001", "99999999999999999999"})
+        CHECK_FALSE(parse_seconds_ms(text, 100));
+}
+
 TEST_CASE("a size is printed in the largest unit that divides it", "[size]") {
     CHECK(print_size(134217728) == "128 MiB");
     CHECK(print_size(4097) == "4097 bytes");

@@ -1,0 +1,59 @@
+// SPDX-License-Identifier: Apache-2.0
+#include <algorithm>
+#include <chrono>
+#include <cstdlib>
+
+#include <sys/ioctl.h>
+#include <unistd.h>
+
+#include "vmm/command/commands.h"
+#include "vmm/doctor/host_facts.h"
+#include "vmm/doctor/judge.h"
+#include "vmm/doctor/kvm_facts.h"
+#include "vmm/doctor/print.h"
+#include "vmm/doctor/probe.h"
+#include "vmm/machine/ending.h"
+
+namespace mayfly {
+
+namespace {
+
+constexpr std::chrono::milliseconds kProbeLimit{1000};
+constexpr u32 kColumnsMin = 72;
+constexpr u32 kColumnsMax = 100;
+
+Facts gather() {
+    Facts facts;
+    facts.host = gather_host();
+    const Result<KvmSystem> kvm = KvmSystem::open();
+    if (!kvm) {
+        facts.kvm_error = kvm.error().message();
+        return facts;
+    }
+    facts.kvm = gather_kvm(*kvm);
+    facts.probe = run_probe(*kvm, kProbeLimit);
+    return facts;
+}
+
+TextStyle style_of_stdout() {
+    TextStyle style;
+    if (::isatty(STDOUT_FILENO) == 0) return style;
+    const char* no_colour = std::getenv("NO_COLOR");
+    style.has_colour = no_colour == nullptr || *no_colour == '\0';
+    winsize size{};
+    if (::ioctl(STDOUT_FILENO, TIOCGWINSZ, &size) == 0 && size.ws_col != 0)
+        style.columns = std::clamp<u32>(size.ws_col, kColumnsMin, kColumnsMax);
+    return style;
+}
+
+}  // namespace
+
+int doctor_command(bool is_json) {
+    const Facts facts = gather();
+    const Diagnosis diagnosis = judge(facts);
+    const std::string text = is_json ? doctor_json(diagnosis, facts) : doctor_text(diagnosis, style_of_stdout());
+    const int status = print_result(text);
+    return diagnosis.can_boot ? status : kStatusFailed;
+}
+
+}  // namespace mayfly
