@@ -1,0 +1,192 @@
+# SPDX-License-Identifier: Apache-2.0
+"""The console on pipes and files: nothing is lost, nothing is invented, and its end is an error, not a signal."""
+import os
+import subprocess
+import time
+
+import flat_kernel
+from harness import FAILED, boot, case, check, check_one_line, check_out, check_silent, check_status, finish
+from harness import guest, main, popen, temporary_directory, write_file
+
+
+def pattern(size):
+    """What the flood guest prints."""
+    return bytes(10 if i % 64 == 63 else 0x21 + i % 94 for i in range(size))
+
+
+@case
+def a_flood_by_bytes_arrives_whole():
+    for options in (("--profile", "modern"), ("--profile", "legacy"), ("--irqchip", "none")):
+        outcome = boot(guest("flood"), "--append", "bytes=3000", "--timeout", 30, *options)
+        check_status(outcome, 0)
+        check(outcome.out == pattern(3000), f"{len(outcome.out)} bytes, and not the pattern", outcome)
+
+
+@case
+def a_flood_by_strings_arrives_whole():
+    outcome = boot(guest("flood"), "--append", "rep bytes=200000", "--timeout", 60)
+    check_status(outcome, 0)
+    check(outcome.out == pattern(200000), f"{len(outcome.out)} bytes, and not the pattern")
+
+
+@case
+def a_slow_reader_gets_every_byte():
+    process = popen(("boot", guest("flood"), "--append", "rep bytes=150000", "--timeout", "60"))
+    os.set_blocking(process.stdout.fileno(), True)
+    received = b""
+    while chunk := os.read(process.stdout.fileno(), 8192):
+        received += chunk
+        time.sleep(0.01)
+    check_status(finish(process, time.monotonic()), 0)
+    check(received == pattern(150000), f"{len(received)} bytes, and not the pattern")
+
+
+@case
+def a_reader_that_stops_does_not_keep_the_timeout_from_ending_it():
+    process = popen(("boot", guest("flood"), "--append", "rep bytes=1000000", "--timeout", "1"))
+    started = time.monotonic()
+    check(process.wait(timeout=20) == 124, f"status {process.returncode}")
+    check(time.monotonic() - started < 6, "took too long to end")
+    process.stdout.close()
+    process.stderr.close()
+
+
+@case
+def a_non_blocking_pipe_gets_every_byte():
+    reading, writing = os.pipe()
+    os.set_blocking(writing, False)
+    process = popen(("boot", guest("flood"), "--append", "rep bytes=150000", "--timeout", "60"), stdout=writing)
+    os.close(writing)
+    received = b""
+    while chunk := os.read(reading, 8192):
+        received += chunk
+        time.sleep(0.002)
+    os.close(reading)
+    check_status(finish(process, time.monotonic()), 0)
+    check(received == pattern(150000), f"{len(received)} bytes, and not the pattern")
+
+
+@case
+def the_console_may_be_a_file_or_nothing():
+    with temporary_directory() as directory:
+        path = os.path.join(directory, "console")
+        for count in (1, 2):  # a second run appends
+            outcome = boot(guest("flood"), "--append", "rep bytes=5000", "--console", path, "--timeout", 30)
+            check_status(outcome, 0)
+            check_out(outcome, b"")
+            with open(path, "rb") as file:
+                check(file.read() == pattern(5000) * count, "the file does not hold the pattern", outcome)
+        outcome = boot(guest("hello"), "--console", os.path.join(directory, "no", "file"))
+        check_status(outcome, FAILED)
+        check_one_line(outcome, "--console", "no/file")
+        check_status(boot(guest("hello"), "--console", directory), FAILED)
+    outcome = boot(guest("hello"), "--console", "null")
+    check_status(outcome, 0)
+    check_out(outcome, b"")
+    check_silent(outcome)
+
+
+@case
+def stdout_carries_the_guests_console_and_nothing_else():
+    with temporary_directory() as directory:
+        outcome = boot(guest("hello"), "-v", "--timeline", "--stats",
+                       "--timeline-json", os.path.join(directory, "t"), "--stats-json", os.path.join(directory, "s"))
+    check_status(outcome, 0)
+    check_out(outcome, b"Hello from mayfly\n")
+
+
+@case
+def every_byte_value_passes_both_consoles():
+    code = b"".join(flat_kernel.out8(0x3f8, value) for value in range(256))
+    code += b"".join(flat_kernel.out8(0xe9, value) for value in range(256))
+    with temporary_directory() as directory:
+        kernel = write_file(directory, "kernel", flat_kernel.multiboot(code + flat_kernel.out8(0xf4, 0)))
+        check_out(boot(kernel, "--timeout", 20), bytes(range(256)) * 2)
+
+
+def echoes(data, *options):
+    outcome = boot(guest("echo"), "--timeout", 30, *options, input_bytes=data + b"q")
+    check_status(outcome, 0)
+    check(outcome.out.startswith(b"ready\n" + data), "not what was sent", outcome)
+
+
+@case
+def input_comes_from_a_pipe():
+    echoes(b"Hello, guest.\n")
+    echoes(bytes(b for b in range(256) if b != ord("q")))
+    echoes(b"line\n" * 20, "--append", "irq", "--profile", "legacy")
+
+
+@case
+def much_input_is_not_lost():
+    echoes(b"0123456789abcdef" * 64)
+    echoes(b"0123456789abcdef" * 64, "--append", "irq", "--profile", "legacy", "--cpus", 2)
+
+
+@case
+def input_in_pieces_arrives_in_order():
+    process = popen(("boot", guest("echo"), "--timeout", "30"), stdin=subprocess.PIPE)
+    check(process.stdout.read(6) == b"ready\n", "the guest did not start")
+    for i in range(10):
+        process.stdin.write(b"%d" % i)
+        process.stdin.flush()
+        time.sleep(0.02)
+    outcome = finish(process, time.monotonic(), b"q")
+    check_status(outcome, 0)
+    check(outcome.out.startswith(b"0123456789"), "not what was sent", outcome)
+
+
+@case
+def the_end_of_input_does_not_end_the_guest():
+    for options in ({"input_bytes": b"abc"}, {}, {"preexec_fn": lambda: os.close(0), "stdin": None}):
+        outcome = boot(guest("echo"), "--timeout", 1, **options)
+        check_status(outcome, 124)
+        check(outcome.out.startswith(b"ready\n"), "the guest did not start", outcome)
+
+
+@case
+def a_closed_stdin_does_not_matter_to_a_guest_that_reads_nothing():
+    outcome = boot(guest("hello"), preexec_fn=lambda: os.close(0), stdin=None)
+    check_status(outcome, 0)
+    check_out(outcome, b"Hello from mayfly\n")
+
+
+@case
+def a_closed_stdout_is_125():
+    for cpus in (1, 4):
+        outcome = boot(guest("hello"), "--cpus", cpus, preexec_fn=lambda: os.close(1), stdout=None)
+        check_status(outcome, FAILED)
+        check_one_line(outcome, "console")
+
+
+@case
+def a_closed_stdout_does_not_matter_without_console():
+    outcome = boot(guest("hello"), "--console", "null", preexec_fn=lambda: os.close(1), stdout=None)
+    check_status(outcome, 0)
+
+
+@case
+def all_descriptors_closed_is_a_status_too():
+    outcome = boot(guest("hello"), preexec_fn=lambda: os.closerange(0, 3), stdin=None, stdout=None, stderr=None)
+    check_status(outcome, FAILED)
+
+
+@case
+def a_broken_pipe_is_125():
+    reading, writing = os.pipe()
+    os.close(reading)
+    outcome = boot(guest("hello"), stdout=writing)
+    os.close(writing)
+    check_status(outcome, FAILED)
+    check_one_line(outcome, "console", "roken pipe")
+
+
+@case
+def a_full_disk_is_125():
+    with open("/dev/full", "wb") as full:
+        outcome = boot(guest("hello"), stdout=full)
+    check_status(outcome, FAILED)
+    check_one_line(outcome, "console", "o space left")
+
+
+main()

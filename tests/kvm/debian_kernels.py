@@ -1,0 +1,133 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Debian's own kernels and memtest86+, as shipped: unpacked, entered, and run as far as this host's KVM can.
+
+Arguments: MAYFLY GUESTS-DIRECTORY CACHE-DIRECTORY. The packages are downloaded once, by apt-get, into the cache
+directory; where that is not possible, everything is skipped (77), loudly.
+"""
+import glob
+import os
+import re
+import subprocess
+import sys
+
+from harness import CRASHED, SKIPPED, TIMEOUT, boot, case, check, check_match, check_status, is_kvm_interpreting, main
+from harness import skip
+
+KERNELS = {"linux-image-cloud-amd64": "6.1", "linux-image-6.12-cloud-amd64": "6.12"}
+# Interpreted, a kernel needs two minutes to its first impossible instruction; a hardware KVM boots it in one second.
+SECONDS = 6 if is_kvm_interpreting() else 60
+_files = {}
+
+
+def output_of(*command, directory=None):
+    return subprocess.run(command, cwd=directory, capture_output=True, text=True, check=True, timeout=300).stdout
+
+
+def real_package(name):
+    """What a meta-package depends on; the package itself when it is none."""
+    found = re.search(r"Depends: (linux-image-\d\S+)", output_of("apt-cache", "depends", name))
+    return found.group(1) if found else name
+
+
+def fetch(name, cache):
+    package = real_package(name)
+    directory = os.path.join(cache, package)
+    if not os.path.isdir(directory):
+        os.makedirs(cache, exist_ok=True)
+        output_of("apt-get", "-q", "download", package, directory=cache)
+        archive = max(glob.glob(os.path.join(cache, package + "_*.deb")), key=os.path.getmtime)
+        output_of("dpkg-deb", "-x", archive, directory + ".part")
+        os.rename(directory + ".part", directory)
+        os.remove(archive)
+    return os.path.join(directory, "boot")
+
+
+def fetch_all(cache):
+    """Why not, or an empty string."""
+    try:
+        for name, version in KERNELS.items():
+            _files[version] = glob.glob(os.path.join(fetch(name, cache), "vmlinuz-*"))[0]
+        _files["memtest"] = fetch("memtest86+", cache)
+    except subprocess.CalledProcessError as error:
+        return f"{' '.join(error.cmd)}: {error.stderr.strip()}"
+    except (OSError, subprocess.TimeoutExpired, IndexError, ValueError) as error:
+        return str(error)
+    return ""
+
+
+def check_crash_report(outcome):
+    """The line that an instruction which KVM cannot emulate must leave."""
+    check_match(outcome, r"(?m)^mayfly: the guest crashed: KVM could not emulate an instruction, vCPU \d+ at RIP "
+                         r"0x[0-9a-f]+: ([0-9a-f]{2} )+\(.+\); this host's KVM \(kvm_pvm\) interprets guest ring 0")
+
+
+def check_ran(outcome, instructions_min):
+    """The guest did something: instructions interpreted, or exits."""
+    found = re.search(r"(?m)^\s+insn_emulation +(\d+)$" if is_kvm_interpreting() else r"returns to user space +(\d+)",
+                      outcome.err)
+    check(found is not None, "no count of what ran", outcome)
+    check(int(found.group(1)) >= (instructions_min if is_kvm_interpreting() else 1), "it did not run", outcome)
+
+
+def enters_linux(version, packing):
+    outcome = boot(_files[version], "-v", "--memory", "512M", "--timeout", SECONDS, "--stats", "--append",
+                   "console=ttyS0 earlyprintk=serial,ttyS0,115200 panic=-1")
+    check_match(outcome, rf"(?m)^mayfly: kernel .*: linux \(.*{packing} payload, unpacked here\)$")
+    check_ran(outcome, 100_000)
+    if outcome.status == CRASHED and "could not emulate" in outcome.err:
+        check(is_kvm_interpreting(), "an emulation failure on a host that interprets nothing", outcome)
+        check_crash_report(outcome)
+        print(f"  Linux {version}: stopped at an instruction that KVM cannot emulate")
+    elif outcome.status == TIMEOUT:
+        check(is_kvm_interpreting() or b"Linux version" in outcome.out, "no sign of life", outcome)
+        print(f"  Linux {version}: still running after {SECONDS} s, {len(outcome.out)} bytes on the console")
+    else:
+        # Without a root file system a kernel that boots panics and, by panic=-1, resets.
+        check_status(outcome, 0)
+        check(b"Linux version" in outcome.out, "no sign of life", outcome)
+        print(f"  Linux {version}: booted")
+    check(not outcome.out or b"Linux version " + version.encode() in outcome.out, "not this kernel's console", outcome)
+
+
+@case
+def linux_6_1_is_unpacked_and_entered():
+    enters_linux("6.1", "lz4")
+
+
+@case
+def linux_6_12_is_unpacked_and_entered():
+    enters_linux("6.12", "zstd")
+
+
+def enters_memtest(name, bits):
+    path = os.path.join(_files["memtest"], name)
+    if not os.path.exists(path):
+        skip(f"the package has no {name}")
+    outcome = boot(path, "-v", "--append", "console=ttyS0,115200", "--timeout", 5, "--stats")
+    check_match(outcome, rf"(?m)^mayfly: kernel .*: linux \(bzImage without a compressed ELF, .*{bits}-bit entry\)$")
+    check_ran(outcome, 1000)
+    if outcome.status == CRASHED:
+        check(is_kvm_interpreting(), "crashed on a host that interprets nothing", outcome)
+        check_crash_report(outcome)
+        print(f"  {name}: stopped at an instruction that KVM cannot emulate")
+    else:
+        check_status(outcome, TIMEOUT)
+        check(is_kvm_interpreting() or b"Memtest86+" in outcome.out, "nothing on the serial console", outcome)
+        print(f"  {name}: still running, {len(outcome.out)} bytes on the console")
+
+
+@case
+def memtest86_is_entered_at_its_64_bit_entry():
+    enters_memtest("memtest86+x64.bin", 64)
+
+
+@case
+def memtest86_is_entered_at_its_32_bit_entry():
+    enters_memtest("memtest86+ia32.bin", 32)
+
+
+reason = fetch_all(sys.argv.pop(3)) if len(sys.argv) > 3 else "no cache directory was given"
+if reason:
+    print(f"SKIPPED, NO DEBIAN KERNEL WAS TESTED: {reason}", flush=True)
+    sys.exit(SKIPPED)
+main()
