@@ -9,7 +9,7 @@ namespace mayfly {
 
 bool Bus::is_free(u64 base, u64 size_bytes) const {
     if (size_bytes == 0 || base > ~u64{0} - (size_bytes - 1)) return false;
-    for (const Range& range : ranges_) {
+    for (const Range& range : ranges()) {
         if (base <= range.base + (range.size_bytes - 1) && range.base <= base + (size_bytes - 1)) return false;
     }
     return true;
@@ -17,23 +17,22 @@ bool Bus::is_free(u64 base, u64 size_bytes) const {
 
 void Bus::map(u64 base, u64 size_bytes, IoDevice& device, u64 offset_base) {
     VERIFY(is_free(base, size_bytes));
-    const auto next = std::upper_bound(ranges_.begin(), ranges_.end(), base,
-                                       [](u64 at, const Range& range) { return at < range.base; });
+    VERIFY(range_count_ < kRangesMax);
     std::mutex* mutex = nullptr;
-    for (const Range& range : ranges_) {
+    for (const Range& range : ranges()) {
         if (range.device == &device) mutex = range.mutex;
     }
-    if (mutex == nullptr) {
-        mutexes_.push_back(std::make_unique<std::mutex>());
-        mutex = mutexes_.back().get();
-    }
-    ranges_.insert(next, Range{base, size_bytes, offset_base, &device, mutex});
+    if (mutex == nullptr) mutex = &mutexes_[mutex_count_++];
+    std::size_t at = range_count_++;
+    for (; at > 0 && ranges_[at - 1].base > base; --at) ranges_[at] = ranges_[at - 1];
+    ranges_[at] = Range{base, size_bytes, offset_base, &device, mutex};
 }
 
 Bus::Hit Bus::find(u64 address, u8 size_bytes) const {
-    const auto next = std::upper_bound(ranges_.begin(), ranges_.end(), address,
+    const std::span<const Range> all = ranges();
+    const auto next = std::upper_bound(all.begin(), all.end(), address,
                                        [](u64 at, const Range& range) { return at < range.base; });
-    if (next == ranges_.begin()) return {};
+    if (next == all.begin()) return {};
     const Range& range = *(next - 1);
     const u64 offset = address - range.base;
     if (offset >= range.size_bytes || size_bytes > range.size_bytes - offset) return {};
@@ -60,7 +59,7 @@ std::string_view Bus::name_at(u64 address) const {
 }
 
 std::unique_lock<std::mutex> Bus::lock(const IoDevice& device) const {
-    for (const Range& range : ranges_) {
+    for (const Range& range : ranges()) {
         if (range.device == &device) return std::unique_lock<std::mutex>(*range.mutex);
     }
     UNREACHABLE();

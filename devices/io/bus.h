@@ -5,10 +5,10 @@
 // Lock order: one device lock at a time; devices never call back into the bus.
 #pragma once
 
-#include <memory>
+#include <array>
 #include <mutex>
+#include <span>
 #include <string_view>
-#include <vector>
 
 #include "devices/io/io_device.h"
 #include "vmm/error/ints.h"
@@ -17,7 +17,13 @@ namespace mayfly {
 
 class Bus {
   public:
-    /// `device` outlives the bus. Ranges of one bus do not overlap (VERIFY). One device may be mapped at
+    static constexpr std::size_t kRangesMax = 64;
+
+    Bus() = default;
+    Bus(const Bus&) = delete;
+    Bus& operator=(const Bus&) = delete;
+
+    /// `device` outlives the bus. Ranges of one bus do not overlap, and there are at most kRangesMax (VERIFY). One device may be mapped at
     /// several ranges: it then has one lock, and sees offsets counted from each range's base plus `offset_base`.
     void map(u64 base, u64 size_bytes, IoDevice& device, u64 offset_base = 0);
 
@@ -37,11 +43,11 @@ class Bus {
 
   private:
     struct Range {
-        u64 base;
-        u64 size_bytes;
-        u64 offset_base;
-        IoDevice* device;
-        std::mutex* mutex;
+        u64 base = 0;
+        u64 size_bytes = 0;
+        u64 offset_base = 0;
+        IoDevice* device = nullptr;
+        std::mutex* mutex = nullptr;
     };
     struct Hit {
         const Range* range = nullptr;
@@ -49,8 +55,13 @@ class Bus {
     };
     [[nodiscard]] Hit find(u64 address, u8 size_bytes) const;
 
-    std::vector<Range> ranges_;  // sorted by base
-    std::vector<std::unique_ptr<std::mutex>> mutexes_;
+    [[nodiscard]] std::span<const Range> ranges() const { return std::span(ranges_).first(range_count_); }
+
+    // In place, not on the heap: a boot touches one run of memory for both buses.
+    std::array<Range, kRangesMax> ranges_;  // the first range_count_ are in use, sorted by base
+    std::size_t range_count_ = 0;
+    mutable std::array<std::mutex, kRangesMax> mutexes_;  // one a device, the first mutex_count_ in use
+    std::size_t mutex_count_ = 0;
 };
 
 }  // namespace mayfly

@@ -21,9 +21,10 @@ namespace mayfly {
 class Occupancy {
   public:
     static constexpr Gpa kAnywhere{~u64{0}};
+    static constexpr std::size_t kClaimsUsual = 8;
 
     /// The fixed rows of layout.h in low memory are taken from the start.
-    explicit Occupancy(const GuestMemory& memory) : memory_(memory) {}
+    explicit Occupancy(const GuestMemory& memory) : memory_(memory) { claims_.reserve(kClaimsUsual); }
 
     /// Takes a range. Errors: Invalid when it wraps around, is not all RAM, or overlaps what is taken; the
     /// text says which, with both ranges. An empty range takes nothing.

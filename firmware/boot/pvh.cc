@@ -68,6 +68,7 @@ Result<EntryState> load_pvh(const Image& kernel, const BootRequest& request, Gue
     InfoWriter info(memory, layout::kBootInfo + sizeof(hvm_start_info),
                     layout::kBootInfoBytes - sizeof(hvm_start_info));
     std::vector<hvm_memmap_table_entry> ranges;
+    ranges.reserve(MemoryMap::kRangesMax);
     for (const MemoryRange& range : map.ranges())
         ranges.push_back({range.base.value, range.size_bytes, static_cast<u32>(range.type), 0});
     const Gpa memory_map = TRY(info.put(std::as_bytes(std::span(ranges)), 8));

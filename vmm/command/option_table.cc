@@ -34,6 +34,7 @@ const char* current_word(char** argv, const Shape& shape) {
 
 Result<std::vector<std::string>> parse(std::span<const Shape> shapes, int argc, char** argv, const Store& store) {
     std::vector<option> table;
+    table.reserve(shapes.size() + 1);
     std::string letters = ":";  // report a missing value as ':'
     for (std::size_t i = 0; i < shapes.size(); ++i) {
         const Shape& shape = shapes[i];

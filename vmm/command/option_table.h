@@ -52,6 +52,7 @@ Result<std::vector<std::string>> parse(std::span<const Shape> shapes, int argc, 
 template <typename Arguments>
 [[nodiscard]] std::vector<option_table::Shape> shapes_of(std::span<const Option<Arguments>> options) {
     std::vector<option_table::Shape> shapes;
+    shapes.reserve(options.size());
     for (const Option<Arguments>& option : options)
         shapes.push_back({option.name, option.letter, option.value, option.help, option.may_be_empty});
     return shapes;

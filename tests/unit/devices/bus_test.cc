@@ -106,6 +106,36 @@ TEST_CASE("a range may end at the last address there is", "[bus]") {
     CHECK(device.writes == 1);
 }
 
+TEST_CASE("a range is free when it touches no device, wraps nowhere and is not empty", "[bus]") {
+    Bus bus;
+    Recorder device;
+    bus.map(0x100, 0x10, device);
+    CHECK(bus.is_free(0xff, 1));
+    CHECK(bus.is_free(0x110, 4));
+    CHECK_FALSE(bus.is_free(0xff, 2));
+    CHECK_FALSE(bus.is_free(0x10f, 1));
+    CHECK_FALSE(bus.is_free(0x80, 0x100));
+    CHECK_FALSE(bus.is_free(0x200, 0));
+    CHECK(bus.is_free(0xffffffffffffffff, 1));
+    CHECK_FALSE(bus.is_free(0xffffffffffffffff, 2));
+}
+
+TEST_CASE("devices are found whatever the order they were mapped in", "[bus]") {
+    Bus bus;
+    Recorder high;
+    Recorder low;
+    Recorder middle;
+    bus.map(0x300, 1, high);
+    bus.map(0x100, 1, low);
+    bus.map(0x200, 1, middle);
+    bus.write(0x100, 1, 1);
+    bus.write(0x200, 1, 2);
+    bus.write(0x300, 1, 3);
+    CHECK(low.last_value == 1);
+    CHECK(middle.last_value == 2);
+    CHECK(high.last_value == 3);
+}
+
 TEST_CASE("accesses to one device are serialised, also against the holder of its lock", "[bus]") {
     Bus bus;
     Recorder device;
