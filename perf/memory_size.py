@@ -46,6 +46,7 @@ def main():
         print("SKIPPED: memory_size needs a host with 8 GiB", flush=True)
         return 77
     bench = results.Bench("memory_size", options.out)
+    results.note_if_busy(bench)
     contenders = [("mayfly --memory " + size, 0, boot(options.mayfly, size)) for size in SIZES]
     runs = results.spawn(options.spawner, contenders, options.runs, options.warmup, options.out)
     wall = {}

@@ -152,6 +152,13 @@ def markdown(data):
     return _render(data, _markdown, f"### {data['bench']}\n")
 
 
+def note_if_busy(bench):
+    load = os.getloadavg()[0]
+    if load > os.cpu_count() / 2:
+        bench.note(f"THE HOST IS BUSY (load {load:.1f} on {os.cpu_count()} cores): medians contain waits for a "
+                   "CPU, which hide ratios; trust the minima and the CPU time")
+
+
 def must_have_kvm():
     if os.access("/dev/kvm", os.R_OK | os.W_OK):
         return
