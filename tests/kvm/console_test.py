@@ -114,26 +114,36 @@ def echoes(data, *options):
 def input_comes_from_a_pipe():
     echoes(b"Hello, guest.\n")
     echoes(bytes(b for b in range(256) if b != ord("q")))
-    echoes(b"line\n" * 20, "--append", "irq", "--profile", "legacy")
 
 
 @case
 def much_input_is_not_lost():
     echoes(b"0123456789abcdef" * 64)
-    echoes(b"0123456789abcdef" * 64, "--append", "irq", "--profile", "legacy", "--cpus", 2)
+
+
+def echoes_pieces(pieces, *options):
+    process = popen(("boot", guest("echo"), "--timeout", "30", *options), stdin=subprocess.PIPE)
+    check(process.stdout.read(6) == b"ready\n", "the guest did not start")
+    for piece in pieces:
+        time.sleep(0.05)  # the guest halts in between
+        process.stdin.write(piece)
+        process.stdin.flush()
+    outcome = finish(process, time.monotonic(), b"q")
+    check_status(outcome, 0)
+    check(outcome.out.startswith(b"".join(pieces)), "not what was sent", outcome)
+    return outcome
 
 
 @case
 def input_in_pieces_arrives_in_order():
-    process = popen(("boot", guest("echo"), "--timeout", "30"), stdin=subprocess.PIPE)
-    check(process.stdout.read(6) == b"ready\n", "the guest did not start")
-    for i in range(10):
-        process.stdin.write(b"%d" % i)
-        process.stdin.flush()
-        time.sleep(0.02)
-    outcome = finish(process, time.monotonic(), b"q")
-    check_status(outcome, 0)
-    check(outcome.out.startswith(b"0123456789"), "not what was sent", outcome)
+    echoes_pieces([b"%d" % i for i in range(10)])
+
+
+@case
+def input_by_interrupt_arrives_whole():
+    for cpus in ("1", "2"):
+        outcome = echoes_pieces([b"0123456789abcdef" * 8] * 5, "--append", "irq", "--profile", "legacy", "--cpus", cpus)
+        check(b"ok irq" in outcome.out, "no interrupt came", outcome)
 
 
 @case

@@ -86,9 +86,10 @@ def what_is_typed_reaches_the_guest():
 @case
 def what_is_typed_reaches_the_guest_by_interrupt():
     with on_terminal("--append", "irq", "--profile", "legacy") as terminal:
-        terminal.send(b"abc")
+        for byte in (b"a", b"b", b"c", b"q"):
+            time.sleep(0.1)  # the guest halts: only an interrupt gets it going again
+            terminal.send(byte)
         terminal.expect(b"abc")
-        terminal.send(b"q")
         terminal.expect(b"ok irq")
         terminal.ends(0)
 
