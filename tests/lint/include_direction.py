@@ -18,7 +18,8 @@ LAYERS = [
     ["firmware/tables", "firmware/image", "firmware/guests", "firmware/guests/runtime"],
     ["firmware/boot"],
     ["vmm/machine"],
-    ["vmm/doctor", "vmm/command"],
+    ["vmm/doctor"],
+    ["vmm/command"],
     ["vmm/main.cc"],
 ]
 RANK = {directory: rank for rank, layer in enumerate(LAYERS) for directory in layer}

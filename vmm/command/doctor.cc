@@ -51,7 +51,8 @@ TextStyle style_of_stdout() {
 int doctor_command(bool is_json) {
     const Facts facts = gather();
     const Diagnosis diagnosis = judge(facts);
-    const std::string text = is_json ? doctor_json(diagnosis, facts) : doctor_text(diagnosis, style_of_stdout());
+    const std::string text =
+        is_json ? doctor_json(diagnosis, facts) : doctor_text(diagnosis, style_of_stdout());
     const int status = print_result(text);
     return diagnosis.can_boot ? status : kStatusFailed;
 }

@@ -1,8 +1,8 @@
 // SPDX-License-Identifier: Apache-2.0
 // Facts: what the doctor found out about this host, as plain values. Nothing is judged here.
 //
-// Gathered by host_facts, kvm_facts and probe; judged by judge; printed as JSON by print. An empty optional or
-// string means that the host does not say. Thread: values only.
+// Gathered by host_facts, kvm_facts and probe; judged by judge; printed as JSON by print. An empty optional
+// or string means that the host does not say. Thread: values only.
 #pragma once
 
 #include <optional>

@@ -13,8 +13,9 @@ constexpr double kInterpretedNs = 100;
 
 bool can_boot(const Facts& facts) {
     if (!facts.kvm || !facts.probe || !facts.probe->failure.empty()) return false;
-    return std::none_of(facts.kvm->capabilities.begin(), facts.kvm->capabilities.end(),
-                        [](const Capability& capability) { return capability.is_required && capability.value <= 0; });
+    return std::none_of(
+        facts.kvm->capabilities.begin(), facts.kvm->capabilities.end(),
+        [](const Capability& capability) { return capability.is_required && capability.value <= 0; });
 }
 
 std::string counted(u32 count, std::string_view thing) {
@@ -70,8 +71,9 @@ Diagnosis judge(const Facts& facts) {
         if (finding.severity == Severity::Note) ++diagnosis.notes;
     }
     diagnosis.can_boot = can_boot(facts);
-    diagnosis.verdict = fmt::format("mayfly {} boot guests here: {}, {}", diagnosis.can_boot ? "can" : "cannot",
-                                    counted(diagnosis.problems, "problem"), counted(diagnosis.notes, "note"));
+    diagnosis.verdict =
+        fmt::format("mayfly {} boot guests here: {}, {}", diagnosis.can_boot ? "can" : "cannot",
+                    counted(diagnosis.problems, "problem"), counted(diagnosis.notes, "note"));
     return diagnosis;
 }
 

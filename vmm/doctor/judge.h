@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
-// Judge: from facts to findings: what is well, what is worth knowing, what is wrong and the command that cures it.
-// Pure functions: same facts, same findings. Thread: values only.
+// Judge: from facts to findings: what is well, what is worth knowing, what is wrong and the command that
+// cures it. Pure functions: same facts, same findings. Thread: values only.
 #pragma once
 
 #include <string>
@@ -51,8 +51,8 @@ void judge_speed(const Facts& facts, std::vector<Finding>& findings);
 void judge_io(const Facts& facts, std::vector<Finding>& findings);
 void judge_memory(const Facts& facts, std::vector<Finding>& findings);
 
-/// Ring 0 takes so long for an instruction that KVM must be interpreting it: a processor needs about 0.3 ns, an
-/// emulated one 5 ns, KVM's interpreter 500 ns and more.
+/// Ring 0 takes so long for an instruction that KVM must be interpreting it: a processor needs about 0.3
+/// ns, an emulated one 5 ns, KVM's interpreter 500 ns and more.
 [[nodiscard]] bool is_interpreted(const ProbeFacts& probe);
 
 /// "850 ns", "12.3 us", "4.56 ms".

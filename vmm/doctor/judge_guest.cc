@@ -22,14 +22,16 @@ constexpr double kSlowCreationNs = 5e6;
 struct Adder {
     Findings& out;
     Section section;
-    void operator()(Severity severity, std::string_view subject, std::string text, std::string_view cure = {}) const {
+    void operator()(Severity severity, std::string_view subject, std::string text,
+                    std::string_view cure = {}) const {
         out.push_back({section, severity, std::string(subject), std::move(text), std::string(cure)});
     }
 };
 
 bool is_on(std::string_view parameter) { return !parameter.empty() && parameter != "N" && parameter != "0"; }
 
-/// Whether this host claims to post interrupts: module parameters, which the self-test then proves or disproves.
+/// Whether this host claims to post interrupts: module parameters, which the self-test then proves or
+/// disproves.
 bool claims_posting(const HostFacts& host) {
     return (host.flavour == KvmFlavour::Vmx && is_on(host.parameters.enable_apicv)) ||
            (host.flavour == KvmFlavour::Svm && is_on(host.parameters.avic));
@@ -59,9 +61,11 @@ void judge_ipi(const HostFacts& host, const Adder& add) {
     const bool is_svm = host.flavour == KvmFlavour::Svm;
     const std::string& parameter = is_svm ? host.parameters.avic : host.parameters.enable_ipiv;
     if (is_on(parameter) && host.cpu.has_ipi_virtualisation)
-        return add(Severity::Ok, "IPI virtualisation", is_svm ? "on, part of AVIC" : "on (kvm_intel.enable_ipiv)");
+        return add(Severity::Ok, "IPI virtualisation",
+                   is_svm ? "on, part of AVIC" : "on (kvm_intel.enable_ipiv)");
     if (!is_svm && host.cpu.has_ipi_virtualisation)
-        return add(Severity::Problem, "IPI virtualisation", "the processor has it, but kvm_intel.enable_ipiv is off",
+        return add(Severity::Problem, "IPI virtualisation",
+                   "the processor has it, but kvm_intel.enable_ipiv is off",
                    "sudo modprobe -r kvm_intel && sudo modprobe kvm_intel enable_ipiv=1");
     add(Severity::Ok, "IPI virtualisation", "none: guests send IPIs by exit or hypercall");
 }
@@ -73,14 +77,18 @@ void judge_posting(const Facts& facts, const ProbeFacts& probe, const Adder& add
         return add(Severity::Problem, "irqfd",
                    fmt::format("a busy guest got {} of {} interrupts", probe.interrupts_received, sent));
     if (!probe.injections)
-        return add(Severity::Note, "posted interrupts",
-                   fmt::format("not known: {} of {} arrived, but this KVM has no counters to tell (Linux 5.14)", sent, sent));
+        return add(
+            Severity::Note, "posted interrupts",
+            fmt::format("not known: {} of {} arrived, but this KVM has no counters to tell (Linux 5.14)",
+                        sent, sent));
     const u64 injected = *probe.injections;
-    const std::string count = fmt::format("KVM injected {} of {} that a busy guest got by irqfd", injected, sent);
+    const std::string count =
+        fmt::format("KVM injected {} of {} that a busy guest got by irqfd", injected, sent);
     if (injected <= sent / 8) return add(Severity::Ok, "posted interrupts", "yes: " + count);
     if (claims_posting(facts.host))
-        return add(Severity::Note, "posted interrupts",
-                   "no, although the module says so: " + count + "; was the guest's CPU shared with the sender?");
+        return add(
+            Severity::Note, "posted interrupts",
+            "no, although the module says so: " + count + "; was the guest's CPU shared with the sender?");
     add(Severity::Note, "posted interrupts", "no: " + count);
 }
 
@@ -89,7 +97,8 @@ void judge_clocksource(const Facts& facts, const Adder& add) {
     if (source.empty()) return;
     if (source == "tsc") return add(Severity::Ok, "host clock", "tsc");
     const bool can_switch = has_word(facts.host.clocksources_available, "tsc");
-    const std::string text = source + ": without the tsc as clocksource, kvmclock is not stable and slower to read";
+    const std::string text =
+        source + ": without the tsc as clocksource, kvmclock is not stable and slower to read";
     add(facts.host.cpu.is_guest && !can_switch ? Severity::Note : Severity::Problem, "host clock", text,
         can_switch ? kTscCure : std::string_view{});
 }
@@ -98,10 +107,12 @@ void judge_kvmclock(const KvmFacts& kvm, const std::optional<ProbeFacts>& probe,
     const bool is_offered = (kvm.paravirt_features & kFeatureClockStable) != 0;
     if (!probe || !probe->kvmclock_stable)
         return add(Severity::Note, "kvmclock",
-                   is_offered ? "the stable bit is offered, but no guest could be asked" : "no stable bit offered");
+                   is_offered ? "the stable bit is offered, but no guest could be asked"
+                              : "no stable bit offered");
     if (*probe->kvmclock_stable && is_offered)
         return add(Severity::Ok, "kvmclock", "stable, as a guest sees it: vCPUs need no common clock update");
-    add(Severity::Note, "kvmclock", "not stable, as a guest sees it: its vCPUs must agree on each time they read");
+    add(Severity::Note, "kvmclock",
+        "not stable, as a guest sees it: its vCPUs must agree on each time they read");
 }
 
 std::string frequency(double khz) {
@@ -114,8 +125,9 @@ void judge_tsc(const Facts& facts, const KvmFacts& kvm, const Adder& add) {
         add(Severity::Note, "TSC", "KVM does not tell its frequency: guests must measure it");
     else
         add(Severity::Ok, "TSC", frequency(khz) + (facts.host.cpu.has_invariant_tsc ? ", invariant" : ""));
-    add(Severity::Ok, "TSC scaling", kvm.has_tsc_scaling ? "yes: a guest can keep its frequency on another host"
-                                                         : "no: guests run at the host's frequency");
+    add(Severity::Ok, "TSC scaling",
+        kvm.has_tsc_scaling ? "yes: a guest can keep its frequency on another host"
+                            : "no: guests run at the host's frequency");
     add(Severity::Ok, "LAPIC timer", frequency(1e6 / kvm.apic_bus_ns));
 }
 
@@ -152,7 +164,8 @@ void judge_interrupts(const Facts& facts, Findings& out) {
     if (!facts.kvm) return;
     const bool has_pv_eoi = (facts.kvm->paravirt_features & kFeaturePvEoi) != 0;
     add(has_pv_eoi ? Severity::Ok : Severity::Note, "PV EOI",
-        has_pv_eoi ? "offered: most EOIs need no exit where interrupts are not posted" : "not offered: each EOI may exit");
+        has_pv_eoi ? "offered: most EOIs need no exit where interrupts are not posted"
+                   : "not offered: each EOI may exit");
     add(facts.kvm->has_x2apic ? Severity::Ok : Severity::Note, "x2APIC",
         facts.kvm->has_x2apic ? "offered to guests" : "not offered to guests");
 }
@@ -183,7 +196,7 @@ void judge_speed(const Facts& facts, Findings& out) {
     say("port exit", probe.user_exit_ns, "to user space and back");
     say("doorbell", probe.doorbell_ns, "a port write that KVM turns into an ioeventfd");
     say("KVM_SIGNAL_MSI", probe.signal_msi_ns, "a call");
-    say("irqfd", probe.interrupt_ns, "until the handler of a busy guest has run");
+    say("irqfd", probe.interrupt_ns, "median, until the handler of a busy guest has run");
 }
 
 }  // namespace mayfly

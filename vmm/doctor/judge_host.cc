@@ -48,8 +48,8 @@ void judge_cpu(const HostFacts& host, Findings& out) {
         out.push_back({Section::Host, Severity::Ok, "virtual machine", "no: bare metal", ""});
 }
 
-/// KVM_CREATE_VM before Linux 6.12 starts a kernel thread and moves it between cgroups, which waits for an RCU grace
-/// period unless the cgroups favour such moves.
+/// KVM_CREATE_VM before Linux 6.12 starts a kernel thread and moves it between cgroups, which waits for an
+/// RCU grace period unless the cgroups favour such moves.
 void judge_vm_creation(const HostFacts& host, Findings& out) {
     const u32 release = release_number(host.kernel_release);
     if (host.flavour == KvmFlavour::Unknown && !host.has_kvm_module) return;
@@ -57,16 +57,19 @@ void judge_vm_creation(const HostFacts& host, Findings& out) {
         out.push_back({Section::Host, Severity::Ok, "VM creation",
                        "not slowed down by cgroups (since Linux 6.12)", ""});
     } else if (host.has_favordynmods) {
-        out.push_back({Section::Host, Severity::Ok, "VM creation", "cgroups are mounted with favordynmods", ""});
+        out.push_back(
+            {Section::Host, Severity::Ok, "VM creation", "cgroups are mounted with favordynmods", ""});
     } else if (host.parameters.nx_huge_pages == "never") {
-        out.push_back({Section::Host, Severity::Ok, "VM creation", "kvm.nx_huge_pages is never: no kernel thread", ""});
+        out.push_back({Section::Host, Severity::Ok, "VM creation",
+                       "kvm.nx_huge_pages is never: no kernel thread", ""});
     } else {
-        out.push_back({Section::Host, Severity::Problem, "VM creation",
-                       "before Linux 6.12 each one starts a kernel thread and may wait 20-70 ms to move it between "
-                       "cgroups; this mount option cures it, and so does kvm.nx_huge_pages=never on the kernel's "
-                       "command line where the processor needs no such mitigation",
-                       host.has_cgroup2 ? "sudo mount -o remount,favordynmods /sys/fs/cgroup"
-                                        : "echo never | sudo tee /sys/module/kvm/parameters/nx_huge_pages"});
+        out.push_back(
+            {Section::Host, Severity::Problem, "VM creation",
+             "before Linux 6.12 each one starts a kernel thread and may wait 20-70 ms to move it between "
+             "cgroups; this mount option cures it, and so does kvm.nx_huge_pages=never on the kernel's "
+             "command line where the processor needs no such mitigation",
+             host.has_cgroup2 ? "sudo mount -o remount,favordynmods /sys/fs/cgroup"
+                              : "echo never | sudo tee /sys/module/kvm/parameters/nx_huge_pages"});
     }
 }
 
@@ -83,18 +86,22 @@ std::string ring_list(const RingFeatures& ring, bool is_present) {
 
 void judge_ring(const HostFacts& host, Findings& out) {
     if (!host.ring.is_available()) {
-        // 1 forbids it to processes outside a group, 2 to all; a container's seccomp filter looks the same otherwise.
+        // 1 forbids it to processes outside a group, 2 to all; a container's seccomp filter looks the same
+        // otherwise.
         const bool is_by_sysctl = host.io_uring_disabled == "1" || host.io_uring_disabled == "2";
         const Error error = Error::os("io_uring_setup", host.ring.setup_errno);
-        out.push_back({Section::Io, Severity::Problem, "io_uring",
-                       fmt::format("{}: {}", error.message(),
-                                   is_by_sysctl ? "kernel.io_uring_disabled is " + host.io_uring_disabled
-                                                : "not in this kernel, or filtered by the container's seccomp profile"),
-                       is_by_sysctl ? "sudo sysctl kernel.io_uring_disabled=0" : ""});
+        out.push_back(
+            {Section::Io, Severity::Problem, "io_uring",
+             fmt::format("{}: {}", error.message(),
+                         is_by_sysctl
+                             ? "kernel.io_uring_disabled is " + host.io_uring_disabled
+                             : "not in this kernel, or filtered by the container's seccomp profile"),
+             is_by_sysctl ? "sudo sysctl kernel.io_uring_disabled=0" : ""});
         return;
     }
     out.push_back({Section::Io, Severity::Ok, "io_uring",
-                   fmt::format("{} operations; {}", host.ring.operation_count, ring_list(host.ring, true)), ""});
+                   fmt::format("{} operations; {}", host.ring.operation_count, ring_list(host.ring, true)),
+                   ""});
     const std::string missing = ring_list(host.ring, false);
     if (!missing.empty())
         out.push_back({Section::Io, Severity::Note, "io_uring", "this kernel lacks " + missing, ""});
@@ -106,15 +113,18 @@ void judge_tap(const HostFacts& host, Findings& out) {
                        host.is_container ? "docker run --device /dev/net/tun --cap-add NET_ADMIN IMAGE"
                                          : "sudo modprobe tun"});
     } else if (host.tun_open_errno != 0) {
-        out.push_back({Section::Io, Severity::Note, "tap devices",
-                       Error::os("open", host.tun_open_errno).about("/dev/net/tun").message() + ": --net cannot work",
-                       host.tun_open_errno == ENODEV ? "sudo modprobe tun" : "sudo chmod 666 /dev/net/tun"});
+        out.push_back(
+            {Section::Io, Severity::Note, "tap devices",
+             Error::os("open", host.tun_open_errno).about("/dev/net/tun").message() + ": --net cannot work",
+             host.tun_open_errno == ENODEV ? "sudo modprobe tun" : "sudo chmod 666 /dev/net/tun"});
     } else if (!host.has_net_admin) {
-        out.push_back({Section::Io, Severity::Note, "tap devices",
-                       "/dev/net/tun opens, but without CAP_NET_ADMIN only a tap that was made for you can be used",
-                       "sudo ip tuntap add dev tap0 mode tap user $USER"});
+        out.push_back(
+            {Section::Io, Severity::Note, "tap devices",
+             "/dev/net/tun opens, but without CAP_NET_ADMIN only a tap that was made for you can be used",
+             "sudo ip tuntap add dev tap0 mode tap user $USER"});
     } else {
-        out.push_back({Section::Io, Severity::Ok, "tap devices", "/dev/net/tun opens, CAP_NET_ADMIN to create them", ""});
+        out.push_back({Section::Io, Severity::Ok, "tap devices",
+                       "/dev/net/tun opens, CAP_NET_ADMIN to create them", ""});
     }
 }
 
@@ -144,10 +154,11 @@ void judge_memory(const Facts& facts, Findings& out) {
     const HostFacts& host = facts.host;
     const std::string& pages = host.transparent_huge_pages;
     if (pages.empty() || pages == "never") {
-        out.push_back({Section::Memory, Severity::Note, "huge pages",
-                       pages.empty() ? "this kernel has no transparent huge pages, so guest RAM comes in 4 KiB pages"
-                                     : "transparent huge pages are off, so guest RAM comes in 4 KiB pages",
-                       pages.empty() ? "" : "echo madvise | sudo tee /sys/kernel/mm/transparent_hugepage/enabled"});
+        out.push_back(
+            {Section::Memory, Severity::Note, "huge pages",
+             pages.empty() ? "this kernel has no transparent huge pages, so guest RAM comes in 4 KiB pages"
+                           : "transparent huge pages are off, so guest RAM comes in 4 KiB pages",
+             pages.empty() ? "" : "echo madvise | sudo tee /sys/kernel/mm/transparent_hugepage/enabled"});
     } else {
         out.push_back({Section::Memory, Severity::Ok, "huge pages", "transparent: " + pages, ""});
     }
@@ -158,8 +169,8 @@ void judge_memory(const Facts& facts, Findings& out) {
                        "vm.overcommit_memory is 2: --memory counts in full, touched or not",
                        "sudo sysctl vm.overcommit_memory=0"});
     } else if (!host.overcommit_memory.empty()) {
-        out.push_back({Section::Memory, Severity::Ok, "overcommit", "vm.overcommit_memory is " + host.overcommit_memory,
-                       ""});
+        out.push_back({Section::Memory, Severity::Ok, "overcommit",
+                       "vm.overcommit_memory is " + host.overcommit_memory, ""});
     }
 }
 

@@ -14,7 +14,8 @@ using Findings = std::vector<Finding>;
 
 constexpr u32 kGroupMayReadAndWrite = 0060;
 
-void add(Findings& out, Severity severity, std::string_view subject, std::string text, std::string cure = {}) {
+void add(Findings& out, Severity severity, std::string_view subject, std::string text,
+         std::string cure = {}) {
     out.push_back({Section::Kvm, severity, std::string(subject), std::move(text), std::move(cure)});
 }
 
@@ -23,16 +24,20 @@ void judge_missing_device(const HostFacts& host, Findings& out) {
     const auto say = [&](std::string text, std::string cure) {
         add(out, Severity::Problem, "/dev/kvm", "does not exist: " + std::move(text), std::move(cure));
     };
-    if (host.is_container && host.has_kvm_module)
-        return say("the container was not given the device", "docker run --device /dev/kvm IMAGE");
+    if (host.is_container)
+        return say("this container was not given the device, or its host has none",
+                   "docker run --device /dev/kvm IMAGE");
     if (host.flavour != KvmFlavour::Unknown)
         return say("KVM is loaded, but nobody made the device file", "sudo mknod -m 660 /dev/kvm c 10 232");
     if (host.cpu.has_vmx) return say("kvm_intel is not loaded", "sudo modprobe kvm_intel");
     if (host.cpu.has_svm) return say("kvm_amd is not loaded", "sudo modprobe kvm_amd");
     if (host.cpu.is_guest)
-        return say("this virtual machine was not given nested virtualisation; on its own host, load KVM with it and "
-                   "pass the processor through (for QEMU: -cpu host)",
-                   host.cpu.vendor == "AuthenticAMD" ? "modprobe kvm_amd nested=1" : "modprobe kvm_intel nested=1");
+        return say(
+            "this virtual machine was not given nested virtualisation; on its own host, load KVM with it "
+            "and "
+            "pass the processor through (for QEMU: -cpu host)",
+            host.cpu.vendor == "AuthenticAMD" ? "modprobe kvm_amd nested=1"
+                                              : "modprobe kvm_intel nested=1");
     say("the processor shows neither VT-x nor AMD-V; enable it in the firmware's set-up", "");
 }
 
@@ -51,7 +56,8 @@ void judge_forbidden_device(const HostFacts& host, Findings& out) {
     if (device.is_listed && !device.is_member)
         return say(fmt::format("you are in the group {}, but this login is older than that", device.group),
                    "newgrp " + device.group);
-    if (device.is_member) return say("a security module forbids it, see the kernel's log", "sudo dmesg | tail");
+    if (device.is_member)
+        return say("a security module forbids it, see the kernel's log", "sudo dmesg | tail");
     say(fmt::format("you are not in the group {}; join it, then log in again", device.group),
         fmt::format("sudo usermod -aG {} $USER", device.group));
 }
@@ -94,7 +100,8 @@ void judge_capabilities(const KvmFacts& kvm, Findings& out) {
                 fmt::format("KVM_CAP_{} ({}): {}", capability.name, capability.number, capability.why));
             continue;
         }
-        present += fmt::format("{}{}({})={}", count == 0 ? "" : ", ", capability.name, capability.number, capability.value);
+        present += fmt::format("{}{}({})={}", count == 0 ? "" : ", ", capability.name, capability.number,
+                               capability.value);
         ++count;
     }
     add(out, Severity::Ok, "capabilities",

@@ -27,7 +27,8 @@ std::string painted(std::string_view text, std::string_view colour, TextStyle st
 
 /// Breaks at spaces; later lines begin in kTextColumn.
 std::string wrapped(std::string_view text, TextStyle style) {
-    const std::size_t room = std::max(kTextColumnsMin, style.columns - std::min<std::size_t>(style.columns, kTextColumn));
+    const std::size_t room =
+        std::max(kTextColumnsMin, style.columns - std::min<std::size_t>(style.columns, kTextColumn));
     std::string out;
     while (text.size() > room) {
         std::size_t cut = text.rfind(' ', room);
@@ -54,8 +55,8 @@ std::string doctor_text(const Diagnosis& diagnosis, TextStyle style) {
         }
         before = &finding;
         const std::string severity = fmt::format("{:<8}", to_string(finding.severity));
-        out += fmt::format("  {} {:<18}  {}\n", painted(severity, colour_of(finding.severity), style), finding.subject,
-                           wrapped(finding.text, style));
+        out += fmt::format("  {} {:<18}  {}\n", painted(severity, colour_of(finding.severity), style),
+                           finding.subject, wrapped(finding.text, style));
         // A command stays on one line: it is there to be copied.
         if (!finding.cure.empty()) out += fmt::format("{:>{}}{}\n", "cure: ", kTextColumn + 6, finding.cure);
     }

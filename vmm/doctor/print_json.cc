@@ -18,7 +18,8 @@ Json or_null(const std::optional<T>& value) {
 
 Json host_json(const HostFacts& host) {
     Json ring{{"available", host.ring.is_available()}, {"operations", host.ring.operation_count}};
-    for (const RingFeature& feature : host.ring.features) ring["features"][std::string(feature.name)] = feature.is_present;
+    for (const RingFeature& feature : host.ring.features)
+        ring["features"][std::string(feature.name)] = feature.is_present;
     const ModuleParameters& parameters = host.parameters;
     return {
         {"kernel", host.kernel_release},

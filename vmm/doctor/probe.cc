@@ -37,7 +37,8 @@ constexpr milliseconds kKickInterval{5};
 constexpr milliseconds kKickPatience{500};
 
 constexpr u32 kGsi = 24;  // above every IOAPIC pin
-constexpr u32 kMsiAddress = 0xfee0'0000;  // physical destination 0; Intel SDM Vol. 3A §10.11.1 "Message Address Register"
+constexpr u32 kMsiAddress =
+    0xfee0'0000;  // physical destination 0; Intel SDM Vol. 3A §10.11.1 "Message Address Register"
 constexpr Gpa kIrqfdCount{MAYFLY_PROBE_IRQFD_COUNT};
 constexpr Gpa kMsiCount{MAYFLY_PROBE_MSI_COUNT};
 constexpr Gpa kStop{MAYFLY_PROBE_STOP};
@@ -64,7 +65,16 @@ enum class Stage : u8 {
 struct Probe {
     Probe(GuestRam guest_ram, KvmVm machine, KvmVcpu processor, EventFd irq, EventFd bell)
         : ram(std::move(guest_ram)), vm(std::move(machine)), vcpu(std::move(processor)),
-          irqfd(std::move(irq)), doorbell(std::move(bell)) {}
+          irqfd(std::move(irq)), doorbell(std::move(bell)) {
+        // Now, for while KVM_RUN goes on every other ioctl on the vCPU waits for its end.
+        Result<UniqueFd> fd = vcpu.stats_fd();
+        if (!fd) return;
+        if (Result<KvmStats> opened = KvmStats::open(std::move(*fd))) stats = std::move(*opened);
+    }
+
+    [[nodiscard]] std::optional<u64> injections() const {
+        return stats ? stats->read("irq_injections") : std::nullopt;
+    }
 
     // In this order: RAM is freed last.
     GuestRam ram;
@@ -72,6 +82,7 @@ struct Probe {
     KvmVcpu vcpu;
     EventFd irqfd;
     EventFd doorbell;
+    std::optional<KvmStats> stats;  // empty: KVM keeps none
     std::atomic<Stage> stage = Stage::Measuring;
     std::atomic<bool> gives_up = false;
     ProbeFacts facts;  // the vCPU thread's until Stage::Ended, then the main thread's
@@ -96,7 +107,8 @@ Result<u8> run_to_port(Probe& probe) {
         const kvm_run& run = probe.vcpu.run_page();
         if (run.exit_reason == KVM_EXIT_IO && run.io.direction == KVM_EXIT_IO_OUT)
             return static_cast<u8>(run.io.port);
-        return fail(Error::host(fmt::format("the probe guest ended with {}", exit_reason_name(run.exit_reason))));
+        return fail(
+            Error::host(fmt::format("the probe guest ended with {}", exit_reason_name(run.exit_reason))));
     }
 }
 
@@ -181,25 +193,23 @@ bool wait_for_count(const Probe& probe, Gpa counter, u32 count, u64 deadline_ns)
 
 Delivery deliver(Probe& probe, u64 deadline_ns) {
     Delivery delivery;
-    std::optional<KvmStats> stats;
-    if (Result<UniqueFd> fd = probe.vcpu.stats_fd()) {
-        if (Result<KvmStats> opened = KvmStats::open(std::move(*fd))) stats = std::move(*opened);
-    }
     std::array<u64, kInterrupts> latencies_ns{};
     // The MSIs of the measurement before this one must not be counted here.
     if (!wait_for_count(probe, kMsiCount, 1, deadline_ns)) return delivery;
-    const std::optional<u64> before = stats ? stats->read("irq_injections") : std::nullopt;
+    const std::optional<u64> before = probe.injections();
     while (delivery.sent < kInterrupts) {
         const u64 pause_end = monotonic_ns() + kInterruptPauseNs;
         while (monotonic_ns() < pause_end) std::this_thread::yield();
         const u64 sent_at = monotonic_ns();
         probe.irqfd.signal();
         const u32 expected = ++delivery.sent;
-        if (!wait_for_count(probe, kIrqfdCount, expected, std::min(deadline_ns, sent_at + kInterruptPatienceNs))) break;
+        if (!wait_for_count(probe, kIrqfdCount, expected,
+                            std::min(deadline_ns, sent_at + kInterruptPatienceNs)))
+            break;
         latencies_ns[expected - 1] = monotonic_ns() - sent_at;
     }
     delivery.received = probe.word(kIrqfdCount);
-    const std::optional<u64> after = stats ? stats->read("irq_injections") : std::nullopt;
+    const std::optional<u64> after = probe.injections();
     if (before && after) delivery.injections = *after - *before;
     if (delivery.received == kInterrupts) delivery.latency_ns = median(latencies_ns);
     return delivery;
@@ -220,7 +230,8 @@ Result<void> set_up_vcpu(const KvmSystem& kvm, KvmVcpu& vcpu) {
     const std::array clock{kvm_msr_entry{.index = kMsrSystemTime, .reserved = 0,
                                          .data = MAYFLY_PROBE_CLOCK | kSystemTimeEnable}};
     TRY(vcpu.set_msrs(clock));
-    const EntryState entry{.mode = CpuMode::Protected32, .rip = MAYFLY_PROBE_LOAD, .rsp = MAYFLY_PROBE_STACK_TOP};
+    const EntryState entry{
+        .mode = CpuMode::Protected32, .rip = MAYFLY_PROBE_LOAD, .rsp = MAYFLY_PROBE_STACK_TOP};
     kvm_sregs sregs = TRY(vcpu.sregs());
     apply_entry_mode(entry, sregs);
     sregs.gdt.base = MAYFLY_PROBE_LOAD + static_cast<u64>(mayfly_probe_gdt - mayfly_probe_begin);
@@ -273,7 +284,8 @@ bool stop_guest(Probe& probe, pthread_t thread) {
     action.sa_handler = [](int) {};
     ::sigaction(kick_signal(), &action, nullptr);
     probe.gives_up = true;
-    const u64 deadline_ns = monotonic_ns() + static_cast<u64>(std::chrono::nanoseconds(kKickPatience).count());
+    const u64 deadline_ns =
+        monotonic_ns() + static_cast<u64>(std::chrono::nanoseconds(kKickPatience).count());
     while (probe.stage != Stage::Ended) {
         if (monotonic_ns() > deadline_ns) return false;
         __atomic_store_n(&probe.vcpu.run_page().immediate_exit, u8{1}, __ATOMIC_RELEASE);

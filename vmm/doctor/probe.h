@@ -1,8 +1,8 @@
 // SPDX-License-Identifier: Apache-2.0
 // Probe: runs a tiny guest to measure what KVM costs here, and whether interrupts are posted.
 //
-// The verdict on posted interrupts rests on KVM's counter irq_injections, which counts only what software injects:
-// interrupts that reach a running guest without raising it were delivered by APICv or AVIC.
+// The verdict on posted interrupts rests on KVM's counter irq_injections, which counts only what software
+// injects: interrupts that reach a running guest without raising it were delivered by APICv or AVIC.
 // Thread: run_probe() by the main thread; the guest runs on a second one, which has ended when it returns.
 #pragma once
 

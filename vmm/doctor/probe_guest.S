@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0
- * The probe guest. Runs once from top to bottom in flat 32-bit protected mode without paging, interrupts off until the
- * busy loop. A port write to MAYFLY_PROBE_PORT_STEP ends each part, so the doctor decides when the next one begins.
+ * The probe guest. Runs once from top to bottom in flat 32-bit protected mode without paging, interrupts off
+ * until the busy loop. A port write to MAYFLY_PROBE_PORT_STEP ends each part, so the doctor decides when the
+ * next one begins.
  * Straight-line code, because every instruction is dear where ring 0 is interpreted.
  * Spec: Intel SDM Vol. 3A §10.4.4 "Local APIC Status and Location", §6.11 "IDT Descriptors". */
 #include "vmm/doctor/probe_guest.h"
@@ -59,7 +60,8 @@ mayfly_probe_begin:
     .endr
     outb %al, $MAYFLY_PROBE_PORT_STEP
 
-    /* Part 4: busy, with interrupts on, until the host says stop. Never HLT: posted interrupts need a running vCPU. */
+    /* Part 4: busy, with interrupts on, until the host says stop. Never HLT: posted interrupts need a vCPU
+     * that runs. */
 busy:
     sti
 2:  cmpl $0, MAYFLY_PROBE_STOP
@@ -69,7 +71,8 @@ busy:
 3:  hlt
     jmp 3b
 
-/* The handlers drop EIP, CS and EFLAGS and go on themselves: KVM's interpreter has no IRET for 32-bit code. */
+/* The handlers drop EIP, CS and EFLAGS and go on themselves: KVM's interpreter has no IRET for 32-bit
+ * code. */
 on_irqfd:
     movl $0, APIC_EOI
     incl MAYFLY_PROBE_IRQFD_COUNT

@@ -64,8 +64,9 @@ int set_up(io_uring& ring, io_uring_params& params) {
 }  // namespace
 
 bool RingFeatures::has(std::string_view name) const {
-    return std::any_of(features.begin(), features.end(),
-                       [&](const RingFeature& feature) { return feature.name == name && feature.is_present; });
+    return std::any_of(features.begin(), features.end(), [&](const RingFeature& feature) {
+        return feature.name == name && feature.is_present;
+    });
 }
 
 RingFeatures detect_ring_features() {
@@ -78,12 +79,12 @@ RingFeatures detect_ring_features() {
         found.features.push_back({flag.name, flag.since, (params.flags & flag.bit) != 0});
     for (const Flag& flag : kFeatureFlags)
         found.features.push_back({flag.name, flag.since, (params.features & flag.bit) != 0});
-    const std::unique_ptr<io_uring_probe, decltype(&::io_uring_free_probe)> probe(::io_uring_get_probe_ring(&ring),
-                                                                                  ::io_uring_free_probe);
+    const std::unique_ptr<io_uring_probe, decltype(&::io_uring_free_probe)> probe(
+        ::io_uring_get_probe_ring(&ring), ::io_uring_free_probe);
     if (probe != nullptr) found.operation_count = u32{probe->last_op} + 1;
     for (const Flag& operation : kOperations) {
-        const bool is_present =
-            probe != nullptr && ::io_uring_opcode_supported(probe.get(), static_cast<int>(operation.bit)) != 0;
+        const bool is_present = probe != nullptr && ::io_uring_opcode_supported(
+                                                        probe.get(), static_cast<int>(operation.bit)) != 0;
         found.features.push_back({operation.name, operation.since, is_present});
     }
     found.features.push_back({"REGISTER_RING_FDS", "5.18", ::io_uring_register_ring_fd(&ring) == 1});

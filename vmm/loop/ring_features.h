@@ -1,9 +1,8 @@
 // SPDX-License-Identifier: Apache-2.0
 // RingFeatures: which parts of io_uring this kernel takes, learnt from one ring.
 //
-// A set-up that the kernel refuses makes no ring, so falling from the newest flags to the oldest costs nothing.
-// Not the loop itself. Thread: any; values only.
-// Spec: Linux include/uapi/linux/io_uring.h.
+// A set-up that the kernel refuses makes no ring, so falling from the newest flags to the oldest costs
+// nothing. Not the loop itself. Thread: any; values only. Spec: Linux include/uapi/linux/io_uring.h.
 #pragma once
 
 #include <string_view>
