@@ -18,8 +18,9 @@ import syscall_trace
 
 VARIANTS = (("mayfly", []), ("mayfly, legacy profile", ["--profile", "legacy"]),
             ("mayfly, 4 vCPUs", ["--cpus", "4"]))
-# These depend on where a thread happens to be when another ends the guest, or wait.
-UNSTEADY = {"futex", "restart_syscall", "tgkill", "rt_sigreturn", "clock_nanosleep", "sched_yield"}
+# How often these are called depends on where a thread happens to be, in a wait or at its end.
+UNSTEADY = {"futex", "restart_syscall", "tgkill", "rt_sigreturn", "clock_nanosleep", "sched_yield", "madvise",
+            "rt_sigprocmask", "exit"}
 UNTIL_RUN = "system calls before the first KVM_RUN"
 IN_ALL = "system calls"
 # With several vCPUs the threads race for who calls first.
