@@ -34,7 +34,7 @@ def kvm_flavour():
 
 def host_facts():
     return {
-        "kernel": platform.release(),
+        "kernel": platform.release().split("-")[0],  # without the builder's own suffix
         "cpu": _cpu_model(),
         "cores": os.cpu_count(),
         "kvm": kvm_flavour(),
