@@ -54,7 +54,9 @@ def as_payload(packing, machines):
     if bzimage.PACKERS[packing] is None:
         skip(f"{packing} is not installed")
     with temporary_directory() as directory:
-        kernel = write_file(directory, "bzImage", bzimage.image(bzimage.payload(packing, guest_bytes("hello"))))
+        kernel = write_file(
+            directory, "bzImage", bzimage.image(bzimage.payload(packing, guest_bytes("hello")))
+        )
         for machine in machines:
             outcome = says_hello(kernel, "-v", *machine)
             check_match(outcome, "bzImage")
@@ -96,8 +98,9 @@ def a_payload_behind_decompressor_code():
 def a_bzimage_without_payload_is_entered_at_its_32_bit_entry():
     # mov $7, %al; out %al, $0xf4; hlt, alike in both modes
     with temporary_directory() as directory:
-        kernel = write_file(directory, "bzImage", bzimage.image(b"", b"\xb0\x07\xe6\xf4\xf4" + bytes(0x300),
-                                                                xloadflags=0))
+        kernel = write_file(
+            directory, "bzImage", bzimage.image(b"", b"\xb0\x07\xe6\xf4\xf4" + bytes(0x300), xloadflags=0)
+        )
         check_status(boot(kernel, "--timeout", 10), 7)
 
 
@@ -112,7 +115,9 @@ def a_bzimage_without_payload_is_entered_at_its_64_bit_entry():
 def packings_that_have_no_decoder_are_refused_by_name():
     for packing in ("bzip2", "lzo"):
         with temporary_directory() as directory:
-            kernel = write_file(directory, "bzImage", bzimage.image(bzimage.payload(packing, guest_bytes("hello"))))
+            kernel = write_file(
+                directory, "bzImage", bzimage.image(bzimage.payload(packing, guest_bytes("hello")))
+            )
             outcome = boot(kernel)
             check_refused(outcome)
             check(packing in outcome.err.lower(), f"{packing} is not named", outcome)
@@ -135,7 +140,7 @@ def payloads_that_lie_about_their_size_are_refused():
         refused_payload(packing, hello, claimed_bytes=len(hello) - 1)
         refused_payload(packing, hello, claimed_bytes=len(hello) + 1)
         refused_payload(packing, hello, claimed_bytes=0)
-        refused_payload(packing, hello, "4294967295", claimed_bytes=0xffffffff)
+        refused_payload(packing, hello, "4294967295", claimed_bytes=0xFFFFFFFF)
 
 
 @case
@@ -153,7 +158,7 @@ def a_payload_that_is_not_an_elf_is_refused():
 def truncated_bzimages_are_refused():
     whole = bzimage.image(bzimage.payload("gzip", guest_bytes("hello")))
     with temporary_directory() as directory:
-        for size in (0x1f1, 0x202, 0x250, 512, 2048, 2560, 2561, len(whole) // 2, len(whole) - 64):
+        for size in (0x1F1, 0x202, 0x250, 512, 2048, 2560, 2561, len(whole) // 2, len(whole) - 64):
             check_refused(boot(write_file(directory, "bzImage", whole[:size]), "--timeout", 10))
 
 
@@ -183,8 +188,12 @@ def auto_says_which_protocol_and_which_profile_and_why():
 
 @case
 def the_guest_sees_the_protocol_that_was_asked_for():
-    for protocol, word in (("pvh", b"pvh"), ("linux", b"linux"), ("multiboot", b"multiboot"),
-                           ("multiboot2", b"multiboot2")):
+    for protocol, word in (
+        ("pvh", b"pvh"),
+        ("linux", b"linux"),
+        ("multiboot", b"multiboot"),
+        ("multiboot2", b"multiboot2"),
+    ):
         outcome = boot(guest_file("bootinfo"), "--protocol", protocol, "--timeout", 10)
         check_status(outcome, 0)
         said = outcome.out.splitlines()[0].lower().replace(b" ", b"").replace(b"-64", b"")

@@ -1,6 +1,6 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Builds bzImages around an ELF, by the Linux boot protocol (Documentation/arch/x86/boot.rst, "The Real-Mode Kernel
-Header"): one setup sector, then a protected-mode part that is nothing but the payload."""
+"""Builds bzImages around an ELF, by the Linux boot protocol (Documentation/arch/x86/boot.rst, "The Real-Mode
+Kernel Header"): one setup sector, then a protected-mode part that is nothing but the payload."""
 import bz2
 import gzip
 import lzma
@@ -10,12 +10,13 @@ import subprocess
 
 SECTOR = 512
 SETUP_SECTORS = 4
-VERSION = 0x020f
+VERSION = 0x020F
 
 
 def by_program(command):
     def pack(data):
         return subprocess.run(command, input=data, capture_output=True, check=True).stdout
+
     return pack if shutil.which(command[0]) else None
 
 
@@ -58,21 +59,21 @@ def image(payload_bytes, kernel_prefix=b"", version=VERSION, xloadflags=1, init_
     def put(offset, form, value):
         struct.pack_into(form, setup, offset, value)
 
-    put(0x1f1, "<B", SETUP_SECTORS)
-    put(0x1f4, "<I", len(kernel) // 16)
-    put(0x1fe, "<H", 0xaa55)
-    put(0x200, "<H", 0x6aeb)  # a jump over the header, to 0x26c
+    put(0x1F1, "<B", SETUP_SECTORS)
+    put(0x1F4, "<I", len(kernel) // 16)
+    put(0x1FE, "<H", 0xAA55)
+    put(0x200, "<H", 0x6AEB)  # a jump over the header, to 0x26c
     put(0x202, "4s", b"HdrS")
     put(0x206, "<H", version)
     put(0x211, "<B", 1)  # LOADED_HIGH
     put(0x214, "<I", 0x100000)
-    put(0x22c, "<I", 0x7fffffff)
+    put(0x22C, "<I", 0x7FFFFFFF)
     put(0x230, "<I", 0x200000)
     put(0x234, "<B", 1)
     put(0x236, "<H", xloadflags)
     put(0x238, "<I", 2047)
     put(0x248, "<I", len(kernel_prefix) if payload_bytes else 0)
-    put(0x24c, "<I", len(payload_bytes))
+    put(0x24C, "<I", len(payload_bytes))
     put(0x258, "<Q", 0x100000)
     put(0x260, "<I", max(init_size, len(kernel)))
     return bytes(setup) + kernel

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""The console on pipes and files: nothing is lost, nothing is invented, and its end is an error, not a signal."""
+"""The console on pipes and files: nothing is lost or invented, and its end is an error, not a signal."""
 import os
 import subprocess
 import time
@@ -55,7 +55,9 @@ def a_reader_that_stops_does_not_keep_the_timeout_from_ending_it():
 def a_non_blocking_pipe_gets_every_byte():
     reading, writing = os.pipe()
     os.set_blocking(writing, False)
-    process = popen(("boot", guest("flood"), "--append", "rep bytes=150000", "--timeout", "60"), stdout=writing)
+    process = popen(
+        ("boot", guest("flood"), "--append", "rep bytes=150000", "--timeout", "60"), stdout=writing
+    )
     os.close(writing)
     received = b""
     while chunk := os.read(reading, 8192):
@@ -89,18 +91,26 @@ def the_console_may_be_a_file_or_nothing():
 @case
 def stdout_carries_the_guests_console_and_nothing_else():
     with temporary_directory() as directory:
-        outcome = boot(guest("hello"), "-v", "--timeline", "--stats",
-                       "--timeline-json", os.path.join(directory, "t"), "--stats-json", os.path.join(directory, "s"))
+        outcome = boot(
+            guest("hello"),
+            "-v",
+            "--timeline",
+            "--stats",
+            "--timeline-json",
+            os.path.join(directory, "t"),
+            "--stats-json",
+            os.path.join(directory, "s"),
+        )
     check_status(outcome, 0)
     check_out(outcome, b"Hello from mayfly\n")
 
 
 @case
 def every_byte_value_passes_both_consoles():
-    code = b"".join(flat_kernel.out8(0x3f8, value) for value in range(256))
-    code += b"".join(flat_kernel.out8(0xe9, value) for value in range(256))
+    code = b"".join(flat_kernel.out8(0x3F8, value) for value in range(256))
+    code += b"".join(flat_kernel.out8(0xE9, value) for value in range(256))
     with temporary_directory() as directory:
-        kernel = write_file(directory, "kernel", flat_kernel.multiboot(code + flat_kernel.out8(0xf4, 0)))
+        kernel = write_file(directory, "kernel", flat_kernel.multiboot(code + flat_kernel.out8(0xF4, 0)))
         check_out(boot(kernel, "--timeout", 20), bytes(range(256)) * 2)
 
 
@@ -142,7 +152,9 @@ def input_in_pieces_arrives_in_order():
 @case
 def input_by_interrupt_arrives_whole():
     for cpus in ("1", "2"):
-        outcome = echoes_pieces([b"0123456789abcdef" * 8] * 5, "--append", "irq", "--profile", "legacy", "--cpus", cpus)
+        outcome = echoes_pieces(
+            [b"0123456789abcdef" * 8] * 5, "--append", "irq", "--profile", "legacy", "--cpus", cpus
+        )
         check(b"ok irq" in outcome.out, "no interrupt came", outcome)
 
 
@@ -177,7 +189,9 @@ def a_closed_stdout_does_not_matter_without_console():
 
 @case
 def all_descriptors_closed_is_a_status_too():
-    outcome = boot(guest("hello"), preexec_fn=lambda: os.closerange(0, 3), stdin=None, stdout=None, stderr=None)
+    outcome = boot(
+        guest("hello"), preexec_fn=lambda: os.closerange(0, 3), stdin=None, stdout=None, stderr=None
+    )
     check_status(outcome, FAILED)
 
 

@@ -1,8 +1,8 @@
 # SPDX-License-Identifier: Apache-2.0
 """Debian's own kernels and memtest86+, as shipped: unpacked, entered, and run as far as this host's KVM can.
 
-Arguments: MAYFLY GUESTS-DIRECTORY CACHE-DIRECTORY. The packages are downloaded once, by apt-get, into the cache
-directory; where that is not possible, everything is skipped (77), loudly.
+Arguments: MAYFLY GUESTS-DIRECTORY CACHE-DIRECTORY. The packages are downloaded once, by apt-get, into the
+cache directory; where that is not possible, everything is skipped (77), loudly.
 """
 import glob
 import os
@@ -10,17 +10,30 @@ import re
 import subprocess
 import sys
 
-from harness import CRASHED, SKIPPED, TIMEOUT, boot, case, check, check_match, check_status, is_kvm_interpreting, main
+from harness import (
+    CRASHED,
+    SKIPPED,
+    TIMEOUT,
+    boot,
+    case,
+    check,
+    check_match,
+    check_status,
+    is_kvm_interpreting,
+    main,
+)
 from harness import skip
 
 KERNELS = {"linux-image-cloud-amd64": "6.1", "linux-image-6.12-cloud-amd64": "6.12"}
-# Interpreted, a kernel needs two minutes to its first impossible instruction; a hardware KVM boots it in one second.
+# Interpreted, a kernel needs two minutes to its first impossible instruction; hardware boots it in a second.
 SECONDS = 6 if is_kvm_interpreting() else 60
 _files = {}
 
 
 def output_of(*command, directory=None):
-    return subprocess.run(command, cwd=directory, capture_output=True, text=True, check=True, timeout=300).stdout
+    return subprocess.run(
+        command, cwd=directory, capture_output=True, text=True, check=True, timeout=300
+    ).stdout
 
 
 def real_package(name):
@@ -57,21 +70,37 @@ def fetch_all(cache):
 
 def check_crash_report(outcome):
     """The line that an instruction which KVM cannot emulate must leave."""
-    check_match(outcome, r"(?m)^mayfly: the guest crashed: KVM could not emulate an instruction, vCPU \d+ at RIP "
-                         r"0x[0-9a-f]+: ([0-9a-f]{2} )+\(.+\); this host's KVM \(kvm_pvm\) interprets guest ring 0")
+    check_match(
+        outcome,
+        r"(?m)^mayfly: the guest crashed: KVM could not emulate an instruction, vCPU \d+ at RIP "
+        r"0x[0-9a-f]+: ([0-9a-f]{2} )+\(.+\); this host's KVM \(kvm_pvm\) interprets guest ring 0",
+    )
 
 
 def check_ran(outcome, instructions_min):
     """The guest did something: instructions interpreted, or exits."""
-    found = re.search(r"(?m)^\s+insn_emulation +(\d+)$" if is_kvm_interpreting() else r"returns to user space +(\d+)",
-                      outcome.err)
+    found = re.search(
+        r"(?m)^\s+insn_emulation +(\d+)$" if is_kvm_interpreting() else r"returns to user space +(\d+)",
+        outcome.err,
+    )
     check(found is not None, "no count of what ran", outcome)
-    check(int(found.group(1)) >= (instructions_min if is_kvm_interpreting() else 1), "it did not run", outcome)
+    check(
+        int(found.group(1)) >= (instructions_min if is_kvm_interpreting() else 1), "it did not run", outcome
+    )
 
 
 def enters_linux(version, packing):
-    outcome = boot(_files[version], "-v", "--memory", "512M", "--timeout", SECONDS, "--stats", "--append",
-                   "console=ttyS0 earlyprintk=serial,ttyS0,115200 panic=-1")
+    outcome = boot(
+        _files[version],
+        "-v",
+        "--memory",
+        "512M",
+        "--timeout",
+        SECONDS,
+        "--stats",
+        "--append",
+        "console=ttyS0 earlyprintk=serial,ttyS0,115200 panic=-1",
+    )
     check_match(outcome, rf"(?m)^mayfly: kernel .*: linux \(.*{packing} payload, unpacked here\)$")
     check_ran(outcome, 100_000)
     if outcome.status == CRASHED and "could not emulate" in outcome.err:
@@ -86,7 +115,11 @@ def enters_linux(version, packing):
         check_status(outcome, 0)
         check(b"Linux version" in outcome.out, "no sign of life", outcome)
         print(f"  Linux {version}: booted")
-    check(not outcome.out or b"Linux version " + version.encode() in outcome.out, "not this kernel's console", outcome)
+    check(
+        not outcome.out or b"Linux version " + version.encode() in outcome.out,
+        "not this kernel's console",
+        outcome,
+    )
 
 
 @case
@@ -104,7 +137,9 @@ def enters_memtest(name, bits):
     if not os.path.exists(path):
         skip(f"the package has no {name}")
     outcome = boot(path, "-v", "--append", "console=ttyS0,115200", "--timeout", 5, "--stats")
-    check_match(outcome, rf"(?m)^mayfly: kernel .*: linux \(bzImage without a compressed ELF, .*{bits}-bit entry\)$")
+    check_match(
+        outcome, rf"(?m)^mayfly: kernel .*: linux \(bzImage without a compressed ELF, .*{bits}-bit entry\)$"
+    )
     check_ran(outcome, 1000)
     if outcome.status == CRASHED:
         check(is_kvm_interpreting(), "crashed on a host that interprets nothing", outcome)

@@ -1,9 +1,9 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Builds the smallest kernels there are: a few bytes of 32-bit code behind a Multiboot header with address fields
-(Multiboot Specification 0.6.96 section 3.1 "OS image format"), and ELF files by hand."""
+"""Builds the smallest kernels there are: a few bytes of 32-bit code behind a Multiboot header with address
+fields (Multiboot Specification 0.6.96 section 3.1 "OS image format"), and ELF files by hand."""
 import struct
 
-MAGIC = 0x1badb002
+MAGIC = 0x1BADB002
 BASE = 0x100000
 
 
@@ -11,8 +11,10 @@ def multiboot(code, base=BASE, flags=0x10000, load_end=None, bss_end=0, entry=No
     header_bytes = 32
     entry = base + header_bytes if entry is None else entry
     load_end = base + header_bytes + len(code) if load_end is None else load_end
-    return struct.pack("<8I", MAGIC, flags, -(MAGIC + flags) & 0xffffffff, base, base, load_end, bss_end,
-                       entry) + code
+    return (
+        struct.pack("<8I", MAGIC, flags, -(MAGIC + flags) & 0xFFFFFFFF, base, base, load_end, bss_end, entry)
+        + code
+    )
 
 
 def out32(port, value):
@@ -22,7 +24,7 @@ def out32(port, value):
 
 def out8(port, value):
     """mov al, value; mov dx, port; out dx, al"""
-    return bytes([0xb0, value]) + b"\x66\xba" + struct.pack("<H", port) + b"\xee"
+    return bytes([0xB0, value]) + b"\x66\xba" + struct.pack("<H", port) + b"\xee"
 
 
 HALT = b"\xfa\xf4\xeb\xfd"  # cli; hlt; jmp to the hlt
@@ -33,8 +35,14 @@ def elf64(entry, segments):
     headers, offset = b"", 64 + 56 * len(segments)
     body = b""
     for address, data, memory_bytes in segments:
-        headers += struct.pack("<IIQQQQQQ", 1, 7, offset + len(body), address, address, len(data), memory_bytes, 1)
+        headers += struct.pack(
+            "<IIQQQQQQ", 1, 7, offset + len(body), address, address, len(data), memory_bytes, 1
+        )
         body += data
     ident = b"\x7fELF\x02\x01\x01" + bytes(9)
-    return ident + struct.pack("<HHIQQQIHHHHHH", 2, 62, 1, entry, 64, 0, 0, 64, 56, len(segments), 0, 0, 0) \
-        + headers + body
+    return (
+        ident
+        + struct.pack("<HHIQQQIHHHHHH", 2, 62, 1, entry, 64, 0, 0, 64, 56, len(segments), 0, 0, 0)
+        + headers
+        + body
+    )

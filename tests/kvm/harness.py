@@ -1,9 +1,9 @@
 # SPDX-License-Identifier: Apache-2.0
 """Runs mayfly as a user would, and compares what came out.
 
-A test program is a list of named functions marked @case, and main(). Its arguments are the path of mayfly and the
-directory of the built-in guests' ELF files. It prints one line per case, ok, FAIL or skip, then the counts; it
-exits with 0, with 1 after a failure, or with 77 (meson's skip) when nothing could be run at all.
+A test program is a list of named functions marked @case, and main(). Its arguments are the path of mayfly and
+the directory of the built-in guests' ELF files. It prints a line per case, ok, FAIL or skip, then the counts;
+it exits with 0, with 1 after a failure, or with 77 (meson's skip) when nothing could be run at all.
 """
 import os
 import re
@@ -16,7 +16,7 @@ import traceback
 SKIPPED = 77
 OK, TIMEOUT, FAILED, CRASHED, NOT_FOUND = 0, 124, 125, 126, 127
 
-# A run that takes longer than this has hung: every case gives its guest a shorter --timeout, or none is needed.
+# A run that takes longer than this has hung: every case gives its guest a shorter --timeout, if it needs one.
 HANG_SECONDS = 60
 
 mayfly_path = ""
@@ -68,8 +68,12 @@ def finish(process, started, input_bytes=None):
         process.kill()
         out, err = process.communicate()
         raise Failure(f"hung: killed after {HANG_SECONDS} s\nstdout: {out!r}\nstderr: {err!r}") from None
-    return Outcome(shell_status(process.returncode), out or b"", (err or b"").decode(errors="replace"),
-                   time.monotonic() - started)
+    return Outcome(
+        shell_status(process.returncode),
+        out or b"",
+        (err or b"").decode(errors="replace"),
+        time.monotonic() - started,
+    )
 
 
 def run(*arguments, input_bytes=None, wrapper=(), **options):
@@ -120,7 +124,11 @@ def check_silent(outcome):
 def check_one_line(outcome, *parts):
     """stderr is exactly one line, ours, and has all of `parts`."""
     lines = outcome.err.splitlines()
-    check(len(lines) == 1 and outcome.err.endswith("\n"), f"stderr has {len(lines)} lines, expected one", outcome)
+    check(
+        len(lines) == 1 and outcome.err.endswith("\n"),
+        f"stderr has {len(lines)} lines, expected one",
+        outcome,
+    )
     check(lines[0].startswith("mayfly: "), "the line does not begin with 'mayfly: '", outcome)
     for part in parts:
         check(part in lines[0], f"the line does not say {part!r}", outcome)

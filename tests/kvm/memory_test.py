@@ -23,9 +23,17 @@ def walks(size, text=None, *options):
 
 @case
 def the_guest_sees_and_reaches_all_its_memory():
-    for size, text in ((2 * MIB, "2M"), (2 * MIB + 4 * KIB, "2052K"), (64 * MIB, "64M"), (100 * MIB + 4096, None),
-                       (GIB + GIB // 2, "1.5G"), (3 * GIB, "3G"), (3 * GIB + 4096, None), (4 * GIB, "4G"),
-                       (8 * GIB, "8G")):
+    for size, text in (
+        (2 * MIB, "2M"),
+        (2 * MIB + 4 * KIB, "2052K"),
+        (64 * MIB, "64M"),
+        (100 * MIB + 4096, None),
+        (GIB + GIB // 2, "1.5G"),
+        (3 * GIB, "3G"),
+        (3 * GIB + 4096, None),
+        (4 * GIB, "4G"),
+        (8 * GIB, "8G"),
+    ):
         walks(size, text)
 
 
@@ -73,20 +81,40 @@ def an_initrd_arrives_by_every_protocol():
     with temporary_directory() as directory:
         path = write_file(directory, "initrd", INITRD)
         for protocol in ("pvh", "linux", "multiboot", "multiboot2"):
-            shows(boot(guest("bootinfo"), "--initrd", path, "--protocol", protocol, "--timeout", 20),
-                  module_line(0, INITRD), b"modules 1")
-        kernel = write_file(directory, "bzImage", bzimage.image(bzimage.payload("gzip", guest_bytes("bootinfo"))))
-        shows(boot(kernel, "--initrd", path, "--append", "console=ttyS0", "--timeout", 20), b"protocol linux",
-              b"cmdline console=ttyS0", module_line(0, INITRD))
+            shows(
+                boot(guest("bootinfo"), "--initrd", path, "--protocol", protocol, "--timeout", 20),
+                module_line(0, INITRD),
+                b"modules 1",
+            )
+        kernel = write_file(
+            directory, "bzImage", bzimage.image(bzimage.payload("gzip", guest_bytes("bootinfo")))
+        )
+        shows(
+            boot(kernel, "--initrd", path, "--append", "console=ttyS0", "--timeout", 20),
+            b"protocol linux",
+            b"cmdline console=ttyS0",
+            module_line(0, INITRD),
+        )
 
 
 @case
 def modules_arrive_in_order_with_their_words():
     with temporary_directory() as directory:
-        first, second = write_file(directory, "one", b"first" * 100), write_file(directory, "two", b"2" * 5000)
+        first, second = write_file(directory, "one", b"first" * 100), write_file(
+            directory, "two", b"2" * 5000
+        )
         for protocol in ("pvh", "multiboot", "multiboot2"):
-            outcome = boot(guest("bootinfo"), "--module", first + " with words", "--module", second,
-                           "--protocol", protocol, "--timeout", 20)
+            outcome = boot(
+                guest("bootinfo"),
+                "--module",
+                first + " with words",
+                "--module",
+                second,
+                "--protocol",
+                protocol,
+                "--timeout",
+                20,
+            )
             shows(outcome, module_line(0, b"first" * 100), module_line(1, b"2" * 5000), b"modules 2")
             check(b"module 0 text" in outcome.out and b"with words" in outcome.out, "no words", outcome)
 
@@ -105,7 +133,9 @@ def a_command_line_that_is_too_long_is_refused():
         outcome = boot(guest("bootinfo"), "--append", "x" * 70000, "--protocol", protocol)
         check_refused(outcome, "command line", "70")
     with temporary_directory() as directory:
-        kernel = write_file(directory, "bzImage", bzimage.image(bzimage.payload("gzip", guest_bytes("bootinfo"))))
+        kernel = write_file(
+            directory, "bzImage", bzimage.image(bzimage.payload("gzip", guest_bytes("bootinfo")))
+        )
         check_refused(boot(kernel, "--append", "x" * 2048), "command line", "2047")
         check_status(boot(kernel, "--append", "x" * 2047, "--timeout", 20), 0)
 
@@ -126,7 +156,7 @@ def companions_that_do_not_fit_are_refused():
         check_refused(boot(guest("bootinfo"), "--initrd", small, "--memory", "2M"), small)
 
 
-CODE = flat_kernel.out8(0xf4, 3)
+CODE = flat_kernel.out8(0xF4, 3)
 
 
 def segment_kernel(directory, *segments, entry=None):
@@ -139,10 +169,10 @@ def kernels_where_they_must_not_be_are_refused():
     with temporary_directory() as directory:
         kernel = segment_kernel(directory, (MIB, CODE, 4096))
         check_status(boot(kernel, "--timeout", 10), 3)
-        for address in (0x500, 0x7000, 0x9000, 0x20000, 0xe0000, 0xf0000):
+        for address in (0x500, 0x7000, 0x9000, 0x20000, 0xE0000, 0xF0000):
             kernel = segment_kernel(directory, (MIB, CODE, 4096), (address, b"x" * 100, 4096))
             check_refused(boot(kernel, "--timeout", 10), kernel)
-        for address in (128 * MIB, 3 * GIB, 4 * GIB, 0xfee00000, 1 << 40, (1 << 64) - 4096):
+        for address in (128 * MIB, 3 * GIB, 4 * GIB, 0xFEE00000, 1 << 40, (1 << 64) - 4096):
             kernel = segment_kernel(directory, (MIB, CODE, 4096), (address, b"x" * 100, 4096))
             check_refused(boot(kernel, "--timeout", 10), kernel)
 
@@ -150,10 +180,12 @@ def kernels_where_they_must_not_be_are_refused():
 @case
 def kernels_that_contradict_themselves_are_refused():
     with temporary_directory() as directory:
-        for segments in (((MIB, CODE, 4096), (MIB + 2, b"x" * 100, 4096)),  # overlapping
-                         ((MIB, CODE, 1 << 40),),
-                         ((MIB, CODE, (1 << 64) - MIB),),
-                         ((MIB, CODE, 2),)):  # less memory than file
+        for segments in (
+            ((MIB, CODE, 4096), (MIB + 2, b"x" * 100, 4096)),  # overlapping
+            ((MIB, CODE, 1 << 40),),
+            ((MIB, CODE, (1 << 64) - MIB),),
+            ((MIB, CODE, 2),),
+        ):  # less memory than file
             kernel = segment_kernel(directory, *segments)
             check_refused(boot(kernel, "--timeout", 10), kernel)
         kernel = segment_kernel(directory, (MIB, CODE, 4096), entry=MIB - 4096)
@@ -163,8 +195,15 @@ def kernels_that_contradict_themselves_are_refused():
 @case
 def multiboot_address_fields_that_lie_are_refused():
     with temporary_directory() as directory:
-        for fields in ({"base": 0x7000}, {"base": 256 * MIB}, {"base": 0xc0000000}, {"load_end": 0xf0000000},
-                       {"load_end": 1}, {"bss_end": 0xffffffff}, {"entry": 0x200000}):
+        for fields in (
+            {"base": 0x7000},
+            {"base": 256 * MIB},
+            {"base": 0xC0000000},
+            {"load_end": 0xF0000000},
+            {"load_end": 1},
+            {"bss_end": 0xFFFFFFFF},
+            {"entry": 0x200000},
+        ):
             kernel = write_file(directory, "kernel", flat_kernel.multiboot(CODE, **fields))
             check_refused(boot(kernel, "--timeout", 10), kernel)
 

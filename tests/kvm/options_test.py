@@ -4,8 +4,23 @@ from harness import boot, case, check, check_one_line, check_out, check_refused,
 from harness import guest, main, run
 
 BAD_VALUES = {
-    "--memory": ["0", "1", "1M", "2047K", "2097153", "2049K", "-1", "", "x", "12Q", "1.2345G", "0x", "1 G",
-                 "99999999T", "18446744073709551616"],
+    "--memory": [
+        "0",
+        "1",
+        "1M",
+        "2047K",
+        "2097153",
+        "2049K",
+        "-1",
+        "",
+        "x",
+        "12Q",
+        "1.2345G",
+        "0x",
+        "1 G",
+        "99999999T",
+        "18446744073709551616",
+    ],
     "--cpus": ["0", "65", "-1", "", "x", "1.5", "0x", "4294967297", "99999999999999999999"],
     "--timeout": ["0", "-1", "", "x", "nan", "inf", "1e9", "10s", "0x10"],
     "--protocol": ["", "Linux", "bios", "multiboot3"],
@@ -29,7 +44,15 @@ def bad_values_are_refused_with_option_and_value():
 
 @case
 def values_that_are_empty_words_are_refused():
-    for option in ("--memory", "--cpus", "--timeout", "--success", "--initrd", "--exit-port", "--timeline-json"):
+    for option in (
+        "--memory",
+        "--cpus",
+        "--timeout",
+        "--success",
+        "--initrd",
+        "--exit-port",
+        "--timeline-json",
+    ):
         check_refused(boot(guest("hello"), option, ""), option)
 
 
@@ -74,6 +97,7 @@ def help_is_on_stdout():
 @case
 def version_is_on_stdout():
     import json
+
     outcome = run("version")
     check_status(outcome, 0)
     check(outcome.out.startswith(b"mayfly ") and outcome.out.count(b"\n") == 1, "not one line", outcome)

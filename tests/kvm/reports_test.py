@@ -8,8 +8,18 @@ import flat_kernel
 from harness import boot, case, check, check_out, check_silent, check_status, guest, main, temporary_directory
 from harness import write_file
 
-PHASES = ["main", "kvm_opened", "vm_created", "memory_mapped", "kernel_loaded", "irqchip", "vcpus", "first_kvm_run",
-          "first_exit", "exit"]
+PHASES = [
+    "main",
+    "kvm_opened",
+    "vm_created",
+    "memory_mapped",
+    "kernel_loaded",
+    "irqchip",
+    "vcpus",
+    "first_kvm_run",
+    "first_exit",
+    "exit",
+]
 
 
 def reports(*arguments, status=0):
@@ -36,8 +46,19 @@ def every_phase_in_order():
         check_silent(outcome)
         phases = timeline["phases"]
         check(sorted(phases) == sorted(PHASES), f"phases {sorted(phases)}")
-        times = [phases[name] for name in ("main", "kvm_opened", "vm_created", "irqchip", "vcpus", "first_kvm_run",
-                                           "first_exit", "exit")]
+        times = [
+            phases[name]
+            for name in (
+                "main",
+                "kvm_opened",
+                "vm_created",
+                "irqchip",
+                "vcpus",
+                "first_kvm_run",
+                "first_exit",
+                "exit",
+            )
+        ]
         check(times == sorted(times) and times[0] > 0, f"not in order: {phases}")
         for name in ("memory_mapped", "kernel_loaded"):
             check(phases["main"] < phases[name] < phases["first_kvm_run"], f"{name} out of place: {phases}")
@@ -47,7 +68,11 @@ def every_phase_in_order():
 @case
 def guest_marks_are_on_the_timeline():
     marks = [1, 2, 0x55, 255]
-    code = b"".join(flat_kernel.out8(0x80, mark) for mark in marks) + flat_kernel.out8(0xf4, 6) + flat_kernel.HALT
+    code = (
+        b"".join(flat_kernel.out8(0x80, mark) for mark in marks)
+        + flat_kernel.out8(0xF4, 6)
+        + flat_kernel.HALT
+    )
     with temporary_directory() as directory:
         kernel = write_file(directory, "kernel", flat_kernel.multiboot(code))
         _, timeline, stats = reports(kernel, status=6)
@@ -61,17 +86,17 @@ def guest_marks_are_on_the_timeline():
 
 @case
 def a_mark_at_firecrackers_boot_timer():
-    code = b"\xb0\x7b\xa2\x00\x00\x00\xc0" + flat_kernel.out8(0xf4, 0)  # mov al, 123; mov [0xc0000000], al
+    code = b"\xb0\x7b\xa2\x00\x00\x00\xc0" + flat_kernel.out8(0xF4, 0)  # mov al, 123; mov [0xc0000000], al
     with temporary_directory() as directory:
         _, timeline, stats = reports(write_file(directory, "kernel", flat_kernel.multiboot(code)))
     check(len(timeline["guest_marks"]) == 1, f"{timeline}")
-    check(returns_at(stats, "mmio write", 0xc0000000) == (1, 1), f"{stats}")
+    check(returns_at(stats, "mmio write", 0xC0000000) == (1, 1), f"{stats}")
 
 
 @case
 def marks_beyond_the_limit_are_counted():
     # mov ecx, 300; mov al, 1; out 0x80, al; loop
-    code = b"\xb9\x2c\x01\x00\x00\xb0\x01\xe6\x80\xe2\xfc" + flat_kernel.out8(0xf4, 0)
+    code = b"\xb9\x2c\x01\x00\x00\xb0\x01\xe6\x80\xe2\xfc" + flat_kernel.out8(0xF4, 0)
     with temporary_directory() as directory:
         _, timeline, _ = reports(write_file(directory, "kernel", flat_kernel.multiboot(code)))
     kept, dropped = len(timeline["guest_marks"]), timeline["guest_marks_dropped"]
@@ -83,8 +108,8 @@ def hello_returns_to_user_space_for_what_it_does_and_nothing_else():
     for options in ((), ("--profile", "legacy"), ("--cpus", 4)):
         _, _, stats = reports(guest("hello"), *options)
         check(returns_at(stats, "port out", 0x80) == (1, 1), f"{stats}")
-        check(returns_at(stats, "port out", 0xf4) == (1, 1), f"{stats}")
-        returns, size = returns_at(stats, "port out", 0x3f8)
+        check(returns_at(stats, "port out", 0xF4) == (1, 1), f"{stats}")
+        returns, size = returns_at(stats, "port out", 0x3F8)
         check(size == len("Hello from mayfly\n") and 1 <= returns <= size, f"{stats}")
         check(stats["returns_to_user_space"] == returns + 2, f"{stats}")
         check(stats["by_reason"] == {"KVM_EXIT_IO": returns + 2}, f"{stats}")
@@ -104,7 +129,7 @@ def kvms_own_counters_are_there():
 @case
 def a_sweep_of_all_ports_is_counted_whole():
     # xor edx, edx; in al, dx; inc dx; cmp dx, 512; jne: 512 ports, more than the table has rows
-    code = b"\x31\xd2\xec\x66\x42\x66\x81\xfa\x00\x02\x75\xf6" + flat_kernel.out8(0xf4, 0)
+    code = b"\x31\xd2\xec\x66\x42\x66\x81\xfa\x00\x02\x75\xf6" + flat_kernel.out8(0xF4, 0)
     with temporary_directory() as directory:
         _, _, stats = reports(write_file(directory, "kernel", flat_kernel.multiboot(code)))
     total = sum(row["returns"] for row in stats["by_address"]) + stats["at_other_addresses"]

@@ -1,6 +1,6 @@
 # SPDX-License-Identifier: Apache-2.0
-"""The exit status is a contract: what the guest, the clock, a signal or the host does becomes a status and at most
-one line."""
+"""The exit status is a contract: what the guest, the clock, a signal or the host does becomes a status and at
+most one line."""
 import os
 import signal
 import time
@@ -21,7 +21,7 @@ def run_code(code, *options, limit=10):
         return boot(kernel, "--timeout", limit, *options)
 
 
-def write_exit_port(value, *options, port=0xf4):
+def write_exit_port(value, *options, port=0xF4):
     return run_code(flat_kernel.out32(port, value), *options)
 
 
@@ -35,7 +35,7 @@ def values_up_to_123_are_the_status():
 
 @case
 def greater_values_become_123_and_are_told():
-    for value in (124, 125, 126, 127, 128, 255, 256, 0x10000, 0xffffffff):
+    for value in (124, 125, 126, 127, 128, 255, 256, 0x10000, 0xFFFFFFFF):
         outcome = write_exit_port(value)
         check_status(outcome, 123)
         check_one_line(outcome, str(value), "0-123")
@@ -70,19 +70,21 @@ def success_names_the_status_that_counts_as_0():
 @case
 def exit_ports_are_where_they_were_asked_for():
     ports = ("--exit-port", "0x501", "--exit-port", "0xf4", "--exit-port", "8192")
-    for port in (0x501, 0xf4, 8192):
+    for port in (0x501, 0xF4, 8192):
         check_status(write_exit_port(3, *ports, port=port), 3)
     check_status(ends("exit=5 port=1281", "--exit-port", "0x501"), 5)
 
 
 @case
 def an_exit_port_asked_for_replaces_the_usual_one():
-    check_status(run_code(flat_kernel.out32(0xf4, 3) + flat_kernel.out32(0x501, 4), "--exit-port", "0x501"), 4)
+    check_status(
+        run_code(flat_kernel.out32(0xF4, 3) + flat_kernel.out32(0x501, 4), "--exit-port", "0x501"), 4
+    )
 
 
 @case
 def an_exit_port_that_is_a_device_is_refused():
-    for port, device in ((0x3f8, "uart"), (0x80, ""), (0xcf9, "reset"), (0x70, "")):
+    for port, device in ((0x3F8, "uart"), (0x80, ""), (0xCF9, "reset"), (0x70, "")):
         outcome = boot(guest("hello"), "--exit-port", hex(port))
         check_refused(outcome, "--exit-port", hex(port))
         check(device in outcome.err, f"{device} is not named", outcome)
@@ -172,7 +174,7 @@ def a_timeout_ends_a_guest_that_spins_in_ring_0():
 
 @case
 def a_guest_that_makes_hypercalls_without_end_can_be_ended():
-    # A KVM whose hypercall instruction never arrives either loops, until the timeout, or raises #UD: a triple fault.
+    # Where the hypercall never reaches KVM, it loops until the timeout or raises #UD, a triple fault here.
     for call in (b"\x0f\x01\xc1", b"\x0f\x01\xd9"):
         outcome = run_code(call + b"\xeb\xfb", limit=1)
         check(outcome.status in (124, CRASHED), "neither timeout nor crash", outcome)
@@ -244,8 +246,13 @@ def a_kernel_that_does_not_exist_is_127():
 def what_is_no_kernel_is_125():
     with temporary_directory() as directory:
         check_refused(boot(directory), directory)
-        for name, data in (("empty", b""), ("one", b"\x7f"), ("text", b"#!/bin/sh\n" * 1000), ("zero", bytes(1 << 20)),
-                           ("noise", bytes(i * i * 7 & 255 for i in range(100000)))):
+        for name, data in (
+            ("empty", b""),
+            ("one", b"\x7f"),
+            ("text", b"#!/bin/sh\n" * 1000),
+            ("zero", bytes(1 << 20)),
+            ("noise", bytes(i * i * 7 & 255 for i in range(100000))),
+        ):
             path = write_file(directory, name, data)
             check_refused(boot(path), path)
 
@@ -263,7 +270,9 @@ def special_files_are_refused_without_waiting():
 @case
 def companions_that_do_not_exist_are_125():
     check_refused(boot(guest("hello"), "--initrd", "/no/such/initrd"), "--initrd", "/no/such/initrd")
-    check_refused(boot(guest("hello"), "--module", "/no/such/module with words"), "--module", "/no/such/module")
+    check_refused(
+        boot(guest("hello"), "--module", "/no/such/module with words"), "--module", "/no/such/module"
+    )
 
 
 @case

@@ -26,8 +26,9 @@ class Terminal:
             os.setsid()
             fcntl.ioctl(0, termios.TIOCSCTTY, 0)
 
-        self.process = popen(("boot", *arguments), stdin=self.slave, stdout=self.slave, stderr=stderr,
-                             preexec_fn=take_terminal)
+        self.process = popen(
+            ("boot", *arguments), stdin=self.slave, stdout=self.slave, stderr=stderr, preexec_fn=take_terminal
+        )
 
     def __enter__(self):
         return self
