@@ -83,7 +83,7 @@ void judge_posting(const Facts& facts, const ProbeFacts& probe, const Adder& add
                         sent, sent));
     const u64 injected = *probe.injections;
     const std::string count =
-        fmt::format("KVM injected {} of {} that a busy guest got by irqfd", injected, sent);
+        fmt::format("KVM injected {} times for {} irqfd interrupts of a busy guest", injected, sent);
     if (injected <= sent / 8) return add(Severity::Ok, "posted interrupts", "yes: " + count);
     if (claims_posting(facts.host))
         return add(
@@ -194,9 +194,9 @@ void judge_speed(const Facts& facts, Findings& out) {
     }
     say("first exit", probe.first_exit_ns, "after the first KVM_RUN");
     say("port exit", probe.user_exit_ns, "to user space and back");
-    say("doorbell", probe.doorbell_ns, "a port write that KVM turns into an ioeventfd");
+    say("doorbell", probe.doorbell_ns, "for a port write that KVM turns into an ioeventfd");
     say("KVM_SIGNAL_MSI", probe.signal_msi_ns, "a call");
-    say("irqfd", probe.interrupt_ns, "median, until the handler of a busy guest has run");
+    say("irqfd", probe.interrupt_ns, "until the handler of a busy guest has run (median)");
 }
 
 }  // namespace mayfly

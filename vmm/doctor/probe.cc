@@ -122,7 +122,7 @@ Result<void> measure_user_exits(Probe& probe) {
     std::array<u64, MAYFLY_PROBE_TRIPS> trips_ns{};
     u64 before = monotonic_ns();
     for (u64& trip_ns : trips_ns) {
-        TRY(run_to_port(probe));
+        TRY_VOID(run_to_port(probe));
         const u64 now = monotonic_ns();
         trip_ns = now - before;
         before = now;
@@ -137,7 +137,7 @@ Result<void> measure_signal_msi(Probe& probe) {
     std::array<u64, kMsiCalls> calls_ns{};
     for (u64& call_ns : calls_ns) {
         const u64 before = monotonic_ns();
-        TRY(probe.vm.signal_msi(kMsiAddress, MAYFLY_PROBE_VECTOR_MSI));
+        TRY_VOID(probe.vm.signal_msi(kMsiAddress, MAYFLY_PROBE_VECTOR_MSI));
         call_ns = monotonic_ns() - before;
     }
     probe.facts.signal_msi_ns = median(calls_ns);
@@ -229,7 +229,7 @@ Result<void> set_up_vcpu(const KvmSystem& kvm, KvmVcpu& vcpu) {
     // Refused where KVM has no clock for guests; the clock page then stays empty.
     const std::array clock{kvm_msr_entry{.index = kMsrSystemTime, .reserved = 0,
                                          .data = MAYFLY_PROBE_CLOCK | kSystemTimeEnable}};
-    TRY(vcpu.set_msrs(clock));
+    TRY_VOID(vcpu.set_msrs(clock));
     const EntryState entry{
         .mode = CpuMode::Protected32, .rip = MAYFLY_PROBE_LOAD, .rsp = MAYFLY_PROBE_STACK_TOP};
     kvm_sregs sregs = TRY(vcpu.sregs());

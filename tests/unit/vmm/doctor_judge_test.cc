@@ -131,7 +131,7 @@ TEST_CASE("injections as many as interrupts disprove what the module claims", "[
     facts.probe = native_probe(64);
     const Finding posted = finding(facts, "posted interrupts");
     CHECK(posted.severity == Severity::Note);
-    CHECK(posted.text.find("although the module says so: KVM injected 64 of 64") != std::string::npos);
+    CHECK(posted.text.find("although the module says so: KVM injected 64 times for 64") != std::string::npos);
 }
 
 TEST_CASE("a KVM without counters leaves the posted-interrupt verdict open", "[doctor]") {
