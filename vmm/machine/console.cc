@@ -69,7 +69,9 @@ Result<void> SerialConsole::connect_input(int fd, bool is_terminal, Uart16550& u
 void SerialConsole::start() {
     is_started_ = true;
     // Ends with the process: it may be blocked in read(2), and owns nothing that needs closing.
-    std::thread([this] { read_loop(); }).detach();
+    Result<Thread> thread = Thread::start([this] { read_loop(); });
+    if (!thread) return stop_->end({EndKind::HostError, 0, "console input: " + thread.error().message()});
+    thread->detach();
 }
 
 void SerialConsole::on_input_wanted() {

@@ -10,13 +10,13 @@
 #include <atomic>
 #include <mutex>
 #include <optional>
-#include <thread>
 #include <vector>
 
 #include "devices/io/bus.h"
 #include "devices/uart/uart16550.h"
 #include "vmm/machine/stop_control.h"
 #include "vmm/os/event_fd.h"
+#include "vmm/os/thread.h"
 
 namespace mayfly {
 

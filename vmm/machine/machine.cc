@@ -70,7 +70,7 @@ Result<std::unique_ptr<Machine>> Machine::create(const BootConfig& config, Early
 }
 
 Machine::~Machine() {
-    for (std::thread& ap : aps_) ap.detach();
+    for (Thread& ap : aps_) ap.detach();
 }
 
 Result<void> Machine::build(EarlyKvm& early) {
@@ -245,8 +245,11 @@ void Machine::say_what_was_chosen(const KernelChoice& choice) const {
 }
 
 void Machine::start_aps() {
-    for (std::size_t i = 1; i < contexts_.size(); ++i)
-        aps_.emplace_back([this, i] { run_vcpu(contexts_[i], i); });
+    for (std::size_t i = 1; i < contexts_.size(); ++i) {
+        Result<Thread> ap = Thread::start([this, i] { run_vcpu(contexts_[i], i); });
+        if (!ap) return stop_.end({EndKind::HostError, 0, fmt::format("vCPU {}: {}", i, ap.error().message())});
+        aps_.push_back(*ap);
+    }
 }
 
 void Machine::wait_for_aps() {
@@ -257,7 +260,7 @@ void Machine::wait_for_aps() {
         stop_.kick_all();
     }
     if (stop_.threads_inside() > 0) return;
-    for (std::thread& ap : aps_) ap.join();
+    for (Thread& ap : aps_) ap.join();
     aps_.clear();
 }
 
@@ -269,10 +272,10 @@ Ending Machine::run() {
     }
     if (config_.console == "stdio") {
         const bool is_terminal = stdin_is_foreground_terminal();
-        if (is_terminal) make_terminal_raw();
         const Result<void> connected = platform_->serial().connect_input(
             STDIN_FILENO, is_terminal, platform_->uart(), platform_->ports(), stop_);
         if (!connected) return {EndKind::HostError, 0, "console: " + connected.error().message()};
+        if (is_terminal) make_terminal_raw();
     }
     start_aps();
     run_vcpu(contexts_[0], 0);

@@ -9,7 +9,6 @@
 
 #include <memory>
 #include <optional>
-#include <thread>
 #include <vector>
 
 #include "vmm/kvm/host_kind.h"
@@ -18,6 +17,7 @@
 #include "vmm/machine/guest_images.h"
 #include "vmm/machine/platform.h"
 #include "vmm/machine/vcpu_thread.h"
+#include "vmm/os/thread.h"
 
 namespace mayfly {
 
@@ -76,7 +76,7 @@ class Machine {
     std::optional<DeferredRam> deferred_ram_;
     std::vector<KvmVcpu> vcpus_;
     std::vector<VcpuContext> contexts_;
-    std::vector<std::thread> aps_;
+    std::vector<Thread> aps_;
 };
 
 }  // namespace mayfly

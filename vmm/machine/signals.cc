@@ -67,6 +67,7 @@ void install_signal_handlers(StopControl& stop) {
     g_stop = &stop;
     install(kick_signal(), on_kick, false);
     install(SIGPIPE, SIG_IGN, false);
+    install(SIGXFSZ, SIG_IGN, false);
     for (const int number : {SIGINT, SIGTERM, SIGHUP, SIGQUIT}) install(number, on_ending_signal, true);
     install(SIGBUS, on_bus_error, false);
     for (const int number : {SIGSEGV, SIGABRT, SIGILL, SIGFPE}) install(number, on_fatal_signal, false);

@@ -6,6 +6,7 @@
 #include <thread>
 
 #include "devices/platform/test_device_spec.h"
+#include "vmm/os/thread.h"
 
 namespace mayfly {
 
@@ -70,14 +71,16 @@ void TestDeviceWiring::msi_train(u32 address, u32 data, u8 count) {
     // One at a time: a guest must not make threads without end.
     if (is_train_running_.exchange(true)) return;
     // Ends with the process when the guest ends first; this object and the VM live as long.
-    std::thread([this, count] {
+    Result<Thread> train = Thread::start([this, count] {
         for (u8 i = 0; i < count; ++i) {
             std::this_thread::sleep_for(std::chrono::milliseconds(1));
             // Before the last signal: a guest that takes it may ask for the next train at once.
             if (i + 1 == count) is_train_running_.store(false);
             direct_->signal();
         }
-    }).detach();
+    });
+    if (!train) return is_train_running_.store(false);
+    train->detach();
 }
 
 std::size_t TestDeviceWiring::drain_ring(const KvmVcpu& vcpu) {

@@ -1,0 +1,30 @@
+// SPDX-License-Identifier: Apache-2.0
+// Thread: a thread whose creation may fail, as it does where the host allows no more: std::thread throws.
+//
+// Thread: any.
+#pragma once
+
+#include <functional>
+
+#include <pthread.h>
+
+#include "vmm/error/result.h"
+
+namespace mayfly {
+
+class Thread {
+  public:
+    /// Runs `body` on a new thread. Errors: Os.
+    static Result<Thread> start(std::function<void()> body);
+
+    /// Either of the two is called once, before this object goes.
+    void join() { ::pthread_join(handle_, nullptr); }
+    void detach() { ::pthread_detach(handle_); }
+
+  private:
+    explicit Thread(pthread_t handle) : handle_(handle) {}
+
+    pthread_t handle_;
+};
+
+}  // namespace mayfly
