@@ -226,7 +226,7 @@ Result<void> Machine::set_up_vcpu(KvmVcpu& vcpu, CpuidTable cpuid, bool has_tsc_
     make_guest_cpuid(cpuid, facts, vcpu.id());
     TRY_VOID(vcpu.set_cpuid(cpuid));
     // A refused MSR is the host's way of not having it; nothing that a guest needs depends on these.
-    TRY(vcpu.set_msrs(entry_msrs()));
+    (void)TRY(vcpu.set_msrs(entry_msrs()));
     // An application processor waits for INIT and SIPI, which set every register.
     if (vcpu.id() != 0) return {};
     kvm_sregs sregs = TRY(vcpu.sregs());
