@@ -54,8 +54,10 @@ int simple(int argc, char** argv, std::string_view usage, int (*command)(bool is
     SimpleArguments arguments;
     const Result<std::vector<std::string>> words = parse_options<A>(kOptions, argc, argv, arguments);
     if (!words) return print_error(words.error());
-    if (!words->empty()) return print_error(Error::invalid("'" + words->front() + "' is one argument too many"));
-    if (arguments.is_help) return print_result("usage: " + std::string(usage) + "\n\n" + print_options<A>(kOptions));
+    if (!words->empty())
+        return print_error(Error::invalid("'" + words->front() + "' is one argument too many"));
+    if (arguments.is_help)
+        return print_result("usage: " + std::string(usage) + "\n\n" + print_options<A>(kOptions));
     return command(arguments.is_json);
 }
 
@@ -75,8 +77,8 @@ int run(int argc, char** argv, std::optional<EarlyKvm>& early, Timeline& timelin
 
 namespace __gnu_cxx {
 
-/// Takes the place of libstdc++'s handler, which carries a demangler of 47 KiB to name an exception; nothing here
-/// throws on purpose, so there is nothing to name.
+/// Takes the place of libstdc++'s handler, which carries a demangler of 47 KiB to name an exception; nothing
+/// here throws on purpose, so there is nothing to name.
 void __verbose_terminate_handler() {
     log::error("bug: an exception nobody expected");
     std::abort();

@@ -10,7 +10,8 @@ namespace mayfly {
 bool Bus::is_free(u64 base, u64 size_bytes) const {
     if (size_bytes == 0 || base > ~u64{0} - (size_bytes - 1)) return false;
     for (const Range& range : ranges()) {
-        if (base <= range.base + (range.size_bytes - 1) && range.base <= base + (size_bytes - 1)) return false;
+        if (base <= range.base + (range.size_bytes - 1) && range.base <= base + (size_bytes - 1))
+            return false;
     }
     return true;
 }

@@ -23,8 +23,9 @@ class Bus {
     Bus(const Bus&) = delete;
     Bus& operator=(const Bus&) = delete;
 
-    /// `device` outlives the bus. Ranges of one bus do not overlap, and there are at most kRangesMax (VERIFY). One device may be mapped at
-    /// several ranges: it then has one lock, and sees offsets counted from each range's base plus `offset_base`.
+    /// `device` outlives the bus. Ranges of one bus do not overlap, and there are at most kRangesMax
+    /// (VERIFY). One device may be mapped at several ranges: it then has one lock, and sees offsets counted
+    /// from each range's base plus `offset_base`.
     void map(u64 base, u64 size_bytes, IoDevice& device, u64 offset_base = 0);
 
     /// Whether map() may be called with this range.

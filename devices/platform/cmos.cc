@@ -35,8 +35,7 @@ struct Date {
     const i64 shifted = days + 719468;
     const i64 era = shifted >= 0 ? shifted / 146097 : -((146096 - shifted) / 146097);
     const i64 day_of_era = shifted - era * 146097;
-    const i64 year_of_era =
-        (day_of_era - day_of_era / 1460 + day_of_era / 36524 - day_of_era / 146096) / 365;
+    const i64 year_of_era = (day_of_era - day_of_era / 1460 + day_of_era / 36524 - day_of_era / 146096) / 365;
     const i64 day_of_year = day_of_era - (365 * year_of_era + year_of_era / 4 - year_of_era / 100);
     const i64 march_month = (5 * day_of_year + 2) / 153;
     const int month = static_cast<int>(march_month < 10 ? march_month + 3 : march_month - 9);
@@ -148,9 +147,9 @@ void Cmos::time_to_cells(i64 seconds) {
     const Date date = date_from_days(days);
     const int hour = static_cast<int>(second_of_day / 3600);
     const bool is_24 = (state_.cells[kRegisterB] & kHours24) != 0;
-    const u8 hour_cell = is_24 ? encode(hour)
-                               : static_cast<u8>(encode(hour % 12 == 0 ? 12 : hour % 12) |
-                                                 (hour >= 12 ? kPm : 0));
+    const u8 hour_cell =
+        is_24 ? encode(hour)
+              : static_cast<u8>(encode(hour % 12 == 0 ? 12 : hour % 12) | (hour >= 12 ? kPm : 0));
     state_.cells[kSeconds] = encode(static_cast<int>(second_of_day % 60));
     state_.cells[kMinutes] = encode(static_cast<int>(second_of_day / 60 % 60));
     state_.cells[kHours] = hour_cell;

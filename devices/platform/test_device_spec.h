@@ -29,14 +29,16 @@
 #define MAYFLY_TESTDEV_COALESCE_ON 5  /* writes to COALESCED are collected by the kernel */
 #define MAYFLY_TESTDEV_COALESCE_OFF 6
 
-/* 8, 16 or 32-bit write: the doorbell. With loopback on: ioeventfd -> eventfd -> irqfd, no return to user space. */
+/* 8, 16 or 32-bit write: the doorbell. With loopback on: ioeventfd -> eventfd -> irqfd, no return to user
+ * space. */
 #define MAYFLY_TESTDEV_DOORBELL 0x202c
 /* 32-bit read: doorbell writes that came to user space since the machine started. */
 #define MAYFLY_TESTDEV_DOORBELL_COUNT 0x2030
 
 /* 8-bit write: adds the value to SUM and one to WRITES. */
 #define MAYFLY_TESTDEV_COALESCED 0x2034
-/* 32-bit reads: writes seen, their sum, and how many returns to user space brought them (a coalesced batch is one). */
+/* 32-bit reads: writes seen, their sum, and how many returns to user space brought them (a coalesced batch is
+ * one). */
 #define MAYFLY_TESTDEV_COALESCED_WRITES 0x2038
 #define MAYFLY_TESTDEV_COALESCED_SUM 0x203c
 #define MAYFLY_TESTDEV_COALESCED_RETURNS 0x2040

@@ -92,8 +92,7 @@ u8 Uart16550::read_iir() {
 u8 Uart16550::read_lsr() {
     if (state_.last_access_read_lsr) listen();
     state_.last_access_read_lsr = true;
-    const u8 value =
-        static_cast<u8>(kThre | kTemt | state_.line_errors | (state_.fifo_count != 0 ? kDr : 0));
+    const u8 value = static_cast<u8>(kThre | kTemt | state_.line_errors | (state_.fifo_count != 0 ? kDr : 0));
     state_.line_errors = 0;
     update_irq();
     return value;

@@ -56,8 +56,8 @@ class Uart16550 final : public IoDevice {
         // The chip leaves the divisor undefined; 1 is 115200 baud, and a guest that divides by it survives.
         u8 dll = 1;
         u8 dlm = 0;
-        u8 line_errors = 0;  // LSR bits 1-4, cleared by reading LSR
-        u8 modem_deltas = 0;  // MSR bits 0-3, cleared by reading MSR
+        u8 line_errors = 0;         // LSR bits 1-4, cleared by reading LSR
+        u8 modem_deltas = 0;        // MSR bits 0-3, cleared by reading MSR
         bool thre_pending = false;  // the THRE interrupt; not LSR.THRE, which always reads 1
         bool is_listening = false;
         bool last_access_read_lsr = false;

@@ -107,8 +107,7 @@ Result<KernelChoice> choose_wanted(const Finding& found, Protocol wanted) {
             if (found.has_multiboot2) return chosen(wanted, false, "Multiboot 2 header, as asked for");
             missing = "a Multiboot 2 header in the first 32768 bytes";
             break;
-        case Protocol::Auto:
-            UNREACHABLE();
+        case Protocol::Auto: UNREACHABLE();
     }
     if (found.elf_error) return fail(Error(*found.elf_error));
     return refuse("protocol {} needs {}, and this file has none", to_string(wanted), missing);
@@ -148,16 +147,11 @@ Result<KernelChoice> choose(const Image& kernel, Protocol wanted) {
 
 std::string_view to_string(Protocol protocol) {
     switch (protocol) {
-        case Protocol::Auto:
-            return "auto";
-        case Protocol::Linux:
-            return "linux";
-        case Protocol::Pvh:
-            return "pvh";
-        case Protocol::Multiboot:
-            return "multiboot";
-        case Protocol::Multiboot2:
-            return "multiboot2";
+        case Protocol::Auto: return "auto";
+        case Protocol::Linux: return "linux";
+        case Protocol::Pvh: return "pvh";
+        case Protocol::Multiboot: return "multiboot";
+        case Protocol::Multiboot2: return "multiboot2";
     }
     UNREACHABLE();
 }
@@ -170,16 +164,11 @@ Result<EntryState> load_guest(const Image& kernel, const KernelChoice& choice, c
                               GuestRam& ram, const MemoryMap& map) {
     if (choice.is_bzimage) return load_bzimage(kernel, request, ram, map);
     switch (choice.protocol) {
-        case Protocol::Linux:
-            return load_linux_elf(kernel, request, ram, map);
-        case Protocol::Pvh:
-            return load_pvh(kernel, request, ram, map);
-        case Protocol::Multiboot:
-            return load_multiboot1(kernel, request, ram, map);
-        case Protocol::Multiboot2:
-            return load_multiboot2(kernel, request, ram, map);
-        case Protocol::Auto:
-            break;
+        case Protocol::Linux: return load_linux_elf(kernel, request, ram, map);
+        case Protocol::Pvh: return load_pvh(kernel, request, ram, map);
+        case Protocol::Multiboot: return load_multiboot1(kernel, request, ram, map);
+        case Protocol::Multiboot2: return load_multiboot2(kernel, request, ram, map);
+        case Protocol::Auto: break;
     }
     UNREACHABLE();
 }

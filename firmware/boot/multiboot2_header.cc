@@ -58,10 +58,8 @@ bool have_information(u32 type) {
         case kInfoMemoryMap:
         case kInfoAcpiOld:
         case kInfoAcpiNew:
-        case kInfoLoadBase:
-            return true;
-        default:
-            return false;
+        case kInfoLoadBase: return true;
+        default: return false;
     }
 }
 
@@ -96,17 +94,14 @@ Result<void> take_relocation(std::span<const std::byte> body, Multiboot2Wishes& 
 Result<void> take_tag(const HeaderTag& tag, std::span<const std::byte> body, Multiboot2Wishes& wishes) {
     const bool is_required = (tag.flags & kTagOptional) == 0;
     switch (tag.type) {
-        case kHeaderInformationRequest:
-            return is_required ? check_request(body) : Result<void>{};
+        case kHeaderInformationRequest: return is_required ? check_request(body) : Result<void>{};
         case kHeaderAddress: {
             const auto fields = TRY(read_body<AddressTag>(body, tag.type));
             wishes.addresses = Multiboot2Wishes::Addresses{fields.header_addr, fields.load_addr,
                                                            fields.load_end_addr, fields.bss_end_addr};
             return {};
         }
-        case kHeaderEntryAddress:
-            wishes.entry_addr = TRY(read_body<u32>(body, tag.type));
-            return {};
+        case kHeaderEntryAddress: wishes.entry_addr = TRY(read_body<u32>(body, tag.type)); return {};
         case kHeaderConsoleFlags: {
             const u32 flags = TRY(read_body<u32>(body, tag.type));
             if (is_required && (flags & kConsoleRequired) != 0)
@@ -118,14 +113,12 @@ Result<void> take_tag(const HeaderTag& tag, std::span<const std::byte> body, Mul
                 return refuse(
                     "this Multiboot 2 kernel requires a framebuffer (tag 5), and mayfly has no screen");
             return {};
-        case kHeaderRelocatable:
-            return take_relocation(body, wishes);
+        case kHeaderRelocatable: return take_relocation(body, wishes);
         // Modules are always at page boundaries; the EFI tags mean nothing on a machine without EFI.
         case kHeaderModuleAlign:
         case kHeaderEfiBootServices:
         case kHeaderEntryEfiI386:
-        case kHeaderEntryEfiAmd64:
-            return {};
+        case kHeaderEntryEfiAmd64: return {};
         default:
             if (is_required)
                 return refuse("this Multiboot 2 kernel requires header tag {}, which mayfly does not know",

@@ -31,9 +31,7 @@ u32 vector_bit(apic::Register bank) {
 class Named final {
   public:
     Named(Text mode, Text check) { line_.add(mode).add(check); }
-    operator Text() const {
-        return line_.text();
-    }  // NOLINT(google-explicit-constructor): it is a text
+    operator Text() const { return line_.text(); }  // NOLINT(google-explicit-constructor): it is a text
 
   private:
     Line line_;
@@ -46,8 +44,7 @@ void check_mode(Text mode) {
 
     // A task priority of the vector's own class holds it back; class 0 lets it through.
     apic::write(apic::Register::TaskPriority, kIpiVector & 0xf0);
-    expect_equal(Named(mode, "ppr"), kIpiVector & 0xf0,
-                 apic::read(apic::Register::ProcessorPriority));
+    expect_equal(Named(mode, "ppr"), kIpiVector & 0xf0, apic::read(apic::Register::ProcessorPriority));
     apic::send_ipi(0, apic::kIcrFixed | apic::kIcrSelf | kIpiVector);
     listen_for(kQuietMicroseconds);
     expect_equal(Named(mode, "held by tpr"), 0, arrived);

@@ -18,11 +18,7 @@ Text text_at(u64 at) {
 
 void print_module(u32 index, const Module& module) {
     Line line;
-    line.add("module ")
-        .add_decimal(index)
-        .add(" size ")
-        .add_decimal(module.size_bytes)
-        .add(" bytes ");
+    line.add("module ").add_decimal(index).add(" size ").add_decimal(module.size_bytes).add(" bytes ");
     map_address(module.first);
     map_address(module.first + kShownBytes);
     // SAFETY: RAM by the boot information, just mapped.
@@ -33,12 +29,7 @@ void print_module(u32 index, const Module& module) {
     }
     line.print_line();
     if (module.command_line == 0) return;
-    Line{}
-        .add("module ")
-        .add_decimal(index)
-        .add(" text ")
-        .add(text_at(module.command_line))
-        .print_line();
+    Line{}.add("module ").add_decimal(index).add(" text ").add(text_at(module.command_line)).print_line();
 }
 
 }  // namespace

@@ -64,8 +64,7 @@ void show_processors(u32 expected, u32 running) {
 
 void show_apic() {
     Row row(apic::id() == 0, "local APIC");
-    row.evidence().add(apic::is_x2apic ? Text("x2APIC mode")
-                                       : Text("xAPIC mode, x2APIC not offered"));
+    row.evidence().add(apic::is_x2apic ? Text("x2APIC mode") : Text("xAPIC mode, x2APIC not offered"));
 }
 
 void show_timer() {
@@ -98,11 +97,7 @@ void show_ipis(u32 running) {
         return;
     }
     Row row(answered == running - 1, "IPI");
-    row.evidence()
-        .add_decimal(answered)
-        .add(" of ")
-        .add_decimal(running - 1)
-        .add(" processors answered");
+    row.evidence().add_decimal(answered).add(" of ").add_decimal(running - 1).add(" processors answered");
 }
 
 void show_messages() {
@@ -126,11 +121,7 @@ void show_loopback() {
     const u32 returns = in32(MAYFLY_TESTDEV_DOORBELL_COUNT) - before;
     test_device::act(MAYFLY_TESTDEV_LOOPBACK_OFF);
     Row row(messages == kDoorbells && returns == 0, "MSI, ioeventfd to irqfd");
-    row.evidence()
-        .add_decimal(kDoorbells)
-        .add(" doorbells, ")
-        .add_decimal(messages)
-        .add(" interrupts, ");
+    row.evidence().add_decimal(kDoorbells).add(" doorbells, ").add_decimal(messages).add(" interrupts, ");
     row.evidence().add_decimal(returns).add(" returns to user space");
 }
 

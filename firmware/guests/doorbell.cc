@@ -39,8 +39,7 @@ void check_coalesced() {
     const u32 returns = in32(MAYFLY_TESTDEV_COALESCED_RETURNS);
     for (u32 n = 1; n <= kWrites; ++n) out8(MAYFLY_TESTDEV_COALESCED, static_cast<u8>(n));
     expect_equal("coalesced writes", kWrites, in32(MAYFLY_TESTDEV_COALESCED_WRITES) - writes);
-    expect_equal("coalesced sum", kWrites * (kWrites + 1) / 2,
-                 in32(MAYFLY_TESTDEV_COALESCED_SUM) - sum);
+    expect_equal("coalesced sum", kWrites * (kWrites + 1) / 2, in32(MAYFLY_TESTDEV_COALESCED_SUM) - sum);
     const u32 batches = in32(MAYFLY_TESTDEV_COALESCED_RETURNS) - returns;
     expect_between("coalesced returns", 1, kWrites - 1, batches);
     status = test_device::act(MAYFLY_TESTDEV_COALESCE_OFF);

@@ -44,10 +44,7 @@ void echo_by_interrupt() {
     // the APIC.
     while (echo_available()) halt_with_interrupts();
     out8(kInterruptEnable, 0);
-    Line{}
-        .add("\n")
-        .add(interrupts != 0 ? Text("ok irq") : Text("FAIL irq: none came"))
-        .print_line();
+    Line{}.add("\n").add(interrupts != 0 ? Text("ok irq") : Text("FAIL irq: none came")).print_line();
     exit_guest(interrupts != 0 ? 0 : 1);
 }
 

@@ -57,8 +57,7 @@ void reset() {
 /// Returns only when the way out was not one.
 void leave() {
     if (has_option("exit")) {
-        out8(static_cast<u16>(option_value("port", kExitPort)),
-             static_cast<u8>(option_value("exit", 0)));
+        out8(static_cast<u16>(option_value("port", kExitPort)), static_cast<u8>(option_value("exit", 0)));
     } else if (has_option("poweroff")) {
         power_off();
     } else if (has_option("sleepctl")) {

@@ -65,24 +65,12 @@ void access_port(u32 port, u32 choice, u32 value) {
     const u16 at = static_cast<u16>(port);
     if (is_left_out(at, width)) return;
     switch (width << 1 | (choice & 1)) {
-        case 2:
-            in8(at);
-            break;
-        case 3:
-            out8(at, static_cast<u8>(value));
-            break;
-        case 4:
-            in16(at);
-            break;
-        case 5:
-            out16(at, static_cast<u16>(value));
-            break;
-        case 8:
-            in32(at);
-            break;
-        default:
-            out32(at, value);
-            break;
+        case 2: in8(at); break;
+        case 3: out8(at, static_cast<u8>(value)); break;
+        case 4: in16(at); break;
+        case 5: out16(at, static_cast<u16>(value)); break;
+        case 8: in32(at); break;
+        default: out32(at, value); break;
     }
 }
 
@@ -106,14 +94,10 @@ void access_memory(u64 address, u32 choice, u32 value) {
     map_address(address + width - 1);
     const bool write = (choice & 1) != 0;
     switch (width) {
-        case 1:
-            return access_as<u8>(address, write, value);
-        case 2:
-            return access_as<u16>(address, write, value);
-        case 4:
-            return access_as<u32>(address, write, value);
-        default:
-            return access_as<u64>(address, write, value);
+        case 1: return access_as<u8>(address, write, value);
+        case 2: return access_as<u16>(address, write, value);
+        case 4: return access_as<u32>(address, write, value);
+        default: return access_as<u64>(address, write, value);
     }
 }
 
@@ -129,18 +113,10 @@ extern "C" guest::u32 guest_main() {
         const u32 place = random.next();
         const u32 what = choice >> 8;
         switch (choice >> 3 & 3) {
-            case 0:
-                access_port(place & 0xffff, choice, what);
-                break;
-            case 1:
-                access_port(place & 0x7ff, choice, what);
-                break;  // where most devices are
-            case 2:
-                access_memory(kBases[place % kBaseCount] + (what & 0xfff), choice, place);
-                break;
-            default:
-                access_memory(kHole + (place & 0x3fff'ffff), choice, what);
-                break;
+            case 0: access_port(place & 0xffff, choice, what); break;
+            case 1: access_port(place & 0x7ff, choice, what); break;  // where most devices are
+            case 2: access_memory(kBases[place % kBaseCount] + (what & 0xfff), choice, place); break;
+            default: access_memory(kHole + (place & 0x3fff'ffff), choice, what); break;
         }
     }
     out8(kSerialPort + 3, 3);  // the divisor latch may be where the data was,

@@ -63,8 +63,7 @@ void check_level() {
         return;
     }
     expect_equal("level until lowered", 2, levels);
-    expect_equal("remote irr in service", ioapic::kRemoteIrr,
-                 entry_in_service & ioapic::kRemoteIrr);
+    expect_equal("remote irr in service", ioapic::kRemoteIrr, entry_in_service & ioapic::kRemoteIrr);
     expect_equal("remote irr after eoi", 0, ioapic::read_pin(kLevelPin) & ioapic::kRemoteIrr);
 }
 

@@ -65,8 +65,7 @@ void check_channel2() {
     // The clock was read before the port: the output rose after `elapsed` less one turn of the
     // loop.
     expect_equal("out2 high", kOut2, in8(kSystemControl) & kOut2);
-    expect("out2 not early",
-           read_tsc() - start >= tsc_ticks(kOut2Milliseconds * kMillisecondLeast));
+    expect("out2 not early", read_tsc() - start >= tsc_ticks(kOut2Milliseconds * kMillisecondLeast));
     expect("out2 in time", elapsed < tsc_ticks(kTimeoutMicroseconds));
 }
 

@@ -28,8 +28,7 @@ extern "C" guest::u32 guest_main() {
     expect_equal("version even", 0, version & 1);
     expect_equal("flags", 0, steal_time.flags);
     expect_between("steal ns", 0, kStealMaxNs, steal_time.steal_ns);
-    expect_equal("msr reads back", reinterpret_cast<u64>(&steal_time) | 1,
-                 read_msr(paravirt::kStealTimeMsr));
+    expect_equal("msr reads back", reinterpret_cast<u64>(&steal_time) | 1, read_msr(paravirt::kStealTimeMsr));
     write_msr(paravirt::kStealTimeMsr, 0);
     return failure_count();
 }

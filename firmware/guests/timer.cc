@@ -36,8 +36,7 @@ void check_one_shot() {
     const bool in_time = read_tsc() - start < with_tolerance(tsc_ticks(kPeriodMicroseconds));
     expect_between("one-shot counts down", in_time ? 1 : 0, apic_ticks(kPeriodMicroseconds), left);
     expect("one-shot fires", poll_for(fired, 1, kTimeoutMicroseconds));
-    expect("one-shot not early",
-           fired_tsc - start >= with_tolerance(tsc_ticks(kPeriodMicroseconds)));
+    expect("one-shot not early", fired_tsc - start >= with_tolerance(tsc_ticks(kPeriodMicroseconds)));
     listen_for(2 * kPeriodMicroseconds);
     expect_equal("one-shot fires once", 1, fired);
 }
@@ -49,8 +48,7 @@ void check_periodic() {
     apic::write(apic::Register::TimerInitialCount, apic_ticks(kPeriodMicroseconds));
     expect("periodic fires", poll_for(fired, kPeriods, kTimeoutMicroseconds));
     const u64 elapsed = fired_tsc - start;
-    expect("periodic not early",
-           elapsed >= with_tolerance(tsc_ticks(kPeriodMicroseconds) * kPeriods));
+    expect("periodic not early", elapsed >= with_tolerance(tsc_ticks(kPeriodMicroseconds) * kPeriods));
     apic::write(apic::Register::TimerInitialCount, 0);
     listen_for(kSettleMicroseconds);  // one that was on its way
     const u32 count = fired;

@@ -73,15 +73,12 @@ Unpacked unpack_lzma(Packing packing, Input input, Output output) {
     const bool is_full = stream.avail_out == 0;
     lzma_end(&stream);
     switch (result) {
-        case LZMA_STREAM_END:
-            return {Status::Done, size};
+        case LZMA_STREAM_END: return {Status::Done, size};
         case LZMA_BUF_ERROR:
             return is_full ? Unpacked{Status::TooLong}
                            : Unpacked{Status::Corrupt, 0, "the data is truncated"};
-        case LZMA_MEMLIMIT_ERROR:
-            return {Status::Corrupt, 0, "its dictionary needs more than 256 MiB"};
-        default:
-            return {Status::Corrupt, 0, "the data is corrupt"};
+        case LZMA_MEMLIMIT_ERROR: return {Status::Corrupt, 0, "its dictionary needs more than 256 MiB"};
+        default: return {Status::Corrupt, 0, "the data is corrupt"};
     }
 }
 
@@ -126,18 +123,13 @@ Unpacked unpack_zstd(Input input, Output output) {
 
 Unpacked run_decoder(Packing packing, Input input, Output output) {
     switch (packing) {
-        case Packing::Gzip:
-            return unpack_gzip(input, output);
+        case Packing::Gzip: return unpack_gzip(input, output);
         case Packing::Xz:
-        case Packing::Lzma:
-            return unpack_lzma(packing, input, output);
-        case Packing::Lz4Legacy:
-            return unpack_lz4_legacy(input, output);
-        case Packing::Zstd:
-            return unpack_zstd(input, output);
+        case Packing::Lzma: return unpack_lzma(packing, input, output);
+        case Packing::Lz4Legacy: return unpack_lz4_legacy(input, output);
+        case Packing::Zstd: return unpack_zstd(input, output);
         case Packing::Bzip2:
-        case Packing::Lzo:
-            break;
+        case Packing::Lzo: break;
     }
     UNREACHABLE();
 }
@@ -150,20 +142,13 @@ bool starts_with(std::span<const std::byte> start, std::string_view magic) {
 
 std::string_view to_string(Packing packing) {
     switch (packing) {
-        case Packing::Gzip:
-            return "gzip";
-        case Packing::Xz:
-            return "xz";
-        case Packing::Lzma:
-            return "lzma";
-        case Packing::Lz4Legacy:
-            return "lz4";
-        case Packing::Zstd:
-            return "zstd";
-        case Packing::Bzip2:
-            return "bzip2";
-        case Packing::Lzo:
-            return "lzo";
+        case Packing::Gzip: return "gzip";
+        case Packing::Xz: return "xz";
+        case Packing::Lzma: return "lzma";
+        case Packing::Lz4Legacy: return "lz4";
+        case Packing::Zstd: return "zstd";
+        case Packing::Bzip2: return "bzip2";
+        case Packing::Lzo: return "lzo";
     }
     UNREACHABLE();
 }
@@ -198,13 +183,11 @@ Result<Mapping> unpack(Packing packing, std::span<const std::byte> packed, u64 s
     if (size_bytes >= MiB(2)) (void)::madvise(mapping.data(), size_bytes, MADV_HUGEPAGE);
     const Unpacked unpacked = run_decoder(packing, packed, mapping.bytes().first(size_bytes));
     switch (unpacked.status) {
-        case Status::Corrupt:
-            return refuse("cannot unpack {}: {}", to_string(packing), unpacked.detail);
+        case Status::Corrupt: return refuse("cannot unpack {}: {}", to_string(packing), unpacked.detail);
         case Status::TooLong:
             return refuse("the {} data unpacks to more than the {} bytes that it claims", to_string(packing),
                           size_bytes);
-        case Status::Done:
-            break;
+        case Status::Done: break;
     }
     if (unpacked.size_bytes != size_bytes)
         return refuse("the {} data unpacks to {} bytes, but claims {}", to_string(packing),

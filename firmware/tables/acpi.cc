@@ -260,9 +260,8 @@ void write_all(ByteWriter& out, std::span<const u8> image, const AcpiOptions& op
 Result<Gpa> write_acpi(const GuestMemory& memory, const AcpiOptions& options) {
     VERIFY(options.cpu_count >= 1);
     if (options.cpu_count > kProcessorsMax)
-        return fail(Error::invalid(
-            fmt::format("{} processors are more than the {} that the ACPI tables hold", options.cpu_count,
-                        kProcessorsMax)));
+        return fail(Error::invalid(fmt::format("{} processors are more than the {} that the ACPI tables hold",
+                                               options.cpu_count, kProcessorsMax)));
     // Not initialised: the writer stores every byte that is copied, and clearing 64 KiB costs microseconds.
     std::array<u8, layout::kAcpiBytes> image;
     ByteWriter out(image);

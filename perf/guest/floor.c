@@ -39,8 +39,7 @@ static const size_t kMemoryBytes = (size_t)128 << 20;
 /* struct kvm_cpuid2 ends in a flexible array, so its storage is laid out by hand. */
 static union {
     struct kvm_cpuid2 table;
-    unsigned char
-        bytes[sizeof(struct kvm_cpuid2) + CPUID_ENTRIES * sizeof(struct kvm_cpuid_entry2)];
+    unsigned char bytes[sizeof(struct kvm_cpuid2) + CPUID_ENTRIES * sizeof(struct kvm_cpuid_entry2)];
 } cpuid;
 
 static uint64_t monotonic_ns(void) {
@@ -111,16 +110,14 @@ static void store_stamp(const char* path, uint64_t at_ns) {
 int main(int argc, char** argv) {
     const int kvm = must(open("/dev/kvm", O_RDWR | O_CLOEXEC), "/dev/kvm");
     if (ioctl(kvm, KVM_GET_API_VERSION, 0) != KVM_API) must(-1, "KVM_GET_API_VERSION");
-    const size_t run_bytes =
-        (size_t)must(ioctl(kvm, KVM_GET_VCPU_MMAP_SIZE, 0), "KVM_GET_VCPU_MMAP_SIZE");
+    const size_t run_bytes = (size_t)must(ioctl(kvm, KVM_GET_VCPU_MMAP_SIZE, 0), "KVM_GET_VCPU_MMAP_SIZE");
     const int vm = must(ioctl(kvm, KVM_CREATE_VM, 0), "KVM_CREATE_VM");
 
     const int flags = MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE;
     char* ram = mmap(NULL, kMemoryBytes, PROT_READ | PROT_WRITE, flags, -1, 0);
     if (ram == MAP_FAILED) must(-1, "mmap");
     const uint64_t entry = load_hello(ram);
-    struct kvm_userspace_memory_region slot = {.memory_size = kMemoryBytes,
-                                               .userspace_addr = (uintptr_t)ram};
+    struct kvm_userspace_memory_region slot = {.memory_size = kMemoryBytes, .userspace_addr = (uintptr_t)ram};
     must(ioctl(vm, KVM_SET_USER_MEMORY_REGION, &slot), "KVM_SET_USER_MEMORY_REGION");
     struct kvm_enable_cap split = {.cap = KVM_CAP_SPLIT_IRQCHIP};
     must(ioctl(vm, KVM_ENABLE_CAP, &split), "KVM_CAP_SPLIT_IRQCHIP");
@@ -143,8 +140,7 @@ int main(int argc, char** argv) {
             if (argc > 1) store_stamp(argv[1], first_exit_ns);
             _exit(bytes[0]);
         }
-        if (run->io.port == PORT_SERIAL)
-            must((int)write(STDOUT_FILENO, bytes, run->io.count), "write");
+        if (run->io.port == PORT_SERIAL) must((int)write(STDOUT_FILENO, bytes, run->io.count), "write");
         must(ioctl(vcpu, KVM_RUN, 0), "KVM_RUN");
     }
 }

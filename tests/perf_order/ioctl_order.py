@@ -14,7 +14,8 @@ import os
 import sys
 
 SKIPPED = 77
-GUEST = "builtin:hello"
+# The legacy machine stops the reinjection on a thread of its own: a guest that runs for a while sees it done.
+GUESTS = {"modern": "builtin:hello", "legacy": "builtin:pit"}
 MACHINES = [("modern", 1), ("modern", 4), ("legacy", 1), ("legacy", 4)]
 MEMORY_SIZES = ("128M", "2G")
 
@@ -85,7 +86,7 @@ def check(mayfly, syscall_trace):
     failures = 0
     for memory in MEMORY_SIZES:
         for profile, cpus in MACHINES:
-            argv = [mayfly, "boot", GUEST, "--profile", profile, "--cpus", str(cpus), "--memory", memory]
+            argv = [mayfly, "boot", GUESTS[profile], "--profile", profile, "--cpus", str(cpus), "--memory", memory]
             calls = [(call.name, call.arguments) for call in syscall_trace.calls_of(argv)]
             broken = broken_rules(calls, profile, cpus)
             print(f"{'FAILED' if broken else 'ok'}: {profile}, {cpus} vCPUs, {memory}")

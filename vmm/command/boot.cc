@@ -1,12 +1,12 @@
 // SPDX-License-Identifier: Apache-2.0
+#include <unistd.h>
+
 #include <fmt/format.h>
 
 #include "vmm/command/commands.h"
 #include "vmm/machine/machine.h"
 #include "vmm/machine/report.h"
 #include "vmm/text/log.h"
-
-#include <unistd.h>
 
 namespace mayfly {
 
@@ -31,7 +31,8 @@ void write_stderr(std::string_view text) {
 int report(const BootConfig& config, const Machine& machine, const Timeline& timeline, int status) {
     if (config.wants_timeline) write_stderr(timeline_table(timeline));
     Result<void> done;
-    if (!config.timeline_json.empty()) done = write_report(config.timeline_json, timeline_json(timeline, status));
+    if (!config.timeline_json.empty())
+        done = write_report(config.timeline_json, timeline_json(timeline, status));
     if (config.wants_stats || !config.stats_json.empty()) {
         const StatsReport stats = collect_stats(machine);
         if (config.wants_stats) write_stderr(stats_table(stats));

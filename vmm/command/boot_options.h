@@ -10,7 +10,8 @@
 
 namespace mayfly {
 
-/// The words as given, before they are checked and converted. Where nothing is the default, empty means "not given".
+/// The words as given, before they are checked and converted. Where nothing is the default, empty means "not
+/// given".
 struct BootArguments {
     std::string kernel = "builtin:demo";
     std::string initrd;

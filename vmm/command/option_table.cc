@@ -2,9 +2,9 @@
 #include "vmm/command/option_table.h"
 
 #include <cstring>
+#include <getopt.h>
 
 #include <fmt/format.h>
-#include <getopt.h>
 
 namespace mayfly::option_table {
 
@@ -32,7 +32,8 @@ const char* current_word(char** argv, const Shape& shape) {
 
 }  // namespace
 
-Result<std::vector<std::string>> parse(std::span<const Shape> shapes, int argc, char** argv, const Store& store) {
+Result<std::vector<std::string>> parse(std::span<const Shape> shapes, int argc, char** argv,
+                                       const Store& store) {
     std::vector<option> table;
     table.reserve(shapes.size() + 1);
     std::string letters = ":";  // report a missing value as ':'

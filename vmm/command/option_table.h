@@ -1,9 +1,9 @@
 // SPDX-License-Identifier: Apache-2.0
 // Options as a table over a struct of arguments, parsed by the C library's getopt_long.
 //
-// A C++ command-line library would cost a fifth of a boot and a quarter of the binary here, most of it for iostreams
-// and locales; getopt_long is in the C library anyway. The table also prints the help.
-// Thread: one thread; getopt_long keeps global state.
+// A C++ command-line library would cost a fifth of a boot and a quarter of the binary here, most of it for
+// iostreams and locales; getopt_long is in the C library anyway. The table also prints the help. Thread: one
+// thread; getopt_long keeps global state.
 #pragma once
 
 #include <functional>
@@ -44,7 +44,8 @@ using Store = std::function<void(std::size_t index, const char* value)>;
 
 /// Calls `store` for each option given; returns the words that are no options. Names are not abbreviated:
 /// scripts would break when an option is added.
-Result<std::vector<std::string>> parse(std::span<const Shape> shapes, int argc, char** argv, const Store& store);
+Result<std::vector<std::string>> parse(std::span<const Shape> shapes, int argc, char** argv,
+                                       const Store& store);
 [[nodiscard]] std::string print(std::span<const Shape> shapes);
 
 }  // namespace option_table
@@ -59,8 +60,8 @@ template <typename Arguments>
 }
 
 template <typename Arguments>
-Result<std::vector<std::string>> parse_options(std::span<const Option<Arguments>> options, int argc, char** argv,
-                                               Arguments& arguments) {
+Result<std::vector<std::string>> parse_options(std::span<const Option<Arguments>> options, int argc,
+                                               char** argv, Arguments& arguments) {
     const auto store = [&](std::size_t index, const char* value) {
         const Option<Arguments>& option = options[index];
         if (option.flag != nullptr) arguments.*option.flag = true;

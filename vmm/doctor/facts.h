@@ -36,8 +36,8 @@ struct CpuFacts {
     bool has_posted_interrupts = false;  ///< VMX: APICv with posted_intr. SVM: AVIC
     bool has_ipi_virtualisation = false;
     bool has_x2avic = false;
-    bool is_guest = false;       ///< CPUID says that a hypervisor runs this host
-    std::string hypervisor;      ///< its signature, "KVMKVMKVM"
+    bool is_guest = false;   ///< CPUID says that a hypervisor runs this host
+    std::string hypervisor;  ///< its signature, "KVMKVMKVM"
     bool has_invariant_tsc = false;
 };
 
@@ -46,9 +46,9 @@ struct KvmDevice {
     bool exists = false;
     int open_errno = 0;  ///< 0: it can be opened
     u32 mode = 0;
-    std::string group;      ///< name, or number where it has none
-    bool is_member = false;     ///< this process is in that group
-    bool is_listed = false;     ///< the group file names this user: a new login would be enough
+    std::string group;       ///< name, or number where it has none
+    bool is_member = false;  ///< this process is in that group
+    bool is_listed = false;  ///< the group file names this user: a new login would be enough
 };
 
 struct HostFacts {
@@ -64,14 +64,14 @@ struct HostFacts {
     std::string clocksources_available;
     std::string transparent_huge_pages;  ///< "madvise"
     std::string overcommit_memory;
-    bool has_cgroup2 = false;            ///< mounted at /sys/fs/cgroup
+    bool has_cgroup2 = false;  ///< mounted at /sys/fs/cgroup
     bool has_favordynmods = false;
-    u64 memory_lock_limit_bytes = 0;     ///< ~0: unlimited
+    u64 memory_lock_limit_bytes = 0;  ///< ~0: unlimited
     u64 open_files_limit = 0;
     bool has_tun = false;
     int tun_open_errno = 0;
-    bool has_net_admin = false;          ///< CAP_NET_ADMIN is in effect
-    std::string io_uring_disabled;       ///< sysctl kernel.io_uring_disabled
+    bool has_net_admin = false;     ///< CAP_NET_ADMIN is in effect
+    std::string io_uring_disabled;  ///< sysctl kernel.io_uring_disabled
     RingFeatures ring;
 };
 
@@ -79,8 +79,8 @@ struct Capability {
     std::string_view name;  ///< without KVM_CAP_
     u32 number = 0;
     bool is_required = false;
-    std::string_view why;   ///< what is lost without it
-    int value = 0;          ///< KVM_CHECK_EXTENSION: 0 is missing
+    std::string_view why;  ///< what is lost without it
+    int value = 0;         ///< KVM_CHECK_EXTENSION: 0 is missing
 };
 
 struct KvmFacts {

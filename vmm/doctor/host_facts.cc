@@ -5,11 +5,11 @@
 #include <array>
 #include <cerrno>
 #include <charconv>
-#include <cstring>
-
 #include <cpuid.h>
-#include <fcntl.h>
+#include <cstring>
 #include <grp.h>
+
+#include <fcntl.h>
 #include <sys/resource.h>
 #include <sys/stat.h>
 #include <sys/utsname.h>

@@ -47,9 +47,9 @@ void judge_apicv(const HostFacts& host, const Adder& add) {
 
 void judge_avic(const HostFacts& host, const Adder& add) {
     if (is_on(host.parameters.avic)) {
-        return add(Severity::Ok, "AVIC", host.cpu.has_x2avic
-                       ? "on (kvm_amd.avic), with x2AVIC"
-                       : "on (kvm_amd.avic); no x2AVIC, so mayfly hides x2APIC from guests");
+        return add(Severity::Ok, "AVIC",
+                   host.cpu.has_x2avic ? "on (kvm_amd.avic), with x2AVIC"
+                                       : "on (kvm_amd.avic); no x2AVIC, so mayfly hides x2APIC from guests");
     }
     if (host.cpu.has_posted_interrupts)
         return add(Severity::Problem, "AVIC", "the processor has it, but kvm_amd.avic is off",
@@ -106,9 +106,9 @@ void judge_clocksource(const Facts& facts, const Adder& add) {
 void judge_kvmclock(const KvmFacts& kvm, const std::optional<ProbeFacts>& probe, const Adder& add) {
     const bool is_offered = (kvm.paravirt_features & kFeatureClockStable) != 0;
     if (!probe || !probe->kvmclock_stable)
-        return add(Severity::Note, "kvmclock",
-                   is_offered ? "the stable bit is offered, but no guest could be asked"
-                              : "no stable bit offered");
+        return add(
+            Severity::Note, "kvmclock",
+            is_offered ? "the stable bit is offered, but no guest could be asked" : "no stable bit offered");
     if (*probe->kvmclock_stable && is_offered)
         return add(Severity::Ok, "kvmclock", "stable, as a guest sees it: vCPUs need no common clock update");
     add(Severity::Note, "kvmclock",
@@ -132,13 +132,13 @@ void judge_tsc(const Facts& facts, const KvmFacts& kvm, const Adder& add) {
 }
 
 void judge_ring0(const ProbeFacts& probe, const Adder& add) {
-    if (!probe.ring0_instruction_ns)
-        return add(Severity::Note, "guest ring 0", "not measured");
+    if (!probe.ring0_instruction_ns) return add(Severity::Note, "guest ring 0", "not measured");
     const std::string each = print_ns(*probe.ring0_instruction_ns) + " an instruction";
     if (is_interpreted(probe))
         return add(Severity::Problem, "guest ring 0",
-                   "interpreted, " + each + ": kernels start hundreds of times slower, and those that use an "
-                   "instruction KVM cannot emulate stop; only a host with VT-x or AMD-V cures it");
+                   "interpreted, " + each +
+                       ": kernels start hundreds of times slower, and those that use an "
+                       "instruction KVM cannot emulate stop; only a host with VT-x or AMD-V cures it");
     add(Severity::Ok, "guest ring 0", "native, " + each);
 }
 

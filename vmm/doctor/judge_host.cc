@@ -16,7 +16,7 @@ namespace {
 using Findings = std::vector<Finding>;
 
 constexpr u64 kUnlimited = ~u64{0};
-constexpr u64 kOpenFilesMin = 256;  // a few dozen per machine; room for disks and queues
+constexpr u64 kOpenFilesMin = 256;          // a few dozen per machine; room for disks and queues
 constexpr u32 kLazyRecoveryRelease = 6012;  // from here on KVM_CREATE_VM starts no kernel thread
 
 /// A hypervisor's CPUID signature in words.
@@ -25,7 +25,7 @@ std::string hypervisor_name(std::string_view signature) {
         std::string_view signature;
         std::string_view name;
     };
-    constexpr std::array kNames{Name{"KVMKVMKVM", "KVM"},       Name{"Microsoft Hv", "Hyper-V"},
+    constexpr std::array kNames{Name{"KVMKVMKVM", "KVM"}, Name{"Microsoft Hv", "Hyper-V"},
                                 Name{"VMwareVMware", "VMware"}, Name{"XenVMMXenVMM", "Xen"},
                                 Name{"TCGTCGTCGTCG", "QEMU without KVM"}};
     for (const Name& known : kNames) {
@@ -39,11 +39,13 @@ void judge_cpu(const HostFacts& host, Findings& out) {
     const std::string smt = !cpu.has_smt ? "" : *cpu.has_smt ? ", SMT on" : ", no SMT";
     out.push_back({Section::Host, Severity::Ok, "processor",
                    fmt::format("{}, {} CPU{}{}", cpu.model.empty() ? "unknown" : cpu.model, cpu.online,
-                               cpu.online == 1 ? "" : "s", smt), ""});
+                               cpu.online == 1 ? "" : "s", smt),
+                   ""});
     if (cpu.is_guest)
         out.push_back({Section::Host, Severity::Note, "virtual machine",
                        fmt::format("yes: this host is a guest of {}; exits cost more than on bare metal",
-                                   hypervisor_name(cpu.hypervisor)), ""});
+                                   hypervisor_name(cpu.hypervisor)),
+                       ""});
     else
         out.push_back({Section::Host, Severity::Ok, "virtual machine", "no: bare metal", ""});
 }
@@ -60,8 +62,8 @@ void judge_vm_creation(const HostFacts& host, Findings& out) {
         out.push_back(
             {Section::Host, Severity::Ok, "VM creation", "cgroups are mounted with favordynmods", ""});
     } else if (host.parameters.nx_huge_pages == "never") {
-        out.push_back({Section::Host, Severity::Ok, "VM creation",
-                       "kvm.nx_huge_pages is never: no kernel thread", ""});
+        out.push_back(
+            {Section::Host, Severity::Ok, "VM creation", "kvm.nx_huge_pages is never: no kernel thread", ""});
     } else {
         out.push_back(
             {Section::Host, Severity::Problem, "VM creation",
@@ -93,9 +95,8 @@ void judge_ring(const HostFacts& host, Findings& out) {
         out.push_back(
             {Section::Io, Severity::Problem, "io_uring",
              fmt::format("{}: {}", error.message(),
-                         is_by_sysctl
-                             ? "kernel.io_uring_disabled is " + host.io_uring_disabled
-                             : "not in this kernel, or filtered by the container's seccomp profile"),
+                         is_by_sysctl ? "kernel.io_uring_disabled is " + host.io_uring_disabled
+                                      : "not in this kernel, or filtered by the container's seccomp profile"),
              is_by_sysctl ? "sudo sysctl kernel.io_uring_disabled=0" : ""});
         return;
     }

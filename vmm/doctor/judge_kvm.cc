@@ -36,8 +36,7 @@ void judge_missing_device(const HostFacts& host, Findings& out) {
             "this virtual machine was not given nested virtualisation; on its own host, load KVM with it "
             "and "
             "pass the processor through (for QEMU: -cpu host)",
-            host.cpu.vendor == "AuthenticAMD" ? "modprobe kvm_amd nested=1"
-                                              : "modprobe kvm_intel nested=1");
+            host.cpu.vendor == "AuthenticAMD" ? "modprobe kvm_amd nested=1" : "modprobe kvm_intel nested=1");
     say("the processor shows neither VT-x nor AMD-V; enable it in the firmware's set-up", "");
 }
 
@@ -126,7 +125,7 @@ void judge_kvm(const Facts& facts, Findings& out) {
     const ModuleParameters& parameters = facts.host.parameters;
     if (!parameters.nx_huge_pages.empty())
         add(out, Severity::Ok, "nx_huge_pages",
-            parameters.nx_huge_pages == "Y" ? "on: huge pages that guests execute are split (iTLB multihit)"
+            parameters.nx_huge_pages == "Y"   ? "on: huge pages that guests execute are split (iTLB multihit)"
             : parameters.nx_huge_pages == "N" ? "off"
                                               : parameters.nx_huge_pages);
     if (!facts.kvm) return;

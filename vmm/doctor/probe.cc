@@ -7,11 +7,11 @@
 #include <memory>
 #include <thread>
 
-#include <fmt/format.h>
-
 #include <linux/kvm.h>
 #include <pthread.h>
 #include <signal.h>
+
+#include <fmt/format.h>
 
 #include "firmware/layout.h"
 #include "vmm/doctor/probe_guest.h"
@@ -64,8 +64,11 @@ enum class Stage : u8 {
 /// The machine and all that both threads share. On the heap: outlives a vCPU thread that cannot be stopped.
 struct Probe {
     Probe(GuestRam guest_ram, KvmVm machine, KvmVcpu processor, EventFd irq, EventFd bell)
-        : ram(std::move(guest_ram)), vm(std::move(machine)), vcpu(std::move(processor)),
-          irqfd(std::move(irq)), doorbell(std::move(bell)) {
+        : ram(std::move(guest_ram)),
+          vm(std::move(machine)),
+          vcpu(std::move(processor)),
+          irqfd(std::move(irq)),
+          doorbell(std::move(bell)) {
         // Now, for while KVM_RUN goes on every other ioctl on the vCPU waits for its end.
         Result<UniqueFd> fd = vcpu.stats_fd();
         if (!fd) return;
@@ -227,8 +230,8 @@ Result<void> set_up_vcpu(const KvmSystem& kvm, KvmVcpu& vcpu) {
                      0);
     TRY_VOID(vcpu.set_cpuid(cpuid));
     // Refused where KVM has no clock for guests; the clock page then stays empty.
-    const std::array clock{kvm_msr_entry{.index = kMsrSystemTime, .reserved = 0,
-                                         .data = MAYFLY_PROBE_CLOCK | kSystemTimeEnable}};
+    const std::array clock{kvm_msr_entry{
+        .index = kMsrSystemTime, .reserved = 0, .data = MAYFLY_PROBE_CLOCK | kSystemTimeEnable}};
     TRY_VOID(vcpu.set_msrs(clock));
     const EntryState entry{
         .mode = CpuMode::Protected32, .rip = MAYFLY_PROBE_LOAD, .rsp = MAYFLY_PROBE_STACK_TOP};

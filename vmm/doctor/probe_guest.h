@@ -10,16 +10,16 @@
 #define MAYFLY_PROBE_CLOCK 0x5000 /* kvmclock's page */
 
 /* 32-bit words: TSC ticks that a stretch of code took, and what the handlers counted. */
-#define MAYFLY_PROBE_SPEED_TICKS 0x4000 /* MAYFLY_PROBE_ROUNDS words */
+#define MAYFLY_PROBE_SPEED_TICKS 0x4000    /* MAYFLY_PROBE_ROUNDS words */
 #define MAYFLY_PROBE_DOORBELL_TICKS 0x4040 /* MAYFLY_PROBE_ROUNDS words */
-#define MAYFLY_PROBE_IRQFD_COUNT 0x4080 /* interrupts by irqfd */
-#define MAYFLY_PROBE_MSI_COUNT 0x4084 /* interrupts by KVM_SIGNAL_MSI */
-#define MAYFLY_PROBE_STOP 0x4088 /* the host writes 1: end the busy loop */
+#define MAYFLY_PROBE_IRQFD_COUNT 0x4080    /* interrupts by irqfd */
+#define MAYFLY_PROBE_MSI_COUNT 0x4084      /* interrupts by KVM_SIGNAL_MSI */
+#define MAYFLY_PROBE_STOP 0x4088           /* the host writes 1: end the busy loop */
 
 #define MAYFLY_PROBE_ROUNDS 5
 #define MAYFLY_PROBE_INSTRUCTIONS 2000 /* in each round of the speed test */
-#define MAYFLY_PROBE_DOORBELLS 16 /* in each round */
-#define MAYFLY_PROBE_TRIPS 101 /* writes to MAYFLY_PROBE_PORT_TRIP */
+#define MAYFLY_PROBE_DOORBELLS 16      /* in each round */
+#define MAYFLY_PROBE_TRIPS 101         /* writes to MAYFLY_PROBE_PORT_TRIP */
 
 /* One-byte port writes. */
 #define MAYFLY_PROBE_PORT_STEP 0xe1 /* a part is done */

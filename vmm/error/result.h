@@ -20,18 +20,16 @@ using Unexpected = tl::unexpected<Error>;
 }  // namespace mayfly
 
 /// Evaluates a Result; on error returns it from the enclosing function, else yields the value.
-#define TRY(expression)                                                      \
-    __extension__({                                                          \
-        auto&& mayfly_try_result = (expression);                             \
-        if (!mayfly_try_result)                                              \
-            return ::mayfly::fail(std::move(mayfly_try_result).error());     \
-        std::move(*mayfly_try_result);                                       \
+#define TRY(expression)                                                                      \
+    __extension__({                                                                          \
+        auto&& mayfly_try_result = (expression);                                             \
+        if (!mayfly_try_result) return ::mayfly::fail(std::move(mayfly_try_result).error()); \
+        std::move(*mayfly_try_result);                                                       \
     })
 
 /// The same for Result<void>.
-#define TRY_VOID(expression)                                                 \
-    do {                                                                     \
-        auto&& mayfly_try_result = (expression);                             \
-        if (!mayfly_try_result)                                              \
-            return ::mayfly::fail(std::move(mayfly_try_result).error());     \
+#define TRY_VOID(expression)                                                                 \
+    do {                                                                                     \
+        auto&& mayfly_try_result = (expression);                                             \
+        if (!mayfly_try_result) return ::mayfly::fail(std::move(mayfly_try_result).error()); \
     } while (false)

@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
-// CountedTable: the layout that kvm_cpuid2, kvm_msrs and kvm_irq_routing share, a count, a second word and entries,
-// with room for entries. The kernel's own structs end in a flexible array, which C++ cannot hold by value and
-// whose offset its header even gets wrong there (the empty struct before it takes a byte).
+// CountedTable: the layout that kvm_cpuid2, kvm_msrs and kvm_irq_routing share, a count, a second word and
+// entries, with room for entries. The kernel's own structs end in a flexible array, which C++ cannot hold by
+// value and whose offset its header even gets wrong there (the empty struct before it takes a byte).
 #pragma once
 
 #include <array>
@@ -16,7 +16,8 @@ namespace mayfly {
 
 constexpr unsigned kCountedHeaderBytes = 8;
 
-/// Requests on such tables, by the size that C gives the structs: the header's own macros come out wrong in C++.
+/// Requests on such tables, by the size that C gives the structs: the header's own macros come out wrong in
+/// C++.
 constexpr unsigned long kGetSupportedCpuid = _IOC(_IOC_READ | _IOC_WRITE, KVMIO, 0x05, kCountedHeaderBytes);
 constexpr unsigned long kSetCpuid2 = _IOC(_IOC_WRITE, KVMIO, 0x90, kCountedHeaderBytes);
 constexpr unsigned long kSetMsrs = _IOC(_IOC_WRITE, KVMIO, 0x89, kCountedHeaderBytes);

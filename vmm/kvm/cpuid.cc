@@ -39,15 +39,16 @@ constexpr bool apic(const CpuidFacts& facts) { return facts.has_kernel_apic; }
 constexpr bool single(const CpuidFacts& facts) { return facts.cpu_count == 1; }
 constexpr bool several(const CpuidFacts& facts) { return facts.cpu_count > 1; }
 
-constexpr u32 kHypercallFeatures =
-    cpuid::KVM_FEATURES_EAX_PV_UNHALT | cpuid::KVM_FEATURES_EAX_PV_SEND_IPI |
-    cpuid::KVM_FEATURES_EAX_PV_SCHED_YIELD | cpuid::KVM_FEATURES_EAX_HC_MAP_GPA_RANGE |
-    cpuid::KVM_FEATURES_EAX_MIGRATION_CONTROL;
+constexpr u32 kHypercallFeatures = cpuid::KVM_FEATURES_EAX_PV_UNHALT | cpuid::KVM_FEATURES_EAX_PV_SEND_IPI |
+                                   cpuid::KVM_FEATURES_EAX_PV_SCHED_YIELD |
+                                   cpuid::KVM_FEATURES_EAX_HC_MAP_GPA_RANGE |
+                                   cpuid::KVM_FEATURES_EAX_MIGRATION_CONTROL;
 
 constexpr std::array kFilters{
     // Guests look for the leaves at 0x40000000 only when this is set.
     Filter{"hypervisor-present", cpuid::FEATURES, Register::Ecx, 0, cpuid::FEATURES_ECX_HYPERVISOR, always},
-    // KVM emulates the mode in its LAPIC but does not list it; with it Linux skips LAPIC calibration and the PIT.
+    // KVM emulates the mode in its LAPIC but does not list it; with it Linux skips LAPIC calibration and the
+    // PIT.
     Filter{"tsc-deadline", cpuid::FEATURES, Register::Ecx, 0, cpuid::FEATURES_ECX_TSC_DEADLINE, deadline},
     // KVM's LAPIC timer runs on through HLT; without the bit Linux keeps a broadcast timer, the PIT.
     Filter{"arat", cpuid::THERMAL_POWER, Register::Eax, 0, cpuid::THERMAL_POWER_EAX_ARAT, apic},
@@ -57,7 +58,8 @@ constexpr std::array kFilters{
     Filter{"no-apic", cpuid::FEATURES, Register::Edx, cpuid::FEATURES_EDX_APIC, 0, no_apic},
     Filter{"no-apic-deadline", cpuid::FEATURES, Register::Ecx, cpuid::FEATURES_ECX_TSC_DEADLINE, 0, no_apic},
     // With the hypercall every IPI exits; hardware sends them without.
-    Filter{"no-pv-ipi", cpuid::KVM_FEATURES, Register::Eax, cpuid::KVM_FEATURES_EAX_PV_SEND_IPI, 0, hardware_ipi},
+    Filter{"no-pv-ipi", cpuid::KVM_FEATURES, Register::Eax, cpuid::KVM_FEATURES_EAX_PV_SEND_IPI, 0,
+           hardware_ipi},
     // A hypercall that never reaches KVM hangs the guest: offer nothing that makes one.
     Filter{"no-hypercalls", cpuid::KVM_FEATURES, Register::Eax, kHypercallFeatures, 0, no_hypercalls},
     // HTT means "EBX[23:16] counts": the package holds more than one logical processor.

@@ -43,12 +43,12 @@ class CpuidTable {
 /// What the filters decide by.
 struct CpuidFacts {
     u32 cpu_count = 1;
-    u32 tsc_khz = 0;             ///< 0: unknown; leaf 0x40000010 is then left out
-    bool has_kernel_apic = true;     ///< false with --irqchip none: no APIC features, no x2APIC
-    bool has_tsc_deadline = false;   ///< KVM_CAP_TSC_DEADLINE_TIMER
-    bool has_hypercalls = true;      ///< false where VMCALL/VMMCALL do not reach KVM (kvm_pvm)
-    bool has_hardware_ipi = false;   ///< IPI virtualisation or AVIC: IPIs by hypercall would be slower
-    bool hide_x2apic = false;        ///< AVIC without x2AVIC: xAPIC keeps its acceleration
+    u32 tsc_khz = 0;                ///< 0: unknown; leaf 0x40000010 is then left out
+    bool has_kernel_apic = true;    ///< false with --irqchip none: no APIC features, no x2APIC
+    bool has_tsc_deadline = false;  ///< KVM_CAP_TSC_DEADLINE_TIMER
+    bool has_hypercalls = true;     ///< false where VMCALL/VMMCALL do not reach KVM (kvm_pvm)
+    bool has_hardware_ipi = false;  ///< IPI virtualisation or AVIC: IPIs by hypercall would be slower
+    bool hide_x2apic = false;       ///< AVIC without x2AVIC: xAPIC keeps its acceleration
 };
 
 /// Applies all filters and topology for the vCPU `cpu_id`. `table` is what KVM supports.

@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 // CPUID leaves and bits by their manuals' names.
-// Spec: Intel SDM Vol. 2A "CPUID-CPU Identification"; AMD APM Vol. 3 appendix E "Obtaining Processor Information
-// Via the CPUID Instruction"; Linux Documentation/virt/kvm/x86/cpuid.rst "KVM CPUID bits".
+// Spec: Intel SDM Vol. 2A "CPUID-CPU Identification"; AMD APM Vol. 3 appendix E "Obtaining Processor
+// Information Via the CPUID Instruction"; Linux Documentation/virt/kvm/x86/cpuid.rst "KVM CPUID bits".
 #pragma once
 
 #include "vmm/error/ints.h"

@@ -1,9 +1,8 @@
 // SPDX-License-Identifier: Apache-2.0
 #include "vmm/kvm/host_kind.h"
 
-#include <string>
-
 #include <cpuid.h>
+#include <string>
 
 #include "vmm/os/text_file.h"
 

@@ -20,9 +20,9 @@ enum class KvmFlavour : u8 {
 
 struct HostKind {
     KvmFlavour flavour = KvmFlavour::Unknown;
-    bool has_hypercalls = true;    ///< VMCALL/VMMCALL reach KVM
+    bool has_hypercalls = true;     ///< VMCALL/VMMCALL reach KVM
     bool has_hardware_ipi = false;  ///< Intel IPI virtualisation or AMD AVIC in use
-    bool hide_x2apic = false;      ///< AVIC without x2AVIC
+    bool hide_x2apic = false;       ///< AVIC without x2AVIC
 };
 
 /// A few microseconds: at most three small files.

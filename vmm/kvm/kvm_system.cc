@@ -1,10 +1,10 @@
 // SPDX-License-Identifier: Apache-2.0
 #include "vmm/kvm/kvm_system.h"
 
-#include <fmt/format.h>
-
 #include <fcntl.h>
 #include <linux/kvm.h>
+
+#include <fmt/format.h>
 
 #include "vmm/kvm/ioctl.h"
 
@@ -21,8 +21,9 @@ Error explain_open(int os_errno) {
         case ENODEV:
         case ENXIO:
             return Error::host("/dev/kvm does not exist")
-                .hint("load kvm_intel or kvm_amd, enable virtualisation in the firmware, or pass "
-                      "--device /dev/kvm to the container");
+                .hint(
+                    "load kvm_intel or kvm_amd, enable virtualisation in the firmware, or pass "
+                    "--device /dev/kvm to the container");
         case EACCES:
         case EPERM:
             return Error::host("no right to open /dev/kvm")

@@ -32,9 +32,7 @@ kvm_coalesced_mmio_zone port_zone(u16 port) {
 
 }  // namespace
 
-int KvmVm::check(int capability) const {
-    return KVM_IOCTL(fd_, KVM_CHECK_EXTENSION, capability).value_or(0);
-}
+int KvmVm::check(int capability) const { return KVM_IOCTL(fd_, KVM_CHECK_EXTENSION, capability).value_or(0); }
 
 Result<void> KvmVm::enable(u32 capability, u64 argument) {
     kvm_enable_cap request{};
@@ -79,6 +77,10 @@ Result<void> KvmVm::create_pit() {
     kvm_pit_config config{};
     config.flags = KVM_PIT_SPEAKER_DUMMY;
     TRY_VOID(KVM_IOCTL(fd_, KVM_CREATE_PIT2, &config));
+    return {};
+}
+
+Result<void> KvmVm::stop_pit_reinjection() {
     kvm_reinject_control reinject{};
     reinject.pit_reinject = 0;
     TRY_VOID(KVM_IOCTL(fd_, KVM_REINJECT_CONTROL, &reinject));

@@ -43,8 +43,11 @@ class KvmVm {
     Result<void> create_split_irqchip(u32 ioapic_pins);
     /// LAPICs, IOAPIC and both 8259s in the kernel.
     Result<void> create_irqchip();
-    /// The 8254 in the kernel, with reinjection off (which would switch AVIC off); it also owns port 0x61.
+    /// The 8254 in the kernel; it also owns port 0x61. KVM makes it with reinjection on, which keeps AVIC
+    /// off.
     Result<void> create_pit();
+    /// Waits for a grace period of the interrupt routes, 15 ms on Linux 6.18.
+    Result<void> stop_pit_reinjection();
     /// Replaces the whole routing table.
     Result<void> set_routes(std::span<const kvm_irq_routing_entry> routes);
     Result<void> set_irq_line(u32 gsi, bool is_high);

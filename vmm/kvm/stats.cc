@@ -39,9 +39,10 @@ Result<KvmStats> KvmStats::open(UniqueFd fd) {
         kvm_stats_desc desc{};
         std::memcpy(&desc, raw.data() + i * stride, kDescriptorBytes);
         if (desc.size != 1) continue;
-        const char* name = reinterpret_cast<const char*>(raw.data() + i * stride + kDescriptorBytes);  // SAFETY: char
-        descriptors.push_back({std::string(name, ::strnlen(name, header.name_size)),
-                               u64{header.data_offset} + desc.offset});
+        const char* name =
+            reinterpret_cast<const char*>(raw.data() + i * stride + kDescriptorBytes);  // SAFETY: char
+        descriptors.push_back(
+            {std::string(name, ::strnlen(name, header.name_size)), u64{header.data_offset} + desc.offset});
     }
     return KvmStats(std::move(fd), std::move(descriptors));
 }

@@ -29,10 +29,10 @@ constexpr std::array kSetupFlags{
 };
 
 constexpr std::array kFeatureFlags{
-    Flag{"CQE_SKIP", "5.17", IORING_FEAT_CQE_SKIP},         // completions that nobody waits for cost nothing
-    Flag{"RSRC_TAGS", "5.13", IORING_FEAT_RSRC_TAGS},       // came with multishot poll
-    Flag{"EXT_ARG", "5.11", IORING_FEAT_EXT_ARG},           // a wait with a time limit
-    Flag{"NODROP", "5.5", IORING_FEAT_NODROP},              // completions are never lost
+    Flag{"CQE_SKIP", "5.17", IORING_FEAT_CQE_SKIP},    // completions that nobody waits for cost nothing
+    Flag{"RSRC_TAGS", "5.13", IORING_FEAT_RSRC_TAGS},  // came with multishot poll
+    Flag{"EXT_ARG", "5.11", IORING_FEAT_EXT_ARG},      // a wait with a time limit
+    Flag{"NODROP", "5.5", IORING_FEAT_NODROP},         // completions are never lost
 };
 
 constexpr std::array kOperations{

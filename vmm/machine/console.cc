@@ -109,7 +109,8 @@ void SerialConsole::read_loop() {
     bool is_open = true;
     while (is_open || !pending.empty()) {
         // A terminal is read even when the guest does not: Ctrl-A x must get through.
-        const bool wants_more = is_open && (pending.empty() || (is_terminal_ && pending.size() < kPendingMax));
+        const bool wants_more =
+            is_open && (pending.empty() || (is_terminal_ && pending.size() < kPendingMax));
         std::array<pollfd, 2> events{pollfd{.fd = wants_more ? fd_ : -1, .events = POLLIN, .revents = 0},
                                      pollfd{.fd = wake_->fd().get(), .events = POLLIN, .revents = 0}};
         if (::poll(events.data(), events.size(), -1) < 0) continue;  // EINTR

@@ -1,8 +1,8 @@
 // SPDX-License-Identifier: Apache-2.0
 // Console: the guest's serial port and debug port on stdio or in a file.
 //
-// Output is gathered per exit and written by the vCPU thread: a slow reader slows the guest, nothing is dropped.
-// Input has a thread of its own, started when the guest first looks at its receiver, or at once on a
+// Output is gathered per exit and written by the vCPU thread: a slow reader slows the guest, nothing is
+// dropped. Input has a thread of its own, started when the guest first looks at its receiver, or at once on a
 // terminal, where Ctrl-A x must always work. Lock order: the UART's bus lock, then the output lock.
 #pragma once
 
@@ -52,7 +52,8 @@ class SerialConsole final : public SerialHost {
     void on_input_wanted() override;
 
     /// Connects the receiver. `is_terminal`: read from the start, and Ctrl-A x quits. Before any vCPU runs.
-    Result<void> connect_input(int fd, bool is_terminal, Uart16550& uart, const Bus& ports, StopControl& stop);
+    Result<void> connect_input(int fd, bool is_terminal, Uart16550& uart, const Bus& ports,
+                               StopControl& stop);
 
   private:
     void start();

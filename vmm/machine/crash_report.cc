@@ -56,15 +56,18 @@ std::string emulation_failure(const KvmVcpu& vcpu, const GuestMemory& memory, Kv
     const bool is_64bit = sregs && sregs->cs.l != 0;
     const u64 linear = is_64bit || !sregs ? rip : sregs->cs.base + rip;
     const Instruction instruction = failing_instruction(vcpu, linear, memory);
-    std::string line = fmt::format("the guest crashed: KVM could not emulate an instruction, {}", where(vcpu, regs));
+    std::string line =
+        fmt::format("the guest crashed: KVM could not emulate an instruction, {}", where(vcpu, regs));
     if (instruction.size == 0) {
         line += ", which is not in guest memory";
     } else {
-        line += fmt::format(": {} ({})", hex(instruction.span()), instruction_class(instruction.span(), is_64bit));
+        line += fmt::format(": {} ({})", hex(instruction.span()),
+                            instruction_class(instruction.span(), is_64bit));
     }
     if (flavour == KvmFlavour::Pvm)
-        line += "; this host's KVM (kvm_pvm) interprets guest ring 0 and its interpreter lacks this "
-                "instruction: a host with VMX or SVM runs it";
+        line +=
+            "; this host's KVM (kvm_pvm) interprets guest ring 0 and its interpreter lacks this "
+            "instruction: a host with VMX or SVM runs it";
     return line;
 }
 
@@ -99,14 +102,15 @@ std::string fatal_exit(const KvmVcpu& vcpu) {
             return fmt::format("the guest crashed: {}, hardware reason {:#x}, {}", name,
                                u64{run.hw.hardware_exit_reason}, at);
         default:
-            return fmt::format("the guest crashed: {} (exit reason {}) is nothing this machine asked for, {}", name,
-                               run.exit_reason, at);
+            return fmt::format("the guest crashed: {} (exit reason {}) is nothing this machine asked for, {}",
+                               name, run.exit_reason, at);
     }
 }
 
 }  // namespace
 
-std::string crash_report(RunOutcome outcome, const KvmVcpu& vcpu, const GuestMemory& memory, KvmFlavour flavour) {
+std::string crash_report(RunOutcome outcome, const KvmVcpu& vcpu, const GuestMemory& memory,
+                         KvmFlavour flavour) {
     switch (outcome) {
         case RunOutcome::TripleFault: return triple_fault(vcpu);
         case RunOutcome::EmulationFailure: return emulation_failure(vcpu, memory, flavour);

@@ -7,8 +7,8 @@
 
 namespace mayfly {
 
-DeferredRam::DeferredRam(KvmVm& vm, const GuestMemory& memory, std::span<const GuestRegion> regions, u32 first_slot,
-                         StopControl& stop)
+DeferredRam::DeferredRam(KvmVm& vm, const GuestMemory& memory, std::span<const GuestRegion> regions,
+                         u32 first_slot, StopControl& stop)
     : vm_(vm), memory_(memory), count_(regions.size()), first_slot_(first_slot), stop_(stop) {
     VERIFY(regions.size() <= regions_.size());
     std::copy(regions.begin(), regions.end(), regions_.begin());
@@ -33,7 +33,8 @@ u64 DeferredRam::io_read(IoAccess at) {
     attach();
     u64 value = 0;
     // Another vCPU may have been on its way here when the slot was made: still memory, still this access.
-    (void)memory_.read(Gpa{at.offset_bytes}, std::as_writable_bytes(std::span(&value, 1)).first(at.size_bytes));
+    (void)memory_.read(Gpa{at.offset_bytes},
+                       std::as_writable_bytes(std::span(&value, 1)).first(at.size_bytes));
     return value;
 }
 

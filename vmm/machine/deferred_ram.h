@@ -1,12 +1,12 @@
 // SPDX-License-Identifier: Apache-2.0
 // DeferredRam: guest RAM that KVM is told about when the guest first touches it.
 //
-// A KVM that shadows page tables keeps 10 bytes per 4 KiB page of a memory slot and clears them when the slot is
-// made: 4 ms for 8 GiB, more than everything else in a boot, for memory that a short-lived guest never touches. There, only
-// the first kUpfrontBytes are made slots at once. The rest is an MMIO range with this device in it: the first access
-// makes it a slot and completes as memory. Nothing the guest sees differs: a page table or code in such memory
-// had to be written first, and that write was the first access.
-// Thread: any vCPU thread; the bus lock serialises.
+// A KVM that shadows page tables keeps 10 bytes per 4 KiB page of a memory slot and clears them when the slot
+// is made: 4 ms for 8 GiB, more than everything else in a boot, for memory that a short-lived guest never
+// touches. There, only the first kUpfrontBytes are made slots at once. The rest is an MMIO range with this
+// device in it: the first access makes it a slot and completes as memory. Nothing the guest sees differs: a
+// page table or code in such memory had to be written first, and that write was the first access. Thread: any
+// vCPU thread; the bus lock serialises.
 #pragma once
 
 #include <array>

@@ -1,10 +1,11 @@
 // SPDX-License-Identifier: Apache-2.0
-// EarlyKvm: opens KVM, makes the VM and asks for the supported CPUID on a thread of its own, while the main thread
-// parses the command line and loads the kernel.
+// EarlyKvm: opens KVM, makes the VM and asks for the supported CPUID on a thread of its own, while the main
+// thread parses the command line and loads the kernel.
 //
-// These three calls need nothing that the user said and are a third of a boot; everything else stays on the main
-// thread, in the order that keeps KVM fast. Where no thread can be had the calls are made when they are asked for.
-// Thread: one thread constructs, takes and destroys; destruction waits for the thread that construction started.
+// These three calls need nothing that the user said and are a third of a boot; everything else stays on the
+// main thread, in the order that keeps KVM fast. Where no thread can be had the calls are made when they are
+// asked for. Thread: one thread constructs, takes and destroys; destruction waits for the thread that
+// construction started.
 #pragma once
 
 #include <atomic>

@@ -11,9 +11,8 @@ ExitStatus verdict(u64 written, const StatusRules& rules) {
     const u64 value = rules.exit_code == ExitCodeRule::Qemu ? (written << 1 | 1) & 0xff : written;
     if (rules.success && value == *rules.success) return {0, {}};
     if (value <= kStatusVerdictMax) return {static_cast<int>(value), {}};
-    return {kStatusVerdictMax,
-            fmt::format("the guest's exit value {} does not fit 0-{}; status {}", value, kStatusVerdictMax,
-                        kStatusVerdictMax)};
+    return {kStatusVerdictMax, fmt::format("the guest's exit value {} does not fit 0-{}; status {}", value,
+                                           kStatusVerdictMax, kStatusVerdictMax)};
 }
 
 }  // namespace
@@ -26,9 +25,8 @@ ExitStatus exit_status(const Ending& ending, const StatusRules& rules) {
         case EndKind::Panic: return {kStatusCrashed, "the guest panicked"};
         case EndKind::Crash: return {kStatusCrashed, ending.message};
         case EndKind::Timeout:
-            return {kStatusTimeout,
-                    fmt::format("timeout: the guest did not end within {} s",
-                                static_cast<double>(ending.value) / 1000)};
+            return {kStatusTimeout, fmt::format("timeout: the guest did not end within {} s",
+                                                static_cast<double>(ending.value) / 1000)};
         case EndKind::Signal: return {kStatusSignalBase + static_cast<int>(ending.value), {}};
         case EndKind::Quit: return {kStatusSignalBase + 2, {}};  // as Ctrl-C would: SIGINT
         case EndKind::HostError: return {kStatusFailed, ending.message};

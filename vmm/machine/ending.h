@@ -1,8 +1,8 @@
 // SPDX-License-Identifier: Apache-2.0
 // Ending: why a machine stopped, and the exit status that follows from it.
 //
-// The statuses are a contract that scripts depend on: 0-123 the guest's own verdict, 124 timeout, 125 mayfly could
-// not do its part, 126 the guest crashed, 127 no such kernel, 128+N ended by signal N.
+// The statuses are a contract that scripts depend on: 0-123 the guest's own verdict, 124 timeout, 125 mayfly
+// could not do its part, 126 the guest crashed, 127 no such kernel, 128+N ended by signal N.
 #pragma once
 
 #include <optional>
@@ -13,7 +13,7 @@
 namespace mayfly {
 
 enum class EndKind : u8 {
-    ExitCode,   ///< exit port; value is what was written
+    ExitCode,  ///< exit port; value is what was written
     PowerOff,
     Reset,
     Panic,      ///< pvpanic, or the guest said so to KVM

@@ -72,7 +72,8 @@ void store(std::byte* to, u8 size_bytes, u64 value) { std::memcpy(to, &value, si
 
 bool is_io_size(u32 size_bytes) { return size_bytes == 1 || size_bytes == 2 || size_bytes == 4; }
 
-RunOutcome dispatch_port(std::span<std::byte> bytes, const kvm_run& run, const Buses& buses, ExitCounts& counts) {
+RunOutcome dispatch_port(std::span<std::byte> bytes, const kvm_run& run, const Buses& buses,
+                         ExitCounts& counts) {
     const u8 size = run.io.size;
     const u64 count = run.io.count;
     const u64 offset = run.io.data_offset;
@@ -128,7 +129,7 @@ RunOutcome dispatch_system_event(const kvm_run& run) {
 
 RunOutcome dispatch_exit(std::span<std::byte> bytes, const Buses& buses, ExitCounts& counts) {
     VERIFY(bytes.size() >= sizeof(kvm_run));
-    // SAFETY: the caller's bytes are page-aligned and start with a kvm_run (api.rst §5).
+    // SAFETY: the caller's bytes are page-aligned and start with a kvm_run.
     kvm_run& run = *reinterpret_cast<kvm_run*>(bytes.data());
     counts.count_reason(run.exit_reason);
     switch (run.exit_reason) {

@@ -20,11 +20,14 @@ Decoded strip_prefixes(std::span<const u8> bytes, bool is_64bit) {
     std::size_t at = 0;
     for (; at < bytes.size(); ++at) {
         const u8 byte = bytes[at];
-        if (byte == 0x66) decoded.has_66 = true;
-        else if (byte == 0xf2) decoded.has_f2 = true;
-        else if (byte == 0xf3) decoded.has_f3 = true;
-        else if (byte != 0x2e && byte != 0x36 && byte != 0x3e && byte != 0x26 && byte != 0x64 && byte != 0x65 &&
-                 byte != 0x67 && byte != 0xf0)
+        if (byte == 0x66)
+            decoded.has_66 = true;
+        else if (byte == 0xf2)
+            decoded.has_f2 = true;
+        else if (byte == 0xf3)
+            decoded.has_f3 = true;
+        else if (byte != 0x2e && byte != 0x36 && byte != 0x3e && byte != 0x26 && byte != 0x64 &&
+                 byte != 0x65 && byte != 0x67 && byte != 0xf0)
             break;
     }
     if (is_64bit && at < bytes.size() && (bytes[at] & 0xf0) == 0x40) {
@@ -59,8 +62,8 @@ std::string_view group_0fae(const Decoded& code, u8 modrm) {
         if (code.has_f3 && modrm_reg(modrm) < 4) return "rdfsbase/wrfsbase";
         return "a fence";
     }
-    constexpr std::array<std::string_view, 8> kMemory{"fxsave",  "fxrstor", "ldmxcsr",  "stmxcsr",
-                                                      "xsave", "xrstor",  "xsaveopt", "clflush"};
+    constexpr std::array<std::string_view, 8> kMemory{"fxsave", "fxrstor", "ldmxcsr",  "stmxcsr",
+                                                      "xsave",  "xrstor",  "xsaveopt", "clflush"};
     if (code.has_66) return modrm_reg(modrm) == 6 ? "clwb" : "clflushopt";
     return kMemory[modrm_reg(modrm)];
 }

@@ -3,6 +3,7 @@
 
 #include "firmware/layout.h"
 #include "vmm/error/verify.h"
+#include "vmm/text/log.h"
 
 namespace mayfly {
 
@@ -37,7 +38,8 @@ struct RouteList {
     void add(const kvm_irq_routing_entry& route) { routes[count++] = route; }
 };
 
-/// KVM's own default has the PIT on IOAPIC pin 0; every PC has it on pin 2, where MADT and MP table say it is.
+/// KVM's own default has the PIT on IOAPIC pin 0; every PC has it on pin 2, where MADT and MP table say it
+/// is.
 void add_pc_routes(RouteList& list) {
     for (u32 gsi = 0; gsi < layout::kIoApicPins; ++gsi) {
         if (gsi == kIrqCascade) continue;
@@ -72,8 +74,27 @@ Result<void> Interrupts::create() {
         case Irqchip::Full: break;
     }
     TRY_VOID(vm_.create_irqchip());
+    TRY_VOID(install_routes());
     TRY_VOID(vm_.create_pit());
-    return install_routes();
+    // The guest need not wait for the grace period: until it is over AVIC stays off, and nothing else
+    // differs. A thread that cannot be had is no reason to fail.
+    Result<Thread> thread = Thread::start([this] { stop_pit_reinjection(); });
+    if (thread) {
+        pit_thread_.emplace(*thread);
+    } else {
+        stop_pit_reinjection();
+    }
+    return {};
+}
+
+Interrupts::~Interrupts() {
+    if (pit_thread_) pit_thread_->join();
+}
+
+void Interrupts::stop_pit_reinjection() {
+    const Result<void> stopped = vm_.stop_pit_reinjection();
+    if (!stopped)
+        log::warning("the PIT keeps reinjecting, which keeps AVIC off: " + stopped.error().message());
 }
 
 Result<void> Interrupts::install_routes() {

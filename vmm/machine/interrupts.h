@@ -8,10 +8,12 @@
 
 #include <array>
 #include <mutex>
+#include <optional>
 
 #include "devices/io/irq_line.h"
 #include "vmm/kvm/kvm_vm.h"
 #include "vmm/machine/user_irqchip.h"
+#include "vmm/os/thread.h"
 
 namespace mayfly {
 
@@ -27,6 +29,9 @@ class Interrupts {
 
     /// `user` is null unless `kind` is None. Both outlive this object.
     Interrupts(KvmVm& vm, Irqchip kind, UserIrqchip* user);
+    Interrupts(const Interrupts&) = delete;
+    Interrupts& operator=(const Interrupts&) = delete;
+    ~Interrupts();
 
     /// Makes the in-kernel controllers. After every memory slot, before the first vCPU.
     Result<void> create();
@@ -57,11 +62,13 @@ class Interrupts {
         u32 data = 0;
     };
     Result<void> install_routes();
+    void stop_pit_reinjection();
 
     KvmVm& vm_;
     Irqchip kind_;
     UserIrqchip* user_;
     GsiLine serial_line_;
+    std::optional<Thread> pit_thread_;
     std::mutex mutex_;
     std::array<Msi, kMsisMax> msis_{};  // under mutex_
 };

@@ -3,12 +3,12 @@
 
 #include <algorithm>
 
-#include <fmt/format.h>
-
 #include <fcntl.h>
 #include <sys/random.h>
 #include <sys/sysinfo.h>
 #include <unistd.h>
+
+#include <fmt/format.h>
 
 #include "firmware/layout.h"
 #include "firmware/tables/acpi.h"
@@ -107,7 +107,8 @@ Result<void> Machine::load(const KernelChoice& choice) {
         static_cast<ssize_t>(request.rng_seed.size()))
         return fail(Error::os("getrandom"));
     TRY_VOID(write_tables(request));
-    entry_ = TRY(load_guest(images_->kernel(), choice, request, *ram_, MemoryMap::for_ram(config_.memory_bytes)));
+    entry_ =
+        TRY(load_guest(images_->kernel(), choice, request, *ram_, MemoryMap::for_ram(config_.memory_bytes)));
     return {};
 }
 
@@ -157,7 +158,8 @@ Result<void> Machine::add_irqchip() {
     interrupts_.emplace(*vm_, shape_.irqchip, user_irqchip_.get());
     TRY_VOID(interrupts_->create());
     if (!host_.has_hypercalls) {
-        // KVM would patch a VMCALL into the vendor's form for ever where neither reaches it; refused, it is #UD.
+        // KVM would patch a VMCALL into the vendor's form for ever where neither reaches it; refused, it is
+        // #UD.
         (void)vm_->enable(KVM_CAP_DISABLE_QUIRKS2, KVM_X86_QUIRK_FIX_HYPERCALL_INSN);
     }
     return {};
@@ -237,26 +239,28 @@ Result<void> Machine::set_up_vcpu(KvmVcpu& vcpu, CpuidTable cpuid, bool has_tsc_
 
 void Machine::say_what_was_chosen(const KernelChoice& choice) const {
     if (!log::is_verbose()) return;
-    log::info(fmt::format("kernel {}: {} ({})", images_->kernel().name(), to_string(choice.protocol), choice.why));
+    log::info(
+        fmt::format("kernel {}: {} ({})", images_->kernel().name(), to_string(choice.protocol), choice.why));
     log::info(fmt::format("profile {}, irqchip {}: {}", to_string(shape_.profile), to_string(shape_.irqchip),
                           shape_.why));
-    log::info(fmt::format("{} memory, {} vCPU{}, KVM flavour {}", print_size(config_.memory_bytes), config_.cpus,
-                          config_.cpus == 1 ? "" : "s", to_string(host_.flavour)));
+    log::info(fmt::format("{} memory, {} vCPU{}, KVM flavour {}", print_size(config_.memory_bytes),
+                          config_.cpus, config_.cpus == 1 ? "" : "s", to_string(host_.flavour)));
 }
 
 void Machine::start_aps() {
     for (std::size_t i = 1; i < contexts_.size(); ++i) {
         Result<Thread> ap = Thread::start([this, i] { run_vcpu(contexts_[i], i); });
-        if (!ap) return stop_.end({EndKind::HostError, 0, fmt::format("vCPU {}: {}", i, ap.error().message())});
+        if (!ap)
+            return stop_.end({EndKind::HostError, 0, fmt::format("vCPU {}: {}", i, ap.error().message())});
         aps_.push_back(*ap);
     }
 }
 
 void Machine::wait_for_aps() {
-    // A vCPU that does not leave the kernel within a second ends with the process; so does its count.
-    constexpr int kTries = 100;
-    for (int i = 0; i < kTries && stop_.threads_inside() > 0; ++i) {
-        ::usleep(10'000);
+    // Most leave at once. A vCPU that is still in the kernel after a second or so ends with the process.
+    constexpr u32 kWaitMax = 1 << 20;
+    for (u32 wait_us = 16; wait_us < kWaitMax && stop_.threads_inside() > 0; wait_us *= 2) {
+        ::usleep(wait_us);
         stop_.kick_all();
     }
     if (stop_.threads_inside() > 0) return;

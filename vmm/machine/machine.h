@@ -1,10 +1,10 @@
 // SPDX-License-Identifier: Apache-2.0
-// Machine: one virtual machine, from what the user asked for to why it ended. The place where everything meets.
+// Machine: one virtual machine, from what the user asked for to why it ended. The place where everything
+// meets.
 //
-// create() makes KVM's objects in the one order that is fast: VM, memory slots, irqchip, vCPUs; io-bus users later
-// or never. run() runs vCPU 0 on the calling thread and every other vCPU on a thread of its own; besides those
-// there is at most one thread for console input.
-// Thread: the main thread.
+// create() makes KVM's objects in the one order that is fast: VM, memory slots, irqchip, vCPUs; io-bus users
+// later or never. run() runs vCPU 0 on the calling thread and every other vCPU on a thread of its own;
+// besides those there is at most one thread for console input. Thread: the main thread.
 #pragma once
 
 #include <memory>
@@ -25,8 +25,8 @@ class Machine {
   public:
     /// All but `early` outlive the machine; `early` outlives this call. Errors: those of every step, each
     /// with what to do.
-    static Result<std::unique_ptr<Machine>> create(const BootConfig& config, EarlyKvm& early, StopControl& stop,
-                                                   Timeline& timeline);
+    static Result<std::unique_ptr<Machine>> create(const BootConfig& config, EarlyKvm& early,
+                                                   StopControl& stop, Timeline& timeline);
     Machine(const Machine&) = delete;
     Machine& operator=(const Machine&) = delete;
     ~Machine();
@@ -39,6 +39,7 @@ class Machine {
     [[nodiscard]] const KvmVm& vm() const { return *vm_; }
     [[nodiscard]] const KvmVcpu& vcpu(std::size_t index) const { return vcpus_[index]; }
     [[nodiscard]] std::size_t vcpu_count() const { return vcpus_.size(); }
+    [[nodiscard]] bool have_vcpus_stopped() const { return stop_.threads_inside() == 0; }
 
   private:
     Machine(const BootConfig& config, StopControl& stop, Timeline& timeline)

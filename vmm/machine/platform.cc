@@ -20,7 +20,8 @@ Cmos::Memory cmos_memory(u64 memory_bytes) {
 /// Groups of ports whose hardware this machine has elsewhere are left out.
 u32 absent_groups(Irqchip irqchip) {
     u32 groups = AbsentPorts::kAll;
-    if (irqchip == Irqchip::Full) groups &= ~u32{AbsentPorts::kPic | AbsentPorts::kPit | AbsentPorts::kSystemControlB};
+    if (irqchip == Irqchip::Full)
+        groups &= ~u32{AbsentPorts::kPic | AbsentPorts::kPit | AbsentPorts::kSystemControlB};
     if (irqchip == Irqchip::None) groups &= ~u32{AbsentPorts::kPic};
     return groups;
 }
@@ -29,8 +30,8 @@ u32 absent_groups(Irqchip irqchip) {
 
 i64 Platform::HostClock::seconds_since_epoch() const { return wall_seconds(); }
 
-Platform::Platform(const PlatformOptions& options, Interrupts& interrupts, ConsoleOutput& output, StopControl& stop,
-                   Timeline& timeline)
+Platform::Platform(const PlatformOptions& options, Interrupts& interrupts, ConsoleOutput& output,
+                   StopControl& stop, Timeline& timeline)
     : marks_(timeline),
       serial_(output),
       uart_(interrupts.serial_line(), serial_),

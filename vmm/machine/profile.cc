@@ -35,8 +35,9 @@ Result<MachineShape> choose_shape(const BootConfig& config, Protocol protocol) {
                                                to_string(shape.irqchip)))
                         .hint("modern goes with split, legacy with full or none"));
     if (shape.irqchip == Irqchip::None && config.cpus > 1)
-        return fail(Error::invalid(fmt::format("--cpus {} needs LAPICs, and --irqchip none has none", config.cpus))
-                        .hint("use --cpus 1"));
+        return fail(
+            Error::invalid(fmt::format("--cpus {} needs LAPICs, and --irqchip none has none", config.cpus))
+                .hint("use --cpus 1"));
     return shape;
 }
 

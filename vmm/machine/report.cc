@@ -3,11 +3,11 @@
 
 #include <algorithm>
 
-#include <fmt/format.h>
-#include <nlohmann/json.hpp>
-
 #include <fcntl.h>
 #include <unistd.h>
+
+#include <fmt/format.h>
+#include <nlohmann/json.hpp>
 
 namespace mayfly {
 
@@ -34,7 +34,8 @@ std::vector<Event> events(const Timeline& timeline) {
     }
     for (const GuestMark& mark : timeline.marks())
         list.push_back({mark.at_ns - timeline.exec_ns(), fmt::format("guest mark {:#x}", mark.value)});
-    std::stable_sort(list.begin(), list.end(), [](const Event& a, const Event& b) { return a.at_ns < b.at_ns; });
+    std::stable_sort(list.begin(), list.end(),
+                     [](const Event& a, const Event& b) { return a.at_ns < b.at_ns; });
     return list;
 }
 
@@ -97,7 +98,8 @@ std::string timeline_table(const Timeline& timeline) {
     std::string text = fmt::format("{:<24}{:>14}{:>14}\n", "phase", "since exec", "step");
     u64 before = 0;
     for (const Event& event : events(timeline)) {
-        text += fmt::format("{:<24}{:>11.3f} us{:>11.3f} us\n", event.name, static_cast<double>(event.at_ns) / 1000,
+        text += fmt::format("{:<24}{:>11.3f} us{:>11.3f} us\n", event.name,
+                            static_cast<double>(event.at_ns) / 1000,
                             static_cast<double>(event.at_ns - before) / 1000);
         before = event.at_ns;
     }
@@ -134,6 +136,11 @@ StatsReport collect_stats(const Machine& machine) {
         return report;
     }
     report.vm = std::move(*vm);
+    // Every ioctl on a vCPU waits for its KVM_RUN, for ever if that never returns.
+    if (!machine.have_vcpus_stopped()) {
+        report.kvm_counters_missing = "a vCPU does not leave KVM_RUN";
+        return report;
+    }
     for (std::size_t i = 0; i < machine.vcpu_count(); ++i)
         report.vcpus.push_back(read_counters(machine.vcpu(i).stats_fd()).value_or(std::vector<KvmCounter>{}));
     return report;
@@ -146,8 +153,8 @@ std::string stats_table(const StatsReport& report) {
         if (count != 0) text += fmt::format("  {:<34}{:>14}\n", exit_reason_name(reason), count);
     }
     for (const AddressCount& row : busiest(report.exits)) {
-        text += fmt::format("    {:<10} {:#010x}{:>10} bytes{:>14}\n", to_string(row.space), row.address, row.bytes,
-                            row.returns);
+        text += fmt::format("    {:<10} {:#010x}{:>10} bytes{:>14}\n", to_string(row.space), row.address,
+                            row.bytes, row.returns);
     }
     if (report.exits.elsewhere() != 0)
         text += fmt::format("    {:<32}{:>14}\n", "at other addresses", report.exits.elsewhere());
@@ -180,7 +187,8 @@ std::string stats_json(const StatsReport& report) {
     root["interrupted"] = report.exits.interrupted();
     root["kvm"]["vm"] = counters_json(report.vm);
     root["kvm"]["vcpus"] = Json::array();
-    for (const std::vector<KvmCounter>& vcpu : report.vcpus) root["kvm"]["vcpus"].push_back(counters_json(vcpu));
+    for (const std::vector<KvmCounter>& vcpu : report.vcpus)
+        root["kvm"]["vcpus"].push_back(counters_json(vcpu));
     if (!report.kvm_counters_missing.empty()) root["kvm"]["missing"] = report.kvm_counters_missing;
     return root.dump(2) + "\n";
 }

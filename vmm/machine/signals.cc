@@ -40,7 +40,8 @@ void write_stderr(std::string_view line) {
 /// The only file pages that mayfly touches itself after loading are those of a mapped kernel or initrd.
 void on_bus_error(int /*number*/) {
     restore_terminal();
-    write_stderr("mayfly: a mapped kernel or initrd file shrank, or could not be read, while the guest ran\n");
+    write_stderr(
+        "mayfly: a mapped kernel or initrd file shrank, or could not be read, while the guest ran\n");
     ::_exit(kStatusFailed);
 }
 

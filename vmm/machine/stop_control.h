@@ -1,9 +1,9 @@
 // SPDX-License-Identifier: Apache-2.0
 // StopControl: the one place that decides that a machine ends, and brings every vCPU thread to notice.
 //
-// The first reason counts. Kicking a vCPU is immediate_exit plus a signal: the flag ends the next KVM_RUN, the
-// signal ends the present one, so no kick is lost between them.
-// Thread: any; end_from_signal() also from signal handlers.
+// The first reason counts. Kicking a vCPU is immediate_exit plus a signal: the flag ends the next KVM_RUN,
+// the signal ends the present one, so no kick is lost between them. Thread: any; end_from_signal() also from
+// signal handlers.
 #pragma once
 
 #include <array>

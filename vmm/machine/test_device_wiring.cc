@@ -50,7 +50,9 @@ TestDeviceHost::Status TestDeviceWiring::send_by_irqfd(u32 address, u32 data) {
 
 TestDeviceHost::Status TestDeviceWiring::set_loopback(bool is_on, u32 address, u32 data) {
     if (interrupts_.kind() == Irqchip::None) return Status::Unsupported;
-    if (!is_on) return loopback_ ? status_of(vm_.detach_port_event(*loopback_, MAYFLY_TESTDEV_DOORBELL)) : Status::Done;
+    if (!is_on)
+        return loopback_ ? status_of(vm_.detach_port_event(*loopback_, MAYFLY_TESTDEV_DOORBELL))
+                         : Status::Done;
     const Result<void> ready = prepare(loopback_, kLoopbackMsi, address, data);
     if (!ready) return Status::Refused;
     return status_of(vm_.attach_port_event(*loopback_, MAYFLY_TESTDEV_DOORBELL));
@@ -59,15 +61,16 @@ TestDeviceHost::Status TestDeviceWiring::set_loopback(bool is_on, u32 address, u
 TestDeviceHost::Status TestDeviceWiring::set_coalesced(bool is_on) {
     const int page = vm_.check(KVM_CAP_COALESCED_MMIO);
     if (page <= 0 || vm_.check(KVM_CAP_COALESCED_PIO) == 0) return Status::Unsupported;
-    const Result<void> done = is_on ? vm_.coalesce_port(MAYFLY_TESTDEV_COALESCED)
-                                    : vm_.uncoalesce_port(MAYFLY_TESTDEV_COALESCED);
+    const Result<void> done =
+        is_on ? vm_.coalesce_port(MAYFLY_TESTDEV_COALESCED) : vm_.uncoalesce_port(MAYFLY_TESTDEV_COALESCED);
     // Once on, the ring is looked at for good: writes may be in it when collecting stops.
     if (done) ring_page_.store(page, std::memory_order_release);
     return status_of(done);
 }
 
 void TestDeviceWiring::msi_train(u32 address, u32 data, u8 count) {
-    if (count == 0 || interrupts_.kind() == Irqchip::None || !prepare(direct_, kDirectMsi, address, data)) return;
+    if (count == 0 || interrupts_.kind() == Irqchip::None || !prepare(direct_, kDirectMsi, address, data))
+        return;
     // One at a time: a guest must not make threads without end.
     if (is_train_running_.exchange(true)) return;
     // Ends with the process when the guest ends first; this object and the VM live as long.

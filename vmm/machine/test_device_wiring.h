@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
-// TestDeviceWiring: what the test device's registers do on a real machine: MSIs, irqfds, an ioeventfd that loops
-// back into an irqfd, and coalesced port writes.
+// TestDeviceWiring: what the test device's registers do on a real machine: MSIs, irqfds, an ioeventfd that
+// loops back into an irqfd, and coalesced port writes.
 //
 // Nothing is registered with KVM before the guest asks for it.
 // Thread: the device's calls come under its bus lock; begin_exit()/end_exit() on any vCPU thread.

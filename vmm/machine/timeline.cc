@@ -40,7 +40,8 @@ void Timeline::guest_mark(u32 value) {
 }
 
 void Timeline::estimate_exec() {
-    // The scheduler's second figure is how long we waited for a CPU (Documentation/scheduler/sched-stats.rst).
+    // The scheduler's second figure is how long we waited for a CPU
+    // (Documentation/scheduler/sched-stats.rst).
     const std::string text = read_text_file("/proc/self/schedstat", 128);
     const u64 now = monotonic_ns();
     u64 waited_ns = 0;

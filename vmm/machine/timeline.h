@@ -15,16 +15,16 @@
 namespace mayfly {
 
 enum class Phase : u8 {
-    Main,         ///< main() was entered
+    Main,  ///< main() was entered
     KvmOpened,
     VmCreated,
     MemoryMapped,
     KernelLoaded,
     Irqchip,
     Vcpus,
-    FirstRun,     ///< just before the first KVM_RUN
-    FirstExit,    ///< KVM_RUN returned for the first time
-    Exit,         ///< the guest has ended
+    FirstRun,   ///< just before the first KVM_RUN
+    FirstExit,  ///< KVM_RUN returned for the first time
+    Exit,       ///< the guest has ended
 };
 constexpr std::size_t kPhaseCount = 10;
 
@@ -44,9 +44,9 @@ class Timeline {
     void reach_at(Phase phase, u64 monotonic_ns);
     void guest_mark(u32 value);
 
-    /// The moment of exec on CLOCK_MONOTONIC, as the scheduler accounts for it: now, less the time this process
-    /// has run and has waited for a CPU. Time blocked on disk before main() is not in it.
-    /// Reads /proc; call it once, early, and only when somebody asked for the timeline.
+    /// The moment of exec on CLOCK_MONOTONIC, as the scheduler accounts for it: now, less the time this
+    /// process has run and has waited for a CPU. Time blocked on disk before main() is not in it. Reads
+    /// /proc; call it once, early, and only when somebody asked for the timeline.
     void estimate_exec();
 
     [[nodiscard]] u64 exec_ns() const { return exec_ns_; }

@@ -40,7 +40,8 @@ void UserIrqchip::Intr::set_level(bool is_high) {
 Result<void> UserIrqchip::before_run(KvmVcpu& vcpu) {
     vcpu_thread_.store(::gettid(), std::memory_order_release);
     kvm_run& run = vcpu.run_page();
-    if (is_pending_.load(std::memory_order_acquire) && run.ready_for_interrupt_injection != 0 && run.if_flag != 0) {
+    if (is_pending_.load(std::memory_order_acquire) && run.ready_for_interrupt_injection != 0 &&
+        run.if_flag != 0) {
         const std::unique_lock<std::mutex> lock = ports_->lock(pic_);
         TRY_VOID(vcpu.interrupt(pic_.acknowledge()));
     }

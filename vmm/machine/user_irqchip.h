@@ -43,7 +43,8 @@ class UserIrqchip {
         UserIrqchip& chip_;
     };
 
-    UserIrqchip(EventFd wake, StopControl& stop) : wake_(std::move(wake)), stop_(stop), intr_(*this), pic_(intr_) {}
+    UserIrqchip(EventFd wake, StopControl& stop)
+        : wake_(std::move(wake)), stop_(stop), intr_(*this), pic_(intr_) {}
 
     EventFd wake_;
     StopControl& stop_;

@@ -18,9 +18,9 @@ void crash(VcpuContext& context, RunOutcome outcome) {
 void halt(VcpuContext& context) {
     if (context.user_irqchip != nullptr && context.vcpu.run_page().if_flag != 0)
         return context.user_irqchip->wait_for_interrupt();
-    context.stop.end({EndKind::Crash, 0,
-                      fmt::format("the guest halted with interrupts off: nothing can wake vCPU {}",
-                                  context.vcpu.id())});
+    context.stop.end(
+        {EndKind::Crash, 0,
+         fmt::format("the guest halted with interrupts off: nothing can wake vCPU {}", context.vcpu.id())});
 }
 
 /// The emulator may have stopped at an access to RAM that is not a slot yet, by an instruction that it
@@ -58,7 +58,8 @@ void end_for_host(VcpuContext& context, const Error& error) {
 /// KVM's emulator reports RAM whose host page it cannot reach as MMIO; the guest must not read ones there.
 bool has_lost_page(const VcpuContext& context) {
     const kvm_run& run = context.vcpu.run_page();
-    if (run.exit_reason != KVM_EXIT_MMIO || !context.memory.contains(Gpa{run.mmio.phys_addr}, 1)) return false;
+    if (run.exit_reason != KVM_EXIT_MMIO || !context.memory.contains(Gpa{run.mmio.phys_addr}, 1))
+        return false;
     return context.buses.mmio.name_at(run.mmio.phys_addr).empty();
 }
 

@@ -24,7 +24,7 @@ struct VcpuContext {
     ConsoleOutput& output;
     const GuestMemory& memory;
     KvmFlavour flavour;
-    Timeline* timeline;           ///< the bootstrap processor's only
+    Timeline* timeline;  ///< the bootstrap processor's only
     UserIrqchip* user_irqchip;
     DeferredRam* deferred_ram;
     TestDeviceWiring* test_device;

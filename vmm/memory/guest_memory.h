@@ -72,7 +72,8 @@ class GuestMemory {
         return MemStatus::Ok;
     }
 
-    /// One contiguous host range for the kernel's use. Empty when any byte lies outside, or `size_bytes` is 0.
+    /// One contiguous host range for the kernel's use. Empty when any byte lies outside, or `size_bytes` is
+    /// 0.
     [[nodiscard]] std::optional<GuestSpan> span(Gpa at, u64 size_bytes) const;
 
     /// True when the whole range is RAM. An empty range is contained nowhere.

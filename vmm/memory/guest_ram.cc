@@ -20,9 +20,9 @@ Result<GuestRam> GuestRam::create(GuestRamOptions options) {
     const u64 alignment = options.size_bytes >= MiB(2) ? MiB(2) : kPage;
     Mapping mapping = TRY(Mapping::anonymous(options.size_bytes, alignment));
     const u64 low = std::min(options.size_bytes, options.hole_base.value);
-    std::array<GuestRegion, 2> regions{GuestRegion{Gpa{0}, low, mapping.data()},
-                                       GuestRegion{kAboveHole, options.size_bytes - low,
-                                                   mapping.data() + low}};
+    std::array<GuestRegion, 2> regions{
+        GuestRegion{Gpa{0}, low, mapping.data()},
+        GuestRegion{kAboveHole, options.size_bytes - low, mapping.data() + low}};
     const std::size_t count = options.size_bytes > low ? 2 : 1;
     GuestMemory memory(std::span<const GuestRegion>(regions).first(count));
     return GuestRam(std::move(mapping), memory);
@@ -37,16 +37,16 @@ std::byte* GuestRam::page_range(Gpa at, u64 size_bytes) const {
 
 Result<void> GuestRam::map_file(Gpa at, const UniqueFd& fd, u64 offset_bytes, u64 size_bytes) {
     VERIFY(offset_bytes % kPage == 0);
-    void* mapped = ::mmap(page_range(at, size_bytes), size_bytes, PROT_READ | PROT_WRITE,
-                          MAP_PRIVATE | MAP_FIXED | MAP_NORESERVE, fd.get(),
-                          static_cast<off_t>(offset_bytes));
+    void* mapped =
+        ::mmap(page_range(at, size_bytes), size_bytes, PROT_READ | PROT_WRITE,
+               MAP_PRIVATE | MAP_FIXED | MAP_NORESERVE, fd.get(), static_cast<off_t>(offset_bytes));
     if (mapped == MAP_FAILED) return fail(Error::os("mmap"));
     return {};
 }
 
 Result<void> GuestRam::move_pages(Gpa at, std::byte* from, u64 size_bytes) {
-    void* moved = ::mremap(from, size_bytes, size_bytes, MREMAP_MAYMOVE | MREMAP_FIXED,
-                           page_range(at, size_bytes));
+    void* moved =
+        ::mremap(from, size_bytes, size_bytes, MREMAP_MAYMOVE | MREMAP_FIXED, page_range(at, size_bytes));
     if (moved == MAP_FAILED) return fail(Error::os("mremap"));
     return {};
 }

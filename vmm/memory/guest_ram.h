@@ -14,8 +14,8 @@
 namespace mayfly {
 
 struct GuestRamOptions {
-    u64 size_bytes;        ///< a multiple of 4 KiB, at least 4 KiB
-    Gpa hole_base;         ///< RAM stops here and goes on at 4 GiB
+    u64 size_bytes;  ///< a multiple of 4 KiB, at least 4 KiB
+    Gpa hole_base;   ///< RAM stops here and goes on at 4 GiB
 };
 
 class GuestRam {

@@ -14,6 +14,6 @@ static_assert(std::endian::native == std::endian::little, "structures are read i
 /// Trivially copyable, standard layout, and no padding whose bytes would leak host memory.
 template <typename T>
 concept WireType = std::is_trivially_copyable_v<T> && std::is_standard_layout_v<T> &&
-                   std::has_unique_object_representations_v<T>;
+    std::has_unique_object_representations_v<T>;
 
 }  // namespace mayfly

@@ -34,8 +34,8 @@ Result<Mapping> Mapping::anonymous(std::size_t size_bytes, std::size_t alignment
 }
 
 Result<Mapping> Mapping::file_private(const UniqueFd& fd, u64 offset_bytes, std::size_t size_bytes) {
-    void* at = ::mmap(nullptr, size_bytes, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_NORESERVE,
-                      fd.get(), static_cast<off_t>(offset_bytes));
+    void* at = ::mmap(nullptr, size_bytes, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_NORESERVE, fd.get(),
+                      static_cast<off_t>(offset_bytes));
     if (at == MAP_FAILED) return fail(Error::os("mmap"));
     return Mapping(static_cast<std::byte*>(at), size_bytes);
 }

@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
-// The out-of-line half of fmt, compiled once: Debian has no static archive of it, and its header-only form makes every
-// file that formats a line compile all of it. Without locales: those would pull iostreams into the binary.
+// The out-of-line half of fmt, compiled once: Debian has no static archive of it, and its header-only form
+// makes every file that formats a line compile all of it. Without locales: those would pull iostreams into
+// the binary.
 #include <fmt/format-inl.h>
 
 FMT_BEGIN_NAMESPACE

@@ -19,7 +19,8 @@ struct Decimal {
     std::string_view rest;  ///< what follows the number
 };
 
-/// Digits, then perhaps a point and one to three more. A whole part beyond 64 bits reads as the largest number.
+/// Digits, then perhaps a point and one to three more. A whole part beyond 64 bits reads as the largest
+/// number.
 std::optional<Decimal> parse_decimal(std::string_view text) {
     Decimal number;
     const char* end = text.data() + text.size();
@@ -63,7 +64,8 @@ Result<u64> parse_size(std::string_view text) {
     const u64 unit = u64{1} << (10 * power);
     if (number->whole > (~u64{0} - unit) / unit)
         return fail(Error::invalid("size " + quoted(text) + " does not fit 64 bits"));
-    return number->whole * unit + unit / 1000 * number->thousandths + unit % 1000 * number->thousandths / 1000;
+    return number->whole * unit + unit / 1000 * number->thousandths +
+           unit % 1000 * number->thousandths / 1000;
 }
 
 Result<u64> parse_seconds_ms(std::string_view text, u64 seconds_max) {

@@ -40,8 +40,7 @@ void send_ipi(u32 destination, u32 command) {
                   u64{destination} << 32 | command);
         return;
     }
-    mmio_write(kBaseAddress + static_cast<u32>(Register::InterruptCommand) + 0x10,
-               destination << 24);
+    mmio_write(kBaseAddress + static_cast<u32>(Register::InterruptCommand) + 0x10, destination << 24);
     mmio_write(kBaseAddress + static_cast<u32>(Register::InterruptCommand), command);
 }
 

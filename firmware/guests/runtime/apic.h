@@ -80,8 +80,7 @@ void send_ipi(u32 destination, u32 command);
 /// The in-service register's 32 bits around `vector`. A few hosts without interrupt hardware end
 /// interrupts when they deliver them: there no handler ever sees its own bit.
 inline u32 in_service_bank(u8 vector) {
-    return read(
-        static_cast<Register>(static_cast<u32>(Register::InService) + (vector >> 5) * 0x10U));
+    return read(static_cast<Register>(static_cast<u32>(Register::InService) + (vector >> 5) * 0x10U));
 }
 
 /// A handler that counts and acknowledges.

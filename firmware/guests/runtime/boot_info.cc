@@ -46,18 +46,15 @@ u64 find_tag(u32 type, u32 index) {
 
 u64 command_line_address() {
     switch (boot_record[0]) {
-        case kMagicLinux:
-            return peek32(info() + 0x228) | u64{peek32(info() + 0xc8)} << 32;
-        case kMagicPvh:
-            return peek64(info() + 24);
+        case kMagicLinux: return peek32(info() + 0x228) | u64{peek32(info() + 0xc8)} << 32;
+        case kMagicPvh: return peek64(info() + 24);
         case kMagicMultiboot:
             return (peek32(info()) & kMultibootHasCommandLine) != 0 ? peek32(info() + 16) : 0;
         case kMagicMultiboot2: {
             const u64 tag = find_tag(kTagCommandLine, 0);
             return tag != 0 ? tag + 8 : 0;
         }
-        default:
-            return 0;
+        default: return 0;
     }
 }
 
@@ -70,8 +67,7 @@ const char* find_option(Text name) {
         while (matched < name.size_bytes && at + matched < end && at[matched] == name.data[matched])
             ++matched;
         const char* const behind = at + matched;
-        if (matched == name.size_bytes && (behind == end || *behind == ' ' || *behind == '='))
-            return behind;
+        if (matched == name.size_bytes && (behind == end || *behind == ' ' || *behind == '=')) return behind;
         while (at < end && *at != ' ') ++at;
     }
     return nullptr;
@@ -81,31 +77,21 @@ const char* find_option(Text name) {
 
 BootProtocol boot_protocol() {
     switch (boot_record[0]) {
-        case kMagicLinux:
-            return BootProtocol::Linux;
-        case kMagicPvh:
-            return BootProtocol::Pvh;
-        case kMagicMultiboot:
-            return BootProtocol::Multiboot;
-        case kMagicMultiboot2:
-            return BootProtocol::Multiboot2;
-        default:
-            return BootProtocol::Unknown;
+        case kMagicLinux: return BootProtocol::Linux;
+        case kMagicPvh: return BootProtocol::Pvh;
+        case kMagicMultiboot: return BootProtocol::Multiboot;
+        case kMagicMultiboot2: return BootProtocol::Multiboot2;
+        default: return BootProtocol::Unknown;
     }
 }
 
 Text protocol_name() {
     switch (boot_protocol()) {
-        case BootProtocol::Linux:
-            return "linux";
-        case BootProtocol::Pvh:
-            return "pvh";
-        case BootProtocol::Multiboot:
-            return "multiboot";
-        case BootProtocol::Multiboot2:
-            return "multiboot2";
-        case BootProtocol::Unknown:
-            return "unknown";
+        case BootProtocol::Linux: return "linux";
+        case BootProtocol::Pvh: return "pvh";
+        case BootProtocol::Multiboot: return "multiboot";
+        case BootProtocol::Multiboot2: return "multiboot2";
+        case BootProtocol::Unknown: return "unknown";
     }
     return "unknown";
 }
@@ -166,8 +152,7 @@ MemoryMapWalk::MemoryMapWalk() {
             entry_bytes_ = peek32(tag + 8);
             break;
         }
-        default:
-            break;
+        default: break;
     }
 }
 
@@ -196,8 +181,7 @@ bool find_module(u32 index, Module& module) {
             module = {peek64(at), peek64(at + 8), peek64(at + 16)};
             return true;
         case kMagicMultiboot:
-            if ((peek32(info()) & kMultibootHasModules) == 0 || index >= peek32(info() + 20))
-                return false;
+            if ((peek32(info()) & kMultibootHasModules) == 0 || index >= peek32(info() + 20)) return false;
             at = peek32(info() + 24) + u64{index} * 16;
             module = {peek32(at), peek32(at + 4) - peek32(at), peek32(at + 8)};
             return true;
@@ -206,8 +190,7 @@ bool find_module(u32 index, Module& module) {
             if (at == 0) return false;
             module = {peek32(at + 8), peek32(at + 12) - peek32(at + 8), at + 16};
             return true;
-        default:
-            return false;
+        default: return false;
     }
 }
 

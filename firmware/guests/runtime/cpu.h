@@ -16,15 +16,9 @@ using mayfly::u32;
 using mayfly::u64;
 using mayfly::u8;
 
-inline void out8(u16 port, u8 value) {
-    asm volatile("outb %0, %1" : : "a"(value), "Nd"(port) : "memory");
-}
-inline void out16(u16 port, u16 value) {
-    asm volatile("outw %0, %1" : : "a"(value), "Nd"(port) : "memory");
-}
-inline void out32(u16 port, u32 value) {
-    asm volatile("outl %0, %1" : : "a"(value), "Nd"(port) : "memory");
-}
+inline void out8(u16 port, u8 value) { asm volatile("outb %0, %1" : : "a"(value), "Nd"(port) : "memory"); }
+inline void out16(u16 port, u16 value) { asm volatile("outw %0, %1" : : "a"(value), "Nd"(port) : "memory"); }
+inline void out32(u16 port, u32 value) { asm volatile("outl %0, %1" : : "a"(value), "Nd"(port) : "memory"); }
 
 inline u8 in8(u16 port) {
     u8 value;
@@ -76,9 +70,7 @@ struct CpuidLeaf {
 
 inline CpuidLeaf cpuid(u32 leaf, u32 subleaf) {
     CpuidLeaf r;
-    asm volatile("cpuid"
-                 : "=a"(r.eax), "=b"(r.ebx), "=c"(r.ecx), "=d"(r.edx)
-                 : "a"(leaf), "c"(subleaf));
+    asm volatile("cpuid" : "=a"(r.eax), "=b"(r.ebx), "=c"(r.ecx), "=d"(r.edx) : "a"(leaf), "c"(subleaf));
     return r;
 }
 
@@ -91,9 +83,7 @@ inline void halt_with_interrupts() { asm volatile("sti; hlt; cli" : : : "memory"
 
 /// SAFETY of both: `address` is mapped (map_address(), or one of the places that entry.S maps).
 inline u32 mmio_read(u64 address) { return *reinterpret_cast<const volatile u32*>(address); }
-inline void mmio_write(u64 address, u32 value) {
-    *reinterpret_cast<volatile u32*>(address) = value;
-}
+inline void mmio_write(u64 address, u32 value) { *reinterpret_cast<volatile u32*>(address) = value; }
 
 extern "C" {
 [[noreturn]] void exit_guest(u32 code);

@@ -72,8 +72,7 @@ inline ClockReading read_clock(const SystemTime& shared) {
         u64 ticks = read_tsc() - shared.tsc_timestamp;
         ticks = shift < 0 ? ticks >> -shift : ticks << shift;
         // The high half of the 128-bit product, less 32 bits: mul is a fraction of 2^32.
-        result.time_ns =
-            shared.system_time_ns + ((ticks >> 32) * mul + ((ticks & 0xffff'ffff) * mul >> 32));
+        result.time_ns = shared.system_time_ns + ((ticks >> 32) * mul + ((ticks & 0xffff'ffff) * mul >> 32));
         if (shared.version != result.version) continue;
         if (mul == 0) return result;
         const u64 khz = (u64{1'000'000} << 32) / mul;

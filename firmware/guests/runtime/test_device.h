@@ -20,9 +20,7 @@ inline void require() {
     exit_guest(failure_count());
 }
 
-inline void set_line(u16 gsi, bool high) {
-    out8(static_cast<u16>(MAYFLY_TESTDEV_IRQ + gsi), high ? 1 : 0);
-}
+inline void set_line(u16 gsi, bool high) { out8(static_cast<u16>(MAYFLY_TESTDEV_IRQ + gsi), high ? 1 : 0); }
 
 /// The MSI for `vector` at APIC id 0: fixed, edge.
 inline void set_msi(u8 vector) {

@@ -21,7 +21,7 @@ struct Fixture {
 /// Whether a loop that waits for `mask` to be `wanted` ends.
 [[nodiscard]] bool loop_ends(Fixture& f, u64 port, u64 mask, u64 wanted) {
     for (int i = 0; i < 10; ++i) {
-        if ((f.in(port) & mask) == wanted) return true;
+        if ((f.in(port)&mask) == wanted) return true;
     }
     return false;
 }
@@ -106,9 +106,9 @@ TEST_CASE("every row of absent hardware has a reason and leaves room for what ex
         CHECK(row.count > 0);
     }
     // CMOS, POST, debug console, exit port, test device, COM1, boot timer, PCI, pvpanic, ACPI, i8042.
-    for (const u64 port : std::vector<u64>{0x60, 0x64, 0x70, 0x71, 0x80, 0x83, 0xe0, 0xe9, 0xf4, 0xf7, 0x3f0,
-                                           0x3f8, 0x3ff, 0x501, 0x505, 0x600, 0x604, 0x610, 0xcf8, 0xcf9,
-                                           0xcfc}) {
+    for (const u64 port :
+         std::vector<u64>{0x60,  0x64,  0x70,  0x71,  0x80,  0x83,  0xe0,  0xe9,  0xf4,  0xf7, 0x3f0,
+                          0x3f8, 0x3ff, 0x501, 0x505, 0x600, 0x604, 0x610, 0xcf8, 0xcf9, 0xcfc}) {
         CAPTURE(port);
         CHECK(ports.name_at(port).empty());
     }

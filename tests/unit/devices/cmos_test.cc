@@ -201,7 +201,7 @@ TEST_CASE("cmos memory cells tell the size of RAM", "[cmos]") {
         u32 base_kib, extended_kib, above_16m, above_4g;
     } rows[] = {
         {2ULL << 20, 0, 640, 1024, 0, 0},
-        {128ULL << 20, 0, 640, 0xffff, 1792, 0},           // 112 MiB in units of 64 KiB
+        {128ULL << 20, 0, 640, 0xffff, 1792, 0},              // 112 MiB in units of 64 KiB
         {3ULL << 30, 5ULL << 30, 640, 0xffff, 48896, 81920},  // 3056 MiB and 5 GiB
     };
     for (const auto& row : rows) {

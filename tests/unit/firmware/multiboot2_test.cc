@@ -61,7 +61,7 @@ TEST_CASE("a Multiboot 2 kernel finds its information, byte for byte", "[multibo
     CHECK(entry.mode == CpuMode::Protected32);
     Bytes info = from_hex(
         "40010000 00000000"
-        "01000000 12000000 766d78207175696574 00 000000000000"                   // command line "vmx quiet"
+        "01000000 12000000 766d78207175696574 00 000000000000"   // command line "vmx quiet"
         "02000000 0f000000 6d6179666c7900 00"                    // loader name
         "03000000 14000000 00201000 02201000 6d207a00 00000000"  // module "m z"
         "04000000 10000000 7f020000 00040000"                    // basic memory

@@ -57,9 +57,9 @@ Bytes fadt_body(u64 dsdt) {
     body.zeros(276 - 36);
     const auto field = [&](std::size_t offset, const Bytes& value) { body.at(offset - 36, value); };
     field(40, Bytes().d(dsdt));
-    field(96, Bytes().w(101).w(1001));               // no C2, no C3
-    field(116, io_register(0xcf9, 8, 1).b(6));       // RESET_REG, RESET_VALUE
-    field(131, Bytes().b(5));                        // minor version
+    field(96, Bytes().w(101).w(1001));          // no C2, no C3
+    field(116, io_register(0xcf9, 8, 1).b(6));  // RESET_REG, RESET_VALUE
+    field(131, Bytes().b(5));                   // minor version
     field(140, Bytes().q(dsdt));
     field(268, Bytes().s("MAYFLY"));
     return body;
@@ -124,11 +124,11 @@ TEST_CASE("the PC shape's FADT names PM1a blocks, SCI 9 and an aligned FACS", "[
     const u64 facs = acpi.base_of("FACS");
     Bytes body = fadt_body(acpi.base_of("DSDT"));
     body.at(36 - 36, Bytes().d(facs));
-    body.at(46 - 36, Bytes().w(9));                // SCI; no SMI command: always in ACPI mode
-    body.at(56 - 36, Bytes().d(0x600));            // PM1a event
-    body.at(64 - 36, Bytes().d(0x604));            // PM1a control
-    body.at(88 - 36, Bytes().b(4).b(2));           // their lengths; PM timer 0
-    body.at(108 - 36, Bytes().b(0x32));            // century register
+    body.at(46 - 36, Bytes().w(9));                          // SCI; no SMI command: always in ACPI mode
+    body.at(56 - 36, Bytes().d(0x600));                      // PM1a event
+    body.at(64 - 36, Bytes().d(0x604));                      // PM1a control
+    body.at(88 - 36, Bytes().b(4).b(2));                     // their lengths; PM timer 0
+    body.at(108 - 36, Bytes().b(0x32));                      // century register
     body.at(109 - 36, Bytes().w(1 << 0 | 1 << 2 | 1 << 4));  // legacy devices, no VGA, no ASPM
     body.at(112 - 36, Bytes().d(1 << 0 | 1 << 2 | 1 << 4 | 1 << 5 | 1 << 6 | 1 << 10 | 1 << 12));
     body.at(148 - 36, io_register(0x600, 32, 2));

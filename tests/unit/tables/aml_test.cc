@@ -119,11 +119,26 @@ TEST_CASE("port, interrupt and fixed memory descriptors are as ACPI 6.4.2 and 6.
         list.memory32_fixed(0xe000'0000, 0x10'0000);
     });
     const Bytes content = Bytes()
-                              .b(0x47).b(1).w(0x3f8).w(0x3f8).b(1).b(8)        // I/O, 16-bit decode
-                              .b(0x22).w(1 << 4)                               // IRQ, two-byte form
-                              .b(0x89).w(6).b(0x03).b(1).d(23)                 // consumer, edge, high
-                              .b(0x86).w(9).b(1).d(0xe000'0000).d(0x10'0000)   // read-write
-                              .b(0x79).b(0);
+                              .b(0x47)
+                              .b(1)
+                              .w(0x3f8)
+                              .w(0x3f8)
+                              .b(1)
+                              .b(8)  // I/O, 16-bit decode
+                              .b(0x22)
+                              .w(1 << 4)  // IRQ, two-byte form
+                              .b(0x89)
+                              .w(6)
+                              .b(0x03)
+                              .b(1)
+                              .d(23)  // consumer, edge, high
+                              .b(0x86)
+                              .w(9)
+                              .b(1)
+                              .d(0xe000'0000)
+                              .d(0x10'0000)  // read-write
+                              .b(0x79)
+                              .b(0);
     REQUIRE(content.size() == 34);
     CHECK(bytes == Bytes{0x11, 37, 0x0a, 34}.add(content).get());
 }
@@ -136,13 +151,49 @@ TEST_CASE("address space descriptors carry both ends and the length at their wid
         list.qword_memory(0x40'0000'0000, 0x7f'ffff'ffff);
     });
     // Flags 0x0c: both ends fixed. Granularity, first, last, translation, length.
-    const Bytes content =
-        Bytes()
-            .b(0x88).w(13).b(2).b(0x0c).b(0).w(0).w(0).w(0).w(0).w(1)
-            .b(0x88).w(13).b(1).b(0x0c).b(3).w(0).w(0xd00).w(0xffff).w(0).w(0xf300)
-            .b(0x87).w(23).b(0).b(0x0c).b(1).d(0).d(0xd000'0000).d(0xdfff'ffff).d(0).d(0x1000'0000)
-            .b(0x8a).w(43).b(0).b(0x0c).b(1).q(0).q(0x40'0000'0000).q(0x7f'ffff'ffff).q(0).q(0x40'0000'0000)
-            .b(0x79).b(0);
+    const Bytes content = Bytes()
+                              .b(0x88)
+                              .w(13)
+                              .b(2)
+                              .b(0x0c)
+                              .b(0)
+                              .w(0)
+                              .w(0)
+                              .w(0)
+                              .w(0)
+                              .w(1)
+                              .b(0x88)
+                              .w(13)
+                              .b(1)
+                              .b(0x0c)
+                              .b(3)
+                              .w(0)
+                              .w(0xd00)
+                              .w(0xffff)
+                              .w(0)
+                              .w(0xf300)
+                              .b(0x87)
+                              .w(23)
+                              .b(0)
+                              .b(0x0c)
+                              .b(1)
+                              .d(0)
+                              .d(0xd000'0000)
+                              .d(0xdfff'ffff)
+                              .d(0)
+                              .d(0x1000'0000)
+                              .b(0x8a)
+                              .w(43)
+                              .b(0)
+                              .b(0x0c)
+                              .b(1)
+                              .q(0)
+                              .q(0x40'0000'0000)
+                              .q(0x7f'ffff'ffff)
+                              .q(0)
+                              .q(0x40'0000'0000)
+                              .b(0x79)
+                              .b(0);
     REQUIRE(content.size() == 106);
     // PkgLength 110 = 0x06e in two bytes: 2 + 2 + 106.
     CHECK(bytes == Bytes{0x11, 0x4e, 0x06, 0x0a, 106}.add(content).get());

@@ -26,9 +26,12 @@ std::vector<u8> written(const AcpiOptions& options) {
 Bytes with_length(const Bytes& content) {
     const std::size_t n = content.size();
     Bytes bytes;
-    if (n + 1 < 0x40) bytes.b(n + 1);
-    else if (n + 2 < 0x1000) bytes.b(0x40 | ((n + 2) & 0xf)).b((n + 2) >> 4);
-    else bytes.b(0x80 | ((n + 3) & 0xf)).w((n + 3) >> 4);
+    if (n + 1 < 0x40)
+        bytes.b(n + 1);
+    else if (n + 2 < 0x1000)
+        bytes.b(0x40 | ((n + 2) & 0xf)).b((n + 2) >> 4);
+    else
+        bytes.b(0x80 | ((n + 3) & 0xf)).w((n + 3) >> 4);
     return bytes.add(content);
 }
 
@@ -91,11 +94,31 @@ const Bytes kMemory32 =
 
 TEST_CASE("the smallest DSDT is one processor and the power-off package", "[dsdt]") {
     // Device: 1 length + 4 name + 15 for _HID + 6 for _UID = 26. Scope: 1 + 4 + 2 opcode bytes + 26 = 33.
-    const Bytes expected = Bytes{0x10, 33}.s("_SB_")
-                               .b(0x5b).b(0x82).b(26).s("C000")
-                               .b(0x08).s("_HID").b(0x0d).s("ACPI0007").b(0)
-                               .b(0x08).s("_UID").b(0)
-                               .b(0x08).s("_S5_").b(0x12).b(8).b(4).b(0x0a).b(5).b(0x0a).b(5).b(0).b(0);
+    const Bytes expected = Bytes{0x10, 33}
+                               .s("_SB_")
+                               .b(0x5b)
+                               .b(0x82)
+                               .b(26)
+                               .s("C000")
+                               .b(0x08)
+                               .s("_HID")
+                               .b(0x0d)
+                               .s("ACPI0007")
+                               .b(0)
+                               .b(0x08)
+                               .s("_UID")
+                               .b(0)
+                               .b(0x08)
+                               .s("_S5_")
+                               .b(0x12)
+                               .b(8)
+                               .b(4)
+                               .b(0x0a)
+                               .b(5)
+                               .b(0x0a)
+                               .b(5)
+                               .b(0)
+                               .b(0);
     CHECK(written(test::bare_machine(1)) == expected.get());
 }
 
@@ -105,9 +128,9 @@ TEST_CASE("the modern DSDT has ECAM reserved, one bus, both windows and a polled
     windows.add(word_range(2, 0, 0, 0)).add(word_range(1, 3, 0, 0xcf7)).add(word_range(1, 3, 0xd00, 0xffff));
     windows.add(kMemory32);
     windows.b(0x8a).w(43).b(0).b(0x0c).b(1).q(0).q(0x40'0000'0000).q(0x7f'ffff'ffff).q(0).q(0x40'0000'0000);
-    const Bytes uart = device("COM1", name("_HID", pnp(0x05, 0x01))
-                                          .add(name("_UID", {1}))
-                                          .add(name("_CRS", resources(ports(0x3f8, 8)))));
+    const Bytes uart = device(
+        "COM1",
+        name("_HID", pnp(0x05, 0x01)).add(name("_UID", {1})).add(name("_CRS", resources(ports(0x3f8, 8)))));
     const Bytes body =
         processors(cpu_count).add(motherboard()).add(host_bridge(windows)).add(uart).add(pvpanic());
     CHECK(written(test::modern_machine(cpu_count)) == scope("_SB_", body).add(s5()).get());
@@ -123,9 +146,12 @@ TEST_CASE("the legacy DSDT has configuration ports, a UART on IRQ 4 and the CMOS
                                           .add(name("_CRS", resources(ports(0x3f8, 8).b(0x22).w(1 << 4)))));
     const Bytes clock =
         device("RTC_", name("_HID", pnp(0x0b, 0x00)).add(name("_CRS", resources(ports(0x70, 2)))));
-    const Bytes body =
-        processors(cpu_count).add(motherboard()).add(host_bridge(windows)).add(uart).add(clock).add(
-            pvpanic());
+    const Bytes body = processors(cpu_count)
+                           .add(motherboard())
+                           .add(host_bridge(windows))
+                           .add(uart)
+                           .add(clock)
+                           .add(pvpanic());
     CHECK(written(test::legacy_machine(cpu_count)) == scope("_SB_", body).add(s5()).get());
 }
 

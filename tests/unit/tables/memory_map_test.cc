@@ -55,12 +55,9 @@ TEST_CASE("RAM one page beyond the hole continues with that page at 4 GiB", "[me
 
 TEST_CASE("8 GiB of RAM are split by the hole into 3 GiB and 5 GiB", "[memory_map]") {
     const MemoryMap map = MemoryMap::for_ram(0x2'0000'0000);
-    CHECK(rows_of(map) == std::vector<Row>{kLow,
-                                           kEbda,
-                                           kBios,
-                                           {0x10'0000, 0xc000'0000, 1},
-                                           kEcam,
-                                           {0x1'0000'0000, 0x2'4000'0000, 1}});
+    CHECK(rows_of(map) ==
+          std::vector<Row>{
+              kLow, kEbda, kBios, {0x10'0000, 0xc000'0000, 1}, kEcam, {0x1'0000'0000, 0x2'4000'0000, 1}});
 }
 
 TEST_CASE("memory map ranges are sorted and do not overlap", "[memory_map]") {

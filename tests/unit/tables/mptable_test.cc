@@ -17,13 +17,13 @@ constexpr u64 kTable = 0xf'0010;
 /// The entries after the processors: bus, IOAPIC, fifteen ISA interrupts, ExtINT, NMI.
 Bytes wiring() {
     Bytes bytes;
-    bytes.b(1).b(0).s("ISA   ");                                // bus 0
-    bytes.b(2).b(0).b(0x11).b(1).d(0xfec0'0000);                // IOAPIC 0, version 0x11, usable
-    bytes.b(3).b(0).w(0).b(0).b(0).b(0).b(2);                   // the PIT's IRQ 0 is on pin 2
-    bytes.b(3).b(0).w(0).b(0).b(1).b(0).b(1);                   // IRQ 1, and no IRQ 2: the cascade
+    bytes.b(1).b(0).s("ISA   ");                  // bus 0
+    bytes.b(2).b(0).b(0x11).b(1).d(0xfec0'0000);  // IOAPIC 0, version 0x11, usable
+    bytes.b(3).b(0).w(0).b(0).b(0).b(0).b(2);     // the PIT's IRQ 0 is on pin 2
+    bytes.b(3).b(0).w(0).b(0).b(1).b(0).b(1);     // IRQ 1, and no IRQ 2: the cascade
     for (u8 irq = 3; irq < 16; ++irq) bytes.b(3).b(0).w(0).b(0).b(irq).b(0).b(irq);
-    bytes.b(4).b(3).w(0).b(0).b(0).b(0).b(0);                   // ExtINT at LINT0 of local APIC 0
-    bytes.b(4).b(1).w(0).b(0).b(0).b(0xff).b(1);                // NMI at LINT1 of all
+    bytes.b(4).b(3).w(0).b(0).b(0).b(0).b(0);     // ExtINT at LINT0 of local APIC 0
+    bytes.b(4).b(1).w(0).b(0).b(0).b(0xff).b(1);  // NMI at LINT1 of all
     return bytes;
 }
 

@@ -49,8 +49,12 @@ Facts vmx_host() {
     facts.host.cpu.has_vmx = true;
     facts.host.cpu.has_posted_interrupts = true;
     facts.host.cpu.has_ipi_virtualisation = true;
-    facts.host.parameters = {.enable_apicv = "Y", .enable_ipiv = "Y", .avic = "", .nested = "Y",
-                             .halt_poll_ns = "200000", .nx_huge_pages = "N"};
+    facts.host.parameters = {.enable_apicv = "Y",
+                             .enable_ipiv = "Y",
+                             .avic = "",
+                             .nested = "Y",
+                             .halt_poll_ns = "200000",
+                             .nx_huge_pages = "N"};
     facts.host.kvm_device = {
         .exists = true, .open_errno = 0, .mode = 0660, .group = "kvm", .is_member = true};
     facts.host.clocksource = "tsc";

@@ -37,7 +37,8 @@ TEST_CASE("seconds are read as milliseconds within their limits", "[size]") {
     CHECK(parse_seconds_ms("0.25", 100).value() == 250);
     CHECK(parse_seconds_ms("0.001", 100).value() == 1);
     CHECK(parse_seconds_ms("100", 100).value() == 100000);
-    for (const char* text : {"", "0", "0.000", "-1", "100.001", "101", "1e3", "inf", "nan", "5s", "1.", "1.0001", "99999999999999999999"})
+    for (const char* text : {"", "0", "0.000", "-1", "100.001", "101", "1e3", "inf", "nan", "5s", "1.",
+                             "1.0001", "99999999999999999999"})
         CHECK_FALSE(parse_seconds_ms(text, 100));
 }
 
