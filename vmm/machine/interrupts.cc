@@ -68,6 +68,11 @@ Interrupts::Interrupts(KvmVm& vm, Irqchip kind, UserIrqchip* user)
 }
 
 Result<void> Interrupts::create() {
+    if (kind_ != Irqchip::None) {
+        // APIC ids of 32 bits, and 0xff as an id like any other in x2APIC mode. Before the first vCPU. A host
+        // without it keeps KVM's older reading, which differs only beyond 255 APIC ids.
+        (void)vm_.enable(KVM_CAP_X2APIC_API, KVM_X2APIC_API_USE_32BIT_IDS | KVM_X2APIC_API_DISABLE_BROADCAST_QUIRK);
+    }
     switch (kind_) {
         case Irqchip::Split: return vm_.create_split_irqchip(0);
         case Irqchip::None: return {};
