@@ -38,11 +38,11 @@ class Image {
 
     /// Copies `out.size()` bytes from `offset_bytes`. Errors: Invalid when that is beyond the end
     /// (also when the file shrank meanwhile), Os when reading failed.
-    Result<void> read(u64 offset_bytes, std::span<std::byte> out) const;
+    [[nodiscard]] Result<void> read(u64 offset_bytes, std::span<std::byte> out) const;
 
     /// The bytes for a decoder to work on; a file's are copied, because a mapped file that shrinks while we
     /// read it would end in SIGBUS. Errors: as read().
-    Result<ImageBytes> bytes(u64 offset_bytes, u64 size_bytes) const;
+    [[nodiscard]] Result<ImageBytes> bytes(u64 offset_bytes, u64 size_bytes) const;
 
     /// Puts `size_bytes` bytes from `offset_bytes` at `at`, which the caller has checked to be RAM. Whole
     /// pages are mapped (file) or moved (mapping) where `at` and the offset agree modulo 4 KiB; edges are
@@ -70,7 +70,7 @@ class Image {
 
     Image(std::string name, u64 size_bytes, Source source)
         : name_(std::move(name)), size_bytes_(size_bytes), source_(std::move(source)) {}
-    Result<void> check(u64 offset_bytes, u64 size_bytes) const;
+    [[nodiscard]] Result<void> check(u64 offset_bytes, u64 size_bytes) const;
     /// The bytes in memory; empty for a file. The range was checked.
     [[nodiscard]] std::span<const std::byte> resident(u64 offset_bytes, u64 size_bytes) const;
     Result<void> copy_to(GuestRam& ram, Gpa at, u64 offset_bytes, u64 size_bytes) const;

@@ -48,7 +48,7 @@ void Timeline::estimate_exec() {
     const std::size_t space = text.find(' ');
     if (space != std::string::npos)
         std::from_chars(text.data() + space + 1, text.data() + text.size(), waited_ns);
-    exec_ns_ = std::min(now - std::min(now, process_cpu_ns() + waited_ns), phase_ns(Phase::Main));
+    exec_ns_ = std::min(now - std::min(now, thread_cpu_ns() + waited_ns), phase_ns(Phase::Main));
 }
 
 std::span<const GuestMark> Timeline::marks() const {

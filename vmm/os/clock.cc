@@ -15,7 +15,7 @@ u64 clock_ns(clockid_t clock) {
 
 u64 monotonic_ns() { return clock_ns(CLOCK_MONOTONIC); }
 
-u64 process_cpu_ns() { return clock_ns(CLOCK_PROCESS_CPUTIME_ID); }
+u64 thread_cpu_ns() { return clock_ns(CLOCK_THREAD_CPUTIME_ID); }
 
 i64 wall_seconds() {
     timespec now{};

@@ -9,8 +9,8 @@ namespace mayfly {
 /// CLOCK_MONOTONIC, in nanoseconds.
 [[nodiscard]] u64 monotonic_ns();
 
-/// CPU time this process has used, in nanoseconds.
-[[nodiscard]] u64 process_cpu_ns();
+/// CPU time the calling thread has used, in nanoseconds.
+[[nodiscard]] u64 thread_cpu_ns();
 
 /// Wall-clock seconds since the Unix epoch, UTC.
 [[nodiscard]] i64 wall_seconds();
