@@ -27,7 +27,7 @@ constexpr Gpa kZeroPage{0x7000};
 constexpr Gpa kSetupData{0x8000};
 /// Identity page tables for 0-4 GiB in 2 MiB pages: PML4, PDPT, four page directories.
 constexpr Gpa kPageTables{0x9000};
-constexpr u64 kPageTablesBytes = 6 * 0x1000;
+constexpr u64 kPageTablesBytes = 0x6000;
 /// Multiboot 2 information, Multiboot 1 and PVH lists and strings that outgrow kBootInfo.
 constexpr Gpa kBootStrings{0x10000};
 constexpr u64 kBootStringsBytes = 0x10000;

@@ -1,11 +1,13 @@
 // SPDX-License-Identifier: Apache-2.0
 // main: find the command, parse its options, run it, leave with its status. Reads top to bottom.
 #include <array>
+#include <cerrno>
 #include <cstdlib>
 #include <optional>
 #include <string>
 #include <string_view>
 
+#include <fcntl.h>
 #include <unistd.h>
 
 #include "vmm/command/boot_options.h"
@@ -37,6 +39,14 @@ int boot(int argc, char** argv, EarlyKvm& early, Timeline& timeline) {
     Result<BootConfig> config = boot_config(*arguments);
     if (!config) return print_error(config.error());
     return boot_command(std::move(*config), early, timeline);
+}
+
+/// A closed standard descriptor's number would go to the next file opened, /dev/kvm or the kernel. Read-only,
+/// so that writing there fails as it does on a closed one.
+void hold_standard_descriptors() {
+    for (const int fd : {STDIN_FILENO, STDOUT_FILENO, STDERR_FILENO}) {
+        if (::fcntl(fd, F_GETFD) < 0 && errno == EBADF) (void)::open("/dev/null", O_RDONLY);
+    }
 }
 
 struct SimpleArguments {
@@ -87,6 +97,7 @@ void __verbose_terminate_handler() {
 }  // namespace __gnu_cxx
 
 int main(int argc, char** argv) {
+    hold_standard_descriptors();
     // Both outlive every thread: the process ends by _exit, perhaps with a thread blocked in read(2).
     static Timeline timeline;
     static std::optional<EarlyKvm> early;

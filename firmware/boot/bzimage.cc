@@ -99,10 +99,13 @@ Result<Image> unpack_kernel(const Image& image, const BzImage& bz, const GuestMe
     TRY_VOID(require_decoder(*bz.packing));
     if (bz.payload_bytes < 2 * kTrailerBytes)
         return refuse("the payload has {} bytes, too few for a compressed kernel", bz.payload_bytes);
+    const u64 limit = std::min(kUnpackedBytesMax, memory.size_bytes());
+    if (bz.payload_bytes > limit)
+        return refuse("the {} payload has {} bytes, the limit is {}", to_string(*bz.packing),
+                      bz.payload_bytes, print_size(limit));
     const ImageBytes packed = TRY(image.bytes(bz.payload_offset_bytes, bz.payload_bytes));
     u32 unpacked_bytes = 0;
     std::memcpy(&unpacked_bytes, packed.bytes.last(kTrailerBytes).data(), kTrailerBytes);
-    const u64 limit = std::min(kUnpackedBytesMax, memory.size_bytes());
     if (unpacked_bytes == 0 || unpacked_bytes > limit)
         return refuse("the {} payload claims to unpack to {} bytes, the limit is {}", to_string(*bz.packing),
                       unpacked_bytes, print_size(limit));

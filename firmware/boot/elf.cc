@@ -28,14 +28,14 @@ class HeaderWindow {
         TRY_VOID(image.read(0, std::span(window.start_).first(window.size_bytes_)));
         return window;
     }
-    Result<void> read(u64 offset_bytes, std::span<std::byte> out) const {
+    [[nodiscard]] Result<void> read(u64 offset_bytes, std::span<std::byte> out) const {
         if (offset_bytes > size_bytes_ || out.size() > size_bytes_ - offset_bytes)
             return image_->read(offset_bytes, out);
         if (!out.empty()) std::memcpy(out.data(), start_.data() + offset_bytes, out.size());
         return {};
     }
     template <typename T>
-    Result<T> read_object(u64 offset_bytes) const {
+    [[nodiscard]] Result<T> read_object(u64 offset_bytes) const {
         T value{};
         TRY_VOID(read(offset_bytes, std::as_writable_bytes(std::span(&value, 1))));
         return value;

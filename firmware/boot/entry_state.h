@@ -18,8 +18,6 @@ struct EntryState {
     u64 rax = 0;
     u64 rbx = 0;
     u64 rsi = 0;
-    /// One past the highest byte that was loaded; a Linux initrd, which is only data, is left out.
-    u64 image_end = 0;
 };
 
 }  // namespace mayfly

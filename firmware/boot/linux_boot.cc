@@ -102,7 +102,6 @@ Result<EntryState> finish_linux(const LinuxSetup& setup, const BootRequest& requ
     put<u32>(memory, kCmdLinePtr, low_half(layout::kCommandLine.value));
     write_e820(memory, map);
     write_setup_data(memory, request.rng_seed);
-    const Gpa image_end = occupancy.claimed_end(Occupancy::kAnywhere);
     if (request.initrd != nullptr) TRY_VOID(place_initrd(*request.initrd, setup, ram, map, occupancy));
     write_cpu_tables(memory, mode);
     return EntryState{.mode = mode,
@@ -110,8 +109,7 @@ Result<EntryState> finish_linux(const LinuxSetup& setup, const BootRequest& requ
                       .rsp = layout::kBootStackTop.value,
                       .rax = 0,
                       .rbx = 0,
-                      .rsi = layout::kZeroPage.value,
-                      .image_end = image_end.value};
+                      .rsi = layout::kZeroPage.value};
 }
 
 Result<EntryState> load_linux_elf(const Image& kernel, const BootRequest& request, GuestRam& ram,

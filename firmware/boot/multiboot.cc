@@ -83,8 +83,7 @@ BasicMemory basic_memory(const MemoryMap& map) {
             static_cast<u32>((map.low_ram_end() - layout::kHighMemory) / KiB(1))};
 }
 
-Result<EntryState> multiboot_entry(const GuestMemory& memory, u64 entry, u32 magic, Gpa info,
-                                   const Occupancy& occupancy) {
+Result<EntryState> multiboot_entry(const GuestMemory& memory, u64 entry, u32 magic, Gpa info) {
     if (entry > ~u32{0})
         return refuse("the entry point {:#x} is above 4 GiB, out of reach in 32-bit mode", entry);
     write_cpu_tables(memory, CpuMode::Protected32);
@@ -93,8 +92,7 @@ Result<EntryState> multiboot_entry(const GuestMemory& memory, u64 entry, u32 mag
                       .rsp = layout::kBootStackTop.value,
                       .rax = magic,
                       .rbx = info.value,
-                      .rsi = 0,
-                      .image_end = occupancy.claimed_end(Occupancy::kAnywhere).value};
+                      .rsi = 0};
 }
 
 }  // namespace mayfly

@@ -50,7 +50,6 @@ BasicMemory basic_memory(const MemoryMap& map);
 constexpr const char* kLoaderName = "mayfly";
 
 /// 32-bit mode, EAX and EBX as both specifications want them. Errors: Invalid for an entry above 4 GiB.
-Result<EntryState> multiboot_entry(const GuestMemory& memory, u64 entry, u32 magic, Gpa info,
-                                   const Occupancy& occupancy);
+Result<EntryState> multiboot_entry(const GuestMemory& memory, u64 entry, u32 magic, Gpa info);
 
 }  // namespace mayfly

@@ -119,8 +119,7 @@ Result<EntryState> load_multiboot1(const Image& kernel, const BootRequest& reque
     TRY_VOID(
         write_command_line(ram.memory(), multiboot_command_line(request), layout::kCommandLineBytes - 1));
     TRY_VOID(write_info(modules, ram.memory(), map));
-    return about(multiboot_entry(ram.memory(), plan.entry, kLoaderMagic, layout::kBootInfo, occupancy),
-                 kernel.name());
+    return about(multiboot_entry(ram.memory(), plan.entry, kLoaderMagic, layout::kBootInfo), kernel.name());
 }
 
 }  // namespace mayfly

@@ -194,7 +194,7 @@ Result<EntryState> load_multiboot2(const Image& kernel, const BootRequest& reque
             info.size(), layout::kBootStringsBytes);
     InfoWriter writer(memory, layout::kBootStrings, layout::kBootStringsBytes);
     const Gpa at = TRY(writer.put(info, 8));
-    return about(multiboot_entry(memory, plan.entry + shift, kLoaderMagic, at, occupancy), kernel.name());
+    return about(multiboot_entry(memory, plan.entry + shift, kLoaderMagic, at), kernel.name());
 }
 
 }  // namespace mayfly

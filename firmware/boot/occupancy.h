@@ -20,7 +20,6 @@ namespace mayfly {
 
 class Occupancy {
   public:
-    static constexpr Gpa kAnywhere{~u64{0}};
     static constexpr std::size_t kClaimsUsual = 8;
 
     /// The fixed rows of layout.h in low memory are taken from the start.

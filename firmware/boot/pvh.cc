@@ -92,8 +92,7 @@ Result<EntryState> load_pvh(const Image& kernel, const BootRequest& request, Gue
                       .rsp = layout::kBootStackTop.value,
                       .rax = 0,
                       .rbx = layout::kBootInfo.value,
-                      .rsi = 0,
-                      .image_end = occupancy.claimed_end(Occupancy::kAnywhere).value};
+                      .rsi = 0};
 }
 
 }  // namespace mayfly

@@ -1,12 +1,13 @@
 # SPDX-License-Identifier: Apache-2.0
 """The console on pipes and files: nothing is lost or invented, and its end is an error, not a signal."""
 import os
+import signal
 import subprocess
 import time
 
 import flat_kernel
 from harness import FAILED, boot, case, check, check_one_line, check_out, check_silent, check_status, finish
-from harness import guest, main, popen, temporary_directory, write_file
+from harness import guest, guest_file, main, popen, temporary_directory, write_file
 
 
 def pattern(size):
@@ -211,6 +212,58 @@ def a_full_disk_is_125():
         outcome = boot(guest("hello"), stdout=full)
     check_status(outcome, FAILED)
     check_one_line(outcome, "console", "o space left")
+
+
+@case
+def a_reader_that_stops_does_not_keep_a_signal_from_ending_it():
+    for number in (signal.SIGTERM, signal.SIGINT):
+        process = popen(("boot", guest("flood"), "--append", "rep bytes=400000"))
+        time.sleep(1)  # by now the pipe is full, and nobody reads
+        process.send_signal(number)
+        check_status(finish_without_reading(process), 128 + number)
+
+
+def finish_without_reading(process):
+    started = time.monotonic()
+    try:
+        process.wait(timeout=10)
+    except subprocess.TimeoutExpired:
+        process.kill()
+        raise AssertionError("still there 10 s after the signal") from None
+    return finish(process, started)
+
+
+@case
+def an_inherited_signal_mask_does_not_disable_the_timeout():
+    mask = {signal.SIGALRM, signal.SIGTERM, signal.SIGUSR1}
+    process = popen(
+        ("boot", guest("idle"), "--timeout", "0.5"),
+        preexec_fn=lambda: signal.pthread_sigmask(signal.SIG_BLOCK, mask),
+    )
+    check_status(finish(process, time.monotonic()), 124)
+
+
+@case
+def a_fifo_that_nobody_reads_is_125():
+    with temporary_directory() as directory:
+        fifo = os.path.join(directory, "fifo")
+        os.mkfifo(fifo)
+        outcome = boot(guest("hello"), "--console", fifo)
+        check_status(outcome, FAILED)
+        check_one_line(outcome, "--console", fifo)
+
+
+@case
+def without_standard_descriptors_it_ends_with_125():
+    outcome = run_without_descriptors()
+    check_status(outcome, FAILED)
+
+
+def run_without_descriptors():
+    """stdin and stdout closed: the kernel's descriptor must become neither."""
+    return finish(
+        popen(("boot", guest_file("hello")), ("sh", "-c", 'exec "$0" "$@" <&- >&-')), time.monotonic()
+    )
 
 
 main()

@@ -91,6 +91,22 @@ def an_exit_port_that_is_a_device_is_refused():
 
 
 @case
+def exit_ports_may_be_neighbours():
+    """Then each is as wide as the other leaves room for."""
+    for port in (0xF4, 0xF6):
+        write_byte = bytes((0xB0, 3, 0xE6, port))  # mov al, 3; out port, al
+        check_status(run_code(write_byte, "--exit-port", 0xF4, "--exit-port", 0xF6), 3)
+
+
+@case
+def exit_ports_that_cannot_be_are_refused():
+    outcome = boot(guest("hello"), "--testdev", "--exit-port", "0x2000")
+    check_refused(outcome, "--exit-port", "0x2000", "test-device")
+    many = [word for i in range(17) for word in ("--exit-port", 0x600 + 8 * i)]
+    check_refused(boot(guest("hello"), *many), "--exit-port", "17", "16")
+
+
+@case
 def power_off_and_reset_are_0():
     for how in ("poweroff", "sleepctl", "reset", "i8042", "cf9"):
         for profile in ("modern", "legacy"):

@@ -16,6 +16,7 @@ namespace mayfly {
 namespace {
 
 constexpr u32 kCpusMax = 64;
+constexpr std::size_t kExitPortsMax = 16;
 constexpr u64 kTimeoutMaxSeconds = 10'000'000;  // 115 days
 
 template <typename Value>
@@ -165,6 +166,9 @@ Result<BootConfig> boot_config(const BootArguments& arguments) {
         config.timeout = std::chrono::milliseconds(*limit);
     }
     config.console = arguments.console;
+    if (arguments.exit_ports.size() > kExitPortsMax)
+        return fail(Error::invalid(fmt::format("{} times --exit-port; the limit is {}",
+                                               arguments.exit_ports.size(), kExitPortsMax)));
     for (const std::string& port : arguments.exit_ports)
         config.exit_ports.push_back(static_cast<u16>(TRY(numbered("--exit-port", port, 0xffff))));
     config.status_rules.exit_code = TRY(choose<ExitCodeRule>("--exit-code", arguments.exit_code, kExitCodes));

@@ -44,6 +44,10 @@ constexpr u32 kHypercallFeatures = cpuid::KVM_FEATURES_EAX_PV_UNHALT | cpuid::KV
                                    cpuid::KVM_FEATURES_EAX_HC_MAP_GPA_RANGE |
                                    cpuid::KVM_FEATURES_EAX_MIGRATION_CONTROL;
 
+constexpr u32 kApicFeatures = cpuid::KVM_FEATURES_EAX_ASYNC_PF | cpuid::KVM_FEATURES_EAX_PV_EOI |
+                              cpuid::KVM_FEATURES_EAX_PV_UNHALT | cpuid::KVM_FEATURES_EAX_ASYNC_PF_VMEXIT |
+                              cpuid::KVM_FEATURES_EAX_PV_SEND_IPI | cpuid::KVM_FEATURES_EAX_ASYNC_PF_INT;
+
 constexpr std::array kFilters{
     // Guests look for the leaves at 0x40000000 only when this is set.
     Filter{"hypervisor-present", cpuid::FEATURES, Register::Ecx, 0, cpuid::FEATURES_ECX_HYPERVISOR, always},
@@ -57,6 +61,7 @@ constexpr std::array kFilters{
     // No LAPIC exists without an in-kernel irqchip, nor does what rests on it.
     Filter{"no-apic", cpuid::FEATURES, Register::Edx, cpuid::FEATURES_EDX_APIC, 0, no_apic},
     Filter{"no-apic-deadline", cpuid::FEATURES, Register::Ecx, cpuid::FEATURES_ECX_TSC_DEADLINE, 0, no_apic},
+    Filter{"no-apic-kvm", cpuid::KVM_FEATURES, Register::Eax, kApicFeatures, 0, no_apic},
     // With the hypercall every IPI exits; hardware sends them without.
     Filter{"no-pv-ipi", cpuid::KVM_FEATURES, Register::Eax, cpuid::KVM_FEATURES_EAX_PV_SEND_IPI, 0,
            hardware_ipi},
@@ -169,7 +174,7 @@ void set_timing(CpuidTable& table, const CpuidFacts& facts) {
 }  // namespace
 
 void* CpuidTable::for_kernel_to_fill() {
-    table_.count = kEntriesMax;
+    table_.count = kEntriesFromKvm;
     return &table_;
 }
 

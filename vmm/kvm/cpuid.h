@@ -19,9 +19,11 @@ namespace mayfly {
 
 class CpuidTable {
   public:
-    static constexpr std::size_t kEntriesMax = 200;
+    /// KVM_MAX_CPUID_ENTRIES, and room for what we add.
+    static constexpr std::size_t kEntriesFromKvm = 256;
+    static constexpr std::size_t kEntriesMax = kEntriesFromKvm + 8;
 
-    /// A struct kvm_cpuid2 with room for kEntriesMax entries; the kernel writes how many it filled.
+    /// A struct kvm_cpuid2 with room for kEntriesFromKvm entries; the kernel writes how many it filled.
     [[nodiscard]] void* for_kernel_to_fill();
     [[nodiscard]] void* for_kernel_to_read() { return &table_; }
 

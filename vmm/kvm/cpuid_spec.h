@@ -29,11 +29,14 @@ constexpr u32 TOPOLOGY_TYPE_CORE = 2;
 
 constexpr u32 KVM_SIGNATURE = 0x4000'0000;
 constexpr u32 KVM_FEATURES = 0x4000'0001;
+constexpr u32 KVM_FEATURES_EAX_ASYNC_PF = bit(4);
+constexpr u32 KVM_FEATURES_EAX_PV_EOI = bit(6);
 constexpr u32 KVM_FEATURES_EAX_PV_UNHALT = bit(7);
 constexpr u32 KVM_FEATURES_EAX_PV_TLB_FLUSH = bit(9);
 constexpr u32 KVM_FEATURES_EAX_ASYNC_PF_VMEXIT = bit(10);
 constexpr u32 KVM_FEATURES_EAX_PV_SEND_IPI = bit(11);
 constexpr u32 KVM_FEATURES_EAX_PV_SCHED_YIELD = bit(13);
+constexpr u32 KVM_FEATURES_EAX_ASYNC_PF_INT = bit(14);
 constexpr u32 KVM_FEATURES_EAX_HC_MAP_GPA_RANGE = bit(16);
 constexpr u32 KVM_FEATURES_EAX_MIGRATION_CONTROL = bit(17);
 /// TSC and APIC bus frequency in kHz: VMware's timing leaf, which other hypervisors and kernels adopted.

@@ -73,15 +73,6 @@ Result<void> KvmVcpu::interrupt(u8 vector) {
     return {};
 }
 
-Result<void> KvmVcpu::clear_exception() {
-    kvm_vcpu_events events{};
-    TRY_VOID(KVM_IOCTL(fd_, KVM_GET_VCPU_EVENTS, &events));
-    events.exception.injected = 0;
-    events.exception.pending = 0;
-    TRY_VOID(KVM_IOCTL(fd_, KVM_SET_VCPU_EVENTS, &events));
-    return {};
-}
-
 std::optional<Gpa> KvmVcpu::translate(u64 linear) const {
     kvm_translation request{};
     request.linear_address = linear;

@@ -48,8 +48,6 @@ class KvmVcpu {
     Result<u32> set_msrs(std::span<const kvm_msr_entry> entries);
     /// KVM_INTERRUPT: queue `vector`; only without an in-kernel LAPIC, and when the window is open.
     Result<void> interrupt(u8 vector);
-    /// Takes back the exception that a failed emulation queued, so that the instruction can be tried again.
-    Result<void> clear_exception();
     /// Guest-physical address behind a linear one, in the vCPU's present mode. Empty when not mapped.
     [[nodiscard]] std::optional<Gpa> translate(u64 linear) const;
     /// TSC frequency in kHz, 0 when KVM does not know it.

@@ -81,8 +81,9 @@ void apply_entry_mode(const EntryState& entry, kvm_sregs& sregs) {
 
 std::array<kvm_msr_entry, 2> entry_msrs() {
     // Write-back as the default type: KVM and guests take an unprogrammed MTRR for uncached memory.
-    return {kvm_msr_entry{.index = kMsrMiscEnable, .reserved = 0, .data = kMiscEnableFastStrings},
-            kvm_msr_entry{.index = kMsrMtrrDefType, .reserved = 0, .data = kMtrrEnableWriteBack}};
+    // KVM stops at the first MSR that it refuses, so the one that matters is first.
+    return {kvm_msr_entry{.index = kMsrMtrrDefType, .reserved = 0, .data = kMtrrEnableWriteBack},
+            kvm_msr_entry{.index = kMsrMiscEnable, .reserved = 0, .data = kMiscEnableFastStrings}};
 }
 
 }  // namespace mayfly

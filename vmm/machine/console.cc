@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 #include "vmm/machine/console.h"
 
+#include <algorithm>
 #include <array>
 #include <cerrno>
 #include <cstring>
@@ -13,6 +14,11 @@ namespace mayfly {
 namespace {
 constexpr u8 kCtrlA = 0x01;
 constexpr std::size_t kPendingMax = 4096;
+
+bool has_room(int fd) {
+    pollfd room{.fd = fd, .events = POLLOUT, .revents = 0};
+    return ::poll(&room, 1, 0) > 0;
+}
 }  // namespace
 
 void ConsoleOutput::put(u8 byte) {
@@ -32,6 +38,10 @@ void ConsoleOutput::flush() {
 void ConsoleOutput::flush_locked() {
     std::size_t done = 0;
     while (done < used_) {
+        if (stop_.is_abrupt() && !has_room(fd_)) {
+            done = used_;  // a reader that has stalled must not keep us from ending
+            break;
+        }
         const ssize_t written = ::write(fd_, buffer_.data() + done, used_ - done);
         if (written > 0) {
             done += static_cast<std::size_t>(written);
@@ -47,7 +57,6 @@ void ConsoleOutput::flush_locked() {
                        std::string("cannot write the guest's console: ") + std::strerror(errno)});
             done = used_;
         }
-        if (stop_.is_requested() && done < used_) break;  // a full pipe must not keep us from ending
     }
     std::memmove(buffer_.data(), buffer_.data() + done, used_ - done);
     used_ -= done;
@@ -104,13 +113,21 @@ void SerialConsole::deliver(std::vector<u8>& pending) {
     pending.erase(pending.begin(), pending.begin() + static_cast<std::ptrdiff_t>(taken));
 }
 
+void SerialConsole::quit() {
+    stop_->end({EndKind::Quit, 0, {}});
+    // Should a vCPU miss the kick, say just before it blocks in write(2), the next one reaches it.
+    for (;;) {
+        ::poll(nullptr, 0, 100);
+        stop_->kick_all();
+    }
+}
+
 void SerialConsole::read_loop() {
     std::vector<u8> pending;
     bool is_open = true;
     while (is_open || !pending.empty()) {
         // A terminal is read even when the guest does not: Ctrl-A x must get through.
-        const bool wants_more =
-            is_open && (pending.empty() || (is_terminal_ && pending.size() < kPendingMax));
+        const bool wants_more = is_open && (pending.empty() || is_terminal_);
         std::array<pollfd, 2> events{pollfd{.fd = wants_more ? fd_ : -1, .events = POLLIN, .revents = 0},
                                      pollfd{.fd = wake_->fd().get(), .events = POLLIN, .revents = 0}};
         if (::poll(events.data(), events.size(), -1) < 0) continue;  // EINTR
@@ -121,7 +138,10 @@ void SerialConsole::read_loop() {
             if (got == 0 || (got < 0 && errno != EINTR && errno != EAGAIN)) is_open = false;
             if (got > 0) {
                 std::vector<u8> bytes(chunk.begin(), chunk.begin() + got);
-                if (filter(bytes)) return stop_->end({EndKind::Quit, 0, {}});
+                if (filter(bytes)) return quit();
+                // What is typed at a guest that does not read is lost in the end, as on a real line.
+                const std::size_t room = kPendingMax - std::min(pending.size(), kPendingMax);
+                bytes.resize(std::min(bytes.size(), room));
                 pending.insert(pending.end(), bytes.begin(), bytes.end());
             }
         }

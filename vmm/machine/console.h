@@ -58,6 +58,8 @@ class SerialConsole final : public SerialHost {
   private:
     void start();
     void read_loop();
+    /// Ends the machine and sees to it until the process is gone.
+    [[noreturn]] void quit();
     /// Takes the escape sequences out of `bytes`. True when the user asked to quit.
     bool filter(std::vector<u8>& bytes);
     void deliver(std::vector<u8>& pending);

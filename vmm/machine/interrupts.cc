@@ -71,7 +71,8 @@ Result<void> Interrupts::create() {
     if (kind_ != Irqchip::None) {
         // APIC ids of 32 bits, and 0xff as an id like any other in x2APIC mode. Before the first vCPU. A host
         // without it keeps KVM's older reading, which differs only beyond 255 APIC ids.
-        (void)vm_.enable(KVM_CAP_X2APIC_API, KVM_X2APIC_API_USE_32BIT_IDS | KVM_X2APIC_API_DISABLE_BROADCAST_QUIRK);
+        (void)vm_.enable(KVM_CAP_X2APIC_API,
+                         KVM_X2APIC_API_USE_32BIT_IDS | KVM_X2APIC_API_DISABLE_BROADCAST_QUIRK);
     }
     switch (kind_) {
         case Irqchip::Split: return vm_.create_split_irqchip(0);
@@ -126,8 +127,11 @@ Result<void> Interrupts::route_msi(u32 index, u32 address, u32 data) {
     const std::lock_guard<std::mutex> guard(mutex_);
     Msi& msi = msis_[index];
     if (msi.is_routed && msi.address == address && msi.data == data) return {};
+    const Msi before = msi;
     msi = {true, address, data};
-    return install_routes();
+    Result<void> installed = install_routes();
+    if (!installed) msi = before;
+    return installed;
 }
 
 void Interrupts::GsiLine::set_level(bool is_high) {

@@ -25,8 +25,6 @@ namespace mayfly {
 namespace {
 
 constexpr u64 kPage = 4096;
-/// Guest RAM up to here is always one slot: what its reverse map costs is below the noise of a boot.
-constexpr u64 kDeferFrom = MiB(256);
 
 Result<void> check_memory_size(u64 bytes) {
     if (bytes < layout::kMemoryMin)
@@ -44,20 +42,11 @@ Result<void> check_memory_size(u64 bytes) {
 }
 
 Result<int> open_console_file(const std::string& path) {
-    const int fd = ::open(path.c_str(), O_WRONLY | O_CREAT | O_APPEND | O_CLOEXEC, 0644);
+    // Non-blocking for the opening only: a FIFO that nobody reads is an error, not a wait without a timeout.
+    const int fd = ::open(path.c_str(), O_WRONLY | O_CREAT | O_APPEND | O_CLOEXEC | O_NONBLOCK, 0644);
     if (fd < 0) return fail(Error::os("open").about(path).about("--console"));
+    ::fcntl(fd, F_SETFL, O_APPEND);
     return fd;
-}
-
-/// A KVM that shadows guest page tables pays for each page of a slot when the slot is made.
-bool host_shadows_page_tables(const HostKind& host) {
-    switch (host.flavour) {
-        case KvmFlavour::Pvm: return true;
-        case KvmFlavour::Vmx: return !is_parameter_on("/sys/module/kvm_intel/parameters/ept");
-        case KvmFlavour::Svm: return !is_parameter_on("/sys/module/kvm_amd/parameters/npt");
-        case KvmFlavour::Unknown: return false;
-    }
-    return false;
 }
 
 }  // namespace
@@ -81,7 +70,13 @@ Result<void> Machine::build(EarlyKvm& early) {
 
     host_ = detect_host_kind();
     say_what_was_chosen(choice);
-    ram_.emplace(TRY(GuestRam::create({.size_bytes = config_.memory_bytes, .hole_base = layout::kHole})));
+    Result<GuestRam> ram = GuestRam::create({.size_bytes = config_.memory_bytes, .hole_base = layout::kHole});
+    if (!ram)
+        return fail(std::move(ram)
+                        .error()
+                        .about("--memory " + print_size(config_.memory_bytes))
+                        .hint("limits on address space: ulimit -v, vm.overcommit_memory"));
+    ram_.emplace(std::move(*ram));
     timeline_.reach(Phase::MemoryMapped);
     TRY_VOID(load(choice));
     timeline_.reach(Phase::KernelLoaded);
@@ -134,22 +129,14 @@ Result<void> Machine::write_tables(BootRequest& request) const {
 }
 
 Result<void> Machine::add_memory() {
-    if (host_.flavour == KvmFlavour::Vmx)
+    // An unknown flavour may be VMX whose module is hidden from us.
+    if (host_.flavour == KvmFlavour::Vmx || host_.flavour == KvmFlavour::Unknown)
         TRY_VOID(vm_->set_tss_address(layout::kKvmTss, layout::kKvmIdentityMap));
+    // All of it now, though a KVM that shadows page tables charges 0.4 us for each MiB: making a slot at the
+    // guest's first access would hide that, but an exception's push to a fresh stack, or kvmclock's page, is
+    // no access that comes back to user space.
     const std::span<const GuestRegion> regions = ram_->memory().regions();
-    if (config_.memory_bytes <= kDeferFrom || !host_shadows_page_tables(host_)) {
-        for (u32 slot = 0; slot < regions.size(); ++slot) TRY_VOID(vm_->set_memory(slot, regions[slot]));
-        return {};
-    }
-    // What was loaded may be run or walked before the guest writes there, so it is a slot from the start.
-    const u64 loaded_end = align_up(std::max(DeferredRam::kUpfrontBytes, entry_.image_end), MiB(2));
-    const u64 upfront = std::min(loaded_end, regions[0].size_bytes);
-    TRY_VOID(vm_->set_memory(0, {Gpa{0}, upfront, regions[0].host}));
-    std::vector<GuestRegion> later;
-    if (upfront < regions[0].size_bytes)
-        later.push_back({Gpa{upfront}, regions[0].size_bytes - upfront, regions[0].host + upfront});
-    for (const GuestRegion& region : regions.subspan(1)) later.push_back(region);
-    deferred_ram_.emplace(*vm_, ram_->memory(), later, 1, stop_);
+    for (u32 slot = 0; slot < regions.size(); ++slot) TRY_VOID(vm_->set_memory(slot, regions[slot]));
     return {};
 }
 
@@ -179,12 +166,11 @@ Result<void> Machine::add_platform() {
     output_.emplace(TRY(open_console()), stop_);
     platform_.emplace(options, *interrupts_, *output_, stop_, timeline_);
     if (user_irqchip_ != nullptr) user_irqchip_->map_onto(platform_->ports());
-    TRY_VOID(platform_->map_devices(options, shape_.irqchip));
     if (config_.has_test_device) {
         test_device_.emplace(*vm_, *interrupts_, platform_->ports());
         test_device_->map_onto(platform_->ports());
     }
-    if (deferred_ram_) deferred_ram_->map_onto(platform_->mmio());
+    TRY_VOID(platform_->map_devices(options, shape_.irqchip));
     return {};
 }
 
@@ -211,7 +197,6 @@ Result<void> Machine::add_vcpus(EarlyKvm& early) {
                                         .flavour = host_.flavour,
                                         .timeline = id == 0 ? &timeline_ : nullptr,
                                         .user_irqchip = user_irqchip_.get(),
-                                        .deferred_ram = deferred_ram_ ? &*deferred_ram_ : nullptr,
                                         .test_device = test_device_ ? &*test_device_ : nullptr});
     }
     return {};
@@ -275,9 +260,11 @@ Ending Machine::run() {
             return {EndKind::HostError, 0, "--timeout: " + started.error().message()};
     }
     if (config_.console == "stdio") {
-        const bool is_terminal = stdin_is_foreground_terminal();
-        const Result<void> connected = platform_->serial().connect_input(
-            STDIN_FILENO, is_terminal, platform_->uart(), platform_->ports(), stop_);
+        const StdinKind kind = stdin_kind();
+        const bool is_terminal = kind == StdinKind::Foreground;
+        const Result<void> connected =
+            platform_->serial().connect_input(kind == StdinKind::Background ? -1 : STDIN_FILENO, is_terminal,
+                                              platform_->uart(), platform_->ports(), stop_);
         if (!connected) return {EndKind::HostError, 0, "console: " + connected.error().message()};
         if (is_terminal) make_terminal_raw();
     }
@@ -285,8 +272,8 @@ Ending Machine::run() {
     run_vcpu(contexts_[0], 0);
     timeline_.reach(Phase::Exit);
     wait_for_aps();
-    output_->flush();
     restore_terminal();
+    output_->flush();
     return stop_.ending();
 }
 

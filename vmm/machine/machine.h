@@ -74,7 +74,6 @@ class Machine {
     std::optional<ConsoleOutput> output_;
     std::optional<Platform> platform_;
     std::optional<TestDeviceWiring> test_device_;
-    std::optional<DeferredRam> deferred_ram_;
     std::vector<KvmVcpu> vcpus_;
     std::vector<VcpuContext> contexts_;
     std::vector<Thread> aps_;

@@ -64,6 +64,9 @@ Result<void> Platform::map_devices(const PlatformOptions& options, Irqchip irqch
     for (const u16 port : options.exit_ports) {
         // Up to four bytes wide, as far as the neighbours leave room.
         u64 width = ExitPort::kSizeBytes;
+        for (const u16 other : options.exit_ports) {
+            if (other > port) width = std::min<u64>(width, other - port);
+        }
         while (width > 0 && !ports_.is_free(port, width)) --width;
         if (width == 0)
             return fail(Error::invalid(

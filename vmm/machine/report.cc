@@ -194,8 +194,11 @@ std::string stats_json(const StatsReport& report) {
 }
 
 Result<void> write_report(const std::string& path, std::string_view text) {
-    const UniqueFd fd = UniqueFd::adopt(::open(path.c_str(), O_WRONLY | O_CREAT | O_TRUNC | O_CLOEXEC, 0644));
+    const UniqueFd fd =
+        UniqueFd::adopt(::open(path.c_str(), O_WRONLY | O_CREAT | O_TRUNC | O_CLOEXEC | O_NONBLOCK, 0644));
     if (!fd.valid()) return fail(Error::os("open").about(path));
+    // Non-blocking for the opening only: a FIFO that nobody reads is an error, not a wait without end.
+    ::fcntl(fd.get(), F_SETFL, 0);
     while (!text.empty()) {
         const ssize_t written = ::write(fd.get(), text.data(), text.size());
         if (written < 0 && errno == EINTR) continue;

@@ -22,12 +22,16 @@ u64 g_timeout_ms = 0;
 void on_ending_signal(int number) {
     const int saved_errno = errno;
     g_stop->end_from_signal(EndKind::Signal, static_cast<u64>(number));
+    // Should a thread miss the kick, say just before it blocks in write(2), the next one reaches it.
+    ::alarm(1);
     errno = saved_errno;
 }
 
-void on_alarm(int /*number*/) {
+void on_alarm(int number) {
+    if (g_timeout_ms == 0) return on_ending_signal(number);
     const int saved_errno = errno;
     g_stop->end_from_signal(EndKind::Timeout, g_timeout_ms);
+    ::alarm(1);
     errno = saved_errno;
 }
 
@@ -69,19 +73,24 @@ void install_signal_handlers(StopControl& stop) {
     install(kick_signal(), on_kick, false);
     install(SIGPIPE, SIG_IGN, false);
     install(SIGXFSZ, SIG_IGN, false);
-    for (const int number : {SIGINT, SIGTERM, SIGHUP, SIGQUIT}) install(number, on_ending_signal, true);
+    constexpr std::array kEnding{SIGINT, SIGTERM, SIGHUP, SIGQUIT, SIGUSR2, SIGXCPU};
+    for (const int number : kEnding) install(number, on_ending_signal, true);
+    install(SIGALRM, on_alarm, false);
     install(SIGBUS, on_bus_error, false);
     for (const int number : {SIGSEGV, SIGABRT, SIGILL, SIGFPE}) install(number, on_fatal_signal, false);
+    // A parent that waits for signals by sigwait or signalfd hands its mask down to us.
+    sigset_t needed;
+    ::sigemptyset(&needed);
+    for (const int number : kEnding) ::sigaddset(&needed, number);
+    for (const int number : {kick_signal(), SIGALRM, SIGBUS}) ::sigaddset(&needed, number);
+    ::pthread_sigmask(SIG_UNBLOCK, &needed, nullptr);
 }
 
 Result<void> start_timeout(std::chrono::milliseconds limit) {
     g_timeout_ms = static_cast<u64>(limit.count());
-    install(SIGALRM, on_alarm, false);
     itimerval timer{};
     timer.it_value.tv_sec = limit.count() / 1000;
     timer.it_value.tv_usec = limit.count() % 1000 * 1000;
-    // Again every second: should a thread miss the first kick, the next one reaches it.
-    timer.it_interval.tv_sec = 1;
     if (::setitimer(ITIMER_REAL, &timer, nullptr) < 0) return fail(Error::os("setitimer"));
     return {};
 }

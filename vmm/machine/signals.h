@@ -12,9 +12,9 @@
 
 namespace mayfly {
 
-/// SIGINT, SIGTERM, SIGHUP and SIGQUIT end the machine (unless they were ignored when we started); SIGPIPE
-/// and SIGXFSZ become errors of write(2); SIGBUS says that a mapped file shrank; other fatal signals restore
-/// the terminal first. `stop` outlives the process.
+/// SIGINT, SIGTERM, SIGHUP, SIGQUIT, SIGALRM, SIGUSR2 and SIGXCPU end the machine (unless they were ignored
+/// when we started); SIGPIPE and SIGXFSZ become errors of write(2); SIGBUS says that a mapped file shrank;
+/// other fatal signals restore the terminal first. `stop` outlives the process.
 void install_signal_handlers(StopControl& stop);
 
 /// Ends the machine with EndKind::Timeout after `limit`. Errors: Os.

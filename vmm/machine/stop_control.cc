@@ -53,11 +53,31 @@ void StopControl::end(Ending ending) {
 }
 
 void StopControl::end_from_signal(EndKind kind, u64 value) noexcept {
-    if (!claim()) return;
+    if (!claim()) {
+        is_insisted_.store(true, std::memory_order_release);
+        return kick_all();
+    }
     ending_.kind = kind;
     ending_.value = value;
     published_.store(true, std::memory_order_release);
     kick_all();
+}
+
+bool StopControl::is_abrupt() const {
+    if (is_insisted_.load(std::memory_order_acquire)) return true;
+    if (!published_.load(std::memory_order_acquire)) return false;
+    switch (ending_.kind) {
+        case EndKind::Timeout:
+        case EndKind::Signal:
+        case EndKind::Quit:
+        case EndKind::HostError: return true;
+        case EndKind::ExitCode:
+        case EndKind::PowerOff:
+        case EndKind::Reset:
+        case EndKind::Panic:
+        case EndKind::Crash: return false;
+    }
+    return false;
 }
 
 Ending StopControl::ending() const {

@@ -30,12 +30,16 @@ class StopControl final : public VerdictSink {
 
     void decide(Verdict verdict, u64 value) override;
     void end(Ending ending);
-    /// Async-signal-safe: no message, no allocation, no lock.
+    /// Async-signal-safe: no message, no allocation, no lock. When the machine is ending already, kicks
+    /// again.
     void end_from_signal(EndKind kind, u64 value) noexcept;
     /// Makes every vCPU leave KVM_RUN once.
     void kick_all() noexcept;
 
     [[nodiscard]] bool is_requested() const { return claimed_.load(std::memory_order_acquire); }
+    /// The end does not wait for a reader of the console that has stalled: it came from outside the guest, or
+    /// somebody insists on it.
+    [[nodiscard]] bool is_abrupt() const;
     /// The reason; waits for the thread that gave it to finish saying so. Only after is_requested().
     [[nodiscard]] Ending ending() const;
     /// vCPU threads that are still between their first and last KVM_RUN.
@@ -53,6 +57,7 @@ class StopControl final : public VerdictSink {
     std::atomic<const EventFd*> wake_ = nullptr;
     std::atomic<bool> claimed_ = false;
     std::atomic<bool> published_ = false;
+    std::atomic<bool> is_insisted_ = false;
     Ending ending_;
 };
 

@@ -23,13 +23,6 @@ void halt(VcpuContext& context) {
          fmt::format("the guest halted with interrupts off: nothing can wake vCPU {}", context.vcpu.id())});
 }
 
-/// The emulator may have stopped at an access to RAM that is not a slot yet, by an instruction that it
-/// cannot carry out on MMIO; as memory the access needs no emulation.
-bool retry_with_all_ram(VcpuContext& context) {
-    if (context.deferred_ram == nullptr || !context.deferred_ram->attach()) return false;
-    return context.vcpu.clear_exception().has_value();
-}
-
 void act(VcpuContext& context, RunOutcome outcome) {
     switch (outcome) {
         case RunOutcome::Continue:
@@ -39,8 +32,6 @@ void act(VcpuContext& context, RunOutcome outcome) {
         case RunOutcome::Reset: context.stop.end({EndKind::Reset, 0, {}}); break;
         case RunOutcome::Panic: context.stop.end({EndKind::Panic, 0, {}}); break;
         case RunOutcome::EmulationFailure:
-            if (!retry_with_all_ram(context)) crash(context, outcome);
-            break;
         case RunOutcome::TripleFault:
         case RunOutcome::Fatal: crash(context, outcome); break;
     }

@@ -7,7 +7,6 @@
 #include "vmm/kvm/host_kind.h"
 #include "vmm/kvm/kvm_vcpu.h"
 #include "vmm/machine/console.h"
-#include "vmm/machine/deferred_ram.h"
 #include "vmm/machine/exit_dispatch.h"
 #include "vmm/machine/stop_control.h"
 #include "vmm/machine/test_device_wiring.h"
@@ -26,7 +25,6 @@ struct VcpuContext {
     KvmFlavour flavour;
     Timeline* timeline;  ///< the bootstrap processor's only
     UserIrqchip* user_irqchip;
-    DeferredRam* deferred_ram;
     TestDeviceWiring* test_device;
     ExitCounts counts{};
 };

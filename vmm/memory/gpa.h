@@ -11,7 +11,8 @@ namespace mayfly {
 struct Gpa {
     u64 value = 0;
 
-    friend constexpr auto operator<=>(Gpa, Gpa) = default;
+    // clang-tidy 14 takes the zero that a defaulted <=> compares with for a pointer.
+    friend constexpr auto operator<=>(Gpa, Gpa) = default;  // NOLINT(modernize-use-nullptr)
     /// Wraps like the hardware's adder; range checks are GuestMemory's.
     friend constexpr Gpa operator+(Gpa base, u64 offset_bytes) { return Gpa{base.value + offset_bytes}; }
     friend constexpr u64 operator-(Gpa end, Gpa base) { return end.value - base.value; }

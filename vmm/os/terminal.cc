@@ -14,8 +14,9 @@ termios g_saved{};
 std::atomic<bool> g_is_raw = false;
 }  // namespace
 
-bool stdin_is_foreground_terminal() {
-    return ::isatty(STDIN_FILENO) == 1 && ::tcgetpgrp(STDIN_FILENO) == ::getpgrp();
+StdinKind stdin_kind() {
+    if (::isatty(STDIN_FILENO) != 1) return StdinKind::Stream;
+    return ::tcgetpgrp(STDIN_FILENO) == ::getpgrp() ? StdinKind::Foreground : StdinKind::Background;
 }
 
 bool make_terminal_raw() {

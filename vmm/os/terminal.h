@@ -7,8 +7,13 @@
 
 namespace mayfly {
 
-/// stdin is a terminal and we are its foreground process group.
-[[nodiscard]] bool stdin_is_foreground_terminal();
+enum class StdinKind : unsigned char {
+    Stream,      ///< a pipe, a file, /dev/null
+    Foreground,  ///< a terminal, and we are its foreground process group
+    Background,  ///< a terminal that stops us when we read it
+};
+
+[[nodiscard]] StdinKind stdin_kind();
 
 /// Keys reach the guest one by one, Ctrl-C included; output processing stays on. False when it failed.
 bool make_terminal_raw();

@@ -9,6 +9,9 @@ namespace {
 
 using Body = std::function<void()>;
 
+/// Enough for a crash report; not what `ulimit -s` says, times 64 vCPUs.
+constexpr std::size_t kStackBytes = KiB(256);
+
 void* run_body(void* argument) {
     const std::unique_ptr<Body> body(static_cast<Body*>(argument));
     (*body)();
@@ -20,7 +23,11 @@ void* run_body(void* argument) {
 Result<Thread> Thread::start(Body body) {
     auto owned = std::make_unique<Body>(std::move(body));
     pthread_t handle{};
-    const int status = ::pthread_create(&handle, nullptr, run_body, owned.get());
+    pthread_attr_t attributes;
+    ::pthread_attr_init(&attributes);
+    ::pthread_attr_setstacksize(&attributes, kStackBytes);
+    const int status = ::pthread_create(&handle, &attributes, run_body, owned.get());
+    ::pthread_attr_destroy(&attributes);
     if (status != 0)
         return fail(Error::os("starting a thread", status)
                         .hint("a limit on threads is reached: ulimit -u, or pids.max of the cgroup"));
