@@ -2,8 +2,9 @@
 # SPDX-License-Identifier: Apache-2.0
 """memory_size: does a boot cost more when the guest has more memory? No RAM is touched up front.
 
-hello from exec to exit with 64 MiB and with 8 GiB, interleaved, and the time inside
-KVM_SET_USER_MEMORY_REGION (by strace). A KVM that shadows page tables pays per page of a slot.
+hello from exec to exit with 64 MiB and with 8 GiB, interleaved, for mayfly and for floor, and the time inside
+KVM_SET_USER_MEMORY_REGION (by strace). A KVM that shadows page tables pays per page of a slot, whoever makes
+it: there floor tells the host's part from mayfly's.
 """
 import argparse
 import os
@@ -35,7 +36,7 @@ def measure_slot_time(bench, options):
 
 def main():
     parser = argparse.ArgumentParser(description=__doc__)
-    for name in ("mayfly", "spawner", "out"):
+    for name in ("mayfly", "floor", "spawner", "out"):
         parser.add_argument("--" + name, required=True)
     parser.add_argument("--runs", type=int, default=200)
     parser.add_argument("--traced-runs", type=int, default=15)
@@ -48,6 +49,7 @@ def main():
     bench = results.Bench("memory_size", options.out)
     results.note_if_busy(bench)
     contenders = [("mayfly --memory " + size, 0, boot(options.mayfly, size)) for size in SIZES]
+    contenders += [("floor, " + size, 0, [options.floor, "-", mib]) for size, mib in zip(SIZES, ("64", "8192"))]
     runs = results.spawn(options.spawner, contenders, options.runs, options.warmup, options.out)
     wall = {}
     for name, taken in runs.items():
@@ -58,6 +60,9 @@ def main():
         bench.add_spread("minor faults", name, "count", [run["faults"] for run in taken], options.warmup)
     small, large = (wall["mayfly --memory " + size]["median"] for size in SIZES)
     bench.add_limit("exec to exit, 8 GiB / 64 MiB, medians", large / small, 1.1, unit="x")
+    floor_small, floor_large = (wall["floor, " + size]["median"] for size in SIZES)
+    host_cost = floor_large - floor_small
+    bench.add_limit("the same, less what 8 GiB cost floor", (large - host_cost) / small, 1.1, unit="x")
     if syscall_trace.is_available():
         measure_slot_time(bench, options)
     else:

@@ -8,6 +8,7 @@
  */
 #include <stdint.h>
 #include <stdio.h>
+#include <stdlib.h>
 #include <string.h>
 #include <time.h>
 
@@ -35,6 +36,7 @@ enum {
 };
 
 static const size_t kMemoryBytes = (size_t)128 << 20;
+#define HOLE (3ull << 30)
 
 /* struct kvm_cpuid2 ends in a flexible array, so its storage is laid out by hand. */
 static union {
@@ -107,18 +109,33 @@ static void store_stamp(const char* path, uint64_t at_ns) {
     fclose(file);
 }
 
+/* Up to the hole below 4 GiB, and on from 4 GiB. */
+static void add_ram(int vm, char* ram, uint64_t bytes) {
+    const uint64_t low = bytes < HOLE ? bytes : HOLE;
+    struct kvm_userspace_memory_region slot = {.memory_size = low, .userspace_addr = (uintptr_t)ram};
+    must(ioctl(vm, KVM_SET_USER_MEMORY_REGION, &slot), "KVM_SET_USER_MEMORY_REGION");
+    if (bytes == low) return;
+    struct kvm_userspace_memory_region high = {.slot = 1,
+                                               .guest_phys_addr = 4ull << 30,
+                                               .memory_size = bytes - low,
+                                               .userspace_addr = (uintptr_t)ram + low};
+    must(ioctl(vm, KVM_SET_USER_MEMORY_REGION, &high), "KVM_SET_USER_MEMORY_REGION");
+}
+
+/* floor [STAMP-FILE|-] [MEMORY-MIB] */
 int main(int argc, char** argv) {
+    const char* stamp = argc > 1 && strcmp(argv[1], "-") != 0 ? argv[1] : NULL;
+    const uint64_t ram_bytes = argc > 2 ? strtoull(argv[2], NULL, 10) << 20 : kMemoryBytes;
     const int kvm = must(open("/dev/kvm", O_RDWR | O_CLOEXEC), "/dev/kvm");
     if (ioctl(kvm, KVM_GET_API_VERSION, 0) != KVM_API) must(-1, "KVM_GET_API_VERSION");
     const size_t run_bytes = (size_t)must(ioctl(kvm, KVM_GET_VCPU_MMAP_SIZE, 0), "KVM_GET_VCPU_MMAP_SIZE");
     const int vm = must(ioctl(kvm, KVM_CREATE_VM, 0), "KVM_CREATE_VM");
 
     const int flags = MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE;
-    char* ram = mmap(NULL, kMemoryBytes, PROT_READ | PROT_WRITE, flags, -1, 0);
+    char* ram = mmap(NULL, ram_bytes, PROT_READ | PROT_WRITE, flags, -1, 0);
     if (ram == MAP_FAILED) must(-1, "mmap");
     const uint64_t entry = load_hello(ram);
-    struct kvm_userspace_memory_region slot = {.memory_size = kMemoryBytes, .userspace_addr = (uintptr_t)ram};
-    must(ioctl(vm, KVM_SET_USER_MEMORY_REGION, &slot), "KVM_SET_USER_MEMORY_REGION");
+    add_ram(vm, ram, ram_bytes);
     struct kvm_enable_cap split = {.cap = KVM_CAP_SPLIT_IRQCHIP};
     must(ioctl(vm, KVM_ENABLE_CAP, &split), "KVM_CAP_SPLIT_IRQCHIP");
 
@@ -131,13 +148,13 @@ int main(int argc, char** argv) {
     enter_as_pvh(vcpu, entry);
 
     must(ioctl(vcpu, KVM_RUN, 0), "KVM_RUN");
-    const uint64_t first_exit_ns = argc > 1 ? monotonic_ns() : 0;
+    const uint64_t first_exit_ns = stamp != NULL ? monotonic_ns() : 0;
     for (;;) {
         if (run->exit_reason != KVM_EXIT_IO || run->io.direction != KVM_EXIT_IO_OUT)
             must(-1, "an exit that hello does not make");
         const unsigned char* bytes = (const unsigned char*)run + run->io.data_offset;
         if (run->io.port == PORT_EXIT) {
-            if (argc > 1) store_stamp(argv[1], first_exit_ns);
+            if (stamp != NULL) store_stamp(stamp, first_exit_ns);
             _exit(bytes[0]);
         }
         if (run->io.port == PORT_SERIAL) must((int)write(STDOUT_FILENO, bytes, run->io.count), "write");

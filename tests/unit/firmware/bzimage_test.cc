@@ -196,6 +196,14 @@ TEST_CASE("payloads that lie about their size are refused", "[bzimage]") {
           "vmx: the zstd payload claims to unpack to 1073741825 bytes, the limit is 1 GiB");
 }
 
+TEST_CASE("a payload larger than guest memory is refused before it is read", "[bzimage]") {
+    Bytes packed = pack_zstd(kernel64());
+    packed.resize(MiB(2) + 1);  // the guest has 2 MiB
+    const std::string error = Guest().error_of(bzimage(with_size(packed, 4113)));
+    CHECK(error.find("zstd payload has 20971") != std::string::npos);
+    CHECK(error.find("the limit is 2 MiB") != std::string::npos);
+}
+
 TEST_CASE("payloads that do not hold a kernel are refused", "[bzimage]") {
     CHECK(Guest().error_of(bzimage(zstd_payload(from_hex("00112233445566")))) ==
           "vmx: the zstd payload does not hold an ELF");
