@@ -56,7 +56,15 @@ def fetch(name, cache):
 
 
 def fetch_all(cache):
-    """Why not, or an empty string."""
+    """Why not, or an empty string. A machine that has never read its package lists does so now."""
+    why_not = try_to_fetch_all(cache)
+    if why_not and os.geteuid() == 0:
+        subprocess.run(["apt-get", "-q", "update"], capture_output=True, timeout=300, check=False)
+        why_not = try_to_fetch_all(cache)
+    return why_not
+
+
+def try_to_fetch_all(cache):
     try:
         for name, version in KERNELS.items():
             _files[version] = glob.glob(os.path.join(fetch(name, cache), "vmlinuz-*"))[0]
