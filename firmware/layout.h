@@ -45,6 +45,8 @@ constexpr u64 kAcpiBytes = 0x10000;
 /// MP floating pointer and configuration table (64 processors need 1.6 KiB).
 constexpr Gpa kMpTable{0xf0000};
 constexpr u64 kMpTableBytes = 0x10000;
+/// Where a processor starts after a reset, as seen from real mode: F000:FFF0.
+constexpr Gpa kResetVector{0xffff0};
 constexpr Gpa kHighMemory{0x100000};
 
 static_assert(kBootStackTop.value <= kBootInfo.value);

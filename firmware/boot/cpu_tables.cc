@@ -40,6 +40,15 @@ void write_page_tables(const GuestMemory& memory) {
     }
 }
 
+/// Linux on hardware-reduced ACPI without EFI reboots by a jump to the BIOS's entry in real mode. It ends in
+/// the reset control register: mov $0xcf9,%dx; mov $6,%al; out %al,(%dx); 1: hlt; jmp 1b.
+void write_reset_vector(const GuestMemory& memory) {
+    constexpr std::array<u8, 9> kReset{
+        0xba, layout::kPortReset & 0xff, layout::kPortReset >> 8, 0xb0, 0x06, 0xee, 0xf4, 0xeb, 0xfd};
+    static_assert(sizeof(kReset) <= layout::kHighMemory.value - layout::kResetVector.value);
+    VERIFY(memory.write(layout::kResetVector, std::as_bytes(std::span(kReset))) == MemStatus::Ok);
+}
+
 }  // namespace
 
 void write_cpu_tables(const GuestMemory& memory, CpuMode mode) {
@@ -49,6 +58,7 @@ void write_cpu_tables(const GuestMemory& memory, CpuMode mode) {
     static_assert(sizeof(gdt) <= layout::kGdtBytes);
     VERIFY(memory.write(layout::kGdt, std::as_bytes(std::span(gdt))) == MemStatus::Ok);
     if (mode == CpuMode::Long64) write_page_tables(memory);
+    write_reset_vector(memory);
 }
 
 }  // namespace mayfly

@@ -1,5 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
-// What the processor itself needs in memory to wake up in one of EntryState's modes: GDT and page tables.
+// What the processor itself needs in memory: to wake up in one of EntryState's modes GDT and page tables, and for
+// a guest that jumps to the BIOS to reboot, code that resets the machine.
 //
 // Thread: one thread, before any vCPU runs.
 #pragma once
@@ -14,7 +15,8 @@ constexpr u16 kBootCodeSelector = 0x10;
 constexpr u16 kBootDataSelector = 0x18;
 constexpr u16 kBootTssSelector = 0x20;
 
-/// Writes the GDT at layout::kGdt and, for Long64, identity page tables for 0-4 GiB at layout::kPageTables.
+/// Writes the GDT at layout::kGdt and, for Long64, identity page tables for 0-4 GiB at layout::kPageTables;
+/// a reset at layout::kResetVector.
 /// Guest RAM reaches beyond both (VERIFY).
 void write_cpu_tables(const GuestMemory& memory, CpuMode mode);
 

@@ -67,9 +67,12 @@ void judge_vm_creation(const HostFacts& host, Findings& out) {
     } else {
         out.push_back(
             {Section::Host, Severity::Problem, "VM creation",
-             "before Linux 6.12 each one starts a kernel thread and may wait 20-70 ms to move it between "
-             "cgroups; this mount option cures it, and so does kvm.nx_huge_pages=never on the kernel's "
-             "command line where the processor needs no such mitigation",
+             host.has_cgroup2
+                 ? "before Linux 6.12 each one starts a kernel thread and may wait 20-70 ms to move it "
+                   "between cgroups; a mount option cures it, and so does kvm.nx_huge_pages=never on the "
+                   "kernel's command line where the processor needs no such mitigation"
+                 : "before Linux 6.12 each one starts a kernel thread and may wait 20-70 ms for it; a KVM "
+                   "parameter cures it where the processor needs no such mitigation",
              host.has_cgroup2 ? "sudo mount -o remount,favordynmods /sys/fs/cgroup"
                               : "echo never | sudo tee /sys/module/kvm/parameters/nx_huge_pages"});
     }

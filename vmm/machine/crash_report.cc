@@ -72,8 +72,12 @@ std::string emulation_failure(const KvmVcpu& vcpu, const GuestMemory& memory, Kv
 }
 
 std::string triple_fault(const KvmVcpu& vcpu) {
+    constexpr u64 kResetRip = 0xfff0;
     const Result<kvm_regs> regs = vcpu.regs();
-    return fmt::format("the guest crashed: triple fault, {}", where(vcpu, regs));
+    std::string line = fmt::format("the guest crashed: triple fault, {}", where(vcpu, regs));
+    // AMD's shutdown intercept leaves no state behind, and KVM resets the vCPU before it tells.
+    if (regs && regs->rip == kResetRip) line += ", the reset value: this host's KVM lost where it was";
+    return line;
 }
 
 std::string_view internal_error_name(u32 suberror) {

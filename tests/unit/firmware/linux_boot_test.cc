@@ -48,6 +48,8 @@ TEST_CASE("an ELF64 finds the zero page, byte for byte", "[linux_boot]") {
 TEST_CASE("the 64-bit entry has a GDT and maps 4 GiB to itself", "[linux_boot]") {
     Guest guest;
     REQUIRE(guest.boot(kernel64()));
+    // mov $0xcf9,%dx; mov $6,%al; out %al,(%dx); hlt; jmp to the hlt: where a real-mode reboot jumps to.
+    CHECK(guest.at(0xffff0, 9) == from_hex("baf90c b006 ee f4 ebfd"));
     CHECK(guest.at(0x500, 48) == from_hex("0000000000000000 0000000000000000 ffff0000009baf00"
                                           "ffff00000093cf00 67000000008b0000 0000000000000000"));
     Bytes pml4(4096);
