@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
-// What the processor itself needs in memory: to wake up in one of EntryState's modes GDT and page tables, and for
-// a guest that jumps to the BIOS to reboot, code that resets the machine.
+// What the processor itself needs in memory: GDT and page tables, to wake up in one of EntryState's modes, and
+// code that resets the machine, for a guest that reboots by a jump to the BIOS.
 //
 // Thread: one thread, before any vCPU runs.
 #pragma once
