@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: Apache-2.0
-// What the processor itself needs in memory: GDT and page tables, to wake up in one of EntryState's modes, and
+// What the processor itself needs in memory: GDT and page tables to wake up in one of EntryState's modes, and
 // code that resets the machine, for a guest that reboots by a jump to the BIOS.
 //
 // Thread: one thread, before any vCPU runs.
