@@ -19,6 +19,65 @@ constexpr u32 kCpusMax = 64;
 constexpr std::size_t kExitPortsMax = 16;
 constexpr u64 kTimeoutMaxSeconds = 10'000'000;  // 115 days
 
+using A = BootArguments;
+
+/// What the parser takes and what the help says.
+constexpr std::array kBootOptions{
+    Option<A>{.name = "initrd", .value = "FILE", .help = "initial RAM disk", .text = &A::initrd},
+    Option<A>{.name = "module",
+              .value = "'FILE[ ARGS]'",
+              .help = "Multiboot or PVH module; repeatable",
+              .list = &A::modules},
+    Option<A>{.name = "append",
+              .value = "STRING",
+              .help = "kernel command line",
+              .text = &A::append,
+              .may_be_empty = true},
+    Option<A>{.name = "protocol",
+              .value = "NAME",
+              .help = "auto, linux, pvh, multiboot or multiboot2 [auto]",
+              .text = &A::protocol},
+    Option<A>{.name = "profile",
+              .value = "NAME",
+              .help = "machine: auto, modern or legacy [auto]",
+              .text = &A::profile},
+    Option<A>{
+        .name = "irqchip", .value = "NAME", .help = "auto, split, full or none [auto]", .text = &A::irqchip},
+    Option<A>{.name = "memory", .value = "SIZE", .help = "guest RAM, from 2M [128M]", .text = &A::memory},
+    Option<A>{.name = "cpus", .value = "N", .help = "vCPUs, 1-64 [1]", .text = &A::cpus},
+    Option<A>{.name = "timeout",
+              .value = "SECONDS",
+              .help = "end the guest after so long, with status 124",
+              .text = &A::timeout},
+    Option<A>{.name = "console",
+              .value = "WHERE",
+              .help = "serial console: stdio, null or a file [stdio]",
+              .text = &A::console},
+    Option<A>{.name = "exit-port",
+              .value = "PORT",
+              .help = "a write here ends the guest; repeatable [0xf4]",
+              .list = &A::exit_ports},
+    Option<A>{.name = "exit-code",
+              .value = "RULE",
+              .help = "raw: the value written; qemu: value<<1|1 [raw]",
+              .text = &A::exit_code},
+    Option<A>{.name = "success", .value = "N", .help = "this status counts as 0", .text = &A::success},
+    Option<A>{.name = "testdev",
+              .help = "add the interrupt test device (ports 0xe0, 0x2000)",
+              .flag = &A::is_test_device},
+    Option<A>{
+        .name = "timeline", .help = "print when each phase was reached, at exit", .flag = &A::is_timeline},
+    Option<A>{.name = "timeline-json",
+              .value = "FILE",
+              .help = "write the timeline as JSON",
+              .text = &A::timeline_json},
+    Option<A>{.name = "stats", .help = "print exits by cause, and KVM's own counters", .flag = &A::is_stats},
+    Option<A>{.name = "stats-json", .value = "FILE", .help = "write them as JSON", .text = &A::stats_json},
+    Option<A>{
+        .name = "verbose", .letter = 'v', .help = "say what was chosen, and why", .flag = &A::is_verbose},
+    Option<A>{.name = "help", .letter = 'h', .help = "print this and exit", .flag = &A::is_help},
+};
+
 template <typename Value>
 using Names = std::span<const std::pair<std::string_view, Value>>;
 
@@ -64,70 +123,8 @@ Result<u64> numbered(std::string_view option, const std::string& text, u64 max) 
 }  // namespace
 
 Result<BootArguments> parse_boot_arguments(int argc, char** argv) {
-    using A = BootArguments;
-    // Declared here once: what the parser takes and what the help says.
-    static constexpr std::array kOptions{
-        Option<A>{.name = "initrd", .value = "FILE", .help = "initial RAM disk", .text = &A::initrd},
-        Option<A>{.name = "module",
-                  .value = "'FILE[ ARGS]'",
-                  .help = "Multiboot or PVH module; repeatable",
-                  .list = &A::modules},
-        Option<A>{.name = "append",
-                  .value = "STRING",
-                  .help = "kernel command line",
-                  .text = &A::append,
-                  .may_be_empty = true},
-        Option<A>{.name = "protocol",
-                  .value = "NAME",
-                  .help = "auto, linux, pvh, multiboot or multiboot2 [auto]",
-                  .text = &A::protocol},
-        Option<A>{.name = "profile",
-                  .value = "NAME",
-                  .help = "machine: auto, modern or legacy [auto]",
-                  .text = &A::profile},
-        Option<A>{.name = "irqchip",
-                  .value = "NAME",
-                  .help = "auto, split, full or none [auto]",
-                  .text = &A::irqchip},
-        Option<A>{.name = "memory", .value = "SIZE", .help = "guest RAM, from 2M [128M]", .text = &A::memory},
-        Option<A>{.name = "cpus", .value = "N", .help = "vCPUs, 1-64 [1]", .text = &A::cpus},
-        Option<A>{.name = "timeout",
-                  .value = "SECONDS",
-                  .help = "end the guest after so long, with status 124",
-                  .text = &A::timeout},
-        Option<A>{.name = "console",
-                  .value = "WHERE",
-                  .help = "serial console: stdio, null or a file [stdio]",
-                  .text = &A::console},
-        Option<A>{.name = "exit-port",
-                  .value = "PORT",
-                  .help = "a write here ends the guest; repeatable [0xf4]",
-                  .list = &A::exit_ports},
-        Option<A>{.name = "exit-code",
-                  .value = "RULE",
-                  .help = "raw: the value written; qemu: value<<1|1 [raw]",
-                  .text = &A::exit_code},
-        Option<A>{.name = "success", .value = "N", .help = "this status counts as 0", .text = &A::success},
-        Option<A>{.name = "testdev",
-                  .help = "add the interrupt test device (ports 0xe0, 0x2000)",
-                  .flag = &A::is_test_device},
-        Option<A>{.name = "timeline",
-                  .help = "print when each phase was reached, at exit",
-                  .flag = &A::is_timeline},
-        Option<A>{.name = "timeline-json",
-                  .value = "FILE",
-                  .help = "write the timeline as JSON",
-                  .text = &A::timeline_json},
-        Option<A>{
-            .name = "stats", .help = "print exits by cause, and KVM's own counters", .flag = &A::is_stats},
-        Option<A>{
-            .name = "stats-json", .value = "FILE", .help = "write them as JSON", .text = &A::stats_json},
-        Option<A>{
-            .name = "verbose", .letter = 'v', .help = "say what was chosen, and why", .flag = &A::is_verbose},
-        Option<A>{.name = "help", .letter = 'h', .help = "print this and exit", .flag = &A::is_help},
-    };
     BootArguments arguments;
-    std::vector<std::string> words = TRY(parse_options<A>(kOptions, argc, argv, arguments));
+    std::vector<std::string> words = TRY(parse_options<BootArguments>(kBootOptions, argc, argv, arguments));
     if (words.size() > 1)
         return fail(
             Error::invalid(fmt::format("'{}' is one argument too many: there is one KERNEL", words[1])));
@@ -137,7 +134,7 @@ Result<BootArguments> parse_boot_arguments(int argc, char** argv) {
             "usage: mayfly boot [OPTIONS] [KERNEL]\n\n"
             "KERNEL is an ELF, bzImage or Multiboot file, or builtin:NAME; without one the built-in\n"
             "demo guest boots.\n\n" +
-            print_options<A>(kOptions);
+            print_options<BootArguments>(kBootOptions);
     return arguments;
 }
 
