@@ -44,9 +44,9 @@ class Timeline {
     void reach_at(Phase phase, u64 monotonic_ns);
     void guest_mark(u32 value);
 
-    /// The moment of exec on CLOCK_MONOTONIC, as the scheduler accounts for it: now, less the time the main
-    /// thread has run and has waited for a CPU. Time blocked on disk before main() is not in it; what the
-    /// process did before it executed us (a shell's `exec mayfly`) is, because the account begins at the fork.
+    /// The moment of exec on CLOCK_MONOTONIC, as the scheduler accounts for it: now, less the time the
+    /// main thread has run and has waited for a CPU. Time blocked on disk before main() is not in it; what
+    /// the process did before it executed us (a shell's `exec mayfly`) is: the account begins at the fork.
     /// Main thread only, before it first blocks; reads /proc, so only when somebody asked for it.
     void estimate_exec();
 
