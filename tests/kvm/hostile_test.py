@@ -35,7 +35,7 @@ def random_accesses_without_irqchip():
 
 
 @case
-def random_accesses_with_several_processors_and_deferred_memory():
+def random_accesses_with_several_processors_and_much_memory():
     storm("--cpus", 4, "--memory", "4G")
 
 
