@@ -16,7 +16,7 @@ LAYERS = [
     ["vmm/kvm", "devices/io"],
     ["devices/uart", "devices/platform", "devices/pci", "devices/virtio", "firmware"],
     ["firmware/tables", "firmware/image", "firmware/guests", "firmware/guests/runtime"],
-    ["firmware/boot"],
+    ["firmware/boot", "vmm/storage", "vmm/network"],
     ["vmm/machine"],
     ["vmm/doctor"],
     ["vmm/command"],
