@@ -1,0 +1,156 @@
+// SPDX-License-Identifier: Apache-2.0
+// Loop: the one io_uring of an I/O thread; doorbells, disks, taps and interrupts go through it.
+//
+// A turn: completions, timers, tasks, the poller, tasks for the end of the turn, signals; then one
+// io_uring_enter submits all that was asked for and waits. Each part is bounded, so that nobody starves.
+// Nothing is allocated after create(). After work the loop looks for more for a while before it sleeps; how
+// long adapts to how often that paid.
+//
+// Thread: create(), post() and stop(): any. Everything else: the thread inside run(); or, before run(), the
+// one that sets the loop up. Counts may be read when run() has returned. Spec: Linux
+// include/uapi/linux/io_uring.h; man io_uring_setup(2), io_uring_enter(2).
+#pragma once
+
+#include <array>
+#include <atomic>
+#include <memory>
+#include <span>
+#include <vector>
+
+#include <sys/uio.h>
+
+#include "vmm/error/ints.h"
+#include "vmm/error/result.h"
+#include "vmm/loop/operation.h"
+#include "vmm/loop/poller.h"
+#include "vmm/loop/queues.h"
+#include "vmm/loop/task.h"
+#include "vmm/loop/timer.h"
+#include "vmm/os/event_fd.h"
+#include "vmm/os/unique_fd.h"
+
+namespace mayfly {
+
+class Ring;
+
+struct LoopOptions {
+    u32 entries = 256;         ///< requests that one io_uring_enter can take; more take more of them
+    u32 files_max = 256;       ///< registered files
+    u32 workers_max = 4;       ///< kernel threads for what the kernel cannot do without blocking
+    u64 spin_ns_max = 50'000;  ///< the longest look around before sleeping; 0: never
+};
+
+struct LoopCounts {
+    u64 enters = 0;     ///< io_uring_enter calls
+    u64 submitted = 0;  ///< requests, signals included
+    u64 completions = 0;
+    u64 turns = 0;
+    u64 sleeps = 0;
+    u64 polls_hit = 0;        ///< looking around before sleeping found work
+    u64 polls_missed = 0;     ///< it did not, and the loop slept
+    u64 signals_written = 0;  ///< by write(2)
+    u64 signals_by_ring = 0;
+};
+
+class Loop {
+  public:
+    /// Errors: Host where the kernel has no io_uring, forbids it, or is older than 5.13; Os otherwise.
+    static Result<std::unique_ptr<Loop>> create(const LoopOptions& options);
+
+    Loop(const Loop&) = delete;
+    Loop& operator=(const Loop&) = delete;
+    /// After run() or instead of it. Lets go of the tasks, timers and requests that are still queued.
+    ~Loop();
+
+    /// Has the task run on the loop's thread, soon. While it is queued, nothing more happens.
+    void post(Task& task);
+    /// Has run() return: what is in flight is cancelled and waited for first.
+    void stop();
+
+    /// Registers a file, which keeps it open, and returns its slot. Errors: Host when all slots are taken.
+    [[nodiscard]] Result<u32> add_file(const UniqueFd& fd);
+    /// Requests in flight keep the file until they end.
+    void remove_file(u32 file);
+
+    /// Calls back with the events that are there now and at each wake-up from then on, until it is cancelled
+    /// or fails. Not once per event: wake-ups coalesce, so drain what the file has, or never read it (an
+    /// eventfd whose counter does not matter). `events`: POLLIN and so on.
+    void poll_multishot(u32 file, u32 events, Operation& operation);
+    /// `parts` and what they point to stay until the completion. Partial transfers are the caller's to
+    /// continue.
+    void readv(u32 file, std::span<const iovec> parts, u64 offset, Operation& operation);
+    /// `rw_flags`: RWF_DSYNC and so on.
+    void writev(u32 file, std::span<const iovec> parts, u64 offset, u32 rw_flags, Operation& operation);
+    void fsync(u32 file, bool data_only, Operation& operation);
+    void fallocate(u32 file, int mode, u64 offset, u64 length, Operation& operation);
+    /// A request: the completion still comes, with -ECANCELED or with what it came to. No effect on idle
+    /// ones.
+    void cancel(Operation& operation);
+
+    /// Adds one to the eventfd by the end of the turn; once per turn however often it is asked for. The
+    /// eventfd lives until then.
+    void signal(const EventFd& event);
+    /// Once, after the rest of this turn and before its signals. Independent of post() and run_soon().
+    void at_turn_end(Task& task);
+    /// Next turn, before sleeping. First come, first served, each once per turn.
+    void run_soon(Task& task);
+    /// Sets or moves it. Called in order of deadlines, at most once per turn.
+    void set_timer(Timer& timer, u64 deadline_ns);
+    void clear_timer(Timer& timer);
+    /// CLOCK_MONOTONIC, looked at once per turn.
+    [[nodiscard]] u64 now_ns() const { return now_ns_; }
+
+    /// Until stop(). Once per loop.
+    void run(Poller& poller);
+
+    /// stop() was called: whatever is started now is cancelled.
+    [[nodiscard]] bool is_stopping() const { return is_stopping_.load(std::memory_order_acquire); }
+    [[nodiscard]] const LoopCounts& counts() const { return counts_; }
+
+  private:
+    class WakeUp;
+    enum class Life : u8 { New, Running, Ended };
+    static constexpr u32 kCompletionsPerTurn = 256;
+    static constexpr u32 kSignalsMax = 64;
+
+    Loop(const LoopOptions& options, std::unique_ptr<Ring> ring, EventFd wake_event);
+
+    void begin(Operation& operation);
+    void arm_poll(Operation& operation);
+    bool reap();
+    void complete(u64 user_data, i32 result, u32 flags);
+    bool run_turn(Poller& poller);
+    bool run_tasks();
+    bool run_turn_end();
+    void send_signals();
+    void wait_for_work(Poller& poller);
+    bool spin(Poller& poller, u64 begin_ns);
+    bool is_work_visible() const;
+    void sleep(Poller& poller, u64 idle_since_ns);
+    void adapt(u64 idle_ns);
+    void drain();
+
+    LoopOptions options_;
+    std::unique_ptr<Ring> ring_;
+    EventFd wake_event_;
+    std::unique_ptr<WakeUp> wake_up_;
+
+    std::atomic<Task*> posted_ = nullptr;  ///< newest first
+    std::atomic<bool> is_asleep_ = false;  ///< or about to be: post() must wake it
+    std::atomic<bool> is_stopping_ = false;
+
+    Life life_ = Life::New;
+    PendingList pending_;
+    TaskQueue ready_;
+    TaskQueue turn_end_;
+    TimerList timers_;
+    std::array<const EventFd*, kSignalsMax> signals_{};
+    u32 signal_count_ = 0;
+    std::vector<u32> free_files_;
+    u64 now_ns_ = 0;
+    u64 spin_ns_ = 0;
+    u64 spin_ns_max_ = 0;
+    LoopCounts counts_;
+};
+
+}  // namespace mayfly
