@@ -1,0 +1,56 @@
+// SPDX-License-Identifier: Apache-2.0
+// TokenBucket: a rate with a burst, for what a guest may take of a device in a second.
+//
+// Time is given by the caller, so nothing here reads a clock. The level is kept in billionths of a token:
+// what a nanosecond adds is then a whole number, and no rate drifts. Thread: under its device's lock.
+#pragma once
+
+#include <optional>
+
+#include "vmm/error/ints.h"
+
+namespace mayfly {
+
+struct RateLimit {
+    u64 per_second = 0;  ///< 0: no limit
+    u64 burst = 0;       ///< what may be taken at once after a pause; 0: a tenth of a second's worth
+};
+
+class TokenBucket {
+  public:
+    /// Larger rates and bursts mean this.
+    static constexpr u64 kTokensMax = u64{1} << 56;
+
+    /// Begins full. An unlimited one grants everything.
+    explicit TokenBucket(RateLimit limit = {});
+
+    [[nodiscard]] bool is_limited() const { return per_second_ != 0; }
+    [[nodiscard]] u64 burst() const { return burst_; }
+
+    /// Takes `amount`; \returns nothing when granted, else the time at which to try again. More than the
+    /// burst is granted by a full bucket, which then owes the rest: no request is too large to be served.
+    [[nodiscard]] std::optional<u64> take(u64 amount, u64 now_ns);
+    /// The same, but takes nothing.
+    [[nodiscard]] std::optional<u64> ready_at(u64 amount, u64 now_ns);
+    /// Takes what was used already, down into debt.
+    void spend(u64 amount, u64 now_ns);
+    /// Full again, as after a device's reset a new driver finds it.
+    void refill();
+
+  private:
+    __extension__ using Level = __int128;  ///< billionths of a token; below 0: debt
+    static constexpr u64 kBillion = 1'000'000'000;
+
+    void add_up(u64 now_ns);
+
+    u64 per_second_;
+    u64 burst_;
+    Level level_;
+    u64 last_ns_ = 0;
+};
+
+/// Takes from both or from neither. \returns nothing when granted, else when to try again.
+[[nodiscard]] std::optional<u64> take_from_both(TokenBucket& a, u64 amount_a, TokenBucket& b, u64 amount_b,
+                                                u64 now_ns);
+
+}  // namespace mayfly
