@@ -3,7 +3,7 @@
 //
 // The ranges are for the kernel (iovecs) and for ChainReader/ChainWriter, which copy; nothing else may
 // dereference them. Thread: a value; used under its device's lock.
-// Spec: VIRTIO 1.2 §2.6 "Split Virtqueues", §2.8 "Packed Virtqueues"; §2.6.4.2 "Driver Requirements: Message
+// Spec: virtio 1.2 §2.7 "Split Virtqueues", §2.8 "Packed Virtqueues"; §2.7.4.1 "Device Requirements: Message
 // Framing": a device assumes nothing about how a request is cut into descriptors.
 #pragma once
 
@@ -20,7 +20,7 @@ namespace mayfly {
 /// What push() needs of a chain after its memory is no longer of interest.
 struct ChainToken {
     u16 id = 0;                ///< split: the head's index; packed: the buffer id
-    u16 descriptor_count = 0;  ///< places in the ring, 1 for an indirect chain
+    u16 descriptor_count = 0;  ///< places in the ring; an indirect table counts for one
 };
 
 struct Chain {

@@ -7,10 +7,14 @@
 // Virtqueues", §2.8 "Packed Virtqueues".
 #pragma once
 
+#include <atomic>
 #include <span>
 #include <string_view>
 
 #include "devices/virtio/chain.h"
+#include "devices/virtio/packed_ring.h"
+#include "devices/virtio/queue_format.h"
+#include "devices/virtio/split_ring.h"
 #include "vmm/memory/guest_memory.h"
 
 namespace mayfly {
@@ -27,23 +31,14 @@ struct QueueCounts {
     u64 interrupts_pending = 0;  ///< asked for while the vector was masked
 };
 
-struct QueueSetup {
-    u16 size = 0;  ///< entries; split: a power of two
-    Gpa descriptors;
-    Gpa driver_area;  ///< available ring, or driver event suppression
-    Gpa device_area;  ///< used ring, or device event suppression
-    bool is_packed = false;
-    bool has_event_idx = false;
-    bool has_indirect = false;
-};
-
-enum class PopResult : u8 { Chain, Empty, Broken };
-
 class VirtQueue {
   public:
     static constexpr u16 kSizeMax = 1024;
 
+    /// `memory` outlives it.
     explicit VirtQueue(const GuestMemory& memory);
+    VirtQueue(const VirtQueue&) = delete;
+    VirtQueue& operator=(const VirtQueue&) = delete;
 
     /// False when the size or an address is not one that the specification allows, or lies outside RAM.
     [[nodiscard]] bool start(const QueueSetup& setup);
@@ -56,9 +51,10 @@ class VirtQueue {
 
     // --- from the driver ---
 
-    /// The driver has made something available that was not popped yet.
+    /// The driver has made something available that was not popped yet. False when not running or broken.
     [[nodiscard]] bool has_work() const;
     /// Takes the next chain; its parts are written to `storage`. A chain of more parts than that is Broken.
+    /// Chain parts are never empty. At most size() chains are popped and not pushed, whatever a driver does.
     [[nodiscard]] PopResult pop(std::span<iovec> storage, Chain& chain);
     /// Gives back the chain popped last, which was not pushed. Repeatable, newest first.
     void unpop(ChainToken chain);
@@ -76,7 +72,23 @@ class VirtQueue {
     /// Asks for a doorbell at the next chain. \returns true when one came meanwhile: look again.
     [[nodiscard]] bool rearm_doorbells();
 
+    /// push() and publish() count requests and suppressed interrupts; whoever sends counts the rest.
     QueueCounts counts;
+
+  private:
+    static constexpr u64 kNoHint = ~u64{0};
+
+    void update_hint();
+
+    const GuestMemory& memory_;
+    SplitRing split_;
+    PackedRing packed_;
+    u16 size_ = 0;  ///< 0: not running
+    bool is_packed_ = false;
+    /// For has_work() of any thread: where the word is that says so (bit 0: of a packed ring), and what the
+    /// device expects there. The two may be of different moments; that makes a wrong hint and no more.
+    std::atomic<u64> hint_at_ = kNoHint;
+    std::atomic<u16> hint_position_ = 0;
 };
 
 }  // namespace mayfly

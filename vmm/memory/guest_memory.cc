@@ -57,6 +57,13 @@ std::optional<GuestSpan> GuestMemory::span(Gpa at, u64 size_bytes) const {
     return GuestSpan{host, size_bytes};
 }
 
+std::optional<GuestWindow> GuestMemory::window(Gpa at, u64 size_bytes, u64 alignment_bytes) const {
+    if (at.value % alignment_bytes != 0) return std::nullopt;
+    std::byte* host = find(at, size_bytes);
+    if (host == nullptr) return std::nullopt;
+    return GuestWindow(host, size_bytes);
+}
+
 u64 GuestMemory::size_bytes() const {
     u64 total = 0;
     for (const GuestRegion& region : regions()) total += region.size_bytes;

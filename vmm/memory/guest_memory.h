@@ -1,9 +1,10 @@
 // SPDX-License-Identifier: Apache-2.0
 // GuestMemory: the only door into guest RAM.
 //
-// No pointer into guest RAM leaves this class, except a GuestSpan for the kernel to use. Every range is
-// checked as offset-then-remaining; a range that touches a hole fails whole. Guest-caused faults are
-// values. Plain copies promise no atomicity and no order; use the load/store functions for shared words.
+// No pointer into guest RAM leaves this class, except a GuestSpan for the kernel to use and a GuestWindow,
+// which checks each access. Every range is checked as offset-then-remaining; a range that touches a hole
+// fails whole. Guest-caused faults are values. Plain copies promise no atomicity and no order; use the
+// load/store functions for shared words.
 // Thread: any; the region table is immutable after construction.
 #pragma once
 
@@ -13,6 +14,7 @@
 
 #include "vmm/error/ints.h"
 #include "vmm/memory/gpa.h"
+#include "vmm/memory/guest_window.h"
 #include "vmm/memory/wire.h"
 
 namespace mayfly {
@@ -75,6 +77,10 @@ class GuestMemory {
     /// One contiguous host range for the kernel's use. Empty when any byte lies outside, or `size_bytes` is
     /// 0.
     [[nodiscard]] std::optional<GuestSpan> span(Gpa at, u64 size_bytes) const;
+
+    /// A range for many small accesses. Empty when any byte lies outside, or `at` is not a multiple of
+    /// `alignment_bytes`, a power of two of at most 4096.
+    [[nodiscard]] std::optional<GuestWindow> window(Gpa at, u64 size_bytes, u64 alignment_bytes) const;
 
     /// True when the whole range is RAM. An empty range is contained nowhere.
     [[nodiscard]] bool contains(Gpa at, u64 size_bytes) const { return find(at, size_bytes) != nullptr; }
