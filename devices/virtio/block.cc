@@ -1,0 +1,264 @@
+// SPDX-License-Identifier: Apache-2.0
+#include "devices/virtio/block.h"
+
+#include <algorithm>
+#include <bit>
+#include <cerrno>
+#include <cstddef>
+#include <cstring>
+#include <limits>
+
+#include <fmt/format.h>
+
+#include "devices/virtio/virtio_spec.h"
+#include "vmm/error/verify.h"
+
+namespace mayfly {
+
+namespace {
+
+u64 features_of(const BlockGeometry& disk, u16 queue_count) {
+    u64 features = blk::F_SEG_MAX | blk::F_BLK_SIZE | blk::F_FLUSH | blk::F_TOPOLOGY | blk::F_CONFIG_WCE;
+    if (queue_count > 1) features |= blk::F_MQ;
+    if (disk.is_read_only) return features | blk::F_RO;
+    if (disk.can_discard) features |= blk::F_DISCARD;
+    if (disk.can_write_zeroes) features |= blk::F_WRITE_ZEROES;
+    return features;
+}
+
+/// Fields whose feature is not offered stay 0, as padding does.
+blk::Config config_of(const BlockGeometry& disk, u64 features, const Block::Options& options) {
+    const u32 blocks_per_physical = std::max(disk.physical_block_bytes / disk.logical_block_bytes, u32{1});
+    blk::Config config{};
+    config.capacity = disk.size_bytes / blk::SECTOR_BYTES;
+    // With header and status it must fit in a queue.
+    config.seg_max = std::min(kBlockSegmentsMax, u32{options.queue_size} - 2);
+    config.blk_size = disk.logical_block_bytes;
+    config.physical_block_exp = static_cast<u8>(std::bit_width(blocks_per_physical) - 1);
+    config.min_io_size =
+        static_cast<u16>(std::min<u32>(blocks_per_physical, std::numeric_limits<u16>::max()));
+    config.writeback = 1;
+    if ((features & blk::F_MQ) != 0) config.num_queues = options.queue_count;
+    if ((features & blk::F_DISCARD) != 0) {
+        config.max_discard_sectors = kBlockRangeSectorsMax;
+        config.max_discard_seg = kBlockRangesMax;
+        config.discard_sector_alignment = disk.discard_alignment_bytes / u32{blk::SECTOR_BYTES};
+    }
+    if ((features & blk::F_WRITE_ZEROES) != 0) {
+        config.max_write_zeroes_sectors = kBlockRangeSectorsMax;
+        config.max_write_zeroes_seg = kBlockRangesMax;
+        config.write_zeroes_may_unmap = disk.can_discard ? 1 : 0;
+    }
+    return config;
+}
+
+bool is_count_of_queues(u16 count) { return count >= 1 && count <= Block::kQueuesMax; }
+bool is_size_of_queue(u16 size) {
+    return std::has_single_bit(size) && size >= Block::kQueueSizeMin && size <= VirtQueue::kSizeMax;
+}
+
+u8 status_of(i32 result) {
+    if (result == 0) return blk::S_OK;
+    // A file system without this operation, found out when it was first asked for.
+    return result == -EOPNOTSUPP ? blk::S_UNSUPP : blk::S_IOERR;
+}
+
+}  // namespace
+
+Result<std::unique_ptr<Block>> Block::create(Options options, BlockBackend& backend) {
+    if (!is_count_of_queues(options.queue_count))
+        return mayfly::fail(Error::invalid(fmt::format("{}: {} queues, but a disk has 1 to {}", options.name,
+                                                       options.queue_count, kQueuesMax)));
+    if (!is_size_of_queue(options.queue_size))
+        return mayfly::fail(
+            Error::invalid(fmt::format("{}: queue size {} is not a power of two from {} to {}", options.name,
+                                       options.queue_size, kQueueSizeMin, VirtQueue::kSizeMax)));
+    if (options.id.size() > blk::ID_BYTES)
+        return mayfly::fail(
+            Error::invalid(fmt::format("{}: the disk's id '{}' has {} bytes, at most {} fit", options.name,
+                                       options.id, options.id.size(), blk::ID_BYTES)));
+    BlockSlots slots =
+        TRY(BlockSlots::create(u32{options.queue_count} * options.queue_size, options.queue_size));
+    return std::unique_ptr<Block>(new Block(std::move(options), backend, std::move(slots)));
+}
+
+Block::Block(Options options, BlockBackend& backend, BlockSlots slots)
+    : options_(std::move(options)),
+      backend_(backend),
+      slots_(std::move(slots)),
+      requests_limit_(options_.requests_per_second),
+      bytes_limit_(options_.bytes_per_second) {
+    queue_sizes_.fill(options_.queue_size);
+    const BlockGeometry disk = backend_.geometry();
+    features_offered_ = features_of(disk, options_.queue_count);
+    state_.config = config_of(disk, features_offered_, options_);
+}
+
+u16 Block::device_id() const { return virtio::ID_BLOCK; }
+
+std::span<const u16> Block::queue_sizes() const {
+    return std::span(queue_sizes_).first(options_.queue_count);
+}
+
+std::span<const std::byte> Block::config() const { return std::as_bytes(std::span(&state_.config, 1)); }
+
+void Block::write_config(u32 offset_bytes, std::span<const std::byte> bytes) {
+    // virtio 1.2 §5.2.6.1 "Driver Requirements: Device Operation": "switch to writethrough or writeback mode
+    // by writing respectively 0 and 1 to the writeback field". The rest is read-only.
+    constexpr u32 kWriteback = offsetof(blk::Config, writeback);
+    if (offset_bytes > kWriteback || bytes.size() <= kWriteback - offset_bytes) return;
+    state_.config.writeback = bytes[kWriteback - offset_bytes] != std::byte{0} ? 1 : 0;
+}
+
+void Block::start(u64 features, DeviceHost& host) {
+    host_ = &host;
+    state_.features = features;
+    // virtio 1.2 §5.2.5.2 "Device Requirements: Device Initialization": with CONFIG_WCE but not FLUSH,
+    // "the device MUST initialize writeback to 0".
+    if ((features & blk::F_CONFIG_WCE) != 0 && (features & blk::F_FLUSH) == 0) state_.config.writeback = 0;
+    rules_ = {.sector_count = state_.config.capacity,
+              .is_read_only = (features_offered_ & blk::F_RO) != 0,
+              .has_discard = (features & features_offered_ & blk::F_DISCARD) != 0,
+              .has_write_zeroes = (features & features_offered_ & blk::F_WRITE_ZEROES) != 0,
+              .is_legacy = (features & virtio::F_VERSION_1) == 0};
+}
+
+void Block::stop() {
+    VERIFY(in_flight() == 0);
+    host_ = nullptr;
+    rules_ = {};
+    state_.features = 0;
+    state_.has_failed = false;
+    state_.config.writeback = 1;
+}
+
+bool Block::process(u16 queue, u32 budget) {
+    VERIFY(host_ != nullptr && queue < options_.queue_count);
+    VirtQueue& from = host_->queue(queue);
+    for (; budget > 0; --budget) {
+        if (state_.has_failed) return false;
+        Chain chain;
+        switch (from.pop(slots_.scratch(), chain)) {
+            case PopResult::Empty: return false;
+            case PopResult::Broken: fail(from.why_broken()); return false;
+            case PopResult::Chain: break;
+        }
+        if (serve(queue, chain) != Progress::Done) return false;
+    }
+    return !state_.has_failed && from.has_work();
+}
+
+Block::Progress Block::serve(u16 queue, Chain& chain) {
+    const BlockRequest request = parse_block_request(chain, rules_);
+    switch (request.step) {
+        case BlockStep::Malformed:
+            fail("a disk request without a header or a status byte");
+            return Progress::Failed;
+        case BlockStep::Answer: answer(queue, chain.token, request.status_at, request.status, 1); break;
+        case BlockStep::Identify:
+            identify(request);
+            answer(queue, chain.token, request.status_at, blk::S_OK, u32{blk::ID_BYTES} + 1);
+            break;
+        case BlockStep::Start:
+            if (const auto deadline_ns = wait_until(request)) {
+                ++counts_.waits;
+                host_->queue(queue).unpop(chain.token);
+                host_->run_at(queue, *deadline_ns);
+                return Progress::Wait;
+            }
+            begin(queue, chain, request);
+            break;
+    }
+    return Progress::Done;
+}
+
+std::optional<u64> Block::wait_until(const BlockRequest& request) {
+    if (!requests_limit_.is_limited() && !bytes_limit_.is_limited()) return std::nullopt;
+    // Ranges that are discarded or zeroed carry no data: they count as requests.
+    const bool has_data = request.kind == BlockIoKind::Read || request.kind == BlockIoKind::Write;
+    return take_from_both(requests_limit_, 1, bytes_limit_, has_data ? request.size_bytes : 0,
+                          options_.now_ns());
+}
+
+void Block::begin(u16 queue, const Chain& chain, const BlockRequest& request) {
+    BlockSlot* const slot = slots_.take(request.data);
+    VERIFY(slot != nullptr);  // there is one for each chain that a queue lets out
+    slot->client = this;
+    slot->kind = request.kind;
+    slot->is_write_through = request.kind == BlockIoKind::Write && is_write_through();
+    slot->may_unmap = request.may_unmap;
+    slot->offset_bytes = request.offset_bytes;
+    slot->size_bytes = request.size_bytes;
+    slot->token = chain.token;
+    slot->queue = queue;
+    slot->status_at = request.status_at;
+    // A file's zeroes have no flag that writes them through: a flush follows.
+    slot->is_flush_next = request.kind == BlockIoKind::WriteZeroes && is_write_through();
+    slot->written_bytes = 1;
+    if (request.kind == BlockIoKind::Read)
+        slot->written_bytes =
+            static_cast<u32>(std::min<u64>(request.size_bytes + 1, std::numeric_limits<u32>::max()));
+    count(request.kind);
+    if (request.kind == BlockIoKind::Read || request.kind == BlockIoKind::Write)
+        host_->queue(queue).counts.bytes += request.size_bytes;
+    (void)advance(*slot, backend_.start(*slot));
+}
+
+bool Block::advance(BlockSlot& slot, std::optional<i32> result) {
+    if (result == 0 && slot.is_flush_next) {
+        slot.is_flush_next = false;
+        slot.kind = BlockIoKind::Flush;
+        result = backend_.start(slot);
+    }
+    if (!result) return false;
+    const u8 status = status_of(*result);
+    // What came of a read that failed is not told: only the status byte is.
+    answer(slot.queue, slot.token, slot.status_at, status, status == blk::S_OK ? slot.written_bytes : 1);
+    slots_.give_back(slot);
+    return true;
+}
+
+void Block::answer(u16 queue, ChainToken token, void* status_at, u8 status, u32 written_bytes) {
+    const iovec at{.iov_base = status_at, .iov_len = 1};
+    VERIFY(copy_to_parts({&at, 1}, 0, std::as_bytes(std::span(&status, 1))));
+    if (status != blk::S_OK) ++counts_.errors;
+    host_->queue(queue).push(token, written_bytes);
+}
+
+void Block::identify(const BlockRequest& request) {
+    // NUL-padded, and without a terminator when it takes all 20 bytes.
+    std::array<char, blk::ID_BYTES> id{};
+    std::memcpy(id.data(), options_.id.data(), options_.id.size());
+    VERIFY(copy_to_parts(request.data, 0, std::as_bytes(std::span(id))));
+}
+
+void Block::on_block_io_done(BlockIo& io, i32 result) {
+    VERIFY(host_ != nullptr);
+    const std::lock_guard lock(host_->mutex());
+    // SAFETY: only begin() makes a BlockIo whose client is this device, and it is a BlockSlot.
+    auto& slot = static_cast<BlockSlot&>(io);
+    const u16 queue = slot.queue;
+    if (advance(slot, result)) host_->completed(queue);
+}
+
+void Block::count(BlockIoKind kind) {
+    switch (kind) {
+        case BlockIoKind::Read: ++counts_.reads; break;
+        case BlockIoKind::Write: ++counts_.writes; break;
+        case BlockIoKind::Flush: ++counts_.flushes; break;
+        case BlockIoKind::Discard: ++counts_.discards; break;
+        case BlockIoKind::WriteZeroes: ++counts_.zeroes; break;
+    }
+}
+
+bool Block::is_write_through() const {
+    if ((state_.features & blk::F_FLUSH) == 0) return true;
+    return (state_.features & blk::F_CONFIG_WCE) != 0 && state_.config.writeback == 0;
+}
+
+void Block::fail(std::string_view why) {
+    state_.has_failed = true;
+    host_->fail(why);
+}
+
+}  // namespace mayfly
