@@ -14,6 +14,7 @@
 #include <array>
 #include <atomic>
 #include <memory>
+#include <optional>
 #include <span>
 #include <vector>
 
@@ -28,6 +29,8 @@
 #include "vmm/loop/timer.h"
 #include "vmm/os/event_fd.h"
 #include "vmm/os/unique_fd.h"
+
+struct io_uring_sqe;
 
 namespace mayfly {
 
@@ -115,18 +118,23 @@ class Loop {
 
     Loop(const LoopOptions& options, std::unique_ptr<Ring> ring, EventFd wake_event);
 
-    void begin(Operation& operation);
-    void arm_poll(Operation& operation);
-    bool reap();
-    void complete(u64 user_data, i32 result, u32 flags);
-    bool run_turn(Poller& poller);
-    bool run_tasks();
-    bool run_turn_end();
+    io_uring_sqe& next_entry();
+    void begin(io_uring_sqe& entry, Operation& operation);
+    void enter(u32 completions_min, std::optional<u64> timeout_ns);
+
+    bool run_turn(Poller* poller);
+    void reap();
+    void complete(Operation& operation, i32 result, bool has_more);
+    void run_timers();
+    void take_posted();
+    void run_tasks();
+    void run_turn_end();
     void send_signals();
+    [[nodiscard]] bool has_queued_work() const;
+    [[nodiscard]] bool is_work_visible() const;
     void wait_for_work(Poller& poller);
     bool spin(Poller& poller, u64 begin_ns);
-    bool is_work_visible() const;
-    void sleep(Poller& poller, u64 idle_since_ns);
+    bool sleep(Poller& poller);
     void adapt(u64 idle_ns);
     void drain();
 
@@ -140,6 +148,7 @@ class Loop {
     std::atomic<bool> is_stopping_ = false;
 
     Life life_ = Life::New;
+    bool is_draining_ = false;  ///< what is begun now is cancelled at once
     PendingList pending_;
     TaskQueue ready_;
     TaskQueue turn_end_;

@@ -1,0 +1,236 @@
+// SPDX-License-Identifier: Apache-2.0
+// How the loop turns: what it does in a turn, and how it waits for the next.
+#include <algorithm>
+#include <utility>
+
+#include <sched.h>
+
+#include "vmm/error/verify.h"
+#include "vmm/loop/loop.h"
+#include "vmm/loop/ring.h"
+#include "vmm/loop/wake_up.h"
+#include "vmm/os/clock.h"
+
+namespace mayfly {
+
+namespace {
+
+/// What an eventfd is written. The kernel reads it when it likes to.
+constexpr u64 kOne = 1;
+
+/// The first step of looking around; less would not cover a guest's reaction to an interrupt.
+constexpr u64 kSpinNsMin = 4'000;
+
+// SAFETY: to_user_data() of loop.cc made it from such a pointer; the operation is pending, so it lives.
+Operation& from_user_data(u64 user_data) { return *reinterpret_cast<Operation*>(user_data); }
+
+/// Looking around on the only CPU would keep away whoever makes the work.
+bool has_one_cpu() {
+    cpu_set_t cpus;
+    return ::sched_getaffinity(0, sizeof cpus, &cpus) == 0 && CPU_COUNT(&cpus) == 1;
+}
+
+}  // namespace
+
+void Loop::run(Poller& poller) {
+    VERIFY(life_ == Life::New);
+    life_ = Life::Running;
+    ring_->take_over();
+    spin_ns_max_ = has_one_cpu() ? 0 : options_.spin_ns_max;
+    spin_ns_ = spin_ns_max_;
+    while (!is_stopping()) {
+        const bool has_work = run_turn(&poller) || is_work_visible();
+        if (!has_work)
+            wait_for_work(poller);
+        else if (ring_->unsubmitted_count() != 0 || ring_->wants_enter())
+            enter(0, std::nullopt);
+    }
+    drain();
+    ring_->leave();
+    life_ = Life::Ended;
+}
+
+/// Everything once, each bounded. \returns true when there is more to do at once.
+bool Loop::run_turn(Poller* poller) {
+    ++counts_.turns;
+    now_ns_ = monotonic_ns();
+    reap();
+    run_timers();
+    run_tasks();
+    const bool polled = poller != nullptr && poller->poll();
+    run_turn_end();
+    send_signals();
+    return polled || has_queued_work();
+}
+
+void Loop::reap() {
+    for (u32 n = 0; n < kCompletionsPerTurn; ++n) {
+        const auto completion = ring_->pop_completion();
+        if (!completion) return;
+        ++counts_.completions;
+        // Signals and cancellations have no operation: nobody waits for them.
+        if (completion->user_data == 0) continue;
+        complete(from_user_data(completion->user_data), completion->result,
+                 (completion->flags & IORING_CQE_F_MORE) != 0);
+    }
+}
+
+void Loop::complete(Operation& operation, i32 result, bool has_more) {
+    if (!has_more) {
+        const bool is_over = !operation.is_poll_ || result < 0 ||
+                             operation.state_ == Operation::State::Cancelled || is_draining_;
+        pending_.remove(operation);
+        // The kernel ends a multishot poll when it likes to, as when completions overflowed. Arming it looks
+        // at the file again, so nothing is missed between.
+        if (!is_over) poll_multishot(operation.file_, operation.events_, operation);
+        has_more = !is_over;
+    }
+    operation.on_complete(result, has_more);
+}
+
+void Loop::run_timers() {
+    while (Timer* timer = timers_.first()) {
+        if (timer->deadline_ns() > now_ns_) return;
+        timers_.clear(*timer);
+        timer->on_time();
+    }
+}
+
+void Loop::take_posted() {
+    // Newest first; turned round, so that the first that was posted runs first.
+    Task* newest = posted_.exchange(nullptr, std::memory_order_seq_cst);
+    Task* oldest = nullptr;
+    while (newest != nullptr) {
+        Task* older = newest->next_;
+        newest->next_ = oldest;
+        oldest = std::exchange(newest, older);
+    }
+    while (oldest != nullptr) ready_.push(*std::exchange(oldest, oldest->next_));
+}
+
+void Loop::run_tasks() {
+    if (posted_.load(std::memory_order_relaxed) != nullptr) take_posted();
+    const Task* const last = ready_.last();  // what is queued from here on runs in the next turn
+    while (Task* task = ready_.pop()) {
+        const bool is_last = task == last;
+        // Pairs with the exchange in post().
+        task->is_queued_.exchange(false, std::memory_order_acq_rel);
+        task->run();
+        if (is_last) return;
+    }
+}
+
+void Loop::run_turn_end() {
+    const Task* const last = turn_end_.last();
+    while (Task* task = turn_end_.pop()) {
+        const bool is_last = task == last;
+        task->is_at_turn_end_ = false;
+        task->run();
+        if (is_last) return;
+    }
+}
+
+void Loop::send_signals() {
+    const u32 count = std::exchange(signal_count_, 0);
+    if (count == 1) {
+        signals_[0]->signal();
+        ++counts_.signals_written;
+        return;
+    }
+    for (u32 i = 0; i < count; ++i) {
+        io_uring_sqe& entry = next_entry();
+        ::io_uring_prep_write(&entry, signals_[i]->fd().get(), &kOne, sizeof kOne, 0);
+        entry.flags |= ring_->skip_success_flag();
+        ++counts_.signals_by_ring;
+    }
+}
+
+bool Loop::has_queued_work() const {
+    return ready_.first() != nullptr || turn_end_.first() != nullptr || signal_count_ != 0;
+}
+
+/// What asks for a turn and can be seen without a system call.
+bool Loop::is_work_visible() const {
+    return ring_->has_completion() || ring_->wants_enter() ||
+           posted_.load(std::memory_order_relaxed) != nullptr || is_stopping();
+}
+
+void Loop::enter(u32 completions_min, std::optional<u64> timeout_ns) {
+    ++counts_.enters;
+    counts_.submitted += ring_->enter(completions_min, timeout_ns);
+}
+
+void Loop::wait_for_work(Poller& poller) {
+    const u64 idle_since_ns = monotonic_ns();
+    if (spin_ns_ != 0) {
+        if (ring_->unsubmitted_count() != 0) {
+            enter(0, std::nullopt);
+            if (is_work_visible()) return;  // what the kernel had at hand
+        }
+        if (spin(poller, idle_since_ns)) {
+            ++counts_.polls_hit;
+            return;
+        }
+        ++counts_.polls_missed;
+    }
+    if (sleep(poller)) adapt(monotonic_ns() - idle_since_ns);
+}
+
+/// Looks around until there is something to do, or the time for that is over: false.
+bool Loop::spin(Poller& poller, u64 begin_ns) {
+    const u64 end_ns = begin_ns + spin_ns_;
+    for (;;) {
+        if (poller.poll() || has_queued_work() || is_work_visible()) return true;
+        const u64 now_ns = monotonic_ns();
+        if (timers_.first() != nullptr && timers_.first()->deadline_ns() <= now_ns) return true;
+        if (now_ns >= end_ns) return false;
+        __builtin_ia32_pause();
+    }
+}
+
+/// \returns false when there was work after all.
+bool Loop::sleep(Poller& poller) {
+    if (!poller.prepare_to_sleep()) return false;
+    is_asleep_.store(true, std::memory_order_seq_cst);
+    // Sequentially consistent, as in post(): either we see the task, or its poster sees that we sleep.
+    const bool may_wait = posted_.load(std::memory_order_seq_cst) == nullptr &&
+                          !is_stopping_.load(std::memory_order_seq_cst) && !has_queued_work();
+    std::optional<u64> timeout_ns;
+    if (const Timer* timer = timers_.first()) {
+        const u64 now_ns = monotonic_ns();
+        timeout_ns = timer->deadline_ns() - std::min(timer->deadline_ns(), now_ns);
+    }
+    if (may_wait) ++counts_.sleeps;
+    enter(may_wait ? 1 : 0, timeout_ns);
+    is_asleep_.store(false, std::memory_order_relaxed);
+    poller.woke();
+    return may_wait;
+}
+
+/// Work that came soon after we gave up looking says: look longer. A long sleep says that looking was in
+/// vain.
+void Loop::adapt(u64 idle_ns) {
+    // Waking takes about as long as the longest look around.
+    if (idle_ns <= 2 * spin_ns_max_) {
+        spin_ns_ = std::min(std::max(2 * spin_ns_, kSpinNsMin), spin_ns_max_);
+    } else {
+        spin_ns_ /= 2;
+        if (spin_ns_ < kSpinNsMin) spin_ns_ = 0;
+    }
+}
+
+/// After stop(): nothing is left with the kernel that could touch memory later.
+void Loop::drain() {
+    is_draining_ = true;
+    for (Operation* operation = pending_.first(); operation != nullptr;
+         operation = PendingList::next(*operation))
+        cancel(*operation);
+    while (pending_.first() != nullptr) {
+        enter(ring_->has_completion() || has_queued_work() ? 0 : 1, std::nullopt);
+        run_turn(nullptr);
+    }
+    // Signals that the last turn left in the queue.
+    while (ring_->unsubmitted_count() != 0) enter(0, std::nullopt);
+}
+
+}  // namespace mayfly
