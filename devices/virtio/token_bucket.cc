@@ -57,8 +57,6 @@ void TokenBucket::spend(u64 amount, u64 now_ns) {
     level_ = std::max(level_ - Level{amount} * kBillion, lowest);
 }
 
-void TokenBucket::refill() { level_ = Level{burst_} * kBillion; }
-
 std::optional<u64> take_from_both(TokenBucket& a, u64 amount_a, TokenBucket& b, u64 amount_b, u64 now_ns) {
     const std::optional<u64> ready_a = a.ready_at(amount_a, now_ns);
     const std::optional<u64> ready_b = b.ready_at(amount_b, now_ns);

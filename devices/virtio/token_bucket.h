@@ -2,7 +2,8 @@
 // TokenBucket: a rate with a burst, for what a guest may take of a device in a second.
 //
 // Time is given by the caller, so nothing here reads a clock. The level is kept in billionths of a token:
-// what a nanosecond adds is then a whole number, and no rate drifts. Thread: under its device's lock.
+// what a nanosecond adds is then a whole number, and no rate drifts. A reset of the device leaves it as it is,
+// else a guest would reset in order to take more. Thread: under its device's lock.
 #pragma once
 
 #include <optional>
@@ -34,8 +35,6 @@ class TokenBucket {
     [[nodiscard]] std::optional<u64> ready_at(u64 amount, u64 now_ns);
     /// Takes what was used already, down into debt.
     void spend(u64 amount, u64 now_ns);
-    /// Full again, as after a device's reset a new driver finds it.
-    void refill();
 
   private:
     __extension__ using Level = __int128;  ///< billionths of a token; below 0: debt

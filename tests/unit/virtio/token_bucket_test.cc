@@ -105,11 +105,3 @@ TEST_CASE("two buckets are taken from together or not at all", "[token_bucket]")
     REQUIRE_FALSE(bytes.ready_at(500, kSecond));
     REQUIRE_FALSE(take_from_both(bytes, 500, packets, 1, kSecond + 100'000'000));
 }
-
-TEST_CASE("a refilled bucket grants its burst whatever it owed", "[token_bucket]") {
-    TokenBucket bucket({.per_second = 10, .burst = 10});
-    bucket.spend(1000, kSecond);
-    REQUIRE(bucket.take(1, kSecond));
-    bucket.refill();
-    REQUIRE_FALSE(bucket.take(10, kSecond));
-}
