@@ -59,6 +59,7 @@ class ConfigWindow final {
         std::unique_ptr<PrivatePage> private_page;
         std::optional<u8> shown_at;  // the page of the window that holds the content
         std::optional<u8> wanted;    // what shown_at has to become
+        bool has_page;               // the client was told of one
     };
     [[nodiscard]] std::optional<u8> page_of_bar(const PciFunction& function) const;
     [[nodiscard]] ConfigPage page(u8 index) const;

@@ -77,7 +77,7 @@ class Msix final {
 
     /// For FunctionClient::on_config_write(), with every write; others than to Message Control do nothing.
     void on_config_write(u16 offset, u8 size_bytes);
-    /// `at` is relative to the table, respectively to the pending bits. What lies beyond reads as zero.
+    /// `at` is relative to the table, respectively to the pending bits. What lies beyond reads as ones.
     [[nodiscard]] u64 table_read(IoAccess at) const;
     void table_write(IoAccess at, u64 value);
     [[nodiscard]] u64 pba_read(IoAccess at) const;

@@ -40,15 +40,15 @@ class PciBus final {
     /// added once, to a free number (VERIFY). Calls on_config_page_moved() if it has a config BAR.
     void add(u8 devfn, PciFunction& function);
 
-    /// Any offset and size inside the function's 4 KiB, split into dwords. Absent functions read all ones.
-    [[nodiscard]] u64 config_read(u8 devfn, u16 offset, u8 size_bytes);
-    void config_write(u8 devfn, u16 offset, u8 size_bytes, u64 value);
+    /// 1 to 4 bytes within one dword (VERIFY): the caller splits. Absent functions read all ones.
+    [[nodiscard]] u32 config_read(u8 devfn, u16 offset, u8 size_bytes);
+    void config_write(u8 devfn, u16 offset, u8 size_bytes, u32 value);
 
     /// The BAR of `kind` that holds the whole access answers; otherwise all ones, and ignored.
     [[nodiscard]] u64 bar_read(BarKind kind, IoAccess at);
     void bar_write(BarKind kind, IoAccess at, u64 value);
 
-    /// Every function as firmware would have left it.
+    /// Every function as firmware would have left it. What is behind them is reset by its owner.
     void reset();
 
   private:
@@ -67,7 +67,6 @@ class PciBus final {
     };
     [[nodiscard]] Hit find(BarKind kind, IoAccess at);
     void rebuild_decoding();
-    void write_dword(PciFunction& function, u16 offset, u8 size_bytes, u32 value);
 
     ConfigWindow& window_;
     PciFunction host_bridge_;

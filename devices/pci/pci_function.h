@@ -110,14 +110,15 @@ class PciFunction final {
     const ConfigPage image_;
     FunctionClient* const client_;
     IrqLine* const intx_;
-    std::array<u8, kWritableBytes> initial_{};  // what reset() restores
-    std::array<u8, kWritableBytes> write_mask_{};
+    alignas(4) std::array<u8, kWritableBytes> initial_{};  // what reset() restores
+    alignas(4) std::array<u8, kWritableBytes> write_mask_{};
     std::bitset<kWritableBytes / 4> intercepted_;  // by dword
     u16 capabilities_end_ = pci::HEADER_BYTES;
     u8 capability_last_ = 0;  // 0: none
 
     std::mutex command_status_;  // innermost: nothing but the pin is called under it
     bool is_intx_asserted_ = false;
+    bool is_pin_high_ = false;
 };
 
 }  // namespace mayfly

@@ -1,0 +1,93 @@
+// SPDX-License-Identifier: Apache-2.0
+#include "devices/pci/config_window.h"
+
+#include <algorithm>
+#include <bitset>
+
+#include "vmm/error/verify.h"
+
+namespace mayfly {
+
+namespace {
+
+void fill_with_ones(ConfigPage page) {
+    for (std::size_t at = 0; at < page.size(); at += sizeof(u64)) store_word<u64>(page, at, ~u64{0});
+}
+
+}  // namespace
+
+ConfigWindow::ConfigWindow(std::span<std::byte> memory, u64 guest_base)
+    : memory_(memory), guest_base_(guest_base) {
+    VERIFY(memory_.size() == kSizeBytes);
+    // SAFETY: only the number is looked at.
+    VERIFY(reinterpret_cast<std::uintptr_t>(memory_.data()) % kConfigPageBytes == 0);
+    VERIFY(guest_base_ % kConfigPageBytes == 0 && guest_base_ <= GiB(4) - kSizeBytes);
+}
+
+ConfigPage ConfigWindow::config_space(u8 devfn) const {
+    return memory_.subspan(std::size_t{devfn} * kConfigPageBytes).first<kConfigPageBytes>();
+}
+
+ConfigPage ConfigWindow::page(u8 index) const {
+    return memory_.subspan(kEcamBytes + std::size_t{index} * kConfigPageBytes).first<kConfigPageBytes>();
+}
+
+u32 ConfigWindow::page_address(u8 index) const {
+    return static_cast<u32>(guest_base_ + kEcamBytes + u64{index} * kConfigPageBytes);
+}
+
+bool ConfigWindow::overlaps(u64 address, u64 size_bytes) const {
+    if (address >= guest_base_) return address - guest_base_ < kSizeBytes;
+    return size_bytes > guest_base_ - address;
+}
+
+void ConfigWindow::add(u8 devfn, PciFunction& function) {
+    VERIFY(function.config_bar() < pci::BASE_ADDRESSES);
+    const PciBar& bar = function.bar(function.config_bar());
+    VERIFY(bar.kind == BarKind::Memory32 && bar.size_bytes == kConfigPageBytes);
+    // Not initialised, so that a page that is never needed is never there.
+    tenants_.push_back({devfn, &function, std::make_unique_for_overwrite<PrivatePage>(), {}, {}, false});
+    std::sort(tenants_.begin(), tenants_.end(),
+              [](const Tenant& a, const Tenant& b) { return a.devfn < b.devfn; });
+    settle();
+}
+
+void ConfigWindow::settle() {
+    std::bitset<kPages> taken;
+    for (Tenant& tenant : tenants_) {
+        tenant.wanted = page_of_bar(*tenant.function);
+        if (tenant.wanted && taken.test(*tenant.wanted)) tenant.wanted.reset();
+        if (tenant.wanted) taken.set(*tenant.wanted);
+    }
+    // Who has to leave leaves before anybody enters: two functions may swap their pages.
+    for (Tenant& tenant : tenants_) {
+        if (!tenant.shown_at || tenant.shown_at == tenant.wanted) continue;
+        tenant.function->client()->on_config_page_moved(tenant.private_page->bytes);
+        fill_with_ones(page(*tenant.shown_at));
+        tenant.shown_at.reset();
+    }
+    for (Tenant& tenant : tenants_) {
+        if (tenant.wanted && !tenant.shown_at) {
+            tenant.shown_at = tenant.wanted;
+            tenant.function->client()->on_config_page_moved(page(*tenant.wanted));
+        } else if (!tenant.has_page) {
+            tenant.function->client()->on_config_page_moved(tenant.private_page->bytes);
+        }
+        tenant.has_page = true;
+    }
+}
+
+bool ConfigWindow::shows(const PciFunction& function) const {
+    return std::any_of(tenants_.begin(), tenants_.end(), [&](const Tenant& tenant) {
+        return tenant.function == &function && tenant.shown_at.has_value();
+    });
+}
+
+std::optional<u8> ConfigWindow::page_of_bar(const PciFunction& function) const {
+    const std::optional<u32> address = function.bar_address(function.config_bar());
+    const u64 first = page_address(0);
+    if (!address || *address < first || *address - first >= kPages * kConfigPageBytes) return std::nullopt;
+    return static_cast<u8>((*address - first) / kConfigPageBytes);
+}
+
+}  // namespace mayfly
