@@ -42,6 +42,15 @@ class DeviceHost {
     virtual void fail(std::string_view why) = 0;
 };
 
+/// Why process() returned.
+enum class Progress : u8 {
+    Drained,  ///< nothing is available any more: look again when the driver makes something available
+    More,     ///< the budget is spent: call again soon
+    /// Chains are left, but the device waits for something else (a frame, room, a limit's time) and calls
+    /// run_again() or run_at() itself: no doorbell is of use until then.
+    Waiting,
+};
+
 class VirtioDevice {
   public:
     VirtioDevice() = default;
@@ -72,8 +81,8 @@ class VirtioDevice {
     /// every call up to the stop() that follows.
     virtual void start(u64 features, DeviceHost& host) = 0;
     /// Works on a queue until it is empty, `budget` chains are done or the backend or a limit says wait.
-    /// Pushes; the caller publishes. \returns true when the budget ended it: there is more to do now.
-    [[nodiscard]] virtual bool process(u16 queue, u32 budget) = 0;
+    /// Pushes; the caller publishes.
+    [[nodiscard]] virtual Progress process(u16 queue, u32 budget) = 0;
     /// Chains whose memory a backend may still touch.
     [[nodiscard]] virtual u32 in_flight() const = 0;
     /// Asks backends to give up what is in flight; completions still come. Returns at once.

@@ -1,0 +1,175 @@
+// SPDX-License-Identifier: Apache-2.0
+#include "devices/virtio/core.h"
+
+#include <chrono>
+#include <string>
+
+#include "devices/virtio/virtio_spec.h"
+#include "vmm/error/verify.h"
+#include "vmm/text/log.h"
+
+namespace mayfly {
+
+namespace {
+
+constexpr u64 kRingFeatures = virtio::F_INDIRECT_DESC | virtio::F_EVENT_IDX;
+/// A guest that breaks its device again and again does not fill the host's log.
+constexpr u8 kFailuresLoggedMax = 8;
+constexpr std::chrono::milliseconds kIdleCheck{10};
+
+}  // namespace
+
+VirtioCore::VirtioCore(VirtioDevice& device, const GuestMemory& memory, QueueWorker& worker, Kind kind)
+    : device_(device), worker_(worker), kind_(kind) {
+    for (std::size_t i = 0; i < device.queue_sizes().size(); ++i) queues_.emplace_back(memory);
+    queue_states_.resize(queues_.size());
+    clear();
+}
+
+u64 VirtioCore::offered_features() const {
+    const u64 common = device_.features() | kRingFeatures;
+    if (state_.is_legacy_driver) return (common | virtio::F_ANY_LAYOUT) & 0xffff'ffff;
+    return common | virtio::F_VERSION_1 | virtio::F_RING_PACKED;
+}
+
+void VirtioCore::set_driver_features(u64 features) {
+    if ((state_.status & (virtio::FEATURES_OK | virtio::DRIVER_OK)) != 0) return;
+    state_.driver_features = features;
+}
+
+bool VirtioCore::may_configure_queues() const {
+    return (state_.status & virtio::DRIVER_OK) == 0 && !is_resetting_;
+}
+
+bool VirtioCore::write_status(u8 status, std::unique_lock<std::mutex>& lock) {
+    VERIFY(lock.owns_lock() && lock.mutex() == &mutex_);
+    if (is_resetting_) return false;
+    if (status == 0) return reset(lock);
+    // A driver only ever adds bits; NEEDS_RESET is ours. VIRTIO 1.2 §2.1.1 "Driver Requirements".
+    const u8 added = static_cast<u8>(status & ~state_.status & ~virtio::DEVICE_NEEDS_RESET);
+    state_.status |= added & (virtio::ACKNOWLEDGE | virtio::DRIVER | virtio::FAILED);
+    if ((added & virtio::FEATURES_OK) != 0) {
+        // §2.2.2 "Device Requirements: Feature Bits": what was not offered, or too little, is not accepted.
+        const bool is_subset = (state_.driver_features & ~offered_features()) == 0;
+        const bool has_version = (state_.driver_features & virtio::F_VERSION_1) != 0;
+        if (is_subset && (has_version || kind_ == Kind::Transitional)) state_.status |= virtio::FEATURES_OK;
+    }
+    if ((added & virtio::DRIVER_OK) != 0) start();
+    return true;
+}
+
+void VirtioCore::start() {
+    state_.status |= virtio::DRIVER_OK;
+    if (state_.is_legacy_driver) {
+        state_.driver_features &= offered_features();
+    } else if ((state_.status & virtio::FEATURES_OK) == 0) {
+        return fail("DRIVER_OK was set before FEATURES_OK");
+    }
+    if (!start_queues()) return;
+    is_started_ = true;
+    device_.start(state_.driver_features, *this);
+    worker_.on_start(*this);
+}
+
+bool VirtioCore::start_queues() {
+    const u64 features = state_.driver_features;
+    for (u16 i = 0; i < queue_count(); ++i) {
+        const QueueState& state = queue_states_[i];
+        if (!state.is_enabled) continue;
+        const QueueSetup setup{.size = state.size,
+                               .descriptors = Gpa{state.descriptors},
+                               .driver_area = Gpa{state.driver_area},
+                               .device_area = Gpa{state.device_area},
+                               .is_packed = (features & virtio::F_RING_PACKED) != 0,
+                               .has_event_idx = (features & virtio::F_EVENT_IDX) != 0,
+                               .has_indirect = (features & virtio::F_INDIRECT_DESC) != 0};
+        if (state.size <= queue_size_max(i) && queues_[i].start(setup)) continue;
+        for (VirtQueue& queue : queues_) queue.stop();
+        fail("a queue's size or address is not one that can be");
+        return false;
+    }
+    return true;
+}
+
+bool VirtioCore::reset(std::unique_lock<std::mutex>& lock) {
+    if (is_started_) {
+        is_resetting_ = true;
+        device_.cancel();
+        const bool is_idle = wait_until_idle(lock);
+        is_resetting_ = false;
+        if (!is_idle) return false;
+        is_started_ = false;
+        device_.stop();
+        worker_.on_stop(*this);
+    }
+    clear();
+    return true;
+}
+
+bool VirtioCore::wait_until_idle(std::unique_lock<std::mutex>& lock) {
+    while (device_.in_flight() != 0) {
+        if (worker_.is_ending()) return false;
+        idle_.wait_for(lock, kIdleCheck);
+    }
+    return true;
+}
+
+void VirtioCore::clear() {
+    for (VirtQueue& queue : queues_) queue.stop();
+    for (u16 i = 0; i < queue_count(); ++i) queue_states_[i] = {.size = queue_size_max(i)};
+    // The generation goes on: a driver that read it before must not take new contents for old ones.
+    state_ = {.config_generation = state_.config_generation};
+}
+
+void VirtioCore::write_config(u32 offset_bytes, std::span<const std::byte> bytes) {
+    if (!is_resetting_) device_.write_config(offset_bytes, bytes);
+}
+
+void VirtioCore::notify(u32 queue) {
+    if (!is_started_ || is_resetting_ || queue >= queue_count()) return;
+    ++queues_[queue].counts.doorbells_trapped;
+    worker_.on_doorbell(*this, static_cast<u16>(queue));
+}
+
+Progress VirtioCore::run_queue(u16 queue, u32 budget) {
+    if (!is_started_ || is_resetting_ || (state_.status & virtio::DEVICE_NEEDS_RESET) != 0)
+        return Progress::Waiting;
+    if (!queues_[queue].is_running()) return Progress::Waiting;
+    const Progress progress = device_.process(queue, budget);
+    publish(queue);
+    return queues_[queue].is_broken() ? Progress::Waiting : progress;
+}
+
+void VirtioCore::publish(u16 queue) {
+    VirtQueue& ring = queues_[queue];
+    if (ring.publish()) transport_->interrupt_queue(queue);
+    if (ring.is_broken()) fail(ring.why_broken());
+}
+
+void VirtioCore::completed(u16 queue) {
+    worker_.on_completed(*this, queue);
+    if (is_resetting_ && device_.in_flight() == 0) idle_.notify_all();
+}
+
+void VirtioCore::config_changed() {
+    ++state_.config_generation;
+    transport_->registers_changed();
+    if (is_started_) transport_->interrupt_config();
+}
+
+void VirtioCore::fail(std::string_view why) {
+    if ((state_.status & virtio::DEVICE_NEEDS_RESET) != 0) return;
+    state_.status |= virtio::DEVICE_NEEDS_RESET;
+    if (failures_logged_ < kFailuresLoggedMax) {
+        ++failures_logged_;
+        log::warning(std::string(device_.name()) +
+                     ": the guest's driver broke the rules, the device stops until "
+                     "it is reset: " +
+                     std::string(why));
+    }
+    transport_->registers_changed();
+    // §2.1.2 "Device Requirements": the driver is told only after DRIVER_OK.
+    if ((state_.status & virtio::DRIVER_OK) != 0) transport_->interrupt_config();
+}
+
+}  // namespace mayfly
