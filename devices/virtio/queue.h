@@ -3,8 +3,8 @@
 //
 // Everything the driver wrote is read once and checked; a ring that breaks the rules latches is_broken(),
 // after which nothing is taken from it or written to it. Walks are bounded by the queue's size. Thread: under
-// its device's lock, except has_work(), which any thread may call as a hint. Spec: VIRTIO 1.2 §2.6 "Split
-// Virtqueues", §2.8 "Packed Virtqueues".
+// its device's lock, except has_work(), which any thread may call as a hint.
+// Spec: virtio 1.2 §2.7 "Split Virtqueues", §2.8 "Packed Virtqueues".
 #pragma once
 
 #include <atomic>
