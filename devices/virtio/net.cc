@@ -58,8 +58,6 @@ u16 Net::control_queue() const {
     return static_cast<u16>(has(virtio_net::F_MQ) ? 2 * pairs_ : 2);
 }
 
-bool Net::is_inbound(u16 queue) const { return queue % 2 == 0 && queue != control_queue(); }
-
 void Net::write_config(u32 offset_bytes, std::span<const std::byte> bytes) {
     // §5.1.4.1 "Device Requirements: Device configuration layout": mac is the only field a driver may write,
     // and only a legacy one, which has no command for it.
@@ -95,15 +93,13 @@ void Net::stop() {
     show_mac(std::as_bytes(std::span(options_.mac)));
 }
 
-bool Net::process(u16 queue, u32 budget) {
-    if (host() == nullptr || state_.has_failed) return false;
-    if (!this->queue(queue).is_running()) return false;
-    if (queue == control_queue()) return has(virtio_net::F_CTRL_VQ) && control(budget);
+Progress Net::process(u16 queue, u32 budget) {
+    if (host() == nullptr || state_.has_failed || !this->queue(queue).is_running()) return Progress::Waiting;
+    if (queue == control_queue()) return has(virtio_net::F_CTRL_VQ) ? control(budget) : Progress::Waiting;
     const auto pair = static_cast<u16>(queue / 2);
     // §5.1.6.5.5 "Device operation in multiqueue mode": queues beyond those in use are left alone.
-    if (pair >= state_.pairs_in_use) return false;
-    const bool has_more = queue % 2 == 0 ? receive(pair, budget) : send(pair, budget);
-    return has_more && !state_.has_failed;
+    if (pair >= state_.pairs_in_use) return Progress::Waiting;
+    return queue % 2 == 0 ? receive(pair, budget) : send(pair, budget);
 }
 
 bool Net::configure(const State& wanted) {
@@ -164,9 +160,14 @@ void Net::run_again(u16 queue) {
     host()->run_again(queue);
 }
 
-void Net::fail(std::string_view why) {
+Progress Net::fail(std::string_view why) {
     state_.has_failed = true;
     host()->fail(why);
+    return Progress::Waiting;
+}
+
+Progress Net::end_of(const VirtQueue& ring, PopResult result) {
+    return result == PopResult::Broken ? fail(ring.why_broken()) : Progress::Drained;
 }
 
 std::optional<u64> Net::passes_at(Limits& limits, u64 frame_bytes) {

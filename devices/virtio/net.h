@@ -57,11 +57,10 @@ class Net final : public VirtioDevice, private NetClient {
     [[nodiscard]] u64 features() const override;
     [[nodiscard]] std::span<const u16> queue_sizes() const override { return queue_sizes_; }
     [[nodiscard]] bool needs_io_thread() const override { return true; }
-    [[nodiscard]] bool is_inbound(u16 queue) const override;
     [[nodiscard]] std::span<const std::byte> config() const override { return config_; }
     void write_config(u32 offset_bytes, std::span<const std::byte> bytes) override;
     void start(u64 features, DeviceHost& host) override;
-    [[nodiscard]] bool process(u16 queue, u32 budget) override;
+    [[nodiscard]] Progress process(u16 queue, u32 budget) override;
     [[nodiscard]] u32 in_flight() const override { return 0; }
     void cancel() override {}
     void stop() override;
@@ -95,7 +94,9 @@ class Net final : public VirtioDevice, private NetClient {
     [[nodiscard]] VirtQueue& queue(u16 index) { return host()->queue(index); }
     [[nodiscard]] DeviceHost* host() { return host_.load(std::memory_order_acquire); }
     void run_again(u16 queue);
-    void fail(std::string_view why);
+    /// \returns Waiting: nothing more is done until the reset.
+    Progress fail(std::string_view why);
+    Progress end_of(const VirtQueue& ring, PopResult result);
     /// Tells the backend what the state asks of it; takes the link down when it refuses.
     [[nodiscard]] bool configure(const State& wanted);
     /// \returns true when it changed.
@@ -107,17 +108,17 @@ class Net final : public VirtioDevice, private NetClient {
     void count_against(Limits& limits, u64 frame_bytes);
 
     // net_rx.cc
-    [[nodiscard]] bool receive(u16 pair, u32 budget);
-    enum class Step : u8 { Next, Stop };
+    [[nodiscard]] Progress receive(u16 pair, u32 budget);
+    enum class Step : u8 { Next, Wait };
     Step receive_one(u16 pair, VirtQueue& ring, ReceiveWindow& window);
     [[nodiscard]] bool fill_window(VirtQueue& ring, ReceiveWindow& window);
 
     // net_tx.cc
-    [[nodiscard]] bool send(u16 pair, u32 budget);
+    [[nodiscard]] Progress send(u16 pair, u32 budget);
     Step send_one(u16 pair, VirtQueue& ring, const Chain& chain);
 
     // net_control.cc
-    [[nodiscard]] bool control(u32 budget);
+    [[nodiscard]] Progress control(u32 budget);
     [[nodiscard]] bool obey(const Chain& chain);
     [[nodiscard]] bool set_pairs(const Chain& chain);
     [[nodiscard]] bool set_guest_offloads(const Chain& chain);

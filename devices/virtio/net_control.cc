@@ -15,20 +15,20 @@ std::optional<T> read_data(const Chain& chain) {
 
 }  // namespace
 
-bool Net::control(u32 budget) {
+Progress Net::control(u32 budget) {
     VirtQueue& ring = queue(control_queue());
     for (u32 done = 0; done < budget; ++done) {
         Chain chain;
-        if (ring.pop({parts_.get(), kSendPartsMax}, chain) != PopResult::Chain) return false;
+        const PopResult popped = ring.pop({parts_.get(), kSendPartsMax}, chain);
+        if (popped != PopResult::Chain) return end_of(ring, popped);
         if (chain.writable_bytes == 0) {
-            fail("a control command has no room for its answer");
-            return false;
+            return fail("a control command has no room for its answer");
         }
         const u8 answer = obey(chain) ? virtio_net::CTRL_OK : virtio_net::CTRL_ERR;
         static_cast<void>(copy_to_parts(chain.writable, 0, std::as_bytes(std::span(&answer, 1))));
         ring.push(chain.token, sizeof(answer));
     }
-    return true;
+    return Progress::More;
 }
 
 bool Net::obey(const Chain& chain) {
@@ -50,8 +50,11 @@ bool Net::set_pairs(const Chain& chain) {
     State wanted = state_;
     wanted.pairs_in_use = *pairs;
     if (!configure(wanted)) return false;
-    // What came to them while they were not in use, if anything, made no event.
-    for (u16 pair = 0; pair < *pairs; ++pair) run_again(static_cast<u16>(2 * pair));
+    // What came to them while they were not in use was left alone.
+    for (u16 pair = 0; pair < *pairs; ++pair) {
+        run_again(static_cast<u16>(2 * pair));
+        run_again(static_cast<u16>(2 * pair + 1));
+    }
     return true;
 }
 

@@ -89,10 +89,11 @@ bool Net::fill_window(VirtQueue& ring, ReceiveWindow& window) {
             fail("a receive buffer is shorter than the header, or is not for writing");
             return false;
         }
-        if (added == ReceiveWindow::Added::RingBroken) return false;
-        if (!window.is_empty()) return true;
-        // Only now is a doorbell of any use.
-        if (!ring.rearm_doorbells()) return false;
+        if (added == ReceiveWindow::Added::RingBroken) {
+            fail(ring.why_broken());
+            return false;
+        }
+        return !window.is_empty();
     }
     return true;
 }
@@ -103,7 +104,7 @@ Net::Step Net::receive_one(u16 pair, VirtQueue& ring, ReceiveWindow& window) {
         case NetStatus::Done: break;
         case NetStatus::Dropped: ++counts_.receive_dropped; return Step::Next;
         case NetStatus::Wait:
-        case NetStatus::Down: ring.suppress_doorbells(); return Step::Stop;
+        case NetStatus::Down: return Step::Wait;
     }
     VERIFY(frame_bytes >= state_.header_bytes && frame_bytes <= window.room_bytes());
     if (state_.header_bytes == virtio_net::kHeaderBytes) {
@@ -120,21 +121,20 @@ Net::Step Net::receive_one(u16 pair, VirtQueue& ring, ReceiveWindow& window) {
     return Step::Next;
 }
 
-bool Net::receive(u16 pair, u32 budget) {
+Progress Net::receive(u16 pair, u32 budget) {
     const auto index = static_cast<u16>(2 * pair);
     VirtQueue& ring = queue(index);
     ReceiveWindow& window = windows_[pair];
     for (u32 done = 0; done < budget; ++done) {
         // How large the frame will be is not known: it is paid for afterwards.
         if (const std::optional<u64> deadline = passes_at(receive_limits_, 1)) {
-            ring.suppress_doorbells();
             host()->run_at(index, *deadline);
-            return false;
+            return Progress::Waiting;
         }
-        if (!fill_window(ring, window)) return false;
-        if (receive_one(pair, ring, window) == Step::Stop) return false;
+        if (!fill_window(ring, window)) return state_.has_failed ? Progress::Waiting : Progress::Drained;
+        if (receive_one(pair, ring, window) == Step::Wait) return Progress::Waiting;
     }
-    return true;
+    return Progress::More;
 }
 
 }  // namespace mayfly

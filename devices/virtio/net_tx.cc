@@ -11,12 +11,12 @@ Net::Step Net::send_one(u16 pair, VirtQueue& ring, const Chain& chain) {
         if (const std::optional<u64> deadline = passes_at(send_limits_, payload_bytes)) {
             ring.unpop(chain.token);
             host()->run_at(static_cast<u16>(2 * pair + 1), *deadline);
-            return Step::Stop;
+            return Step::Wait;
         }
         status = backend_.send(pair, chain.readable);
     }
     switch (status) {
-        case NetStatus::Wait: ring.unpop(chain.token); return Step::Stop;
+        case NetStatus::Wait: ring.unpop(chain.token); return Step::Wait;
         case NetStatus::Done:
             ++counts_.sent;
             ring.counts.bytes += payload_bytes;
@@ -29,22 +29,18 @@ Net::Step Net::send_one(u16 pair, VirtQueue& ring, const Chain& chain) {
     return Step::Next;
 }
 
-bool Net::send(u16 pair, u32 budget) {
+Progress Net::send(u16 pair, u32 budget) {
     VirtQueue& ring = queue(static_cast<u16>(2 * pair + 1));
     for (u32 done = 0; done < budget; ++done) {
         Chain chain;
-        if (ring.pop({parts_.get(), kSendPartsMax}, chain) != PopResult::Chain) return false;
+        const PopResult popped = ring.pop({parts_.get(), kSendPartsMax}, chain);
+        if (popped != PopResult::Chain) return end_of(ring, popped);
         if (!chain.writable.empty() || chain.readable_bytes < state_.header_bytes) {
-            fail("a frame to send is shorter than its header, or is not for reading");
-            return false;
+            return fail("a frame to send is shorter than its header, or is not for reading");
         }
-        if (send_one(pair, ring, chain) == Step::Stop) {
-            // More of it is of no use until on_net_writable() or the deadline.
-            ring.suppress_doorbells();
-            return false;
-        }
+        if (send_one(pair, ring, chain) == Step::Wait) return Progress::Waiting;
     }
-    return true;
+    return Progress::More;
 }
 
 }  // namespace mayfly

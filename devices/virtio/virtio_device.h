@@ -67,10 +67,6 @@ class VirtioDevice {
     [[nodiscard]] virtual std::span<const u16> queue_sizes() const = 0;
     /// What process() should be given a doorbell-free I/O thread for from the start (a receive queue).
     [[nodiscard]] virtual bool needs_io_thread() const = 0;
-    /// Buffers in this queue wait for something outside, not for work (a receive queue): that it has some
-    /// says nothing. The device asks for its doorbells by itself, when it ran out of buffers; nobody else
-    /// suppresses or rearms them, or polls has_work().
-    [[nodiscard]] virtual bool is_inbound(u16 /*queue*/) const { return false; }
 
     /// The device configuration as it is now.
     [[nodiscard]] virtual std::span<const std::byte> config() const = 0;
