@@ -58,8 +58,8 @@ u64 command_line_address() {
     }
 }
 
-/// The text behind the word's name ("" or "=..."), or null.
-const char* find_option(Text name) {
+/// The text behind the `index`-th such word's name ("" or "=..."), or null.
+const char* find_option(Text name, u32 index) {
     const Text line = command_line();
     const char* const end = line.data + line.size_bytes;
     for (const char* at = line.data; at < end; ++at) {
@@ -67,7 +67,9 @@ const char* find_option(Text name) {
         while (matched < name.size_bytes && at + matched < end && at[matched] == name.data[matched])
             ++matched;
         const char* const behind = at + matched;
-        if (matched == name.size_bytes && (behind == end || *behind == ' ' || *behind == '=')) return behind;
+        if (matched == name.size_bytes && (behind == end || *behind == ' ' || *behind == '=')) {
+            if (index-- == 0) return behind;
+        }
         while (at < end && *at != ' ') ++at;
     }
     return nullptr;
@@ -109,21 +111,50 @@ Text command_line() {
     return {first, size_bytes};
 }
 
-bool has_option(Text name) { return find_option(name) != nullptr; }
+bool has_option(Text name) { return find_option(name, 0) != nullptr; }
 
-u64 option_value(Text name, u64 otherwise) {
-    const char* at = find_option(name);
-    if (at == nullptr || *at != '=') return otherwise;
-    ++at;
-    const u32 base = at[0] == '0' && at[1] == 'x' ? 16 : 10;
-    if (base == 16) at += 2;
+bool find_option_text(Text name, u32 index, Text& text) {
+    const char* const at = find_option(name, index);
+    if (at == nullptr || *at != '=') return false;
+    const Text line = command_line();
+    const char* end = at + 1;
+    while (end < line.data + line.size_bytes && *end != ' ') ++end;
+    text = {at + 1, static_cast<u64>(end - at - 1)};
+    return true;
+}
+
+Text option_text(Text name, Text otherwise) {
+    find_option_text(name, 0, otherwise);
+    return otherwise;
+}
+
+bool is_equal(Text one, Text other) {
+    if (one.size_bytes != other.size_bytes) return false;
+    for (u64 n = 0; n < one.size_bytes; ++n) {
+        if (one.data[n] != other.data[n]) return false;
+    }
+    return true;
+}
+
+bool option_is(Text name, Text text) { return is_equal(option_text(name, ""), text); }
+
+u64 parse_number(Text text, u64& used) {
+    const bool is_hex = text.size_bytes > 2 && text.data[0] == '0' && text.data[1] == 'x';
+    const u32 base = is_hex ? 16 : 10;
     u64 value = 0;
-    for (;; ++at) {
-        u32 digit = static_cast<u32>(*at) - '0';
-        if (base == 16 && digit > 9) digit = (static_cast<u32>(*at) | 0x20) - 'a' + 10;
-        if (digit >= base) return value;
+    for (used = is_hex ? 2 : 0; used < text.size_bytes; ++used) {
+        u32 digit = static_cast<u32>(text.data[used]) - '0';
+        if (is_hex && digit > 9) digit = (static_cast<u32>(text.data[used]) | 0x20) - 'a' + 10;
+        if (digit >= base) break;
         value = value * base + digit;
     }
+    return value;
+}
+
+u64 option_value(Text name, u64 otherwise) {
+    Text text = "";
+    u64 used = 0;
+    return find_option_text(name, 0, text) ? parse_number(text, used) : otherwise;
 }
 
 MemoryMapWalk::MemoryMapWalk() {

@@ -21,6 +21,19 @@ enum class BootProtocol : u8 { Unknown, Linux, Pvh, Multiboot, Multiboot2 };
 /// word.
 [[nodiscard]] u64 option_value(Text name, u64 otherwise);
 
+/// The `index`-th word NAME=TEXT's text; false when there are fewer.
+bool find_option_text(Text name, u32 index, Text& text);
+/// The first such text, or `otherwise`.
+[[nodiscard]] Text option_text(Text name, Text otherwise);
+/// NAME=TEXT is among the words.
+[[nodiscard]] bool option_is(Text name, Text text);
+[[nodiscard]] bool is_equal(Text one, Text other);
+/// The number that `text` begins with (decimal, or hexadecimal behind 0x); `used` is how many characters.
+u64 parse_number(Text text, u64& used);
+
+/// Where ACPI's MCFG says that the configuration space of bus 0 is; 0 when there is no such table.
+[[nodiscard]] u64 acpi_ecam_base();
+
 struct MemoryRange {
     u64 first;
     u64 size_bytes;

@@ -14,6 +14,10 @@ struct HostFrequencies {
 };
 [[nodiscard]] HostFrequencies host_frequencies();
 
+/// The TSC's frequency: `tsc_khz=N` of the command line, else the leaf's, else kvmclock's; 0 when nobody
+/// tells. The first call must come from ring 0.
+[[nodiscard]] u32 tsc_khz();
+
 /// TSC ticks in so many microseconds; without the leaf, of an assumed 3 GHz.
 [[nodiscard]] u64 tsc_ticks(u32 microseconds);
 /// APIC timer ticks; without the leaf, of KVM's default of 1 GHz.
