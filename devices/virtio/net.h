@@ -137,7 +137,7 @@ class Net final : public VirtioDevice, private NetClient {
     std::unique_ptr<iovec[]> parts_;  ///< one chain's, while it is worked on
     std::atomic<DeviceHost*> host_ = nullptr;
     std::atomic<bool> is_backend_up_ = true;
-    bool is_refused_ = false;  ///< by the backend, in configure()
+    bool is_refused_ = false;  ///< by the backend, in configure(): the link is down until a reset
 };
 
 }  // namespace mayfly

@@ -99,6 +99,7 @@ bool Net::fill_window(VirtQueue& ring, ReceiveWindow& window) {
 }
 
 Net::Step Net::receive_one(u16 pair, VirtQueue& ring, ReceiveWindow& window) {
+    if (is_refused_) return Step::Wait;
     u64 frame_bytes = 0;
     switch (backend_.receive(pair, window.parts(), frame_bytes)) {
         case NetStatus::Done: break;

@@ -13,7 +13,7 @@ Net::Step Net::send_one(u16 pair, VirtQueue& ring, const Chain& chain) {
             host()->run_at(static_cast<u16>(2 * pair + 1), *deadline);
             return Step::Wait;
         }
-        status = backend_.send(pair, chain.readable);
+        status = is_refused_ ? NetStatus::Down : backend_.send(pair, chain.readable);
     }
     switch (status) {
         case NetStatus::Wait: ring.unpop(chain.token); return Step::Wait;

@@ -1,0 +1,78 @@
+// SPDX-License-Identifier: Apache-2.0
+// Passt: frames over a UNIX stream socket, as passt and QEMU's "-netdev stream" speak: each frame behind its
+// length, four bytes, big-endian. For users without rights to a tap.
+//
+// No offloads: the virtio-net header is cut off and put back as zeroes. What the socket did not take of a
+// frame is kept, one frame at most; then the device waits. A peer that dies or breaks the framing takes the
+// link down; there is no second connection. Lives until the loop is destroyed. Thread: as NetBackend says;
+// locked inside, because the loop flushes without the device's lock. Lock order: the device's lock, then
+// this. Protocol: man passt(1), man qemu(1) "-netdev stream"; passt takes frames of 14 to 65535 bytes.
+#pragma once
+
+#include <memory>
+#include <mutex>
+#include <string>
+
+#include "devices/virtio/net_backend.h"
+#include "devices/virtio/net_spec.h"
+#include "vmm/error/result.h"
+#include "vmm/network/link.h"
+#include "vmm/network/readiness.h"
+#include "vmm/os/unique_fd.h"
+
+namespace mayfly {
+
+class Passt final : public NetBackend, private ReadinessClient {
+  public:
+    static constexpr u32 kFrameBytesMin = 14;
+    static constexpr u32 kFrameBytesMax = 65535;
+
+    /// Errors: Invalid for a path that is too long, Os when nobody listens there.
+    static Result<std::unique_ptr<Passt>> connect(const std::string& path);
+    /// `socket`: a connected stream socket, non-blocking. `subject`: what messages call it.
+    Passt(UniqueFd socket, std::string subject);
+
+    Result<void> attach(Loop& loop);
+
+    [[nodiscard]] u16 pair_count() const override { return 1; }
+    [[nodiscard]] u64 offload_features() const override { return 0; }
+    [[nodiscard]] bool configure(u64 features, u8 header_bytes, u16 pairs_in_use) override;
+    [[nodiscard]] NetStatus send(u16 pair, std::span<const iovec> frame) override;
+    [[nodiscard]] NetStatus receive(u16 pair, std::span<const iovec> into, u64& frame_bytes) override;
+    void set_client(NetClient* client) override { link_.set_client(client); }
+
+  private:
+    static constexpr u32 kLengthBytes = 4;
+    static constexpr u32 kSendBufferBytes = kLengthBytes + kFrameBytesMax;
+    static constexpr u32 kReceiveBufferBytes = 96 << 10;
+
+    enum class Flush : u8 { Empty, Left, Lost };
+    [[nodiscard]] Flush flush();
+    [[nodiscard]] NetStatus send_parts(std::span<iovec> parts, u64 size_bytes);
+    [[nodiscard]] NetStatus keep(std::span<const iovec> parts, u64 size_bytes);
+    [[nodiscard]] NetStatus lose(std::string_view why);
+    /// Wait and Down as in NetStatus; Done: more bytes came.
+    [[nodiscard]] NetStatus read_more();
+    [[nodiscard]] NetStatus deliver(std::span<const iovec> into, u32 size_bytes, u64& frame_bytes);
+    [[nodiscard]] std::span<const std::byte> received() const;
+
+    void on_readable(u16 index) override;
+    void on_writable(u16 index) override;
+    void on_gone(u16 index) override;
+
+    std::string subject_;
+    UniqueFd socket_;
+    Link link_;
+    Readiness readiness_;
+
+    std::mutex mutex_;  // what follows
+    u8 header_bytes_ = virtio_net::kHeaderBytes;
+    std::unique_ptr<std::byte[]> unsent_;
+    u32 unsent_begin_ = 0;
+    u32 unsent_end_ = 0;
+    std::unique_ptr<std::byte[]> received_;
+    u32 received_begin_ = 0;
+    u32 received_end_ = 0;
+};
+
+}  // namespace mayfly
