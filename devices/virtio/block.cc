@@ -52,6 +52,9 @@ blk::Config config_of(const BlockGeometry& disk, u64 features, const Block::Opti
     return config;
 }
 
+/// All segments, header and status, each cut in a few: a page of iovecs.
+constexpr u32 kChainPartsMin = 256;
+
 bool is_count_of_queues(u16 count) { return count >= 1 && count <= Block::kQueuesMax; }
 bool is_size_of_queue(u16 size) {
     return std::has_single_bit(size) && size >= Block::kQueueSizeMin && size <= VirtQueue::kSizeMax;
@@ -77,8 +80,10 @@ Result<std::unique_ptr<Block>> Block::create(Options options, BlockBackend& back
         return mayfly::fail(
             Error::invalid(fmt::format("{}: the disk's id '{}' has {} bytes, at most {} fit", options.name,
                                        options.id, options.id.size(), blk::ID_BYTES)));
+    // An indirect table may be longer than its queue.
+    const u32 chain_parts_max = std::max(u32{options.queue_size}, kChainPartsMin);
     BlockSlots slots =
-        TRY(BlockSlots::create(u32{options.queue_count} * options.queue_size, options.queue_size));
+        TRY(BlockSlots::create(u32{options.queue_count} * options.queue_size, chain_parts_max));
     return std::unique_ptr<Block>(new Block(std::move(options), backend, std::move(slots)));
 }
 
@@ -132,28 +137,26 @@ void Block::stop() {
     state_.config.writeback = 1;
 }
 
-bool Block::process(u16 queue, u32 budget) {
+Progress Block::process(u16 queue, u32 budget) {
     VERIFY(host_ != nullptr && queue < options_.queue_count);
     VirtQueue& from = host_->queue(queue);
     for (; budget > 0; --budget) {
-        if (state_.has_failed) return false;
+        if (state_.has_failed) return Progress::Waiting;
         Chain chain;
         switch (from.pop(slots_.scratch(), chain)) {
-            case PopResult::Empty: return false;
-            case PopResult::Broken: fail(from.why_broken()); return false;
+            case PopResult::Empty: return Progress::Drained;
+            case PopResult::Broken: fail(from.why_broken()); return Progress::Waiting;
             case PopResult::Chain: break;
         }
-        if (serve(queue, chain) != Progress::Done) return false;
+        if (!serve(queue, chain)) return Progress::Waiting;
     }
-    return !state_.has_failed && from.has_work();
+    return Progress::More;
 }
 
-Block::Progress Block::serve(u16 queue, Chain& chain) {
+bool Block::serve(u16 queue, Chain& chain) {
     const BlockRequest request = parse_block_request(chain, rules_);
     switch (request.step) {
-        case BlockStep::Malformed:
-            fail("a disk request without a header or a status byte");
-            return Progress::Failed;
+        case BlockStep::Malformed: fail("a disk request without a header or a status byte"); return false;
         case BlockStep::Answer: answer(queue, chain.token, request.status_at, request.status, 1); break;
         case BlockStep::Identify:
             identify(request);
@@ -164,12 +167,12 @@ Block::Progress Block::serve(u16 queue, Chain& chain) {
                 ++counts_.waits;
                 host_->queue(queue).unpop(chain.token);
                 host_->run_at(queue, *deadline_ns);
-                return Progress::Wait;
+                return false;
             }
             begin(queue, chain, request);
             break;
     }
-    return Progress::Done;
+    return true;
 }
 
 std::optional<u64> Block::wait_until(const BlockRequest& request) {

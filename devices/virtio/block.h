@@ -43,12 +43,12 @@ class Block final : public VirtioDevice, public BlockIoClient {
     static constexpr u16 kQueueSizeMin = 4;
 
     struct Options {
-        std::string name;               ///< "disk0"
-        std::string id;                 ///< for GET_ID: ASCII, at most 20 bytes
-        u16 queue_count = 1;            ///< 1 to 16
-        u16 queue_size = 256;           ///< a power of two, 4 to 1024
-        RateLimit requests_per_second;  ///< those that reach the backend
-        RateLimit bytes_per_second;     ///< read and written
+        std::string name;                    ///< "disk0"
+        std::string id = {};                 ///< for GET_ID: ASCII, at most 20 bytes
+        u16 queue_count = 1;                 ///< 1 to 16
+        u16 queue_size = 256;                ///< a power of two, 4 to 1024
+        RateLimit requests_per_second = {};  ///< those that reach the backend
+        RateLimit bytes_per_second = {};     ///< read and written
         u64 (*now_ns)() = monotonic_ns;
     };
 
@@ -63,7 +63,7 @@ class Block final : public VirtioDevice, public BlockIoClient {
     [[nodiscard]] std::span<const std::byte> config() const override;
     void write_config(u32 offset_bytes, std::span<const std::byte> bytes) override;
     void start(u64 features, DeviceHost& host) override;
-    [[nodiscard]] bool process(u16 queue, u32 budget) override;
+    [[nodiscard]] Progress process(u16 queue, u32 budget) override;
     [[nodiscard]] u32 in_flight() const override { return slots_.taken_count(); }
     void cancel() override { backend_.cancel_all(); }
     void stop() override;
@@ -75,11 +75,10 @@ class Block final : public VirtioDevice, public BlockIoClient {
     [[nodiscard]] const BlockSlots& slots() const { return slots_; }
 
   private:
-    enum class Progress : u8 { Done, Wait, Failed };
-
     Block(Options options, BlockBackend& backend, BlockSlots slots);
 
-    [[nodiscard]] Progress serve(u16 queue, Chain& chain);
+    /// False: nothing more may be taken now.
+    [[nodiscard]] bool serve(u16 queue, Chain& chain);
     void begin(u16 queue, const Chain& chain, const BlockRequest& request);
     /// Goes on with a request whose operation ended with `result`. False: it is still in flight.
     [[nodiscard]] bool advance(BlockSlot& slot, std::optional<i32> result);
