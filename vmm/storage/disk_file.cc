@@ -1,0 +1,150 @@
+// SPDX-License-Identifier: Apache-2.0
+#include "vmm/storage/disk_file.h"
+
+#include <algorithm>
+#include <cerrno>
+#include <utility>
+
+#include <sys/uio.h>
+#include <unistd.h>
+
+#include "vmm/os/clock.h"
+#include "vmm/storage/file_transfer.h"
+
+namespace mayfly {
+
+class DiskFile::CancelTask final : public Task {
+  public:
+    explicit CancelTask(DiskFile& disk) : disk_(&disk) {}
+    void run() override { disk_->cancel_old(); }
+
+  private:
+    DiskFile* disk_;
+};
+
+namespace {
+
+bool is_transfer(const BlockIo& io) { return io.kind == BlockIoKind::Read || io.kind == BlockIoKind::Write; }
+
+i32 flush_now(const UniqueFd& fd) {
+    while (::fdatasync(fd.get()) != 0)
+        if (errno != EINTR) return -errno;
+    return 0;
+}
+
+}  // namespace
+
+Result<std::unique_ptr<DiskFile>> DiskFile::open(const DiskOptions& options) {
+    return std::unique_ptr<DiskFile>(new DiskFile(TRY(open_disk(options))));
+}
+
+DiskFile::DiskFile(OpenDisk disk)
+    : disk_(std::move(disk)), cancel_task_(std::make_unique<CancelTask>(*this)) {}
+
+DiskFile::~DiskFile() = default;
+
+Result<void> DiskFile::attach(Loop& loop, const DiskAttachment& attachment) {
+    buffered_file_ = TRY(loop.add_file(disk_.buffered));
+    if (disk_.direct.valid()) direct_file_ = TRY(loop.add_file(disk_.direct));
+    path_ = attachment.path;
+    for (u32 n = 0; n < attachment.in_flight_max; ++n) release(requests_.emplace_back(*this));
+    loop_.store(&loop, std::memory_order_release);
+    return {};
+}
+
+bool DiskFile::is_aligned(const BlockIo& io, u64 done_bytes) const {
+    u64 odd = (io.offset_bytes + done_bytes) % disk_.direct_offset_alignment;
+    for (const iovec& part : io.parts)
+        // SAFETY: the address is looked at as a number only.
+        odd |= reinterpret_cast<std::uintptr_t>(part.iov_base) % disk_.direct_memory_alignment |
+               part.iov_len % disk_.direct_offset_alignment;
+    return odd == 0;
+}
+
+std::optional<i32> DiskFile::start(BlockIo& io) {
+    const bool changes = io.kind != BlockIoKind::Read && io.kind != BlockIoKind::Flush;
+    if (changes && disk_.geometry.is_read_only) return -EROFS;
+    if (io.kind != BlockIoKind::Flush && io.size_bytes == 0) return 0;
+    u64 done_bytes = 0;
+    if (loop_.load(std::memory_order_acquire) == nullptr) return do_now(io, done_bytes);
+    const bool is_buffered = is_transfer(io) && !disk_.direct.valid() && !io.is_write_through;
+    if (is_buffered && path_ == DiskPath::Auto) {
+        if (const auto result = try_at_once(io, done_bytes)) return result;
+    }
+    return begin(io, done_bytes);
+}
+
+i32 DiskFile::do_now(BlockIo& io, u64 done_bytes) {
+    ++counts_.direct;
+    if (io.kind == BlockIoKind::Flush) return flush_now(disk_.buffered);
+    if (!is_transfer(io)) return deallocate_now(disk_.buffered, io);
+    const int flags = io.kind == BlockIoKind::Write && io.is_write_through ? RWF_DSYNC : 0;
+    if (disk_.direct.valid() && is_aligned(io, done_bytes)) {
+        const i32 result = transfer_all(disk_.direct, io, done_bytes, flags);
+        // The file system is pickier than it said, or stopped in between. Through the page cache anything
+        // goes.
+        if (result != -EINVAL) return result;
+    }
+    return transfer_all(disk_.buffered, io, done_bytes, flags);
+}
+
+/// What of it can be done without the ring. \returns nothing when the rest, from `done_bytes` on, needs it.
+std::optional<i32> DiskFile::try_at_once(BlockIo& io, u64& done_bytes) {
+    const bool is_read = io.kind == BlockIoKind::Read;
+    const bool& has_nowait = is_read ? has_nowait_reads_ : has_nowait_writes_;
+    if (has_nowait) {
+        const auto result = try_without_waiting(io, done_bytes);
+        if (result || has_nowait) return result;
+    }
+    SlowGate& gate = is_read ? read_gate_ : write_gate_;
+    const u64 begin_ns = monotonic_ns();
+    if (!gate.is_open(begin_ns)) return std::nullopt;
+    const i32 result = do_now(io, done_bytes);
+    gate.took(begin_ns, monotonic_ns());
+    return result;
+}
+
+std::optional<i32> DiskFile::try_without_waiting(BlockIo& io, u64& done_bytes) {
+    const i64 moved = transfer_once(disk_.buffered, io, done_bytes, RWF_NOWAIT);
+    if (moved == -EOPNOTSUPP) {
+        (io.kind == BlockIoKind::Read ? has_nowait_reads_ : has_nowait_writes_) = false;
+        return std::nullopt;
+    }
+    if (moved == -EAGAIN) return std::nullopt;
+    ++counts_.direct;
+    if (moved < 0) return static_cast<i32>(moved);
+    if (moved == 0) return -EIO;
+    done_bytes += static_cast<u64>(moved);
+    if (done_bytes == io.size_bytes) return 0;
+    advance(io, static_cast<u64>(moved));  // the rest is not in the page cache
+    return std::nullopt;
+}
+
+std::optional<i32> DiskFile::begin(BlockIo& io, u64 done_bytes) {
+    if (free_ == nullptr) return do_now(io, done_bytes);
+    DiskRequest& request = *std::exchange(free_, free_->next_free);
+    const bool is_direct = disk_.direct.valid() && is_transfer(io) && is_aligned(io, done_bytes);
+    ++(needs_worker(io, is_direct) ? counts_.by_worker : counts_.by_ring);
+    request.begin(io, done_bytes, generation(), is_direct);
+    return std::nullopt;
+}
+
+bool DiskFile::needs_worker(const BlockIo& io, bool is_direct) const {
+    if (!is_transfer(io) || (io.kind == BlockIoKind::Write && io.is_write_through)) return true;
+    if (is_direct) return false;
+    return io.kind == BlockIoKind::Read ? !has_nowait_reads_ : !has_nowait_writes_;
+}
+
+void DiskFile::release(DiskRequest& request) { request.next_free = std::exchange(free_, &request); }
+
+void DiskFile::cancel_all() {
+    generation_.fetch_add(1, std::memory_order_acq_rel);
+    if (Loop* loop = loop_.load(std::memory_order_acquire)) loop->post(*cancel_task_);
+}
+
+void DiskFile::cancel_old() {
+    for (DiskRequest& request : requests_)
+        if (request.is_in_use() && request.generation() != generation()) loop().cancel(request);
+}
+
+}  // namespace mayfly

@@ -1,0 +1,107 @@
+// SPDX-License-Identifier: Apache-2.0
+// DiskFile: a disk whose bytes are a raw file or block device.
+//
+// Before attach() every operation is a system call that returns when it is done. After it:
+// - Reads and writes through the page cache are tried at once with RWF_NOWAIT, which is a copy and cheaper
+// than
+//   a trip through the ring; what would block goes through the ring.
+// - Where the file system knows no NOWAIT (ext4 writes, tmpfs), io_uring would hand each of them to a worker
+//   thread; they are made here instead, as long as they are quick (SlowGate).
+// - Flush, discard and write zeroes go through the ring, whose workers do them: io_uring has no other way.
+// - O_DIRECT: through the ring. What is not aligned goes through a second descriptor of the same file without
+//   O_DIRECT: the page cache is its bounce buffer. The kernel keeps the two coherent: a direct read writes
+//   back dirty pages first, a direct write drops pages. One fdatasync covers both.
+// A flush covers every write that completed before it began. A write past the end of a file that was cut
+// short makes it longer again; a read there is -EIO.
+//
+// Thread: as BlockBackend's. Destroyed after its loop.
+#pragma once
+
+#include <atomic>
+#include <deque>
+#include <memory>
+#include <optional>
+
+#include "devices/virtio/block_backend.h"
+#include "vmm/error/result.h"
+#include "vmm/loop/loop.h"
+#include "vmm/loop/task.h"
+#include "vmm/storage/disk_open.h"
+#include "vmm/storage/disk_request.h"
+#include "vmm/storage/slow_gate.h"
+
+namespace mayfly {
+
+/// How operations were done, continuations included.
+struct DiskCounts {
+    u64 direct = 0;     ///< by a system call of the calling thread
+    u64 by_ring = 0;    ///< reads and writes given to the ring
+    u64 by_worker = 0;  ///< given to the ring knowing that a worker thread of the kernel does them
+};
+
+enum class DiskPath : u8 {
+    Auto,
+    Ring,  ///< everything through the ring: for measurements
+};
+
+struct DiskAttachment {
+    u32 in_flight_max = 256;  ///< what the queues hold; more is done synchronously
+    DiskPath path = DiskPath::Auto;
+};
+
+class DiskFile final : public BlockBackend {
+  public:
+    /// Errors: as open_disk().
+    static Result<std::unique_ptr<DiskFile>> open(const DiskOptions& options);
+    ~DiskFile() override;
+
+    /// On the loop's thread, or before it runs. From now on start() is called there only. Allocates what all
+    /// operations need. Errors: as Loop::add_file().
+    Result<void> attach(Loop& loop, const DiskAttachment& attachment);
+
+    [[nodiscard]] BlockGeometry geometry() const override { return disk_.geometry; }
+    [[nodiscard]] std::optional<i32> start(BlockIo& io) override;
+    void cancel_all() override;
+
+    [[nodiscard]] DiskIdentity identity() const { return disk_.identity; }
+    /// For whoever may call start().
+    [[nodiscard]] const DiskCounts& counts() const { return counts_; }
+
+  private:
+    friend class DiskRequest;
+    class CancelTask;
+
+    explicit DiskFile(OpenDisk disk);
+
+    // For DiskRequest.
+    [[nodiscard]] Loop& loop() const { return *loop_.load(std::memory_order_relaxed); }
+    [[nodiscard]] u32 file(bool is_direct) const { return is_direct ? direct_file_ : buffered_file_; }
+    [[nodiscard]] u32 generation() const { return generation_.load(std::memory_order_acquire); }
+    [[nodiscard]] bool is_aligned(const BlockIo& io, u64 done_bytes) const;
+    void release(DiskRequest& request);
+
+    [[nodiscard]] i32 do_now(BlockIo& io, u64 done_bytes);
+    [[nodiscard]] std::optional<i32> try_at_once(BlockIo& io, u64& done_bytes);
+    [[nodiscard]] std::optional<i32> try_without_waiting(BlockIo& io, u64& done_bytes);
+    [[nodiscard]] std::optional<i32> begin(BlockIo& io, u64 done_bytes);
+    [[nodiscard]] bool needs_worker(const BlockIo& io, bool is_direct) const;
+    void cancel_old();
+
+    OpenDisk disk_;
+    std::atomic<Loop*> loop_ = nullptr;
+    DiskPath path_ = DiskPath::Auto;
+    u32 buffered_file_ = 0;
+    u32 direct_file_ = 0;
+    bool has_nowait_reads_ = true;  ///< until the file system says otherwise
+    bool has_nowait_writes_ = true;
+    SlowGate read_gate_;
+    SlowGate write_gate_;
+    /// One more at each cancel_all(): what began before it is given up.
+    std::atomic<u32> generation_ = 0;
+    std::unique_ptr<CancelTask> cancel_task_;
+    std::deque<DiskRequest> requests_;  ///< they cannot move
+    DiskRequest* free_ = nullptr;
+    DiskCounts counts_;
+};
+
+}  // namespace mayfly

@@ -1,0 +1,45 @@
+// SPDX-License-Identifier: Apache-2.0
+// open_disk(): a raw file or block device as a disk: what it is, how large, how it wants to be used; and
+// locked. Not how its bytes are moved: disk_file.h. Thread: any.
+#pragma once
+
+#include <compare>
+#include <string>
+
+#include "devices/virtio/block_backend.h"
+#include "vmm/error/ints.h"
+#include "vmm/error/result.h"
+#include "vmm/os/unique_fd.h"
+
+namespace mayfly {
+
+struct DiskOptions {
+    std::string path;
+    bool is_read_only = false;
+    bool is_direct = false;  ///< O_DIRECT: past the page cache
+};
+
+/// Which file it is, by whatever name: one writable disk given twice.
+struct DiskIdentity {
+    u64 device = 0;
+    u64 inode = 0;  ///< of a block device: 0, and `device` is the device itself
+    auto operator<=>(const DiskIdentity&) const = default;
+};
+
+struct OpenDisk {
+    /// Through the page cache. Holds the lock.
+    UniqueFd buffered;
+    /// O_DIRECT, or none.
+    UniqueFd direct;
+    /// What memory, offset and size must be multiples of for `direct`.
+    u32 direct_memory_alignment = 1;
+    u32 direct_offset_alignment = 1;
+    BlockGeometry geometry;
+    DiskIdentity identity;
+};
+
+/// Locks it, shared when read-only, where the file system can: a writable disk has one user.
+/// Errors: Os from open(2); Invalid for what is no disk, or in use.
+Result<OpenDisk> open_disk(const DiskOptions& options);
+
+}  // namespace mayfly

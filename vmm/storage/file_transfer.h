@@ -1,0 +1,36 @@
+// SPDX-License-Identifier: Apache-2.0
+// Block operations on a file by ordinary system calls, and the steps that they share with the ring's.
+// Thread: any; a BlockIo has one user at a time.
+#pragma once
+
+#include <array>
+#include <optional>
+#include <span>
+
+#include <sys/uio.h>
+
+#include "devices/virtio/block_backend.h"
+#include "vmm/error/ints.h"
+#include "vmm/os/unique_fd.h"
+
+namespace mayfly {
+
+/// As many parts as one system call takes. man readv(2), IOV_MAX.
+[[nodiscard]] std::span<const iovec> parts_of_one_call(const BlockIo& io);
+/// Takes what was transferred off the front of the parts.
+void advance(BlockIo& io, u64 bytes);
+
+/// One preadv2 or pwritev2, again when a signal broke it. \returns bytes, or -errno.
+[[nodiscard]] i64 transfer_once(const UniqueFd& fd, const BlockIo& io, u64 done_bytes, int rw_flags);
+/// Until all is transferred. `done_bytes` says how far it came, also on an error. \returns 0 or -errno; -EIO
+/// where the file ends early.
+[[nodiscard]] i32 transfer_all(const UniqueFd& fd, BlockIo& io, u64& done_bytes, int rw_flags);
+
+/// The modes of fallocate(2) for Discard and WriteZeroes.
+[[nodiscard]] int fallocate_mode(const BlockIo& io);
+/// Discard or WriteZeroes. Where the file cannot, nothing is discarded, and zeroes are written.
+[[nodiscard]] i32 deallocate_now(const UniqueFd& fd, const BlockIo& io);
+/// Zeroes to write from: at most 1 MiB of what is left. `last` is for an odd size.
+[[nodiscard]] std::span<const iovec> zero_parts(u64 left_bytes, iovec& last);
+
+}  // namespace mayfly
