@@ -5,7 +5,6 @@
 
 #include <array>
 #include <cstring>
-#include <memory>
 #include <mutex>
 #include <utility>
 #include <vector>
@@ -157,23 +156,21 @@ class FakeDevice final : public FunctionClient {
     std::vector<std::pair<u16, u8>> intercepted;
 };
 
-/// The window's memory as the machine makes it: filled with ones.
+/// The window's memory as the machine makes it: filled with ones. One at a time: the pages are kept for the
+/// next, because a fuzzer makes thousands.
 class WindowMemory {
   public:
-    WindowMemory() : pages_(std::make_unique<AlignedPage[]>(512)) {
-        std::memset(pages_.get(), 0xff, bytes().size());
-    }
-    [[nodiscard]] std::span<std::byte> bytes() {
-        // SAFETY: AlignedPage is its bytes and nothing else.
-        return {reinterpret_cast<std::byte*>(pages_.get()), 512 * sizeof(AlignedPage)};
-    }
+    WindowMemory() { std::memset(pages_.data(), 0xff, sizeof pages_); }
+
+    // SAFETY: AlignedPage is its bytes and nothing else.
+    [[nodiscard]] std::span<std::byte> bytes() { return std::as_writable_bytes(std::span(pages_)); }
     /// What a guest reads that has the window as memory.
     [[nodiscard]] u64 read(u64 address, u8 size_bytes) {
         return load_bytes(bytes(), address - kWindowBase, size_bytes);
     }
 
   private:
-    std::unique_ptr<AlignedPage[]> pages_;
+    static inline std::array<AlignedPage, 512> pages_;
 };
 
 struct PciWorld {
