@@ -93,6 +93,18 @@ class DriverQueue {
                 .has_event_idx = options_.has_event_idx,
                 .has_indirect = options_.has_indirect};
     }
+    /// Forgets what was out and clears the rings, as a driver does that resets its device.
+    void restart() {
+        const u64 size = options_.size;
+        ram_.fill(descriptors_, 16 * size, 0);
+        ram_.fill(driver_area_, 6 + 2 * size, 0);
+        ram_.fill(device_area_, 6 + 8 * size, 0);
+        free_.clear();
+        for (u16 i = options_.size; i-- > 0;) free_.push_back(i);
+        busy_ = next_avail_ = next_used_ = rung_ = avail_index_ = used_index_ = added_ = 0;
+        avail_wrap_ = used_wrap_ = true;
+        hidden_.reset();
+    }
     /// Descriptors that are not with the device.
     [[nodiscard]] u16 room() const { return static_cast<u16>(options_.size - busy_); }
 

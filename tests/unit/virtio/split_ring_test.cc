@@ -1,43 +1,11 @@
 // SPDX-License-Identifier: Apache-2.0
 // The split ring against a driver that keeps the rules.
-#include <catch2/catch.hpp>
-
-#include "tests/support/driver_queue.h"
+#include "tests/unit/virtio/queue_pair.h"
 
 namespace {
 
 using namespace mayfly;
-
-struct Pair {
-    explicit Pair(DriverQueue::Options options = {}) : driver(ram, options), queue(ram.memory()) {
-        REQUIRE(queue.start(driver.setup()));
-    }
-    PopResult pop() { return queue.pop(storage, chain); }
-    /// The device takes `count` chains and gives them back, unpublished.
-    void use(int count) {
-        for (int i = 0; i < count; ++i) {
-            REQUIRE(pop() == PopResult::Chain);
-            queue.push(chain.token, 0);
-        }
-    }
-    /// Moves both sides' free-running indices to `index`.
-    void run_to(u16 index) {
-        driver.refuse_interrupts();
-        for (u16 i = 0; i != index; ++i) {
-            driver.add(ChainBuilder().readable(Gpa{0x100}, 1));
-            use(1);
-            (void)queue.publish();
-            REQUIRE(driver.take_used());
-        }
-        (void)driver.must_ring();
-    }
-
-    TestRam ram{u64{1} << 18};
-    DriverQueue driver;
-    VirtQueue queue;
-    std::array<iovec, 16> storage{};
-    Chain chain;
-};
+using Pair = QueuePair;
 
 TEST_CASE("a split chain is popped as its readable and writable ranges", "[queue]") {
     Pair it;
