@@ -199,6 +199,8 @@ void Msix::set(u32 entry, u8 vector) const {
 
 void Msix::mask(u32 entry, bool masked) const { mmio_write(table_ + u64{entry} * 16 + 12, masked ? 1 : 0); }
 
+bool Msix::is_masked(u32 entry) const { return (mmio_read(table_ + u64{entry} * 16 + 12) & 1) != 0; }
+
 bool Msix::is_pending(u32 entry) const {
     return (mmio_read(pending_ + entry / 32 * 4) >> entry % 32 & 1) != 0;
 }

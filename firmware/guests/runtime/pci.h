@@ -88,6 +88,7 @@ class Msix final {
     /// Programs an entry for `vector` at APIC id 0 and unmasks it.
     void set(u32 entry, u8 vector) const;
     void mask(u32 entry, bool masked) const;
+    [[nodiscard]] bool is_masked(u32 entry) const;
     [[nodiscard]] bool is_pending(u32 entry) const;
     /// Message control: enable and function mask.
     void enable(bool enabled, bool function_masked) const;
