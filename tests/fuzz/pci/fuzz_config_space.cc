@@ -38,7 +38,8 @@ struct Record {
     u32 offset;
     u64 value;
 
-    explicit Record(const u8* bytes) : what(bytes[0]), where(bytes[1]), size_bytes(1u << (bytes[2] % 4)) {
+    explicit Record(const u8* bytes)
+        : what(bytes[0]), where(bytes[1]), size_bytes(static_cast<u8>(1u << (bytes[2] % 4))) {
         std::memcpy(&offset, bytes + 4, sizeof offset);
         std::memcpy(&value, bytes + 8, sizeof value);
         value &= all_ones(size_bytes);
