@@ -54,13 +54,13 @@ u64 Net::features() const {
 }
 
 u16 Net::control_queue() const {
-    // VIRTIO 1.2 §5.1.2 "Virtqueues": behind one pair unless MQ was negotiated.
+    // virtio 1.2 §5.1.2 "Virtqueues": behind one pair unless MQ was negotiated.
     return static_cast<u16>(has(virtio_net::F_MQ) ? 2 * pairs_ : 2);
 }
 
 void Net::write_config(u32 offset_bytes, std::span<const std::byte> bytes) {
-    // §5.1.4.1 "Device Requirements: Device configuration layout": mac is the only field a driver may write,
-    // and only a legacy one, which has no command for it.
+    // virtio 1.2 §5.1.4.1 "Device Requirements: Device configuration layout": mac is the only field a driver
+    // may write, and only a legacy one, which has no command for it.
     if (host() == nullptr || has(virtio::F_VERSION_1) || has(virtio_net::F_CTRL_MAC_ADDR)) return;
     bool has_changed = false;
     for (const std::byte byte : bytes) {
@@ -97,7 +97,7 @@ Progress Net::process(u16 queue, u32 budget) {
     if (host() == nullptr || state_.has_failed || !this->queue(queue).is_running()) return Progress::Waiting;
     if (queue == control_queue()) return has(virtio_net::F_CTRL_VQ) ? control(budget) : Progress::Waiting;
     const auto pair = static_cast<u16>(queue / 2);
-    // §5.1.6.5.5 "Device operation in multiqueue mode": queues beyond those in use are left alone.
+    // virtio 1.2 §5.1.6.5.5 "Device operation in multiqueue mode": queues beyond those in use are left alone.
     if (pair >= state_.pairs_in_use) return Progress::Waiting;
     return queue % 2 == 0 ? receive(pair, budget) : send(pair, budget);
 }

@@ -10,7 +10,7 @@
 // Rate limits hold for each direction by itself, all pairs together. A reset does not refill them.
 //
 // Thread: as VirtioDevice says; the NetClient side on the I/O thread, which takes the host's lock. The host
-// given to start() must outlive this. Spec: VIRTIO 1.2 §5.1 "Network Device".
+// given to start() must outlive this. Spec: virtio 1.2 §5.1 "Network Device".
 #pragma once
 
 #include <array>
@@ -30,12 +30,12 @@
 namespace mayfly {
 
 struct NetOptions {
-    std::string name;
+    std::string name{};
     std::array<u8, virtio_net::kMacBytes> mac{};
-    std::optional<u16> mtu;  ///< what the driver is told; 68 or more
-    u16 queue_size = 256;    ///< a power of two
-    RateLimit bytes;         ///< of frames without the virtio header
-    RateLimit packets;       ///< as the driver sees them: a segmentation offload's frame is one
+    std::optional<u16> mtu{};  ///< what the driver is told; 68 or more
+    u16 queue_size = 256;      ///< a power of two
+    RateLimit bytes{};         ///< of frames without the virtio header
+    RateLimit packets{};       ///< as the driver sees them: a segmentation offload's frame is one
     u64 (*now_ns)() = monotonic_ns;
 };
 

@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
 // NetBackend: what a network device sends frames to and takes them from. Frames begin with the virtio-net
-// header (VIRTIO 1.2 §5.1.6 "Device Operation", struct virtio_net_hdr).
+// header (virtio 1.2 §5.1.6 "Device Operation", struct virtio_net_hdr).
 #pragma once
 
 #include <span>

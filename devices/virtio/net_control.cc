@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: Apache-2.0
-// The control queue of Net. VIRTIO 1.2 §5.1.6.5 "Control Virtqueue".
+// The control queue of Net. virtio 1.2 §5.1.6.5 "Control Virtqueue".
 #include "devices/virtio/net.h"
 
 namespace mayfly {
@@ -61,7 +61,7 @@ bool Net::set_pairs(const Chain& chain) {
 bool Net::set_guest_offloads(const Chain& chain) {
     const std::optional<u64> offloads = read_data<u64>(chain);
     if (!offloads) return false;
-    // §5.1.6.5.8.2 "Driver Requirements: Setting Offloads State": only what was negotiated.
+    // virtio 1.2 §5.1.6.5.8.2 "Driver Requirements: Setting Offloads State": only what was negotiated.
     if ((*offloads & ~(state_.features & virtio_net::kGuestOffloads)) != 0) return false;
     State wanted = state_;
     wanted.guest_offloads = *offloads;
@@ -72,7 +72,8 @@ bool Net::set_mac(const Chain& chain) {
     const std::optional<std::array<std::byte, virtio_net::kMacBytes>> mac =
         read_data<std::array<std::byte, virtio_net::kMacBytes>>(chain);
     if (!mac) return false;
-    // §5.1.6.5.2.2 "Device Requirements: Setting MAC Address Filtering": mac changes before the answer.
+    // virtio 1.2 §5.1.6.5.2.2 "Device Requirements: Setting MAC Address Filtering": mac changes before the
+    // answer.
     show_mac(*mac);
     host()->config_changed();
     return true;

@@ -85,7 +85,7 @@ bool Net::fill_window(VirtQueue& ring, ReceiveWindow& window) {
         const ReceiveWindow::Added added = window.add(ring, state_.header_bytes);
         if (added == ReceiveWindow::Added::Yes) continue;
         if (added == ReceiveWindow::Added::Unfit) {
-            // VIRTIO 1.2 §5.1.6.3.1 "Driver Requirements: Setting Up Receive Buffers"
+            // virtio 1.2 §5.1.6.3.1 "Driver Requirements: Setting Up Receive Buffers"
             fail("a receive buffer is shorter than the header, or is not for writing");
             return false;
         }
@@ -109,7 +109,8 @@ Net::Step Net::receive_one(u16 pair, VirtQueue& ring, ReceiveWindow& window) {
     }
     VERIFY(frame_bytes >= state_.header_bytes && frame_bytes <= window.room_bytes());
     if (state_.header_bytes == virtio_net::kHeaderBytes) {
-        // §5.1.6.4.1 "Device Requirements: Processing of Incoming Packets": 1 without merged buffers.
+        // virtio 1.2 §5.1.6.4.1 "Device Requirements: Processing of Incoming Packets": 1 without merged
+        // buffers.
         const u16 count = window.chains_for(frame_bytes);
         VERIFY(
             copy_to_parts(window.parts(), virtio_net::HDR_NUM_BUFFERS, std::as_bytes(std::span(&count, 1))));

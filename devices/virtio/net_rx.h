@@ -4,7 +4,7 @@
 // How large the next frame is shows only when it was read, so with merged buffers there must be room for the
 // largest one before each read. The buffers that a frame did not need stay here: a small frame then costs one
 // chain, not all those of 64 KiB. Thread: under its device's lock.
-// Spec: VIRTIO 1.2 §5.1.6.3 "Setting Up Receive Buffers", §5.1.6.4 "Processing of Incoming Packets".
+// Spec: virtio 1.2 §5.1.6.3 "Setting Up Receive Buffers", §5.1.6.4 "Processing of Incoming Packets".
 #pragma once
 
 #include <memory>

@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 // Constants and structures of the virtio network device, by the specification's names.
 //
-// Spec: Virtual I/O Device (VIRTIO) 1.2 §5.1 "Network Device", by subsections below; GUEST_USO4 and
+// Spec: virtio 1.2 §5.1 "Network Device", by subsections below; GUEST_USO4 and
 // GUEST_USO6, of a later edition, are not offered.
 #pragma once
 

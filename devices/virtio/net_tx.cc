@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: Apache-2.0
-// Sending: the part of Net that empties the transmit queues. VIRTIO 1.2 §5.1.6.2 "Packet Transmission".
+// Sending: the part of Net that empties the transmit queues. virtio 1.2 §5.1.6.2 "Packet Transmission".
 #include "devices/virtio/net.h"
 
 namespace mayfly {

@@ -2,8 +2,8 @@
 // TokenBucket: a rate with a burst, for what a guest may take of a device in a second.
 //
 // Time is given by the caller, so nothing here reads a clock. The level is kept in billionths of a token:
-// what a nanosecond adds is then a whole number, and no rate drifts. A reset of the device leaves it as it is,
-// else a guest would reset in order to take more. Thread: under its device's lock.
+// what a nanosecond adds is then a whole number, and no rate drifts. A reset of the device leaves it as it
+// is, else a guest would reset in order to take more. Thread: under its device's lock.
 #pragma once
 
 #include <optional>

@@ -180,7 +180,7 @@ NetStatus Passt::deliver(std::span<const iovec> into, u32 size_bytes, u64& frame
     const std::span<const std::byte> frame = received().subspan(kLengthBytes, size_bytes);
     received_begin_ += kLengthBytes + size_bytes;
     if (size_bytes < kFrameBytesMin) return NetStatus::Dropped;
-    // §5.1.6.4.1 "Device Requirements: Processing of Incoming Packets" of VIRTIO 1.2: nothing was offloaded.
+    // virtio 1.2 §5.1.6.4.1 "Device Requirements: Processing of Incoming Packets": nothing was offloaded.
     // The device writes num_buffers.
     const std::array<std::byte, virtio_net::kHeaderBytes> header{};
     if (!copy_to_parts(into, header_bytes_, frame)) return NetStatus::Dropped;

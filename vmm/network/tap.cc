@@ -31,7 +31,7 @@ bool set_offloads(const UniqueFd& fd, unsigned offloads) {
 /// What the guest takes, in the kernel's words.
 unsigned offloads_for(u64 features) {
     // Segments without checksums are the kernel's condition, and §5.1.3.1 "Feature bit requirements" of
-    // VIRTIO 1.2 makes them the driver's.
+    // virtio 1.2 makes them the driver's.
     if ((features & virtio_net::F_GUEST_CSUM) == 0) return 0;
     unsigned offloads = TUN_F_CSUM;
     if ((features & virtio_net::F_GUEST_TSO4) != 0) offloads |= TUN_F_TSO4;
