@@ -101,6 +101,7 @@ Result<u32> Loop::add_file(const UniqueFd& fd) {
 }
 
 void Loop::remove_file(u32 file) {
+    if (life_ == Life::Ended) return;  // they are gone
     // Taking out what is there can fail for want of memory only; the slot then keeps the file open, unused.
     if (ring_->set_file(file, -1) == 0) free_files_.push_back(file);
 }

@@ -117,6 +117,9 @@ void Ring::take_over() {
 void Ring::leave() {
     if (is_fd_registered_) (void)::io_uring_unregister_ring_fd(&ring_);
     is_fd_registered_ = false;
+    // The ring itself goes later, when the kernel gets round to it; files and their locks should not wait for
+    // that.
+    (void)::io_uring_unregister_files(&ring_);
 }
 
 io_uring_sqe* Ring::next_entry() {

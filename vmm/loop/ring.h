@@ -40,7 +40,7 @@ class Ring {
     /// From now on this thread's, which alone may call the rest (the file table: also before it, from any
     /// one).
     void take_over();
-    /// Before this thread ends.
+    /// Before this thread ends. Lets go of the files; nothing is in flight.
     void leave();
 
     /// A zeroed entry, or null when as many as fit wait for enter().

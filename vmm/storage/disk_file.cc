@@ -5,6 +5,7 @@
 #include <cerrno>
 #include <utility>
 
+#include <sys/file.h>
 #include <sys/uio.h>
 #include <unistd.h>
 
@@ -41,7 +42,8 @@ Result<std::unique_ptr<DiskFile>> DiskFile::open(const DiskOptions& options) {
 DiskFile::DiskFile(OpenDisk disk)
     : disk_(std::move(disk)), cancel_task_(std::make_unique<CancelTask>(*this)) {}
 
-DiskFile::~DiskFile() = default;
+/// Not left to close(2): a ring that had the file lets go of it when the kernel gets round to that.
+DiskFile::~DiskFile() { (void)::flock(disk_.buffered.get(), LOCK_UN); }
 
 Result<void> DiskFile::attach(Loop& loop, const DiskAttachment& attachment) {
     buffered_file_ = TRY(loop.add_file(disk_.buffered));

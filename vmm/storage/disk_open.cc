@@ -25,7 +25,8 @@ namespace {
 constexpr u64 kSectorBytes = 512;
 /// Of a file, when nobody says better: what file systems and drives of today like.
 constexpr u32 kBlockBytes = 4096;
-/// A block device that was just closed is looked at by udev, which locks it meanwhile.
+/// A lock outlives its owner for a moment: the kernel ends the io_uring of a killed process behind its back.
+/// And a block device that was just closed is looked at by udev, which locks it meanwhile.
 constexpr int kLockAttempts = 20;
 constexpr timespec kLockPause{.tv_sec = 0, .tv_nsec = 5'000'000};
 
@@ -64,13 +65,13 @@ Result<void> check_size(u64 size_bytes, const std::string& path) {
     return {};
 }
 
-Result<void> lock(const UniqueFd& fd, const DiskOptions& options, bool is_block_device) {
+Result<void> lock(const UniqueFd& fd, const DiskOptions& options) {
     const int how = (options.is_read_only ? LOCK_SH : LOCK_EX) | LOCK_NB;
     for (int attempt = 1; ::flock(fd.get(), how) != 0; ++attempt) {
         if (errno == EINTR) continue;
         // A file system that cannot lock protects nobody; that is no reason to refuse its files.
         if (errno != EWOULDBLOCK) return {};
-        if (!is_block_device || attempt >= kLockAttempts)
+        if (attempt >= kLockAttempts)
             return fail(Error::invalid("is in use by another process, or given twice")
                             .about(options.path)
                             .hint(options.is_read_only ? "somebody writes to it"
@@ -177,7 +178,7 @@ Result<OpenDisk> open_disk(const DiskOptions& options) {
     if (::fstat(disk.buffered.get(), &status) != 0) return fail(Error::os("fstat").about(options.path));
     TRY_VOID(check_kind(status, options.path));
     const bool is_block_device = S_ISBLK(status.st_mode);
-    TRY_VOID(lock(disk.buffered, options, is_block_device));
+    TRY_VOID(lock(disk.buffered, options));
     disk.geometry.is_read_only = options.is_read_only;
     if (is_block_device)
         TRY_VOID(measure_device(disk, status.st_rdev, options.path));

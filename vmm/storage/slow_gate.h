@@ -1,8 +1,9 @@
 // SPDX-License-Identifier: Apache-2.0
 // SlowGate: may system calls that can block be made on the I/O thread? While they are quick.
 //
-// One that took long closes it for a while, so that a file system that throttles one disk does not hold up
-// the other devices; the longer, the more often it happens. Thread: one at a time.
+// Slow ones close it for a while, so that a file system that throttles one disk does not hold up the other
+// devices; the longer, the more often it happens. One alone may be the scheduler's doing, two close together
+// are not. Thread: one at a time.
 #pragma once
 
 #include <algorithm>
@@ -14,17 +15,26 @@ namespace mayfly {
 class SlowGate {
   public:
     static constexpr u64 kSlowNs = 2'000'000;
+    /// Linux pauses a writer that makes pages dirty too fast after each 128 KiB or less.
+    static constexpr u32 kCallsTogether = 64;
     static constexpr u64 kClosedNsMin = 100'000'000;
     static constexpr u64 kClosedNsMax = 3'200'000'000;
 
     [[nodiscard]] bool is_open(u64 now_ns) const { return now_ns >= closed_until_ns_; }
 
     void took(u64 begin_ns, u64 end_ns) {
+        const bool is_second = calls_suspicious_ != 0;
+        if (is_second) --calls_suspicious_;
         if (end_ns - begin_ns < kSlowNs) {
-            // Quick again for as long as it was closed: forgiven.
+            // Quick for as long as it was closed: forgiven.
             if (end_ns >= closed_until_ns_ + closed_ns_) closed_ns_ = kClosedNsMin;
             return;
         }
+        if (!is_second) {
+            calls_suspicious_ = kCallsTogether;
+            return;
+        }
+        calls_suspicious_ = 0;
         closed_until_ns_ = end_ns + closed_ns_;
         closed_ns_ = std::min(closed_ns_ * 2, kClosedNsMax);
     }
@@ -32,6 +42,7 @@ class SlowGate {
   private:
     u64 closed_until_ns_ = 0;
     u64 closed_ns_ = kClosedNsMin;
+    u32 calls_suspicious_ = 0;
 };
 
 }  // namespace mayfly

@@ -1,0 +1,136 @@
+// SPDX-License-Identifier: Apache-2.0
+#include "vmm/storage/disk_open.h"
+
+#include <cerrno>
+
+#include <linux/loop.h>
+#include <sys/ioctl.h>
+#include <sys/stat.h>
+
+#include "tests/unit/vmm/disk_fixture.h"
+
+using namespace mayfly;
+
+namespace {
+
+std::string refusal(const DiskOptions& options) {
+    const auto disk = DiskFile::open(options);
+    return disk.has_value() ? "opened" : disk.error().message();
+}
+
+bool contains(const std::string& text, const std::string& part) {
+    return text.find(part) != std::string::npos;
+}
+
+}  // namespace
+
+TEST_CASE("what is no disk is refused with its name and why", "[disk]") {
+    CHECK(refusal({.path = "/nowhere/disk"}) == "open /nowhere/disk: No such file or directory");
+    CHECK(refusal({.path = "/tmp"}) == "/tmp: is a directory, no disk image");
+    CHECK(refusal({.path = "/tmp", .is_read_only = true}) == "/tmp: is a directory, no disk image");
+    CHECK(contains(refusal({.path = "/dev/null"}), "/dev/null: is a character device"));
+}
+
+TEST_CASE("a pipe is refused, without waiting for somebody at its other end", "[disk]") {
+    const TempDisk place(512);
+    const std::string path = place.path + ".pipe";
+    REQUIRE(::mkfifo(path.c_str(), 0600) == 0);
+    CHECK(refusal({.path = path, .is_read_only = true}) == path + ": is a pipe, no disk image");
+    CHECK(refusal({.path = path}) == path + ": is a pipe, no disk image");
+    ::unlink(path.c_str());
+}
+
+TEST_CASE("an empty file and one of an odd size are refused with the cure", "[disk]") {
+    const TempDisk empty(0);
+    CHECK(refusal({.path = empty.path}) == empty.path + ": is empty (truncate -s 1G " + empty.path + ")");
+    const TempDisk odd(1'000);
+    CHECK(refusal({.path = odd.path}) ==
+          odd.path + ": its size of 1000 bytes is not a multiple of 512 (truncate -s %512 " + odd.path + ")");
+}
+
+TEST_CASE("a file that cannot be written is refused with a hint at ,ro", "[disk]") {
+    // A program that runs: man open(2), ETXTBSY.
+    CHECK(refusal({.path = "/proc/self/exe"}) ==
+          "open for writing /proc/self/exe: Text file busy (a disk that is only read: add ,ro)");
+}
+
+TEST_CASE("a writable disk has one user, a read-only one many", "[disk]") {
+    const TempDisk file(4096);
+    {
+        const auto writer = open_or_fail({.path = file.path});
+        CHECK(refusal({.path = file.path}) ==
+              file.path +
+                  ": is in use by another process, or given twice (only disks "
+                  "that are ,ro can be shared)");
+        CHECK(refusal({.path = file.path, .is_read_only = true}) ==
+              file.path + ": is in use by another process, or given twice (somebody writes to it)");
+    }
+    const auto one = open_or_fail({.path = file.path, .is_read_only = true});
+    const auto two = open_or_fail({.path = file.path, .is_read_only = true});
+    CHECK(contains(refusal({.path = file.path}), "in use"));
+}
+
+TEST_CASE("a disk is free at once when the one that used it on a loop is gone", "[disk]") {
+    const TempDisk file(4096);
+    std::vector<std::byte> memory(512);
+    for (int n = 0; n < 3; ++n) {
+        DiskRunner runner(open_or_fail({.path = file.path}), How::AllByRing);
+        runner.add(BlockIoKind::Read, 0, memory);
+        CHECK(runner.run() == std::vector<i32>{0});
+    }
+}
+
+TEST_CASE("a disk is the same under another name", "[disk]") {
+    const TempDisk file(4096);
+    const TempDisk other(4096);
+    const std::string link = file.path + ".link";
+    REQUIRE(::link(file.path.c_str(), link.c_str()) == 0);
+    const auto a = open_or_fail({.path = file.path, .is_read_only = true});
+    const auto b = open_or_fail({.path = link, .is_read_only = true});
+    const auto c = open_or_fail({.path = other.path, .is_read_only = true});
+    ::unlink(link.c_str());
+    CHECK(a->identity() == b->identity());
+    CHECK(a->identity() != c->identity());
+}
+
+TEST_CASE("a file's geometry: its size, sectors of 512 bytes, blocks of 4096", "[disk]") {
+    const TempDisk file(3 * 512);
+    const BlockGeometry writable = open_or_fail({.path = file.path})->geometry();
+    CHECK(writable.size_bytes == 1536);
+    CHECK(writable.logical_block_bytes == 512);
+    CHECK(writable.physical_block_bytes == 4096);
+    CHECK_FALSE(writable.is_read_only);
+    CHECK(writable.can_discard);
+    CHECK(writable.can_write_zeroes);
+    CHECK(writable.discard_alignment_bytes == 4096);
+    const BlockGeometry read_only = open_or_fail({.path = file.path, .is_read_only = true})->geometry();
+    CHECK(read_only.is_read_only);
+    CHECK_FALSE(read_only.can_discard);
+    CHECK_FALSE(read_only.can_write_zeroes);
+}
+
+TEST_CASE("a block device is a disk of its own size", "[disk]") {
+    const TempDisk backing(MiB(1));
+    const UniqueFd control = UniqueFd::adopt(::open("/dev/loop-control", O_RDWR | O_CLOEXEC));
+    const int number = control.valid() ? ::ioctl(control.get(), LOOP_CTL_GET_FREE) : -1;
+    const std::string path = "/dev/loop" + std::to_string(number);
+    UniqueFd device = UniqueFd::adopt(number < 0 ? -1 : ::open(path.c_str(), O_RDWR | O_CLOEXEC));
+    if (!device.valid() || ::ioctl(device.get(), LOOP_SET_FD, backing.fd().get()) != 0) {
+        WARN("no loop device here: block devices are not tested");
+        return;
+    }
+    std::vector<std::byte> out(8192, std::byte{0x5a});
+    std::vector<std::byte> in(8192);
+    {
+        DiskRunner runner(open_or_fail({.path = path}), How::Inline);
+        CHECK(runner.disk->geometry().size_bytes == MiB(1));
+        CHECK(runner.disk->geometry().logical_block_bytes == 512);
+        CHECK(runner.disk->identity().inode == 0);
+        runner.add(BlockIoKind::Write, 4096, out);
+        runner.add(BlockIoKind::Flush, 0, 0);
+        runner.add(BlockIoKind::Read, 4096, in);
+        CHECK(runner.run() == std::vector<i32>{0, 0, 0});
+    }
+    CHECK(in == out);
+    CHECK(::ioctl(device.get(), LOOP_CLR_FD, 0) == 0);
+}
