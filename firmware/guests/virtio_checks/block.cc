@@ -193,13 +193,13 @@ void check_interrupts() {
     spin(kQuietMicroseconds);
     expect("blk no interrupt unasked", good && seen == before);
     queue.want_interrupts(true);
-    for (u32 n = 0; n < 4; ++n) {
+    for (u32 n = 0; n < 4 && good; ++n) {
         // Taken only after the interrupt: what is taken before needs none.
         before = seen;
-        good = good && disk.submit(0, 0, BlockRequest::Read, n, other, kSectorBytes);
+        good = disk.submit(0, 0, BlockRequest::Read, n, other, kSectorBytes) && good;
         queue.kick();
-        good = good && spin_for(seen, before + 1, kArrivalMicroseconds) && disk.wait(0, 1) == 1 &&
-               disk.status(0) == kBlockOk;
+        good = spin_for(seen, before + 1, kArrivalMicroseconds) && good;
+        good = disk.wait(0, 1) == 1 && disk.status(0) == kBlockOk && good;
     }
     expect("blk interrupts", good);
     queue.want_interrupts(false);
