@@ -6,6 +6,7 @@
 #include <net/if.h>
 
 #include <linux/if_tun.h>
+#include <poll.h>
 #include <sys/ioctl.h>
 #include <sys/uio.h>
 
@@ -30,8 +31,8 @@ bool set_offloads(const UniqueFd& fd, unsigned offloads) {
 
 /// What the guest takes, in the kernel's words.
 unsigned offloads_for(u64 features) {
-    // Segments without checksums are the kernel's condition, and §5.1.3.1 "Feature bit requirements" of
-    // virtio 1.2 makes them the driver's.
+    // The kernel takes no segments without checksums; nor does a driver, by virtio 1.2 §5.1.3.1 "Feature bit
+    // requirements".
     if ((features & virtio_net::F_GUEST_CSUM) == 0) return 0;
     unsigned offloads = TUN_F_CSUM;
     if ((features & virtio_net::F_GUEST_TSO4) != 0) offloads |= TUN_F_TSO4;
@@ -124,14 +125,25 @@ NetStatus Tap::receive(u16 pair, std::span<const iovec> into, u64& frame_bytes) 
         room_bytes += into[i].iov_len;
     }
     parts[into.size()] = {.iov_base = &beyond, .iov_len = 1};
-    const ssize_t size = ::readv(queues_[pair]->fd.get(), parts.data(), static_cast<int>(into.size() + 1));
-    // Any other error would come again at once: it waits for the next event.
-    if (size < 0) return lost_or(errno, errno == EINVAL ? NetStatus::Dropped : NetStatus::Wait);
+    Queue& queue = *queues_[pair];
+    const ssize_t size = ::readv(queue.fd.get(), parts.data(), static_cast<int>(into.size() + 1));
+    if (size < 0) {
+        // Any other error would come again at once: it waits for the next event.
+        const NetStatus status = lost_or(errno, errno == EINVAL ? NetStatus::Dropped : NetStatus::Wait);
+        queue.is_waited_for.store(status == NetStatus::Wait, std::memory_order_release);
+        return status;
+    }
     frame_bytes = static_cast<u64>(size);
     return frame_bytes > room_bytes ? NetStatus::Dropped : NetStatus::Done;
 }
 
 void Tap::on_readable(u16 index) {
+    Queue& queue = *queues_[index];
+    if (!queue.is_waited_for.exchange(false, std::memory_order_acq_rel)) {
+        // The removal of a tap comes as an event like any other.
+        pollfd now{.fd = queue.fd.get(), .events = 0, .revents = 0};
+        if (::poll(&now, 1, 0) == 1) return on_gone(index);
+    }
     if (NetClient* const client = link_.client()) client->on_net_readable(index);
 }
 

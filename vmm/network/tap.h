@@ -7,6 +7,7 @@
 // Spec: Linux Documentation/networking/tuntap.rst; Linux include/uapi/linux/if_tun.h.
 #pragma once
 
+#include <atomic>
 #include <memory>
 #include <string>
 #include <vector>
@@ -50,6 +51,8 @@ class Tap final : public NetBackend, private ReadinessClient {
         UniqueFd fd;
         Readiness readiness;
         bool is_in_use = true;
+        /// The device will read at the next event, and learn by itself whether the tap is still there.
+        std::atomic<bool> is_waited_for = false;
     };
 
     Tap(std::string name, std::vector<UniqueFd> fds);
