@@ -108,7 +108,7 @@ TEST_CASE("block config: the driver writes writeback and nothing else, at any of
         return bytes;
     }();
     for (u32 offset = 0; offset <= 80; ++offset)
-        for (const std::size_t size : {0, 1, 2, 4, 8, 80})
+        for (const std::size_t size : std::initializer_list<std::size_t>{0, 1, 2, 4, 8, 80})
             block->write_config(offset, std::span(ones).first(size));
     block->write_config(~u32{0}, ones);
     CHECK(std::equal(before.begin(), before.end(), block->config().begin()));

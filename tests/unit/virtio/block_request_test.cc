@@ -124,8 +124,8 @@ TEST_CASE("block request: a write is its readable bytes after the header", "[blo
 }
 
 TEST_CASE("block request: header, data and status may be cut anywhere", "[block]") {
-    const std::size_t first = GENERATE(0, 1, 7, 15, 16, 17, 500);
-    const std::size_t second = GENERATE(0, 1, 16, 511);
+    const std::size_t first = GENERATE(as<std::size_t>{}, 0, 1, 7, 15, 16, 17, 500);
+    const std::size_t second = GENERATE(as<std::size_t>{}, 0, 1, 16, 511);
     const std::size_t size = 16 + 1024;
     Cut write(1, 0);
     write.out(1024).in(3);
@@ -160,7 +160,7 @@ TEST_CASE("block request: without a whole header or a status byte there is nothi
 }
 
 TEST_CASE("block request: data that is no whole number of sectors is an error", "[block]") {
-    const std::size_t size = GENERATE(1, 511, 513, 1023);
+    const std::size_t size = GENERATE(as<std::size_t>{}, 1, 511, 513, 1023);
     CHECK(answers(Cut(0, 0).in(size + 1).parse(), 1));
     CHECK(answers(Cut(1, 0).out(size).in(1).parse(), 1));
 }
@@ -205,7 +205,7 @@ TEST_CASE("block request: discard and write zeroes carry one range", "[block]") 
     CHECK(zeroes.may_unmap);
     CHECK_FALSE(Cut(13, 0).range(1, 2, 0).in(1).parse().may_unmap);
 
-    const u32 type = GENERATE(11, 13);
+    const u32 type = GENERATE(as<u32>{}, 11, 13);
     CHECK(answers(Cut(type, 0).in(1).parse(), 1));
     CHECK(answers(Cut(type, 0).out(15).in(1).parse(), 1));
     CHECK(answers(Cut(type, 0).range(0, 1, 0).out(1).in(1).parse(), 1));
@@ -240,7 +240,8 @@ TEST_CASE("block request: what was not negotiated is unsupported", "[block]") {
     const BlockRules plain{.sector_count = kSectors};
     CHECK(answers(Cut(11, 0).range(0, 1, 0).in(1).parse(plain), 2));
     CHECK(answers(Cut(13, 0).range(0, 1, 0).in(1).parse(plain), 2));
-    const u32 type = GENERATE(2, 3, 5, 6, 7, 9, 10, 12, 14, 15, 16, 0x8000'0000, 0x8000'0001, 0xffff'ffff);
+    const u32 type =
+        GENERATE(as<u32>{}, 2, 3, 5, 6, 7, 9, 10, 12, 14, 15, 16, 0x8000'0000, 0x8000'0001, 0xffff'ffff);
     CHECK(answers(Cut(type, 0).out(512).in(513).parse(plain), 2));
 }
 
@@ -265,7 +266,7 @@ TEST_CASE("block request: a flush ignores sector and data", "[block]") {
 
 TEST_CASE("block request: the id takes 20 bytes, neither more nor less", "[block]") {
     CHECK(Cut(8, 0).in(21).parse().step == BlockStep::Identify);
-    const std::size_t size = GENERATE(0, 1, 19, 21, 512);
+    const std::size_t size = GENERATE(as<std::size_t>{}, 0, 1, 19, 21, 512);
     CHECK(answers(Cut(8, 0).in(size + 1).parse(), 1));
 }
 
