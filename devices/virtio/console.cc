@@ -1,0 +1,144 @@
+// SPDX-License-Identifier: Apache-2.0
+#include "devices/virtio/console.h"
+
+#include <algorithm>
+
+#include "devices/virtio/virtio_spec.h"
+#include "vmm/error/verify.h"
+
+namespace mayfly {
+
+using virtio_console::RECEIVEQ;
+using virtio_console::TRANSMITQ;
+
+Console::Console(std::string name, ConsoleSink& sink, u16 cols, u16 rows)
+    : name_(std::move(name)),
+      sink_(sink),
+      state_{.config = {.cols = cols, .rows = rows, .max_nr_ports = 1, .emerg_wr = 0}} {}
+
+u16 Console::device_id() const { return virtio::ID_CONSOLE; }
+
+u64 Console::features() const { return virtio_console::F_SIZE | virtio_console::F_EMERG_WRITE; }
+
+std::span<const u16> Console::queue_sizes() const {
+    static constexpr std::array<u16, 2> kSizes{kQueueSize, kQueueSize};
+    return kSizes;
+}
+
+std::span<const std::byte> Console::config() const { return std::as_bytes(std::span(&state_.config, 1)); }
+
+void Console::write_config(u32 offset_bytes, std::span<const std::byte> bytes) {
+    // virtio 1.2 §5.3.5.1 "Device Requirements: Device Initialization": "The device SHOULD transmit the lower
+    // byte written to emerg_wr to an appropriate log or output method", "even on an unconfigured device". A
+    // write that does not hold the lower byte says nothing.
+    constexpr u32 kEmergency = offsetof(virtio_console::Config, emerg_wr);
+    if (offset_bytes > kEmergency || kEmergency - offset_bytes >= bytes.size()) return;
+    std::byte byte = bytes[kEmergency - offset_bytes];
+    const iovec part{&byte, 1};
+    sink_.write({&part, 1});
+}
+
+void Console::start(u64 /*features*/, DeviceHost& host) {
+    host_ = &host;
+    state_.wants_room = true;
+    (void)look_for_room();  // when there is none, the first doorbell comes unasked
+}
+
+void Console::stop() {
+    host_ = nullptr;
+    state_.wants_room = false;
+    state_.output = {};
+}
+
+void Console::resize(u16 cols, u16 rows) {
+    if (state_.config.cols == cols && state_.config.rows == rows) return;
+    state_.config.cols = cols;
+    state_.config.rows = rows;
+    if (host_ != nullptr) host_->config_changed();
+}
+
+std::size_t Console::receive(std::span<const u8> bytes) {
+    if (host_ == nullptr) return 0;  // start() says that there is room
+    VirtQueue& queue = host_->queue(RECEIVEQ);
+    std::size_t taken = 0;
+    bool is_pushed = false;
+    std::array<iovec, kQueueSize> parts;
+    while (taken < bytes.size()) {
+        Chain chain;
+        const PopResult result = queue.pop(parts, chain);
+        if (result == PopResult::Empty) {
+            state_.wants_room = true;
+            host_->run_again(RECEIVEQ);
+            break;
+        }
+        if (result == PopResult::Broken) {
+            host_->fail(queue.why_broken());
+            break;
+        }
+        // virtio 1.2 §5.3.6.1 "Driver Requirements: Device Operation": "The driver MUST NOT put a
+        // device-readable buffer in a receiveq." It is not looked at.
+        const std::size_t size = std::min<u64>(chain.writable_bytes, bytes.size() - taken);
+        VERIFY(copy_to_parts(chain.writable, 0, std::as_bytes(bytes.subspan(taken, size))));
+        queue.push(chain.token, static_cast<u32>(size));
+        queue.counts.bytes += size;
+        taken += size;
+        is_pushed = true;
+    }
+    if (is_pushed) host_->completed(RECEIVEQ);
+    return taken;
+}
+
+Progress Console::process(u16 queue, u32 budget) {
+    if (host_ == nullptr) return Progress::Waiting;
+    if (queue == RECEIVEQ) return look_for_room();
+    return queue == TRANSMITQ ? transmit(budget) : Progress::Waiting;
+}
+
+Progress Console::look_for_room() {
+    // Buffers wait for input, not for work: no doorbell is of use before receive() ran out of them.
+    if (!state_.wants_room) return Progress::Waiting;
+    if (!host_->queue(RECEIVEQ).has_work()) return Progress::Drained;
+    state_.wants_room = false;
+    sink_.on_room();
+    return Progress::Waiting;
+}
+
+bool Console::write_output(u64& left) {
+    Output& output = state_.output;
+    std::array<iovec, kQueueSize> piece;
+    std::size_t count = 0;
+    u64 size_bytes = 0;
+    for (const iovec& part : output.rest) {
+        if (left == 0) break;
+        piece[count] = {part.iov_base, std::min<u64>(part.iov_len, left)};
+        left -= piece[count].iov_len;
+        size_bytes += piece[count++].iov_len;
+    }
+    if (count != 0) sink_.write(std::span(piece).first(count));
+    host_->queue(TRANSMITQ).counts.bytes += size_bytes;
+    output.rest = drop_front(output.rest, size_bytes);
+    return output.rest.empty();
+}
+
+Progress Console::transmit(u32 budget) {
+    VirtQueue& queue = host_->queue(TRANSMITQ);
+    Output& output = state_.output;
+    u64 left = kBytesPerCallMax;
+    for (; budget > 0 && left > 0; --budget) {
+        if (!output.is_pending) {
+            Chain chain;
+            const PopResult result = queue.pop(output_parts_, chain);
+            if (result != PopResult::Chain)
+                return result == PopResult::Empty ? Progress::Drained : Progress::Waiting;
+            // virtio 1.2 §5.3.6.1 "Driver Requirements: Device Operation": "The driver MUST NOT put a
+            // device-writable buffer in a transmitq." It is not looked at.
+            output = {.is_pending = true, .token = chain.token, .rest = chain.readable};
+        }
+        if (!write_output(left)) break;
+        output.is_pending = false;
+        queue.push(output.token, 0);
+    }
+    return Progress::More;
+}
+
+}  // namespace mayfly

@@ -1,0 +1,90 @@
+// SPDX-License-Identifier: Apache-2.0
+// Console: the virtio console device with one port.
+//
+// Input goes straight into the buffers that the driver gave; what finds no room stays with whoever has it, so
+// a guest that does not read costs no memory. Output goes to the sink in pieces of at most kBytesPerCallMax
+// per call of process(), so a chain that describes gigabytes does not hold up others. Several ports, and the
+// control queues they need, are not offered.
+//
+// Thread: as VirtioDevice says; receive() and resize() also come under the device's lock.
+// Spec: virtio 1.2 §5.3 "Console Device".
+#pragma once
+
+#include <array>
+#include <string>
+
+#include "devices/virtio/console_spec.h"
+#include "devices/virtio/virtio_device.h"
+
+namespace mayfly {
+
+/// The other end of the console's wire. Thread: under the device's lock; may not call the console.
+class ConsoleSink {
+  public:
+    ConsoleSink() = default;
+    ConsoleSink(const ConsoleSink&) = delete;
+    ConsoleSink& operator=(const ConsoleSink&) = delete;
+    virtual ~ConsoleSink() = default;
+
+    /// What the guest wrote. The ranges are guest memory, checked, or the device's own.
+    virtual void write(std::span<const iovec> parts) = 0;
+    /// receive() may take something again. Also comes when nothing was refused.
+    virtual void on_room() = 0;
+};
+
+class Console final : public VirtioDevice {
+  public:
+    static constexpr u16 kQueueSize = 64;
+    static constexpr u64 kBytesPerCallMax = KiB(64);
+
+    /// The sink outlives this. A size of 0 by 0 is one that nobody knows.
+    Console(std::string name, ConsoleSink& sink, u16 cols = 0, u16 rows = 0);
+
+    /// Gives input to the driver. \returns how many of the bytes were taken, from the front; when fewer than
+    /// all, on_room() follows once the driver gave room.
+    [[nodiscard]] std::size_t receive(std::span<const u8> bytes);
+    /// The window's size changed. The driver is told if the device runs; before, its carrier is told by the
+    /// caller.
+    void resize(u16 cols, u16 rows);
+
+    [[nodiscard]] std::string_view name() const override { return name_; }
+    [[nodiscard]] u16 device_id() const override;
+    [[nodiscard]] u64 features() const override;
+    [[nodiscard]] std::span<const u16> queue_sizes() const override;
+    [[nodiscard]] bool needs_io_thread() const override { return false; }
+    [[nodiscard]] std::span<const std::byte> config() const override;
+    void write_config(u32 offset_bytes, std::span<const std::byte> bytes) override;
+
+    void start(u64 features, DeviceHost& host) override;
+    [[nodiscard]] Progress process(u16 queue, u32 budget) override;
+    /// Nothing works on guest memory between calls; what is left of `output` is touched in process() only.
+    [[nodiscard]] u32 in_flight() const override { return 0; }
+    void cancel() override {}
+    void stop() override;
+
+  private:
+    /// A chain of the transmit queue that was not written whole.
+    struct Output {
+        bool is_pending = false;
+        ChainToken token;
+        std::span<iovec> rest;
+    };
+    struct State {
+        virtio_console::Config config{};
+        bool wants_room = false;  ///< the receive queue was empty when looked at last
+        Output output{};
+    };
+
+    [[nodiscard]] Progress transmit(u32 budget);
+    [[nodiscard]] Progress look_for_room();
+    /// Writes what is pending, up to `left` bytes, which it lowers. True when the chain is done.
+    [[nodiscard]] bool write_output(u64& left);
+
+    std::string name_;
+    ConsoleSink& sink_;
+    DeviceHost* host_ = nullptr;
+    State state_;
+    std::array<iovec, kQueueSize> output_parts_{};
+};
+
+}  // namespace mayfly
