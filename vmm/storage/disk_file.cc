@@ -36,7 +36,8 @@ i32 flush_now(const UniqueFd& fd) {
 }  // namespace
 
 Result<std::unique_ptr<DiskFile>> DiskFile::open(const DiskOptions& options) {
-    return std::unique_ptr<DiskFile>(new DiskFile(TRY(open_disk(options))));
+    auto disk = TRY(open_disk(options));  // not inside `new`, which TRY would leave without giving it back
+    return std::unique_ptr<DiskFile>(new DiskFile(std::move(disk)));
 }
 
 DiskFile::DiskFile(OpenDisk disk)

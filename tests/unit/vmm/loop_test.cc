@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 #include "vmm/loop/loop.h"
 
+#include <algorithm>
 #include <atomic>
 #include <cerrno>
 #include <chrono>
@@ -10,6 +11,7 @@
 #include <unistd.h>
 
 #include "tests/unit/vmm/loop_fixture.h"
+#include "vmm/loop/ring_features.h"
 #include "vmm/os/clock.h"
 
 using namespace mayfly;
@@ -41,9 +43,14 @@ TEST_CASE("a multishot poll of an eventfd that is never read reports a burst onc
     loop->set_timer(first, loop->now_ns() + 5 * kMillisecond);
     NoPoller poller;
     loop->run(poller);
-    // Two bursts of ten, then the cancellation that ends the loop.
-    CHECK(doorbell.results == std::vector<i32>{POLLIN, POLLIN, -ECANCELED});
-    CHECK(more == std::vector<bool>{true, true, false});
+    // Two bursts of ten, then the cancellation that ends the loop. A kernel before 6.1 wakes us in the
+    // middle.
+    const std::size_t reports_max = detect_ring_features().has("DEFER_TASKRUN") ? 2 : 20;
+    REQUIRE(doorbell.results.size() >= 3);
+    CHECK(doorbell.results.size() <= reports_max + 1);
+    CHECK(doorbell.results.front() == POLLIN);
+    CHECK(doorbell.results.back() == -ECANCELED);
+    CHECK(std::count(more.begin(), more.end(), false) == 1);
     CHECK(event.take() == 20);
 }
 
