@@ -5,6 +5,8 @@
 // memory or scan ROMs hit harmless RAM. Kernels are refused when they overlap a row of "low memory".
 #pragma once
 
+#include <array>
+
 #include "vmm/error/ints.h"
 #include "vmm/memory/gpa.h"
 
@@ -71,6 +73,9 @@ constexpr u64 kPciMemoryBytes = 0x1800'0000;
 /// PCI Express configuration space of bus 0.
 constexpr Gpa kEcam{0xe000'0000};
 constexpr u64 kEcamBytes = 0x10'0000;
+/// Behind it the configuration pages of PCI functions, one each: both together are one read-only slot.
+constexpr Gpa kPciConfigPages{kEcam.value + kEcamBytes};
+constexpr u64 kPciConfigPagesBytes = 0x10'0000;
 constexpr Gpa kIoApic{0xfec0'0000};
 constexpr Gpa kLocalApic{0xfee0'0000};
 /// Three pages and one page that KVM needs on Intel hosts without unrestricted guest.
@@ -99,7 +104,10 @@ constexpr u16 kPortPm1aControl = 0x604;
 /// ACPI sleep control and sleep status registers (hardware-reduced), one byte each.
 constexpr u16 kPortSleepControl = 0x610;
 constexpr u16 kPortSleepStatus = 0x611;
+constexpr u16 kPortPciConfig = 0xcf8;
 constexpr u16 kPortReset = 0xcf9;
+/// Where the I/O BARs of transitional PCI functions go.
+constexpr u16 kPortPciIo = 0xc000;
 /// ACPI S5 sleep type value, in both register kinds.
 constexpr u8 kSleepTypeS5 = 5;
 
@@ -107,6 +115,10 @@ constexpr u8 kSleepTypeS5 = 5;
 
 constexpr u8 kIrqSerial = 4;
 constexpr u8 kIrqAcpiSci = 9;
+/// INTA# of PCI devices with even and with odd numbers: level, and the same on 8259 and IOAPIC.
+constexpr std::array<u8, 2> kIrqPci{10, 11};
+/// Edges for virtio-mmio, in the devices' order: ISA interrupts that nobody has, then IOAPIC pins.
+constexpr std::array<u8, 16> kIrqVirtioMmio{5, 6, 7, 10, 11, 12, 14, 15, 16, 17, 18, 19, 20, 21, 22, 23};
 /// The PIT reaches IOAPIC pin 2, as every PC chipset routes it.
 constexpr u8 kPitIoApicPin = 2;
 constexpr u8 kIoApicPins = 24;

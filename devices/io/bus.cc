@@ -42,14 +42,20 @@ Bus::Hit Bus::find(u64 address, u8 size_bytes) const {
 
 u64 Bus::read(u64 address, u8 size_bytes) const {
     const Hit hit = find(address, size_bytes);
-    if (hit.range == nullptr) return all_ones(size_bytes);
+    if (hit.range == nullptr) {
+        if (fallback_ == nullptr) return all_ones(size_bytes);
+        return fallback_->io_read({address, size_bytes}) & all_ones(size_bytes);
+    }
     const std::lock_guard<std::mutex> guard(*hit.range->mutex);
     return hit.range->device->io_read(hit.at) & all_ones(size_bytes);
 }
 
 void Bus::write(u64 address, u8 size_bytes, u64 value) const {
     const Hit hit = find(address, size_bytes);
-    if (hit.range == nullptr) return;
+    if (hit.range == nullptr) {
+        if (fallback_ != nullptr) fallback_->io_write({address, size_bytes}, value & all_ones(size_bytes));
+        return;
+    }
     const std::lock_guard<std::mutex> guard(*hit.range->mutex);
     hit.range->device->io_write(hit.at, value & all_ones(size_bytes));
 }

@@ -28,10 +28,15 @@ class Bus {
     /// from each range's base plus `offset_base`.
     void map(u64 base, u64 size_bytes, IoDevice& device, u64 offset_base = 0);
 
+    /// Who answers where nothing is mapped: a bus behind this one, which takes no lock of this one's, since
+    /// its devices have their own. `offset_bytes` is the address. At most once.
+    void set_fallback(IoDevice& device) { fallback_ = &device; }
+
     /// Whether map() may be called with this range.
     [[nodiscard]] bool is_free(u64 base, u64 size_bytes) const;
 
-    /// Reads as all ones where no device is, or where the access crosses a device's edge.
+    /// Reads as all ones where no device is, or where the access crosses a device's edge and the fallback
+    /// does not know better.
     [[nodiscard]] u64 read(u64 address, u8 size_bytes) const;
     /// Ignored in the same cases.
     void write(u64 address, u8 size_bytes, u64 value) const;
@@ -61,6 +66,7 @@ class Bus {
     // In place, not on the heap: a boot touches one run of memory for both buses.
     std::array<Range, kRangesMax> ranges_;  // the first range_count_ are in use, sorted by base
     std::size_t range_count_ = 0;
+    IoDevice* fallback_ = nullptr;
     mutable std::array<std::mutex, kRangesMax> mutexes_;  // one a device, the first mutex_count_ in use
     std::size_t mutex_count_ = 0;
 };

@@ -29,7 +29,7 @@ struct PciTransportOptions {
 class PciTransport final : public FunctionClient, public MsixClient, public TransportClient {
   public:
     static constexpr u32 kPageBytes = 0x1000;
-    static constexpr u32 kLegacyBytes = 0x100;
+    static constexpr u32 kLegacyBytes = 0x80;
     static constexpr u16 kVectorsMax = 128;
 
     /// All outlive the transport. `intx` may be null.

@@ -26,9 +26,9 @@ constexpr u64 kTableAlignment = 8;
 constexpr u8 kIoApicId = 0;  ///< what KVM's IOAPIC has after reset
 constexpr u8 kCenturyRegister = 0x32;
 
-/// A processor takes at most 16 bytes of MADT and 28 of DSDT, everything else together less than 2 KiB.
+/// A processor takes at most 16 bytes of MADT and 28 of DSDT, everything else together less than 4 KiB.
 constexpr u32 kProcessorsMax = 1024;
-static_assert(kProcessorsMax * (16 + 28) + KiB(2) <= layout::kAcpiBytes);
+static_assert(kProcessorsMax * (16 + 28) + KiB(4) <= layout::kAcpiBytes);
 
 Gpa address_of(std::size_t offset) { return layout::kAcpi + offset; }
 
@@ -216,7 +216,7 @@ void write_madt_body(ByteWriter& out, const AcpiOptions& options) {
 }
 
 /// Spec: PCI Firmware Specification 3.3 §4.1.2 "MCFG Table Description".
-void write_mcfg_body(ByteWriter& out, const Ecam& ecam) {
+void write_mcfg_body(ByteWriter& out, const EcamRange& ecam) {
     out.zeros(8);
     out.put64(ecam.base.value);
     out.put16(0);  // segment

@@ -8,7 +8,9 @@
 // Thread: any, before the guest runs. Spec: ACPI 6.5 §5.2 "ACPI System Description Tables".
 #pragma once
 
+#include <array>
 #include <optional>
+#include <span>
 
 #include "vmm/error/result.h"
 #include "vmm/memory/guest_memory.h"
@@ -16,7 +18,7 @@
 namespace mayfly {
 
 /// PCI Express configuration space of segment 0, buses 0 to `end_bus`.
-struct Ecam {
+struct EcamRange {
     Gpa base;
     u8 end_bus = 0;
 };
@@ -28,11 +30,21 @@ struct PciWindow {
 };
 
 struct PciHost {
-    std::optional<Ecam> ecam;
+    std::optional<EcamRange> ecam;
     /// CF8/CFC answer. Linux prefers them to ECAM, so announcing them is a choice.
     bool has_config_ports = false;
     PciWindow memory32;  ///< ends at or below 4 GiB
+    /// A second one, for the functions' configuration pages.
+    std::optional<PciWindow> config_pages;
     std::optional<PciWindow> memory64;
+    /// INTA# of even and odd device numbers reaches these pins of the IOAPIC, level-triggered.
+    std::optional<std::array<u8, 2>> intx;
+};
+
+/// A virtio device without a bus.
+struct VirtioMmioSlot {
+    Gpa base;
+    u8 gsi = 0;  ///< edge
 };
 
 struct SerialPort {
@@ -49,6 +61,7 @@ struct AcpiOptions {
     std::optional<PciHost> pci;
     std::optional<SerialPort> serial;
     std::optional<u16> pvpanic_port;
+    std::span<const VirtioMmioSlot> virtio_mmio;
     bool has_rtc = false;  ///< at layout::kPortCmos, its century in register 0x32
 };
 

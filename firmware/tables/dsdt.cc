@@ -26,7 +26,7 @@ void write_processor(Aml& aml, u32 index) {
 
 /// Reserves configuration space, so that no guest places a device over it; Linux trusts the MCFG only then.
 /// Spec: PCI Firmware Specification 3.3 §4.1.2 "MCFG Table Description".
-void write_motherboard(Aml& aml, const Ecam& ecam) {
+void write_motherboard(Aml& aml, const EcamRange& ecam) {
     const u64 ecam_bytes = MiB(1) * (ecam.end_bus + u64{1});
     VERIFY(ecam.base.value + ecam_bytes <= GiB(4));
     aml.device("MBRD", [&] {
@@ -34,6 +34,23 @@ void write_motherboard(Aml& aml, const Ecam& ecam) {
         aml.name("_CRS").resource_template([&](AmlResources& resources) {
             resources.memory32_fixed(static_cast<u32>(ecam.base.value), static_cast<u32>(ecam_bytes));
         });
+    });
+}
+
+/// Wires without link devices: ACPI 6.5 §6.2.13 "_PRT (PCI Routing Table)".
+void write_intx_routes(Aml& aml, std::array<u8, 2> pins) {
+    constexpr u8 kDevices = 32;
+    constexpr u64 kAnyFunction = 0xffff;
+    constexpr u64 kPinA = 0;
+    aml.name("_PRT").package(kDevices - 1, [&] {
+        for (u64 device = 1; device < kDevices; ++device) {
+            aml.package(4, [&] {
+                aml.integer(device << 16 | kAnyFunction);
+                aml.integer(kPinA);
+                aml.integer(0);  // no link device: what follows is the pin itself
+                aml.integer(pins[device % 2]);
+            });
+        }
     });
 }
 
@@ -55,11 +72,32 @@ void write_pci_host(Aml& aml, const PciHost& pci) {
             VERIFY(low.size_bytes != 0 && low.base.value + low.size_bytes <= GiB(4));
             resources.dword_memory(static_cast<u32>(low.base.value),
                                    static_cast<u32>(low.base.value + low.size_bytes - 1));
+            if (pci.config_pages) {
+                const PciWindow& pages = *pci.config_pages;
+                resources.dword_memory(static_cast<u32>(pages.base.value),
+                                       static_cast<u32>(pages.base.value + pages.size_bytes - 1));
+            }
             if (pci.memory64) {
                 const PciWindow& high = *pci.memory64;
                 VERIFY(high.size_bytes != 0);
                 resources.qword_memory(high.base.value, high.base.value + (high.size_bytes - 1));
             }
+        });
+        if (pci.intx) write_intx_routes(aml, *pci.intx);
+    });
+}
+
+/// The id by which guests' virtio-mmio drivers find them.
+void write_virtio_mmio(Aml& aml, u32 index, const VirtioMmioSlot& slot) {
+    constexpr u32 kSlotBytes = 0x1000;
+    const std::array<char, 4> name{'V', 'I', static_cast<char>('0' + index / 10),
+                                   static_cast<char>('0' + index % 10)};
+    aml.device({name.data(), name.size()}, [&] {
+        aml.name("_HID").string("LNRO0005");
+        aml.name("_UID").integer(index);
+        aml.name("_CRS").resource_template([&](AmlResources& resources) {
+            resources.memory32_fixed(static_cast<u32>(slot.base.value), kSlotBytes);
+            resources.interrupt(slot.gsi);
         });
     });
 }
@@ -105,6 +143,8 @@ void write_dsdt_body(ByteWriter& out, const AcpiOptions& options) {
         if (options.serial) write_serial(aml, *options.serial);
         if (options.has_rtc) write_rtc(aml);
         if (options.pvpanic_port) write_pvpanic(aml, *options.pvpanic_port);
+        for (u32 index = 0; index < options.virtio_mmio.size(); ++index)
+            write_virtio_mmio(aml, index, options.virtio_mmio[index]);
     });
     // ACPI 6.5 §7.4.2 "\_Sx (System States)": the sleep type for either register, then two reserved values.
     aml.name("_S5").package(4, [&] {

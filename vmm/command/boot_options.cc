@@ -7,6 +7,7 @@
 
 #include <fmt/format.h>
 
+#include "vmm/command/device_options.h"
 #include "vmm/command/option_table.h"
 #include "vmm/text/log.h"
 #include "vmm/text/size.h"
@@ -17,6 +18,8 @@ namespace {
 
 constexpr u32 kCpusMax = 64;
 constexpr std::size_t kExitPortsMax = 16;
+constexpr std::size_t kDisksMax = 64;
+constexpr std::size_t kNetsMax = 8;
 constexpr u64 kTimeoutMaxSeconds = 10'000'000;  // 115 days
 
 using A = BootArguments;
@@ -51,8 +54,25 @@ constexpr std::array kBootOptions{
               .text = &A::timeout},
     Option<A>{.name = "console",
               .value = "WHERE",
-              .help = "serial console: stdio, null or a file [stdio]",
+              .help = "stdio, null or a file [stdio]; WHERE,hvc: virtio-console",
               .text = &A::console},
+    Option<A>{.name = "disk",
+              .value = "FILE",
+              .help = "virtio-blk disk; FILE[,ro][,direct][,iops=N][,bw=SIZE]; repeatable",
+              .list = &A::disks},
+    Option<A>{.name = "net",
+              .value = "WHAT",
+              .help = "virtio-net: tap=IFACE or passt=SOCKET[,mac=MAC]; repeatable",
+              .list = &A::nets},
+    Option<A>{.name = "rng", .help = "virtio-rng: the host's random numbers", .flag = &A::is_rng},
+    Option<A>{
+        .name = "transport", .value = "NAME", .help = "of virtio: pci or mmio [pci]", .text = &A::transport},
+    Option<A>{
+        .name = "io", .value = "WHERE", .help = "device work: auto, inline or thread [auto]", .text = &A::io},
+    Option<A>{.name = "config-window",
+              .value = "SWITCH",
+              .help = "PCI configuration read without exits: on or off [on]",
+              .text = &A::config_window},
     Option<A>{.name = "exit-port",
               .value = "PORT",
               .help = "a write here ends the guest; repeatable [0xf4]",
@@ -104,6 +124,20 @@ constexpr std::array kExitCodes{
     std::pair<std::string_view, ExitCodeRule>{"qemu", ExitCodeRule::Qemu},
 };
 
+constexpr std::array kTransports{
+    std::pair<std::string_view, TransportChoice>{"pci", TransportChoice::Pci},
+    std::pair<std::string_view, TransportChoice>{"mmio", TransportChoice::Mmio},
+};
+constexpr std::array kIoChoices{
+    std::pair<std::string_view, IoChoice>{"auto", IoChoice::Auto},
+    std::pair<std::string_view, IoChoice>{"inline", IoChoice::Inline},
+    std::pair<std::string_view, IoChoice>{"thread", IoChoice::Thread},
+};
+constexpr std::array kSwitches{
+    std::pair<std::string_view, bool>{"on", true},
+    std::pair<std::string_view, bool>{"off", false},
+};
+
 template <typename Value>
 Result<Value> choose(std::string_view option, std::string_view given, Names<Value> names) {
     std::string known;
@@ -118,6 +152,25 @@ Result<u64> numbered(std::string_view option, const std::string& text, u64 max) 
     Result<u64> value = parse_number(text, max);
     if (!value) return fail(std::move(value).error().about(option));
     return value;
+}
+
+Result<void> read_devices(const BootArguments& arguments, BootConfig& config) {
+    ConsoleChoice console = TRY(parse_console(arguments.console));
+    config.console = std::move(console.place);
+    config.console_device = console.device;
+    if (arguments.disks.size() > kDisksMax)
+        return fail(Error::invalid(
+            fmt::format("{} times --disk; the limit is {}", arguments.disks.size(), kDisksMax)));
+    if (arguments.nets.size() > kNetsMax)
+        return fail(
+            Error::invalid(fmt::format("{} times --net; the limit is {}", arguments.nets.size(), kNetsMax)));
+    for (const std::string& disk : arguments.disks) config.disks.push_back(TRY(parse_disk(disk)));
+    for (const std::string& net : arguments.nets) config.nets.push_back(TRY(parse_net(net)));
+    config.has_rng = arguments.is_rng;
+    config.transport = TRY(choose<TransportChoice>("--transport", arguments.transport, kTransports));
+    config.io = TRY(choose<IoChoice>("--io", arguments.io, kIoChoices));
+    config.has_config_window = TRY(choose<bool>("--config-window", arguments.config_window, kSwitches));
+    return {};
 }
 
 }  // namespace
@@ -162,7 +215,7 @@ Result<BootConfig> boot_config(const BootArguments& arguments) {
         if (!limit) return fail(std::move(limit).error().about("--timeout"));
         config.timeout = std::chrono::milliseconds(*limit);
     }
-    config.console = arguments.console;
+    TRY_VOID(read_devices(arguments, config));
     if (arguments.exit_ports.size() > kExitPortsMax)
         return fail(Error::invalid(fmt::format("{} times --exit-port; the limit is {}",
                                                arguments.exit_ports.size(), kExitPortsMax)));

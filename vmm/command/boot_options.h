@@ -24,6 +24,11 @@ struct BootArguments {
     std::string cpus;
     std::string timeout;
     std::string console = "stdio";
+    std::vector<std::string> disks;
+    std::vector<std::string> nets;
+    std::string transport = "pci";
+    std::string io = "auto";
+    std::string config_window = "on";
     std::vector<std::string> exit_ports;
     std::string exit_code = "raw";
     std::string success;
@@ -32,6 +37,7 @@ struct BootArguments {
     bool is_timeline = false;
     bool is_stats = false;
     bool is_test_device = false;
+    bool is_rng = false;
     bool is_verbose = false;
     bool is_help = false;
     std::string help_text;  ///< filled when is_help

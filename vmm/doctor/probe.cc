@@ -268,7 +268,8 @@ Result<std::unique_ptr<Probe>> make_probe(const KvmSystem& kvm, ProbeFacts& fact
     route.u.msi.data = MAYFLY_PROBE_VECTOR_IRQFD;
     TRY_VOID(vm.set_routes(std::span(&route, 1)));
     TRY_VOID(vm.attach_irqfd(irqfd, kGsi));
-    TRY_VOID(vm.attach_port_event(doorbell, MAYFLY_PROBE_PORT_DOORBELL));
+    TRY_VOID(vm.attach_io_event(
+        doorbell, {.address = MAYFLY_PROBE_PORT_DOORBELL, .is_port = true, .size_bytes = 0, .match = {}}));
     return std::make_unique<Probe>(std::move(ram), std::move(vm), std::move(vcpu), std::move(irqfd),
                                    std::move(doorbell));
 }

@@ -11,14 +11,19 @@ namespace mayfly {
 
 namespace {
 
-constexpr std::size_t kRoutesMax = 128;
+constexpr std::size_t kRoutesMax = 512;
 
-kvm_ioeventfd port_event(const EventFd& event, u16 port, u32 flags) {
+kvm_ioeventfd io_event(const EventFd& event, const IoEventPlace& place, u32 flags) {
     kvm_ioeventfd request{};
-    request.addr = port;
-    request.len = 0;  // any width
+    request.addr = place.address;
+    request.len = place.size_bytes;
     request.fd = event.fd().get();
-    request.flags = KVM_IOEVENTFD_FLAG_PIO | flags;
+    request.flags = flags;
+    if (place.is_port) request.flags |= KVM_IOEVENTFD_FLAG_PIO;
+    if (place.match) {
+        request.flags |= KVM_IOEVENTFD_FLAG_DATAMATCH;
+        request.datamatch = *place.match;
+    }
     return request;
 }
 
@@ -42,9 +47,16 @@ Result<void> KvmVm::enable(u32 capability, u64 argument) {
     return {};
 }
 
-Result<void> KvmVm::set_memory(u32 slot, const GuestRegion& region) {
+Result<void> KvmVm::set_memory(u32 slot, const GuestRegion& region) { return set_region(slot, region, 0); }
+
+Result<void> KvmVm::set_readonly_memory(u32 slot, const GuestRegion& region) {
+    return set_region(slot, region, KVM_MEM_READONLY);
+}
+
+Result<void> KvmVm::set_region(u32 slot, const GuestRegion& region, u32 flags) {
     kvm_userspace_memory_region request{};
     request.slot = slot;
+    request.flags = flags;
     request.guest_phys_addr = region.base.value;
     request.memory_size = region.size_bytes;
     // SAFETY: the kernel takes the host address as an integer; GuestRam outlives the VM.
@@ -96,6 +108,17 @@ Result<void> KvmVm::set_routes(std::span<const kvm_irq_routing_entry> routes) {
     return {};
 }
 
+Result<void> KvmVm::set_pic_level_triggered(u16 lines) {
+    for (const u32 chip : {KVM_IRQCHIP_PIC_MASTER, KVM_IRQCHIP_PIC_SLAVE}) {
+        kvm_irqchip state{};
+        state.chip_id = chip;
+        TRY_VOID(KVM_IOCTL(fd_, KVM_GET_IRQCHIP, &state));
+        state.chip.pic.elcr = static_cast<u8>(chip == KVM_IRQCHIP_PIC_MASTER ? lines : lines >> 8);
+        TRY_VOID(KVM_IOCTL(fd_, KVM_SET_IRQCHIP, &state));
+    }
+    return {};
+}
+
 Result<void> KvmVm::set_irq_line(u32 gsi, bool is_high) {
     kvm_irq_level level{};
     level.irq = gsi;
@@ -104,9 +127,10 @@ Result<void> KvmVm::set_irq_line(u32 gsi, bool is_high) {
     return {};
 }
 
-Result<MsiResult> KvmVm::signal_msi(u32 address, u32 data) {
+Result<MsiResult> KvmVm::signal_msi(u64 address, u32 data) {
     kvm_msi msi{};
-    msi.address_lo = address;
+    msi.address_lo = static_cast<u32>(address);
+    msi.address_hi = static_cast<u32>(address >> 32);
     msi.data = data;
     const int delivered = TRY(KVM_IOCTL(fd_, KVM_SIGNAL_MSI, &msi));
     return delivered > 0 ? MsiResult::Delivered : MsiResult::Blocked;
@@ -129,14 +153,14 @@ Result<void> KvmVm::detach_irqfd(const EventFd& event, u32 gsi) {
     return {};
 }
 
-Result<void> KvmVm::attach_port_event(const EventFd& event, u16 port) {
-    kvm_ioeventfd request = port_event(event, port, 0);
+Result<void> KvmVm::attach_io_event(const EventFd& event, const IoEventPlace& place) {
+    kvm_ioeventfd request = io_event(event, place, 0);
     TRY_VOID(KVM_IOCTL(fd_, KVM_IOEVENTFD, &request));
     return {};
 }
 
-Result<void> KvmVm::detach_port_event(const EventFd& event, u16 port) {
-    kvm_ioeventfd request = port_event(event, port, KVM_IOEVENTFD_FLAG_DEASSIGN);
+Result<void> KvmVm::detach_io_event(const EventFd& event, const IoEventPlace& place) {
+    kvm_ioeventfd request = io_event(event, place, KVM_IOEVENTFD_FLAG_DEASSIGN);
     TRY_VOID(KVM_IOCTL(fd_, KVM_IOEVENTFD, &request));
     return {};
 }

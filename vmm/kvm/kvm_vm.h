@@ -8,6 +8,7 @@
 // Spec: Linux Documentation/virt/kvm/api.rst, "API description", VM ioctls.
 #pragma once
 
+#include <optional>
 #include <span>
 
 #include <linux/kvm.h>
@@ -25,6 +26,14 @@ enum class MsiResult : u8 {
     Blocked,  ///< the guest masks it or no vCPU took it
 };
 
+/// Where a write signals an event inside the kernel.
+struct IoEventPlace {
+    u64 address = 0;
+    bool is_port = false;
+    u8 size_bytes = 0;         ///< 0: any width
+    std::optional<u16> match;  ///< only when this value is written; with a size
+};
+
 class KvmVm {
   public:
     KvmVm(UniqueFd fd, std::size_t run_bytes) : fd_(std::move(fd)), run_bytes_(run_bytes) {}
@@ -34,6 +43,8 @@ class KvmVm {
 
     /// Makes `region` guest RAM. Slots are numbered from 0 by the caller.
     Result<void> set_memory(u32 slot, const GuestRegion& region);
+    /// The same for memory that the guest only reads; its writes come back as KVM_EXIT_MMIO.
+    Result<void> set_readonly_memory(u32 slot, const GuestRegion& region);
     /// Pages that KVM wants on Intel hosts for real mode; harmless elsewhere.
     Result<void> set_tss_address(Gpa tss, Gpa identity_map);
 
@@ -50,17 +61,19 @@ class KvmVm {
     Result<void> stop_pit_reinjection();
     /// Replaces the whole routing table.
     Result<void> set_routes(std::span<const kvm_irq_routing_entry> routes);
+    /// ELCR of both 8259s: bit n is line n. Before the guest runs.
+    Result<void> set_pic_level_triggered(u16 lines);
     Result<void> set_irq_line(u32 gsi, bool is_high);
     /// KVM_SIGNAL_MSI. Errors: Os (no in-kernel irqchip: EINVAL).
-    Result<MsiResult> signal_msi(u32 address, u32 data);
+    Result<MsiResult> signal_msi(u64 address, u32 data);
     Result<void> attach_irqfd(const EventFd& event, u32 gsi);
     Result<void> detach_irqfd(const EventFd& event, u32 gsi);
 
     // --- doorbells ---
 
-    /// Writes of any width to `port` signal `event` inside the kernel.
-    Result<void> attach_port_event(const EventFd& event, u16 port);
-    Result<void> detach_port_event(const EventFd& event, u16 port);
+    /// Writes there signal `event` inside the kernel, and nothing else happens.
+    Result<void> attach_io_event(const EventFd& event, const IoEventPlace& place);
+    Result<void> detach_io_event(const EventFd& event, const IoEventPlace& place);
     /// Byte writes to `port` are collected in the ring that KvmVcpu::coalesced_ring() shows.
     Result<void> coalesce_port(u16 port);
     Result<void> uncoalesce_port(u16 port);
@@ -72,6 +85,8 @@ class KvmVm {
     [[nodiscard]] Result<UniqueFd> stats_fd() const;
 
   private:
+    Result<void> set_region(u32 slot, const GuestRegion& region, u32 flags);
+
     UniqueFd fd_;
     std::size_t run_bytes_;
 };

@@ -2,6 +2,7 @@
 // BootConfig: what the user asked for, as plain values. Checked by whoever acts on a value.
 #pragma once
 
+#include <array>
 #include <chrono>
 #include <optional>
 #include <string>
@@ -20,6 +21,41 @@ enum class IrqchipChoice : u8 {
     None,   ///< nothing in the kernel: an 8259 pair in user space, one vCPU
 };
 
+enum class TransportChoice : u8 { Pci, Mmio };
+enum class IoChoice : u8 {
+    Auto,    ///< inline until a device proves hot
+    Inline,  ///< on the vCPU thread that rang, as far as a device can
+    Thread,  ///< on the I/O thread from the start
+};
+enum class ConsoleDevice : u8 { Serial, Virtio };
+
+/// A token bucket's figures; 0 per second: no limit.
+struct RateConfig {
+    u64 per_second = 0;
+    u64 burst = 0;  ///< 0: what passes in a tenth of a second
+};
+
+struct DiskConfig {
+    std::string path;
+    bool is_read_only = false;
+    bool is_direct = false;
+    u16 queues = 1;
+    std::string id;  ///< what GET_ID answers; empty: the disk's name
+    RateConfig operations;
+    RateConfig bytes;
+};
+
+struct NetConfig {
+    enum class Kind : u8 { Tap, Passt };
+    Kind kind = Kind::Tap;
+    std::string place;  ///< the interface's name, or the socket's path
+    std::optional<std::array<u8, 6>> mac;
+    std::optional<u16> mtu;
+    u16 pairs = 1;
+    RateConfig bytes;
+    RateConfig packets;
+};
+
 struct BootConfig {
     std::string kernel;  ///< a path, or "builtin:NAME"
     std::string initrd;
@@ -32,6 +68,13 @@ struct BootConfig {
     u32 cpus = 1;  ///< 0: as many as a built-in guest needs, else 1; settled before a Machine is made
     std::optional<std::chrono::milliseconds> timeout;
     std::string console = "stdio";  ///< "stdio", "null" or a file to append to
+    ConsoleDevice console_device = ConsoleDevice::Serial;
+    std::vector<DiskConfig> disks;
+    std::vector<NetConfig> nets;
+    bool has_rng = false;
+    TransportChoice transport = TransportChoice::Pci;
+    IoChoice io = IoChoice::Auto;
+    bool has_config_window = true;
     std::vector<u16> exit_ports;
     StatusRules status_rules;
     bool has_test_device = false;

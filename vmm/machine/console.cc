@@ -4,9 +4,11 @@
 #include <algorithm>
 #include <array>
 #include <cerrno>
+#include <csignal>
 #include <cstring>
 
 #include <poll.h>
+#include <sys/ioctl.h>
 #include <unistd.h>
 
 namespace mayfly {
@@ -15,11 +17,20 @@ namespace {
 constexpr u8 kCtrlA = 0x01;
 constexpr std::size_t kPendingMax = 4096;
 
+/// Process-wide, because the signal is.
+std::atomic<const EventFd*> resized = nullptr;
+
 bool has_room(int fd) {
     pollfd room{.fd = fd, .events = POLLOUT, .revents = 0};
     return ::poll(&room, 1, 0) > 0;
 }
 }  // namespace
+
+WindowSize window_size(int terminal) {
+    winsize size{};
+    if (::ioctl(terminal, TIOCGWINSZ, &size) < 0) return {};
+    return {size.ws_col, size.ws_row};
+}
 
 void ConsoleOutput::put(u8 byte) {
     if (fd_ < 0) return;
@@ -28,6 +39,20 @@ void ConsoleOutput::put(u8 byte) {
     if (used_ == kBufferBytes) return;  // the machine is ending: nobody takes more
     buffer_[used_++] = byte;
     has_pending_.store(true, std::memory_order_relaxed);
+}
+
+void ConsoleOutput::put(std::span<const u8> bytes) {
+    if (fd_ < 0) return;
+    const std::lock_guard<std::mutex> guard(mutex_);
+    while (!bytes.empty()) {
+        if (used_ == kBufferBytes) flush_locked();
+        if (used_ == kBufferBytes) return;  // as above
+        const std::size_t piece = std::min(bytes.size(), kBufferBytes - used_);
+        std::memcpy(buffer_.data() + used_, bytes.data(), piece);
+        used_ += piece;
+        bytes = bytes.subspan(piece);
+    }
+    has_pending_.store(used_ > 0, std::memory_order_relaxed);
 }
 
 void ConsoleOutput::flush() {
@@ -63,19 +88,31 @@ void ConsoleOutput::flush_locked() {
     has_pending_.store(used_ > 0, std::memory_order_relaxed);
 }
 
-Result<void> SerialConsole::connect_input(int fd, bool is_terminal, Uart16550& uart, const Bus& ports,
-                                          StopControl& stop) {
+Result<void> ConsoleInput::connect(Wiring wiring, StopControl& stop) {
     wake_ = TRY(EventFd::create());
-    fd_ = fd;
-    is_terminal_ = is_terminal;
-    uart_ = &uart;
-    ports_ = &ports;
+    wiring_ = std::move(wiring);
     stop_ = &stop;
-    if (is_terminal) start();
+    if (!wiring_.is_terminal) return {};
+    if (wiring_.resize) watch_size();
+    start();
     return {};
 }
 
-void SerialConsole::start() {
+void ConsoleInput::watch_size() {
+    size_ = window_size(wiring_.fd);
+    // The handler wakes the input's thread, which looks for itself.
+    resized.store(&*wake_, std::memory_order_release);
+    struct sigaction action {};
+    action.sa_handler = [](int) {
+        const int saved = errno;
+        if (const EventFd* wake = resized.load(std::memory_order_acquire)) wake->signal();
+        errno = saved;
+    };
+    action.sa_flags = SA_RESTART;
+    ::sigaction(SIGWINCH, &action, nullptr);
+}
+
+void ConsoleInput::start() {
     is_started_ = true;
     // Ends with the process: it may be blocked in read(2), and owns nothing that needs closing.
     Result<Thread> thread = Thread::start([this] { read_loop(); });
@@ -83,14 +120,14 @@ void SerialConsole::start() {
     thread->detach();
 }
 
-void SerialConsole::on_input_wanted() {
-    if (fd_ < 0) return;
+void ConsoleInput::want() {
+    if (wiring_.fd < 0) return;  // also before connect()
     if (!is_started_) start();
     wake_->signal();
 }
 
-bool SerialConsole::filter(std::vector<u8>& bytes) {
-    if (!is_terminal_) return false;
+bool ConsoleInput::filter(std::vector<u8>& bytes) {
+    if (!wiring_.is_terminal) return false;
     std::vector<u8> kept;
     for (const u8 byte : bytes) {
         if (is_after_escape_) {
@@ -107,13 +144,7 @@ bool SerialConsole::filter(std::vector<u8>& bytes) {
     return false;
 }
 
-void SerialConsole::deliver(std::vector<u8>& pending) {
-    const std::unique_lock<std::mutex> lock = ports_->lock(*uart_);
-    const std::size_t taken = uart_->receive(pending);
-    pending.erase(pending.begin(), pending.begin() + static_cast<std::ptrdiff_t>(taken));
-}
-
-void SerialConsole::quit() {
+void ConsoleInput::quit() {
     stop_->end({EndKind::Quit, 0, {}});
     // Should a vCPU miss the kick, say just before it blocks in write(2), the next one reaches it.
     for (;;) {
@@ -122,19 +153,24 @@ void SerialConsole::quit() {
     }
 }
 
-void SerialConsole::read_loop() {
+void ConsoleInput::read_loop() {
     std::vector<u8> pending;
     bool is_open = true;
     while (is_open || !pending.empty()) {
         // A terminal is read even when the guest does not: Ctrl-A x must get through.
-        const bool wants_more = is_open && (pending.empty() || is_terminal_);
-        std::array<pollfd, 2> events{pollfd{.fd = wants_more ? fd_ : -1, .events = POLLIN, .revents = 0},
-                                     pollfd{.fd = wake_->fd().get(), .events = POLLIN, .revents = 0}};
+        const bool wants_more = is_open && (pending.empty() || wiring_.is_terminal);
+        std::array<pollfd, 2> events{
+            pollfd{.fd = wants_more ? wiring_.fd : -1, .events = POLLIN, .revents = 0},
+            pollfd{.fd = wake_->fd().get(), .events = POLLIN, .revents = 0}};
         if (::poll(events.data(), events.size(), -1) < 0) continue;  // EINTR
-        if (events[1].revents != 0) (void)wake_->take();
+        if (events[1].revents != 0) {
+            (void)wake_->take();
+            const WindowSize now = wiring_.resize ? window_size(wiring_.fd) : size_;
+            if (now != size_) wiring_.resize(size_ = now);
+        }
         if (events[0].revents != 0) {
             std::array<u8, 256> chunk;
-            const ssize_t got = ::read(fd_, chunk.data(), chunk.size());
+            const ssize_t got = ::read(wiring_.fd, chunk.data(), chunk.size());
             if (got == 0 || (got < 0 && errno != EINTR && errno != EAGAIN)) is_open = false;
             if (got > 0) {
                 std::vector<u8> bytes(chunk.begin(), chunk.begin() + got);
@@ -145,7 +181,9 @@ void SerialConsole::read_loop() {
                 pending.insert(pending.end(), bytes.begin(), bytes.end());
             }
         }
-        if (!pending.empty()) deliver(pending);
+        if (pending.empty()) continue;
+        const std::size_t taken = wiring_.deliver(pending);
+        pending.erase(pending.begin(), pending.begin() + static_cast<std::ptrdiff_t>(taken));
     }
 }
 

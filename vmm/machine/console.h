@@ -1,18 +1,20 @@
 // SPDX-License-Identifier: Apache-2.0
-// Console: the guest's serial port and debug port on stdio or in a file.
+// Console: the guest's serial port, debug port and virtio console on stdio or in a file.
 //
 // Output is gathered per exit and written by the vCPU thread: a slow reader slows the guest, nothing is
 // dropped. Input has a thread of its own, started when the guest first looks at its receiver, or at once on a
-// terminal, where Ctrl-A x must always work. Lock order: the UART's bus lock, then the output lock.
+// terminal, where Ctrl-A x must always work. Lock order: the device's lock, then the output lock.
 #pragma once
 
 #include <array>
 #include <atomic>
+#include <functional>
 #include <mutex>
 #include <optional>
+#include <span>
 #include <vector>
 
-#include "devices/io/bus.h"
+#include "devices/io/byte_sink.h"
 #include "devices/uart/uart16550.h"
 #include "vmm/machine/stop_control.h"
 #include "vmm/os/event_fd.h"
@@ -27,6 +29,7 @@ class ConsoleOutput final : public ByteSink {
     ConsoleOutput(int fd, StopControl& stop) : fd_(fd), stop_(stop) {}
 
     void put(u8 byte) override;
+    void put(std::span<const u8> bytes);
     /// Writes what was gathered. A reader that is gone ends the machine (HostError).
     void flush();
     [[nodiscard]] bool has_pending() const { return has_pending_.load(std::memory_order_relaxed); }
@@ -43,17 +46,31 @@ class ConsoleOutput final : public ByteSink {
     std::array<u8, kBufferBytes> buffer_;
 };
 
-/// The host side of the UART.
-class SerialConsole final : public SerialHost {
+/// Of a terminal, in characters; zeroes when nobody knows.
+struct WindowSize {
+    u16 columns = 0;
+    u16 rows = 0;
+    friend bool operator==(const WindowSize&, const WindowSize&) = default;
+};
+[[nodiscard]] WindowSize window_size(int terminal);
+
+/// Reads what the user types, on a thread of its own, and hands it to whichever device is the console.
+class ConsoleInput {
   public:
-    explicit SerialConsole(ConsoleOutput& output) : output_(output) {}
+    /// Takes as many of the bytes as it has room for; takes the device's lock itself.
+    using Deliver = std::function<std::size_t(std::span<const u8>)>;
+    using Resize = std::function<void(WindowSize)>;
 
-    void put(u8 byte) override { output_.put(byte); }
-    void on_input_wanted() override;
-
-    /// Connects the receiver. `is_terminal`: read from the start, and Ctrl-A x quits. Before any vCPU runs.
-    Result<void> connect_input(int fd, bool is_terminal, Uart16550& uart, const Bus& ports,
-                               StopControl& stop);
+    struct Wiring {
+        int fd = -1;               ///< negative: nothing ever comes
+        bool is_terminal = false;  ///< read from the start, Ctrl-A x quits, and its size is watched
+        Deliver deliver;
+        Resize resize;  ///< on the input's thread, when the size has changed; may be empty
+    };
+    /// Before any vCPU runs; `stop` outlives the thread.
+    Result<void> connect(Wiring wiring, StopControl& stop);
+    /// The device has room. Any thread, one at a time. Without effect before connect().
+    void want();
 
   private:
     void start();
@@ -62,17 +79,33 @@ class SerialConsole final : public SerialHost {
     [[noreturn]] void quit();
     /// Takes the escape sequences out of `bytes`. True when the user asked to quit.
     bool filter(std::vector<u8>& bytes);
-    void deliver(std::vector<u8>& pending);
 
-    ConsoleOutput& output_;
-    int fd_ = -1;
-    bool is_terminal_ = false;
+    void watch_size();
+
+    Wiring wiring_;
     bool is_after_escape_ = false;
-    Uart16550* uart_ = nullptr;
-    const Bus* ports_ = nullptr;
+    WindowSize size_;
     StopControl* stop_ = nullptr;
     std::optional<EventFd> wake_;
-    bool is_started_ = false;  // under the UART's bus lock, or before vCPUs run
+    bool is_started_ = false;  // under the device's lock, or before vCPUs run
+};
+
+/// The host side of the UART.
+class SerialConsole final : public SerialHost {
+  public:
+    SerialConsole(ConsoleOutput& output, ConsoleInput& input) : output_(output), input_(input) {}
+
+    void put(u8 byte) override { output_.put(byte); }
+    void on_input_wanted() override {
+        if (is_connected_) input_.want();
+    }
+    /// The UART is the console that is typed at. Before any vCPU runs.
+    void connect() { is_connected_ = true; }
+
+  private:
+    ConsoleOutput& output_;
+    ConsoleInput& input_;
+    bool is_connected_ = false;
 };
 
 }  // namespace mayfly

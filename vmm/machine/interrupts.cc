@@ -22,11 +22,12 @@ kvm_irq_routing_entry chip_route(u32 gsi, u32 chip, u32 pin) {
     return route;
 }
 
-kvm_irq_routing_entry msi_route(u32 gsi, u32 address, u32 data) {
+kvm_irq_routing_entry msi_route(u32 gsi, u64 address, u32 data) {
     kvm_irq_routing_entry route{};
     route.gsi = gsi;
     route.type = KVM_IRQ_ROUTING_MSI;
-    route.u.msi.address_lo = address;
+    route.u.msi.address_lo = static_cast<u32>(address);
+    route.u.msi.address_hi = static_cast<u32>(address >> 32);
     route.u.msi.data = data;
     return route;
 }
@@ -122,7 +123,21 @@ void Interrupts::set_gsi(u32 gsi, bool is_high) {
     if (gsi < layout::kIoApicPins) VERIFY(vm_.set_irq_line(gsi, is_high).has_value());
 }
 
-Result<void> Interrupts::route_msi(u32 index, u32 address, u32 data) {
+void Interrupts::set_level_triggered(std::span<const u8> irqs) {
+    if (kind_ != Irqchip::Full) return;
+    u16 lines = 0;
+    for (const u8 irq : irqs) lines |= static_cast<u16>(1U << irq);
+    // A guest that uses the IOAPIC never notices a refusal; one with the 8259s may lose a shared interrupt.
+    const Result<void> set = vm_.set_pic_level_triggered(lines);
+    if (!set) log::warning("the 8259s take PCI's interrupts as edges: " + set.error().message());
+}
+
+std::optional<u32> Interrupts::allocate_msi() {
+    const std::lock_guard<std::mutex> guard(mutex_);
+    return msis_used_ < kMsisMax ? std::optional(msis_used_++) : std::nullopt;
+}
+
+Result<void> Interrupts::route_msi(u32 index, u64 address, u32 data) {
     VERIFY(index < kMsisMax);
     const std::lock_guard<std::mutex> guard(mutex_);
     Msi& msi = msis_[index];

@@ -9,6 +9,7 @@
 #include <array>
 #include <mutex>
 #include <optional>
+#include <span>
 
 #include "devices/io/irq_line.h"
 #include "vmm/kvm/kvm_vm.h"
@@ -25,7 +26,9 @@ class Interrupts {
   public:
     /// MSIs that travel by irqfd have GSIs from here on, above every IOAPIC pin.
     static constexpr u32 kMsiGsiBase = 24;
-    static constexpr u32 kMsisMax = 8;
+    static constexpr u32 kMsisMax = 256;
+    /// The first of them are the test device's.
+    static constexpr u32 kTestDeviceMsis = 2;
 
     /// `user` is null unless `kind` is None. Both outlive this object.
     Interrupts(KvmVm& vm, Irqchip kind, UserIrqchip* user);
@@ -43,7 +46,12 @@ class Interrupts {
     [[nodiscard]] IrqLine& serial_line() { return serial_line_; }
 
     /// Lets GSI kMsiGsiBase + `index` send this MSI. Skips the ioctl when nothing changed.
-    Result<void> route_msi(u32 index, u32 address, u32 data);
+    Result<void> route_msi(u32 index, u64 address, u32 data);
+    /// Has the 8259s of a full irqchip take these lines as levels, as firmware does for PCI's. Before the
+    /// guest runs.
+    void set_level_triggered(std::span<const u8> irqs);
+    /// An index for route_msi() that nobody else has; none when all are taken.
+    [[nodiscard]] std::optional<u32> allocate_msi();
 
   private:
     class GsiLine final : public IrqLine {
@@ -58,7 +66,7 @@ class Interrupts {
     };
     struct Msi {
         bool is_routed = false;
-        u32 address = 0;
+        u64 address = 0;
         u32 data = 0;
     };
     Result<void> install_routes();
@@ -71,6 +79,7 @@ class Interrupts {
     std::optional<Thread> pit_thread_;
     std::mutex mutex_;
     std::array<Msi, kMsisMax> msis_{};  // under mutex_
+    u32 msis_used_ = kTestDeviceMsis;   // under mutex_
 };
 
 }  // namespace mayfly

@@ -67,6 +67,11 @@ Result<void> Machine::build(EarlyKvm& early) {
     images_.emplace(TRY(GuestImages::open(config_)));
     const KernelChoice choice = TRY(choose_kernel(images_->kernel(), config_.protocol));
     shape_ = TRY(choose_shape(config_, choice.protocol));
+    output_.emplace(TRY(open_console()), stop_);
+    devices_ = TRY(VirtioDevices::open(config_, shape_, {*output_, input_}, stop_));
+    // Linux, which is told of ECAM, would prefer them to it.
+    has_config_ports_ = devices_->plan().has_pci() &&
+                        (shape_.profile == Profile::Legacy || choice.protocol != Protocol::Linux);
 
     host_ = detect_host_kind();
     say_what_was_chosen(choice);
@@ -95,7 +100,7 @@ Result<void> Machine::load(const KernelChoice& choice) {
     const std::vector<BootModule> modules = images_->modules();
     BootRequest request;
     request.kernel_name = images_->kernel().name();
-    request.command_line = config_.append;
+    request.command_line = command_line(choice.protocol);
     request.initrd = images_->initrd();
     request.modules = modules;
     if (::getrandom(request.rng_seed.data(), request.rng_seed.size(), 0) !=
@@ -107,6 +112,20 @@ Result<void> Machine::load(const KernelChoice& choice) {
     return {};
 }
 
+std::string Machine::command_line(Protocol protocol) const {
+    std::string words = config_.append;
+    const auto add = [&](std::string_view word) {
+        if (!words.empty() && !word.empty()) words += ' ';
+        words += word;
+    };
+    const bool is_linux = protocol == Protocol::Linux;
+    if (is_linux && words.find("console=") == std::string::npos)
+        add(config_.console_device == ConsoleDevice::Virtio ? "console=hvc0" : "console=ttyS0");
+    // Linux finds them in ACPI, and would try each of them twice.
+    if (!is_linux) add(devices_->plan().mmio_words());
+    return words;
+}
+
 Result<void> Machine::write_tables(BootRequest& request) const {
     // Without LAPICs there is nothing that MADT or MP table could say.
     if (shape_.irqchip == Irqchip::None) return {};
@@ -115,10 +134,19 @@ Result<void> Machine::write_tables(BootRequest& request) const {
     acpi.cpu_count = config_.cpus;
     acpi.hardware_reduced = !is_legacy;
     acpi.has_ioapic_and_pic = is_legacy;
-    acpi.pci = PciHost{.ecam = Ecam{.base = layout::kEcam, .end_bus = 0},
-                       .has_config_ports = is_legacy,
+    acpi.pci = PciHost{.ecam = EcamRange{.base = layout::kEcam, .end_bus = 0},
+                       .has_config_ports = has_config_ports_ || is_legacy,
                        .memory32 = {.base = layout::kPciMemory, .size_bytes = layout::kPciMemoryBytes},
-                       .memory64 = std::nullopt};
+                       .config_pages = std::nullopt,
+                       .memory64 = std::nullopt,
+                       .intx = std::nullopt};
+    if (devices_->plan().has_pci()) {
+        acpi.pci->config_pages =
+            PciWindow{.base = layout::kPciConfigPages, .size_bytes = layout::kPciConfigPagesBytes};
+        if (is_legacy) acpi.pci->intx = layout::kIrqPci;
+    }
+    const std::vector<VirtioMmioSlot> mmio_slots = devices_->plan().mmio_slots();
+    acpi.virtio_mmio = mmio_slots;
     acpi.serial = SerialPort{.port = layout::kPortSerial,
                              .irq = is_legacy ? std::optional<u8>(layout::kIrqSerial) : std::nullopt};
     acpi.pvpanic_port = layout::kPortPvpanic;
@@ -137,7 +165,7 @@ Result<void> Machine::add_memory() {
     // no access that comes back to user space.
     const std::span<const GuestRegion> regions = ram_->memory().regions();
     for (u32 slot = 0; slot < regions.size(); ++slot) TRY_VOID(vm_->set_memory(slot, regions[slot]));
-    return {};
+    return devices_->add_window(*vm_, static_cast<u32>(regions.size()));
 }
 
 Result<void> Machine::add_irqchip() {
@@ -163,15 +191,20 @@ Result<void> Machine::add_platform() {
         config_.exit_ports.empty() ? std::vector<u16>{layout::kPortExit} : config_.exit_ports;
     const PlatformOptions options{
         .profile = shape_.profile, .memory_bytes = config_.memory_bytes, .exit_ports = exit_ports};
-    output_.emplace(TRY(open_console()), stop_);
-    platform_.emplace(options, *interrupts_, *output_, stop_, timeline_);
+    platform_.emplace(options, *interrupts_, *output_, input_, stop_, timeline_);
     if (user_irqchip_ != nullptr) user_irqchip_->map_onto(platform_->ports());
     if (config_.has_test_device) {
         test_device_.emplace(*vm_, *interrupts_, platform_->ports());
         test_device_->map_onto(platform_->ports());
     }
-    TRY_VOID(platform_->map_devices(options, shape_.irqchip));
-    return {};
+    const DeviceSurroundings around{.memory = ram_->memory(),
+                                    .vm = *vm_,
+                                    .interrupts = *interrupts_,
+                                    .io = devices_->io(),
+                                    .io_choice = config_.io};
+    devices_->build(around, platform_->ports(), platform_->mmio(), platform_->reset_control(),
+                    has_config_ports_);
+    return platform_->map_devices(options, shape_.irqchip, has_config_ports_);
 }
 
 Result<void> Machine::add_vcpus(EarlyKvm& early) {
@@ -253,25 +286,42 @@ void Machine::wait_for_aps() {
     aps_.clear();
 }
 
+Result<void> Machine::connect_console() {
+    if (config_.console != "stdio") return {};
+    const StdinKind kind = stdin_kind();
+    ConsoleInput::Wiring wiring;
+    wiring.fd = kind == StdinKind::Background ? -1 : STDIN_FILENO;
+    wiring.is_terminal = kind == StdinKind::Foreground;
+    const bool is_terminal = wiring.is_terminal;
+    VirtioConsole* virtio = devices_->console();
+    if (virtio != nullptr) {
+        wiring.deliver = [virtio](std::span<const u8> bytes) { return virtio->receive(bytes); };
+        wiring.resize = [virtio](WindowSize size) { virtio->resize(size); };
+    } else {
+        platform_->serial().connect();
+        wiring.deliver = [this](std::span<const u8> bytes) {
+            const std::unique_lock<std::mutex> lock = platform_->ports().lock(platform_->uart());
+            return platform_->uart().receive(bytes);
+        };
+    }
+    TRY_VOID(input_.connect(std::move(wiring), stop_));
+    if (is_terminal) make_terminal_raw();
+    return {};
+}
+
 Ending Machine::run() {
     install_signal_handlers(stop_);
     if (config_.timeout) {
         if (const Result<void> started = start_timeout(*config_.timeout); !started)
             return {EndKind::HostError, 0, "--timeout: " + started.error().message()};
     }
-    if (config_.console == "stdio") {
-        const StdinKind kind = stdin_kind();
-        const bool is_terminal = kind == StdinKind::Foreground;
-        const Result<void> connected =
-            platform_->serial().connect_input(kind == StdinKind::Background ? -1 : STDIN_FILENO, is_terminal,
-                                              platform_->uart(), platform_->ports(), stop_);
-        if (!connected) return {EndKind::HostError, 0, "console: " + connected.error().message()};
-        if (is_terminal) make_terminal_raw();
-    }
+    if (const Result<void> connected = connect_console(); !connected)
+        return {EndKind::HostError, 0, "console: " + connected.error().message()};
     start_aps();
     run_vcpu(contexts_[0], 0);
     timeline_.reach(Phase::Exit);
     wait_for_aps();
+    devices_->finish();
     restore_terminal();
     output_->flush();
     return stop_.ending();

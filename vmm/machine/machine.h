@@ -4,7 +4,8 @@
 //
 // create() makes KVM's objects in the one order that is fast: VM, memory slots, irqchip, vCPUs; io-bus users
 // later or never. run() runs vCPU 0 on the calling thread and every other vCPU on a thread of its own;
-// besides those there is at most one thread for console input. Thread: the main thread.
+// besides those there are at most one thread for console input and one for devices that proved hot.
+// Thread: the main thread.
 #pragma once
 
 #include <memory>
@@ -17,6 +18,7 @@
 #include "vmm/machine/guest_images.h"
 #include "vmm/machine/platform.h"
 #include "vmm/machine/vcpu_thread.h"
+#include "vmm/machine/virtio_devices.h"
 #include "vmm/os/thread.h"
 
 namespace mayfly {
@@ -39,6 +41,7 @@ class Machine {
     [[nodiscard]] const KvmVm& vm() const { return *vm_; }
     [[nodiscard]] const KvmVcpu& vcpu(std::size_t index) const { return vcpus_[index]; }
     [[nodiscard]] std::size_t vcpu_count() const { return vcpus_.size(); }
+    [[nodiscard]] VirtioDevices& devices() const { return *devices_; }
     [[nodiscard]] bool have_vcpus_stopped() const { return stop_.threads_inside() == 0; }
 
   private:
@@ -48,12 +51,14 @@ class Machine {
     Result<void> build(EarlyKvm& early);
     Result<void> load(const KernelChoice& choice);
     Result<void> write_tables(BootRequest& request) const;
+    [[nodiscard]] std::string command_line(Protocol protocol) const;
     Result<void> add_memory();
     Result<void> add_irqchip();
     Result<void> add_platform();
     Result<void> add_vcpus(EarlyKvm& early);
     Result<void> set_up_vcpu(KvmVcpu& vcpu, CpuidTable cpuid, bool has_tsc_deadline);
     [[nodiscard]] Result<int> open_console() const;
+    Result<void> connect_console();
     void say_what_was_chosen(const KernelChoice& choice) const;
     void start_aps();
     void wait_for_aps();
@@ -63,6 +68,7 @@ class Machine {
     Timeline& timeline_;
     HostKind host_;
     MachineShape shape_;
+    bool has_config_ports_ = false;
     EntryState entry_;
 
     // Destroyed from the last to the first: vCPUs before the VM, guest RAM after it.
@@ -72,7 +78,9 @@ class Machine {
     std::unique_ptr<UserIrqchip> user_irqchip_;
     std::optional<Interrupts> interrupts_;
     std::optional<ConsoleOutput> output_;
+    ConsoleInput input_;
     std::optional<Platform> platform_;
+    std::unique_ptr<VirtioDevices> devices_;
     std::optional<TestDeviceWiring> test_device_;
     std::vector<KvmVcpu> vcpus_;
     std::vector<VcpuContext> contexts_;

@@ -31,9 +31,9 @@ u32 absent_groups(Irqchip irqchip) {
 i64 Platform::HostClock::seconds_since_epoch() const { return wall_seconds(); }
 
 Platform::Platform(const PlatformOptions& options, Interrupts& interrupts, ConsoleOutput& output,
-                   StopControl& stop, Timeline& timeline)
+                   ConsoleInput& input, StopControl& stop, Timeline& timeline)
     : marks_(timeline),
-      serial_(output),
+      serial_(output, input),
       uart_(interrupts.serial_line(), serial_),
       debug_console_(output),
       exit_port_(stop),
@@ -46,7 +46,7 @@ Platform::Platform(const PlatformOptions& options, Interrupts& interrupts, Conso
       acpi_pm1_(layout::kSleepTypeS5, stop),
       pvpanic_(stop) {}
 
-Result<void> Platform::map_devices(const PlatformOptions& options, Irqchip irqchip) {
+Result<void> Platform::map_devices(const PlatformOptions& options, Irqchip irqchip, bool has_config_ports) {
     ports_.map(layout::kPortSerial, Uart16550::kSizeBytes, uart_);
     ports_.map(layout::kPortDebugConsole, DebugConsole::kSizeBytes, debug_console_);
     ports_.map(layout::kPortPost, PostPort::kSizeBytes, post_port_);
@@ -55,7 +55,7 @@ Result<void> Platform::map_devices(const PlatformOptions& options, Irqchip irqch
     ports_.map(layout::kPortCmos, Cmos::kSizeBytes, cmos_);
     ports_.map(layout::kPortI8042Data, 1, i8042_, I8042::kDataOffset);
     ports_.map(layout::kPortI8042Command, 1, i8042_, I8042::kCommandOffset);
-    ports_.map(layout::kPortReset, ResetControl::kSizeBytes, reset_control_);
+    if (!has_config_ports) ports_.map(layout::kPortReset, ResetControl::kSizeBytes, reset_control_);
     ports_.map(layout::kPortPm1aEvent, AcpiPm1::kSizeBytes, acpi_pm1_);
     if (options.profile == Profile::Modern)
         ports_.map(layout::kPortSleepControl, AcpiSleep::kSizeBytes, acpi_sleep_);

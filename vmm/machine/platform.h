@@ -35,16 +35,18 @@ struct PlatformOptions {
 class Platform {
   public:
     /// All references outlive the platform.
-    Platform(const PlatformOptions& options, Interrupts& interrupts, ConsoleOutput& output, StopControl& stop,
-             Timeline& timeline);
+    Platform(const PlatformOptions& options, Interrupts& interrupts, ConsoleOutput& output,
+             ConsoleInput& input, StopControl& stop, Timeline& timeline);
 
     /// Errors: an exit port that another device already has.
-    Result<void> map_devices(const PlatformOptions& options, Irqchip irqchip);
+    /// Without its reset control, where the PCI configuration ports lie around it and reach it.
+    Result<void> map_devices(const PlatformOptions& options, Irqchip irqchip, bool has_config_ports);
 
     [[nodiscard]] Bus& ports() { return ports_; }
     [[nodiscard]] Bus& mmio() { return mmio_; }
     [[nodiscard]] Uart16550& uart() { return uart_; }
     [[nodiscard]] SerialConsole& serial() { return serial_; }
+    [[nodiscard]] IoDevice& reset_control() { return reset_control_; }
 
   private:
     class Marks final : public BootMarkSink {

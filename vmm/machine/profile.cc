@@ -16,6 +16,8 @@ Result<MachineShape> choose_shape(const BootConfig& config, Protocol protocol) {
         case ProfileChoice::Auto:
             if (config.irqchip == IrqchipChoice::Full || config.irqchip == IrqchipChoice::None) {
                 shape = {Profile::Legacy, Irqchip::Full, "the irqchip asked for is a PC's"};
+            } else if (config.transport == TransportChoice::Mmio && config.irqchip == IrqchipChoice::Auto) {
+                shape = {Profile::Legacy, Irqchip::Full, "virtio-mmio needs interrupt pins"};
             } else if (is_multiboot && config.irqchip == IrqchipChoice::Auto) {
                 shape = {Profile::Legacy, Irqchip::Full, "Multiboot kernels expect a PC"};
             } else {

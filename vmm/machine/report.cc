@@ -86,6 +86,16 @@ std::string counters_table(const StatsReport& report) {
     return text;
 }
 
+u64 sum_of(const std::vector<std::vector<KvmCounter>>& vcpus, std::string_view name) {
+    u64 sum = 0;
+    for (const std::vector<KvmCounter>& vcpu : vcpus) {
+        for (const KvmCounter& counter : vcpu) {
+            if (counter.name == name) sum += counter.value;
+        }
+    }
+    return sum;
+}
+
 Result<std::vector<KvmCounter>> read_counters(Result<UniqueFd> fd) {
     UniqueFd stats_fd = TRY(std::move(fd));
     const KvmStats stats = TRY(KvmStats::open(std::move(stats_fd)));
@@ -130,6 +140,7 @@ std::string timeline_json(const Timeline& timeline, int exit_status) {
 StatsReport collect_stats(const Machine& machine) {
     StatsReport report;
     report.exits = machine.exit_counts();
+    report.devices = collect_devices(machine.devices());
     Result<std::vector<KvmCounter>> vm = read_counters(machine.vm().stats_fd());
     if (!vm) {
         report.kvm_counters_missing = vm.error().message();
@@ -160,6 +171,11 @@ std::string stats_table(const StatsReport& report) {
         text += fmt::format("    {:<32}{:>14}\n", "at other addresses", report.exits.elsewhere());
     if (report.exits.interrupted() != 0)
         text += fmt::format("  {:<34}{:>14}\n", "interrupted by a signal", report.exits.interrupted());
+    text += device_table(report.devices);
+    if (!report.devices.devices.empty() && report.kvm_counters_missing.empty())
+        text +=
+            fmt::format("  injected by software (KVM's irq_injections; near 0: posted by hardware){:>8}\n",
+                        sum_of(report.vcpus, "irq_injections"));
     text += "KVM's own counters\n";
     text += report.kvm_counters_missing.empty() ? counters_table(report)
                                                 : "  not available: " + report.kvm_counters_missing + "\n";
@@ -185,6 +201,11 @@ std::string stats_json(const StatsReport& report) {
     root["by_address"] = places;
     root["at_other_addresses"] = report.exits.elsewhere();
     root["interrupted"] = report.exits.interrupted();
+    if (!report.devices.devices.empty()) {
+        root["virtio"] = device_json(report.devices);
+        if (report.kvm_counters_missing.empty())
+            root["virtio"]["software_injections"] = sum_of(report.vcpus, "irq_injections");
+    }
     root["kvm"]["vm"] = counters_json(report.vm);
     root["kvm"]["vcpus"] = Json::array();
     for (const std::vector<KvmCounter>& vcpu : report.vcpus)

@@ -9,6 +9,7 @@
 
 #include "vmm/error/result.h"
 #include "vmm/kvm/stats.h"
+#include "vmm/machine/device_report.h"
 #include "vmm/machine/machine.h"
 #include "vmm/machine/timeline.h"
 
@@ -23,6 +24,7 @@ struct StatsReport {
     ExitCounts exits;
     std::vector<KvmCounter> vm;
     std::vector<std::vector<KvmCounter>> vcpus;
+    DeviceReport devices;
     std::string kvm_counters_missing;  ///< why `vm` and `vcpus` are empty; empty when they are not
 };
 

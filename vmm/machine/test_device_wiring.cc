@@ -15,6 +15,8 @@ namespace {
 constexpr u32 kDirectMsi = 0;
 constexpr u32 kLoopbackMsi = 1;
 constexpr std::size_t kRingBytes = 4096;
+constexpr IoEventPlace kDoorbell{
+    .address = MAYFLY_TESTDEV_DOORBELL, .is_port = true, .size_bytes = 0, .match = {}};
 
 TestDeviceHost::Status status_of(const Result<void>& result) {
     return result ? TestDeviceHost::Status::Done : TestDeviceHost::Status::Refused;
@@ -50,12 +52,10 @@ TestDeviceHost::Status TestDeviceWiring::send_by_irqfd(u32 address, u32 data) {
 
 TestDeviceHost::Status TestDeviceWiring::set_loopback(bool is_on, u32 address, u32 data) {
     if (interrupts_.kind() == Irqchip::None) return Status::Unsupported;
-    if (!is_on)
-        return loopback_ ? status_of(vm_.detach_port_event(*loopback_, MAYFLY_TESTDEV_DOORBELL))
-                         : Status::Done;
+    if (!is_on) return loopback_ ? status_of(vm_.detach_io_event(*loopback_, kDoorbell)) : Status::Done;
     const Result<void> ready = prepare(loopback_, kLoopbackMsi, address, data);
     if (!ready) return Status::Refused;
-    return status_of(vm_.attach_port_event(*loopback_, MAYFLY_TESTDEV_DOORBELL));
+    return status_of(vm_.attach_io_event(*loopback_, kDoorbell));
 }
 
 TestDeviceHost::Status TestDeviceWiring::set_coalesced(bool is_on) {

@@ -24,7 +24,7 @@ inline AcpiOptions modern_machine(u32 cpu_count) {
     options.cpu_count = cpu_count;
     options.hardware_reduced = true;
     options.has_ioapic_and_pic = false;
-    options.pci = PciHost{.ecam = Ecam{.base = Gpa{0xe000'0000}, .end_bus = 0},
+    options.pci = PciHost{.ecam = EcamRange{.base = Gpa{0xe000'0000}, .end_bus = 0},
                           .has_config_ports = false,
                           .memory32 = {.base = Gpa{0xd000'0000}, .size_bytes = 0x1000'0000},
                           .memory64 = PciWindow{.base = Gpa{0x40'0000'0000}, .size_bytes = 0x40'0000'0000}};

@@ -1,0 +1,26 @@
+// SPDX-License-Identifier: Apache-2.0
+// The values of --disk, --net and --console: "WHAT,key,key=value".
+//
+// A comma that belongs to a path is written twice, as QEMU's users know it.
+#pragma once
+
+#include "vmm/machine/config.h"
+
+namespace mayfly {
+
+/// "FILE[,ro][,direct][,queues=N][,id=NAME][,iops=N[:BURST]][,bw=SIZE[:BURST]]". Errors: Invalid, with the
+/// key, the value and the limit.
+Result<DiskConfig> parse_disk(std::string_view text);
+
+/// "tap=IFACE" or "passt=SOCKET", then "[,mac=MAC][,mtu=N][,queues=N][,bw=SIZE[:BURST]][,pps=N[:BURST]]".
+Result<NetConfig> parse_net(std::string_view text);
+
+struct ConsoleChoice {
+    std::string place = "stdio";
+    ConsoleDevice device = ConsoleDevice::Serial;
+};
+
+/// "WHERE[,hvc|,serial]", or the device alone: then WHERE is stdio.
+Result<ConsoleChoice> parse_console(std::string_view text);
+
+}  // namespace mayfly

@@ -1,0 +1,84 @@
+// SPDX-License-Identifier: Apache-2.0
+#include "vmm/machine/device_plan.h"
+
+#include <fmt/format.h>
+
+#include "devices/virtio/pci_transport.h"
+#include "firmware/layout.h"
+
+namespace mayfly {
+
+namespace {
+
+constexpr u32 kSlots = 31;  // slot 0 is the host bridge
+constexpr u64 kPage = 0x1000;
+
+void add(DevicePlan& plan, DeviceKind kind, u32 count, std::string_view name) {
+    for (u32 index = 0; index < count; ++index)
+        plan.devices.push_back(
+            {.kind = kind, .index = index, .name = fmt::format("{}{}", name, index), .pci = {}, .mmio = {}});
+}
+
+/// Device numbers rise with the order of devices, whether or not they share slots as functions.
+void place_on_pci(DevicePlan& plan, bool is_legacy) {
+    const u32 count = static_cast<u32>(plan.devices.size());
+    const u32 per_slot = (count + kSlots - 1) / kSlots;
+    for (u32 i = 0; i < count; ++i) {
+        const u32 slot = 1 + i / per_slot;
+        PciPlace& place = plan.devices[i].pci;
+        place.devfn = static_cast<u8>(slot << 3 | i % per_slot);
+        place.config_address = static_cast<u32>(layout::kPciConfigPages.value + i * kPage);
+        place.live_address = static_cast<u32>(layout::kPciMemory.value + i * kPage);
+        if (!is_legacy) continue;
+        place.legacy_port = static_cast<u16>(layout::kPortPciIo + i * PciTransport::kLegacyBytes);
+        place.interrupt_line = layout::kIrqPci[slot % 2];
+    }
+}
+
+Result<void> place_on_mmio(DevicePlan& plan, bool is_legacy) {
+    if (!is_legacy)
+        return fail(Error::invalid("--transport mmio needs interrupt pins, which the modern profile has not")
+                        .hint("--profile legacy, or leave the profile to mayfly"));
+    if (plan.devices.size() > layout::kIrqVirtioMmio.size())
+        return fail(Error::invalid(fmt::format("{} devices; --transport mmio carries at most {}",
+                                               plan.devices.size(), layout::kIrqVirtioMmio.size()))
+                        .hint("--transport pci"));
+    for (u32 i = 0; i < plan.devices.size(); ++i)
+        plan.devices[i].mmio = {.base = layout::kVirtioMmio + i * kPage, .gsi = layout::kIrqVirtioMmio[i]};
+    return {};
+}
+
+}  // namespace
+
+std::vector<VirtioMmioSlot> DevicePlan::mmio_slots() const {
+    std::vector<VirtioMmioSlot> slots;
+    if (transport != TransportChoice::Mmio) return slots;
+    for (const PlannedDevice& device : devices) slots.push_back(device.mmio);
+    return slots;
+}
+
+std::string DevicePlan::mmio_words() const {
+    std::string words;
+    for (const VirtioMmioSlot& slot : mmio_slots())
+        words += fmt::format("{}virtio_mmio.device=4K@{:#x}:{}", words.empty() ? "" : " ", slot.base.value,
+                             slot.gsi);
+    return words;
+}
+
+Result<DevicePlan> plan_devices(const BootConfig& config, const MachineShape& shape) {
+    DevicePlan plan;
+    plan.transport = config.transport;
+    add(plan, DeviceKind::Disk, static_cast<u32>(config.disks.size()), "disk");
+    add(plan, DeviceKind::Net, static_cast<u32>(config.nets.size()), "net");
+    add(plan, DeviceKind::Console, config.console_device == ConsoleDevice::Virtio ? 1 : 0, "console");
+    add(plan, DeviceKind::Entropy, config.has_rng ? 1 : 0, "rng");
+    const bool is_legacy = shape.profile == Profile::Legacy;
+    if (plan.transport == TransportChoice::Mmio) {
+        if (!plan.devices.empty()) TRY_VOID(place_on_mmio(plan, is_legacy));
+    } else {
+        place_on_pci(plan, is_legacy);
+    }
+    return plan;
+}
+
+}  // namespace mayfly

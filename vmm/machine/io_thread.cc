@@ -1,0 +1,98 @@
+// SPDX-License-Identifier: Apache-2.0
+#include "vmm/machine/io_thread.h"
+
+#include <unistd.h>
+
+namespace mayfly {
+
+namespace {
+
+/// 64 disks of 16 queues, 8 network devices of 17: watched at once only if all are busy.
+constexpr std::size_t kWatchedMax = 64 * 16 + 8 * 17 + 4;
+/// Files: a doorbell for each queue, and each device's own.
+constexpr u32 kFilesMax = 2048;
+constexpr u32 kFinishStepUs = 1000;
+constexpr u32 kFinishSteps = 1000;
+
+thread_local const IoThread* current_thread = nullptr;
+
+}  // namespace
+
+Result<std::unique_ptr<IoThread>> IoThread::start() {
+    LoopOptions options;
+    options.files_max = kFilesMax;
+    std::unique_ptr<IoThread> self(new IoThread(TRY(Loop::create(options))));
+    self->watched_.reserve(kWatchedMax);
+    IoThread* thread_self = self.get();
+    Thread thread = TRY(Thread::start([thread_self] {
+        current_thread = thread_self;
+        thread_self->loop_->run(*thread_self);
+        thread_self->has_ended_.store(true, std::memory_order_release);
+    }));
+    // finish() waits for it by has_ended_: a join could wait for ever.
+    thread.detach();
+    return self;
+}
+
+IoThread::~IoThread() = default;
+
+bool IoThread::is_current() const { return current_thread == this; }
+
+void IoThread::watch(WatchedQueue& queue) {
+    if (queue.is_watched || watched_.size() == kWatchedMax) return;
+    queue.is_watched = true;
+    queue.suppress();
+    watched_.push_back(&queue);
+}
+
+bool IoThread::poll() {
+    bool found = false;
+    for (WatchedQueue* queue : watched_) {
+        if (!queue->has_work()) continue;
+        queue->work();
+        found = true;
+    }
+    return found;
+}
+
+bool IoThread::prepare_to_sleep() {
+    for (std::size_t i = 0; i < watched_.size(); ++i) {
+        if (watched_[i]->rearm()) continue;
+        for (std::size_t armed = 0; armed <= i; ++armed) watched_[armed]->suppress();
+        return false;
+    }
+    return true;
+}
+
+void IoThread::woke() {
+    // Their doorbells are armed: whoever has work will say so.
+    for (WatchedQueue* queue : watched_) queue->is_watched = false;
+    watched_.clear();
+}
+
+bool IoThread::finish() {
+    loop_->stop();
+    for (u32 step = 0; step < kFinishSteps && !has_ended_.load(std::memory_order_acquire); ++step)
+        ::usleep(kFinishStepUs);
+    return has_ended_.load(std::memory_order_acquire);
+}
+
+IoThread* IoService::get() {
+    const std::lock_guard<std::mutex> guard(mutex_);
+    if (thread_ != nullptr) return thread_.get();
+    Result<std::unique_ptr<IoThread>> started = IoThread::start();
+    if (!started) {
+        stop_.end({EndKind::HostError, 0, "the I/O thread cannot be had: " + started.error().message()});
+        return nullptr;
+    }
+    thread_ = std::move(*started);
+    published_.store(thread_.get(), std::memory_order_release);
+    return thread_.get();
+}
+
+bool IoService::is_current() const {
+    const IoThread* thread = running();
+    return thread != nullptr && thread->is_current();
+}
+
+}  // namespace mayfly

@@ -1,0 +1,70 @@
+// SPDX-License-Identifier: Apache-2.0
+#include "vmm/machine/msi_vectors.h"
+
+#include "vmm/error/verify.h"
+
+namespace mayfly {
+
+void MsiVectors::set_message(u16 vector, u64 address, u32 data) {
+    VERIFY(vector < vectors_.size());
+    Vector& entry = vectors_[vector];
+    if (entry.address == address && entry.data == data) return;
+    entry.address = address;
+    entry.data = data;
+    entry.is_routed = false;
+    if (entry.irqfd) route(entry);
+}
+
+void MsiVectors::route(Vector& vector) {
+    // KVM refuses a message that no x86 message can be; such a vector never arrives, as on hardware.
+    vector.is_routed = interrupts_.route_msi(*vector.msi, vector.address, vector.data).has_value();
+}
+
+void MsiVectors::make_irqfd(Vector& vector) {
+    if (!vector.msi) vector.msi = interrupts_.allocate_msi();
+    if (!vector.msi) return;  // all places are taken: KVM_SIGNAL_MSI does as well
+    route(vector);
+    if (!vector.is_routed) return;
+    Result<EventFd> event = EventFd::create();
+    if (event && vm_.attach_irqfd(*event, Interrupts::kMsiGsiBase + *vector.msi))
+        vector.irqfd.emplace(std::move(*event));
+}
+
+MsiPath MsiVectors::send(u16 vector) {
+    VERIFY(vector < vectors_.size());
+    Vector& entry = vectors_[vector];
+    const bool is_io_thread = service_.is_current();
+    if (is_io_thread && !entry.irqfd) make_irqfd(entry);
+    if (!entry.irqfd) {
+        const Result<MsiResult> sent = vm_.signal_msi(entry.address, entry.data);
+        return sent ? MsiPath::SignalMsi : MsiPath::Lost;
+    }
+    if (!entry.is_routed) return MsiPath::Lost;
+    if (is_io_thread) {
+        service_.running()->loop().signal(*entry.irqfd);
+    } else {
+        entry.irqfd->signal();
+    }
+    return MsiPath::Irqfd;
+}
+
+void EdgeLine::raise(QueueCounts* counts) {
+    if (!irqfd_) {
+        Result<EventFd> event = EventFd::create();
+        if (!event || !vm_.attach_irqfd(*event, gsi_)) {
+            // Without a descriptor to spare: the pin by two ioctls.
+            if (vm_.set_irq_line(gsi_, true) && vm_.set_irq_line(gsi_, false) && counts != nullptr)
+                ++counts->interrupts_line;
+            return;
+        }
+        irqfd_.emplace(std::move(*event));
+    }
+    if (service_.is_current()) {
+        service_.running()->loop().signal(*irqfd_);
+    } else {
+        irqfd_->signal();
+    }
+    if (counts != nullptr) ++counts->interrupts_irqfd;
+}
+
+}  // namespace mayfly

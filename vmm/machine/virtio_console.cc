@@ -1,0 +1,34 @@
+// SPDX-License-Identifier: Apache-2.0
+#include "vmm/machine/virtio_console.h"
+
+#include <algorithm>
+#include <array>
+
+#include "devices/virtio/chain.h"
+
+namespace mayfly {
+
+std::size_t VirtioConsole::receive(std::span<const u8> bytes) {
+    const std::lock_guard<std::mutex> guard(core_->mutex());
+    return model_.receive(bytes);
+}
+
+void VirtioConsole::resize(WindowSize size) {
+    const std::lock_guard<std::mutex> guard(core_->mutex());
+    model_.resize(size.columns, size.rows);
+}
+
+void VirtioConsole::write(std::span<const iovec> parts) {
+    u64 left = 0;
+    for (const iovec& part : parts) left += part.iov_len;
+    std::array<u8, 512> chunk;
+    for (u64 done = 0; left > 0;) {
+        const std::size_t piece = std::min<u64>(left, chunk.size());
+        if (!copy_from_parts(parts, done, std::as_writable_bytes(std::span(chunk).first(piece)))) return;
+        output_.put(std::span<const u8>(chunk).first(piece));
+        done += piece;
+        left -= piece;
+    }
+}
+
+}  // namespace mayfly

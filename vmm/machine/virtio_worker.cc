@@ -1,0 +1,197 @@
+// SPDX-License-Identifier: Apache-2.0
+#include "vmm/machine/virtio_worker.h"
+
+#include <poll.h>
+#include <sched.h>
+
+#include "vmm/os/clock.h"
+#include "vmm/text/log.h"
+
+namespace mayfly {
+
+namespace {
+
+/// Chains a queue may finish before others have their turn.
+constexpr u32 kBudget = 64;
+/// Hot: this many doorbells that returned to user space, within this time. Below it a boot's reads are served
+/// faster where they are than by waking a thread.
+constexpr u32 kHotDoorbells = 64;
+constexpr u64 kHotWindowNs = 20'000'000;
+
+/// A thread that shares its only CPU with the guest makes it slower.
+bool has_spare_cpu() {
+    cpu_set_t cpus;
+    return ::sched_getaffinity(0, sizeof cpus, &cpus) != 0 || CPU_COUNT(&cpus) > 1;
+}
+
+IoEventPlace event_place(const DoorbellPlace& place) {
+    return {place.address, place.is_port, place.size_bytes, place.match};
+}
+
+}  // namespace
+
+// --- on a vCPU thread ---
+
+void VirtioWorker::on_start(VirtioCore& core) {
+    const bool needs_thread =
+        core.device().needs_io_thread() || options_.has_rate_limit || options_.io == IoChoice::Thread;
+    if (mode_ == Mode::Inline && needs_thread) promote(core);
+    // A driver may have filled its queues, and rung in vain, before DRIVER_OK. A promotion under way looks at
+    // every queue when it is done.
+    for (u16 queue = 0; queue < core.queue_count(); ++queue) run_again(core, queue);
+}
+
+void VirtioWorker::on_doorbell(VirtioCore& core, u16 queue) {
+    run_again(core, queue);
+    if (mode_ == Mode::Inline && options_.io == IoChoice::Auto && is_hot()) promote(core);
+}
+
+void VirtioWorker::run_again(VirtioCore& core, u16 queue) {
+    switch (mode_) {
+        case Mode::Inline: return run_inline(core, queue);
+        case Mode::Promoting: return;
+        case Mode::Promoted: return queues_[queue].request(*service_.running());
+    }
+}
+
+bool VirtioWorker::is_hot() {
+    const u64 now = monotonic_ns();
+    if (now - window_begin_ns_ > kHotWindowNs) {
+        window_begin_ns_ = now;
+        window_doorbells_ = 0;
+    }
+    return ++window_doorbells_ == kHotDoorbells && has_spare_cpu();
+}
+
+void VirtioWorker::run_inline(VirtioCore& core, u16 queue) {
+    wants_again_ = true;
+    if (is_inside_) return;
+    is_inside_ = true;
+    while (wants_again_ && !is_ending()) {
+        wants_again_ = false;
+        const Progress progress = core.run_queue(queue, kBudget);
+        if (progress == Progress::More ||
+            (progress == Progress::Drained && core.queue(queue).rearm_doorbells()))
+            wants_again_ = true;
+    }
+    is_inside_ = false;
+}
+
+void VirtioWorker::promote(VirtioCore& core) {
+    IoThread* thread = service_.get();
+    if (thread == nullptr) return;  // the machine is ending
+    mode_ = Mode::Promoting;
+    promotion_.core = &core;
+    thread->loop().post(promotion_);
+}
+
+void VirtioWorker::on_doorbells_moved(VirtioCore& /*core*/) {
+    for (Queue& queue : queues_) queue.place_doorbells();
+}
+
+void VirtioWorker::on_completed(VirtioCore& core, u16 queue) {
+    // From elsewhere (console input) there is no turn to end.
+    if (mode_ != Mode::Promoted || !service_.is_current()) return core.publish(queue);
+    queues_[queue].request_publish(service_.running()->loop());
+}
+
+void VirtioWorker::run_at(VirtioCore& core, u16 queue, u64 deadline_ns) {
+    if (mode_ != Mode::Promoted) return run_again(core, queue);
+    queues_[queue].request_at(service_.running()->loop(), deadline_ns);
+}
+
+u64 VirtioWorker::doorbells_caught(u16 queue) const {
+    return queue < queues_.size() ? queues_[queue].doorbells_caught() : 0;
+}
+
+// --- on the I/O thread ---
+
+void VirtioWorker::Promotion::run() {
+    const std::lock_guard<std::mutex> guard(core->mutex());
+    const Result<void> done = worker_.finish_promotion(*core);
+    if (!done) {
+        worker_.service_.stop().end(
+            {EndKind::HostError, 0, std::string(core->device().name()) + ": " + done.error().message()});
+    }
+}
+
+Result<void> VirtioWorker::finish_promotion(VirtioCore& core) {
+    Loop& loop = service_.running()->loop();
+    if (options_.attach) TRY_VOID(options_.attach(loop));
+    for (u16 index = 0; index < core.queue_count(); ++index) {
+        queues_.emplace_back(*this, core, index);
+        TRY_VOID(queues_.back().open_doorbell(loop));
+    }
+    mode_ = Mode::Promoted;
+    for (Queue& queue : queues_) queue.request(*service_.running());
+    return {};
+}
+
+Result<void> VirtioWorker::Queue::open_doorbell(Loop& loop) {
+    doorbell_.emplace(TRY(EventFd::create()));
+    const u32 file = TRY(loop.add_file(doorbell_->fd()));
+    loop.poll_multishot(file, POLLIN, *this);
+    place_doorbells();
+    return {};
+}
+
+void VirtioWorker::Queue::place_doorbells() {
+    const DoorbellPlaces wanted = core_.transport().doorbells(index_);
+    for (std::size_t i = 0; i < wanted.size(); ++i) {
+        if (places_[i] == wanted[i]) continue;
+        if (places_[i]) (void)worker_.vm_.detach_io_event(*doorbell_, event_place(*places_[i]));
+        places_[i].reset();
+        // One that KVM refuses (another device has its place) still traps, and so works.
+        if (wanted[i] && worker_.vm_.attach_io_event(*doorbell_, event_place(*wanted[i])))
+            places_[i] = wanted[i];
+    }
+}
+
+void VirtioWorker::Queue::request(IoThread& thread) {
+    if (thread.is_current()) {
+        thread.loop().run_soon(*this);
+    } else {
+        thread.loop().post(*this);
+    }
+}
+
+void VirtioWorker::Queue::request_at(Loop& loop, u64 deadline_ns) { loop.set_timer(*this, deadline_ns); }
+
+void VirtioWorker::Queue::on_complete(i32 result, bool has_more) {
+    if (result >= 0) return work();
+    if (!has_more && result != -ECANCELED)
+        log::warning("a doorbell cannot be waited for; it is looked at when others ring");
+}
+
+void VirtioWorker::Queue::work() {
+    IoThread& thread = *worker_.service_.running();
+    Progress progress = Progress::Waiting;
+    {
+        const std::lock_guard<std::mutex> guard(core_.mutex());
+        progress = core_.run_queue(index_, kBudget);
+    }
+    if (progress == Progress::More) thread.loop().run_soon(*this);
+    if (progress == Progress::Drained) thread.watch(*this);
+}
+
+bool VirtioWorker::Queue::rearm() {
+    const std::lock_guard<std::mutex> guard(core_.mutex());
+    return !core_.queue(index_).is_running() || !core_.queue(index_).rearm_doorbells();
+}
+
+void VirtioWorker::Queue::suppress() {
+    const std::lock_guard<std::mutex> guard(core_.mutex());
+    if (core_.queue(index_).is_running()) core_.queue(index_).suppress_doorbells();
+}
+
+u64 VirtioWorker::Queue::doorbells_caught() const {
+    // Nobody ever takes from the counter: it is the number of writes.
+    return doorbell_ ? doorbell_->take() : 0;
+}
+
+void VirtioWorker::Queue::Publisher::run() {
+    const std::lock_guard<std::mutex> guard(queue_.core_.mutex());
+    queue_.core_.publish(queue_.index_);
+}
+
+}  // namespace mayfly
