@@ -18,11 +18,12 @@ constinit virtio::Virtqueue queues[2];
 
 bool write(u64 at, Text text) {
     for (u64 n = 0; n < text.size_bytes; ++n) io_memory::at<char>(at + n) = text.data[n];
-    const u32 half = static_cast<u32>(text.size_bytes / 2);
-    const virtio::Segment parts[] = {{at, half, false},
-                                     {at + half, static_cast<u32>(text.size_bytes) - half, false}};
+    // In two pieces where there are two: none may be empty.
+    const u32 half = static_cast<u32>(text.size_bytes + 1) / 2;
+    const u32 rest = static_cast<u32>(text.size_bytes) - half;
+    const virtio::Segment parts[] = {{at, half, false}, {at + half, rest, false}};
     virtio::Completion completion{};
-    if (!queues[kSend].add(parts, 2, 3)) return false;
+    if (!queues[kSend].add(parts, rest != 0 ? 2 : 1, 3)) return false;
     queues[kSend].kick();
     return take_one(queues[kSend], completion) && completion.token == 3;
 }
