@@ -14,17 +14,6 @@ GuestMemory::GuestMemory(std::span<const GuestRegion> regions) : count_(regions.
     std::copy(regions.begin(), regions.end(), regions_.begin());
 }
 
-std::byte* GuestMemory::find(Gpa at, u64 size_bytes) const {
-    if (size_bytes == 0) return nullptr;
-    for (const GuestRegion& region : regions()) {
-        if (at < region.base) continue;
-        const u64 offset = at - region.base;
-        if (offset <= region.size_bytes && size_bytes <= region.size_bytes - offset)
-            return region.host + offset;
-    }
-    return nullptr;
-}
-
 MemStatus GuestMemory::read(Gpa at, std::span<std::byte> out) const {
     if (out.empty()) return MemStatus::Ok;
     const std::byte* host = find(at, out.size());
@@ -49,12 +38,6 @@ MemStatus GuestMemory::fill(Gpa at, u64 size_bytes, std::byte with) const {
     if (host == nullptr) return MemStatus::OutOfRange;
     std::memset(host, static_cast<int>(with), size_bytes);
     return MemStatus::Ok;
-}
-
-std::optional<GuestSpan> GuestMemory::span(Gpa at, u64 size_bytes) const {
-    std::byte* host = find(at, size_bytes);
-    if (host == nullptr) return std::nullopt;
-    return GuestSpan{host, size_bytes};
 }
 
 std::optional<GuestWindow> GuestMemory::window(Gpa at, u64 size_bytes, u64 alignment_bytes) const {

@@ -76,7 +76,11 @@ class GuestMemory {
 
     /// One contiguous host range for the kernel's use. Empty when any byte lies outside, or `size_bytes` is
     /// 0.
-    [[nodiscard]] std::optional<GuestSpan> span(Gpa at, u64 size_bytes) const;
+    [[nodiscard]] std::optional<GuestSpan> span(Gpa at, u64 size_bytes) const {
+        std::byte* host = find(at, size_bytes);
+        if (host == nullptr) return std::nullopt;
+        return GuestSpan{host, size_bytes};
+    }
 
     /// A range for many small accesses. Empty when any byte lies outside, or `at` is not a multiple of
     /// `alignment_bytes`, a power of two of at most 4096.
@@ -89,8 +93,17 @@ class GuestMemory {
     [[nodiscard]] u64 size_bytes() const;
 
   private:
-    /// Host address of a range inside one region, or null.
-    [[nodiscard]] std::byte* find(Gpa at, u64 size_bytes) const;
+    /// Host address of a range inside one region, or null. Here because rings do it for every descriptor.
+    [[nodiscard]] std::byte* find(Gpa at, u64 size_bytes) const {
+        if (size_bytes == 0) return nullptr;
+        for (const GuestRegion& region : regions()) {
+            if (at < region.base) continue;
+            const u64 offset = at - region.base;
+            if (offset <= region.size_bytes && size_bytes <= region.size_bytes - offset)
+                return region.host + offset;
+        }
+        return nullptr;
+    }
 
     template <typename T>
     [[nodiscard]] T* word_at(Gpa at) const {
