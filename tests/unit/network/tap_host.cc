@@ -6,6 +6,8 @@
 #include <cstdio>
 #include <cstdlib>
 #include <net/if.h>
+#include <net/route.h>
+#include <netinet/in.h>
 
 #include <fcntl.h>
 #include <linux/if_packet.h>
@@ -85,6 +87,30 @@ void create_persistent(const std::string& name, bool is_tap, bool has_many_queue
                                            (has_many_queues ? IFF_MULTI_QUEUE : 0));
     REQUIRE(::ioctl(fd.get(), TUNSETIFF, &request) == 0);
     REQUIRE(::ioctl(fd.get(), TUNSETPERSIST, 1) == 0);
+}
+
+void give_address(const std::string& name, std::array<u8, 4> address, std::array<u8, 4> gateway) {
+    const UniqueFd socket = UniqueFd::adopt(::socket(AF_INET, SOCK_DGRAM | SOCK_CLOEXEC, 0));
+    const auto put = [](sockaddr& to, std::array<u8, 4> from) {
+        sockaddr_in inet{};
+        inet.sin_family = AF_INET;
+        std::memcpy(&inet.sin_addr, from.data(), from.size());
+        std::memcpy(&to, &inet, sizeof(inet));
+    };
+    ifreq request{};
+    name.copy(request.ifr_name, IFNAMSIZ - 1);
+    put(request.ifr_addr, address);
+    REQUIRE(::ioctl(socket.get(), SIOCSIFADDR, &request) == 0);
+    put(request.ifr_netmask, {255, 255, 255, 0});
+    REQUIRE(::ioctl(socket.get(), SIOCSIFNETMASK, &request) == 0);
+    request.ifr_flags = IFF_UP | IFF_RUNNING;
+    REQUIRE(::ioctl(socket.get(), SIOCSIFFLAGS, &request) == 0);
+    rtentry route{};
+    put(route.rt_dst, {0, 0, 0, 0});
+    put(route.rt_genmask, {0, 0, 0, 0});
+    put(route.rt_gateway, gateway);
+    route.rt_flags = RTF_UP | RTF_GATEWAY;
+    REQUIRE(::ioctl(socket.get(), SIOCADDRT, &route) == 0);
 }
 
 PacketSocket::PacketSocket(const std::string& name, u16 ethertype, bool has_offload_header)

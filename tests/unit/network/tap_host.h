@@ -2,7 +2,7 @@
 // The host's side of a tap, in a network namespace that this test process has for itself.
 #pragma once
 
-#include <optional>
+#include <array>
 #include <string>
 
 #include "tests/unit/network/network_fixture.h"
@@ -19,6 +19,9 @@ void enter_own_network();
 [[nodiscard]] bool remove(const std::string& name);
 /// As "ip tuntap add", until remove().
 void create_persistent(const std::string& name, bool is_tap, bool has_many_queues);
+
+/// As "ip addr add", "ip link set up" and a default route.
+void give_address(const std::string& name, std::array<u8, 4> address, std::array<u8, 4> gateway);
 
 /// Sees and sends frames of one interface. With `has_offload_header` each is behind the kernel's 10 bytes.
 class PacketSocket {
