@@ -3,6 +3,7 @@
 #include "vmm/loop/loop.h"
 
 #include <algorithm>
+#include <bit>
 #include <cerrno>
 
 #include <poll.h>
@@ -22,7 +23,7 @@ namespace {
 constexpr std::size_t kTransferMax = 0x7fff'f000;
 
 // SAFETY: a pointer travels through the kernel as a number and comes back as it was.
-u64 to_user_data(Operation& operation) { return reinterpret_cast<u64>(&operation); }
+u64 to_user_data(Operation& operation) { return std::bit_cast<u64>(&operation); }
 
 void prepare_transfer(io_uring_sqe& entry, bool is_write, u32 file, std::span<const iovec> parts,
                       u64 offset) {
@@ -50,13 +51,13 @@ Result<std::unique_ptr<Loop>> Loop::create(const LoopOptions& options) {
 }
 
 Loop::Loop(const LoopOptions& options, std::unique_ptr<Ring> ring, EventFd wake_event)
-    : options_(options),
-      ring_(std::move(ring)),
+    : ring_(std::move(ring)),
       wake_event_(std::move(wake_event)),
       wake_up_(std::make_unique<WakeUp>()),
       ready_(TaskQueue::soon_link()),
       turn_end_(TaskQueue::turn_end_link()),
-      now_ns_(monotonic_ns()) {
+      now_ns_(monotonic_ns()),
+      spin_(options.spin_ns_max) {
     free_files_.reserve(ring_->files_max());
     for (u32 file = ring_->files_max(); file > 0; --file) free_files_.push_back(file - 1);
 }

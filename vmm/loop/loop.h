@@ -25,6 +25,7 @@
 #include "vmm/loop/operation.h"
 #include "vmm/loop/poller.h"
 #include "vmm/loop/queues.h"
+#include "vmm/loop/spin_window.h"
 #include "vmm/loop/task.h"
 #include "vmm/loop/timer.h"
 #include "vmm/os/event_fd.h"
@@ -100,7 +101,7 @@ class Loop {
     /// Sets or moves it. Called in order of deadlines, at most once per turn.
     void set_timer(Timer& timer, u64 deadline_ns);
     void clear_timer(Timer& timer);
-    /// CLOCK_MONOTONIC, looked at once per turn.
+    /// CLOCK_MONOTONIC, looked at once per turn, and while looking around before each poll().
     [[nodiscard]] u64 now_ns() const { return now_ns_; }
 
     /// Until stop(). Once per loop.
@@ -135,10 +136,8 @@ class Loop {
     void wait_for_work(Poller& poller);
     bool spin(Poller& poller, u64 begin_ns);
     bool sleep(Poller& poller);
-    void adapt(u64 idle_ns);
     void drain();
 
-    LoopOptions options_;
     std::unique_ptr<Ring> ring_;
     EventFd wake_event_;
     std::unique_ptr<WakeUp> wake_up_;
@@ -157,8 +156,7 @@ class Loop {
     u32 signal_count_ = 0;
     std::vector<u32> free_files_;
     u64 now_ns_ = 0;
-    u64 spin_ns_ = 0;
-    u64 spin_ns_max_ = 0;
+    SpinWindow spin_;
     LoopCounts counts_;
 };
 

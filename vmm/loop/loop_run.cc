@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 // How the loop turns: what it does in a turn, and how it waits for the next.
 #include <algorithm>
+#include <bit>
 #include <utility>
 
 #include <sched.h>
@@ -18,11 +19,8 @@ namespace {
 /// What an eventfd is written. The kernel reads it when it likes to.
 constexpr u64 kOne = 1;
 
-/// The first step of looking around; less would not cover a guest's reaction to an interrupt.
-constexpr u64 kSpinNsMin = 4'000;
-
 // SAFETY: to_user_data() of loop.cc made it from such a pointer; the operation is pending, so it lives.
-Operation& from_user_data(u64 user_data) { return *reinterpret_cast<Operation*>(user_data); }
+Operation& from_user_data(u64 user_data) { return *std::bit_cast<Operation*>(user_data); }
 
 /// Looking around on the only CPU would keep away whoever makes the work.
 bool has_one_cpu() {
@@ -36,8 +34,7 @@ void Loop::run(Poller& poller) {
     VERIFY(life_ == Life::New);
     life_ = Life::Running;
     ring_->take_over();
-    spin_ns_max_ = has_one_cpu() ? 0 : options_.spin_ns_max;
-    spin_ns_ = spin_ns_max_;
+    if (has_one_cpu()) spin_ = SpinWindow(0);
     while (!is_stopping()) {
         const bool has_work = run_turn(&poller) || is_work_visible();
         if (!has_work)
@@ -162,28 +159,30 @@ void Loop::enter(u32 completions_min, std::optional<u64> timeout_ns) {
 
 void Loop::wait_for_work(Poller& poller) {
     const u64 idle_since_ns = monotonic_ns();
-    if (spin_ns_ != 0) {
+    if (spin_.ns() != 0) {
         if (ring_->unsubmitted_count() != 0) {
             enter(0, std::nullopt);
             if (is_work_visible()) return;  // what the kernel had at hand
         }
         if (spin(poller, idle_since_ns)) {
             ++counts_.polls_hit;
+            spin_.hit();
+            if (ring_->wants_enter()) enter(0, std::nullopt);  // completions that the next turn can reap
             return;
         }
         ++counts_.polls_missed;
     }
-    if (sleep(poller)) adapt(monotonic_ns() - idle_since_ns);
+    if (sleep(poller)) spin_.slept(monotonic_ns() - idle_since_ns);
 }
 
 /// Looks around until there is something to do, or the time for that is over: false.
 bool Loop::spin(Poller& poller, u64 begin_ns) {
-    const u64 end_ns = begin_ns + spin_ns_;
+    const u64 end_ns = begin_ns + spin_.ns();
     for (;;) {
         if (poller.poll() || has_queued_work() || is_work_visible()) return true;
-        const u64 now_ns = monotonic_ns();
-        if (timers_.first() != nullptr && timers_.first()->deadline_ns() <= now_ns) return true;
-        if (now_ns >= end_ns) return false;
+        now_ns_ = monotonic_ns();
+        if (timers_.first() != nullptr && timers_.first()->deadline_ns() <= now_ns_) return true;
+        if (now_ns_ >= end_ns) return false;
         __builtin_ia32_pause();
     }
 }
@@ -205,18 +204,6 @@ bool Loop::sleep(Poller& poller) {
     is_asleep_.store(false, std::memory_order_relaxed);
     poller.woke();
     return may_wait;
-}
-
-/// Work that came soon after we gave up looking says: look longer. A long sleep says that looking was in
-/// vain.
-void Loop::adapt(u64 idle_ns) {
-    // Waking takes about as long as the longest look around.
-    if (idle_ns <= 2 * spin_ns_max_) {
-        spin_ns_ = std::min(std::max(2 * spin_ns_, kSpinNsMin), spin_ns_max_);
-    } else {
-        spin_ns_ /= 2;
-        if (spin_ns_ < kSpinNsMin) spin_ns_ = 0;
-    }
 }
 
 /// After stop(): nothing is left with the kernel that could touch memory later.
