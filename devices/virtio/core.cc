@@ -68,6 +68,7 @@ void VirtioCore::start() {
     if (!start_queues()) return;
     is_started_ = true;
     device_.start(state_.driver_features, *this);
+    transport_->registers_changed();  // what was accepted may change the configuration
     worker_.on_start(*this);
 }
 
