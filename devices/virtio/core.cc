@@ -45,11 +45,12 @@ bool VirtioCore::write_status(u8 status, std::unique_lock<std::mutex>& lock) {
     VERIFY(lock.owns_lock() && lock.mutex() == &mutex_);
     if (is_resetting_) return false;
     if (status == 0) return reset(lock);
-    // A driver only ever adds bits; NEEDS_RESET is ours. VIRTIO 1.2 §2.1.1 "Driver Requirements".
+    // A driver only ever adds bits; NEEDS_RESET is ours. virtio 1.2 §2.1.1 "Driver Requirements".
     const u8 added = static_cast<u8>(status & ~state_.status & ~virtio::DEVICE_NEEDS_RESET);
     state_.status |= added & (virtio::ACKNOWLEDGE | virtio::DRIVER | virtio::FAILED);
     if ((added & virtio::FEATURES_OK) != 0) {
-        // §2.2.2 "Device Requirements: Feature Bits": what was not offered, or too little, is not accepted.
+        // virtio 1.2 §2.2.2 "Device Requirements: Feature Bits": what was not offered, or too little, is not
+        // accepted.
         const bool is_subset = (state_.driver_features & ~offered_features()) == 0;
         const bool has_version = (state_.driver_features & virtio::F_VERSION_1) != 0;
         if (is_subset && (has_version || kind_ == Kind::Transitional)) state_.status |= virtio::FEATURES_OK;
@@ -169,7 +170,7 @@ void VirtioCore::fail(std::string_view why) {
                      std::string(why));
     }
     transport_->registers_changed();
-    // §2.1.2 "Device Requirements": the driver is told only after DRIVER_OK.
+    // virtio 1.2 §2.1.2 "Device Requirements": the driver is told only after DRIVER_OK.
     if ((state_.status & virtio::DRIVER_OK) != 0) transport_->interrupt_config();
 }
 

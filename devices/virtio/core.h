@@ -4,7 +4,7 @@
 // Transports turn their registers into calls of this class; the machine decides which thread does a queue's
 // work. Thread: every function under mutex(), taken by the caller, except where a comment says otherwise.
 // Lock order: a bus's lock, then this mutex; no lock is taken under it but those of interrupt delivery.
-// Spec: VIRTIO 1.2 §2.1 "Device Status Field", §2.2 "Feature Bits", §3 "General Initialization And
+// Spec: virtio 1.2 §2.1 "Device Status Field", §2.2 "Feature Bits", §3 "General Initialization And
 // Operation".
 #pragma once
 
@@ -26,6 +26,8 @@ struct DoorbellPlace {
     bool is_port = false;
     u8 size_bytes = 0;         ///< 0: any
     std::optional<u16> match;  ///< only when this value is written; with a size
+
+    friend bool operator==(const DoorbellPlace&, const DoorbellPlace&) = default;
 };
 /// A queue's doorbells: a transitional device has two.
 using DoorbellPlaces = std::array<std::optional<DoorbellPlace>, 2>;
@@ -38,7 +40,7 @@ class TransportClient {
     TransportClient& operator=(const TransportClient&) = delete;
     virtual ~TransportClient() = default;
 
-    /// Used buffer notification of one queue. VIRTIO 1.2 §2.3 "Notifications".
+    /// Used buffer notification of one queue. virtio 1.2 §2.3 "Notifications".
     virtual void interrupt_queue(u16 queue) = 0;
     /// Configuration change notification.
     virtual void interrupt_config() = 0;

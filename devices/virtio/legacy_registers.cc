@@ -87,7 +87,8 @@ void LegacyRegisters::write_queue_address(u32 page) {
     const u16 selected = transport_.state_.queue_select;
     if (selected >= core.queue_count() || !core.may_configure_queues()) return;
     const u64 size = core.queue_size_max(selected);
-    // §2.7.2: descriptors, then the available ring, then the used ring on a page of its own.
+    // virtio 1.2 §2.7.2 "Legacy Interfaces: A Note on Virtqueue Layout": descriptors, then the available
+    // ring, then the used ring on a page of its own.
     const u64 descriptors = u64{page} * kQueueAlignment;
     const u64 available = descriptors + size * kDescriptorBytes;
     const u64 used = align_up(available + 2 * (3 + size));

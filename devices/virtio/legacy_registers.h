@@ -2,7 +2,7 @@
 // LegacyRegisters: the I/O BAR of a transitional device, for drivers from before VIRTIO 1.0.
 //
 // Thread: under the core's mutex.
-// Spec: VIRTIO 1.2 §4.1.4.10 "Legacy Interfaces: A Note on PCI Device Layout"; §2.7.2 "Legacy Interfaces: A
+// Spec: virtio 1.2 §4.1.4.10 "Legacy Interfaces: A Note on PCI Device Layout"; §2.7.2 "Legacy Interfaces: A
 // Note on Virtqueue Layout".
 #pragma once
 

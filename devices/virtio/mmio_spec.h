@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 // Registers of virtio over MMIO, version 2, by the specification's names.
 //
-// Spec: VIRTIO 1.2 §4.2.2 "MMIO Device Register Layout", Table 4.1 "MMIO Device Register Layout".
+// Spec: virtio 1.2 §4.2.2 "MMIO Device Register Layout", Table 4.1 "MMIO Device Register Layout".
 #pragma once
 
 #include "vmm/error/ints.h"

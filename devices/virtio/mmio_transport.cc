@@ -45,7 +45,7 @@ u64 MmioTransport::io_read(IoAccess at) {
     const std::lock_guard<std::mutex> guard(core_.mutex());
     if (at.offset_bytes >= virtio_mmio::Config)
         return read_config(at.offset_bytes - virtio_mmio::Config, at.size_bytes);
-    // §4.2.2.2 "Driver Requirements": registers below Config are 32 bits wide and aligned.
+    // virtio 1.2 §4.2.2.2 "Driver Requirements": registers below Config are 32 bits wide and aligned.
     if (at.size_bytes != 4 || at.offset_bytes % 4 != 0) return all_ones(at.size_bytes);
     return read_register(at.offset_bytes);
 }
@@ -67,7 +67,7 @@ u32 MmioTransport::read_register(u64 offset_bytes) {
         case virtio_mmio::ConfigGeneration: return core_.state().config_generation;
         default: break;
     }
-    // §4.2.2.1 "Device Requirements": a region of shared memory that does not exist has length and base -1.
+    // virtio 1.2 §4.2.2.1 "Device Requirements": a shared memory region that is not has base and length -1.
     return offset_bytes >= virtio_mmio::SHMLenLow && offset_bytes <= virtio_mmio::SHMBaseHigh ? ~u32{0} : 0;
 }
 

@@ -2,7 +2,7 @@
 // MmioTransport: one virtio device as a page of registers and one edge-triggered interrupt.
 //
 // Thread: io_read()/io_write() on vCPU threads, interrupts on any; serialised by the core's mutex.
-// Spec: VIRTIO 1.2 §4.2 "Virtio Over MMIO".
+// Spec: virtio 1.2 §4.2 "Virtio Over MMIO".
 #pragma once
 
 #include "devices/io/io_device.h"

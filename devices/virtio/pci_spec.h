@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 // Registers and capabilities of virtio over PCI, by the specification's names.
 //
-// Spec: VIRTIO 1.2 §4.1 "Virtio Over PCI Bus"; §4.1.4.3 "Common configuration structure layout"; §4.1.4.10
+// Spec: virtio 1.2 §4.1 "Virtio Over PCI Bus"; §4.1.4.3 "Common configuration structure layout"; §4.1.4.10
 // "Legacy Interfaces: A Note on PCI Device Layout".
 #pragma once
 

@@ -33,7 +33,7 @@ constexpr u32 kNotify = 0x800;
 constexpr u32 kNotifyMultiplier = 4;
 constexpr u32 kQueuesMax = (PciTransport::kPageBytes - kNotify) / kNotifyMultiplier;
 
-// PCI Code and ID Assignment Specification §1 "Class Codes".
+// Class codes: PCI Code and ID Assignment Specification, "Class Codes".
 constexpr u32 kClassStorage = 0x01'00'00;
 constexpr u32 kClassNetwork = 0x02'00'00;
 constexpr u32 kClassCommunication = 0x07'80'00;
@@ -48,7 +48,7 @@ u32 class_code(u16 device_id) {
     }
 }
 
-/// VIRTIO 1.2 §4.1.2 "PCI Device Discovery": the transitional ids do not follow the types.
+/// virtio 1.2 §4.1.2 "PCI Device Discovery": the transitional ids do not follow the types.
 u16 transitional_id(u16 device_id) {
     switch (device_id) {
         case virtio::ID_NET: return 0x1000;
@@ -137,8 +137,8 @@ void PciTransport::add_capabilities() {
     add_virtio_capability(virtio_pci::CAP_NOTIFY_CFG, kLiveBar, kNotify,
                           core_.queue_count() * kNotifyMultiplier);
     add_virtio_capability(virtio_pci::CAP_ISR_CFG, kLiveBar, kIsr, 1);
-    // §4.1.4.6.1 "Device Requirements: Device-specific configuration": at least one byte long where it is
-    // there.
+    // virtio 1.2 §4.1.4.6.1 "Device Requirements: Device-specific configuration": at least one byte long
+    // where it is there.
     const std::size_t config_bytes = core_.device().config().size();
     if (config_bytes != 0)
         add_virtio_capability(virtio_pci::CAP_DEVICE_CFG, kConfigBar, kDeviceConfig,
@@ -161,7 +161,8 @@ void PciTransport::add_virtio_capability(u8 type, u8 bar, u32 offset, u32 size_b
     std::memcpy(bytes.data(), &body, sizeof body);
     std::array<u8, sizeof body> mask{};
     if (type == virtio_pci::CAP_PCI_CFG) {
-        // §4.1.4.9 "PCI configuration access capability": bar, offset, length and the data are the driver's.
+        // virtio 1.2 §4.1.4.9 "PCI configuration access capability": these four are the
+        // driver's.
         const CapabilityBody writable{0, 0, 0xff, 0, 0, ~u32{0}, ~u32{0}, ~u32{0}};
         std::memcpy(mask.data(), &writable, sizeof writable);
     }
@@ -209,8 +210,8 @@ void PciTransport::bar_write(u8 bar, IoAccess at, u64 value) {
                            std::as_bytes(std::span(&value, 1)).first(at.size_bytes));
         return show_device_config();
     }
-    // §4.1.3.1 "Driver Requirements: PCI Device Layout": fields are accessed at their own width, 64-bit ones
-    // as two halves; we take the whole as well.
+    // virtio 1.2 §4.1.3.1 "Driver Requirements: PCI Device Layout": fields are accessed at their own width,
+    // 64-bit ones as two halves; we take the whole as well.
     if (at.offset_bytes % std::min<u8>(at.size_bytes, 4) != 0) return;
     write_common(at.offset_bytes, at.size_bytes, value, lock);
     show_common();
@@ -256,7 +257,8 @@ void PciTransport::set_status(u8 status, std::unique_lock<std::mutex>& lock) {
 }
 
 void PciTransport::set_vector(u16& vector, u64 value) {
-    // §4.1.5.1.2.1 "Device Requirements: MSI-X Vector Configuration": what cannot be mapped reads NO_VECTOR.
+    // virtio 1.2 §4.1.5.1.2.1 "Device Requirements: MSI-X Vector Configuration": what cannot be mapped reads
+    // NO_VECTOR.
     vector = value < msix_.vector_count() ? static_cast<u16>(value) : virtio_pci::NO_VECTOR;
 }
 
@@ -277,7 +279,7 @@ void PciTransport::write_queue_field(u64 offset_bytes, u8 size_bytes, u64 value)
             if (size_bytes == 2) queue.size = static_cast<u16>(value);
             return;
         case virtio_pci::queue_enable:
-            // §4.1.4.3.2 "Driver Requirements": a driver only ever writes 1.
+            // virtio 1.2 §4.1.4.3.2 "Driver Requirements": a driver only ever writes 1.
             if (size_bytes == 2 && value == 1) queue.is_enabled = true;
             return;
         case virtio_pci::queue_desc:
@@ -325,7 +327,8 @@ void PciTransport::show_device_config() {
     const std::span<const std::byte> config = core_.device().config();
     if (std::memcmp(page_ + kDeviceConfig, config.data(), config.size()) == 0) return;
     // Nobody can keep another vCPU from reading meanwhile: with a new generation before and after, whatever
-    // it reads that is mixed shows two different ones. §4.1.4.3.1 "Device Requirements", config_generation.
+    // it reads that is mixed shows two different ones. virtio 1.2
+    // §4.1.4.3.1 "Device Requirements: Common configuration structure layout".
     store_word(page, virtio_pci::config_generation, ++shown_generation_);
     for (std::size_t i = 0; i < config.size(); ++i)
         store_word(page, kDeviceConfig + i, static_cast<u8>(config[i]));
@@ -383,7 +386,8 @@ void PciTransport::access_through_config_space(bool is_write) {
     const u8 bar = function_.config8(static_cast<u16>(capability + kCapabilityBar));
     const u32 offset = function_.config32(static_cast<u16>(capability + kCapabilityOffset));
     const u32 size = function_.config32(static_cast<u16>(capability + kCapabilityOffset + 4));
-    // §4.1.4.9.1 "Device Requirements: PCI configuration access capability": 1, 2 or 4 bytes, aligned.
+    // virtio 1.2 §4.1.4.9.1 "Device Requirements: PCI configuration access capability": 1, 2 or 4 bytes,
+    // aligned.
     if ((size != 1 && size != 2 && size != 4) || offset % size != 0) return;
     if (bar >= pci::BASE_ADDRESSES || function_.bar(bar).kind == BarKind::None) return;
     if (offset >= function_.bar(bar).size_bytes) return;
@@ -422,7 +426,7 @@ void PciTransport::count_sent(MsiPath path, QueueCounts* counts) const {
 
 void PciTransport::raise(u16 vector, u8 isr_bit, QueueCounts* counts) {
     if (!msix_.is_enabled()) {
-        // §4.1.4.5.1 "Device Requirements: ISR status capability": bit and pin only without MSI-X.
+        // virtio 1.2 §4.1.4.5.1 "Device Requirements: ISR status capability": without MSI-X only.
         state_.isr |= isr_bit;
         function_.set_intx(true);
         if (has_pin_ && counts != nullptr) ++counts->interrupts_line;

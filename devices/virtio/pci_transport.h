@@ -6,7 +6,7 @@
 // doorbells, pending bits) is in a BAR that always traps.
 //
 // Thread: any; the core's mutex serialises. Lock order: core.h and pci_bus.h.
-// Spec: VIRTIO 1.2 §4.1 "Virtio Over PCI Bus".
+// Spec: virtio 1.2 §4.1 "Virtio Over PCI Bus".
 #pragma once
 
 #include <vector>

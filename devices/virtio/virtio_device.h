@@ -4,7 +4,7 @@
 // A device knows queues and its backend; not transports, interrupts, threads or KVM. Thread: every call comes
 // under the device's lock (DeviceHost::mutex()), from a vCPU thread or the I/O thread. Must not block for
 // longer than its backend does; allocates nothing after start().
-// Spec: VIRTIO 1.2 §2 "Basic Facilities of a Virtio Device", §5 "Device Types".
+// Spec: virtio 1.2 §2 "Basic Facilities of a Virtio Device", §5 "Device Types".
 #pragma once
 
 #include <mutex>
@@ -61,7 +61,7 @@ class VirtioDevice {
     /// "disk0": unique in a machine, for messages and statistics.
     [[nodiscard]] virtual std::string_view name() const = 0;
     [[nodiscard]] virtual u16 device_id() const = 0;
-    /// Bits of §5 that this device offers. Those of §6 that belong to rings and transports are the core's.
+    /// The feature bits of its type. The reserved ones, of rings and transports, are the core's.
     [[nodiscard]] virtual u64 features() const = 0;
     /// The largest size of each queue, powers of two.
     [[nodiscard]] virtual std::span<const u16> queue_sizes() const = 0;

@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 // Constants that every virtio device and transport shares, by the specification's names.
 //
-// Spec: Virtual I/O Device (VIRTIO) 1.2 §2.1 "Device Status Field", §2.2 "Feature Bits", §5 "Device Types",
+// Spec: virtio 1.2 §2.1 "Device Status Field", §2.2 "Feature Bits", §5 "Device Types",
 // §6 "Reserved Feature Bits".
 #pragma once
 

@@ -18,7 +18,8 @@ constexpr std::string_view kOemId = "MAYFLY  ";
 constexpr std::string_view kProductId = "MICROVM     ";
 static_assert(kOemId.size() == 8 && kProductId.size() == 12);
 
-constexpr u8 kIsaBus = 0;
+constexpr u8 kPciBus = 0;  ///< kernels take it for the bus's own number
+constexpr u8 kPciDevices = 32;
 constexpr u8 kIoApicId = 0;  ///< what KVM's IOAPIC has after reset
 constexpr u8 kIoApicVersion = 0x11;
 constexpr u8 kLocalApicVersion = 0x14;
@@ -26,8 +27,8 @@ constexpr u8 kIsaIrqs = 16;
 constexpr u8 kCascadeIrq = 2;
 
 constexpr u32 kProcessorsMax = 255;  ///< ids 0-254; 255 is broadcast
-/// Header, processors, bus, IOAPIC, 15 interrupts, two local interrupts.
-constexpr u64 kTableBytesMax = 44 + kProcessorsMax * 20 + 8 + 8 + 15 * 8 + 2 * 8;
+/// Header, processors, two buses, IOAPIC, 15 interrupts, a wire for each PCI device, two local interrupts.
+constexpr u64 kTableBytesMax = 44 + kProcessorsMax * 20 + 2 * 8 + 8 + 15 * 8 + kPciDevices * 8 + 2 * 8;
 static_assert(mp::FLOATING_POINTER_BYTES + kTableBytesMax <= layout::kMpTableBytes);
 
 /// Spec: MultiProcessor Specification 1.4 §4.1 "MP Floating Pointer Structure".
@@ -70,6 +71,7 @@ void put_processor(ByteWriter& out, const MpTableOptions& options, u8 id) {
 struct Wire {
     u8 entry_type;
     u8 interrupt_type;
+    u8 bus;
     u8 irq;
     u8 apic_id;
     u8 input;
@@ -81,10 +83,18 @@ void put_wire(ByteWriter& out, Wire wire) {
     out.put8(wire.entry_type);
     out.put8(wire.interrupt_type);
     out.put16(mp::CONFORMS_TO_BUS);
-    out.put8(kIsaBus);
+    out.put8(wire.bus);
     out.put8(wire.irq);
     out.put8(wire.apic_id);
     out.put8(wire.input);
+}
+
+/// Spec: MultiProcessor Specification 1.4 §4.3.2 "Bus Entries". \returns how many: one.
+u32 put_bus(ByteWriter& out, u8 id, std::string_view type) {
+    out.put8(mp::BUS);
+    out.put8(id);
+    out.text(type);
+    return 1;
 }
 
 /// Entries in ascending order of type, as MultiProcessor Specification 1.4 §4.3 "Base MP Configuration Table
@@ -93,10 +103,9 @@ u16 write_entries(ByteWriter& out, const MpTableOptions& options) {
     u32 count = 0;
     for (u32 id = 0; id < options.cpu_count; ++id, ++count) put_processor(out, options, static_cast<u8>(id));
 
-    out.put8(mp::BUS);
-    out.put8(kIsaBus);
-    out.text("ISA   ");
-    ++count;
+    const u8 isa_bus = options.pci_intx ? kPciBus + 1 : 0;
+    if (options.pci_intx) count += put_bus(out, kPciBus, "PCI   ");
+    count += put_bus(out, isa_bus, "ISA   ");
 
     out.put8(mp::IO_APIC);
     out.put8(kIoApicId);
@@ -108,11 +117,19 @@ u16 write_entries(ByteWriter& out, const MpTableOptions& options) {
     for (u8 irq = 0; irq < kIsaIrqs; ++irq) {
         if (irq == kCascadeIrq) continue;  // not a wire of its own; its pin is the PIT's
         const u8 pin = irq == 0 ? layout::kPitIoApicPin : irq;
-        put_wire(out, {mp::IO_INTERRUPT, mp::INT, irq, kIoApicId, pin});
+        if (options.pci_intx && (irq == (*options.pci_intx)[0] || irq == (*options.pci_intx)[1])) continue;
+        put_wire(out, {mp::IO_INTERRUPT, mp::INT, isa_bus, irq, kIoApicId, pin});
         ++count;
     }
-    put_wire(out, {mp::LOCAL_INTERRUPT, mp::EXT_INT, 0, 0, 0});
-    put_wire(out, {mp::LOCAL_INTERRUPT, mp::NMI, 0, mp::ALL_LOCAL_APICS, 1});
+    if (options.pci_intx) {
+        // MultiProcessor Specification 1.4 §D.3 "I/O Interrupt Assignment Entries for PCI Devices": the
+        // source is device and pin.
+        for (u8 device = 1; device < kPciDevices; ++device, ++count)
+            put_wire(out, {mp::IO_INTERRUPT, mp::INT, kPciBus, static_cast<u8>(device << 2), kIoApicId,
+                           (*options.pci_intx)[device % 2]});
+    }
+    put_wire(out, {mp::LOCAL_INTERRUPT, mp::EXT_INT, isa_bus, 0, 0, 0});
+    put_wire(out, {mp::LOCAL_INTERRUPT, mp::NMI, isa_bus, 0, mp::ALL_LOCAL_APICS, 1});
     return static_cast<u16>(count + 2);
 }
 

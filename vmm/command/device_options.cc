@@ -15,7 +15,7 @@ constexpr u64 kQueuesMax = 16;
 constexpr u64 kPairsMax = 8;
 constexpr u64 kMtuMin = 68;  // what every IPv4 link carries: RFC 791
 constexpr u64 kMtuMax = 65'535;
-constexpr std::size_t kIdBytesMax = 20;  // VIRTIO 1.2 §5.2.6 "Device Operation": VIRTIO_BLK_T_GET_ID
+constexpr std::size_t kIdBytesMax = 20;  // virtio 1.2 §5.2.6 "Device Operation": VIRTIO_BLK_T_GET_ID
 constexpr u64 kRateMax = u64{1} << 40;
 
 /// Splits at single commas; two in a row stand for one.

@@ -14,7 +14,8 @@ namespace {
 
 using Json = nlohmann::ordered_json;
 
-/// VIRTIO 1.2 §5.1.2 and §5.3.2 "Virtqueues": receive and transmit take turns, and a control queue is last.
+/// virtio 1.2 §5.1.2 "Virtqueues", §5.3.2 "Virtqueues": receive and transmit in turns,
+/// then perhaps control.
 std::string queue_name(u16 device_id, u16 queue, u16 queue_count) {
     const bool has_directions = device_id == virtio::ID_NET || device_id == virtio::ID_CONSOLE;
     if (!has_directions) return fmt::format("requests{}", queue);
@@ -38,6 +39,10 @@ constexpr std::array kColumns{
     Column{"signal_msi", [](const QueueReport& q) { return q.counts.interrupts_signal_msi; }},
     Column{"line", [](const QueueReport& q) { return q.counts.interrupts_line; }},
 };
+
+bool is_used(const QueueReport& queue) {
+    return queue.counts.requests + queue.counts.doorbells_trapped + queue.doorbells_caught != 0;
+}
 
 }  // namespace
 
@@ -69,9 +74,10 @@ std::string device_table(const DeviceReport& report) {
     text += '\n';
     for (const GuestDeviceReport& device : report.devices) {
         for (const QueueReport& queue : device.queues) {
+            if (&queue != &device.queues.front() && !is_used(queue)) continue;
             text += fmt::format("  {:<20}", device.name + " " + queue.name);
             for (const Column& column : kColumns) text += fmt::format("{:>12}", column.value(queue));
-            text += device.is_promoted ? "  on the I/O thread\n" : "  inline\n";
+            text += device.is_promoted ? "  thread\n" : "  inline\n";
         }
     }
     if (!report.has_loop) return text;

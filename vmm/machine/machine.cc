@@ -152,7 +152,10 @@ Result<void> Machine::write_tables(BootRequest& request) const {
     acpi.pvpanic_port = layout::kPortPvpanic;
     acpi.has_rtc = true;
     request.rsdp = TRY(write_acpi(ram_->memory(), acpi));
-    if (is_legacy) TRY_VOID(write_mptable(ram_->memory(), {.cpu_count = config_.cpus}));
+    MpTableOptions mptable;
+    mptable.cpu_count = config_.cpus;
+    mptable.pci_intx = acpi.pci->intx;
+    if (is_legacy) TRY_VOID(write_mptable(ram_->memory(), mptable));
     return {};
 }
 

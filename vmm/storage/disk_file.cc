@@ -25,6 +25,11 @@ class DiskFile::CancelTask final : public Task {
 
 namespace {
 
+/// Reads of one turn from which on the ring is cheaper for all of them. The first few are made at once in
+/// case they remain the only ones.
+constexpr u32 kManyReads = 4;
+constexpr u32 kFewReads = 2;
+
 bool is_transfer(const BlockIo& io) { return io.kind == BlockIoKind::Read || io.kind == BlockIoKind::Write; }
 
 i32 flush_now(const UniqueFd& fd) {
@@ -71,10 +76,21 @@ std::optional<i32> DiskFile::start(BlockIo& io) {
     u64 done_bytes = 0;
     if (loop_.load(std::memory_order_acquire) == nullptr) return do_now(io, done_bytes);
     const bool is_buffered = is_transfer(io) && !disk_.direct.valid() && !io.is_write_through;
-    if (is_buffered && path_ == DiskPath::Auto) {
+    const bool is_at_once = is_buffered && path_ == DiskPath::Auto;
+    if (is_at_once && !(io.kind == BlockIoKind::Read && has_nowait_reads_ && is_one_of_many_reads())) {
         if (const auto result = try_at_once(io, done_bytes)) return result;
     }
     return begin(io, done_bytes);
+}
+
+/// What the turn before was like, this one will be.
+bool DiskFile::is_one_of_many_reads() {
+    const u64 turn = loop().counts().turns;
+    if (turn != turn_) {
+        turn_ = turn;
+        reads_in_turn_before_ = std::exchange(reads_in_turn_, 0);
+    }
+    return ++reads_in_turn_ > kFewReads || reads_in_turn_before_ >= kManyReads;
 }
 
 i32 DiskFile::do_now(BlockIo& io, u64 done_bytes) {

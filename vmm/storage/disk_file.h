@@ -83,6 +83,7 @@ class DiskFile final : public BlockBackend {
     [[nodiscard]] i32 do_now(BlockIo& io, u64 done_bytes);
     [[nodiscard]] std::optional<i32> try_at_once(BlockIo& io, u64& done_bytes);
     [[nodiscard]] std::optional<i32> try_without_waiting(BlockIo& io, u64& done_bytes);
+    [[nodiscard]] bool is_one_of_many_reads();
     [[nodiscard]] std::optional<i32> begin(BlockIo& io, u64 done_bytes);
     [[nodiscard]] bool needs_worker(const BlockIo& io, bool is_direct) const;
     void cancel_old();
@@ -94,6 +95,9 @@ class DiskFile final : public BlockBackend {
     u32 direct_file_ = 0;
     bool has_nowait_reads_ = true;  ///< until the file system says otherwise
     bool has_nowait_writes_ = true;
+    u64 turn_ = 0;  ///< of the loop, of the latest read
+    u32 reads_in_turn_ = 0;
+    u32 reads_in_turn_before_ = 0;
     SlowGate read_gate_;
     SlowGate write_gate_;
     /// One more at each cancel_all(): what began before it is given up.
