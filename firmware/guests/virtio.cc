@@ -1,9 +1,10 @@
 // SPDX-License-Identifier: Apache-2.0
 // virtio: drives the machine's virtio devices and says what does not work. Writes to disks!
 //
-//   device=blk|net|console|rng|all (all that are there), index=N
-//   transport=, ring=, indirect=, event_idx=, irq=, gsi=: see runtime/virtio_options.h
-//   ecam=, cf8, pci_window=: see runtime/pci.h; what each device's checks take: virtio_checks/
+//   device=blk|net|console|rng|all (all that are there), index=N; device=fair: virtio_checks/fairness.cc;
+//   mode=journal: see virtio_checks/journal.cc transport=, ring=, indirect=, event_idx=, irq=, gsi=: see
+//   runtime/virtio_options.h ecam=, cf8, pci_window=: see runtime/pci.h; what each device's checks take:
+//   virtio_checks/
 #include "firmware/guests/runtime/boot_info.h"
 #include "firmware/guests/virtio_checks/checks.h"
 
@@ -19,7 +20,8 @@ struct Part {
 };
 
 u32 check_devices() {
-    const Part parts[] = {{"blk", virtio::kBlock, checks::check_block},
+    const auto check_disk = option_is("mode", "journal") ? checks::check_journal : checks::check_block;
+    const Part parts[] = {{"blk", virtio::kBlock, check_disk},
                           {"net", virtio::kNet, checks::check_net},
                           {"console", virtio::kConsole, checks::check_console},
                           {"rng", virtio::kEntropy, checks::check_entropy}};
@@ -27,6 +29,10 @@ u32 check_devices() {
     const Text wanted = option_text("device", "all");
     const bool is_all = is_equal(wanted, "all");
     const checks::Plan plan{virtio::ring_options(), virtio::interrupt_option()};
+    if (is_equal(wanted, "fair")) {
+        checks::check_fairness(plan);
+        return failure_count();
+    }
     u32 found = 0;
     if (kind != virtio::Kind::Mmio) pci::set_up();
     for (const Part& part : parts) {

@@ -23,8 +23,14 @@ struct Plan {
 
 void check_block(const Transport& transport, const Plan& plan);
 void check_net(const Transport& transport, const Plan& plan);
+void check_net_starved(const Transport& transport, const Plan& plan);
+void check_net_link(const Transport& transport, const Plan& plan);
+void check_net_arp(const Transport& transport, const Plan& plan);
+void check_net_pairs(const Transport& transport, const Plan& plan);
+void check_fairness(const Plan& plan);
 void check_console(const Transport& transport, const Plan& plan);
 void check_entropy(const Transport& transport, const Plan& plan);
+void check_journal(const Transport& transport, const Plan& plan);
 
 /// Writes 64-bit words that depend on `seed` and their place.
 inline void fill(u64 at, u64 size_bytes, u64 seed) {
