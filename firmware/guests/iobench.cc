@@ -5,7 +5,8 @@
 //   dev=blk op=read|write pattern=random|seq size=4096 depth=1 count=10000 span=BYTES index=0
 //   dev=net op=send|receive size=64|1460|65536 depth=64 count=100000 gso=tcp|udp
 //   irq=1: MSI-X interrupts, and completions taken only after one, instead of polling; warmup=N requests
-//   before the clock starts; rounds=N lines; transport=, ring=, indirect=, event_idx=, tsc_khz=, ecam=, cf8
+//   before the clock starts; rounds=N lines; resets=N: all of it so often again,
+//   behind a reset; transport=, ring=, indirect=, event_idx=, tsc_khz=, ecam=, cf8
 //   as in runtime/virtio_options.h.
 //
 // A batch of completions is refilled as a whole and rung for once, and only if the device wants it.
@@ -361,12 +362,15 @@ u32 bench() {
     const virtio::Interrupt interrupt = virtio::interrupt_option();
     if (!virtio::connect_interrupts(transport, interrupt, vector)) return failure_count();
     is_by_interrupt = interrupt != virtio::Interrupt::None;
-    if (is_net) {
-        bench_net(vector);
-    } else {
-        bench_block(vector);
+    for (u64 runs = option_value("resets", 0) + 1; runs != 0; --runs) {
+        io_memory::release_all();
+        if (is_net) {
+            bench_net(vector);
+        } else {
+            bench_block(vector);
+        }
+        transport.reset();
     }
-    transport.reset();
     return failure_count();
 }
 

@@ -1,5 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
-// A console: prints, tells its size, and with `echo=1` gives back what is typed, up to a q.
+// A console: prints, tells its size, and with `echo=1` gives back what is typed, up to a q;
+// `sizes=1`: with an s the size comes back instead.
 // Spec: virtio 1.2 §5.3 "Console Device".
 #include "firmware/guests/runtime/boot_info.h"
 #include "firmware/guests/virtio_checks/checks.h"
@@ -35,8 +36,9 @@ void show_size(const Transport& transport, u64 features) {
 }
 
 /// Echoes until a q comes; the number of bytes before it, or all ones after ten seconds.
-u64 echo(u64 inputs, u64 output) {
+u64 echo(const Transport& transport, u64 features, u64 inputs, u64 output) {
     const u64 end = read_tsc() + u64{tsc_ticks(1'000'000)} * kEchoSeconds;
+    const bool are_sizes_asked = option_value("sizes", 0) != 0;
     u64 count = 0;
     while (read_tsc() < end) {
         virtio::Completion completion{};
@@ -48,6 +50,10 @@ u64 echo(u64 inputs, u64 output) {
         for (u32 n = 0; n < completion.written_bytes; ++n) {
             const char letter = io_memory::at<char>(at + n);
             if (letter == 'q') return count;
+            if (letter == 's' && are_sizes_asked) {
+                show_size(transport, features);
+                continue;
+            }
             if (!write(output, {&letter, 1})) return ~u64{0};
             ++count;
         }
@@ -86,7 +92,7 @@ void check_console(const Transport& transport, const Plan& plan) {
         if (plan.interrupt != virtio::Interrupt::None) queues[kReceive].want_interrupts(true);
         const u32 before = virtio::interrupts_seen;
         print("console ready\n");
-        const u64 count = echo(inputs, output);
+        const u64 count = echo(transport, features, inputs, output);
         Line{}.add("console echoed ").add_decimal(count).print_line();
         expect("console echoes", count != ~u64{0});
         if (plan.interrupt != virtio::Interrupt::None)

@@ -47,6 +47,7 @@ void check_entropy(const Transport& transport, const Plan& plan) {
     expect("rng answers", fetch(one, kBytes) && fetch(two, kBytes));
     expect("rng bytes differ", !are_all_equal(one, kBytes) && !are_all_equal(two, kBytes));
     expect("rng answers differ", digest(one, kBytes) != digest(two, kBytes));
+    Line{}.add("rng digest ").add_hex(digest(one, kBytes)).print_line();
     expect("rng odd sizes", fetch(one, 1) && fetch(one, 3) && fetch(two, 61));
     if (plan.interrupt != virtio::Interrupt::None) {
         const u32 before = virtio::interrupts_seen;

@@ -2,6 +2,7 @@
 // A network whose other end echoes: frames of ethertype 0x88b5 (and IPv4 from 10.77.0.2) come back with
 // source and destination address exchanged, everything else as it was, the offload header included.
 //
+// `net=`: something else instead, see net_modes.cc and net_pairs.cc.
 // `mrg=0`: no merged receive buffers; `offload=0`: no checksum and segmentation offloads; `frames=N`.
 // Spec: virtio 1.2 §5.1 "Network Device".
 #include "firmware/guests/runtime/boot_info.h"
@@ -213,11 +214,20 @@ void check_reset(const Transport& transport, const Plan& plan) {
 }  // namespace
 
 void check_net(const Transport& transport, const Plan& plan) {
+    if (option_is("net", "starve")) return check_net_starved(transport, plan);
+    if (option_is("net", "link")) return check_net_link(transport, plan);
+    if (option_is("net", "arp")) return check_net_arp(transport, plan);
+    if (option_is("net", "pairs")) return check_net_pairs(transport, plan);
     if (!start(transport, plan)) return;
     Line line;
     line.add("net mac");
     for (u32 n = 0; n < 6; ++n) line.add(n == 0 ? Text(" ") : Text(":")).add_hex(net.mac()[n]);
     line.add(" features ").add_hex(net.features()).print_line();
+    line = {};
+    line.add("net link ").add_decimal(transport.config8(6) & 1U);
+    if ((net.features() & virtio::kNetMtu) != 0)
+        line.add(" mtu ").add_decimal(transport.config8(10) | transport.config8(11) << 8);
+    line.print_line();
     if (!find_echo()) return fail("net: no echo");
     pass("net echo");
     expect("net 60 bytes", exchange(1, 60, kArrivalMicroseconds));
