@@ -5,6 +5,7 @@
 #include <chrono>
 #include <condition_variable>
 #include <mutex>
+#include <random>
 #include <thread>
 
 #include "tests/unit/virtio/queue_pair.h"
@@ -138,6 +139,88 @@ TEST_CASE("has_work() may be asked by any thread while a queue comes and goes", 
     poller.join();
     REQUIRE_FALSE(it.queue.is_broken());
     REQUIRE(it.queue.counts.requests == 20000);
+}
+
+/// Writes nonsense, and more often what makes sense, anywhere in the rings.
+class Scribbler {
+  public:
+    Scribbler(TestRam& ram, const DriverQueue& driver, u16 size, bool is_packed, u64 seed)
+        : ram_(ram), driver_(driver), size_(size), is_packed_(is_packed), random_(seed) {}
+
+    void write() {
+        const u64 value = random_();
+        const Gpa descriptor = driver_.descriptor_at(static_cast<u16>((value >> 8) % size_));
+        switch (value & 31) {
+            case 0: return store<u64>(descriptor, value >> (20 + value % 44));
+            case 1: return store<u32>(descriptor + 8, static_cast<u32>(value >> (32 + value % 30)));
+            case 2: return store<u16>(descriptor + 12, static_cast<u16>((value >> 24) & 7));
+            case 3: return store<u16>(descriptor + 14, static_cast<u16>((value >> 24) & 0x8087));
+            default: break;
+        }
+        store<u64>(descriptor, 0x100);
+        store<u32>(descriptor + 8, 16);
+        if (is_packed_) return store<u16>(descriptor + 14, (value & 32) != 0 ? 0x80 : 0x8000);
+        store<u16>(descriptor + 12, (value & 32) != 0 ? 1 : 0);
+        __atomic_fetch_add(ram_.at<u16>(driver_.avail_idx_at()), u16{1}, __ATOMIC_RELAXED);
+    }
+
+  private:
+    template <typename T>
+    void store(Gpa at, T value) {
+        __atomic_store_n(ram_.at<T>(at), value, __ATOMIC_RELAXED);
+    }
+
+    TestRam& ram_;
+    const DriverQueue& driver_;
+    u16 size_;
+    bool is_packed_;
+    std::mt19937_64 random_;
+};
+
+TEST_CASE("a driver that rewrites rings while they are read harms nothing", "[queue]") {
+    const bool is_packed = GENERATE(false, true);
+    constexpr u16 kSize = 16;
+    TestRam ram(u64{1} << 16);
+    DriverQueue driver(ram,
+                       {.size = kSize, .is_packed = is_packed, .has_event_idx = true, .has_indirect = true});
+    VirtQueue queue(ram.memory());
+    std::atomic<bool> is_over = false;
+    std::thread other([&] {
+        Scribbler scribbler(ram, driver, kSize, is_packed, 7);
+        while (!is_over) scribbler.write();
+    });
+    // This thread writes too: the other may not get its turn on a busy host.
+    Scribbler scribbler(ram, driver, kSize, is_packed, 8);
+    std::array<iovec, 8> storage{};
+    u64 chains = 0;
+    u64 breaks = 0;
+    u64 outside = 0;
+    const auto* start = ram.at(Gpa{0});
+    for (int round = 0; round < 20000; ++round) {
+        // The driver's index begins anew, like the device's.
+        __atomic_store_n(ram.at<u16>(driver.avail_idx_at()), u16{0}, __ATOMIC_RELAXED);
+        if (!queue.start(driver.setup())) break;
+        for (int i = 0; i < 30 && !queue.is_broken(); ++i) {
+            scribbler.write();
+            Chain chain;
+            if (queue.pop(storage, chain) != PopResult::Chain) continue;
+            for (const auto& parts : {chain.readable, chain.writable})
+                for (const iovec& part : parts)
+                    if (part.iov_base < start || part.iov_len > ram.low_bytes() ||
+                        static_cast<std::byte*>(part.iov_base) + part.iov_len > start + ram.low_bytes())
+                        ++outside;
+            queue.push(chain.token, 1);
+            (void)queue.publish();
+            ++chains;
+        }
+        breaks += queue.is_broken() ? 1 : 0;
+    }
+    is_over = true;
+    other.join();
+    INFO("packed " << is_packed << ": " << chains << " chains, broken " << breaks << " times");
+    REQUIRE(outside == 0);
+    REQUIRE(chains > 100);
+    REQUIRE(breaks > 100);
 }
 
 }  // namespace

@@ -55,3 +55,26 @@ TEST_CASE("shared words must be aligned", "[guest_memory]") {
     CHECK_FALSE(memory.load_acquire<u16>(Gpa{3}));
     CHECK(memory.store_release<u32>(Gpa{2}, 1) == MemStatus::OutOfRange);
 }
+
+TEST_CASE("a window is a checked and aligned range, and sees what the memory holds", "[guest_memory]") {
+    const GuestRam ram = ram_with_hole();
+    const GuestMemory& memory = ram.memory();
+    CHECK(memory.window(Gpa{0}, 16384, 4096));
+    CHECK(memory.window(Gpa{16380}, 4, 4));
+    CHECK_FALSE(memory.window(Gpa{16381}, 4, 1));
+    CHECK_FALSE(memory.window(Gpa{16380}, 4, 8));
+    CHECK_FALSE(memory.window(Gpa{0}, 0, 1));
+    CHECK_FALSE(memory.window(Gpa{~u64{0} - 15}, 16, 16));
+    const std::optional<GuestWindow> window = memory.window(Gpa{0x1000}, 16, 16);
+    REQUIRE(window);
+    CHECK(window->size_bytes() == 16);
+    window->store<u32>(0, 0x11223344);
+    window->store_release<u16>(4, 0x5566);
+    window->store_fenced<u64>(8, 0x0102030405060708);
+    CHECK(memory.read_object<u32>(Gpa{0x1000}) == 0x11223344U);
+    CHECK(memory.read_object<u16>(Gpa{0x1004}) == 0x5566);
+    CHECK(window->load<u16>(2) == 0x1122);
+    CHECK(window->load_acquire<u64>(8) == 0x0102030405060708);
+    CHECK(window->load_fenced<u32>(12) == 0x01020304);
+    CHECK(window->copy<u32>(9) == 0x04050607);
+}
