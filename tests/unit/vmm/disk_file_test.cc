@@ -275,7 +275,8 @@ TEST_CASE("cached reads and writes need no worker thread of the kernel", "[disk]
     const int threads_before = count_threads();
     CHECK(runner.run() == Results(1'000, 0));
     CHECK(count_threads() <= threads_before);
-    CHECK(runner.disk->counts().direct == 1'000);
+    CHECK(runner.disk->counts().direct + runner.disk->counts().by_ring == 1'000);
+    CHECK(runner.disk->counts().direct >= 500);
     CHECK(runner.disk->counts().by_worker == 0);
 }
 
