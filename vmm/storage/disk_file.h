@@ -2,9 +2,10 @@
 // DiskFile: a disk whose bytes are a raw file or block device.
 //
 // Before attach() every operation is a system call that returns when it is done. After it:
-// - Reads and writes through the page cache are tried at once with RWF_NOWAIT, which is a copy and cheaper
-// than
-//   a trip through the ring; what would block goes through the ring.
+// - Reads and writes through the page cache are tried at once with RWF_NOWAIT, which is a copy; what would
+//   block goes through the ring. So do reads that come many together, which then share one system call: from
+//   about four on that is cheaper (4 KiB: one takes 1.2 us at once and 2.0 by the ring; of 32, each 1.9
+//   and 1.4).
 // - Where the file system knows no NOWAIT (ext4 writes, tmpfs), io_uring would hand each of them to a worker
 //   thread; they are made here instead, as long as they are quick (SlowGate).
 // - Flush, discard and write zeroes go through the ring, whose workers do them: io_uring has no other way.
