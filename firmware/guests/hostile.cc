@@ -5,6 +5,7 @@
 // Left out is only what would end the guest by rights (exit, reset and sleep ports, panic), or take
 // it down by its own hand (interrupt controllers and test device, which could send it an INIT).
 #include "firmware/guests/runtime/boot_info.h"
+#include "firmware/guests/runtime/random.h"
 
 namespace guest {
 namespace {
@@ -38,19 +39,6 @@ constexpr u32 kBaseCount = sizeof kBases / sizeof kBases[0];
 constexpr u64 kIoApic = 0xfec0'0000;
 constexpr u64 kLocalApic = 0xfee0'0000;
 constexpr u64 kPage = 0x1000;
-
-/// A linear congruential generator with the multiplier of Knuth's MMIX.
-class Random final {
-  public:
-    explicit Random(u64 seed) : state_(seed) {}
-    u32 next() {
-        state_ = state_ * 6364136223846793005 + 1442695040888963407;
-        return static_cast<u32>(state_ >> 32);
-    }
-
-  private:
-    u64 state_;
-};
 
 bool is_left_out(u32 port, u32 width) {
     for (const PortRange& range : kLeftOut) {

@@ -85,6 +85,7 @@ class Msix final {
     /// False when the function has none. Its BARs must be enabled.
     bool find(Function function);
     [[nodiscard]] u32 size() const { return size_; }
+    [[nodiscard]] u64 table() const { return table_; }
     /// Programs an entry for `vector` at APIC id 0 and unmasks it.
     void set(u32 entry, u8 vector) const;
     void mask(u32 entry, bool masked) const;
