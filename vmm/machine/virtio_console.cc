@@ -16,6 +16,7 @@ std::size_t VirtioConsole::receive(std::span<const u8> bytes) {
 void VirtioConsole::resize(WindowSize size) {
     const std::lock_guard<std::mutex> guard(core_->mutex());
     model_.resize(size.columns, size.rows);
+    if (!core_->is_running()) core_->config_changed();  // what can be read without an exit follows
 }
 
 void VirtioConsole::write(std::span<const iovec> parts) {

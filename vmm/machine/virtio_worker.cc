@@ -176,12 +176,12 @@ void VirtioWorker::Queue::work() {
 
 bool VirtioWorker::Queue::rearm() {
     const std::lock_guard<std::mutex> guard(core_.mutex());
-    return !core_.queue(index_).is_running() || !core_.queue(index_).rearm_doorbells();
+    return !ring_.is_running() || !ring_.rearm_doorbells();
 }
 
 void VirtioWorker::Queue::suppress() {
     const std::lock_guard<std::mutex> guard(core_.mutex());
-    if (core_.queue(index_).is_running()) core_.queue(index_).suppress_doorbells();
+    if (ring_.is_running()) ring_.suppress_doorbells();
 }
 
 u64 VirtioWorker::Queue::doorbells_caught() const {

@@ -53,10 +53,10 @@ class VirtioWorker final : public QueueWorker {
     class Queue final : public WatchedQueue, private Task, private Operation, private Timer {
       public:
         Queue(VirtioWorker& worker, VirtioCore& core, u16 index)
-            : worker_(worker), core_(core), index_(index), publisher_(*this) {}
+            : worker_(worker), core_(core), ring_(core.queue(index)), index_(index), publisher_(*this) {}
         ~Queue() override = default;
 
-        [[nodiscard]] bool has_work() const override { return core_.queue(index_).has_work(); }
+        [[nodiscard]] bool has_work() const override { return ring_.has_work(); }
         void work() override;
         [[nodiscard]] bool rearm() override;
         void suppress() override;
@@ -83,6 +83,7 @@ class VirtioWorker final : public QueueWorker {
 
         VirtioWorker& worker_;
         VirtioCore& core_;
+        VirtQueue& ring_;
         u16 index_;
         Publisher publisher_;
         std::optional<EventFd> doorbell_;
