@@ -226,7 +226,7 @@ void check_net(const Transport& transport, const Plan& plan) {
     line = {};
     line.add("net link ").add_decimal(transport.config8(6) & 1U);
     if ((net.features() & virtio::kNetMtu) != 0)
-        line.add(" mtu ").add_decimal(transport.config8(10) | transport.config8(11) << 8);
+        line.add(" mtu ").add_decimal(transport.config8(10) | u32{transport.config8(11)} << 8);
     line.print_line();
     if (!find_echo()) return fail("net: no echo");
     pass("net echo");

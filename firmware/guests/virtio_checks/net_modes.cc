@@ -32,12 +32,21 @@ void give_room() {
     net.queue(Net::kReceive).kick();
 }
 
+/// The last MSI-X entry, as connect_interrupts() set it up.
+bool connect_config_interrupt(const Transport& transport, const Plan& plan) {
+    if (plan.interrupt != virtio::Interrupt::Msix) return true;
+    pci::Msix msix;
+    return msix.find(transport.function()) &&
+           transport.set_config_vector(static_cast<u16>(msix.size() - 1));
+}
+
 bool start(const Transport& transport, const Plan& plan) {
     io_memory::release_all();
     u16 vector = virtio::kNoVector;
     if (!virtio::connect_interrupts(transport, plan.interrupt, vector)) return false;
     const u64 wanted = virtio::kNetMac | virtio::kNetStatus | plan.ring_features;
     if (!net.start(transport, wanted, virtio::Virtqueue::kSizeMax, vector)) return false;
+    if (!connect_config_interrupt(transport, plan)) return false;
     buffers = io_memory::allocate(u64{kBuffers} * kBufferBytes, 4096);
     out = io_memory::allocate(kBufferBytes, 64);
     give_room();
