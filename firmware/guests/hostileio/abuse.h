@@ -39,6 +39,8 @@ class Abuse final {
     void write_register(const Transport& device);
     void fill_rings(u64 descriptors, u64 driver_area, u32 size, bool is_packed);
     void fill_descriptor(u64 at, u32 size, bool is_packed);
+    /// The `index`-th descriptor of a ring of well-formed chains: header, data, status byte.
+    void fill_sound(u64 at, u32 index, u32 size, bool is_packed);
     void fill_scratch();
     void restore(pci::Function function, const u32* saved) const;
 

@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 // Rings of any content, and a driver's steps in any order.
 #include "firmware/guests/hostileio/abuse.h"
+#include "firmware/guests/runtime/interrupts.h"
 #include "firmware/guests/runtime/virtqueue.h"
 
 namespace guest::hostile {
@@ -15,14 +16,15 @@ constexpr u32 kRingsBytes = u32{4} << 20;
 constexpr u16 kQueuesTried = 3;
 constexpr u16 kWrite = 2;
 constexpr u32 kChanges = 3000;
+constexpr u32 kHeaders = 256;  // at scratch's beginning
 
 }  // namespace
 
-/// Requests that begin well get further: now and then scratch holds their headers.
+/// Requests that begin well get further: scratch begins with headers.
 void Abuse::fill_scratch() {
     constexpr u32 kTypes[] = {0, 1, 4, 8, 11, 13};
-    for (u32 n = 0; n < 256; ++n) {
-        const u64 place = kScratch + random_.below(kScratchBytes / 16) * u64{16};
+    for (u32 n = 0; n < kHeaders; ++n) {
+        const u64 place = kScratch + n * u64{16};
         at<u32>(place) = random_.one_in(8) ? random_.next() : kTypes[random_.below(6)];
         at<u32>(place + 4) = random_.one_in(2) ? 0 : random_.next();
         at<u64>(place + 8) = random_.one_in(2) ? random_.below(20'000) : random_.next64();
@@ -45,9 +47,30 @@ void Abuse::fill_descriptor(u64 place, u32 size, bool is_packed) {
     at<u16>(place + 14) = is_packed ? flags : next;
 }
 
+void Abuse::fill_sound(u64 place, u32 index, u32 size, bool is_packed) {
+    constexpr u16 kNext = 1;
+    constexpr u32 kSizes[] = {16, 4096, 1};
+    const u32 part = index % 3;
+    const bool is_last = part == 2 || index + 1 == size;
+    const bool is_writable = part == 2 || (part == 1 && random_.one_in(2));
+    u16 flags = static_cast<u16>((is_last ? 0 : kNext) | (is_writable ? kWrite : 0));
+    if (is_packed) flags |= 0x80;
+    at<u64>(place) =
+        kScratch + random_.below(part == 0 ? kHeaders : 2048) * u64{16} + (part == 0 ? 0 : 0x1'0000);
+    at<u32>(place + 8) = kSizes[part];
+    at<u16>(place + 12) = is_packed ? static_cast<u16>(index) : flags;
+    at<u16>(place + 14) = is_packed ? flags : static_cast<u16>(index + 1);
+}
+
 void Abuse::fill_rings(u64 descriptors, u64 driver_area, u32 size, bool is_packed) {
+    // Half of the rings are sound but for a place here and there, so that requests get through.
+    const bool is_mild = random_.one_in(2);
     for (u32 n = 0; n < size; ++n) {
         const u64 place = descriptors + u64{n} * 16;
+        if (is_mild && !random_.one_in(16)) {
+            fill_sound(place, n, size, is_packed);
+            continue;
+        }
         fill_descriptor(place, size, is_packed);
         if (!random_.one_in(8)) continue;
         // An indirect table of a few more, perhaps indirect again.
@@ -58,15 +81,17 @@ void Abuse::fill_rings(u64 descriptors, u64 driver_area, u32 size, bool is_packe
         at<u16>(place + (is_packed ? 14 : 12)) = static_cast<u16>(at<u16>(place + (is_packed ? 14 : 12)) | 4);
     }
     if (is_packed) {
-        at<u32>(driver_area) = random_.next();
+        at<u32>(driver_area) = is_mild ? 0 : random_.next();
         return;
     }
-    for (u32 n = 0; n < size; ++n)
-        at<u16>(driver_area + 4 + n * 2) =
-            static_cast<u16>(random_.one_in(16) ? random_.next() : random_.below(size));
-    at<u16>(driver_area) = static_cast<u16>(random_.below(3));
-    at<u16>(driver_area + 4 + size * 2) = static_cast<u16>(random_.next());
-    at<u16>(driver_area + 2) = static_cast<u16>(random_.one_in(4) ? random_.next() : random_.below(size + 2));
+    for (u32 n = 0; n < size; ++n) {
+        const u32 head = is_mild ? n * 3 % size : random_.below(size);
+        at<u16>(driver_area + 4 + n * 2) = static_cast<u16>(random_.one_in(16) ? random_.next() : head);
+    }
+    at<u16>(driver_area) = is_mild ? u16{0} : static_cast<u16>(random_.below(3));
+    at<u16>(driver_area + 4 + size * 2) = is_mild ? u16{0} : static_cast<u16>(random_.next());
+    const u32 ahead = is_mild ? (size + 2) / 3 : random_.one_in(4) ? random_.next() : random_.below(size + 2);
+    at<u16>(driver_area + 2) = static_cast<u16>(ahead);
 }
 
 void Abuse::scramble_rings(const Transport& device) {
@@ -79,6 +104,11 @@ void Abuse::scramble_rings(const Transport& device) {
     virtio::QueueAddresses places[kQueuesTried]{};
     u16 sizes[kQueuesTried]{};
     io_memory::release_all();
+    pci::Msix msix;
+    if (device.kind() != virtio::Kind::Mmio && random_.one_in(2) && msix.find(device.function())) {
+        msix.set(0, kMsiVector);
+        msix.enable(true, false);
+    }
     for (u16 n = 0; n < kQueuesTried; ++n) {
         const u16 size_max = device.queue_size_max(n);
         if (size_max == 0 || size_max > 1024) continue;

@@ -36,8 +36,7 @@ void give_room() {
 bool connect_config_interrupt(const Transport& transport, const Plan& plan) {
     if (plan.interrupt != virtio::Interrupt::Msix) return true;
     pci::Msix msix;
-    return msix.find(transport.function()) &&
-           transport.set_config_vector(static_cast<u16>(msix.size() - 1));
+    return msix.find(transport.function()) && transport.set_config_vector(static_cast<u16>(msix.size() - 1));
 }
 
 bool start(const Transport& transport, const Plan& plan) {
