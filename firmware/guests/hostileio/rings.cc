@@ -10,7 +10,6 @@ namespace {
 using io_memory::at;
 
 constexpr u64 kScratch = MiB(8);
-constexpr u32 kScratchBytes = u32{8} << 20;
 constexpr u64 kRings = MiB(4);
 constexpr u32 kRingsBytes = u32{4} << 20;
 constexpr u16 kQueuesTried = 3;
