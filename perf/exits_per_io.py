@@ -20,6 +20,7 @@ DISK_RUNS = [
     ("disk, 4 KiB reads, 1 in flight", "auto", "op=read pattern=random size=4096 depth=1"),
     ("disk, 4 KiB reads, 8 in flight", "auto", "op=read pattern=random size=4096 depth=8"),
     ("disk, 4 KiB reads, 32 in flight", "auto", "op=read pattern=random size=4096 depth=32"),
+    ("disk, 4 KiB reads, 8 in flight, with interrupts", "auto", "op=read pattern=random size=4096 depth=8 irq=1"),
     ("disk, 4 KiB writes, 32 in flight", "auto", "op=write pattern=random size=4096 depth=32"),
 ]
 NET_RUNS = [
