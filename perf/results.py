@@ -95,6 +95,8 @@ def _number(value, unit):
         return ""
     if unit in ("ns", "us", "ms", "MiB", "KiB", "x"):
         return f"{value:,.2f}" if abs(value) < 100 else f"{value:,.0f}"
+    if unit == "Gbit/s" or unit.startswith("per "):
+        return f"{value:,.3f}"
     return f"{value:,}" if isinstance(value, int) else f"{value:,.1f}"
 
 

@@ -1,6 +1,8 @@
 // SPDX-License-Identifier: Apache-2.0
 #include "vmm/machine/io_thread.h"
 
+#include <algorithm>
+
 #include <unistd.h>
 
 namespace mayfly {
@@ -45,12 +47,23 @@ void IoThread::watch(WatchedQueue& queue) {
     watched_.push_back(&queue);
 }
 
+void IoThread::unwatch(WatchedQueue& queue) {
+    if (!queue.is_watched) return;
+    queue.is_watched = false;
+    *std::find(watched_.begin(), watched_.end(), &queue) = watched_.back();
+    watched_.pop_back();
+}
+
 bool IoThread::poll() {
     bool found = false;
-    for (WatchedQueue* queue : watched_) {
-        if (!queue->has_work()) continue;
-        queue->work();
-        found = true;
+    for (std::size_t i = 0; i < watched_.size();) {
+        WatchedQueue* const queue = watched_[i];
+        if (queue->has_work()) {
+            queue->work();
+            found = true;
+        }
+        // It may have taken itself out, and another come to its place.
+        if (i < watched_.size() && watched_[i] == queue) ++i;
     }
     return found;
 }

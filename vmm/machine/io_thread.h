@@ -46,6 +46,7 @@ class IoThread final : private Poller {
     [[nodiscard]] bool is_current() const;
     /// I/O thread: from now on until the loop sleeps the queue's ring is looked at.
     void watch(WatchedQueue& queue);
+    void unwatch(WatchedQueue& queue);
 
     /// Ends the loop and waits for it, a second at most: I/O that hangs in the host ends with the process.
     /// \returns whether the thread is gone. Main thread, once.

@@ -13,10 +13,12 @@ namespace {
 
 /// Chains a queue may finish before others have their turn.
 constexpr u32 kBudget = 64;
-/// Hot: this many doorbells that returned to user space, within this time. Below it a boot's reads are served
-/// faster where they are than by waking a thread.
-constexpr u32 kHotDoorbells = 64;
+/// Hot: within this time, so many doorbells that returned to user space, or so long a vCPU kept from its
+/// guest by slow requests. Below both a boot's reads are served faster where they are than by waking a
+/// thread.
 constexpr u64 kHotWindowNs = 20'000'000;
+constexpr u32 kHotDoorbells = 64;
+constexpr u64 kHotWorkNs = 5'000'000;
 
 /// A thread that shares its only CPU with the guest makes it slower.
 bool has_spare_cpu() {
@@ -42,8 +44,10 @@ void VirtioWorker::on_start(VirtioCore& core) {
 }
 
 void VirtioWorker::on_doorbell(VirtioCore& core, u16 queue) {
+    if (mode_ != Mode::Inline || options_.io != IoChoice::Auto) return run_again(core, queue);
+    const u64 begin_ns = monotonic_ns();
     run_again(core, queue);
-    if (mode_ == Mode::Inline && options_.io == IoChoice::Auto && is_hot()) promote(core);
+    if (is_hot(begin_ns, monotonic_ns())) promote(core);
 }
 
 void VirtioWorker::run_again(VirtioCore& core, u16 queue) {
@@ -54,13 +58,15 @@ void VirtioWorker::run_again(VirtioCore& core, u16 queue) {
     }
 }
 
-bool VirtioWorker::is_hot() {
-    const u64 now = monotonic_ns();
-    if (now - window_begin_ns_ > kHotWindowNs) {
-        window_begin_ns_ = now;
+bool VirtioWorker::is_hot(u64 begin_ns, u64 end_ns) {
+    if (begin_ns - window_begin_ns_ > kHotWindowNs) {
+        window_begin_ns_ = begin_ns;
         window_doorbells_ = 0;
+        window_work_ns_ = 0;
     }
-    return ++window_doorbells_ == kHotDoorbells && has_spare_cpu();
+    ++window_doorbells_;
+    window_work_ns_ += end_ns - begin_ns;
+    return (window_doorbells_ >= kHotDoorbells || window_work_ns_ >= kHotWorkNs) && has_spare_cpu();
 }
 
 void VirtioWorker::run_inline(VirtioCore& core, u16 queue) {
@@ -170,8 +176,10 @@ void VirtioWorker::Queue::work() {
         const std::lock_guard<std::mutex> guard(core_.mutex());
         progress = core_.run_queue(index_, kBudget);
     }
+    if (progress == Progress::Drained) return thread.watch(*this);
+    // What waits has chains left: watched, it would seem to have work all the time.
+    thread.unwatch(*this);
     if (progress == Progress::More) thread.loop().run_soon(*this);
-    if (progress == Progress::Drained) thread.watch(*this);
 }
 
 bool VirtioWorker::Queue::rearm() {

@@ -102,7 +102,8 @@ class VirtioWorker final : public QueueWorker {
     };
 
     void run_inline(VirtioCore& core, u16 queue);
-    [[nodiscard]] bool is_hot();
+    /// After a doorbell whose work took from `begin_ns` to `end_ns`.
+    [[nodiscard]] bool is_hot(u64 begin_ns, u64 end_ns);
     void promote(VirtioCore& core);
     Result<void> finish_promotion(VirtioCore& core);
 
@@ -114,6 +115,7 @@ class VirtioWorker final : public QueueWorker {
     bool wants_again_ = false;  // run_again() meanwhile
     u64 window_begin_ns_ = 0;
     u32 window_doorbells_ = 0;
+    u64 window_work_ns_ = 0;
     std::deque<Queue> queues_;  // made at promotion
     Promotion promotion_{*this};
 };

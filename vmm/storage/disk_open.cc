@@ -36,6 +36,10 @@ Result<UniqueFd> open_file(const DiskOptions& options, int more_flags) {
     if (fd.valid()) return fd;
     const int error = errno;
     if (error == EISDIR) return fail(Error::invalid("is a directory, no disk image").about(options.path));
+    if (error == ENOENT)
+        return fail(Error::invalid("no such file")
+                        .about(options.path)
+                        .hint(fmt::format("truncate -s 1G {}", options.path)));
     const bool may_not_write = error == EROFS || error == EACCES || error == EPERM || error == ETXTBSY;
     if (may_not_write && !options.is_read_only)
         return fail(Error::os("open for writing", error)

@@ -14,7 +14,7 @@
 
 namespace mayfly {
 
-// Restated from VIRTIO 1.2 §5.2.3 "Feature bits" and §6 "Reserved Feature Bits".
+// Restated from virtio 1.2 §5.2.3 "Feature bits" and §6 "Reserved Feature Bits".
 constexpr u64 kFlush = u64{1} << 9;
 constexpr u64 kConfigWce = u64{1} << 11;
 constexpr u64 kDiscard = u64{1} << 13;

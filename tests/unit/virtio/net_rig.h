@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: Apache-2.0
-// A network device between a driver's queues and a fake backend. Set-up only; constants restate VIRTIO 1.2
+// A network device between a driver's queues and a fake backend. Set-up only; constants restate virtio 1.2
 // §5.1.
 #pragma once
 

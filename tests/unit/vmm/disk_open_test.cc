@@ -25,7 +25,7 @@ bool contains(const std::string& text, const std::string& part) {
 }  // namespace
 
 TEST_CASE("what is no disk is refused with its name and why", "[disk]") {
-    CHECK(refusal({.path = "/nowhere/disk"}) == "open /nowhere/disk: No such file or directory");
+    CHECK(refusal({.path = "/nowhere/disk"}) == "/nowhere/disk: no such file (truncate -s 1G /nowhere/disk)");
     CHECK(refusal({.path = "/tmp"}) == "/tmp: is a directory, no disk image");
     CHECK(refusal({.path = "/tmp", .is_read_only = true}) == "/tmp: is a directory, no disk image");
     CHECK(contains(refusal({.path = "/dev/null"}), "/dev/null: is a character device"));
