@@ -26,7 +26,10 @@ u64 LegacyRegisters::read(IoAccess at) {
     if (at.offset_bytes == virtio_pci::LEGACY_ISR_STATUS) return transport_.read_isr();
     if (at.offset_bytes < config_offset()) {
         // The features that a legacy driver sees are those of the legacy interface.
-        if (core.state().status == 0) core.set_legacy_driver();
+        if (core.state().status == 0) {
+            core.set_legacy_driver();
+            transport_.show_common();
+        }
         return read_register(at.offset_bytes);
     }
     const std::span<const std::byte> config = core.device().config();

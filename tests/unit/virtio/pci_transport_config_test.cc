@@ -138,6 +138,44 @@ TEST_CASE("accesses through configuration space that cannot be do nothing", "[pc
 
 // --- the page is what a trapped read returns ---
 
+TEST_CASE("after any accesses the window shows what a trapped read returns", "[pci_transport]") {
+    PciRig rig(true);
+    std::mt19937 random(20261122);
+    const auto pick = [&](auto... values) {
+        const std::array all{static_cast<u64>(values)...};
+        return all[random() % all.size()];
+    };
+    for (int i = 0; i < 20000; ++i) {
+        const u8 size = static_cast<u8>(1U << (random() % 4));
+        switch (random() % 10) {
+            case 0: rig.set(static_cast<u32>(random() % 64), size, pick(0, 1, 3, 11, 15, random())); break;
+            case 1: rig.set(static_cast<u32>(random() % 0x1000 & ~7U), size, random()); break;
+            case 2: rig.start(); break;
+            case 3:
+                rig.set_port(static_cast<u16>(random() % 40), static_cast<u8>(1U << (random() % 3)),
+                             random());
+                break;
+            case 4: (void)rig.port(static_cast<u16>(random() % 40), 1); break;
+            case 5: rig.change_config(random() % 12, static_cast<u8>(random())); break;
+            case 6: rig.set_msix(random() % 2 == 0, random() % 2 == 0); break;
+            case 7: rig.notify(static_cast<u32>(random() % 4)); break;
+            case 8: rig.set_status(static_cast<u8>(pick(0, 1, 3, 11, 15, 128))); break;
+            default: rig.set(common::kQueueSelect, 2, random() % 3); break;
+        }
+        const u32 at = static_cast<u32>(random() % 4088);
+        REQUIRE(rig.memory.read(PciRig::kConfig + at, size) == rig.get(at, size));
+        REQUIRE(rig.memory.read(PciRig::kConfig + common::kStatus, 1) == rig.core.state().status);
+        REQUIRE(rig.memory.read(PciRig::kConfig + 0x100 + at % 12, 1) ==
+                std::to_integer<u8>(rig.device.config()[at % 12]));
+        const u64 select = rig.get(common::kDeviceFeatureSelect, 4);
+        REQUIRE(rig.memory.read(PciRig::kConfig + common::kDeviceFeature, 4) ==
+                (select > 1 ? 0 : (rig.core.offered_features() >> (32 * select)) & 0xffff'ffff));
+        const u16 queue = static_cast<u16>(rig.get(common::kQueueSelect, 2));
+        REQUIRE(rig.memory.read(PciRig::kConfig + common::kQueueSize, 2) ==
+                (queue < 2 ? rig.core.queue_state(queue).size : 0));
+    }
+}
+
 TEST_CASE("a reset waits for I/O, and the page says when it is done", "[pci_transport]") {
     PciRig rig;
     rig.start();
