@@ -1,7 +1,9 @@
 // SPDX-License-Identifier: Apache-2.0
 #include "devices/virtio/core.h"
 
+#include <algorithm>
 #include <chrono>
+#include <cstring>
 #include <string>
 
 #include "devices/virtio/virtio_spec.h"
@@ -121,6 +123,15 @@ void VirtioCore::clear() {
     for (u16 i = 0; i < queue_count(); ++i) queue_states_[i] = {.size = queue_size_max(i)};
     // The generation goes on: a driver that read it before must not take new contents for old ones.
     state_ = {.config_generation = state_.config_generation};
+}
+
+u64 VirtioCore::read_config(u64 offset_bytes, u8 size_bytes) const {
+    const std::span<const std::byte> config = device_.config();
+    u64 value = 0;
+    if (offset_bytes < config.size())
+        std::memcpy(&value, config.data() + offset_bytes,
+                    std::min<u64>(size_bytes, config.size() - offset_bytes));
+    return value;
 }
 
 void VirtioCore::write_config(u32 offset_bytes, std::span<const std::byte> bytes) {

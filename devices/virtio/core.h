@@ -125,6 +125,8 @@ class VirtioCore final : public DeviceHost {
     void set_legacy_driver() { state_.is_legacy_driver = true; }
     /// True when the queue may be set up now: not after DRIVER_OK.
     [[nodiscard]] bool may_configure_queues() const;
+    /// What lies behind the end reads as zero.
+    [[nodiscard]] u64 read_config(u64 offset_bytes, u8 size_bytes) const;
     void write_config(u32 offset_bytes, std::span<const std::byte> bytes);
     /// Any queue number. Not before DRIVER_OK.
     void notify(u32 queue);

@@ -1,8 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
 #include "devices/virtio/legacy_registers.h"
 
-#include <cstring>
-
 #include "devices/virtio/pci_spec.h"
 #include "devices/virtio/pci_transport.h"
 
@@ -32,12 +30,7 @@ u64 LegacyRegisters::read(IoAccess at) {
         }
         return read_register(at.offset_bytes);
     }
-    const std::span<const std::byte> config = core.device().config();
-    const u64 offset = at.offset_bytes - config_offset();
-    if (offset > config.size() || at.size_bytes > config.size() - offset) return 0;
-    u64 value = 0;
-    std::memcpy(&value, config.data() + offset, at.size_bytes);
-    return value;
+    return core.read_config(at.offset_bytes - config_offset(), at.size_bytes);
 }
 
 u64 LegacyRegisters::read_register(u64 offset_bytes) const {

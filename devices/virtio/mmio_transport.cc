@@ -1,8 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
 #include "devices/virtio/mmio_transport.h"
 
-#include <cstring>
-
 #include "devices/virtio/feature_words.h"
 #include "devices/virtio/mmio_spec.h"
 
@@ -33,18 +31,10 @@ VirtioCore::QueueState* MmioTransport::selected_queue() {
                : nullptr;
 }
 
-u64 MmioTransport::read_config(u64 offset_bytes, u8 size_bytes) const {
-    const std::span<const std::byte> config = core_.device().config();
-    if (offset_bytes > config.size() || size_bytes > config.size() - offset_bytes) return 0;
-    u64 value = 0;
-    std::memcpy(&value, config.data() + offset_bytes, size_bytes);
-    return value;
-}
-
 u64 MmioTransport::io_read(IoAccess at) {
     const std::lock_guard<std::mutex> guard(core_.mutex());
     if (at.offset_bytes >= virtio_mmio::Config)
-        return read_config(at.offset_bytes - virtio_mmio::Config, at.size_bytes);
+        return core_.read_config(at.offset_bytes - virtio_mmio::Config, at.size_bytes);
     // virtio 1.2 §4.2.2.2 "Driver Requirements": registers below Config are 32 bits wide and aligned.
     if (at.size_bytes != 4 || at.offset_bytes % 4 != 0) return all_ones(at.size_bytes);
     return read_register(at.offset_bytes);

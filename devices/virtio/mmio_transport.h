@@ -46,7 +46,6 @@ class MmioTransport final : public IoDevice, public TransportClient {
         u32 queue_select = 0;
         u32 interrupt_status = 0;
     };
-    [[nodiscard]] u64 read_config(u64 offset_bytes, u8 size_bytes) const;
     [[nodiscard]] u32 read_register(u64 offset_bytes);
     void write_register(u64 offset_bytes, u32 value, std::unique_lock<std::mutex>& lock);
     bool write_queue_register(u64 offset_bytes, u32 value);

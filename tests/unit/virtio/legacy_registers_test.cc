@@ -174,6 +174,18 @@ TEST_CASE("legacy configuration begins at 20, at 24 while MSI-X is on", "[legacy
     CHECK(rig.port(20, 1) == 0x22);
 }
 
+TEST_CASE("legacy configuration reads the same at any width, and zeroes behind its end", "[legacy]") {
+    LegacyRig rig;
+    for (u16 at = 0; at < 40; ++at) {
+        for (const u8 size : {u8{2}, u8{4}}) {
+            u64 bytes = 0;
+            for (u16 i = 0; i < size; ++i) bytes |= rig.port(static_cast<u16>(20 + at + i), 1) << (8 * i);
+            CHECK(rig.port(static_cast<u16>(20 + at), size) == bytes);
+        }
+    }
+    CHECK(rig.port(20 + 12, 1) == 0);
+}
+
 TEST_CASE("legacy vectors map events as the modern ones do", "[legacy]") {
     LegacyRig rig;
     rig.set_msix(true);

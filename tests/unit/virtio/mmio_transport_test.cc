@@ -236,6 +236,23 @@ TEST_CASE("an mmio reset clears the interrupts and the ready bits", "[mmio_trans
     CHECK(rig.round_trip());
 }
 
+TEST_CASE("mmio configuration is read at every width and written", "[mmio_transport]") {
+    MmioRig rig;
+    for (u64 at = 0; at < 12; ++at) {
+        for (const u8 size : {u8{1}, u8{2}, u8{4}, u8{8}}) {
+            u64 expected = 0;
+            for (u64 i = 0; i < size; ++i)
+                if (at + i < 12) expected |= (0xc0 + at + i) << (8 * i);
+            CHECK(rig.transport.io_read({kConfig + at, size}) == expected);
+        }
+    }
+    CHECK(rig.get(kConfig + 12) == 0);
+    CHECK(rig.transport.io_read({0xfff, 1}) == 0);
+    rig.transport.io_write({kConfig + 1, 2}, 0x2211);
+    CHECK(rig.get(kConfig) == 0xc322'11c0);
+    rig.transport.io_write({0xff8, 8}, ~u64{0});
+}
+
 TEST_CASE("random mmio accesses answer with no more bits than asked for", "[mmio_transport]") {
     MmioRig rig;
     CHECK(hammer(rig.transport, MmioTransport::kSizeBytes) == 0);
