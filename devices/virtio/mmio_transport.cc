@@ -83,6 +83,8 @@ void MmioTransport::write_register(u64 offset_bytes, u32 value, std::unique_lock
         case virtio_mmio::QueueNotify: core_.notify(value); return;
         case virtio_mmio::InterruptACK: state_.interrupt_status &= ~value; return;
         case virtio_mmio::Status:
+            // "Writing zero to this register triggers a device reset", not a word whose low byte is zero.
+            if (value != 0 && static_cast<u8>(value) == 0) return;
             if (core_.write_status(static_cast<u8>(value), lock) && value == 0) reset();
             return;
         default: write_queue_register(offset_bytes, value); return;

@@ -236,6 +236,16 @@ TEST_CASE("an mmio reset clears the interrupts and the ready bits", "[mmio_trans
     CHECK(rig.round_trip());
 }
 
+TEST_CASE("only a 0 resets an mmio device, not a word whose low byte is 0", "[mmio_transport]") {
+    MmioRig rig;
+    rig.start();
+    rig.round_trip();
+    rig.set(kStatus, 0x100);
+    CHECK(rig.get(kStatus) == 15);
+    CHECK(rig.get(kInterruptStatus) == 1);
+    CHECK(rig.device.stops == 0);
+}
+
 TEST_CASE("mmio configuration is read at every width and written", "[mmio_transport]") {
     MmioRig rig;
     for (u64 at = 0; at < 12; ++at) {
