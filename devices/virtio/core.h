@@ -93,7 +93,7 @@ class VirtioCore final : public DeviceHost {
     };
     struct State {
         u8 status = 0;
-        u8 config_generation = 0;
+        u32 config_generation = 0;  ///< as wide as MMIO shows it: it does not come round between two reads
         u64 driver_features = 0;
         bool is_legacy_driver = false;  ///< talks through the legacy interface
     };

@@ -263,6 +263,18 @@ TEST_CASE("mmio configuration is read at every width and written", "[mmio_transp
     rig.transport.io_write({0xff8, 8}, ~u64{0});
 }
 
+TEST_CASE("the mmio generation changes with the configuration and wraps late", "[mmio_transport]") {
+    MmioRig rig;
+    const u32 first = rig.get(kConfigGeneration);
+    CHECK(rig.get(kConfigGeneration) == first);
+    for (int i = 0; i < 256; ++i) rig.change_config(0, static_cast<u8>(i));
+    CHECK(rig.get(kConfigGeneration) != first);
+    const u32 then = rig.get(kConfigGeneration);
+    rig.start();
+    rig.set(kStatus, 0);
+    CHECK(rig.get(kConfigGeneration) == then);
+}
+
 TEST_CASE("random mmio accesses answer with no more bits than asked for", "[mmio_transport]") {
     MmioRig rig;
     CHECK(hammer(rig.transport, MmioTransport::kSizeBytes) == 0);
