@@ -1,0 +1,162 @@
+# SPDX-License-Identifier: Apache-2.0
+"""mayfly is killed while its guest writes: every batch that the guest was told is flushed is on the disk."""
+import contextlib
+import ctypes
+import os
+import random
+import re
+import signal
+import struct
+import time
+
+from harness import HANG_SECONDS, Failure, case, check, guest_file, main, popen, skip
+from virtio_harness import boot_at, check_good, disks, fill, words
+
+BLOCK = 4096
+BATCH_BLOCKS = 8
+BATCH = BLOCK * BATCH_BLOCKS
+DISK_BYTES = 64 << 20
+KILLS = 6
+BATCHES_MAX = 40
+SLEEP_MAX_SECONDS = 0.004
+
+_blocks = {}
+
+
+def block_bytes(seed):
+    if seed not in _blocks:
+        _blocks[seed] = fill(seed, BLOCK)
+    return _blocks[seed]
+
+
+def kill_after(lot, path, io, options, driver):
+    """Kills mayfly somewhere behind a batch chosen by lot; what it had told until then."""
+    append = "device=blk mode=journal " + words(driver)
+    arguments = ["boot", guest_file("virtio"), "--io", io, "--disk", path + options, "--append", append]
+    process = popen([*arguments, "--timeout", HANG_SECONDS])
+    told = b""
+    try:
+        for _ in range(lot.randint(1, BATCHES_MAX)):
+            line = process.stdout.readline()
+            check(line.startswith(b"flushed "), f"{line!r} {process.poll()}")
+            told += line
+        # Anywhere in the next batches, whichever step they are at.
+        time.sleep(lot.random() * SLEEP_MAX_SECONDS)
+    finally:
+        process.send_signal(signal.SIGKILL)
+        rest, err = process.communicate()
+    check(process.returncode == -signal.SIGKILL, f"ended before: {process.returncode} {rest} {err}")
+    return told + rest
+
+
+def flushed_batches(told):
+    # A last line without its end was not told yet.
+    batches = [int(text) for text in re.findall(rb"^flushed (\d+)\n", told, re.M)]
+    check(batches == list(range(len(batches))) and batches, f"told {told!r}")
+    return batches
+
+
+def check_batches(path, batches):
+    with open(path, "rb") as file:
+        for batch in batches:
+            for n in range(BATCH_BLOCKS):
+                found = file.read(BLOCK)
+                check(found == block_bytes(batch * BATCH_BLOCKS + n + 1), f"batch {batch}, block {n} is lost")
+
+
+def kill_and_look(io, options="", **driver):
+    seed = f"{io} {options} {sorted(driver.items())}"
+    lot = random.Random(seed)
+    most = 0
+    for kill in range(KILLS):
+        with disks(size=DISK_BYTES, is_sparse=True) as (path,):
+            try:
+                batches = flushed_batches(kill_after(lot, path, io, options, driver))
+                check_batches(path, batches)
+            except Failure as failure:
+                raise Failure(f"kill {kill} of '{seed}': {failure}") from None
+            most = max(most, len(batches))
+    check(most > BATCHES_MAX // 3, f"never killed later than behind batch {most}")
+
+
+@case
+def inline():
+    kill_and_look("inline")
+
+
+@case
+def on_the_io_thread():
+    kill_and_look("thread")
+
+
+@case
+def promoted_meanwhile():
+    kill_and_look("auto", ring="packed")
+
+
+@case
+def past_the_page_cache():
+    kill_and_look("thread", ",direct")
+
+
+def pages_not_on_the_disk(path, size):
+    """Of the file's first `size` bytes. cachestat(2), Linux 6.5; negative where there is no such call."""
+    cachestat = 451
+    span = struct.pack("QQ", 0, size)
+    found = ctypes.create_string_buffer(5 * 8)
+    with open(path, "rb") as file:
+        if ctypes.CDLL(None, use_errno=True).syscall(cachestat, file.fileno(), span, found, 0) != 0:
+            return -ctypes.get_errno()
+    _, dirty, writeback, _, _ = struct.unpack("5Q", found.raw)
+    return dirty + writeback
+
+
+@case
+def what_is_flushed_is_not_only_in_the_page_cache():
+    """Killing mayfly cannot show this: the host's page cache survives it, and not the host."""
+    batches = 64
+    with disks(is_sparse=True) as (path,):
+        with open(path, "r+b") as file:
+            file.write(bytes(BATCH))
+            file.flush()
+            if pages_not_on_the_disk(path, BATCH) <= 0:
+                skip("this kernel or file system does not say which pages are to be written")
+            os.fsync(file.fileno())
+            if pages_not_on_the_disk(path, BATCH) != 0:
+                skip("this file system has nowhere to write to")
+        for io in ("inline", "thread"):
+            append = f"device=blk mode=journal count={batches}"
+            options = ("--disk", path, "--io", io)
+            outcome = boot_at("modern pci", "virtio", append, *options)
+            check_good(outcome)
+            left = pages_not_on_the_disk(path, batches * BATCH)
+            check(left == 0, f"{io}: {left} pages were flushed and are not on the disk", outcome)
+
+
+@case
+def a_killed_mayflys_disk_is_taken_up_by_the_next():
+    """What the first wrote is read by the second, which goes on; the lock does not outlive the first."""
+    lot = random.Random(1)
+    with disks(size=DISK_BYTES, is_sparse=True) as (path,):
+        for io in ("thread", "inline", "thread"):
+            batches = flushed_batches(kill_after(lot, path, io, "", {}))
+            check_batches(path, batches)
+        left = [name for name in os.listdir(os.path.dirname(path)) if name != os.path.basename(path)]
+        check(left == [], f"files left behind: {left}")
+
+
+@case
+def what_is_looked_for_would_be_missed():
+    """The check finds a block that is not what it was."""
+    lot = random.Random(2)
+    with disks(size=DISK_BYTES, is_sparse=True) as (path,):
+        batches = flushed_batches(kill_after(lot, path, "thread", "", {}))
+        with open(path, "r+b") as file:
+            file.seek(len(batches) * BATCH - BLOCK)
+            file.write(bytes(512))
+        with contextlib.suppress(Failure):
+            check_batches(path, batches)
+            raise AssertionError("a lost block was not noticed")
+
+
+main()
