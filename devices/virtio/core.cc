@@ -39,6 +39,11 @@ void VirtioCore::set_driver_features(u64 features) {
     state_.driver_features = features;
 }
 
+bool VirtioCore::has_packed_rings() const {
+    return (state_.status & virtio::FEATURES_OK) != 0 &&
+           (state_.driver_features & virtio::F_RING_PACKED) != 0;
+}
+
 bool VirtioCore::may_configure_queues() const {
     return (state_.status & virtio::DRIVER_OK) == 0 && !is_resetting_;
 }

@@ -123,6 +123,8 @@ class VirtioCore final : public DeviceHost {
     bool write_status(u8 status, std::unique_lock<std::mutex>& lock);
     /// Through the legacy interface: no FEATURES_OK, and features as the legacy registers gave them.
     void set_legacy_driver() { state_.is_legacy_driver = true; }
+    /// F_RING_PACKED was negotiated.
+    [[nodiscard]] bool has_packed_rings() const;
     /// True when the queue may be set up now: not after DRIVER_OK.
     [[nodiscard]] bool may_configure_queues() const;
     /// What lies behind the end reads as zero.

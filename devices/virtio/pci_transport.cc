@@ -276,7 +276,12 @@ void PciTransport::write_queue_field(u64 offset_bytes, u8 size_bytes, u64 value)
     };
     switch (offset_bytes) {
         case virtio_pci::queue_size:
-            if (size_bytes == 2) queue.size = static_cast<u16>(value);
+            // §4.1.4.3.1 "Device Requirements: Common configuration structure layout": without packed rings
+            // "the device MUST present either a value of 0 or a power of 2". A queue of size 0 does not
+            // start.
+            if (size_bytes == 2)
+                queue.size =
+                    core_.has_packed_rings() || (value & (value - 1)) == 0 ? static_cast<u16>(value) : u16{0};
             return;
         case virtio_pci::queue_enable:
             // virtio 1.2 §4.1.4.3.2 "Driver Requirements": a driver only ever writes 1.

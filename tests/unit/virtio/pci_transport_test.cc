@@ -203,6 +203,27 @@ TEST_CASE("a queue that does not exist has size 0 and takes nothing", "[pci_tran
     CHECK(rig.get(common::kQueueDesc, 8) == 0);
 }
 
+TEST_CASE("queue_size is a power of two or 0 unless packed rings were negotiated", "[pci_transport]") {
+    PciRig rig;
+    for (const u64 size : {1, 2, 4, 8}) {
+        rig.set(common::kQueueSize, 2, size);
+        CHECK(rig.get(common::kQueueSize, 2) == size);
+    }
+    for (const u64 size : {3, 7, 12, 0xffff}) {
+        rig.set(common::kQueueSize, 2, size);
+        const u64 shown = rig.get(common::kQueueSize, 2);
+        CHECK((shown & (shown - 1)) == 0);
+    }
+    // It was not one that can be: the queue must not run with another.
+    rig.set_status(3);
+    rig.accept(kVersion1);
+    rig.set_status(11);
+    rig.set_queue(0, rig.driver);
+    rig.set(common::kQueueSize, 2, 7);
+    rig.set_status(15);
+    CHECK(rig.status() == (15 | 64));
+}
+
 TEST_CASE("a packed queue of any size works", "[pci_transport]") {
     PciRig rig;
     DriverQueue packed(rig.ram, {.size = 7, .is_packed = true});
