@@ -189,10 +189,12 @@ u64 PciTransport::live_read(IoAccess at, bool has_side_effects) {
     return 0;
 }
 
+void PciTransport::drive_pin() { function_.set_intx(state_.isr != 0 && !msix_.is_enabled()); }
+
 u8 PciTransport::read_isr() {
     const u8 isr = state_.isr;
     state_.isr = 0;
-    function_.set_intx(false);
+    drive_pin();
     return isr;
 }
 
@@ -367,7 +369,9 @@ void PciTransport::on_decode_changed() {
 void PciTransport::on_config_write(u16 offset, u8 size_bytes) {
     {
         const std::lock_guard<std::mutex> guard(core_.mutex());
+        const bool had_msix = msix_.is_enabled();
         msix_.on_config_write(offset, size_bytes);
+        if (had_msix != msix_.is_enabled()) drive_pin();
     }
     const unsigned end = unsigned{offset} + size_bytes;
     const unsigned data = unsigned{access_capability_} + kCapabilityData;
@@ -430,10 +434,12 @@ void PciTransport::count_sent(MsiPath path, QueueCounts* counts) const {
 }
 
 void PciTransport::raise(u16 vector, u8 isr_bit, QueueCounts* counts) {
-    if (!msix_.is_enabled()) {
-        // virtio 1.2 §4.1.4.5.1 "Device Requirements: ISR status capability": without MSI-X only.
-        state_.isr |= isr_bit;
-        function_.set_intx(true);
+    // virtio 1.2 §4.1.4.5.1 "Device Requirements: ISR status capability": the configuration's bit always, the
+    // queues' and the pin without MSI-X only.
+    const bool has_msix = msix_.is_enabled();
+    if (!has_msix || isr_bit == virtio_pci::ISR_CONFIG) state_.isr |= isr_bit;
+    if (!has_msix) {
+        drive_pin();
         if (has_pin_ && counts != nullptr) ++counts->interrupts_line;
         return;
     }

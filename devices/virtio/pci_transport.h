@@ -76,6 +76,7 @@ class PciTransport final : public FunctionClient, public MsixClient, public Tran
     void set_vector(u16& vector, u64 value);
     [[nodiscard]] u64 live_read(IoAccess at, bool has_side_effects);
     [[nodiscard]] u8 read_isr();
+    void drive_pin();
     void show_common();
     void show_device_config();
     void raise(u16 vector, u8 isr_bit, QueueCounts* counts);

@@ -99,6 +99,41 @@ TEST_CASE("a masked vector's interrupt is pending and comes when it is unmasked"
     CHECK(rig.msi.sent.size() == 1);
 }
 
+TEST_CASE("the configuration's bit is in the ISR with MSI-X too, before the message", "[pci_transport]") {
+    // VIRTIO 1.2 §4.1.4.5.1 "Device Requirements: ISR status capability": "MUST set the Device Configuration
+    // Interrupt bit in ISR status before sending a device configuration change notification".
+    PciRig rig(true);
+    rig.set_msix(true);
+    rig.set_entry(0, 0xfee0'0000, 7, false);
+    rig.start();
+    rig.set(common::kConfigVector, 2, 0);
+    rig.set(common::kQueueVector, 2, 0);
+    rig.round_trip();
+    rig.change_config(0, 1);
+    CHECK(rig.msi.sent.size() == 2);
+    CHECK_FALSE(rig.pin.level);
+    CHECK(rig.isr() == 2);
+    CHECK(rig.isr() == 0);
+}
+
+TEST_CASE("the pin falls when MSI-X takes over, and rises with what is unread when it leaves",
+          "[pci_transport]") {
+    // PCI Local Bus Specification 3.0 §6.8.3.3 "Enabling": no INTx# while MSI-X is enabled. VIRTIO 1.2
+    // §4.1.4.5.1: without MSI-X the Interrupt Status bit is the OR of the ISR's bits.
+    PciRig rig(true);
+    rig.start();
+    rig.round_trip();
+    REQUIRE(rig.pin.level);
+    rig.set_msix(true);
+    CHECK_FALSE(rig.pin.level);
+    CHECK((rig.config(PciRig::kDevfn, 0x06, 2) & 8) == 0);
+    rig.set_msix(false);
+    CHECK(rig.pin.level);
+    CHECK((rig.config(PciRig::kDevfn, 0x06, 2) & 8) != 0);
+    CHECK(rig.isr() == 1);
+    CHECK_FALSE(rig.pin.level);
+}
+
 TEST_CASE("a device that needs a reset tells by a configuration interrupt", "[pci_transport]") {
     PciRig rig;
     rig.start();
