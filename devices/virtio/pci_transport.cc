@@ -278,8 +278,8 @@ void PciTransport::write_queue_field(u64 offset_bytes, u8 size_bytes, u64 value)
     };
     switch (offset_bytes) {
         case virtio_pci::queue_size:
-            // §4.1.4.3.1 "Device Requirements: Common configuration structure layout": without packed rings
-            // "the device MUST present either a value of 0 or a power of 2". A queue of size 0 does not
+            // virtio 1.2 §4.1.4.3.1 "Device Requirements: Common configuration structure layout": without
+            // packed rings "the device MUST present either a value of 0 or a power of 2". Size 0 fails the
             // start.
             if (size_bytes == 2)
                 queue.size =
@@ -382,35 +382,39 @@ void PciTransport::on_config_write(u16 offset, u8 size_bytes) {
 }
 
 void PciTransport::on_config_read(u16 /*offset*/, u8 /*size_bytes*/) {
-    const u16 capability = access_capability_;
-    const u8 bar = function_.config8(static_cast<u16>(capability + kCapabilityBar));
-    const u32 offset = function_.config32(static_cast<u16>(capability + kCapabilityOffset));
-    if (bar != kLiveBar || offset != kIsr) return access_through_config_space(false);
-    const u32 isr = static_cast<u32>(bar_read(kLiveBar, {kIsr, 1}));
-    function_.refresh(static_cast<u16>(capability + kCapabilityData), std::as_bytes(std::span(&isr, 1)));
+    const std::optional<ConfigSpaceAccess> access = aimed_access();
+    if (access) show_aimed(*access, true);
 }
 
-void PciTransport::access_through_config_space(bool is_write) {
+std::optional<PciTransport::ConfigSpaceAccess> PciTransport::aimed_access() const {
     const u16 capability = access_capability_;
     const u8 bar = function_.config8(static_cast<u16>(capability + kCapabilityBar));
     const u32 offset = function_.config32(static_cast<u16>(capability + kCapabilityOffset));
     const u32 size = function_.config32(static_cast<u16>(capability + kCapabilityOffset + 4));
-    // virtio 1.2 §4.1.4.9.1 "Device Requirements: PCI configuration access capability": 1, 2 or 4 bytes,
-    // aligned.
-    if ((size != 1 && size != 2 && size != 4) || offset % size != 0) return;
-    if (bar >= pci::BASE_ADDRESSES || function_.bar(bar).kind == BarKind::None) return;
-    if (offset >= function_.bar(bar).size_bytes) return;
-    const IoAccess at{offset, static_cast<u8>(size)};
-    const u16 data_at = static_cast<u16>(capability + kCapabilityData);
-    if (is_write) return bar_write(bar, at, function_.config32(data_at) & all_ones(at.size_bytes));
+    // virtio 1.2 §4.1.4.9 "PCI configuration access capability": 1, 2 or 4 bytes, aligned, inside a BAR.
+    if ((size != 1 && size != 2 && size != 4) || offset % size != 0) return std::nullopt;
+    if (bar >= pci::BASE_ADDRESSES || offset >= function_.bar(bar).size_bytes) return std::nullopt;
+    return ConfigSpaceAccess{bar, {offset, static_cast<u8>(size)}};
+}
+
+void PciTransport::access_through_config_space(bool is_write) {
+    const std::optional<ConfigSpaceAccess> access = aimed_access();
+    if (!access) return;
+    if (!is_write) return show_aimed(*access, false);
+    const u32 data = function_.config32(static_cast<u16>(access_capability_ + kCapabilityData));
+    bar_write(access->bar, access->at, data & all_ones(access->at.size_bytes));
+}
+
+void PciTransport::show_aimed(const ConfigSpaceAccess& access, bool has_side_effects) {
     u32 data = 0;
-    if (bar == kLiveBar) {
+    if (access.bar == kLiveBar) {
         const std::lock_guard<std::mutex> guard(core_.mutex());
-        data = static_cast<u32>(live_read(at, false));
-    } else if (bar == kConfigBar) {
-        data = static_cast<u32>(bar_read(bar, at));
+        data = static_cast<u32>(live_read(access.at, has_side_effects));
+    } else if (access.bar == kConfigBar) {
+        data = static_cast<u32>(bar_read(access.bar, access.at));
     }
-    function_.refresh(data_at, std::as_bytes(std::span(&data, 1)));
+    function_.refresh(static_cast<u16>(access_capability_ + kCapabilityData),
+                      std::as_bytes(std::span(&data, 1)));
 }
 
 // --- interrupts ---

@@ -9,6 +9,7 @@
 // Spec: virtio 1.2 §4.1 "Virtio Over PCI Bus".
 #pragma once
 
+#include <optional>
 #include <vector>
 
 #include "devices/io/msi_port.h"
@@ -68,6 +69,10 @@ class PciTransport final : public FunctionClient, public MsixClient, public Tran
         u16 config_vector = 0xffff;
         u8 isr = 0;
     };
+    struct ConfigSpaceAccess {
+        u8 bar;
+        IoAccess at;
+    };
     void add_capabilities();
     void add_virtio_capability(u8 type, u8 bar, u32 offset, u32 size_bytes);
     void write_common(u64 offset_bytes, u8 size_bytes, u64 value, std::unique_lock<std::mutex>& lock);
@@ -81,7 +86,10 @@ class PciTransport final : public FunctionClient, public MsixClient, public Tran
     void show_device_config();
     void raise(u16 vector, u8 isr_bit, QueueCounts* counts);
     void count_sent(MsiPath path, QueueCounts* counts) const;
+    /// What VIRTIO_PCI_CAP_PCI_CFG points at, if that can be accessed.
+    [[nodiscard]] std::optional<ConfigSpaceAccess> aimed_access() const;
     void access_through_config_space(bool is_write);
+    void show_aimed(const ConfigSpaceAccess& access, bool has_side_effects);
     [[nodiscard]] bool is_page_shown() const { return page_ != nullptr; }
 
     VirtioCore& core_;

@@ -119,6 +119,24 @@ TEST_CASE("a driver without a memory mapping works through configuration space",
     CHECK(rig.driver.take_used());
 }
 
+TEST_CASE("the ISR is read, and cleared, through configuration space", "[pci_transport]") {
+    PciRig rig(true);
+    const ConfigAccess access(rig);
+    rig.start();
+    rig.round_trip();
+    access.aim(4, 0, 1);
+    CHECK(rig.pin.level);
+    CHECK(access.read(1) == 1);
+    CHECK_FALSE(rig.pin.level);
+    CHECK(access.read(1) == 0);
+    // An access that is none clears nothing.
+    rig.round_trip();
+    access.aim(4, 0, GENERATE(0U, 3U, 8U, 0xffff'ffffU));
+    (void)access.read(4);
+    CHECK(rig.pin.level);
+    CHECK(rig.isr() == 1);
+}
+
 TEST_CASE("accesses through configuration space that cannot be do nothing", "[pci_transport]") {
     PciRig rig(GENERATE(false, true));
     const ConfigAccess access(rig);
