@@ -1,10 +1,11 @@
 // SPDX-License-Identifier: Apache-2.0
 // virtio: drives the machine's virtio devices and says what does not work. Writes to disks!
 //
-//   device=blk|net|console|rng|all (all that are there), index=N; device=fair: virtio_checks/fairness.cc;
-//   mode=journal: see virtio_checks/journal.cc transport=, ring=, indirect=, event_idx=, irq=, gsi=: see
-//   runtime/virtio_options.h ecam=, cf8, pci_window=: see runtime/pci.h; what each device's checks take:
-//   virtio_checks/
+//   device=blk|net|console|rng|all (all that are there), index=N
+//
+// device=fair and mode=journal are tests of their own; what each takes is told in virtio_checks/. The driver's
+// own words (transport=, ring=, indirect=, event_idx=, irq=, gsi=) are runtime/virtio_options.h's, and those
+// for configuration space (ecam=, cf8, pci_window=) runtime/pci.h's.
 #include "firmware/guests/runtime/boot_info.h"
 #include "firmware/guests/virtio_checks/checks.h"
 

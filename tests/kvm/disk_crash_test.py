@@ -33,7 +33,8 @@ def kill_after(lot, path, io, options, driver):
     """Kills mayfly somewhere behind a batch chosen by lot; what it had told until then."""
     append = "device=blk mode=journal " + words(driver)
     arguments = ["boot", guest_file("virtio"), "--io", io, "--disk", path + options, "--append", append]
-    process = popen([*arguments, "--timeout", HANG_SECONDS])
+    # Unbuffered: communicate() does not see what readline() has read ahead.
+    process = popen([*arguments, "--timeout", HANG_SECONDS], bufsize=0)
     told = b""
     try:
         for _ in range(lot.randint(1, BATCHES_MAX)):

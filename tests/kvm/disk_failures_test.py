@@ -99,7 +99,8 @@ def reading_guest(path, io, rounds=30):
     """A guest that reads all over the disk, stopped after its first round."""
     plan = {"dev": "blk", "op": "read", "depth": 8, "count": 2000, "rounds": rounds}
     arguments = ["boot", guest_file("iobench"), "--disk", path, "--io", io, "--append", words(plan)]
-    process = popen([*arguments, "--timeout", 50])
+    # Unbuffered: communicate() does not see what readline() has read ahead.
+    process = popen([*arguments, "--timeout", 50], bufsize=0)
     try:
         first = process.stdout.readline()
         check(iobench_lines(first)[0]["errors"] == 0, f"the first round: {first}")
