@@ -3,9 +3,9 @@
 //
 //   device=blk|net|console|rng|all (all that are there), index=N
 //
-// device=fair and mode=journal are tests of their own; what each takes is told in virtio_checks/. The driver's
-// own words (transport=, ring=, indirect=, event_idx=, irq=, gsi=) are runtime/virtio_options.h's, and those
-// for configuration space (ecam=, cf8, pci_window=) runtime/pci.h's.
+// device=fair and mode=journal are tests of their own; what each takes is told in virtio_checks/. The
+// driver's own words (transport=, ring=, indirect=, event_idx=, irq=, gsi=) are runtime/virtio_options.h's,
+// and those for configuration space (ecam=, cf8, pci_window=) runtime/pci.h's.
 #include "firmware/guests/runtime/boot_info.h"
 #include "firmware/guests/virtio_checks/checks.h"
 
