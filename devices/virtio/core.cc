@@ -35,7 +35,7 @@ u64 VirtioCore::offered_features() const {
 }
 
 void VirtioCore::set_driver_features(u64 features) {
-    if ((state_.status & (virtio::FEATURES_OK | virtio::DRIVER_OK)) != 0) return;
+    if ((state_.status & (virtio::FEATURES_OK | virtio::DRIVER_OK)) != 0 || is_started_) return;
     state_.driver_features = features;
 }
 
@@ -62,29 +62,41 @@ bool VirtioCore::write_status(u8 status, std::unique_lock<std::mutex>& lock) {
         const bool has_version = (state_.driver_features & virtio::F_VERSION_1) != 0;
         if (is_subset && (has_version || kind_ == Kind::Transitional)) state_.status |= virtio::FEATURES_OK;
     }
-    if ((added & virtio::DRIVER_OK) != 0) start();
+    if ((added & virtio::DRIVER_OK) != 0) {
+        state_.status |= virtio::DRIVER_OK;
+        start();
+    }
     return true;
 }
 
 void VirtioCore::start() {
-    state_.status |= virtio::DRIVER_OK;
     if (state_.is_legacy_driver) {
         state_.driver_features &= offered_features();
     } else if ((state_.status & virtio::FEATURES_OK) == 0) {
         return fail("DRIVER_OK was set before FEATURES_OK");
     }
     if (!start_queues()) return;
-    is_started_ = true;
-    device_.start(state_.driver_features, *this);
-    transport_->registers_changed();  // what was accepted may change the configuration
+    if (!is_started_) {
+        is_started_ = true;
+        device_.start(state_.driver_features, *this);
+        transport_->registers_changed();  // what was accepted may change the configuration
+    }
     worker_.on_start(*this);
+}
+
+void VirtioCore::start_early(u16 queue) {
+    // virtio 1.2 §3.1.2 "Legacy Interface: Device Initialization": "The transitional device MUST support the
+    // driver using the device before the step 8", which is DRIVER_OK. Its first doorbell fixes the features.
+    const u8 stage = state_.status & (virtio::DRIVER | virtio::DRIVER_OK | virtio::DEVICE_NEEDS_RESET);
+    if (!state_.is_legacy_driver || stage != virtio::DRIVER || is_resetting_) return;
+    if (queue_states_[queue].is_enabled && !queues_[queue].is_running()) start();
 }
 
 bool VirtioCore::start_queues() {
     const u64 features = state_.driver_features;
     for (u16 i = 0; i < queue_count(); ++i) {
         const QueueState& state = queue_states_[i];
-        if (!state.is_enabled) continue;
+        if (!state.is_enabled || queues_[i].is_running()) continue;
         const QueueSetup setup{.size = state.size,
                                .descriptors = Gpa{state.descriptors},
                                .driver_area = Gpa{state.driver_area},
@@ -144,12 +156,15 @@ void VirtioCore::write_config(u32 offset_bytes, std::span<const std::byte> bytes
 }
 
 void VirtioCore::notify(u32 queue) {
-    if (!is_started_ || is_resetting_ || queue >= queue_count()) return;
+    if (queue >= queue_count()) return;
+    start_early(static_cast<u16>(queue));
+    if (!is_started_ || is_resetting_) return;
     ++queues_[queue].counts.doorbells_trapped;
     worker_.on_doorbell(*this, static_cast<u16>(queue));
 }
 
 Progress VirtioCore::run_queue(u16 queue, u32 budget) {
+    start_early(queue);  // the doorbell may have come by ioeventfd
     if (!is_started_ || is_resetting_ || (state_.status & virtio::DEVICE_NEEDS_RESET) != 0)
         return Progress::Waiting;
     if (!queues_[queue].is_running()) return Progress::Waiting;

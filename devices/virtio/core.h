@@ -130,7 +130,7 @@ class VirtioCore final : public DeviceHost {
     /// What lies behind the end reads as zero.
     [[nodiscard]] u64 read_config(u64 offset_bytes, u8 size_bytes) const;
     void write_config(u32 offset_bytes, std::span<const std::byte> bytes);
-    /// Any queue number. Not before DRIVER_OK.
+    /// Any queue number. Before DRIVER_OK only from a legacy driver.
     void notify(u32 queue);
 
     // --- work ---
@@ -152,6 +152,7 @@ class VirtioCore final : public DeviceHost {
 
   private:
     void start();
+    void start_early(u16 queue);
     bool start_queues();
     bool reset(std::unique_lock<std::mutex>& lock);
     bool wait_until_idle(std::unique_lock<std::mutex>& lock);

@@ -82,6 +82,7 @@ void LegacyRegisters::write_queue_address(u32 page) {
     VirtioCore& core = transport_.core_;
     const u16 selected = transport_.state_.queue_select;
     if (selected >= core.queue_count() || !core.may_configure_queues()) return;
+    if (core.queue(selected).is_running()) return;  // in use before DRIVER_OK
     const u64 size = core.queue_size_max(selected);
     // virtio 1.2 §2.7.2 "Legacy Interfaces: A Note on Virtqueue Layout": descriptors, then the available
     // ring, then the used ring on a page of its own.

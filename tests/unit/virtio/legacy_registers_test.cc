@@ -236,6 +236,39 @@ TEST_CASE("page 0 takes a legacy queue away", "[legacy]") {
     CHECK_FALSE(rig.core.queue(0).is_running());
 }
 
+TEST_CASE("a legacy driver may use its device before DRIVER_OK", "[legacy]") {
+    // VIRTIO 1.2 §3.1.2 "Legacy Interface: Device Initialization": "The transitional device MUST support the
+    // driver using the device before the step 8."
+    LegacyRig rig;
+    rig.set_port(kStatus, 1, 3);
+    rig.set_port(kDriverFeatures, 4, 0x21);
+    rig.set_port(kQueueSelect, 2, 1);
+    rig.set_port(kQueueAddress, 4, rig.queue.page());
+    rig.queue.add(rig.data);
+    rig.set_port(kQueueNotify, 2, 0);  // not set up: no use yet
+    CHECK_FALSE(rig.core.is_running());
+    rig.set_port(kQueueNotify, 2, 1);
+    CHECK(rig.queue.used_count() == 1);
+    CHECK(rig.port(kIsr, 1) == 1);
+    CHECK(rig.port(kStatus, 1) == 3);
+    CHECK(rig.device.accepted == 0x21);
+    // Queues that come later work too.
+    LegacyQueue first(rig.ram, 8);
+    rig.set_port(kQueueSelect, 2, 0);
+    rig.set_port(kQueueAddress, 4, first.page());
+    first.add(rig.data);
+    rig.set_port(kQueueNotify, 2, 0);
+    CHECK(first.used_count() == 1);
+    rig.set_port(kStatus, 1, 7);
+    CHECK(rig.port(kStatus, 1) == 7);
+    CHECK(rig.device.starts == 1);
+    rig.queue.add(rig.data);
+    rig.set_port(kQueueNotify, 2, 1);
+    CHECK(rig.queue.used_count() == 2);
+    rig.set_port(kStatus, 1, 0);
+    CHECK(rig.device.stops == 1);
+}
+
 TEST_CASE("a legacy queue's doorbell is a port and its number", "[legacy]") {
     LegacyRig rig;
     CHECK(rig.transport.doorbells(1)[1] ==
