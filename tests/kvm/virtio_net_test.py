@@ -2,7 +2,7 @@
 """A network on a tap: frames go both ways on every machine, transport and kind of ring; taps come and go."""
 from harness import boot, case, check, check_one_line, check_silent, guest_file
 from network_harness import MAC, ON_EVERY_MACHINE, Echo, Flood, Running, Tap, check_guest, counters
-from network_harness import frame_socket, frame_to, ip, is_there, main, virtio, wait_for
+from network_harness import frame_socket, frame_to, ip, is_there, main, virtio
 
 ECHOED = (b"ok net echo", b"ok net bursts", b"ok net reset with frames in flight", b"ok net sound at the end")
 STARVED_FRAMES = 8000
