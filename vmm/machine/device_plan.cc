@@ -11,7 +11,10 @@ namespace mayfly {
 namespace {
 
 constexpr u32 kSlots = 31;  // slot 0 is the host bridge
+constexpr u32 kFunctionsPerSlot = 8;
 constexpr u64 kPage = 0x1000;
+/// The I/O BARs of transitional devices end with the ports.
+constexpr u32 kLegacyMax = (0x1'0000 - layout::kPortPciIo) / PciTransport::kLegacyBytes;
 
 void add(DevicePlan& plan, DeviceKind kind, u32 count, std::string_view name) {
     for (u32 index = 0; index < count; ++index)
@@ -20,8 +23,11 @@ void add(DevicePlan& plan, DeviceKind kind, u32 count, std::string_view name) {
 }
 
 /// Device numbers rise with the order of devices, whether or not they share slots as functions.
-void place_on_pci(DevicePlan& plan, bool is_legacy) {
+Result<void> place_on_pci(DevicePlan& plan, bool is_legacy) {
     const u32 count = static_cast<u32>(plan.devices.size());
+    const u32 count_max = is_legacy ? kLegacyMax : kSlots * kFunctionsPerSlot;
+    if (count > count_max)
+        return fail(Error::invalid(fmt::format("{} devices; the bus carries at most {}", count, count_max)));
     const u32 per_slot = (count + kSlots - 1) / kSlots;
     for (u32 i = 0; i < count; ++i) {
         const u32 slot = 1 + i / per_slot;
@@ -33,6 +39,7 @@ void place_on_pci(DevicePlan& plan, bool is_legacy) {
         place.legacy_port = static_cast<u16>(layout::kPortPciIo + i * PciTransport::kLegacyBytes);
         place.interrupt_line = layout::kIrqPci[slot % 2];
     }
+    return {};
 }
 
 Result<void> place_on_mmio(DevicePlan& plan, bool is_legacy) {
@@ -76,7 +83,7 @@ Result<DevicePlan> plan_devices(const BootConfig& config, const MachineShape& sh
     if (plan.transport == TransportChoice::Mmio) {
         if (!plan.devices.empty()) TRY_VOID(place_on_mmio(plan, is_legacy));
     } else {
-        place_on_pci(plan, is_legacy);
+        TRY_VOID(place_on_pci(plan, is_legacy));
     }
     return plan;
 }
