@@ -14,7 +14,8 @@ import sys
 
 import results
 
-ORDER = ("boot_time", "memory_size", "footprint", "image_load", "counts")
+ORDER = ("boot_time", "memory_size", "footprint", "image_load", "counts", "device_cost", "disk_io",
+         "net_io")
 
 
 def main():
