@@ -331,15 +331,20 @@ void PciTransport::show_common() {
 void PciTransport::show_device_config() {
     if (!is_page_shown()) return;
     const ConfigPage page(page_, kPageBytes);
-    const std::span<const std::byte> config = core_.device().config();
-    if (std::memcmp(page_ + kDeviceConfig, config.data(), config.size()) == 0) return;
-    // Nobody can keep another vCPU from reading meanwhile: with a new generation before and after, whatever
-    // it reads that is mixed shows two different ones. virtio 1.2
-    // §4.1.4.3.1 "Device Requirements: Common configuration structure layout".
-    store_word(page, virtio_pci::config_generation, ++shown_generation_);
-    for (std::size_t i = 0; i < config.size(); ++i)
-        store_word(page, kDeviceConfig + i, static_cast<u8>(config[i]));
-    store_word(page, virtio_pci::config_generation, ++shown_generation_);
+    const u32 config_bytes = static_cast<u32>(core_.device().config().size());
+    // virtio 1.2 §4.1.4.3.1 "Device Requirements: Common configuration structure layout": a generation before
+    // and one after. Nobody can keep another vCPU from reading in between, so a word, which holds any field
+    // whole, is stored at once: a driver that read it all there sees old fields beside new ones, never half
+    // of one, and the notification of the change has it read again.
+    bool is_changing = false;
+    for (u32 at = 0; at < config_bytes; at += sizeof(u64)) {
+        const u64 word = core_.read_config(at, sizeof(u64));
+        if (load_word<u64>(page, kDeviceConfig + at) == word) continue;
+        if (!is_changing) store_word(page, virtio_pci::config_generation, ++shown_generation_);
+        is_changing = true;
+        store_word(page, kDeviceConfig + at, word);
+    }
+    if (is_changing) store_word(page, virtio_pci::config_generation, ++shown_generation_);
 }
 
 void PciTransport::on_config_page_moved(ConfigPage page) {

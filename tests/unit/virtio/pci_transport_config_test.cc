@@ -1,5 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
 // The device's configuration, the page that shows it, and accesses through configuration space.
+#include <atomic>
 #include <random>
 #include <thread>
 
@@ -217,4 +218,27 @@ TEST_CASE("a reset waits for I/O, and the page says when it is done", "[pci_tran
     CHECK(rig.memory.read(PciRig::kConfig + common::kStatus, 1) == 0);
     CHECK(rig.get(common::kQueueSelect, 2) == 0);
     CHECK(rig.isr() == 0);
+}
+
+TEST_CASE("a 64-bit field is never shown half changed", "[pci_transport]") {
+    // As block's capacity: another vCPU reads it from the page while it changes.
+    PciRig rig;
+    for (std::size_t at = 0; at < 12; ++at) rig.change_config(at, 0);
+    std::atomic<bool> has_ended = false;
+    std::thread changing([&] {
+        for (int i = 0; i < 20000; ++i) {
+            const std::lock_guard<std::mutex> guard(rig.core.mutex());
+            for (std::size_t at = 0; at < 8; ++at) rig.device.set_config(at, i % 2 == 0 ? 0xff : 0);
+            rig.core.config_changed();
+        }
+        has_ended = true;
+    });
+    const std::span<const std::byte> page = rig.memory.bytes().subspan(PciRig::kConfig - kWindowBase);
+    u64 torn = 0;
+    while (!has_ended) {
+        const u64 field = load_word<u64>(page, 0x100);
+        if (field != 0 && field != ~u64{0}) ++torn;
+    }
+    changing.join();
+    CHECK(torn == 0);
 }
