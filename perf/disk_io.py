@@ -123,7 +123,8 @@ def parse_options():
     parser.add_argument("--disk-mib", type=int, default=64)
     parser.add_argument("--rounds", type=int, default=11)
     parser.add_argument("--seconds", type=float, default=0.25, help="how long a round lasts, about")
-    parser.add_argument("--counted", type=int, default=2000, help="requests in the short counted run")
+    parser.add_argument("--counted", type=int, default=8000,
+                        help="requests in the short counted run; enough for a promotion")
     return parser.parse_args()
 
 

@@ -138,7 +138,7 @@ def parse_options():
     parser.add_argument("--size", nargs="+", type=int, default=[size for size, _ in SIZES])
     parser.add_argument("--rounds", type=int, default=11)
     parser.add_argument("--seconds", type=float, default=0.25, help="how long a round lasts, about")
-    parser.add_argument("--counted", type=int, default=5000, help="packets in the short counted run")
+    parser.add_argument("--counted", type=int, default=10000, help="packets in the short counted run")
     return parser.parse_args()
 
 
