@@ -31,7 +31,7 @@ TEST_CASE("a new configuration has a new generation", "[pci_transport]") {
         const u64 next = rig.get(common::kGeneration, 1);
         CHECK(next != generation);
         generation = next;
-        CHECK(rig.get(0x100 + i % 12, 1) == static_cast<u8>(i));
+        CHECK(rig.get(0x100 + static_cast<u32>(i % 12), 1) == static_cast<u8>(i));
     }
     // The driver's own writes as well, and what a reset takes back.
     rig.set(0x100, 4, 0x0102'0304);

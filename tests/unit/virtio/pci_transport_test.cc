@@ -205,11 +205,11 @@ TEST_CASE("a queue that does not exist has size 0 and takes nothing", "[pci_tran
 
 TEST_CASE("queue_size is a power of two or 0 unless packed rings were negotiated", "[pci_transport]") {
     PciRig rig;
-    for (const u64 size : {1, 2, 4, 8}) {
+    for (const u64 size : {1U, 2U, 4U, 8U}) {
         rig.set(common::kQueueSize, 2, size);
         CHECK(rig.get(common::kQueueSize, 2) == size);
     }
-    for (const u64 size : {3, 7, 12, 0xffff}) {
+    for (const u64 size : {3U, 7U, 12U, 0xffffU}) {
         rig.set(common::kQueueSize, 2, size);
         const u64 shown = rig.get(common::kQueueSize, 2);
         CHECK((shown & (shown - 1)) == 0);
@@ -241,7 +241,7 @@ TEST_CASE("a packed queue of any size works", "[pci_transport]") {
 
 TEST_CASE("a queue is enabled by 1 and by nothing else, and not disabled", "[pci_transport]") {
     PciRig rig;
-    for (const u64 value : {0, 2, 3, 0xffff, 0x8001}) {
+    for (const u64 value : {0U, 2U, 3U, 0xffffU, 0x8001U}) {
         rig.set(common::kQueueEnable, 2, value);
         CHECK(rig.get(common::kQueueEnable, 2) == 0);
     }
