@@ -71,13 +71,51 @@ Bytes motherboard() {
     return device("MBRD", name("_HID", pnp(0x0c, 0x02)).add(name("_CRS", resources(ecam))));
 }
 
-Bytes host_bridge(const Bytes& windows) {
+/// `routes` is the _PRT or nothing.
+Bytes host_bridge(const Bytes& windows, const Bytes& routes = {}) {
     return device("PCI0", name("_HID", pnp(0x0a, 0x08))
                               .add(name("_CID", pnp(0x0a, 0x03)))
                               .add(name("_UID", {0}))
                               .add(name("_SEG", {0}))
                               .add(name("_BBN", {0}))
-                              .add(name("_CRS", resources(windows))));
+                              .add(name("_CRS", resources(windows)))
+                              .add(routes));
+}
+
+/// ACPI 6.5 §6.2.13 "_PRT (PCI Routing Table)": address with any function, pin (0 is INTA#), no source, GSI.
+/// Devices 1 to 31, the odd ones on GSI 11 and the even ones on GSI 10.
+Bytes routes_to_10_and_11() {
+    Bytes packages = Bytes{31};
+    for (u32 device = 1; device <= 31; ++device)
+        packages.add(
+            Bytes{0x12, 11, 4, 0x0c}.w(0xffff).w(device).b(0).b(0).b(0x0a).b(device % 2 == 1 ? 11 : 10));
+    return name("_PRT", Bytes{0x12}.add(with_length(packages)));
+}
+
+Bytes uart_on_irq_4() {
+    return device("COM1", name("_HID", pnp(0x05, 0x01))
+                              .add(name("_UID", {1}))
+                              .add(name("_CRS", resources(ports(0x3f8, 8).b(0x22).w(1 << 4)))));
+}
+
+Bytes polled_uart() {
+    return device(
+        "COM1",
+        name("_HID", pnp(0x05, 0x01)).add(name("_UID", {1})).add(name("_CRS", resources(ports(0x3f8, 8)))));
+}
+
+Bytes cmos_clock() {
+    return device("RTC_", name("_HID", pnp(0x0b, 0x00)).add(name("_CRS", resources(ports(0x70, 2)))));
+}
+
+/// ACPI 6.5 §6.4.3.4 "32-Bit Fixed Memory Range Descriptor", writable, and §6.4.3.6 "Extended Interrupt
+/// Descriptor": flags 0 consumer, 1 edge, not 2 active low, not 3 shared; one interrupt.
+Bytes virtio_mmio(std::string_view segment, const Bytes& uid, u32 base, u8 gsi) {
+    Bytes descriptors = Bytes().b(0x86).w(9).b(1).d(base).d(0x1000);
+    descriptors.b(0x89).w(6).b(0b0011).b(1).d(gsi);
+    return device(
+        segment,
+        name("_HID", string("LNRO0005")).add(name("_UID", uid)).add(name("_CRS", resources(descriptors))));
 }
 
 Bytes pvpanic() {
@@ -89,6 +127,33 @@ Bytes s5() { return name("_S5_", {0x12, 8, 4, 0x0a, 5, 0x0a, 5, 0, 0}); }
 
 const Bytes kMemory32 =
     Bytes().b(0x87).w(23).b(0).b(0x0c).b(1).d(0).d(0xd000'0000).d(0xdfff'ffff).d(0).d(0x1000'0000);
+const Bytes kConfigPages =
+    Bytes().b(0x87).w(23).b(0).b(0x0c).b(1).d(0).d(0xe010'0000).d(0xe01f'ffff).d(0).d(0x10'0000);
+const Bytes kMemory64 =
+    Bytes().b(0x8a).w(43).b(0).b(0x0c).b(1).q(0).q(0x40'0000'0000).q(0x7f'ffff'ffff).q(0).q(0x40'0000'0000);
+
+Bytes modern_windows() {
+    Bytes windows = word_range(2, 0, 0, 0);
+    windows.add(word_range(1, 3, 0, 0xcf7)).add(word_range(1, 3, 0xd00, 0xffff)).add(kMemory32);
+    return windows.add(kMemory64);
+}
+
+Bytes legacy_windows() {
+    Bytes windows = word_range(2, 0, 0, 0).add(ports(0xcf8, 8));
+    return windows.add(word_range(1, 3, 0, 0xcf7)).add(word_range(1, 3, 0xd00, 0xffff)).add(kMemory32);
+}
+
+/// The devices of test::virtio_mmio_slots: VI00 at 3 GiB + 4 KiB to VI15.
+Bytes virtio_mmio_devices() {
+    constexpr std::array<u8, 16> kGsis{5, 6, 7, 10, 11, 12, 14, 15, 16, 17, 18, 19, 20, 21, 22, 23};
+    Bytes bytes;
+    for (u32 i = 0; i < 16; ++i) {
+        const std::array<char, 4> segment{'V', 'I', i < 10 ? '0' : '1', "0123456789012345"[i]};
+        const Bytes uid = i < 2 ? Bytes().b(i) : Bytes().b(0x0a).b(i);
+        bytes.add(virtio_mmio({segment.data(), 4}, uid, 0xc000'1000 + i * 0x1000, kGsis.at(i)));
+    }
+    return bytes;
+}
 
 }  // namespace
 
@@ -124,33 +189,19 @@ TEST_CASE("the smallest DSDT is one processor and the power-off package", "[dsdt
 
 TEST_CASE("the modern DSDT has ECAM reserved, one bus, both windows and a polled UART", "[dsdt]") {
     const u32 cpu_count = GENERATE(1u, 4u, 64u);
-    Bytes windows;
-    windows.add(word_range(2, 0, 0, 0)).add(word_range(1, 3, 0, 0xcf7)).add(word_range(1, 3, 0xd00, 0xffff));
-    windows.add(kMemory32);
-    windows.b(0x8a).w(43).b(0).b(0x0c).b(1).q(0).q(0x40'0000'0000).q(0x7f'ffff'ffff).q(0).q(0x40'0000'0000);
-    const Bytes uart = device(
-        "COM1",
-        name("_HID", pnp(0x05, 0x01)).add(name("_UID", {1})).add(name("_CRS", resources(ports(0x3f8, 8)))));
+    const Bytes windows = modern_windows();
     const Bytes body =
-        processors(cpu_count).add(motherboard()).add(host_bridge(windows)).add(uart).add(pvpanic());
+        processors(cpu_count).add(motherboard()).add(host_bridge(windows)).add(polled_uart()).add(pvpanic());
     CHECK(written(test::modern_machine(cpu_count)) == scope("_SB_", body).add(s5()).get());
 }
 
 TEST_CASE("the legacy DSDT has configuration ports, a UART on IRQ 4 and the CMOS clock", "[dsdt]") {
     const u32 cpu_count = GENERATE(1u, 4u, 64u);
-    Bytes windows;
-    windows.add(word_range(2, 0, 0, 0)).add(ports(0xcf8, 8));
-    windows.add(word_range(1, 3, 0, 0xcf7)).add(word_range(1, 3, 0xd00, 0xffff)).add(kMemory32);
-    const Bytes uart = device("COM1", name("_HID", pnp(0x05, 0x01))
-                                          .add(name("_UID", {1}))
-                                          .add(name("_CRS", resources(ports(0x3f8, 8).b(0x22).w(1 << 4)))));
-    const Bytes clock =
-        device("RTC_", name("_HID", pnp(0x0b, 0x00)).add(name("_CRS", resources(ports(0x70, 2)))));
     const Bytes body = processors(cpu_count)
                            .add(motherboard())
-                           .add(host_bridge(windows))
-                           .add(uart)
-                           .add(clock)
+                           .add(host_bridge(legacy_windows()))
+                           .add(uart_on_irq_4())
+                           .add(cmos_clock())
                            .add(pvpanic());
     CHECK(written(test::legacy_machine(cpu_count)) == scope("_SB_", body).add(s5()).get());
 }
@@ -161,13 +212,52 @@ TEST_CASE("a host bridge without ECAM is plain PCI and reserves no memory", "[ds
                           .has_config_ports = true,
                           .memory32 = {.base = Gpa{0xd000'0000}, .size_bytes = 0x1000'0000},
                           .memory64 = std::nullopt};
-    Bytes windows;
-    windows.add(word_range(2, 0, 0, 0)).add(ports(0xcf8, 8));
-    windows.add(word_range(1, 3, 0, 0xcf7)).add(word_range(1, 3, 0xd00, 0xffff)).add(kMemory32);
     const Bytes bridge = device("PCI0", name("_HID", pnp(0x0a, 0x03))
                                             .add(name("_UID", {0}))
                                             .add(name("_SEG", {0}))
                                             .add(name("_BBN", {0}))
-                                            .add(name("_CRS", resources(windows))));
+                                            .add(name("_CRS", resources(legacy_windows()))));
     CHECK(written(options) == scope("_SB_", processors(1).add(bridge)).add(s5()).get());
+}
+
+TEST_CASE("configuration pages are a second memory window, between the low and the high one", "[dsdt]") {
+    AcpiOptions options = test::modern_machine(1);
+    options.pci->config_pages = PciWindow{.base = Gpa{0xe010'0000}, .size_bytes = 0x10'0000};
+    Bytes windows = word_range(2, 0, 0, 0);
+    windows.add(word_range(1, 3, 0, 0xcf7)).add(word_range(1, 3, 0xd00, 0xffff)).add(kMemory32);
+    windows.add(kConfigPages).add(kMemory64);
+    const Bytes body =
+        processors(1).add(motherboard()).add(host_bridge(windows)).add(polled_uart()).add(pvpanic());
+    CHECK(written(options) == scope("_SB_", body).add(s5()).get());
+}
+
+TEST_CASE("INTA# of 31 PCI devices reaches two pins in turn, without link devices", "[dsdt]") {
+    const Bytes bridge = host_bridge(legacy_windows().add(kConfigPages), routes_to_10_and_11());
+    const Bytes body =
+        processors(1).add(motherboard()).add(bridge).add(uart_on_irq_4()).add(cmos_clock()).add(pvpanic());
+    CHECK(written(test::legacy_machine_with_intx(1)) == scope("_SB_", body).add(s5()).get());
+}
+
+TEST_CASE("each virtio-mmio device has its page and an edge-triggered interrupt of its own", "[dsdt]") {
+    const Bytes body = processors(1)
+                           .add(motherboard())
+                           .add(host_bridge(modern_windows()))
+                           .add(polled_uart())
+                           .add(pvpanic())
+                           .add(virtio_mmio_devices());
+    CHECK(written(test::machine_with_virtio_mmio(1)) == scope("_SB_", body).add(s5()).get());
+}
+
+TEST_CASE("64 processors, INTx routes, configuration pages and 16 virtio-mmio devices go together",
+          "[dsdt]") {
+    const Bytes bridge =
+        host_bridge(legacy_windows().add(kConfigPages).add(kMemory64), routes_to_10_and_11());
+    const Bytes body = processors(64)
+                           .add(motherboard())
+                           .add(bridge)
+                           .add(uart_on_irq_4())
+                           .add(cmos_clock())
+                           .add(pvpanic())
+                           .add(virtio_mmio_devices());
+    CHECK(written(test::full_machine(64)) == scope("_SB_", body).add(s5()).get());
 }

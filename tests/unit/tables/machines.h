@@ -5,7 +5,9 @@
 // off.
 #pragma once
 
+#include <array>
 #include <cstring>
+#include <span>
 #include <string>
 #include <vector>
 
@@ -43,6 +45,45 @@ inline AcpiOptions legacy_machine(u32 cpu_count) {
     options.pci->memory64.reset();
     options.serial->irq = 4;
     options.has_rtc = true;
+    return options;
+}
+
+/// Functions' configuration pages behind ECAM, and INTA# on pins 10 and 11.
+inline AcpiOptions legacy_machine_with_intx(u32 cpu_count) {
+    AcpiOptions options = legacy_machine(cpu_count);
+    options.pci->config_pages = PciWindow{.base = Gpa{0xe010'0000}, .size_bytes = 0x10'0000};
+    options.pci->intx = {10, 11};
+    return options;
+}
+
+/// One page after the other from 3 GiB + 4 KiB; one-digit and two-digit numbers, 8259 and IOAPIC interrupts.
+constexpr u32 kVirtioMmioCount = 16;
+constexpr u64 kVirtioMmioBase = 0xc000'1000;
+constexpr std::array<u8, kVirtioMmioCount> kVirtioMmioGsis{5,  6,  7,  10, 11, 12, 14, 15,
+                                                           16, 17, 18, 19, 20, 21, 22, 23};
+
+/// The slots live as long as the program: AcpiOptions only refers to them.
+inline std::span<const VirtioMmioSlot> virtio_mmio_slots() {
+    static const auto slots = [] {
+        std::array<VirtioMmioSlot, kVirtioMmioCount> made{};
+        for (u32 i = 0; i < kVirtioMmioCount; ++i)
+            made.at(i) = {.base = Gpa{kVirtioMmioBase + i * u64{0x1000}}, .gsi = kVirtioMmioGsis.at(i)};
+        return made;
+    }();
+    return slots;
+}
+
+inline AcpiOptions machine_with_virtio_mmio(u32 cpu_count) {
+    AcpiOptions options = modern_machine(cpu_count);
+    options.virtio_mmio = virtio_mmio_slots();
+    return options;
+}
+
+/// Everything that takes room.
+inline AcpiOptions full_machine(u32 cpu_count) {
+    AcpiOptions options = legacy_machine_with_intx(cpu_count);
+    options.pci->memory64 = modern_machine(cpu_count).pci->memory64;
+    options.virtio_mmio = virtio_mmio_slots();
     return options;
 }
 
