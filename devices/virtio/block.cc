@@ -18,7 +18,8 @@ namespace mayfly {
 namespace {
 
 u64 features_of(const BlockGeometry& disk, u16 queue_count) {
-    u64 features = blk::F_SEG_MAX | blk::F_BLK_SIZE | blk::F_FLUSH | blk::F_TOPOLOGY | blk::F_CONFIG_WCE;
+    u64 features = blk::F_SIZE_MAX | blk::F_SEG_MAX | blk::F_BLK_SIZE | blk::F_FLUSH | blk::F_TOPOLOGY |
+                   blk::F_CONFIG_WCE;
     if (queue_count > 1) features |= blk::F_MQ;
     if (disk.is_read_only) return features | blk::F_RO;
     if (disk.can_discard) features |= blk::F_DISCARD;
@@ -32,6 +33,7 @@ blk::Config config_of(const BlockGeometry& disk, u64 features, const Block::Opti
     blk::Config config{};
     config.capacity = disk.size_bytes / blk::SECTOR_BYTES;
     // With header and status it must fit in a queue.
+    config.size_max = kBlockSegmentBytesMax;
     config.seg_max = std::min(kBlockSegmentsMax, u32{options.queue_size} - 2);
     config.blk_size = disk.logical_block_bytes;
     config.physical_block_exp = static_cast<u8>(std::bit_width(blocks_per_physical) - 1);
@@ -45,7 +47,7 @@ blk::Config config_of(const BlockGeometry& disk, u64 features, const Block::Opti
         config.discard_sector_alignment = disk.discard_alignment_bytes / u32{blk::SECTOR_BYTES};
     }
     if ((features & blk::F_WRITE_ZEROES) != 0) {
-        config.max_write_zeroes_sectors = kBlockRangeSectorsMax;
+        config.max_write_zeroes_sectors = kBlockZeroSectorsMax;
         config.max_write_zeroes_seg = kBlockRangesMax;
         config.write_zeroes_may_unmap = disk.can_discard ? 1 : 0;
     }
@@ -54,6 +56,9 @@ blk::Config config_of(const BlockGeometry& disk, u64 features, const Block::Opti
 
 /// All segments, header and status, each cut in a few: a page of iovecs.
 constexpr u32 kChainPartsMin = 256;
+
+/// After so much the caller looks around: a few requests may be as much work as many.
+constexpr u64 kBytesPerCall = MiB(2);
 
 bool is_count_of_queues(u16 count) { return count >= 1 && count <= Block::kQueuesMax; }
 bool is_size_of_queue(u16 size) {
@@ -140,7 +145,8 @@ void Block::stop() {
 Progress Block::process(u16 queue, u32 budget) {
     VERIFY(host_ != nullptr && queue < options_.queue_count);
     VirtQueue& from = host_->queue(queue);
-    for (; budget > 0; --budget) {
+    served_bytes_ = 0;
+    for (; budget > 0 && served_bytes_ < kBytesPerCall; --budget) {
         if (state_.has_failed) return Progress::Waiting;
         Chain chain;
         switch (from.pop(slots_.scratch(), chain)) {
@@ -177,8 +183,8 @@ bool Block::serve(u16 queue, Chain& chain) {
 
 std::optional<u64> Block::wait_until(const BlockRequest& request) {
     if (!requests_limit_.is_limited() && !bytes_limit_.is_limited()) return std::nullopt;
-    // Ranges that are discarded or zeroed carry no data: they count as requests.
-    const bool has_data = request.kind == BlockIoKind::Read || request.kind == BlockIoKind::Write;
+    // A range that is zeroed may have to be written; one that is discarded carries nothing.
+    const bool has_data = request.kind != BlockIoKind::Discard && request.kind != BlockIoKind::Flush;
     return take_from_both(requests_limit_, 1, bytes_limit_, has_data ? request.size_bytes : 0,
                           options_.now_ns());
 }
@@ -202,6 +208,7 @@ void Block::begin(u16 queue, const Chain& chain, const BlockRequest& request) {
         slot->written_bytes =
             static_cast<u32>(std::min<u64>(request.size_bytes + 1, std::numeric_limits<u32>::max()));
     count(request.kind);
+    if (request.kind != BlockIoKind::Discard) served_bytes_ += request.size_bytes;
     if (request.kind == BlockIoKind::Read || request.kind == BlockIoKind::Write)
         host_->queue(queue).counts.bytes += request.size_bytes;
     (void)advance(*slot, backend_.start(*slot));

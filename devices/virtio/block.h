@@ -97,6 +97,7 @@ class Block final : public VirtioDevice, public BlockIoClient {
     TokenBucket requests_limit_;  // both survive a reset: it must not be a way around a limit
     TokenBucket bytes_limit_;
     BlockCounts counts_;
+    u64 served_bytes_ = 0;  // by this call of process()
 
     DeviceHost* host_ = nullptr;  // between start() and stop()
     BlockRules rules_;

@@ -28,7 +28,7 @@ void parse_transfer(BlockRequest& request, const BlockRules& rules, u64 sector, 
         answer(request, blk::S_IOERR);
         return;
     }
-    if (request.data.size() > kBlockSegmentsMax) {
+    if (request.data.size() > kBlockSegmentsMax || data_bytes > kBlockTransferBytesMax) {
         answer(request, blk::S_IOERR);
         return;
     }
@@ -56,8 +56,9 @@ void parse_range(BlockRequest& request, const BlockRules& rules, u64 data_bytes)
         answer(request, blk::S_UNSUPP);
         return;
     }
-    if (segment->num_sectors > kBlockRangeSectorsMax ||
-        !is_on_disk(rules, segment->sector, segment->num_sectors)) {
+    const u32 sectors_max =
+        request.kind == BlockIoKind::WriteZeroes ? kBlockZeroSectorsMax : kBlockRangeSectorsMax;
+    if (segment->num_sectors > sectors_max || !is_on_disk(rules, segment->sector, segment->num_sectors)) {
         answer(request, blk::S_IOERR);
         return;
     }

@@ -12,6 +12,7 @@
 namespace mayfly::blk {
 
 // §5.2.3 "Feature bits", as masks
+constexpr u64 F_SIZE_MAX = u64{1} << 1;
 constexpr u64 F_SEG_MAX = u64{1} << 2;
 constexpr u64 F_RO = u64{1} << 5;
 constexpr u64 F_BLK_SIZE = u64{1} << 6;

@@ -82,8 +82,6 @@ void Net::start(u64 features, DeviceHost& host) {
     is_refused_ = false;
     static_cast<void>(configure(state_));
     if (show_link()) host.config_changed();
-    // Frames that came before there was a client made no event that is still to come.
-    run_again(0);
 }
 
 void Net::stop() {

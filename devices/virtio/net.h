@@ -132,6 +132,7 @@ class Net final : public VirtioDevice, private NetClient {
     State state_;
     Limits receive_limits_;
     Limits send_limits_;
+    TokenBucket commands_limit_{RateLimit{.per_second = 20, .burst = 64}};
     NetCounts counts_;
     std::vector<ReceiveWindow> windows_;
     std::unique_ptr<iovec[]> parts_;  ///< one chain's, while it is worked on

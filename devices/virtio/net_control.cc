@@ -21,6 +21,12 @@ Progress Net::control(u32 budget) {
         Chain chain;
         const PopResult popped = ring.pop({parts_.get(), kSendPartsMax}, chain);
         if (popped != PopResult::Chain) return end_of(ring, popped);
+        // A command can cost the host milliseconds, some of them under a lock of all its networks.
+        if (const auto deadline_ns = commands_limit_.take(1, options_.now_ns())) {
+            ring.unpop(chain.token);
+            host()->run_at(control_queue(), *deadline_ns);
+            return Progress::Waiting;
+        }
         if (chain.writable_bytes == 0) {
             return fail("a control command has no room for its answer");
         }

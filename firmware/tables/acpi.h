@@ -35,10 +35,10 @@ struct PciHost {
     bool has_config_ports = false;
     PciWindow memory32;  ///< ends at or below 4 GiB
     /// A second one, for the functions' configuration pages.
-    std::optional<PciWindow> config_pages;
-    std::optional<PciWindow> memory64;
+    std::optional<PciWindow> config_pages = {};
+    std::optional<PciWindow> memory64 = {};
     /// INTA# of even and odd device numbers reaches these pins of the IOAPIC, level-triggered.
-    std::optional<std::array<u8, 2>> intx;
+    std::optional<std::array<u8, 2>> intx = {};
 };
 
 /// A virtio device without a bus.

@@ -21,7 +21,7 @@ struct MpTableOptions {
     u32 cpu_signature = 0;
     u32 cpu_features = 0;
     /// A PCI bus whose INTA# of even and odd device numbers reaches these pins of the IOAPIC.
-    std::optional<std::array<u8, 2>> pci_intx;
+    std::optional<std::array<u8, 2>> pci_intx = {};
 };
 
 /// Errors: more processors than eight-bit APIC ids.

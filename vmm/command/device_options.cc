@@ -182,6 +182,9 @@ Result<ConsoleChoice> parse_console(std::string_view text) {
         return choice;
     }
     choice.place = words[0];
+    if (choice.place.empty())
+        return fail(Error::invalid(fmt::format("--console '{}' names no place", text))
+                        .hint("WHERE[,hvc] or WHERE[,serial]; WHERE is stdio, null or a file"));
     if (words.size() == 1) return choice;
     const auto device = device_of(words[1]);
     if (!device || words.size() > 2)

@@ -16,6 +16,7 @@ namespace mayfly {
 namespace {
 constexpr u8 kCtrlA = 0x01;
 constexpr std::size_t kPendingMax = 4096;
+constexpr int kBusyRetryMs = 20;
 
 /// Process-wide, because the signal is.
 std::atomic<const EventFd*> resized = nullptr;
@@ -153,21 +154,28 @@ void ConsoleInput::quit() {
     }
 }
 
+bool ConsoleInput::follow_size() {
+    const WindowSize now = window_size(wiring_.fd);
+    if (now == size_) return true;
+    if (!wiring_.resize(now)) return false;
+    size_ = now;
+    return true;
+}
+
 void ConsoleInput::read_loop() {
     std::vector<u8> pending;
     bool is_open = true;
+    bool is_busy = false;  // the device was at work
     while (is_open || !pending.empty()) {
         // A terminal is read even when the guest does not: Ctrl-A x must get through.
         const bool wants_more = is_open && (pending.empty() || wiring_.is_terminal);
         std::array<pollfd, 2> events{
             pollfd{.fd = wants_more ? wiring_.fd : -1, .events = POLLIN, .revents = 0},
             pollfd{.fd = wake_->fd().get(), .events = POLLIN, .revents = 0}};
-        if (::poll(events.data(), events.size(), -1) < 0) continue;  // EINTR
-        if (events[1].revents != 0) {
-            (void)wake_->take();
-            const WindowSize now = wiring_.resize ? window_size(wiring_.fd) : size_;
-            if (now != size_) wiring_.resize(size_ = now);
-        }
+        if (::poll(events.data(), events.size(), is_busy ? kBusyRetryMs : -1) < 0) continue;  // EINTR
+        is_busy = false;
+        if (events[1].revents != 0) (void)wake_->take();
+        if (wiring_.resize) is_busy = !follow_size();
         if (events[0].revents != 0) {
             std::array<u8, 256> chunk;
             const ssize_t got = ::read(wiring_.fd, chunk.data(), chunk.size());
@@ -182,8 +190,9 @@ void ConsoleInput::read_loop() {
             }
         }
         if (pending.empty()) continue;
-        const std::size_t taken = wiring_.deliver(pending);
-        pending.erase(pending.begin(), pending.begin() + static_cast<std::ptrdiff_t>(taken));
+        const std::optional<std::size_t> taken = wiring_.deliver(pending);
+        is_busy |= !taken;
+        pending.erase(pending.begin(), pending.begin() + static_cast<std::ptrdiff_t>(taken.value_or(0)));
     }
 }
 

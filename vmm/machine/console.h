@@ -57,9 +57,11 @@ struct WindowSize {
 /// Reads what the user types, on a thread of its own, and hands it to whichever device is the console.
 class ConsoleInput {
   public:
-    /// Takes as many of the bytes as it has room for; takes the device's lock itself.
-    using Deliver = std::function<std::size_t(std::span<const u8>)>;
-    using Resize = std::function<void(WindowSize)>;
+    /// Takes as many of the bytes as it has room for; takes the device's lock itself. Nothing: the device is
+    /// at work, ask again soon. It must not wait: Ctrl-A x has to get through.
+    using Deliver = std::function<std::optional<std::size_t>(std::span<const u8>)>;
+    /// False: ask again soon.
+    using Resize = std::function<bool(WindowSize)>;
 
     struct Wiring {
         int fd = -1;               ///< negative: nothing ever comes
@@ -81,6 +83,8 @@ class ConsoleInput {
     bool filter(std::vector<u8>& bytes);
 
     void watch_size();
+    /// Tells the device of a new size. False: it was at work.
+    bool follow_size();
 
     Wiring wiring_;
     bool is_after_escape_ = false;

@@ -42,8 +42,11 @@ Result<void> place_on_pci(DevicePlan& plan, bool is_legacy) {
     return {};
 }
 
-Result<void> place_on_mmio(DevicePlan& plan, bool is_legacy) {
-    if (!is_legacy)
+Result<void> place_on_mmio(DevicePlan& plan, Irqchip irqchip) {
+    if (irqchip == Irqchip::None)
+        return fail(Error::invalid("--transport mmio needs an IOAPIC, and --irqchip none has none")
+                        .hint("--irqchip full"));
+    if (irqchip != Irqchip::Full)
         return fail(Error::invalid("--transport mmio needs interrupt pins, which the modern profile has not")
                         .hint("--profile legacy, or leave the profile to mayfly"));
     if (plan.devices.size() > layout::kIrqVirtioMmio.size())
@@ -81,7 +84,7 @@ Result<DevicePlan> plan_devices(const BootConfig& config, const MachineShape& sh
     add(plan, DeviceKind::Entropy, config.has_rng ? 1 : 0, "rng");
     const bool is_legacy = shape.profile == Profile::Legacy;
     if (plan.transport == TransportChoice::Mmio) {
-        if (!plan.devices.empty()) TRY_VOID(place_on_mmio(plan, is_legacy));
+        if (!plan.devices.empty()) TRY_VOID(place_on_mmio(plan, shape.irqchip));
     } else {
         TRY_VOID(place_on_pci(plan, is_legacy));
     }

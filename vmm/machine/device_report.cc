@@ -51,7 +51,12 @@ DeviceReport collect_devices(VirtioDevices& devices) {
     for (GuestDevice& device : devices.devices()) {
         GuestDeviceReport& row = report.devices.emplace_back();
         row.name = device.plan().name;
-        const std::lock_guard<std::mutex> guard(device.core().mutex());
+        // An I/O thread that hangs in the host may have it for ever.
+        const std::unique_lock<std::mutex> lock(device.core().mutex(), std::try_to_lock);
+        if (!lock.owns_lock()) {
+            row.is_stuck = true;
+            continue;
+        }
         row.is_promoted = device.worker().is_promoted();
         const u16 count = device.core().queue_count();
         for (u16 queue = 0; queue < count; ++queue) {
@@ -73,6 +78,8 @@ std::string device_table(const DeviceReport& report) {
     for (const Column& column : kColumns) text += fmt::format("{:>12}", column.title);
     text += '\n';
     for (const GuestDeviceReport& device : report.devices) {
+        if (device.is_stuck)
+            text += fmt::format("  {:<20}not counted: its work hangs in the host\n", device.name);
         for (const QueueReport& queue : device.queues) {
             if (&queue != &device.queues.front() && !is_used(queue)) continue;
             text += fmt::format("  {:<20}", device.name + " " + queue.name);
@@ -109,7 +116,9 @@ Json device_json(const DeviceReport& report) {
                               {"interrupts_line", queue.counts.interrupts_line}});
         }
         devices.push_back({{"name", device.name},
-                           {"work", device.is_promoted ? "thread" : "inline"},
+                           {"work", device.is_stuck      ? "stuck"
+                                    : device.is_promoted ? "thread"
+                                                         : "inline"},
                            {"queues", std::move(queues)}});
     }
     Json root;

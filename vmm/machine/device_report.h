@@ -29,6 +29,7 @@ struct QueueReport {
 struct GuestDeviceReport {
     std::string name;
     bool is_promoted = false;  ///< its work went to the I/O thread
+    bool is_stuck = false;     ///< hangs in the host: nothing could be read
     std::vector<QueueReport> queues;
 };
 

@@ -90,16 +90,12 @@ bool IoThread::finish() {
     return has_ended_.load(std::memory_order_acquire);
 }
 
-IoThread* IoService::get() {
+Result<IoThread*> IoService::get() {
     const std::lock_guard<std::mutex> guard(mutex_);
-    if (thread_ != nullptr) return thread_.get();
-    Result<std::unique_ptr<IoThread>> started = IoThread::start();
-    if (!started) {
-        stop_.end({EndKind::HostError, 0, "the I/O thread cannot be had: " + started.error().message()});
-        return nullptr;
+    if (thread_ == nullptr) {
+        thread_ = TRY(IoThread::start());
+        published_.store(thread_.get(), std::memory_order_release);
     }
-    thread_ = std::move(*started);
-    published_.store(thread_.get(), std::memory_order_release);
     return thread_.get();
 }
 

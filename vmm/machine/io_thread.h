@@ -68,8 +68,8 @@ class IoService {
   public:
     explicit IoService(StopControl& stop) : stop_(stop) {}
 
-    /// Null when it cannot be had: then the machine is ending with the reason.
-    [[nodiscard]] IoThread* get();
+    /// Errors: as IoThread::start().
+    [[nodiscard]] Result<IoThread*> get();
     /// Null when nobody asked for it yet.
     [[nodiscard]] IoThread* running() const { return published_.load(std::memory_order_acquire); }
     /// The caller is the I/O thread.

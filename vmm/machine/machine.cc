@@ -25,6 +25,8 @@ namespace mayfly {
 namespace {
 
 constexpr u64 kPage = 4096;
+/// Linux's COMMAND_LINE_SIZE on x86, less its NUL.
+constexpr std::size_t kCommandLineMax = 2047;
 
 Result<void> check_memory_size(u64 bytes) {
     if (bytes < layout::kMemoryMin)
@@ -119,8 +121,12 @@ std::string Machine::command_line(Protocol protocol) const {
         words += word;
     };
     const bool is_linux = protocol == Protocol::Linux;
-    if (is_linux && words.find("console=") == std::string::npos)
-        add(config_.console_device == ConsoleDevice::Virtio ? "console=hvc0" : "console=ttyS0");
+    if (is_linux && words.find("console=") == std::string::npos) {
+        const std::string_view console =
+            config_.console_device == ConsoleDevice::Virtio ? "console=hvc0" : "console=ttyS0";
+        // A line without room for it stays as it is.
+        if (words.size() + 1 + console.size() <= kCommandLineMax) add(console);
+    }
     // Linux finds them in ACPI, and would try each of them twice.
     if (!is_linux) add(devices_->plan().mmio_words());
     return words;
@@ -299,10 +305,10 @@ Result<void> Machine::connect_console() {
     VirtioConsole* virtio = devices_->console();
     if (virtio != nullptr) {
         wiring.deliver = [virtio](std::span<const u8> bytes) { return virtio->receive(bytes); };
-        wiring.resize = [virtio](WindowSize size) { virtio->resize(size); };
+        wiring.resize = [virtio](WindowSize size) { return virtio->resize(size); };
     } else {
         platform_->serial().connect();
-        wiring.deliver = [this](std::span<const u8> bytes) {
+        wiring.deliver = [this](std::span<const u8> bytes) -> std::optional<std::size_t> {
             const std::unique_lock<std::mutex> lock = platform_->ports().lock(platform_->uart());
             return platform_->uart().receive(bytes);
         };

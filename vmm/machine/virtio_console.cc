@@ -8,15 +8,18 @@
 
 namespace mayfly {
 
-std::size_t VirtioConsole::receive(std::span<const u8> bytes) {
-    const std::lock_guard<std::mutex> guard(core_->mutex());
+std::optional<std::size_t> VirtioConsole::receive(std::span<const u8> bytes) {
+    const std::unique_lock<std::mutex> lock(core_->mutex(), std::try_to_lock);
+    if (!lock.owns_lock()) return std::nullopt;
     return model_.receive(bytes);
 }
 
-void VirtioConsole::resize(WindowSize size) {
-    const std::lock_guard<std::mutex> guard(core_->mutex());
+bool VirtioConsole::resize(WindowSize size) {
+    const std::unique_lock<std::mutex> lock(core_->mutex(), std::try_to_lock);
+    if (!lock.owns_lock()) return false;
     model_.resize(size.columns, size.rows);
     if (!core_->is_running()) core_->config_changed();  // what can be read without an exit follows
+    return true;
 }
 
 void VirtioConsole::write(std::span<const iovec> parts) {

@@ -20,8 +20,9 @@ class VirtioConsole final : private ConsoleSink {
     /// Before the guest runs.
     void set_core(VirtioCore& core) { core_ = &core; }
 
-    [[nodiscard]] std::size_t receive(std::span<const u8> bytes);
-    void resize(WindowSize size);
+    /// Both do nothing while the device is at work, and say so: ConsoleInput::Deliver, Resize.
+    [[nodiscard]] std::optional<std::size_t> receive(std::span<const u8> bytes);
+    [[nodiscard]] bool resize(WindowSize size);
 
   private:
     void write(std::span<const iovec> parts) override;

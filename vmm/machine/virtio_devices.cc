@@ -1,15 +1,31 @@
 // SPDX-License-Identifier: Apache-2.0
 #include "vmm/machine/virtio_devices.h"
 
+#include <sys/resource.h>
+
 #include "firmware/layout.h"
 
 namespace mayfly {
+
+namespace {
+
+/// Queues that prove hot take two descriptors each; when, the guest decides. The soft limit is for programs
+/// that use select(2).
+void allow_all_files() {
+    rlimit limit{};
+    if (::getrlimit(RLIMIT_NOFILE, &limit) < 0 || limit.rlim_cur == limit.rlim_max) return;
+    limit.rlim_cur = limit.rlim_max;
+    (void)::setrlimit(RLIMIT_NOFILE, &limit);
+}
+
+}  // namespace
 
 Result<std::unique_ptr<VirtioDevices>> VirtioDevices::open(const BootConfig& config,
                                                            const MachineShape& shape, const ConsoleEnds& ends,
                                                            StopControl& stop) {
     std::unique_ptr<VirtioDevices> self(new VirtioDevices(stop));
     self->plan_ = TRY(plan_devices(config, shape));
+    if (!self->plan_.devices.empty()) allow_all_files();
     std::vector<DeviceParts> parts = TRY(open_devices(config, self->plan_, ends, self->console_));
     for (std::size_t i = 0; i < parts.size(); ++i)
         self->devices_.emplace_back(self->plan_.devices[i], std::move(parts[i]));

@@ -1,6 +1,8 @@
 // SPDX-License-Identifier: Apache-2.0
 #include "vmm/machine/virtio_worker.h"
 
+#include <bit>
+
 #include <poll.h>
 #include <sched.h>
 
@@ -19,6 +21,8 @@ constexpr u32 kBudget = 64;
 constexpr u64 kHotWindowNs = 20'000'000;
 constexpr u32 kHotDoorbells = 64;
 constexpr u64 kHotWorkNs = 5'000'000;
+/// The same when one doorbell brings so many budgets' worth.
+constexpr u32 kInlineRoundsMax = 64;
 
 /// A thread that shares its only CPU with the guest makes it slower.
 bool has_spare_cpu() {
@@ -35,9 +39,7 @@ IoEventPlace event_place(const DoorbellPlace& place) {
 // --- on a vCPU thread ---
 
 void VirtioWorker::on_start(VirtioCore& core) {
-    const bool needs_thread =
-        core.device().needs_io_thread() || options_.has_rate_limit || options_.io == IoChoice::Thread;
-    if (mode_ == Mode::Inline && needs_thread) promote(core);
+    if (mode_ == Mode::Inline && needs_thread(core)) (void)promote(core);
     // A driver may have filled its queues, and rung in vain, before DRIVER_OK. A promotion under way looks at
     // every queue when it is done.
     for (u16 queue = 0; queue < core.queue_count(); ++queue) run_again(core, queue);
@@ -47,7 +49,7 @@ void VirtioWorker::on_doorbell(VirtioCore& core, u16 queue) {
     if (mode_ != Mode::Inline || options_.io != IoChoice::Auto) return run_again(core, queue);
     const u64 begin_ns = monotonic_ns();
     run_again(core, queue);
-    if (is_hot(begin_ns, monotonic_ns())) promote(core);
+    if (mode_ == Mode::Inline && is_hot(begin_ns, monotonic_ns())) (void)promote(core);
 }
 
 void VirtioWorker::run_again(VirtioCore& core, u16 queue) {
@@ -70,25 +72,47 @@ bool VirtioWorker::is_hot(u64 begin_ns, u64 end_ns) {
 }
 
 void VirtioWorker::run_inline(VirtioCore& core, u16 queue) {
-    wants_again_ = true;
+    due_ |= u64{1} << queue;
     if (is_inside_) return;
     is_inside_ = true;
-    while (wants_again_ && !is_ending()) {
-        wants_again_ = false;
+    for (u32 round = 0; due_ != 0 && !is_ending(); ++round) {
+        // Another vCPU may refill the rings as fast as this one empties them, and keep it from its guest.
+        if (round == kInlineRoundsMax && options_.io == IoChoice::Auto && has_spare_cpu() && promote(core))
+            break;
+        // Each in its turn: the next above the last.
+        const u64 above = queue + 1 < 64 ? due_ >> (queue + 1) << (queue + 1) : 0;
+        queue = static_cast<u16>(std::countr_zero(above != 0 ? above : due_));
+        due_ &= ~(u64{1} << queue);
         const Progress progress = core.run_queue(queue, kBudget);
         if (progress == Progress::More ||
             (progress == Progress::Drained && core.queue(queue).rearm_doorbells()))
-            wants_again_ = true;
+            due_ |= u64{1} << queue;
     }
+    due_ = 0;
     is_inside_ = false;
 }
 
-void VirtioWorker::promote(VirtioCore& core) {
-    IoThread* thread = service_.get();
-    if (thread == nullptr) return;  // the machine is ending
+bool VirtioWorker::promote(VirtioCore& core) {
+    Result<IoThread*> thread = service_.get();
+    if (!thread) {
+        const std::string why =
+            std::string(core.device().name()) + ": the I/O thread cannot be had: " + thread.error().message();
+        if (needs_thread(core)) {
+            service_.stop().end({EndKind::HostError, 0, why});
+        } else {
+            log::warning(why + "; its work stays with the vCPUs");
+            options_.io = IoChoice::Inline;
+        }
+        return false;
+    }
     mode_ = Mode::Promoting;
     promotion_.core = &core;
-    thread->loop().post(promotion_);
+    (*thread)->loop().post(promotion_);
+    return true;
+}
+
+bool VirtioWorker::needs_thread(const VirtioCore& core) const {
+    return core.device().needs_io_thread() || options_.has_rate_limit || options_.io == IoChoice::Thread;
 }
 
 void VirtioWorker::on_doorbells_moved(VirtioCore& /*core*/) {
@@ -101,8 +125,9 @@ void VirtioWorker::on_completed(VirtioCore& core, u16 queue) {
     queues_[queue].request_publish(service_.running()->loop());
 }
 
-void VirtioWorker::run_at(VirtioCore& core, u16 queue, u64 deadline_ns) {
-    if (mode_ != Mode::Promoted) return run_again(core, queue);
+void VirtioWorker::run_at(VirtioCore& /*core*/, u16 queue, u64 deadline_ns) {
+    // Only what waits for a time needs one, and that has the thread; until it is there, every queue is due.
+    if (mode_ != Mode::Promoted) return;
     queues_[queue].request_at(service_.running()->loop(), deadline_ns);
 }
 
@@ -124,9 +149,15 @@ void VirtioWorker::Promotion::run() {
 Result<void> VirtioWorker::finish_promotion(VirtioCore& core) {
     Loop& loop = service_.running()->loop();
     if (options_.attach) TRY_VOID(options_.attach(loop));
+    bool has_warned = false;
     for (u16 index = 0; index < core.queue_count(); ++index) {
         queues_.emplace_back(*this, core, index);
-        TRY_VOID(queues_.back().open_doorbell(loop));
+        const Result<void> opened = queues_.back().open_doorbell(loop);
+        if (opened || has_warned) continue;
+        // Without an eventfd it exits as before, and is handed on.
+        has_warned = true;
+        log::warning(std::string(core.device().name()) +
+                     ": doorbells keep returning to user space: " + opened.error().message());
     }
     mode_ = Mode::Promoted;
     for (Queue& queue : queues_) queue.request(*service_.running());
@@ -134,14 +165,16 @@ Result<void> VirtioWorker::finish_promotion(VirtioCore& core) {
 }
 
 Result<void> VirtioWorker::Queue::open_doorbell(Loop& loop) {
-    doorbell_.emplace(TRY(EventFd::create()));
-    const u32 file = TRY(loop.add_file(doorbell_->fd()));
+    EventFd event = TRY(EventFd::create());
+    const u32 file = TRY(loop.add_file(event.fd()));
+    doorbell_.emplace(std::move(event));
     loop.poll_multishot(file, POLLIN, *this);
     place_doorbells();
     return {};
 }
 
 void VirtioWorker::Queue::place_doorbells() {
+    if (!doorbell_) return;
     const DoorbellPlaces wanted = core_.transport().doorbells(index_);
     for (std::size_t i = 0; i < wanted.size(); ++i) {
         if (places_[i] == wanted[i]) continue;

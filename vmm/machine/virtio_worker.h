@@ -104,15 +104,17 @@ class VirtioWorker final : public QueueWorker {
     void run_inline(VirtioCore& core, u16 queue);
     /// After a doorbell whose work took from `begin_ns` to `end_ns`.
     [[nodiscard]] bool is_hot(u64 begin_ns, u64 end_ns);
-    void promote(VirtioCore& core);
+    /// False when there can be no I/O thread: the device stays inline, or the machine is ending.
+    [[nodiscard]] bool promote(VirtioCore& core);
+    [[nodiscard]] bool needs_thread(const VirtioCore& core) const;
     Result<void> finish_promotion(VirtioCore& core);
 
     IoService& service_;
     KvmVm& vm_;
     Options options_;
     Mode mode_ = Mode::Inline;
-    bool is_inside_ = false;    // run_inline() is under way
-    bool wants_again_ = false;  // run_again() meanwhile
+    bool is_inside_ = false;  // run_inline() is under way
+    u64 due_ = 0;             // the queues that it has to run
     u64 window_begin_ns_ = 0;
     u32 window_doorbells_ = 0;
     u64 window_work_ns_ = 0;

@@ -78,6 +78,10 @@ u64 Tap::offload_features() const {
 bool Tap::configure(u64 features, u8 header_bytes, u16 pairs_in_use) {
     VERIFY(pairs_in_use >= 1 && pairs_in_use <= pair_count());
     const UniqueFd& first = queues_.front()->fd;
+    // The host does some of this under a lock of all its networks: not again for nothing.
+    const Configuration wanted{offloads_for(features), header_bytes, pairs_in_use};
+    if (wanted == configured_) return true;
+    configured_.reset();
     int size = header_bytes;
     int is_little_endian = 1;
     if (::ioctl(first.get(), TUNSETVNETHDRSZ, &size) != 0) return false;
@@ -86,6 +90,7 @@ bool Tap::configure(u64 features, u8 header_bytes, u16 pairs_in_use) {
     for (u16 pair = 1; pair < pair_count(); ++pair) {
         if (!use_queue(*queues_[pair], pair < pairs_in_use)) return false;
     }
+    configured_ = wanted;
     return true;
 }
 

@@ -9,6 +9,7 @@
 
 #include <atomic>
 #include <memory>
+#include <optional>
 #include <string>
 #include <vector>
 
@@ -57,6 +58,14 @@ class Tap final : public NetBackend, private ReadinessClient {
 
     Tap(std::string name, std::vector<UniqueFd> fds);
 
+    /// What the kernel was told last.
+    struct Configuration {
+        unsigned offloads = 0;
+        u8 header_bytes = 0;
+        u16 pairs_in_use = 0;
+        friend bool operator==(const Configuration&, const Configuration&) = default;
+    };
+
     [[nodiscard]] bool use_queue(Queue& queue, bool is_in_use);
     [[nodiscard]] NetStatus lost_or(int error, NetStatus otherwise);
 
@@ -67,6 +76,7 @@ class Tap final : public NetBackend, private ReadinessClient {
     std::string name_;
     bool has_udp_segmentation_ = false;
     Link link_;
+    std::optional<Configuration> configured_;
     std::vector<std::unique_ptr<Queue>> queues_;
 };
 

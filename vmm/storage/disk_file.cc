@@ -29,6 +29,7 @@ namespace {
 /// case they remain the only ones.
 constexpr u32 kManyReads = 4;
 constexpr u32 kFewReads = 2;
+constexpr u64 kAtOnceBytesMax = KiB(256);
 
 bool is_transfer(const BlockIo& io) { return io.kind == BlockIoKind::Read || io.kind == BlockIoKind::Write; }
 
@@ -109,6 +110,8 @@ i32 DiskFile::do_now(BlockIo& io, u64 done_bytes) {
 
 /// What of it can be done without the ring. \returns nothing when the rest, from `done_bytes` on, needs it.
 std::optional<i32> DiskFile::try_at_once(BlockIo& io, u64& done_bytes) {
+    // Copying this much would keep other devices waiting; a worker thread can do it.
+    if (io.size_bytes > kAtOnceBytesMax) return std::nullopt;
     const bool is_read = io.kind == BlockIoKind::Read;
     const bool& has_nowait = is_read ? has_nowait_reads_ : has_nowait_writes_;
     if (has_nowait) {

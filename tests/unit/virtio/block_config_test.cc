@@ -45,10 +45,10 @@ TEST_CASE("block config: a plain disk has size, block size and a cache that can 
     REQUIRE(block->queue_sizes().size() == 1);
     CHECK(block->queue_sizes()[0] == 256);
     // SEG_MAX, BLK_SIZE, FLUSH, TOPOLOGY, CONFIG_WCE.
-    CHECK(block->features() == (1U << 2 | 1U << 6 | 1U << 9 | 1U << 10 | 1U << 11));
+    CHECK(block->features() == (1U << 1 | 1U << 2 | 1U << 6 | 1U << 9 | 1U << 10 | 1U << 11));
     CHECK(block->config().size() == 72);
     CHECK(field(*block, 0, 8) == 1000);
-    CHECK(field(*block, 8, 4) == 0);
+    CHECK(field(*block, 8, 4) == 256 << 10);
     CHECK(field(*block, 12, 4) == 126);
     CHECK(field(*block, 16, 4) == 0);
     CHECK(field(*block, 20, 4) == 512);
@@ -77,7 +77,7 @@ TEST_CASE("block config: discard, zeroes, several queues and physical blocks are
     CHECK(field(*block, 36, 4) == 1 << 22);
     CHECK(field(*block, 40, 4) == 1);
     CHECK(field(*block, 44, 4) == 16);
-    CHECK(field(*block, 48, 4) == 1 << 22);
+    CHECK(field(*block, 48, 4) == 1 << 16);
     CHECK(field(*block, 52, 4) == 1);
     CHECK(field(*block, 56, 1) == 1);
 }

@@ -234,6 +234,18 @@ TEST_CASE("block request: a range above the limit that config told is an error",
     CHECK(Cut(11, 0).range(0, 1 << 22, 0).in(1).parse(huge).step == BlockStep::Start);
     CHECK(answers(Cut(11, 0).range(0, (1 << 22) + 1, 0).in(1).parse(huge), 1));
     CHECK(answers(Cut(11, 0).range(0, ~u32{0}, 0).in(1).parse(huge), 1));
+    const BlockRules zeroes{.sector_count = u64{1} << 40, .has_write_zeroes = true};
+    CHECK(Cut(13, 0).range(0, 1 << 16, 0).in(1).parse(zeroes).step == BlockStep::Start);
+    CHECK(answers(Cut(13, 0).range(0, (1 << 16) + 1, 0).in(1).parse(zeroes), 1));
+}
+
+TEST_CASE("block request: data beyond 126 segments of 256 KiB is an error, however few hold it", "[block]") {
+    constexpr std::size_t kMost = 126 * 256 * 1024;
+    const BlockRules huge{.sector_count = u64{1} << 40};
+    CHECK(Cut(0, 0).in(kMost + 1).parse(huge).step == BlockStep::Start);
+    CHECK(answers(Cut(0, 0).in(kMost + 512 + 1).parse(huge), 1));
+    CHECK(Cut(1, 0).out(kMost).in(1).parse(huge).step == BlockStep::Start);
+    CHECK(answers(Cut(1, 0).out(kMost + 512).in(1).parse(huge), 1));
 }
 
 TEST_CASE("block request: what was not negotiated is unsupported", "[block]") {

@@ -276,7 +276,7 @@ TEST_CASE("block: a limit on requests gives the chain back and asks for a time",
     CHECK(rig.byte(third.status) == 0);
 }
 
-TEST_CASE("block: a limit on bytes counts data only, and errors cost nothing", "[block]") {
+TEST_CASE("block: a limit on bytes counts data and zeroes, and errors and discards cost nothing", "[block]") {
     g_now_ns = 5'000'000'000;
     BlockRig rig({.size = 16}, kUsualFeatures, kUsualDisk,
                  {.name = "disk0",
@@ -286,11 +286,11 @@ TEST_CASE("block: a limit on bytes counts data only, and errors cost nothing", "
     rig.read(64, 4096);
     rig.write(0, 1024, 1);
     rig.flush();
-    rig.range(13, 0, 64, 0);
+    rig.range(11, 0, 64, 0);
     rig.run();
     CHECK(rig.disk.seen.size() == 3);
     CHECK(rig.host.timers.empty());
-    rig.read(0, 512);
+    rig.range(13, 0, 1, 0);
     rig.run();
     CHECK(rig.disk.seen.size() == 3);
     REQUIRE(rig.host.timers.size() == 1);
