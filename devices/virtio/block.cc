@@ -7,6 +7,7 @@
 #include <cstddef>
 #include <cstring>
 #include <limits>
+#include <utility>
 
 #include <fmt/format.h>
 
@@ -59,6 +60,8 @@ constexpr u32 kChainPartsMin = 256;
 
 /// After so much the caller looks around: a few requests may be as much work as many.
 constexpr u64 kBytesPerCall = MiB(2);
+/// Of requests that become one operation: little enough to be done at once.
+constexpr u64 kRunBytesMax = KiB(256);
 
 bool is_count_of_queues(u16 count) { return count >= 1 && count <= Block::kQueuesMax; }
 bool is_size_of_queue(u16 size) {
@@ -144,6 +147,12 @@ void Block::stop() {
 
 Progress Block::process(u16 queue, u32 budget) {
     VERIFY(host_ != nullptr && queue < options_.queue_count);
+    const Progress progress = take_requests(queue, budget);
+    start_run();
+    return progress;
+}
+
+Progress Block::take_requests(u16 queue, u32 budget) {
     VirtQueue& from = host_->queue(queue);
     served_bytes_ = 0;
     for (; budget > 0 && served_bytes_ < kBytesPerCall; --budget) {
@@ -211,7 +220,42 @@ void Block::begin(u16 queue, const Chain& chain, const BlockRequest& request) {
     if (request.kind != BlockIoKind::Discard) served_bytes_ += request.size_bytes;
     if (request.kind == BlockIoKind::Read || request.kind == BlockIoKind::Write)
         host_->queue(queue).counts.bytes += request.size_bytes;
-    (void)advance(*slot, backend_.start(*slot));
+    slot->own_size_bytes = request.size_bytes;
+    if (join_run(*slot)) return;
+    start_run();
+    run_ = {.first = slot, .last = slot, .size_bytes = slot->size_bytes, .part_count = slot->parts.size()};
+}
+
+/// One system call for what many small requests ask for: a file system charges by the call.
+bool Block::join_run(BlockSlot& slot) {
+    if (run_.first == nullptr || slot.kind != run_.first->kind) return false;
+    if (slot.kind != BlockIoKind::Read && slot.kind != BlockIoKind::Write) return false;
+    if (slot.is_write_through != run_.first->is_write_through) return false;
+    if (slot.offset_bytes != run_.first->offset_bytes + run_.size_bytes) return false;
+    if (run_.size_bytes + slot.size_bytes > kRunBytesMax) return false;
+    if (run_.part_count + slot.parts.size() > kBlockSegmentsMax) return false;
+    if (!BlockSlots::can_join(*run_.first) || !BlockSlots::can_join(slot)) return false;
+    run_.last->next_in_run = &slot;
+    run_.last = &slot;
+    run_.size_bytes += slot.size_bytes;
+    run_.part_count += slot.parts.size();
+    ++counts_.joined;
+    return true;
+}
+
+void Block::start_run() {
+    if (run_.first == nullptr) return;
+    const Run run = std::exchange(run_, Run{});
+    BlockSlot& first = *run.first;
+    if (first.next_in_run != nullptr) {
+        const std::span<iovec> parts = slots_.parts_of_run(first);
+        auto into = parts.begin();
+        for (const BlockSlot* slot = &first; slot != nullptr; slot = slot->next_in_run)
+            into = std::copy(slot->parts.begin(), slot->parts.end(), into);
+        first.parts = parts.first(run.part_count);
+        first.size_bytes = run.size_bytes;
+    }
+    (void)advance(first, backend_.start(first));
 }
 
 bool Block::advance(BlockSlot& slot, std::optional<i32> result) {
@@ -221,11 +265,33 @@ bool Block::advance(BlockSlot& slot, std::optional<i32> result) {
         result = backend_.start(slot);
     }
     if (!result) return false;
-    const u8 status = status_of(*result);
+    if (slot.next_in_run != nullptr && *result != 0 && *result != -ECANCELED) {
+        start_alone(slot);
+        return true;
+    }
+    for (BlockSlot* next = &slot; next != nullptr;) {
+        BlockSlot& done = *std::exchange(next, next->next_in_run);
+        finish(done, *result);
+    }
+    return true;
+}
+
+/// An error of several requests is not each one's: who it belongs to, another try tells.
+void Block::start_alone(BlockSlot& first) {
+    first.size_bytes = first.own_size_bytes;
+    for (BlockSlot* next = &first; next != nullptr;) {
+        BlockSlot& slot = *std::exchange(next, next->next_in_run);
+        slot.next_in_run = nullptr;
+        slot.parts = BlockSlots::own_parts(slot);
+        (void)advance(slot, backend_.start(slot));
+    }
+}
+
+void Block::finish(BlockSlot& slot, i32 result) {
+    const u8 status = status_of(result);
     // What came of a read that failed is not told: only the status byte is.
     answer(slot.queue, slot.token, slot.status_at, status, status == blk::S_OK ? slot.written_bytes : 1);
     slots_.give_back(slot);
-    return true;
 }
 
 void Block::answer(u16 queue, ChainToken token, void* status_at, u8 status, u32 written_bytes) {

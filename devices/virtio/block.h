@@ -35,6 +35,7 @@ struct BlockCounts {
     u64 zeroes = 0;
     u64 errors = 0;  ///< of all requests, those not answered with S_OK
     u64 waits = 0;   ///< times that a rate limit said wait
+    u64 joined = 0;  ///< requests that were done as part of the one before them
 };
 
 class Block final : public VirtioDevice, public BlockIoClient {
@@ -78,7 +79,12 @@ class Block final : public VirtioDevice, public BlockIoClient {
     Block(Options options, BlockBackend& backend, BlockSlots slots);
 
     /// False: nothing more may be taken now.
+    [[nodiscard]] Progress take_requests(u16 queue, u32 budget);
     [[nodiscard]] bool serve(u16 queue, Chain& chain);
+    [[nodiscard]] bool join_run(BlockSlot& slot);
+    void start_run();
+    void start_alone(BlockSlot& first);
+    void finish(BlockSlot& slot, i32 result);
     void begin(u16 queue, const Chain& chain, const BlockRequest& request);
     /// Goes on with a request whose operation ended with `result`. False: it is still in flight.
     [[nodiscard]] bool advance(BlockSlot& slot, std::optional<i32> result);
@@ -98,6 +104,14 @@ class Block final : public VirtioDevice, public BlockIoClient {
     TokenBucket bytes_limit_;
     BlockCounts counts_;
     u64 served_bytes_ = 0;  // by this call of process()
+
+    /// Requests of this call of process() that lie behind one another on the disk: one operation.
+    struct Run {
+        BlockSlot* first = nullptr;
+        BlockSlot* last = nullptr;
+        u64 size_bytes = 0;
+        std::size_t part_count = 0;
+    } run_;
 
     DeviceHost* host_ = nullptr;  // between start() and stop()
     BlockRules rules_;

@@ -59,10 +59,12 @@ BlockSlot* BlockSlots::take(std::span<const iovec> parts) {
     slot->index = static_cast<u16>(index);
     slot->next_free = 0;
     slot->is_flush_next = false;
+    slot->next_in_run = nullptr;
     const std::span<iovec> into =
         parts.size() <= BlockSlot::kPartsInside ? std::span<iovec>(slot->parts_inside) : parts_outside(index);
     std::copy(parts.begin(), parts.end(), into.begin());
     slot->parts = into.first(parts.size());
+    slot->own_part_count = parts.size();
     return slot;
 }
 

@@ -25,11 +25,15 @@ struct BlockSlot : BlockIo {
 
     ChainToken token;
     u16 queue;
-    u16 index;           ///< its own
-    u16 next_free;       ///< index + 1 of the next free slot, 0: none
-    bool is_flush_next;  ///< WriteZeroes that must be on the medium before it is done
-    u32 written_bytes;   ///< told to the driver on success
-    void* status_at;     ///< guest memory, checked
+    u16 index;               ///< its own
+    u16 next_free;           ///< index + 1 of the next free slot, 0: none
+    bool is_flush_next;      ///< WriteZeroes that must be on the medium before it is done
+    u32 written_bytes;       ///< told to the driver on success
+    void* status_at;         ///< guest memory, checked
+    BlockSlot* next_in_run;  ///< what this operation does besides: the requests behind it on the disk
+    // Of this request alone: `size_bytes` and `parts` are the operation's.
+    u64 own_size_bytes;
+    std::size_t own_part_count;
     std::array<iovec, kPartsInside> parts_inside;
 };
 
@@ -42,6 +46,18 @@ class BlockSlots {
     /// A slot with a copy of `parts`; null when all are taken. At most kBlockSegmentsMax parts.
     [[nodiscard]] BlockSlot* take(std::span<const iovec> parts);
     void give_back(BlockSlot& slot);
+    /// Whether its parts are inside it, so that it may be one of several in an operation.
+    [[nodiscard]] static bool can_join(const BlockSlot& slot) {
+        return slot.parts.size() <= BlockSlot::kPartsInside;
+    }
+    /// The parts of a slot that can_join(), as they came.
+    [[nodiscard]] static std::span<iovec> own_parts(BlockSlot& slot) {
+        return std::span(slot.parts_inside).first(slot.own_part_count);
+    }
+    /// Memory for the parts of an operation that begins with `slot`, which keeps its own inside.
+    [[nodiscard]] std::span<iovec> parts_of_run(const BlockSlot& slot) const {
+        return parts_outside(slot.index);
+    }
     [[nodiscard]] u32 taken_count() const { return taken_count_; }
     /// Bytes of slots that were ever touched, for the test of what a disk costs.
     [[nodiscard]] u64 touched_bytes() const { return fresh_index_ * sizeof(BlockSlot); }
