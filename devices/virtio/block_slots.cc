@@ -39,8 +39,22 @@ BlockSlots::BlockSlots(Mapping memory, u32 slot_count, u32 chain_parts_max)
     parts_outside_ = reinterpret_cast<iovec*>(slots_at + slots_bytes(slot_count));
 }
 
-std::span<iovec> BlockSlots::parts_outside(u32 index) const {
+std::span<iovec> BlockSlots::area(u32 index) const {
     return {parts_outside_ + index * kPartsOutside, kPartsOutside};
+}
+
+std::span<iovec> BlockSlots::take_area(BlockSlot& slot) {
+    VERIFY(slot.area == 0);
+    u32 index = fresh_area_;
+    if (first_free_area_ != 0) {
+        index = first_free_area_ - 1;
+        first_free_area_ = static_cast<u32>(area(index)[0].iov_len);  // where a free one says what is next
+    } else {
+        VERIFY(fresh_area_ < slot_count_);  // there is one for each slot
+        ++fresh_area_;
+    }
+    slot.area = static_cast<u16>(index + 1);
+    return area(index);
 }
 
 BlockSlot* BlockSlots::take(std::span<const iovec> parts) {
@@ -60,8 +74,9 @@ BlockSlot* BlockSlots::take(std::span<const iovec> parts) {
     slot->next_free = 0;
     slot->is_flush_next = false;
     slot->next_in_run = nullptr;
+    slot->area = 0;
     const std::span<iovec> into =
-        parts.size() <= BlockSlot::kPartsInside ? std::span<iovec>(slot->parts_inside) : parts_outside(index);
+        parts.size() <= BlockSlot::kPartsInside ? std::span<iovec>(slot->parts_inside) : take_area(*slot);
     std::copy(parts.begin(), parts.end(), into.begin());
     slot->parts = into.first(parts.size());
     slot->own_part_count = parts.size();
@@ -71,6 +86,10 @@ BlockSlot* BlockSlots::take(std::span<const iovec> parts) {
 void BlockSlots::give_back(BlockSlot& slot) {
     VERIFY(taken_count_ > 0 && &slot == &slots_[slot.index]);
     --taken_count_;
+    if (slot.area != 0) {
+        area(slot.area - 1U)[0].iov_len = first_free_area_;
+        first_free_area_ = slot.area;
+    }
     slot.next_free = static_cast<u16>(first_free_);
     first_free_ = u32{slot.index} + 1;
 }

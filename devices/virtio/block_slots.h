@@ -27,6 +27,7 @@ struct BlockSlot : BlockIo {
     u16 queue;
     u16 index;               ///< its own
     u16 next_free;           ///< index + 1 of the next free slot, 0: none
+    u16 area;                ///< index + 1 of its memory for many parts, 0: none
     bool is_flush_next;      ///< WriteZeroes that must be on the medium before it is done
     u32 written_bytes;       ///< told to the driver on success
     void* status_at;         ///< guest memory, checked
@@ -55,16 +56,16 @@ class BlockSlots {
         return std::span(slot.parts_inside).first(slot.own_part_count);
     }
     /// Memory for the parts of an operation that begins with `slot`, which keeps its own inside.
-    [[nodiscard]] std::span<iovec> parts_of_run(const BlockSlot& slot) const {
-        return parts_outside(slot.index);
-    }
+    [[nodiscard]] std::span<iovec> parts_of_run(BlockSlot& slot) { return take_area(slot); }
     [[nodiscard]] u32 taken_count() const { return taken_count_; }
     /// Bytes of slots that were ever touched, for the test of what a disk costs.
     [[nodiscard]] u64 touched_bytes() const { return fresh_index_ * sizeof(BlockSlot); }
 
   private:
     BlockSlots(Mapping memory, u32 slot_count, u32 chain_parts_max);
-    [[nodiscard]] std::span<iovec> parts_outside(u32 index) const;
+    /// Memory for kPartsOutside parts, which goes back with the slot.
+    [[nodiscard]] std::span<iovec> take_area(BlockSlot& slot);
+    [[nodiscard]] std::span<iovec> area(u32 index) const;
 
     Mapping memory_;  // scratch, slots, then the parts that do not fit inside; pages appear when touched
     std::span<iovec> scratch_;
@@ -74,6 +75,8 @@ class BlockSlots {
     u32 taken_count_ = 0;
     u32 fresh_index_ = 0;  ///< slots from here on were never used
     u32 first_free_ = 0;   ///< index + 1, 0: none
+    u32 fresh_area_ = 0;   ///< as of the slots: last in, first out, from one that was never used
+    u32 first_free_area_ = 0;
 };
 
 }  // namespace mayfly

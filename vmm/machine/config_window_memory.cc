@@ -16,8 +16,8 @@ namespace {
 
 constexpr std::size_t kPage = 4096;
 /// Larger: fewer mappings, more pages to fill.
-constexpr std::size_t kOnesBytes = 16 * kPage;
-static_assert(ConfigWindow::kSizeBytes % kOnesBytes == 0);
+constexpr std::size_t kOnesBytes = 32 * kPage;
+static_assert(ConfigWindow::kEcamBytes % kOnesBytes == 0);
 
 Result<UniqueFd> make_ones() {
     UniqueFd fd = UniqueFd::adopt(::memfd_create("pci-absent", MFD_CLOEXEC));
@@ -42,7 +42,9 @@ Result<ConfigWindowMemory> ConfigWindowMemory::create(bool is_for_guest) {
     Mapping mapping = TRY(Mapping::anonymous(ConfigWindow::kSizeBytes, MiB(2)));
     if (is_for_guest) {
         const UniqueFd ones = TRY(make_ones());
-        for (std::size_t at = 0; at < ConfigWindow::kSizeBytes; at += kOnesBytes) {
+        // Only configuration space, where guests look for what is not there. Behind it nobody has a reason to
+        // read but where a BAR is, or was: the window fills that.
+        for (std::size_t at = 0; at < ConfigWindow::kEcamBytes; at += kOnesBytes) {
             // Private: a page that we write becomes our own.
             void* mapped = ::mmap(mapping.data() + at, kOnesBytes, PROT_READ | PROT_WRITE,
                                   MAP_PRIVATE | MAP_FIXED | MAP_NORESERVE, ones.get(), 0);
