@@ -30,14 +30,16 @@ Result<std::unique_ptr<VirtioDevices>> VirtioDevices::open(const BootConfig& con
     for (std::size_t i = 0; i < parts.size(); ++i)
         self->devices_.emplace_back(self->plan_.devices[i], std::move(parts[i]));
     self->is_window_on_ = config.has_config_window;
+    // Now, while another thread waits for KVM_CREATE_VM.
+    if (self->plan_.has_pci())
+        self->window_memory_.emplace(TRY(ConfigWindowMemory::create(self->is_window_on_)));
     return self;
 }
 
 Result<void> VirtioDevices::add_window(KvmVm& vm, u32 slot) {
     if (!plan_.has_pci()) return {};
-    is_window_on_ = is_window_on_ && vm.check(KVM_CAP_READONLY_MEM) != 0;
-    window_memory_.emplace(TRY(ConfigWindowMemory::create(is_window_on_)));
-    if (!is_window_on_) return {};
+    // Without it, guests read the same memory by exits.
+    if (!is_window_on_ || vm.check(KVM_CAP_READONLY_MEM) == 0) return {};
     const std::span<std::byte> bytes = window_memory_->bytes();
     return vm.set_readonly_memory(slot, {layout::kEcam, bytes.size(), bytes.data()});
 }
