@@ -109,7 +109,7 @@ Result<void> KvmVm::set_routes(std::span<const kvm_irq_routing_entry> routes) {
 }
 
 Result<void> KvmVm::set_pic_level_triggered(u16 lines) {
-    for (const u32 chip : {KVM_IRQCHIP_PIC_MASTER, KVM_IRQCHIP_PIC_SLAVE}) {
+    for (const u32 chip : {u32{KVM_IRQCHIP_PIC_MASTER}, u32{KVM_IRQCHIP_PIC_SLAVE}}) {
         kvm_irqchip state{};
         state.chip_id = chip;
         TRY_VOID(KVM_IOCTL(fd_, KVM_GET_IRQCHIP, &state));
