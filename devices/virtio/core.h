@@ -133,6 +133,10 @@ class VirtioCore final : public DeviceHost {
     /// Any queue number. Before DRIVER_OK only from a legacy driver.
     void notify(u32 queue);
 
+    /// A register access that came back to user space.
+    void count_return() { ++returns_; }
+    [[nodiscard]] u64 returns() const { return returns_; }
+
     // --- work ---
 
     [[nodiscard]] bool is_running() const { return is_started_; }
@@ -171,6 +175,7 @@ class VirtioCore final : public DeviceHost {
     bool is_started_ = false;
     bool is_resetting_ = false;
     u8 failures_logged_ = 0;
+    u64 returns_ = 0;
 };
 
 }  // namespace mayfly

@@ -33,6 +33,7 @@ VirtioCore::QueueState* MmioTransport::selected_queue() {
 
 u64 MmioTransport::io_read(IoAccess at) {
     const std::lock_guard<std::mutex> guard(core_.mutex());
+    core_.count_return();
     if (at.offset_bytes >= virtio_mmio::Config)
         return core_.read_config(at.offset_bytes - virtio_mmio::Config, at.size_bytes);
     // virtio 1.2 §4.2.2.2 "Driver Requirements": registers below Config are 32 bits wide and aligned.
@@ -63,6 +64,7 @@ u32 MmioTransport::read_register(u64 offset_bytes) {
 
 void MmioTransport::io_write(IoAccess at, u64 value) {
     std::unique_lock<std::mutex> lock(core_.mutex());
+    core_.count_return();
     if (at.offset_bytes >= virtio_mmio::Config) {
         const auto bytes = std::as_bytes(std::span(&value, 1)).first(at.size_bytes);
         return core_.write_config(static_cast<u32>(at.offset_bytes - virtio_mmio::Config), bytes);

@@ -177,6 +177,7 @@ void PciTransport::add_virtio_capability(u8 type, u8 bar, u32 offset, u32 size_b
 
 u64 PciTransport::bar_read(u8 bar, IoAccess at) {
     const std::lock_guard<std::mutex> guard(core_.mutex());
+    core_.count_return();
     if (bar == kLegacyBar) return legacy_.read(at);
     if (bar == kConfigBar) return load_bytes(ConfigPage(page_, kPageBytes), at.offset_bytes, at.size_bytes);
     return live_read(at, true);
@@ -200,6 +201,7 @@ u8 PciTransport::read_isr() {
 
 void PciTransport::bar_write(u8 bar, IoAccess at, u64 value) {
     std::unique_lock<std::mutex> lock(core_.mutex());
+    core_.count_return();
     if (bar == kLegacyBar) return legacy_.write(at, value, lock);
     if (bar == kLiveBar) {
         if (at.offset_bytes >= kNotify && at.offset_bytes % kNotifyMultiplier == 0)

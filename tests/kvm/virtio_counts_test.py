@@ -111,7 +111,8 @@ def a_hot_queue_is_promoted_and_a_cold_one_is_not():
     lines, stats = bench("modern pci", "auto", depth=8, count=20000)
     queue = check_agreement(lines, stats)
     check(stats["virtio"]["devices"][0]["work"] == "thread", f"not promoted: {stats}")
-    check(queue["doorbells_caught"] > 0, f"not promoted: {queue}")
+    # Inline, each batch of eight would ring. Caught ones need not be: a thread that is awake wants none.
+    check(queue["doorbells_trapped"] < queue["requests"] / 8 / 2, f"not promoted: {queue}")
     # A host that stalls makes any request slow enough for promotion: not each time.
     for _ in range(8):
         lines, stats = bench("modern pci", "auto", depth=1, count=5)

@@ -58,6 +58,7 @@ DeviceReport collect_devices(VirtioDevices& devices) {
             continue;
         }
         row.is_promoted = device.worker().is_promoted();
+        row.returns = device.core().returns();
         const u16 count = device.core().queue_count();
         for (u16 queue = 0; queue < count; ++queue) {
             row.queues.push_back({.name = queue_name(device.model().device_id(), queue, count),
@@ -84,7 +85,8 @@ std::string device_table(const DeviceReport& report) {
             if (&queue != &device.queues.front() && !is_used(queue)) continue;
             text += fmt::format("  {:<20}", device.name + " " + queue.name);
             for (const Column& column : kColumns) text += fmt::format("{:>12}", column.value(queue));
-            text += device.is_promoted ? "  thread\n" : "  inline\n";
+            text += device.is_promoted ? "  thread" : "  inline";
+            text += &queue == &device.queues.front() ? fmt::format(", {} returns\n", device.returns) : "\n";
         }
     }
     if (!report.has_loop) return text;
@@ -119,6 +121,7 @@ Json device_json(const DeviceReport& report) {
                            {"work", device.is_stuck      ? "stuck"
                                     : device.is_promoted ? "thread"
                                                          : "inline"},
+                           {"returns_to_user_space", device.returns},
                            {"queues", std::move(queues)}});
     }
     Json root;

@@ -28,6 +28,7 @@ struct QueueReport {
 
 struct GuestDeviceReport {
     std::string name;
+    u64 returns = 0;           ///< register accesses that came back to user space, doorbells among them
     bool is_promoted = false;  ///< its work went to the I/O thread
     bool is_stuck = false;     ///< hangs in the host: nothing could be read
     std::vector<QueueReport> queues;
