@@ -3,7 +3,8 @@
 //
 // Transports turn their registers into calls of this class; the machine decides which thread does a queue's
 // work. Thread: every function under mutex(), taken by the caller, except where a comment says otherwise.
-// Lock order: a bus's lock, then this mutex; no lock is taken under it but those of interrupt delivery.
+// Lock order: a bus's lock, then this mutex, then what a device's work needs: its backend's, the console's
+// output, the maker of the I/O thread, interrupt delivery. None of these calls back.
 // Spec: virtio 1.2 §2.1 "Device Status Field", §2.2 "Feature Bits", §3 "General Initialization And
 // Operation".
 #pragma once

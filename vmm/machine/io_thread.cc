@@ -5,6 +5,8 @@
 
 #include <unistd.h>
 
+#include "vmm/error/verify.h"
+
 namespace mayfly {
 
 namespace {
@@ -23,7 +25,9 @@ thread_local const IoThread* current_thread = nullptr;
 Result<std::unique_ptr<IoThread>> IoThread::start() {
     LoopOptions options;
     options.files_max = kFilesMax;
-    std::unique_ptr<IoThread> self(new IoThread(TRY(Loop::create(options))));
+    std::unique_ptr<Loop> loop =
+        TRY(Loop::create(options));  // not inside `new`, whose memory a TRY would lose
+    std::unique_ptr<IoThread> self(new IoThread(std::move(loop)));
     self->watched_.reserve(kWatchedMax);
     IoThread* thread_self = self.get();
     Thread thread = TRY(Thread::start([thread_self] {
@@ -41,7 +45,8 @@ IoThread::~IoThread() = default;
 bool IoThread::is_current() const { return current_thread == this; }
 
 void IoThread::watch(WatchedQueue& queue) {
-    if (queue.is_watched || watched_.size() == kWatchedMax) return;
+    if (queue.is_watched) return;
+    VERIFY(watched_.size() < kWatchedMax);  // one that was left out would never be asked to ring again
     queue.is_watched = true;
     queue.suppress();
     watched_.push_back(&queue);

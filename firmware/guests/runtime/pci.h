@@ -65,7 +65,7 @@ bool find_function(u32 from, Function& found);
 
 struct Bar {
     u64 address;
-    u64 size_bytes;  ///< 0: not implemented
+    u64 size_bytes;  ///< 0: the function has no such BAR
     bool is_port;
     bool is_64bit;
 };
