@@ -16,7 +16,7 @@ LAYERS = [
     ["vmm/kvm", "devices/io"],
     ["devices/uart", "devices/platform", "devices/pci", "firmware"],
     ["devices/virtio", "firmware/tables", "firmware/image", "firmware/guests", "firmware/guests/runtime"],
-    ["firmware/boot", "vmm/storage", "vmm/network"],
+    ["firmware/boot", "vmm/storage", "vmm/network", "vmm/watch"],
     ["vmm/machine"],
     ["vmm/doctor"],
     ["vmm/command"],

@@ -1,0 +1,26 @@
+// SPDX-License-Identifier: Apache-2.0
+// WatchConfig: what the user asked to have watched on the guest's console, as plain values. ConsoleWatch
+// checks the expressions; whoever opens a file checks its path.
+#pragma once
+
+#include <string>
+#include <vector>
+
+#include "vmm/error/ints.h"
+
+namespace mayfly {
+
+struct WatchConfig {
+    std::vector<std::string> expect;   ///< POSIX extended regular expressions: all have to be seen
+    std::vector<std::string> fail_on;  ///< the first one seen ends the machine, status 1
+    std::string log_path;              ///< the console's lines with timestamps; empty: none
+    u64 log_max_bytes = u64{64} << 20;
+    std::string junit_path;  ///< a report in JUnit's XML; empty: none
+
+    /// Somebody has to look at the console's bytes.
+    [[nodiscard]] bool needs_console() const {
+        return !expect.empty() || !fail_on.empty() || !log_path.empty() || !junit_path.empty();
+    }
+};
+
+}  // namespace mayfly
