@@ -50,13 +50,16 @@ Result<Image> Image::open(const std::string& path) {
     if (raw < 0 && (errno == ENOENT || errno == ENOTDIR))
         return fail(Error::not_found("no such file").about(path));
     if (raw < 0) return fail(Error::os("open").about(path));
-    UniqueFd fd = UniqueFd::adopt(raw);
+    return from_fd(path, UniqueFd::adopt(raw));
+}
+
+Result<Image> Image::from_fd(std::string name, UniqueFd fd) {
     struct stat status {};
-    if (::fstat(fd.get(), &status) != 0) return fail(Error::os("fstat").about(path));
+    if (::fstat(fd.get(), &status) != 0) return fail(Error::os("fstat").about(name));
     if (!S_ISREG(status.st_mode))
-        return about<Image>(refuse("is {}, not a file", unusable_kind(status.st_mode)), path);
-    if (status.st_size <= 0) return about<Image>(refuse("the file is empty"), path);
-    return Image(path, static_cast<u64>(status.st_size), File{std::move(fd)});
+        return about<Image>(refuse("is {}, not a file", unusable_kind(status.st_mode)), name);
+    if (status.st_size <= 0) return about<Image>(refuse("the file is empty"), name);
+    return Image(std::move(name), static_cast<u64>(status.st_size), File{std::move(fd)});
 }
 
 Image Image::from_bytes(std::string name, std::span<const std::byte> bytes) {

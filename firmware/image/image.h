@@ -28,6 +28,8 @@ class Image {
     /// Errors: NotFound where the file does not exist; Os where it cannot be opened; Invalid for a
     /// directory, a device, a pipe or an empty file.
     static Result<Image> open(const std::string& path);
+    /// An open regular file, also one without a name; `name` is what errors say. Errors: as open()'s.
+    static Result<Image> from_fd(std::string name, UniqueFd fd);
     /// Bytes that outlive the image: a built-in guest, a test's array.
     static Image from_bytes(std::string name, std::span<const std::byte> bytes);
     /// Unpacked bytes; the first `size_bytes` of the mapping, which holds private anonymous pages.

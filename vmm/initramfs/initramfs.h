@@ -1,0 +1,49 @@
+// SPDX-License-Identifier: Apache-2.0
+// pack_initramfs: an initramfs around one program, made while a machine starts: a directory's tree, the
+// program, kernel modules, and our init that runs the program and reports how it ended.
+//
+// Not a general archiver: what it writes is for Linux's initramfs alone. No file is ever whole in our memory,
+// but for a packed kernel module. What goes into the archive is sorted, so equal inputs give equal archives.
+// Specification: Linux 6.12, Documentation/driver-api/early-userspace/buffer-format.rst ("newc").
+// Thread: one thread, before any vCPU runs.
+#pragma once
+
+#include <string>
+#include <string_view>
+#include <vector>
+
+#include "vmm/error/result.h"
+#include "vmm/os/unique_fd.h"
+
+namespace mayfly {
+
+/// Where the archive holds our init: the kernel's command line names it with "rdinit=".
+inline constexpr std::string_view kInitPath = "/.mayfly/init";
+
+struct InitramfsRequest {
+    /// With `root`: an absolute path inside it, a bare name that is searched there, or a relative path with a
+    /// slash to a file of the host. Without: a file of the host.
+    std::string program{};
+    /// Without the program's own name.
+    std::vector<std::string> arguments{};
+    /// A directory that becomes the guest's root; empty for none.
+    std::string root{};
+    /// A directory that holds modules.dep, VERSION or lib/modules/VERSION; empty for none. Required where
+    /// modules are wanted.
+    std::string modules{};
+    /// "virtio_blk"; what they need comes with them, and what the kernel has built in is left out.
+    std::vector<std::string_view> wanted_modules{};
+    /// NAME=VALUE, added to the PATH, HOME and TERM that our init sets.
+    std::vector<std::string> environment{};
+    /// The I/O port to which init writes its report (firmware/init/report.h), 32 bits wide.
+    u16 status_port = 0;
+    /// The largest archive that the guest's memory has room for.
+    u64 bytes_max = 0;
+};
+
+/// The archive, in a file without a name. Errors: NotFound where the program does not exist; Invalid where it
+/// could not run (not executable, its interpreter missing), for a file that newc cannot hold, for a module
+/// that is nowhere, and for an archive beyond `bytes_max`, each by name; Os for files that cannot be read.
+Result<UniqueFd> pack_initramfs(const InitramfsRequest& request);
+
+}  // namespace mayfly
