@@ -62,10 +62,12 @@ int simple(int argc, char** argv, std::string_view usage, int (*command)(bool is
         Option<A>{.name = "help", .letter = 'h', .help = "print this and exit", .flag = &A::is_help},
     };
     SimpleArguments arguments;
-    const Result<std::vector<std::string>> words = parse_options<A>(kOptions, argc, argv, arguments);
+    const Result<option_table::Words> words = parse_options<A>(kOptions, argc, argv, arguments);
     if (!words) return print_error(words.error());
-    if (!words->empty())
-        return print_error(Error::invalid("'" + words->front() + "' is one argument too many"));
+    for (const std::vector<std::string>& given : {words->plain, words->behind}) {
+        if (!given.empty())
+            return print_error(Error::invalid("'" + given.front() + "' is one argument too many"));
+    }
     if (arguments.is_help)
         return print_result("usage: " + std::string(usage) + "\n\n" + print_options<A>(kOptions));
     return command(arguments.is_json);

@@ -36,6 +36,35 @@ constexpr std::array kBootOptions{
               .help = "kernel command line",
               .text = &A::append,
               .may_be_empty = true},
+    Option<A>{.name = "no-default-append",
+              .help = "leave Linux's command line to --append; -v prints the whole of it",
+              .flag = &A::is_no_default_append},
+    Option<A>{.name = "exec",
+              .value = "PROG",
+              .help = "run PROG in the Linux guest; its status is mayfly's. Its arguments: -- ARG...",
+              .text = &A::exec},
+    Option<A>{.name = "root",
+              .value = "DIR",
+              .help = "with --exec: the guest's root is a copy of DIR",
+              .text = &A::root},
+    Option<A>{.name = "modules",
+              .value = "DIR",
+              .help = "with --exec: lib/modules/VERSION of the kernel",
+              .text = &A::modules_directory},
+    Option<A>{.name = "expect",
+              .value = "REGEX",
+              .help = "succeed when a console line matches; repeatable: all must",
+              .list = &A::expect},
+    Option<A>{.name = "fail-on",
+              .value = "REGEX",
+              .help = "fail, with status 1, when a console line matches; repeatable",
+              .list = &A::fail_on},
+    Option<A>{.name = "log", .value = "FILE", .help = "keep the console, with times", .text = &A::log},
+    Option<A>{.name = "log-limit",
+              .value = "SIZE",
+              .help = "of that file; it says what was not kept [64M]",
+              .text = &A::log_limit},
+    Option<A>{.name = "junit", .value = "FILE", .help = "write a JUnit XML report", .text = &A::junit},
     Option<A>{.name = "protocol",
               .value = "NAME",
               .help = "auto, linux, pvh, multiboot or multiboot2 [auto]",
@@ -173,18 +202,56 @@ Result<void> read_devices(const BootArguments& arguments, BootConfig& config) {
     return {};
 }
 
+Result<void> read_exec(const BootArguments& arguments, BootConfig& config) {
+    if (arguments.exec.empty()) {
+        if (!arguments.exec_arguments.empty())
+            return fail(Error::invalid(fmt::format("'{}' is an argument of no program: only --exec has them",
+                                                   arguments.exec_arguments.front())));
+        for (const auto& [option, value] :
+             {std::pair("--root", &arguments.root), std::pair("--modules", &arguments.modules_directory)}) {
+            if (!value->empty())
+                return fail(
+                    Error::invalid(fmt::format("{} {} belongs to --exec, which is not given", option, *value))
+                        .hint("an initramfs of your own is --initrd"));
+        }
+        return {};
+    }
+    if (!arguments.initrd.empty())
+        return fail(Error::invalid(fmt::format("--exec {} and --initrd {}: a guest has one initial RAM disk",
+                                               arguments.exec, arguments.initrd))
+                        .hint("--exec packs its own; --root names what else is in it"));
+    config.exec = ExecConfig{.program = arguments.exec,
+                             .arguments = arguments.exec_arguments,
+                             .root = arguments.root,
+                             .modules = arguments.modules_directory};
+    return {};
+}
+
+Result<void> read_watch(const BootArguments& arguments, BootConfig& config) {
+    Result<u64> limit = parse_size(arguments.log_limit);
+    if (!limit) return fail(std::move(limit).error().about("--log-limit"));
+    config.watch = WatchConfig{.expect = arguments.expect,
+                               .fail_on = arguments.fail_on,
+                               .log_path = arguments.log,
+                               .log_max_bytes = *limit,
+                               .junit_path = arguments.junit};
+    return {};
+}
+
 }  // namespace
 
 Result<BootArguments> parse_boot_arguments(int argc, char** argv) {
     BootArguments arguments;
-    std::vector<std::string> words = TRY(parse_options<BootArguments>(kBootOptions, argc, argv, arguments));
-    if (words.size() > 1)
+    option_table::Words words = TRY(parse_options<BootArguments>(kBootOptions, argc, argv, arguments));
+    if (words.plain.size() > 1)
         return fail(
-            Error::invalid(fmt::format("'{}' is one argument too many: there is one KERNEL", words[1])));
-    if (!words.empty()) arguments.kernel = std::move(words[0]);
+            Error::invalid(fmt::format("'{}' is one argument too many: there is one KERNEL", words.plain[1]))
+                .hint("arguments of --exec's program come after --"));
+    if (!words.plain.empty()) arguments.kernel = std::move(words.plain[0]);
+    arguments.exec_arguments = std::move(words.behind);
     if (arguments.is_help)
         arguments.help_text =
-            "usage: mayfly boot [OPTIONS] [KERNEL]\n\n"
+            "usage: mayfly boot [OPTIONS] [KERNEL] [-- ARG...]\n\n"
             "KERNEL is an ELF, bzImage or Multiboot file, or builtin:NAME; without one the built-in\n"
             "demo guest boots.\n\n" +
             print_options<BootArguments>(kBootOptions);
@@ -199,6 +266,9 @@ Result<BootConfig> boot_config(const BootArguments& arguments) {
     config.initrd = arguments.initrd;
     config.modules = arguments.modules;
     config.append = arguments.append;
+    config.has_default_append = !arguments.is_no_default_append;
+    TRY_VOID(read_exec(arguments, config));
+    TRY_VOID(read_watch(arguments, config));
     config.protocol = TRY(choose<Protocol>("--protocol", arguments.protocol, kProtocols));
     config.profile = TRY(choose<ProfileChoice>("--profile", arguments.profile, kProfiles));
     config.irqchip = TRY(choose<IrqchipChoice>("--irqchip", arguments.irqchip, kIrqchips));

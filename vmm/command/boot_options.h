@@ -17,6 +17,15 @@ struct BootArguments {
     std::string initrd;
     std::vector<std::string> modules;
     std::string append;
+    std::string exec;
+    std::string root;
+    std::string modules_directory;
+    std::vector<std::string> exec_arguments;  ///< the words behind "--"
+    std::vector<std::string> expect;
+    std::vector<std::string> fail_on;
+    std::string log;
+    std::string log_limit = "64M";
+    std::string junit;
     std::string protocol = "auto";
     std::string profile = "auto";
     std::string irqchip = "auto";
@@ -37,6 +46,7 @@ struct BootArguments {
     bool is_timeline = false;
     bool is_stats = false;
     bool is_test_device = false;
+    bool is_no_default_append = false;
     bool is_rng = false;
     bool is_verbose = false;
     bool is_help = false;

@@ -11,6 +11,7 @@ namespace mayfly::option_table {
 namespace {
 
 constexpr int kLongBase = 0x100;  // above every short option's character
+constexpr int kPlainWord = 1;     // what getopt_long calls a word that is no option, when asked by a '-'
 constexpr std::size_t kHelpColumn = 30;
 
 /// getopt_long takes any unambiguous beginning of a name; only the whole name counts here.
@@ -32,11 +33,10 @@ const char* current_word(char** argv, const Shape& shape) {
 
 }  // namespace
 
-Result<std::vector<std::string>> parse(std::span<const Shape> shapes, int argc, char** argv,
-                                       const Store& store) {
+Result<Words> parse(std::span<const Shape> shapes, int argc, char** argv, const Store& store) {
     std::vector<option> table;
     table.reserve(shapes.size() + 1);
-    std::string letters = ":";  // report a missing value as ':'
+    std::string letters = "-:";  // words in their order; a missing value is ':'
     for (std::size_t i = 0; i < shapes.size(); ++i) {
         const Shape& shape = shapes[i];
         const int takes = shape.value == nullptr ? no_argument : required_argument;
@@ -47,10 +47,15 @@ Result<std::vector<std::string>> parse(std::span<const Shape> shapes, int argc, 
     table.push_back({});
     ::opterr = 0;
     ::optind = 0;  // start afresh
+    Words words;
     for (;;) {
         const int word_index = ::optind == 0 ? 1 : ::optind;
         const int found = ::getopt_long(argc, argv, letters.c_str(), table.data(), nullptr);
         if (found == -1) break;
+        if (found == kPlainWord) {
+            words.plain.emplace_back(::optarg);
+            continue;
+        }
         if (found == '?' || found == ':') {
             const char* word = argv[::optind > word_index ? ::optind - 1 : word_index];
             if (found == '?') return fail(unknown(word));
@@ -67,7 +72,8 @@ Result<std::vector<std::string>> parse(std::span<const Shape> shapes, int argc, 
             return fail(Error::invalid(fmt::format("--{}: the value is empty", shape.name)));
         store(index, ::optarg);
     }
-    return std::vector<std::string>(argv + ::optind, argv + argc);
+    words.behind.assign(argv + ::optind, argv + argc);
+    return words;
 }
 
 std::string print(std::span<const Shape> shapes) {

@@ -42,10 +42,15 @@ struct Shape {
 
 using Store = std::function<void(std::size_t index, const char* value)>;
 
-/// Calls `store` for each option given; returns the words that are no options. Names are not abbreviated:
-/// scripts would break when an option is added.
-Result<std::vector<std::string>> parse(std::span<const Shape> shapes, int argc, char** argv,
-                                       const Store& store);
+/// The words of a command line that are no options.
+struct Words {
+    std::vector<std::string> plain;
+    std::vector<std::string> behind;  ///< behind a "--", whatever they look like
+};
+
+/// Calls `store` for each option given. Names are not abbreviated: scripts would break when an option is
+/// added.
+Result<Words> parse(std::span<const Shape> shapes, int argc, char** argv, const Store& store);
 [[nodiscard]] std::string print(std::span<const Shape> shapes);
 
 }  // namespace option_table
@@ -60,8 +65,8 @@ template <typename Arguments>
 }
 
 template <typename Arguments>
-Result<std::vector<std::string>> parse_options(std::span<const Option<Arguments>> options, int argc,
-                                               char** argv, Arguments& arguments) {
+Result<option_table::Words> parse_options(std::span<const Option<Arguments>> options, int argc, char** argv,
+                                          Arguments& arguments) {
     const auto store = [&](std::size_t index, const char* value) {
         const Option<Arguments>& option = options[index];
         if (option.flag != nullptr) arguments.*option.flag = true;

@@ -10,6 +10,7 @@
 
 #include "firmware/boot/boot.h"
 #include "vmm/machine/ending.h"
+#include "vmm/watch/watch_config.h"
 
 namespace mayfly {
 
@@ -56,11 +57,22 @@ struct NetConfig {
     RateConfig packets;
 };
 
+/// A program to run in the guest, with our own init, from an initramfs that is packed for this boot.
+struct ExecConfig {
+    std::string program;
+    std::vector<std::string> arguments;
+    std::string root;     ///< a directory of the host; empty: nothing but the program
+    std::string modules;  ///< kernel modules: .../lib/modules/VERSION, or what holds it; may be empty
+};
+
 struct BootConfig {
     std::string kernel;  ///< a path, or "builtin:NAME"
     std::string initrd;
     std::vector<std::string> modules;  ///< "FILE[ ARGS]", in order
     std::string append;
+    bool has_default_append = true;  ///< Linux gets the words of linux_command_line.h
+    std::optional<ExecConfig> exec;
+    WatchConfig watch;
     Protocol protocol = Protocol::Auto;
     ProfileChoice profile = ProfileChoice::Auto;
     IrqchipChoice irqchip = IrqchipChoice::Auto;

@@ -137,3 +137,42 @@ TEST_CASE("two parses in one process do not disturb each other", "[boot_options]
     CHECK(parse({"first"})->kernel == "first");
     CHECK(parse({"--cpus", "3", "second"})->kernel == "second");
 }
+
+TEST_CASE("words behind -- are the program's, whatever they look like", "[boot_options]") {
+    const Result<BootConfig> config = parse({"--exec", "./test", "kernel", "--root", "r", "--modules", "m",
+                                             "--", "--memory", "", "-v", "--", "x"});
+    REQUIRE(config);
+    CHECK(config->kernel == "kernel");
+    REQUIRE(config->exec);
+    CHECK(config->exec->program == "./test");
+    CHECK(config->exec->root == "r");
+    CHECK(config->exec->modules == "m");
+    CHECK(config->exec->arguments == std::vector<std::string>{"--memory", "", "-v", "--", "x"});
+    CHECK(config->memory_bytes == 134217728);
+}
+
+TEST_CASE("what belongs to --exec is refused without it", "[boot_options]") {
+    for (const std::vector<std::string>& words : {std::vector<std::string>{"kernel", "--", "a"},
+                                                  {"kernel", "--root", "d"},
+                                                  {"kernel", "--modules", "d"},
+                                                  {"kernel", "--exec", "p", "--initrd", "i"},
+                                                  {"kernel", "a", "--exec", "p"}}) {
+        const Result<BootConfig> config = parse(words);
+        REQUIRE_FALSE(config);
+        CHECK(config.error().kind() == ErrorKind::Invalid);
+    }
+}
+
+TEST_CASE("what is watched on the console arrives", "[boot_options]") {
+    const Result<BootConfig> config =
+        parse({"--expect", "a+", "--expect", "b", "--fail-on", "c", "--log", "l", "--log-limit", "1M",
+               "--junit", "j", "--no-default-append", "kernel"});
+    REQUIRE(config);
+    CHECK(config->watch.expect == std::vector<std::string>{"a+", "b"});
+    CHECK(config->watch.fail_on == std::vector<std::string>{"c"});
+    CHECK(config->watch.log_path == "l");
+    CHECK(config->watch.log_max_bytes == 1048576);
+    CHECK(config->watch.junit_path == "j");
+    CHECK_FALSE(config->has_default_append);
+    check_refused("--log-limit", "lots");
+}
