@@ -1,0 +1,18 @@
+// SPDX-License-Identifier: Apache-2.0
+// What the first process of the lab's host does before it serves: mounts, modules, the port.
+#pragma once
+
+#include <string>
+
+namespace mayfly::lab {
+
+/// Mounts /proc and its like, loads the modules that /etc/lab-modules lists. Complaints go to the console.
+void prepare_machine();
+
+/// Opens the virtio-serial port of the name that the client's QEMU gives it; negative after five seconds
+/// without.
+[[nodiscard]] int open_port();
+
+[[noreturn]] void power_off();
+
+}  // namespace mayfly::lab

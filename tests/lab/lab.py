@@ -1,0 +1,289 @@
+# SPDX-License-Identifier: Apache-2.0
+"""A small Linux host with a hardware-style /dev/kvm, on any machine: Debian's cloud kernel and kvm-amd under QEMU's
+emulated processor. See README.md. From Python:
+
+    with Lab(mayfly="build/mayfly", agent="build/tests/lab/lab-agent", cache="build/lab") as lab:
+        outcome = lab.run(["mayfly", "boot", "builtin:hello"], timeout=60)
+"""
+import collections
+import io
+import os
+import shutil
+import socket
+import subprocess
+import threading
+
+import image
+import packages
+from channel import (
+    CHUNK_BYTES,
+    Channel,
+    GET,
+    LabError,
+    MEASURED,
+    POWER_OFF,
+    PUT,
+    PUT_DATA,
+    PUT_END,
+    Process,
+    TERMINAL,
+    Transfer,
+    WITH_INPUT,
+)
+
+ENVIRONMENT = {"PATH": "/usr/bin:/usr/sbin", "HOME": "/root", "TERM": "linux", "LANG": "C.UTF-8"}
+BOOT_SECONDS = 120
+POWER_OFF_SECONDS = 20
+CONSOLE_LINES = 40
+QEMU = "qemu-system-x86_64"
+# What the lab is made with: a program, and the Debian package that has it.
+PROGRAMS = {
+    QEMU: "qemu-system-x86",
+    "busybox": "busybox-static",
+    "depmod": "kmod",
+    "lz4": "lz4",
+    "zstd": "zstd",
+    "setpriv": "util-linux",
+    "readelf": "binutils",
+}
+BIOS = ("/usr/share/seabios/bios-256k.bin", "seabios")
+
+
+def missing_packages():
+    path = os.environ.get("PATH", "") + ":/usr/sbin:/sbin"
+    missing = [package for program, package in PROGRAMS.items() if shutil.which(program, path=path) is None]
+    return missing + ([] if os.path.exists(BIOS[0]) else [BIOS[1]])
+
+
+class Lab:
+    """`files` is {path in the lab: path of the host, or bytes}; directories are copied whole. `tools` are names of
+    the host's programs, copied with their libraries. `disks` are paths of images, which become /dev/vda and so on;
+    PATH:ro is read-only, PATH:discard forgets what was written. `icount`: one instruction is a nanosecond of the
+    lab's clock, and equal runs take equal times. `console`, when given, gets the host kernel's console."""
+
+    def __init__(
+        self,
+        *,
+        agent,
+        cache,
+        mayfly=None,
+        files=None,
+        tools=(),
+        disks=(),
+        memory="2G",
+        cpus=1,
+        icount=False,
+        kernel="6.1",
+        append="",
+        console=None,
+        boot_seconds=BOOT_SECONDS,
+    ):
+        if icount and cpus != 1:
+            raise LabError("icount is for one CPU: instructions have one order only there")
+        self._agent, self._cache = agent, cache
+        self._files = dict(files or {})
+        if mayfly is not None:
+            self._files["/usr/bin/mayfly"] = mayfly
+        self._tools, self._disks = tuple(tools), tuple(disks)
+        self._memory, self._cpus, self._icount, self._append = memory, cpus, icount, append
+        self._kernel_version = kernel
+        self._console = console
+        self._console_tail = collections.deque(maxlen=CONSOLE_LINES)
+        self._boot_seconds = boot_seconds
+        self._qemu = None
+        self._thread = None
+        self.channel = None
+
+    def __enter__(self):
+        return self.start()
+
+    def __exit__(self, *_):
+        self.close()
+
+    # Start and end.
+
+    def start(self):
+        missing = missing_packages()
+        if missing:
+            raise LabError(
+                f"these packages are missing: {' '.join(missing)}; as root: apt-get install {' '.join(missing)}"
+                " (or .ci/setup --check)"
+            )
+        for path in [self._agent, *(disk_path(d) for d in self._disks), *self._host_files()]:
+            if not os.path.exists(path):
+                raise LabError(f"{path}: no such file")
+        try:
+            initrd, vmlinux = self._make_initrd()
+        except packages.Unavailable as error:
+            raise LabError(str(error)) from None
+        ours, theirs = socket.socketpair()
+        try:
+            self.channel = Channel(ours, self._describe_end)
+            self._start_qemu(vmlinux, initrd, theirs)
+        finally:
+            theirs.close()
+            os.close(initrd)
+        if not self.channel.hello.wait(self._boot_seconds) or self.channel.ended is not None:
+            why = self.channel.ended or f"the lab did not come up within {self._boot_seconds} s" + self._tail()
+            self.close()
+            raise LabError(why)
+        return self
+
+    def _host_files(self):
+        return [source for source in self._files.values() if not isinstance(source, bytes)]
+
+    def _make_initrd(self):
+        kernel = packages.Kernel(self._kernel_version, os.path.join(self._cache, "packages"))
+        vmlinux = kernel.vmlinux
+        base = image.base_image(self._cache, kernel, self._agent)
+        files = {}
+        for tool in self._tools:
+            files.update(image.tool_files(tool))
+        files.update(self._files)
+        # In memory and without a name: nothing of it can be left behind.
+        with open(os.memfd_create("initrd"), "wb", closefd=False) as file:
+            with open(base, "rb") as source:
+                shutil.copyfileobj(source, file, 1 << 20)
+            image.write_overlay(file, files)
+            return file.fileno(), vmlinux
+
+    def _command(self, vmlinux, initrd, channel_fd):
+        words = ["console=ttyS0", "quiet", "panic=-1", "nokaslr", "tsc=reliable", self._append]
+        command = [QEMU, "-M", "q35", "-cpu", "max", "-m", self._memory, "-smp", str(self._cpus)]
+        command += ["-accel", "tcg,thread=multi" if self._cpus > 1 else "tcg"]
+        command += ["-nodefaults", "-no-user-config", "-no-reboot", "-display", "none", "-serial", "stdio"]
+        command += ["-kernel", vmlinux, "-initrd", f"/proc/self/fd/{initrd}", "-append", " ".join(words)]
+        command += ["-chardev", f"socket,id=lab,fd={channel_fd}", "-device", "virtio-serial-pci"]
+        command += ["-device", "virtserialport,chardev=lab,name=mayfly.lab"]
+        if self._icount:
+            # The same random numbers, date and clock each time too.
+            command += ["-icount", "shift=0,sleep=off", "-seed", "1"]
+            command += ["-rtc", "base=2026-01-01T00:00:00,clock=vm"]
+        for number, disk in enumerate(self._disks):
+            mode = {"ro": ",readonly=on", "discard": ",snapshot=on"}.get(disk.rpartition(":")[2], "")
+            path = disk_path(disk).replace(",", ",,")
+            command += ["-drive", f"file={path},if=none,id=disk{number},format=raw,cache=unsafe{mode}"]
+            command += ["-device", f"virtio-blk-pci,drive=disk{number}"]
+        return command
+
+    def _start_qemu(self, vmlinux, initrd, theirs):
+        command = self._command(vmlinux, initrd, theirs.fileno())
+        started = threading.Event()
+        failure = []
+
+        def own_qemu():
+            # "Parent" in the parent-death signal is the thread that forks: the one that lives as long as the lab.
+            try:
+                self._qemu = subprocess.Popen(
+                    ["setpriv", "--pdeathsig", "KILL", "--", *command],
+                    stdin=subprocess.DEVNULL,
+                    stdout=subprocess.PIPE,
+                    stderr=subprocess.STDOUT,
+                    pass_fds=(initrd, theirs.fileno()),
+                    # A Ctrl-C in the terminal is for us alone.
+                    start_new_session=True,
+                )
+            except OSError as error:
+                failure.append(error)
+                return
+            finally:
+                started.set()
+            threading.Thread(target=self._read_console, daemon=True).start()
+            self.channel.read_until_closed()
+
+        self._thread = threading.Thread(target=own_qemu, daemon=True)
+        self._thread.start()
+        started.wait()
+        if failure:
+            raise LabError(f"{QEMU}: {failure[0]}")
+
+    def _read_console(self):
+        for line in self._qemu.stdout:
+            self._console_tail.append(line.decode(errors="replace").rstrip())
+            if self._console is not None:
+                self._console.write(self._console_tail[-1] + "\n")
+                self._console.flush()
+
+    def _tail(self):
+        return "; the end of its console:\n" + "\n".join(self._console_tail)
+
+    def _describe_end(self):
+        try:
+            status = self._qemu.wait(5)
+        except subprocess.TimeoutExpired:
+            return "the lab has closed its channel" + self._tail()
+        return f"the lab has ended (QEMU's status {status})" + self._tail()
+
+    def close(self):
+        """Ends the lab. With disks it is powered off first, so that they have all that was written."""
+        if self._qemu is None:
+            return
+        if self._disks and self.channel.ended is None and self.channel.hello.is_set():
+            try:
+                self.channel.send(POWER_OFF, 0)
+                self._qemu.wait(POWER_OFF_SECONDS)
+            except (LabError, subprocess.TimeoutExpired):
+                pass
+        self._qemu.kill()
+        self._qemu.wait()
+        self._thread.join(POWER_OFF_SECONDS)
+        self._qemu = None
+
+    # What can be done in it.
+
+    def popen(self, argv, *, env=None, cwd="/", terminal=None, with_input=True, measured=False, on_output=None):
+        """Starts a command; `argv` is a list, or a string for the shell. `terminal` is (rows, columns)."""
+        if isinstance(argv, str):
+            argv = ["sh", "-c", argv]
+        flags = (TERMINAL if terminal else 0) | (MEASURED if measured else 0) | (WITH_INPUT if with_input else 0)
+        return Process(
+            self.channel,
+            argv,
+            env={**ENVIRONMENT, **(env or {})},
+            cwd=cwd,
+            flags=flags,
+            size=terminal or (0, 0),
+            on_output=on_output,
+        )
+
+    def run(self, argv, *, input=None, timeout=None, **options):  # pylint: disable=redefined-builtin
+        """Runs a command to its end: an Outcome. `input` is bytes; without any, stdin is /dev/null."""
+        process = self.popen(argv, with_input=input is not None, **options)
+        if input is not None:
+            process.write(input)
+            process.close_input()
+        return process.wait(timeout)
+
+    def measure(self, argv, *, timeout=None, env=None, cwd="/"):
+        """Runs a command while nothing else does: its output stays in the lab until it has ended. With icount,
+        the Outcome's `ns` is the instructions that it, the host kernel and its guests took."""
+        return self.popen(argv, env=env, cwd=cwd, with_input=False, measured=True).wait(timeout)
+
+    def put(self, source, guest, mode=None):
+        """Copies a file of the host, or bytes, to a path of the lab."""
+        if isinstance(source, bytes):
+            return self._put(io.BytesIO(source), guest, 0o644 if mode is None else mode)
+        with open(source, "rb") as file:
+            return self._put(file, guest, os.fstat(file.fileno()).st_mode & 0o7777 if mode is None else mode)
+
+    def _put(self, file, guest, mode):
+        transfer = Transfer(self.channel)
+        self.channel.send(PUT, transfer.id, mode.to_bytes(4, "little") + os.fsencode(guest))
+        while data := file.read(CHUNK_BYTES):
+            self.channel.send(PUT_DATA, transfer.id, data)
+        self.channel.send(PUT_END, transfer.id)
+        transfer.wait(guest)
+
+    def get(self, guest, path=None):
+        """A file of the lab: copied to a path of the host, or returned as bytes."""
+        sink = io.BytesIO() if path is None else open(path, "wb")
+        with sink:
+            transfer = Transfer(self.channel, sink)
+            self.channel.send(GET, transfer.id, os.fsencode(guest))
+            transfer.wait(guest)
+            return sink.getvalue() if path is None else None
+
+
+def disk_path(disk):
+    path, _, mode = disk.rpartition(":")
+    return path if mode in ("ro", "discard") and path else disk
