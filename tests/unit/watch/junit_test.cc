@@ -1,0 +1,84 @@
+// SPDX-License-Identifier: Apache-2.0
+#include "vmm/watch/junit.h"
+
+#include <sys/stat.h>
+#include <unistd.h>
+
+#include <catch2/catch.hpp>
+
+#include "tests/unit/watch/scratch_file.h"
+
+using namespace mayfly;
+
+TEST_CASE("a report has a case for each thing that was asked, with counts, times and the console's tail") {
+    JunitReport report;
+    report.suite = "mayfly boot";
+    report.started_wall_seconds = 1'700'000'000;
+    report.time_ns = 1'234'567'890;
+    report.properties = {{"kernel", "vm<linuz"}};
+    report.cases = {
+        {.class_name = "mayfly.boot", .name = "vmlinuz", .time_ns = 1'000, .type = {}, .message = {}},
+        {.class_name = "mayfly.expect",
+         .name = "a\"b",
+         .outcome = JunitCase::Outcome::Failed,
+         .type = "missing",
+         .message = "never seen"},
+        {.class_name = "mayfly.exec",
+         .name = "/bin/true",
+         .outcome = JunitCase::Outcome::Skipped,
+         .type = {},
+         .message = "not run"},
+    };
+    report.system_out = {"one", "two & three"};
+    CHECK(junit_xml(report) ==
+          R"(<?xml version="1.0" encoding="UTF-8"?>
+<testsuites name="mayfly" tests="3" failures="1" errors="0" skipped="1" time="1.234567">
+  <testsuite name="mayfly boot" tests="3" failures="1" errors="0" skipped="1" time="1.234567" )"
+          R"(timestamp="2023-11-14T22:13:20">
+    <properties>
+      <property name="kernel" value="vm&lt;linuz"/>
+    </properties>
+    <testcase classname="mayfly.boot" name="vmlinuz" time="0.000001"/>
+    <testcase classname="mayfly.expect" name="a&quot;b" time="0.000000">
+      <failure type="missing" message="never seen">never seen</failure>
+    </testcase>
+    <testcase classname="mayfly.exec" name="/bin/true" time="0.000000">
+      <skipped message="not run"/>
+    </testcase>
+    <system-out>one
+two &amp; three
+</system-out>
+  </testsuite>
+</testsuites>
+)");
+}
+
+TEST_CASE("a report replaces an older one and leaves nothing beside it") {
+    const ScratchDirectory scratch;
+    const std::string path = scratch.file("report.xml");
+    std::ofstream(path) << std::string(1000, 'x');
+    REQUIRE(write_junit(path, "<new/>"));
+    CHECK(contents(path) == "<new/>");
+    const std::string others = "test \"$(ls " + scratch.path() + ")\" = report.xml";
+    CHECK(std::system(others.c_str()) == 0);
+}
+
+TEST_CASE("a report is written through a link and into a device, which stay what they are") {
+    const ScratchDirectory scratch;
+    REQUIRE(::symlink(scratch.file("target").c_str(), scratch.file("link").c_str()) == 0);
+    REQUIRE(write_junit(scratch.file("link"), "<new/>"));
+    CHECK(contents(scratch.file("target")) == "<new/>");
+    REQUIRE(write_junit("/dev/null", "<new/>"));
+    struct stat there {};
+    REQUIRE(::stat("/dev/null", &there) == 0);
+    CHECK(S_ISCHR(there.st_mode));
+}
+
+TEST_CASE("a report that cannot be written is an error with its path") {
+    const Result<void> full = write_junit("/dev/full", "<new/>");
+    REQUIRE_FALSE(full);
+    CHECK_THAT(full.error().message(), Catch::Contains("--junit") && Catch::Contains("/dev/full"));
+    const Result<void> nowhere = write_junit("/no/such/directory/report.xml", "<new/>");
+    REQUIRE_FALSE(nowhere);
+    CHECK_THAT(nowhere.error().message(), Catch::Contains("/no/such/directory/report.xml"));
+}

@@ -1,0 +1,65 @@
+// SPDX-License-Identifier: Apache-2.0
+// ConsoleLog: the console's lines in a file, each with the time at which it began, as dmesg prints them.
+//
+// What was gathered goes out after each portion of the console that completed a line: a log is as complete as
+// its last line, however mayfly ends. A file that takes no more, or the limit, stops the log; what is not in
+// it is counted. The guest goes on in either case. Thread: one at a time.
+#pragma once
+
+#include <functional>
+#include <string>
+#include <string_view>
+
+#include "vmm/error/result.h"
+#include "vmm/os/unique_fd.h"
+
+namespace mayfly {
+
+class ConsoleLog {
+  public:
+    struct Settings {
+        std::string path;
+        u64 max_bytes = 0;  ///< of the file, less the line that says that it was reached
+        /// Whether mayfly is ending and must not wait for a FIFO's reader. Any time.
+        std::function<bool()> must_hurry;
+    };
+    /// Truncates. Errors: Os, with the path; also a FIFO that nobody reads.
+    static Result<ConsoleLog> open(Settings settings);
+
+    /// A line's beginning: prefixed by its time.
+    void begin_line(u64 at_ns);
+    void put(std::string_view text);
+    void end_line();
+    /// Writes what was gathered.
+    void flush();
+    /// Nothing comes any more. Says at the log's end what is not in it.
+    void finish();
+
+    /// Bytes of the console that are not in the log.
+    [[nodiscard]] u64 lost_bytes() const { return lost_bytes_; }
+    /// Why not, in words for the user; empty when all is there.
+    [[nodiscard]] const std::string& why_lost() const { return why_lost_; }
+
+  private:
+    ConsoleLog(Settings settings, UniqueFd fd, bool may_stall)
+        : settings_(std::move(settings)), fd_(std::move(fd)), may_stall_(may_stall) {}
+
+    void stop_at_limit();
+    void write_out();
+    void fail_with(int os_errno);
+
+    Settings settings_;
+    UniqueFd fd_;
+    bool may_stall_;  // no ordinary file: somebody has to read
+    std::string buffer_;
+    u64 buffered_text_bytes_ = 0;  // the console's own among them
+    u64 file_bytes_ = 0;           // written and gathered
+    u64 line_began_ns_ = 0;
+    u64 lost_bytes_ = 0;
+    std::string why_lost_;
+    bool is_in_line_ = false;
+    bool is_full_ = false;
+    bool is_broken_ = false;
+};
+
+}  // namespace mayfly

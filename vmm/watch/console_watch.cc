@@ -1,0 +1,163 @@
+// SPDX-License-Identifier: Apache-2.0
+#include "vmm/watch/console_watch.h"
+
+#include <poll.h>
+
+#include "vmm/os/clock.h"
+#include "vmm/watch/plain_text.h"
+
+namespace mayfly {
+
+namespace {
+
+Result<std::vector<Expression>> compile_all(std::string_view option, const std::vector<std::string>& texts) {
+    std::vector<Expression> compiled;
+    for (const std::string& text : texts) compiled.push_back(TRY(Expression::compile(option, text)));
+    return compiled;
+}
+
+std::vector<WatchedExpression> unseen(const std::vector<std::string>& texts) {
+    std::vector<WatchedExpression> watched;
+    for (const std::string& text : texts) watched.push_back({.text = text, .line = {}});
+    return watched;
+}
+
+}  // namespace
+
+Result<std::unique_ptr<ConsoleWatch>> ConsoleWatch::create(const WatchConfig& config, WatchHooks hooks,
+                                                           u64 start_ns) {
+    std::vector<Expression> expected = TRY(compile_all("--expect", config.expect));
+    std::vector<Expression> feared = TRY(compile_all("--fail-on", config.fail_on));
+    if (!config.log_path.empty() && config.log_path == config.junit_path)
+        return fail(Error::invalid("--log and --junit name one file: " + config.log_path));
+
+    std::unique_ptr<ConsoleWatch> watch(new ConsoleWatch(std::move(hooks), start_ns));
+    watch->expected_expressions_ = std::move(expected);
+    watch->feared_expressions_ = std::move(feared);
+    watch->expected_ = unseen(config.expect);
+    watch->feared_ = unseen(config.fail_on);
+    watch->missing_ = config.expect.size();
+    if (!config.log_path.empty())
+        watch->log_.emplace(TRY(ConsoleLog::open({.path = config.log_path,
+                                                  .max_bytes = config.log_max_bytes,
+                                                  .must_hurry = watch->hooks_.must_hurry})));
+    if (watch->is_looking()) {
+        watch->wake_ = TRY(EventFd::create());
+        ConsoleWatch* self = watch.get();
+        watch->thread_ = TRY(Thread::start([self] { self->look_at_prompts(); }));
+    }
+    return watch;
+}
+
+ConsoleWatch::~ConsoleWatch() {
+    if (!thread_) return;
+    {
+        const std::lock_guard<std::mutex> guard(mutex_);
+        is_finished_ = true;
+    }
+    wake_->signal();
+    thread_->join();
+}
+
+void ConsoleWatch::take(std::span<const u8> bytes) {
+    const std::lock_guard<std::mutex> guard(mutex_);
+    if (is_finished_ || bytes.empty()) return;
+    now_ns_ = monotonic_ns() - start_ns_;
+    // SAFETY: any object's bytes may be looked at as char; the span's length is the view's.
+    const std::string_view text(reinterpret_cast<const char*>(bytes.data()), bytes.size());
+    tail_.take(text);
+    bool has_completed = false;
+    const bool was_between_lines = splitter_.unfinished().text.empty();
+    if (was_between_lines) line_began_ns_ = now_ns_;
+    splitter_.take(text, [&](const LineSplitter::Piece& piece) {
+        take_piece(piece);
+        has_completed = true;
+        line_began_ns_ = now_ns_;
+    });
+    if (has_completed && log_) log_->flush();
+    ++portions_;
+    if (is_waiting_ || splitter_.unfinished().text.empty() || !is_looking()) return;
+    is_waiting_ = true;
+    wake_->signal();
+}
+
+void ConsoleWatch::take_piece(const LineSplitter::Piece& piece) {
+    if (log_) {
+        if (piece.is_start) log_->begin_line(line_began_ns_);
+        log_->put(piece.text);
+        if (piece.is_end) log_->end_line();
+    }
+    look(piece, {.is_line_start = piece.is_start, .is_line_end = piece.is_end});
+}
+
+void ConsoleWatch::look(const LineSplitter::Piece& piece, TextEnds ends) {
+    if (!is_looking()) return;
+    const std::string_view line = without_escapes(piece.text, scratch_);
+    const auto note = [&](WatchedExpression& watched) {
+        watched.is_seen = true;
+        watched.seen_ns = now_ns_;
+        watched.line = shown(line);
+    };
+    for (std::size_t i = 0; i < feared_.size(); ++i) {
+        if (!feared_expressions_[i].matches(line, ends)) continue;
+        note(feared_[i]);
+        return decide(WatchVerdict::FailedOn);
+    }
+    for (std::size_t i = 0; i < expected_.size(); ++i) {
+        if (expected_[i].is_seen || !expected_expressions_[i].matches(line, ends)) continue;
+        note(expected_[i]);
+        if (--missing_ == 0 && hooks_.ends_when_expected) decide(WatchVerdict::Expected);
+    }
+}
+
+void ConsoleWatch::decide(WatchVerdict verdict) {
+    is_decided_ = true;
+    hooks_.decide(verdict);
+}
+
+void ConsoleWatch::look_at_prompts() {
+    for (;;) {
+        pollfd wake{.fd = wake_->fd().get(), .events = POLLIN, .revents = 0};
+        (void)::poll(&wake, 1, -1);
+        (void)wake_->take();
+        do {
+            // Ends early only when the watch does.
+            (void)::poll(&wake, 1, kStandstillMs);
+        } while (look_at_standstill());
+        const std::lock_guard<std::mutex> guard(mutex_);
+        if (is_finished_) return;
+    }
+}
+
+bool ConsoleWatch::look_at_standstill() {
+    const std::lock_guard<std::mutex> guard(mutex_);
+    if (is_finished_) return false;
+    const LineSplitter::Piece line = splitter_.unfinished();
+    const bool is_wanted = is_waiting_ && !line.text.empty() && is_looking();
+    if (is_wanted && portions_ != portions_seen_) {
+        portions_seen_ = portions_;
+        return true;
+    }
+    is_waiting_ = false;
+    if (!is_wanted) return false;
+    now_ns_ = monotonic_ns() - start_ns_;
+    look(line, {.is_line_start = line.is_start, .is_line_end = true});
+    return false;
+}
+
+void ConsoleWatch::finish() {
+    const std::lock_guard<std::mutex> guard(mutex_);
+    if (is_finished_) return;
+    now_ns_ = monotonic_ns() - start_ns_;
+    splitter_.finish([&](const LineSplitter::Piece& piece) {
+        if (log_) {
+            if (piece.is_start) log_->begin_line(line_began_ns_);
+            log_->put(piece.text);
+        }
+        look(piece, {.is_line_start = piece.is_start, .is_line_end = true});
+    });
+    if (log_) log_->finish();
+    is_finished_ = true;
+}
+
+}  // namespace mayfly

@@ -1,0 +1,111 @@
+// SPDX-License-Identifier: Apache-2.0
+// ConsoleWatch: looks at what the guest writes on its console: finds what the user expects or fears, keeps
+// the last lines, and writes the log. The console itself goes where it went.
+//
+// Whole lines are matched as they come. The unfinished last one, a prompt say, is matched once it has stood
+// still for kStandstillMs, by a thread of the watch's own: matching it at each byte would be quadratic, and
+// would see half of a word as its end.
+// Thread: take() any, with the console's output lock held; create() and finish() the main thread.
+#pragma once
+
+#include <functional>
+#include <memory>
+#include <mutex>
+#include <optional>
+#include <span>
+#include <string>
+#include <vector>
+
+#include "vmm/os/event_fd.h"
+#include "vmm/os/thread.h"
+#include "vmm/watch/console_log.h"
+#include "vmm/watch/console_tail.h"
+#include "vmm/watch/expression.h"
+#include "vmm/watch/line_splitter.h"
+#include "vmm/watch/watch_config.h"
+
+namespace mayfly {
+
+enum class WatchVerdict : u8 {
+    Expected,  ///< all that was expected has been seen
+    FailedOn,  ///< one of the other expressions has
+};
+
+struct WatchHooks {
+    /// Expected counts as a verdict: not where a program's own end decides.
+    bool ends_when_expected = true;
+    /// Called once at most, on whichever thread; must not call back.
+    std::function<void(WatchVerdict)> decide;
+    /// Whether mayfly is ending and must not wait for the log's reader. Any time.
+    std::function<bool()> must_hurry;
+};
+
+/// What became of one expression.
+struct WatchedExpression {
+    std::string text;
+    bool is_seen = false;
+    u64 seen_ns = 0;   ///< since mayfly's start
+    std::string line;  ///< where it was seen, as shown() makes it
+};
+
+class ConsoleWatch {
+  public:
+    static constexpr int kStandstillMs = 5;
+
+    /// `start_ns` is mayfly's start on the monotonic clock. Errors: Invalid for an expression; Os for the
+    /// log.
+    static Result<std::unique_ptr<ConsoleWatch>> create(const WatchConfig& config, WatchHooks hooks,
+                                                        u64 start_ns);
+    ConsoleWatch(const ConsoleWatch&) = delete;
+    ConsoleWatch& operator=(const ConsoleWatch&) = delete;
+    ~ConsoleWatch();
+
+    void take(std::span<const u8> bytes);
+    /// The console has ended: what it left unfinished is looked at, and the log completed.
+    void finish();
+
+    // After finish().
+    [[nodiscard]] const std::vector<WatchedExpression>& expected() const { return expected_; }
+    [[nodiscard]] const std::vector<WatchedExpression>& feared() const { return feared_; }
+    [[nodiscard]] std::vector<std::string> tail(std::size_t lines_max) const {
+        return tail_.lines(lines_max);
+    }
+    [[nodiscard]] const ConsoleLog* log() const { return log_ ? &*log_ : nullptr; }
+
+  private:
+    ConsoleWatch(WatchHooks hooks, u64 start_ns) : hooks_(std::move(hooks)), start_ns_(start_ns) {}
+
+    void take_piece(const LineSplitter::Piece& piece);
+    /// Whether any expression may still change anything.
+    [[nodiscard]] bool is_looking() const { return !is_decided_ && (missing_ > 0 || !feared_.empty()); }
+    void look(const LineSplitter::Piece& piece, TextEnds ends);
+    void decide(WatchVerdict verdict);
+    void look_at_prompts();
+    /// Whether the unfinished line is still to be waited for.
+    bool look_at_standstill();
+
+    const WatchHooks hooks_;
+    const u64 start_ns_;
+    std::mutex mutex_;  // all that follows
+    LineSplitter splitter_;
+    ConsoleTail tail_;
+    std::optional<ConsoleLog> log_;
+    std::vector<Expression> expected_expressions_;
+    std::vector<Expression> feared_expressions_;
+    std::vector<WatchedExpression> expected_;  // as many as the expressions, and in their order
+    std::vector<WatchedExpression> feared_;
+    std::size_t missing_ = 0;
+    bool is_decided_ = false;
+    bool is_finished_ = false;
+    u64 now_ns_ = 0;         // since start, of the bytes that are being taken
+    u64 line_began_ns_ = 0;  // of the unfinished line
+    std::string scratch_;
+
+    bool is_waiting_ = false;  // the thread waits for a standstill
+    u64 portions_ = 0;         // how often bytes came
+    u64 portions_seen_ = 0;    // by the thread
+    std::optional<EventFd> wake_;
+    std::optional<Thread> thread_;
+};
+
+}  // namespace mayfly

@@ -1,0 +1,116 @@
+// SPDX-License-Identifier: Apache-2.0
+#include "vmm/watch/junit.h"
+
+#include <algorithm>
+#include <cerrno>
+#include <cstdio>
+#include <ctime>
+
+#include <fcntl.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+#include <fmt/format.h>
+
+#include "vmm/os/unique_fd.h"
+#include "vmm/watch/plain_text.h"
+
+namespace mayfly {
+
+namespace {
+
+std::string safe(std::string_view text) { return xml_escaped(shown(text)); }
+
+std::string seconds(u64 time_ns) {
+    return fmt::format("{}.{:06}", time_ns / 1'000'000'000, time_ns % 1'000'000'000 / 1000);
+}
+
+/// ISO 8601, UTC, without a zone, as the schemas want it.
+std::string date(i64 wall_seconds) {
+    const std::time_t time = wall_seconds;
+    std::tm parts{};
+    ::gmtime_r(&time, &parts);
+    return fmt::format("{:04}-{:02}-{:02}T{:02}:{:02}:{:02}", parts.tm_year + 1900, parts.tm_mon + 1,
+                       parts.tm_mday, parts.tm_hour, parts.tm_min, parts.tm_sec);
+}
+
+std::string counts(const JunitReport& report) {
+    const auto count = [&](JunitCase::Outcome outcome) {
+        return std::count_if(report.cases.begin(), report.cases.end(),
+                             [&](const JunitCase& one) { return one.outcome == outcome; });
+    };
+    return fmt::format(R"(tests="{}" failures="{}" errors="{}" skipped="{}" time="{}")", report.cases.size(),
+                       count(JunitCase::Outcome::Failed), count(JunitCase::Outcome::Error),
+                       count(JunitCase::Outcome::Skipped), seconds(report.time_ns));
+}
+
+std::string case_xml(const JunitCase& one) {
+    const std::string head = fmt::format(R"(    <testcase classname="{}" name="{}" time="{}")",
+                                         safe(one.class_name), safe(one.name), seconds(one.time_ns));
+    if (one.outcome == JunitCase::Outcome::Passed) return head + "/>\n";
+    const std::string message = safe(one.message);
+    if (one.outcome == JunitCase::Outcome::Skipped)
+        return fmt::format("{}>\n      <skipped message=\"{}\"/>\n    </testcase>\n", head, message);
+    const std::string_view element = one.outcome == JunitCase::Outcome::Failed ? "failure" : "error";
+    return fmt::format("{0}>\n      <{1} type=\"{2}\" message=\"{3}\">{3}</{1}>\n    </testcase>\n", head,
+                       element, safe(one.type), message);
+}
+
+Result<void> write_all(int fd, std::string_view text) {
+    while (!text.empty()) {
+        const ssize_t written = ::write(fd, text.data(), text.size());
+        if (written < 0 && errno == EINTR) continue;
+        if (written < 0) return fail(Error::os("write"));
+        text.remove_prefix(static_cast<std::size_t>(written));
+    }
+    return {};
+}
+
+Result<void> write_in_place(const std::string& path, std::string_view text) {
+    // Non-blocking for the opening only: a FIFO that nobody reads is an error, not a wait without end.
+    const UniqueFd fd =
+        UniqueFd::adopt(::open(path.c_str(), O_WRONLY | O_CREAT | O_TRUNC | O_CLOEXEC | O_NONBLOCK, 0644));
+    if (!fd.valid()) return fail(Error::os("open"));
+    ::fcntl(fd.get(), F_SETFL, 0);
+    return write_all(fd.get(), text);
+}
+
+Result<void> write_anywhere(const std::string& path, std::string_view text) {
+    struct stat there {};
+    // A link is written through, a device or a FIFO is not replaced.
+    if (::lstat(path.c_str(), &there) == 0 && !S_ISREG(there.st_mode)) return write_in_place(path, text);
+    const std::string beside = fmt::format("{}.{}.tmp", path, ::getpid());
+    const UniqueFd fd =
+        UniqueFd::adopt(::open(beside.c_str(), O_WRONLY | O_CREAT | O_EXCL | O_CLOEXEC, 0644));
+    if (!fd.valid()) return write_in_place(path, text);
+    Result<void> done = write_all(fd.get(), text);
+    if (done && ::rename(beside.c_str(), path.c_str()) < 0) done = fail(Error::os("rename"));
+    if (!done) ::unlink(beside.c_str());
+    return done;
+}
+
+}  // namespace
+
+std::string junit_xml(const JunitReport& report) {
+    std::string xml = "<?xml version=\"1.0\" encoding=\"UTF-8\"?>\n";
+    xml += fmt::format("<testsuites name=\"mayfly\" {}>\n", counts(report));
+    xml += fmt::format("  <testsuite name=\"{}\" {} timestamp=\"{}\">\n", safe(report.suite), counts(report),
+                       date(report.started_wall_seconds));
+    xml += "    <properties>\n";
+    for (const auto& [name, value] : report.properties)
+        xml += fmt::format("      <property name=\"{}\" value=\"{}\"/>\n", safe(name), safe(value));
+    xml += "    </properties>\n";
+    for (const JunitCase& one : report.cases) xml += case_xml(one);
+    xml += "    <system-out>";
+    for (const std::string& line : report.system_out) xml += safe(line) + "\n";
+    xml += "</system-out>\n  </testsuite>\n</testsuites>\n";
+    return xml;
+}
+
+Result<void> write_junit(const std::string& path, std::string_view xml) {
+    Result<void> done = write_anywhere(path, xml);
+    if (!done) return fail(std::move(done).error().about(path).about("--junit"));
+    return done;
+}
+
+}  // namespace mayfly

@@ -1,0 +1,47 @@
+// SPDX-License-Identifier: Apache-2.0
+// JunitReport: a boot as a suite of test cases, in the XML that Jenkins, GitLab and GitHub's actions read.
+//
+// There is no standard; this keeps to what the schemas of Jenkins's xunit plugin and of Ant have in common.
+// Texts may hold any bytes. Thread: the main thread. Spec: XML 1.0, 5th edition.
+#pragma once
+
+#include <string>
+#include <string_view>
+#include <utility>
+#include <vector>
+
+#include "vmm/error/result.h"
+
+namespace mayfly {
+
+struct JunitCase {
+    enum class Outcome : u8 {
+        Passed,
+        Failed,   ///< the guest, the program or an expression
+        Error,    ///< mayfly could not do its part
+        Skipped,  ///< it did not come to that
+    };
+    std::string class_name;
+    std::string name;
+    u64 time_ns = 0;
+    Outcome outcome = Outcome::Passed;
+    std::string type;     ///< of a failure or error, one word
+    std::string message;  ///< of any outcome but Passed
+};
+
+struct JunitReport {
+    std::string suite;
+    i64 started_wall_seconds = 0;
+    u64 time_ns = 0;
+    std::vector<std::pair<std::string, std::string>> properties;
+    std::vector<JunitCase> cases;
+    std::vector<std::string> system_out;  ///< lines
+};
+
+[[nodiscard]] std::string junit_xml(const JunitReport& report);
+
+/// Writes beside `path` and renames, so that nobody reads half a report; in place where the path is no
+/// ordinary file or its directory takes no new one. Errors: Os, with the path.
+Result<void> write_junit(const std::string& path, std::string_view xml);
+
+}  // namespace mayfly

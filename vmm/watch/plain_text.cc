@@ -1,0 +1,112 @@
+// SPDX-License-Identifier: Apache-2.0
+#include "vmm/watch/plain_text.h"
+
+#include "vmm/error/ints.h"
+
+namespace mayfly {
+
+namespace {
+
+constexpr char kEscape = '\x1b';
+constexpr char kBell = '\x07';
+constexpr std::string_view kReplacement = "\xef\xbf\xbd";  // U+FFFD
+
+bool is_in(char byte, u8 first, u8 last) {
+    const auto value = static_cast<u8>(byte);
+    return value >= first && value <= last;
+}
+
+/// Behind the escape sequence that begins at `at`. A control string that does not end on this line loses its
+/// introducer only: what follows may be what is looked for.
+std::size_t after_escape(std::string_view line, std::size_t at) {
+    ++at;
+    if (at == line.size()) return at;
+    const char kind = line[at];
+    if (kind == '[') {
+        ++at;
+        while (at < line.size() && is_in(line[at], 0x20, 0x3f)) ++at;  // parameters, intermediates
+        return at < line.size() && is_in(line[at], 0x40, 0x7e) ? at + 1 : at;
+    }
+    if (kind == ']' || kind == 'P' || kind == 'X' || kind == '^' || kind == '_') {
+        const std::size_t body = at + 1;
+        for (std::size_t end = body; end < line.size(); ++end) {
+            if (line[end] == kBell) return end + 1;
+            if (line[end] == kEscape && end + 1 < line.size() && line[end + 1] == '\\') return end + 2;
+        }
+        return body;
+    }
+    while (at < line.size() && is_in(line[at], 0x20, 0x2f)) ++at;
+    return at < line.size() && is_in(line[at], 0x30, 0x7e) ? at + 1 : at;
+}
+
+/// The length of the well-formed UTF-8 sequence at the beginning of `text`, 0 for none, and its value
+/// (Unicode 15.0, 3.9 "Unicode Encoding Forms", table 3-7).
+std::size_t utf8_length(std::string_view text, u32& value) {
+    const auto first = static_cast<u8>(text[0]);
+    value = first;
+    if (first < 0x80) return 1;
+    if (first < 0xc2 || first > 0xf4) return 0;
+    const std::size_t length = first < 0xe0 ? 2 : first < 0xf0 ? 3 : 4;
+    if (text.size() < length) return 0;
+    value = first & (0x7fU >> length);
+    for (std::size_t i = 1; i < length; ++i) {
+        if (!is_in(text[i], 0x80, 0xbf)) return 0;
+        value = value << 6 | (static_cast<u8>(text[i]) & 0x3fU);
+    }
+    const bool is_overlong = (length == 3 && value < 0x800) || (length == 4 && value < 0x10000);
+    const bool is_surrogate = value >= 0xd800 && value <= 0xdfff;
+    return is_overlong || is_surrogate || value > 0x10ffff ? 0 : length;
+}
+
+/// XML 1.0, 5th edition, 2.2 "Characters", less C1, whose CSI a terminal would obey.
+bool is_showable(u32 value) {
+    if (value < 0x20) return value == '\t';
+    return !(value >= 0x7f && value <= 0x9f) && value != 0xfffe && value != 0xffff;
+}
+
+}  // namespace
+
+std::string_view without_escapes(std::string_view line, std::string& scratch) {
+    std::size_t escape = line.find(kEscape);
+    if (escape == std::string_view::npos) return line;
+    scratch.clear();
+    std::size_t at = 0;
+    while (escape != std::string_view::npos) {
+        scratch.append(line.substr(at, escape - at));
+        at = after_escape(line, escape);
+        escape = line.find(kEscape, at);
+    }
+    scratch.append(line.substr(at));
+    return scratch;
+}
+
+std::string shown(std::string_view line) {
+    std::string scratch;
+    std::string_view text = without_escapes(line, scratch);
+    std::string out;
+    out.reserve(text.size());
+    while (!text.empty()) {
+        u32 value = 0;
+        const std::size_t length = utf8_length(text, value);
+        out.append(length != 0 && is_showable(value) ? text.substr(0, length) : kReplacement);
+        text.remove_prefix(length != 0 ? length : 1);
+    }
+    return out;
+}
+
+std::string xml_escaped(std::string_view text) {
+    std::string out;
+    out.reserve(text.size());
+    for (const char byte : text) {
+        switch (byte) {
+            case '&': out += "&amp;"; break;
+            case '<': out += "&lt;"; break;
+            case '>': out += "&gt;"; break;
+            case '"': out += "&quot;"; break;
+            default: out += byte;
+        }
+    }
+    return out;
+}
+
+}  // namespace mayfly

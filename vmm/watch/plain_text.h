@@ -1,0 +1,22 @@
+// SPDX-License-Identifier: Apache-2.0
+// Plain text: a guest's bytes without what commands a terminal, and fit to be shown.
+//
+// Pure functions; any thread. Spec: ECMA-48, 5th edition, 5.4 "Control sequences" and 5.6 "Control strings".
+#pragma once
+
+#include <string>
+#include <string_view>
+
+namespace mayfly {
+
+/// `line` without escape sequences: itself where it has none, else `scratch`, which is overwritten.
+[[nodiscard]] std::string_view without_escapes(std::string_view line, std::string& scratch);
+
+/// Valid UTF-8 without control characters but tab: each of them, and each byte that is no UTF-8, becomes
+/// U+FFFD; so do the noncharacters that XML forbids. Escape sequences go. For one line.
+[[nodiscard]] std::string shown(std::string_view line);
+
+/// `text`, of shown() lines, as XML's character data or attribute value.
+[[nodiscard]] std::string xml_escaped(std::string_view text);
+
+}  // namespace mayfly
