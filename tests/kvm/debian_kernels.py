@@ -4,10 +4,8 @@
 Arguments: MAYFLY GUESTS-DIRECTORY CACHE-DIRECTORY. The packages are downloaded once, by apt-get, into the
 cache directory; where that is not possible, everything is skipped (77), loudly.
 """
-import glob
 import os
 import re
-import subprocess
 import sys
 
 from harness import (
@@ -24,54 +22,23 @@ from harness import (
 )
 from harness import skip
 
-KERNELS = {"linux-image-cloud-amd64": "6.1", "linux-image-6.12-cloud-amd64": "6.12"}
+sys.path.insert(1, os.path.join(os.path.dirname(os.path.realpath(__file__)), os.pardir, "lab"))
+import packages  # noqa: E402
+from errors import Unavailable  # noqa: E402
+
+KERNELS = ("6.1", "6.12")
 # Interpreted, a kernel needs two minutes to its first impossible instruction; hardware boots it in a second.
 SECONDS = 6 if is_kvm_interpreting() else 60
 _files = {}
 
 
-def output_of(*command, directory=None):
-    return subprocess.run(
-        command, cwd=directory, capture_output=True, text=True, check=True, timeout=300
-    ).stdout
-
-
-def real_package(name):
-    """What a meta-package depends on; the package itself when it is none."""
-    found = re.search(r"Depends: (linux-image-\d\S+)", output_of("apt-cache", "depends", name))
-    return found.group(1) if found else name
-
-
-def fetch(name, cache):
-    package = real_package(name)
-    directory = os.path.join(cache, package)
-    if not os.path.isdir(directory):
-        os.makedirs(cache, exist_ok=True)
-        output_of("apt-get", "-q", "download", package, directory=cache)
-        archive = max(glob.glob(os.path.join(cache, package + "_*.deb")), key=os.path.getmtime)
-        output_of("dpkg-deb", "-x", archive, directory + ".part")
-        os.rename(directory + ".part", directory)
-        os.remove(archive)
-    return os.path.join(directory, "boot")
-
-
 def fetch_all(cache):
-    """Why not, or an empty string. A machine that has never read its package lists does so now."""
-    why_not = try_to_fetch_all(cache)
-    if why_not and os.geteuid() == 0:
-        subprocess.run(["apt-get", "-q", "update"], capture_output=True, timeout=300, check=False)
-        why_not = try_to_fetch_all(cache)
-    return why_not
-
-
-def try_to_fetch_all(cache):
+    """Why not, or an empty string."""
     try:
-        for name, version in KERNELS.items():
-            _files[version] = glob.glob(os.path.join(fetch(name, cache), "vmlinuz-*"))[0]
-        _files["memtest"] = fetch("memtest86+", cache)
-    except subprocess.CalledProcessError as error:
-        return f"{' '.join(error.cmd)}: {error.stderr.strip()}"
-    except (OSError, subprocess.TimeoutExpired, IndexError, ValueError) as error:
+        for version in KERNELS:
+            _files[version] = packages.Kernel(version, cache).bzimage
+        _files["memtest"] = os.path.join(packages.fetch("memtest86+", cache), "boot")
+    except (Unavailable, OSError, IndexError) as error:
         return str(error)
     return ""
 

@@ -2,11 +2,11 @@
 """The client's end of the channel to the lab's agent: frames as tests/lab/agent/protocol.h has them, and what is
 under way: commands and file transfers. One thread of the lab's reads; any thread may send."""
 import os
-import re
-import signal
 import struct
 import threading
-import time
+
+import commands
+from errors import LabError
 
 RUN, INPUT, INPUT_END, SIGNAL, RESIZE, PUT, PUT_DATA, PUT_END, GET, POWER_OFF = range(1, 11)
 HELLO, OUTPUT, ERROR, EXIT, CREDIT, PUT_DONE, GET_DATA, GET_DONE = range(1, 9)
@@ -16,32 +16,6 @@ EXIT_REPORT = struct.Struct("<IIQQQQ")
 CREDIT_BYTES = 256 * 1024
 CHUNK_BYTES = 256 * 1024
 TERMINAL, MEASURED, WITH_INPUT = 1, 2, 4
-
-TIMED_OUT, NOT_EXECUTABLE, NOT_FOUND = 124, 126, 127
-# From the polite signal to the other one.
-GRACE_SECONDS = 10
-
-
-class LabError(Exception):
-    """The lab could not be started, has ended, or cannot do what was asked."""
-
-
-class Outcome:
-    """How a command ended. `ns` is its time by the lab's clock, fork to wait: instructions with icount."""
-
-    def __init__(self, status, out, err, seconds, ns, user_us, system_us, memory_kib_max):
-        self.status = status  # as the shell would say it: 128 + N after signal N
-        self.out = out
-        self.err = err
-        self.seconds = seconds
-        self.ns = ns
-        self.user_us = user_us
-        self.system_us = system_us
-        self.memory_kib_max = memory_kib_max
-
-    def __str__(self):
-        out = self.out if len(self.out) < 2000 else self.out[:1000] + b" ... " + self.out[-1000:]
-        return f"status {self.status} after {self.seconds:.2f} s\nstdout: {out!r}\nstderr: {self.err!r}"
 
 
 class Channel:
@@ -116,83 +90,38 @@ class Channel:
             item.fail(self.ended)
 
 
-class Process:
-    """A command in the lab. Its output is kept, or given to `on_output(is_error, bytes)` as it comes."""
+class Process(commands.Command):
+    """A command in the lab."""
 
     def __init__(self, channel, argv, *, env, cwd, flags=0, size=(0, 0), on_output=None):
+        super().__init__(argv, on_output)
         self._channel = channel
-        self._changed = threading.Condition()
-        self._buffers = (bytearray(), bytearray())
-        self._on_output = on_output
         self._credit = CREDIT_BYTES
-        self._report = None
-        self._failure = None
-        self._argv = [str(word) for word in argv]
-        self._started = time.monotonic()
-        self._seconds = 0.0
-        fields = [flags, *size, cwd, len(env), *(f"{k}={v}" for k, v in env.items()), *self._argv]
+        fields = [flags, *size, cwd, len(env), *(f"{k}={v}" for k, v in env.items()), *self.argv]
         payload = b"".join(os.fsencode(str(field)) + b"\0" for field in fields)
         self._id = channel.register(self)
         channel.send(RUN, self._id, payload)
 
     def handle(self, kind, payload):
-        if kind in (OUTPUT, ERROR) and self._on_output is not None:
-            self._on_output(kind == ERROR, payload)
-            return
-        with self._changed:
-            if kind in (OUTPUT, ERROR):
-                self._buffers[kind == ERROR].extend(payload)
-            elif kind == CREDIT:
+        if kind in (OUTPUT, ERROR):
+            self.take_output(kind == ERROR, payload)
+        elif kind == CREDIT:
+            with self.changed:
                 self._credit += struct.unpack("<I", payload)[0]
-            elif kind == EXIT:
-                self._report = EXIT_REPORT.unpack(payload)
-                self._seconds = time.monotonic() - self._started
-                self._channel.forget(self._id)
-            self._changed.notify_all()
-
-    def fail(self, why):
-        with self._changed:
-            self._failure = why
-            self._changed.notify_all()
-
-    def _ended(self):
-        return self._report is not None or self._failure is not None
-
-    def _check_lab(self):
-        if self._failure is not None:
-            raise LabError(self._failure)
-
-    def poll(self):
-        """Whether it has ended."""
-        with self._changed:
-            self._check_lab()
-            return self._report is not None
-
-    def output(self, is_error=False):
-        """What it has said so far."""
-        with self._changed:
-            return bytes(self._buffers[is_error])
-
-    def wait_for_output(self, pattern, timeout=60, is_error=False):
-        """Waits until what it has said matches; the match, or None when it ended or time was up without."""
-        pattern = pattern.encode() if isinstance(pattern, str) else pattern
-        deadline = time.monotonic() + timeout
-        with self._changed:
-            while True:
-                found = re.search(pattern, self._buffers[is_error])
-                left = deadline - time.monotonic()
-                if found or self._ended() or left <= 0:
-                    return found
-                self._changed.wait(left)
+                self.changed.notify_all()
+        elif kind == EXIT:
+            self._channel.forget(self._id)
+            status, start_error, *spent = EXIT_REPORT.unpack(payload)
+            number = status & 0x7F
+            self.end(128 + number if number else status >> 8, start_error, *spent)
 
     def write(self, data):
-        """Gives it input; waits while it reads slower than that."""
         data = data.encode() if isinstance(data, str) else data
         while data:
-            with self._changed:
-                self._changed.wait_for(lambda: self._credit > 0 or self._ended())
-                self._check_lab()
-                if self._report is not None:
+            with self.changed:
+                self.changed.wait_for(lambda: self._credit > 0 or self.has_ended())
+                self.check_machine()
+                if self.has_ended():
                     return
                 part, data = data[: self._credit], data[self._credit :]
                 self._credit -= len(part)
@@ -205,42 +134,7 @@ class Process:
         self._channel.send(RESIZE, self._id, struct.pack("<HH", rows, columns))
 
     def signal(self, number):
-        """To it and its children."""
         self._channel.send(SIGNAL, self._id, struct.pack("<I", number))
-
-    def kill(self):
-        self.signal(signal.SIGKILL)
-
-    def wait(self, timeout=None):
-        """The Outcome. After `timeout` seconds it is ended by signals, and its status is 124."""
-        timed_out = False
-        with self._changed:
-            self._changed.wait_for(self._ended, timeout)
-            timed_out = not self._ended()
-        if timed_out:
-            for number in (signal.SIGTERM, signal.SIGKILL):
-                self.signal(number)
-                with self._changed:
-                    if self._changed.wait_for(self._ended, GRACE_SECONDS):
-                        break
-        with self._changed:
-            self._check_lab()
-            if self._report is None:
-                raise LabError(f"{' '.join(self._argv)}: still there after SIGKILL")
-            return self._outcome(timed_out, timeout)
-
-    def _outcome(self, timed_out, timeout):
-        status, start_error, ns, user_us, system_us, memory = self._report
-        out, err = (bytes(buffer) for buffer in self._buffers)
-        text = err.decode(errors="replace")
-        number = status & 0x7F
-        code = 128 + number if number else status >> 8
-        if timed_out:
-            code = TIMED_OUT
-            text += f"lab: {self._argv[0]}: ended after {timeout} s\n"
-        if start_error:
-            text += f"lab: {self._argv[0]}: {os.strerror(start_error)}\n"
-        return Outcome(code, out, text, self._seconds, ns, user_us, system_us, memory)
 
 
 class Transfer:

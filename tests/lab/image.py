@@ -11,6 +11,7 @@ import time
 
 import packages
 from cpio import CpioWriter, MERGED
+from errors import Unavailable
 
 # Loaded by the agent, in this order, with what they need.
 MODULES = ("irqbypass", "kvm", "kvm-amd", "virtio_pci", "virtio_blk", "virtio_console", "virtio_net", "tun", "loop")
@@ -35,7 +36,7 @@ def find_busybox():
     if busybox is None or b"INTERP" in subprocess.run(
         ["readelf", "-lW", busybox], capture_output=True, check=False
     ).stdout:
-        raise packages.Unavailable("no static busybox (package busybox-static)")
+        raise Unavailable("no static busybox (package busybox-static)")
     return busybox
 
 
@@ -116,7 +117,7 @@ def libraries_of(program):
     """The shared libraries of an ELF file; none for a static one or a script."""
     listed = subprocess.run(["ldd", program], capture_output=True, text=True, check=False).stdout
     if "not found" in listed:
-        raise packages.Unavailable(f"{program} lacks libraries: {listed}")
+        raise Unavailable(f"{program} lacks libraries: {listed}")
     return sorted(set(re.findall(r"(/\S+) \(0x", listed)))
 
 
@@ -124,7 +125,7 @@ def tool_files(name):
     """{path in the lab: path of the host} for a program of the host and all that it needs to run."""
     program = name if "/" in name else shutil.which(name, path=os.environ.get("PATH", "") + ":/usr/sbin:/sbin")
     if program is None or not os.path.exists(program):
-        raise packages.Unavailable(f"--tool {name}: no such program on this host")
+        raise Unavailable(f"--tool {name}: no such program on this host")
     programs = [program]
     files = {}
     if os.path.basename(program).startswith("qemu-system"):

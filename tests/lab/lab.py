@@ -19,7 +19,6 @@ from channel import (
     CHUNK_BYTES,
     Channel,
     GET,
-    LabError,
     MEASURED,
     POWER_OFF,
     PUT,
@@ -30,6 +29,7 @@ from channel import (
     Transfer,
     WITH_INPUT,
 )
+from errors import LabError, Unavailable
 
 ENVIRONMENT = {"PATH": "/usr/bin:/usr/sbin", "HOME": "/root", "TERM": "linux", "LANG": "C.UTF-8"}
 BOOT_SECONDS = 120
@@ -81,9 +81,8 @@ class Lab:
         if icount and cpus != 1:
             raise LabError("icount is for one CPU: instructions have one order only there")
         self._agent, self._cache = agent, cache
-        self._files = dict(files or {})
-        if mayfly is not None:
-            self._files["/usr/bin/mayfly"] = mayfly
+        self._files = {**({} if mayfly is None else {"/usr/bin/mayfly": mayfly}), **(files or {})}
+        self._mayfly = mayfly
         self._tools, self._disks = tuple(tools), tuple(disks)
         self._memory, self._cpus, self._icount, self._append = memory, cpus, icount, append
         self._kernel_version = kernel
@@ -105,17 +104,14 @@ class Lab:
     def start(self):
         missing = missing_packages()
         if missing:
-            raise LabError(
+            raise Unavailable(
                 f"these packages are missing: {' '.join(missing)}; as root: apt-get install {' '.join(missing)}"
                 " (or .ci/setup --check)"
             )
         for path in [self._agent, *(disk_path(d) for d in self._disks), *self._host_files()]:
             if not os.path.exists(path):
                 raise LabError(f"{path}: no such file")
-        try:
-            initrd, vmlinux = self._make_initrd()
-        except packages.Unavailable as error:
-            raise LabError(str(error)) from None
+        initrd, vmlinux = self._make_initrd()
         ours, theirs = socket.socketpair()
         try:
             self.channel = Channel(ours, self._describe_end)
@@ -140,6 +136,9 @@ class Lab:
         for tool in self._tools:
             files.update(image.tool_files(tool))
         files.update(self._files)
+        if self._mayfly is not None:
+            # A sanitized one has some.
+            files.update({library: library for library in image.libraries_of(self._mayfly)})
         # In memory and without a name: nothing of it can be left behind.
         with open(os.memfd_create("initrd"), "wb", closefd=False) as file:
             with open(base, "rb") as source:
@@ -205,6 +204,8 @@ class Lab:
                 self._console.flush()
 
     def _tail(self):
+        if not self._console_tail:
+            return "; its console is empty (too little memory?)"
         return "; the end of its console:\n" + "\n".join(self._console_tail)
 
     def _describe_end(self):

@@ -15,6 +15,8 @@ import struct
 import subprocess
 import tempfile
 
+from errors import Unavailable
+
 KERNELS = {"6.1": "linux-image-cloud-amd64", "6.12": "linux-image-6.12-cloud-amd64"}
 DOWNLOAD_SECONDS = 300
 
@@ -25,10 +27,6 @@ UNPACKERS = {
     b"\x02\x21\x4c\x18": ("lz4", "-d", "-c"),
     b"\x28\xb5\x2f\xfd": ("zstd", "-d", "-c", "-q"),
 }
-
-
-class Unavailable(Exception):
-    """Something that is not here and cannot be had; the text says what to do."""
 
 
 @contextlib.contextmanager

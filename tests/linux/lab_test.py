@@ -1,0 +1,238 @@
+# SPDX-License-Identifier: Apache-2.0
+"""The nested lab keeps its contract: what a command says, reads and returns passes through unchanged, files arrive
+as they were, and nothing is left behind. And mayfly works in it."""
+import json
+import os
+import re
+import signal
+import subprocess
+import sys
+import tempfile
+import time
+
+from harness import (
+    TIMEOUT,
+    cache_directory,
+    case,
+    check,
+    check_status,
+    lab_agent_path,
+    linux_host,
+    main,
+    mayfly_path,
+)
+from errors import LabError
+from lab import Lab
+
+LAB = os.path.join(os.path.dirname(os.path.realpath(__file__)), os.pardir, "lab", "lab")
+FILE_BYTES = 8 << 20
+
+host = linux_host(needs_lab=True, tools=["strace"], files={"/work/words": b"some words\n"})
+
+
+@case
+def exit_statuses_pass_through():
+    for status in (0, 1, 77, 255):
+        check_status(host.run(f"exit {status}"), status)
+
+
+@case
+def a_command_that_dies_of_a_signal_says_which():
+    for number in (signal.SIGKILL, signal.SIGTERM, signal.SIGSEGV):
+        check_status(host.run(f"kill -{number} $$"), 128 + number)
+
+
+@case
+def an_unknown_program_is_127_and_one_that_cannot_run_126():
+    outcome = host.run(["no-such-program"])
+    check_status(outcome, 127)
+    check("no-such-program: No such file" in outcome.err, "the reason is not said", outcome)
+    check_status(host.run(["/etc/passwd"]), 126)
+
+
+@case
+def stdout_and_stderr_are_kept_apart_and_whole():
+    outcome = host.run("seq 1 100000; seq 1 50000 >&2")
+    check_status(outcome, 0)
+    check(outcome.out == b"".join(b"%d\n" % n for n in range(1, 100001)), "stdout differs", outcome)
+    check(outcome.err == "".join(f"{n}\n" for n in range(1, 50001)), "stderr differs", outcome)
+
+
+@case
+def output_comes_while_the_command_runs():
+    process = host.popen("echo first; read line; echo second $line")
+    check(process.wait_for_output(r"first\n", timeout=30) is not None, "no output before its end")
+    check(not process.poll(), "it has ended already")
+    process.write(b"word\n")
+    outcome = process.wait(30)
+    check(outcome.out == b"first\nsecond word\n", "not what was written to it", outcome)
+
+
+@case
+def a_megabyte_of_input_arrives_as_it_was():
+    data = os.urandom(1 << 20)
+    outcome = host.run(["cat"], input_bytes=data)
+    check(outcome.out == data, "cat gave back something else")
+
+
+@case
+def input_that_nobody_reads_holds_up_nothing():
+    check_status(host.run(["true"], input_bytes=b"x" * (2 << 20)), 0)
+
+
+@case
+def without_input_stdin_is_at_its_end():
+    outcome = host.run("cat; echo end")
+    check(outcome.out == b"end\n", "something else on stdin", outcome)
+
+
+@case
+def a_file_of_8_mib_goes_in_and_out_unchanged():
+    data = os.urandom(FILE_BYTES)
+    host.put(data, "/work/deep/inside/file")
+    check(host.get("/work/deep/inside/file") == data, "what came back differs")
+    check_status(host.run(["test", "-d", "/work/deep/inside"]), 0)
+
+
+@case
+def a_file_that_is_not_there_is_an_error_with_its_name():
+    try:
+        host.get("/work/nothing")
+    except LabError as error:
+        check("/work/nothing: No such file" in str(error), f"the error says {error}")
+    else:
+        check(False, "no error")
+
+
+@case
+def files_and_tools_are_there_from_the_start():
+    check(host.run(["cat", "/work/words"]).out == b"some words\n", "the file is not there")
+    outcome = host.run(["strace", "-V"])
+    check(outcome.out.startswith(b"strace -- version"), "the tool does not run", outcome)
+
+
+@case
+def a_command_that_takes_too_long_is_ended_with_its_children():
+    outcome = host.run("sleep 1000 & sleep 1000; echo never", timeout=2)
+    check_status(outcome, TIMEOUT)
+    check("ended after 2 s" in outcome.err, "the reason is not said", outcome)
+    check_status(host.run(["pidof", "sleep"]), 1)
+
+
+@case
+def commands_run_side_by_side():
+    first = host.popen(["cat"])
+    check(host.run(["echo", "other"]).out == b"other\n", "the other did not run")
+    first.write(b"still here")
+    first.close_input()
+    check(first.wait(30).out == b"still here", "the first has lost its input")
+
+
+@case
+def a_terminal_has_its_size_and_its_line_discipline():
+    process = host.popen("stty size; read line; echo got $line", terminal=(33, 99))
+    check(process.wait_for_output(rb"33 99\r\n", timeout=30) is not None, "not its size")
+    process.write(b"word\r")
+    outcome = process.wait(30)
+    check(outcome.out.endswith(b"word\r\ngot word\r\n"), "no echo, or no new line", outcome)
+
+
+@case
+def doctor_finds_a_kvm_that_runs_kernels_natively():
+    outcome = host.mayfly("doctor", "--json")
+    check_status(outcome, 0)
+    report = json.loads(outcome.out)
+    check(report["can_boot"], "no guest can be booted", outcome)
+    check(report["measured"]["ring0_interpreted"] is False, "guest ring 0 is interpreted", outcome)
+
+
+@case
+def the_demo_guest_boots():
+    outcome = host.mayfly("boot", "--timeout", 60)
+    check_status(outcome, 0)
+    check(outcome.out.endswith(b"All passed.\n"), "not all of its checks passed", outcome)
+
+
+def command_line(*words, **options):
+    environment = {**os.environ, "MAYFLY_LAB_CACHE": cache_directory}
+    return subprocess.Popen(
+        [LAB, "--mayfly", mayfly_path, "--agent", lab_agent_path, *words],
+        stdin=subprocess.PIPE,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+        env=environment,
+        **options,
+    )
+
+
+@case
+def the_command_line_passes_everything_through():
+    with tempfile.TemporaryDirectory() as directory:
+        source, target = os.path.join(directory, "in"), os.path.join(directory, "out")
+        with open(source, "wb") as file:
+            file.write(b"from outside\n")
+        process = command_line(
+            "--file", source, "--get", f"/work/made:{target}", "--",
+            "sh", "-c", "cat in - | tee made; echo trouble >&2; exit 7",
+        )  # fmt: skip
+        out, err = process.communicate(b"typed\n", timeout=120)
+        check(process.returncode == 7, f"status {process.returncode}: {err!r}")
+        check(out == b"from outside\ntyped\n" and err == b"trouble\n", f"{out!r} and {err!r}")
+        with open(target, "rb") as file:
+            check(file.read() == out, "the file that came back differs")
+
+
+def processes_below(pid):
+    listed = subprocess.run(["ps", "-eo", "pid=,ppid="], capture_output=True, text=True, check=True).stdout
+    pairs = [tuple(map(int, line.split())) for line in listed.splitlines()]
+    below = [child for child, parent in pairs if parent == pid]
+    return below + [grandchild for child in below for grandchild in processes_below(child)]
+
+
+@case
+def a_client_that_is_killed_leaves_nothing_behind():
+    process = command_line("--", "sh", "-c", "echo up; sleep 1000")
+    check(process.stdout.readline() == b"up\n", "the lab did not come up")
+    left = processes_below(process.pid)
+    check(left, "no QEMU below the client")
+    process.kill()
+    process.communicate()
+    deadline = time.monotonic() + 10
+    while any(os.path.exists(f"/proc/{pid}") for pid in left):
+        check(time.monotonic() < deadline, f"still there after 10 s: {left}")
+        time.sleep(0.05)
+
+
+def why_not(**options):
+    try:
+        Lab(agent=lab_agent_path, cache=cache_directory, **options).start().close()
+    except LabError as error:
+        return str(error)
+    return ""
+
+
+@case
+def a_lab_that_cannot_start_says_why():
+    check("icount" in why_not(icount=True, cpus=2), "two CPUs and icount")
+    check("/no/such: no such file" in why_not(files={"/x": "/no/such"}), "a missing file")
+    check("no kernel 2.4" in why_not(kernel="2.4"), "an unknown kernel")
+    check("no-such-tool" in why_not(tools=["no-such-tool"]), "a missing tool")
+    check("QEMU's status 1" in why_not(memory="nonsense"), "an option that QEMU does not know")
+    reason = why_not(append="init=/nothing rdinit=/nothing")
+    check(re.search(r"(?s)end of its console:.*Kernel panic", reason) is not None, f"no console: {reason}")
+
+
+@case
+def equal_runs_take_equal_instructions():
+    with Lab(agent=lab_agent_path, cache=cache_directory, mayfly=mayfly_path, icount=True) as lab:
+        counts = [lab.measure(["mayfly", "boot", "builtin:hello"], timeout=120) for _ in range(4)]
+    for outcome in counts:
+        check_status(outcome, 0)
+    # The first one finds the host kernel's caches empty.
+    taken = [outcome.ns for outcome in counts[1:]]
+    print(f"  {[outcome.ns for outcome in counts]} instructions")
+    check(max(taken) - min(taken) <= min(taken) // 100, f"they differ by more than 1 %: {taken}")
+
+
+if __name__ == "__main__":
+    sys.exit(main())
