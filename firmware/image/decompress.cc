@@ -195,4 +195,17 @@ Result<Mapping> unpack(Packing packing, std::span<const std::byte> packed, u64 s
     return mapping;
 }
 
+Result<UnpackedBytes> unpack_at_most(Packing packing, std::span<const std::byte> packed, u64 bytes_max) {
+    VERIFY(bytes_max > 0 && bytes_max <= GiB(2) && packed.size() <= GiB(2));
+    TRY_VOID(require_decoder(packing));
+    Mapping mapping = TRY(Mapping::anonymous(bytes_max));
+    const Unpacked unpacked = run_decoder(packing, packed, mapping.bytes());
+    if (unpacked.status == Status::Corrupt)
+        return refuse("cannot unpack {}: {}", to_string(packing), unpacked.detail);
+    if (unpacked.status == Status::TooLong)
+        return refuse("the {} data unpacks to more than {} bytes", to_string(packing), bytes_max);
+    const std::span<const std::byte> bytes = mapping.bytes().first(unpacked.size_bytes);
+    return UnpackedBytes{std::move(mapping), bytes};
+}
+
 }  // namespace mayfly

@@ -31,4 +31,14 @@ Result<void> require_decoder(Packing packing);
 /// Errors: Invalid for bzip2 and LZO, for corrupt or truncated data, and for another size than the one given.
 Result<Mapping> unpack(Packing packing, std::span<const std::byte> packed, u64 size_bytes);
 
+/// Unpacked bytes at the start of a mapping, which may be larger.
+struct UnpackedBytes {
+    Mapping owner;
+    std::span<const std::byte> bytes;
+};
+
+/// The same for data whose size nobody told us: what it yields, up to `bytes_max`. Only pages that were
+/// written take memory. Errors: Invalid as unpack()'s, and for more than that.
+Result<UnpackedBytes> unpack_at_most(Packing packing, std::span<const std::byte> packed, u64 bytes_max);
+
 }  // namespace mayfly

@@ -1,6 +1,8 @@
 // SPDX-License-Identifier: Apache-2.0
 // The report: 32 bits in which our init tells the monitor, by one `out`, how the program ended.
 //
+// A kernel that lets no process use ports may still have /dev/port, which writes bytes: the report then
+// arrives as four, at the status port and the three after it, the lowest first; it is whole with the fourth.
 // Shared by both sides: no header here may need a library. Thread: any.
 #pragma once
 
@@ -17,7 +19,7 @@ inline constexpr u8 kInitMarkStarted = 0x41;
 inline constexpr u8 kInitMarkProgram = 0x42;
 
 /// What init was about when it failed.
-enum class InitStep : u8 { None, Job, Console, Module, Fork, Execute };
+enum class InitStep : u8 { None, Job, Module, Fork, Execute };
 
 struct InitReport {
     /// The values are those of the wire, bits 31:24, chosen so that a stray write is hardly taken for one.
@@ -63,7 +65,6 @@ struct InitReport {
     switch (step) {
         case InitStep::None: return "do nothing";
         case InitStep::Job: return "read its job";
-        case InitStep::Console: return "open the console";
         case InitStep::Module: return "load a kernel module";
         case InitStep::Fork: return "start a process";
         case InitStep::Execute: return "execute the program";

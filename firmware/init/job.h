@@ -1,0 +1,32 @@
+// SPDX-License-Identifier: Apache-2.0
+// The job: the file in which the packer of an initramfs tells our init what to do.
+//
+// A sequence of strings, each ended by a NUL, so that any byte of a path or an argument survives. The first
+// is kJobHeader, the last kJobEnd; a file without it was cut short. The others begin with a letter:
+//   s  the status port, decimal          once
+//   m  the path of a module to load      in load order; its failure is init's
+//   o  the same, for a module that others can do without
+//   p  the path of the program           once
+//   a  argv of the program               in order, its name first
+//   e  its environment, NAME=VALUE       in order
+// Shared by both sides: no header here may need a library. Thread: any.
+#pragma once
+
+#include <string_view>
+
+namespace mayfly {
+
+inline constexpr std::string_view kJobPath = "/.mayfly/job";
+inline constexpr std::string_view kJobHeader = "mayfly job 1";
+inline constexpr std::string_view kJobEnd = ".";
+
+enum class JobField : char {
+    StatusPort = 's',
+    Module = 'm',
+    OptionalModule = 'o',
+    Program = 'p',
+    Argument = 'a',
+    Environment = 'e',
+};
+
+}  // namespace mayfly

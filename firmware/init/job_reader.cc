@@ -1,0 +1,91 @@
+// SPDX-License-Identifier: Apache-2.0
+#include "firmware/init/job_reader.h"
+
+#include <asm/stat.h>
+#include <linux/errno.h>
+#include <linux/fcntl.h>
+#include <linux/mman.h>
+
+#include "firmware/init/system_call.h"
+#include "firmware/init/text.h"
+
+namespace mayfly::init {
+
+namespace {
+
+struct Pages {
+    const char* text;
+    u64 size_bytes;
+};
+
+long map_job(Pages& pages) {
+    const int file = open_file(kJobPath.data(), O_RDONLY);
+    if (file < 0) return file;
+    struct stat status {};
+    long result = system_call(__NR_fstat, static_cast<u64>(file), address(&status));
+    if (result == 0 && status.st_size <= 0) result = -EBADMSG;
+    if (result == 0) {
+        pages.size_bytes = static_cast<u64>(status.st_size);
+        result =
+            system_call(__NR_mmap, 0, pages.size_bytes, PROT_READ, MAP_PRIVATE, static_cast<u64>(file), 0);
+    }
+    close_file(file);
+    if (result < 0) return result;
+    // SAFETY: the file's pages are mapped there; nobody truncates a file of the initramfs.
+    pages.text = reinterpret_cast<const char*>(result);
+    return 0;
+}
+
+u16 decimal(const char* digits) {
+    u32 value = 0;
+    for (; *digits >= '0' && *digits <= '9'; ++digits) value = value * 10 + static_cast<u32>(*digits - '0');
+    return static_cast<u16>(value);
+}
+
+/// An array with one place more than there are strings, from one allocation for all three.
+class Lists {
+  public:
+    explicit Lists(const char** room) : next_(room) {}
+
+    /// Gathers the strings of two kinds; `offset` is 1 to leave the letter out.
+    const char* const* gather(Pages pages, JobField first, JobField second, u64 offset) {
+        const char** list = next_;
+        for (const char* field = pages.text; field < pages.text + pages.size_bytes;
+             field += length(field) + 1)
+            if (*field == static_cast<char>(first) || *field == static_cast<char>(second))
+                *next_++ = field + offset;
+        *next_++ = nullptr;
+        return list;
+    }
+
+  private:
+    const char** next_;
+};
+
+}  // namespace
+
+long read_job(Job& job) {
+    Pages pages{};
+    if (const long result = map_job(pages); result != 0) return result;
+    if (pages.text[pages.size_bytes - 1] != 0 || !is_same(pages.text, kJobHeader.data())) return -EBADMSG;
+    pages.size_bytes -= kJobHeader.size() + 1;
+    pages.text += kJobHeader.size() + 1;
+    u64 count = 0;
+    const char* last = "";
+    for (const char* field = pages.text; field < pages.text + pages.size_bytes; field += length(field) + 1) {
+        ++count;
+        last = field;
+        if (*field == static_cast<char>(JobField::StatusPort)) job.status_port = decimal(field + 1);
+        if (*field == static_cast<char>(JobField::Program)) job.program = field + 1;
+    }
+    if (!is_same(last, kJobEnd.data()) || job.program == nullptr) return -EBADMSG;
+    auto** room = static_cast<const char**>(allocate((count + 3) * sizeof(const char*)));
+    if (room == nullptr) return -ENOMEM;
+    Lists lists(room);
+    job.arguments = lists.gather(pages, JobField::Argument, JobField::Argument, 1);
+    job.environment = lists.gather(pages, JobField::Environment, JobField::Environment, 1);
+    job.modules = lists.gather(pages, JobField::Module, JobField::OptionalModule, 0);
+    return 0;
+}
+
+}  // namespace mayfly::init

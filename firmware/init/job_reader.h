@@ -1,0 +1,23 @@
+// SPDX-License-Identifier: Apache-2.0
+// The job as init works with it: pointers into the file's pages.
+//
+// Thread: init's only one.
+#pragma once
+
+#include "firmware/init/job.h"
+#include "vmm/error/ints.h"
+
+namespace mayfly::init {
+
+struct Job {
+    u16 status_port;
+    const char* program;
+    const char* const* arguments;    ///< ends with null
+    const char* const* environment;  ///< ends with null
+    const char* const* modules;      ///< ends with null; each begins with its JobField
+};
+
+/// Reads kJobPath. 0, or a negated errno; EBADMSG for a file that is no job of ours.
+long read_job(Job& job);
+
+}  // namespace mayfly::init

@@ -1,0 +1,23 @@
+// SPDX-License-Identifier: Apache-2.0
+// The I/O ports by which init speaks to the monitor: boot marks, and the report at the end.
+//
+// By `out` where Linux lets a process do it (ioperm(2), iopl(2)), else through /dev/port.
+// Thread: init's only one, and its child until that executes the program.
+#pragma once
+
+#include "firmware/init/report.h"
+
+namespace mayfly::init {
+
+/// Asks for the port of the marks; /dev need not be mounted.
+void open_mark_port();
+/// Asks for the status port, and for /dev/port where there is no other way.
+void open_status_port(u16 port);
+/// In the child: the program does not inherit the ports.
+void give_up_ports();
+
+void mark(u8 value);
+/// False where no way is open.
+bool send_report(InitReport report);
+
+}  // namespace mayfly::init

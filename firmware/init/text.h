@@ -1,0 +1,22 @@
+// SPDX-License-Identifier: Apache-2.0
+// Text of our init: NUL-ended strings, and lines for the console.
+//
+// Thread: init's only one.
+#pragma once
+
+#include "vmm/error/ints.h"
+
+namespace mayfly::init {
+
+[[nodiscard]] u64 length(const char* text);
+[[nodiscard]] bool is_same(const char* a, const char* b);
+/// Behind the last slash.
+[[nodiscard]] const char* base_name(const char* path);
+
+/// "mayfly init: " and the parts, as one write, so that it is a line of its own.
+void say(const char* a, const char* b = "", const char* c = "", const char* d = "");
+
+/// "ENOENT", or "errno 200". `error` is positive. The text lasts until the next call.
+[[nodiscard]] const char* error_name(long error);
+
+}  // namespace mayfly::init

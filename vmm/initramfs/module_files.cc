@@ -1,0 +1,157 @@
+// SPDX-License-Identifier: Apache-2.0
+#include "vmm/initramfs/module_files.h"
+
+#include <algorithm>
+#include <cerrno>
+#include <cstring>
+#include <dirent.h>
+
+#include <elf.h>
+#include <fcntl.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+#include <fmt/format.h>
+
+#include "firmware/image/decompress.h"
+#include "firmware/image/image.h"
+#include "firmware/image/refuse.h"
+#include "vmm/initramfs/module_list.h"
+#include "vmm/os/text_file.h"
+
+namespace mayfly {
+
+namespace {
+
+constexpr const char* kList = "/modules.dep";
+/// Distributions' lists have about 1 MiB.
+constexpr u64 kListBytesMax = MiB(64);
+/// The largest modules have some 10 MiB; with all their debugging information some 100.
+constexpr u64 kModuleBytesMax = GiB(1);
+
+bool has_list(const std::string& directory) { return path_exists((directory + kList).c_str()); }
+
+/// The names in a directory that hold modules.dep; empty where there is no directory.
+std::vector<std::string> versions_in(const std::string& directory, bool is_listed) {
+    std::vector<std::string> found;
+    DIR* listing = ::opendir(directory.c_str());
+    if (listing == nullptr) return found;
+    while (const dirent* entry = ::readdir(listing)) {
+        const std::string path = directory + "/" + entry->d_name;
+        if (entry->d_name[0] == '.') continue;
+        // Without a list it is still recognisable, to say what is missing.
+        if (is_listed ? has_list(path) : path_exists((path + "/kernel").c_str())) found.push_back(path);
+    }
+    ::closedir(listing);
+    std::sort(found.begin(), found.end());
+    return found;
+}
+
+std::vector<std::string> all_versions(const std::string& directory, bool is_listed) {
+    for (const char* below : {"/lib/modules", "/usr/lib/modules", ""}) {
+        std::vector<std::string> found = versions_in(directory + below, is_listed);
+        if (!found.empty()) return found;
+    }
+    return {};
+}
+
+/// "depmod -b BASE VERSION" for …/lib/modules/VERSION, which is where depmod looks.
+std::string depmod_hint(const std::string& path) {
+    const std::size_t slash = path.rfind('/');
+    const std::string version = path.substr(slash + 1);
+    const std::string parent = slash == std::string::npos ? "." : path.substr(0, slash);
+    constexpr std::string_view kPlace = "/lib/modules";
+    if (parent.size() > kPlace.size() && parent.substr(parent.size() - kPlace.size()) == kPlace)
+        return fmt::format("depmod -b {} {}", printable(parent.substr(0, parent.size() - kPlace.size())),
+                           printable(version));
+    return fmt::format("depmod -b DIR {}, where DIR/lib/modules/{} is this directory", printable(version),
+                       printable(version));
+}
+
+/// The directory that holds modules.dep.
+Result<std::string> find_list(std::string directory) {
+    while (directory.size() > 1 && directory.back() == '/') directory.pop_back();
+    if (!path_exists(directory.c_str()))
+        return fail(Error::not_found("no such directory").about(printable(directory)));
+    if (has_list(directory)) return directory;
+    std::vector<std::string> versions = all_versions(directory, true);
+    if (versions.size() == 1) return std::move(versions.front());
+    if (versions.size() > 1)
+        return fail(
+            Error::invalid(fmt::format("holds the modules of {} kernels", versions.size()))
+                .hint(fmt::format("name one: {} or {}", printable(versions[0]), printable(versions[1])))
+                .about(printable(directory)));
+    std::string unlisted = directory;
+    if (!path_exists((directory + "/kernel").c_str())) {
+        versions = all_versions(directory, false);
+        if (versions.empty())
+            return fail(
+                Error::invalid("holds no kernel modules: no modules.dep, VERSION or lib/modules/VERSION")
+                    .about(printable(directory)));
+        unlisted = versions.front();
+    }
+    return fail(Error::invalid("has no modules.dep").hint(depmod_hint(unlisted)).about(printable(unlisted)));
+}
+
+/// Empty where there is none: nothing built in, no soft dependencies.
+Result<std::string> read_list(const std::string& path) {
+    struct stat status {};
+    // An empty file is fine here, and none for Image.
+    if (::stat(path.c_str(), &status) != 0 || (S_ISREG(status.st_mode) && status.st_size == 0))
+        return std::string();
+    const Image file = TRY(Image::open(path));
+    if (file.size_bytes() > kListBytesMax)
+        return refuse("{}: {} bytes are too many for a list of modules", printable(path), file.size_bytes());
+    std::string text(file.size_bytes(), 0);
+    TRY_VOID(about(file.read(0, std::as_writable_bytes(std::span(text))), printable(path)));
+    return text;
+}
+
+Result<void> pack_module(const std::string& path, const std::string& name, ArchiveWriter& archive) {
+    const std::string label = printable(path);
+    constexpr EntryHeader kHeader{.mode = S_IFREG | 0644};
+    UniqueFd file = UniqueFd::adopt(::open(path.c_str(), O_RDONLY | O_CLOEXEC | O_NONBLOCK | O_NOCTTY));
+    struct stat status {};
+    if (!file.valid() || ::fstat(file.get(), &status) != 0) return fail(Error::os("open").about(label));
+    std::byte start[8] = {};
+    if (!S_ISREG(status.st_mode) || ::pread(file.get(), start, sizeof(start), 0) != ssize_t{sizeof(start)})
+        return fail(Error::invalid("is no kernel module").about(label));
+    const u64 size_bytes = static_cast<u64>(status.st_size);
+    if (std::memcmp(start, ELFMAG, SELFMAG) == 0) return archive.add_file(name, kHeader, file, size_bytes);
+    const std::optional<Packing> packing = identify_packing(start);
+    if (!packing || size_bytes > kModuleBytesMax)
+        return fail(Error::invalid("is no kernel module: neither ELF nor compressed").about(label));
+    const Image image = TRY(Image::from_fd(label, std::move(file)));
+    const ImageBytes packed = TRY(about(image.bytes(0, size_bytes), label));
+    const UnpackedBytes plain = TRY(about(unpack_at_most(*packing, packed.bytes, kModuleBytesMax), label));
+    if (plain.bytes.size() < SELFMAG || std::memcmp(plain.bytes.data(), ELFMAG, SELFMAG) != 0)
+        return fail(
+            Error::invalid("is no kernel module: what is compressed in it is no ELF file").about(label));
+    return archive.add(name, kHeader, plain.bytes);
+}
+
+}  // namespace
+
+Result<std::vector<PackedModule>> pack_modules(const std::string& directory,
+                                               const std::vector<std::string_view>& wanted,
+                                               ArchiveWriter& archive) {
+    const std::string base = TRY(find_list(directory));
+    ModuleTexts texts;
+    texts.dependencies = TRY(read_list(base + kList));
+    texts.builtin = TRY(read_list(base + "/modules.builtin"));
+    texts.soft_dependencies = TRY(read_list(base + "/modules.softdep"));
+    if (!texts.soft_dependencies.empty()) texts.aliases = TRY(read_list(base + "/modules.alias"));
+    const ModuleList list(texts);
+    const std::vector<ModuleToLoad> modules = TRY(about(list.resolve(wanted), printable(base)));
+    std::vector<PackedModule> packed;
+    if (modules.empty()) return packed;
+    TRY_VOID(archive.add(".mayfly/modules", EntryHeader{.mode = S_IFDIR | 0755}));
+    for (const ModuleToLoad& module : modules) {
+        const std::string name = fmt::format(".mayfly/modules/{}.ko", module.name);
+        TRY_VOID(pack_module(fmt::format("{}/{}", base, module.path), name, archive));
+        packed.push_back({"/" + name, module.is_optional});
+    }
+    return packed;
+}
+
+}  // namespace mayfly

@@ -1,0 +1,28 @@
+// SPDX-License-Identifier: Apache-2.0
+// The directory of a kernel's modules: finding it, and packing what a guest is to load.
+//
+// Thread: one.
+#pragma once
+
+#include <string>
+#include <string_view>
+#include <vector>
+
+#include "vmm/error/result.h"
+#include "vmm/initramfs/archive.h"
+
+namespace mayfly {
+
+/// A module in the archive.
+struct PackedModule {
+    std::string path;  ///< absolute, in the guest
+    bool is_optional;  ///< the guest can do without it
+};
+
+/// Packs `wanted` and what they need, unpacked, under .mayfly/modules/, which it adds. `directory` as in
+/// InitramfsRequest. In load order. Errors: NotFound, Invalid, Os: about the directory or a file.
+Result<std::vector<PackedModule>> pack_modules(const std::string& directory,
+                                               const std::vector<std::string_view>& wanted,
+                                               ArchiveWriter& archive);
+
+}  // namespace mayfly

@@ -1,0 +1,44 @@
+// SPDX-License-Identifier: Apache-2.0
+#include "vmm/initramfs/root_directory.h"
+
+#include <cerrno>
+
+#include <fcntl.h>
+#include <linux/openat2.h>
+#include <sys/syscall.h>
+#include <unistd.h>
+
+#include "vmm/initramfs/archive.h"
+
+namespace mayfly {
+
+namespace {
+
+constexpr int kResolveTries = 100;
+
+}  // namespace
+
+Result<RootDirectory> RootDirectory::open(const std::string& path) {
+    std::string label = printable(path);
+    while (label.size() > 1 && label.back() == '/') label.pop_back();
+    UniqueFd fd = UniqueFd::adopt(::open(path.c_str(), O_RDONLY | O_DIRECTORY | O_CLOEXEC));
+    if (fd.valid()) return RootDirectory(std::move(fd), std::move(label));
+    if (errno == ENOENT) return fail(Error::not_found("no such directory").about(label));
+    if (errno == ENOTDIR) return fail(Error::invalid("is not a directory").about(label));
+    return fail(Error::os("open").about(label));
+}
+
+UniqueFd RootDirectory::open_inside(const std::string& path) const {
+    open_how how{};
+    how.flags = O_RDONLY | O_CLOEXEC | O_NONBLOCK | O_NOCTTY;
+    how.resolve = RESOLVE_IN_ROOT | RESOLVE_NO_XDEV;
+    long raw = -1;
+    // EAGAIN: something was renamed while ".." was followed (openat2(2)).
+    for (int i = 0; i < kResolveTries && raw < 0; ++i) {
+        raw = ::syscall(SYS_openat2, fd_.get(), path.c_str(), &how, sizeof(how));
+        if (raw < 0 && errno != EAGAIN && errno != EINTR) break;
+    }
+    return UniqueFd::adopt(static_cast<int>(raw));
+}
+
+}  // namespace mayfly

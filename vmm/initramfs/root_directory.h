@@ -1,0 +1,35 @@
+// SPDX-License-Identifier: Apache-2.0
+// RootDirectory: a directory of the host that becomes the guest's root. Paths are resolved as the guest will:
+// symbolic links and ".." never lead out of it.
+//
+// Thread: any.
+#pragma once
+
+#include <string>
+
+#include "vmm/error/result.h"
+#include "vmm/os/unique_fd.h"
+
+namespace mayfly {
+
+class RootDirectory {
+  public:
+    /// Errors: NotFound, Os, Invalid for what is no directory.
+    static Result<RootDirectory> open(const std::string& path);
+
+    /// Opens a path inside for reading; devices and pipes do not block. Invalid descriptor and errno where it
+    /// cannot be opened; EXDEV for what is on another file system and so will not be packed.
+    [[nodiscard]] UniqueFd open_inside(const std::string& path) const;
+
+    [[nodiscard]] const UniqueFd& fd() const { return fd_; }
+    /// How messages call it: as the user did.
+    [[nodiscard]] const std::string& label() const { return label_; }
+
+  private:
+    RootDirectory(UniqueFd fd, std::string label) : fd_(std::move(fd)), label_(std::move(label)) {}
+
+    UniqueFd fd_;
+    std::string label_;
+};
+
+}  // namespace mayfly
