@@ -34,7 +34,7 @@ WindowSize window_size(int terminal) {
 }
 
 void ConsoleOutput::put(u8 byte) {
-    if (fd_ < 0) return;
+    if (drops_all()) return;
     const std::lock_guard<std::mutex> guard(mutex_);
     if (used_ == kBufferBytes) flush_locked();
     if (used_ == kBufferBytes) return;  // the machine is ending: nobody takes more
@@ -43,7 +43,7 @@ void ConsoleOutput::put(u8 byte) {
 }
 
 void ConsoleOutput::put(std::span<const u8> bytes) {
-    if (fd_ < 0) return;
+    if (drops_all()) return;
     const std::lock_guard<std::mutex> guard(mutex_);
     while (!bytes.empty()) {
         if (used_ == kBufferBytes) flush_locked();
@@ -62,7 +62,9 @@ void ConsoleOutput::flush() {
 }
 
 void ConsoleOutput::flush_locked() {
-    std::size_t done = 0;
+    // Before they are written: a reader that has stalled does not hide what is looked for.
+    if (watch_ != nullptr) watch_->take({buffer_.data(), used_});
+    std::size_t done = fd_ < 0 ? used_ : 0;
     while (done < used_) {
         if (stop_.is_abrupt() && !has_room(fd_)) {
             done = used_;  // a reader that has stalled must not keep us from ending

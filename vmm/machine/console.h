@@ -19,14 +19,18 @@
 #include "vmm/machine/stop_control.h"
 #include "vmm/os/event_fd.h"
 #include "vmm/os/thread.h"
+#include "vmm/watch/console_watch.h"
 
 namespace mayfly {
 
 /// Any thread; internally locked.
 class ConsoleOutput final : public ByteSink {
   public:
-    /// `fd` negative: bytes are dropped. Not owned.
+    /// `fd` negative: bytes are dropped, once a watch has seen them. Not owned.
     ConsoleOutput(int fd, StopControl& stop) : fd_(fd), stop_(stop) {}
+
+    /// Shows `watch` all bytes from now on, wherever they go. Before any vCPU runs; it outlives this object.
+    void set_watch(ConsoleWatch* watch) { watch_ = watch; }
 
     void put(u8 byte) override;
     void put(std::span<const u8> bytes);
@@ -37,9 +41,11 @@ class ConsoleOutput final : public ByteSink {
   private:
     static constexpr std::size_t kBufferBytes = 4096;
     void flush_locked();
+    [[nodiscard]] bool drops_all() const { return fd_ < 0 && watch_ == nullptr; }
 
     int fd_;
     StopControl& stop_;
+    ConsoleWatch* watch_ = nullptr;
     std::mutex mutex_;
     std::atomic<bool> has_pending_ = false;
     std::size_t used_ = 0;

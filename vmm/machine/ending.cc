@@ -1,7 +1,11 @@
 // SPDX-License-Identifier: Apache-2.0
 #include "vmm/machine/ending.h"
 
+#include <cstring>
+
 #include <fmt/format.h>
+
+#include "firmware/init/report.h"
 
 namespace mayfly {
 
@@ -13,6 +17,21 @@ ExitStatus verdict(u64 written, const StatusRules& rules) {
     if (value <= kStatusVerdictMax) return {static_cast<int>(value), {}};
     return {kStatusVerdictMax, fmt::format("the guest's exit value {} does not fit 0-{}; status {}", value,
                                            kStatusVerdictMax, kStatusVerdictMax)};
+}
+
+ExitStatus program_status(u32 word) {
+    const std::optional<InitReport> report = decode_init_report(word);
+    if (!report) return {kStatusFailed, fmt::format("{:#x} is no report of mayfly's init", word)};
+    switch (report->kind) {
+        case InitReport::Kind::Exited: return {report->value, {}};
+        case InitReport::Kind::Signalled:
+            return {kStatusSignalBase + report->value,
+                    fmt::format("the program was killed by signal {}", report->value)};
+        case InitReport::Kind::InitFailed:
+            return {kStatusFailed, fmt::format("mayfly's init could not {}: {}", to_string(report->step),
+                                               std::strerror(report->value))};
+    }
+    return {kStatusFailed, {}};
 }
 
 }  // namespace
@@ -30,6 +49,9 @@ ExitStatus exit_status(const Ending& ending, const StatusRules& rules) {
         case EndKind::Signal: return {kStatusSignalBase + static_cast<int>(ending.value), {}};
         case EndKind::Quit: return {kStatusSignalBase + 2, {}};  // as Ctrl-C would: SIGINT
         case EndKind::HostError: return {kStatusFailed, ending.message};
+        case EndKind::Expected: return {0, {}};
+        case EndKind::FailedOn: return {kStatusWatchFailed, ending.message};
+        case EndKind::ProgramEnded: return program_status(static_cast<u32>(ending.value));
     }
     return {kStatusFailed, {}};
 }

@@ -2,7 +2,8 @@
 // Ending: why a machine stopped, and the exit status that follows from it.
 //
 // The statuses are a contract that scripts depend on: 0-123 the guest's own verdict, 124 timeout, 125 mayfly
-// could not do its part, 126 the guest crashed, 127 no such kernel, 128+N ended by signal N.
+// could not do its part, 126 the guest crashed, 127 no such kernel, 128+N ended by signal N. Where our init
+// runs a program, its status or 128+N takes the place of the guest's verdict.
 #pragma once
 
 #include <optional>
@@ -16,12 +17,15 @@ enum class EndKind : u8 {
     ExitCode,  ///< exit port; value is what was written
     PowerOff,
     Reset,
-    Panic,      ///< pvpanic, or the guest said so to KVM
-    Crash,      ///< triple fault, emulation failure, an exit nobody handles; the message says which
-    Timeout,    ///< value: the limit in milliseconds
-    Signal,     ///< value: the signal's number
-    Quit,       ///< Ctrl-A x on the console
-    HostError,  ///< the host could not go on; the message says why
+    Panic,         ///< pvpanic, or the guest said so to KVM
+    Crash,         ///< triple fault, emulation failure, an exit nobody handles; the message says which
+    Timeout,       ///< value: the limit in milliseconds
+    Signal,        ///< value: the signal's number
+    Quit,          ///< Ctrl-A x on the console
+    HostError,     ///< the host could not go on; the message says why
+    Expected,      ///< all that was expected has been seen on the console
+    FailedOn,      ///< what may not be seen on the console has been
+    ProgramEnded,  ///< our init's report; value: the word of firmware/init/report.h
 };
 
 struct Ending {
@@ -46,6 +50,7 @@ struct ExitStatus {
 };
 
 constexpr int kStatusVerdictMax = 123;
+constexpr int kStatusWatchFailed = 1;
 constexpr int kStatusTimeout = 124;
 constexpr int kStatusFailed = 125;
 constexpr int kStatusCrashed = 126;

@@ -42,6 +42,8 @@ class Machine {
     [[nodiscard]] const KvmVcpu& vcpu(std::size_t index) const { return vcpus_[index]; }
     [[nodiscard]] std::size_t vcpu_count() const { return vcpus_.size(); }
     [[nodiscard]] VirtioDevices& devices() const { return *devices_; }
+    /// Between create() and run(), for its watch.
+    [[nodiscard]] ConsoleOutput& console_output() { return *output_; }
     [[nodiscard]] bool have_vcpus_stopped() const { return stop_.threads_inside() == 0; }
 
   private:

@@ -75,7 +75,10 @@ bool StopControl::is_abrupt() const {
         case EndKind::PowerOff:
         case EndKind::Reset:
         case EndKind::Panic:
-        case EndKind::Crash: return false;
+        case EndKind::Crash:
+        case EndKind::Expected:
+        case EndKind::FailedOn:
+        case EndKind::ProgramEnded: return false;
     }
     return false;
 }

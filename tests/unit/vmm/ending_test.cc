@@ -79,3 +79,24 @@ TEST_CASE("endings that need explaining have one line, others none", "[ending]")
     for (const EndKind kind : {EndKind::PowerOff, EndKind::Reset, EndKind::Signal, EndKind::Quit})
         CHECK(exit_status({kind, 1, {}}, {}).line.empty());
 }
+
+TEST_CASE("what was expected of the console is success, what was feared is status 1", "[ending]") {
+    CHECK(exit_status({EndKind::Expected, 0, {}}, {}).status == 0);
+    CHECK(exit_status({EndKind::FailedOn, 0, "why"}, {}).status == 1);
+    CHECK(exit_status({EndKind::FailedOn, 0, "why"}, {.exit_code = ExitCodeRule::Raw, .success = 1}).status ==
+          1);
+}
+
+TEST_CASE("a program's status is mayfly's, its signal is told and added to 128", "[ending]") {
+    const auto program = [](u64 word) { return exit_status({EndKind::ProgramEnded, word, {}}, {}); };
+    for (u64 status = 0; status <= 255; ++status) {
+        CHECK(program(0xe100'0000 | status).status == static_cast<int>(status));
+        CHECK(program(0xe100'0000 | status).line.empty());
+    }
+    CHECK(program(0xe200'0009).status == 137);
+    CHECK_THAT(program(0xe200'0009).line, Catch::Contains("signal 9"));
+    for (const u64 word : {u64{0}, u64{0xe100'0100}, u64{0xe200'0000}, u64{0xe300'0002}, ~u64{0}}) {
+        CHECK(program(word).status == 125);
+        CHECK_FALSE(program(word).line.empty());
+    }
+}
