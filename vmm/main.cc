@@ -25,6 +25,7 @@ constexpr std::string_view kHelp =
     "\n"
     "usage: mayfly boot [OPTIONS] [KERNEL]   boot a kernel and return the guest's verdict as status\n"
     "       mayfly doctor [--json]           what this host's KVM can do, what slows it down, the cure\n"
+    "       mayfly bench boot [OPTIONS] -- BOOT-ARGS    how long that takes, many times over\n"
     "       mayfly version [--json]          print the version\n"
     "\n"
     "mayfly COMMAND --help has the options of each.\n"
@@ -77,6 +78,7 @@ int run(int argc, char** argv, std::optional<EarlyKvm>& early, Timeline& timelin
     const std::string_view command = argc > 1 ? argv[1] : "";
     if (early) return boot(argc - 1, argv + 1, *early, timeline);
     if (command == "doctor") return simple(argc - 1, argv + 1, "mayfly doctor [--json]", doctor_command);
+    if (command == "bench") return bench_command(argc - 1, argv + 1);
     if (command == "version" || command == "--version")
         return simple(argc - 1, argv + 1, "mayfly version [--json]", version_command);
     if (command == "help" || command == "--help" || command == "-h") return print_result(kHelp);

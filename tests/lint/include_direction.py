@@ -19,7 +19,7 @@ LAYERS = [
      "firmware/init"],
     ["firmware/boot", "vmm/storage", "vmm/network", "vmm/watch", "vmm/initramfs"],
     ["vmm/machine"],
-    ["vmm/doctor"],
+    ["vmm/doctor", "vmm/bench"],
     ["vmm/command"],
     ["vmm/main.cc"],
 ]

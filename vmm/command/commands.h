@@ -21,6 +21,9 @@ int boot_command(BootConfig config, EarlyKvm& early, Timeline& timeline);
 /// `mayfly doctor`. Returns 0 when this host can boot guests, else 125.
 int doctor_command(bool is_json);
 
+/// `mayfly bench`. `argv` starts at "bench". Returns 0 when all runs ended alike, 1 when some failed.
+int bench_command(int argc, char** argv);
+
 /// `mayfly version`.
 int version_command(bool is_json);
 

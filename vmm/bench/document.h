@@ -1,0 +1,41 @@
+// SPDX-License-Identifier: Apache-2.0
+// A finished benchmark as text, JSON, CSV and one HTML page.
+//
+// Everything in them that came from a command line or from outside is escaped. Thread: values only.
+#pragma once
+
+#include <string>
+#include <string_view>
+#include <utility>
+#include <vector>
+
+#include "vmm/bench/figures.h"
+
+namespace mayfly {
+
+struct Document {
+    const BenchPlan& plan;
+    const BenchResult& result;
+    Figures figures;
+    std::string repeat;  ///< the command line that does this again
+    std::string title;   ///< the `mayfly boot` that was measured
+    std::string date;
+    std::vector<std::pair<std::string, std::string>> host;  ///< what and its value
+};
+
+[[nodiscard]] std::string bench_text(const Document& document);
+/// Keys: see the file comment of document_json.cc.
+[[nodiscard]] std::string bench_json(const Document& document);
+/// RFC 4180, a row a run, moments as columns.
+[[nodiscard]] std::string bench_csv(const Document& document);
+[[nodiscard]] std::string bench_html(const Document& document);
+
+/// RFC 4180, 2: quotes around a field with a comma, a quote or a line end; quotes doubled.
+[[nodiscard]] std::string csv_field(std::string_view text);
+/// For HTML text, for attributes in quotes, and for XML: also without control characters, which XML does not
+/// allow.
+[[nodiscard]] std::string html_escape(std::string_view text);
+
+[[nodiscard]] std::string_view kind_name(RunKind kind);
+
+}  // namespace mayfly

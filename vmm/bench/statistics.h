@@ -1,0 +1,39 @@
+// SPDX-License-Identifier: Apache-2.0
+// Order statistics of what was measured, and figures as people read them.
+//
+// Percentiles are nearest-rank: the smallest value that at least P percent of the values do not exceed. Each
+// is a value that was measured; of fewer than 100 values the 99th is the largest. Thread: values only.
+#pragma once
+
+#include <optional>
+#include <string>
+#include <vector>
+
+#include "vmm/error/ints.h"
+
+namespace mayfly {
+
+struct Summary {
+    u64 count = 0;
+    u64 min = 0;
+    u64 p50 = 0;
+    u64 p90 = 0;
+    u64 p99 = 0;
+    u64 max = 0;
+};
+
+/// `sorted` ascends and is not empty; `percent` is 1 to 100.
+[[nodiscard]] u64 percentile(const std::vector<u64>& sorted, u32 percent);
+
+/// Empty for no values.
+[[nodiscard]] std::optional<Summary> summarize(std::vector<u64> values);
+
+enum class Unit : u8 { Nanoseconds, Kibibytes, Count };
+
+/// "544 us", "12.3 ms", "1.23 s"; "1.63 MiB"; "309": three or more digits that count.
+[[nodiscard]] std::string print_figure(u64 value, Unit unit);
+
+/// "27.0 x"; "-" when there is nothing to divide by.
+[[nodiscard]] std::string print_ratio(u64 value, u64 reference);
+
+}  // namespace mayfly

@@ -1,0 +1,215 @@
+// SPDX-License-Identifier: Apache-2.0
+#include <array>
+#include <cstdlib>
+#include <ctime>
+#include <optional>
+
+#include <fcntl.h>
+#include <unistd.h>
+
+#include <fmt/format.h>
+
+#include "firmware/guests/builtin.h"
+#include "vmm/bench/document.h"
+#include "vmm/bench/progress.h"
+#include "vmm/bench/session.h"
+#include "vmm/bench/words.h"
+#include "vmm/command/bench_options.h"
+#include "vmm/command/commands.h"
+#include "vmm/doctor/host_facts.h"
+#include "vmm/machine/ending.h"
+#include "vmm/machine/guest_images.h"
+#include "vmm/os/clock.h"
+#include "vmm/os/text_file.h"
+#include "vmm/text/log.h"
+
+namespace mayfly {
+
+namespace {
+
+constexpr int kStatusSomeFailed = 1;
+
+/// A file that was named for the result: opened before the first run, emptied and written after the last.
+class ResultFile {
+  public:
+    static Result<ResultFile> open(const std::string& path) {
+        ResultFile file;
+        if (path.empty()) return file;
+        file.path_ = path;
+        file.fd_ = UniqueFd::adopt(::open(path.c_str(), O_WRONLY | O_CREAT | O_CLOEXEC | O_NONBLOCK, 0644));
+        if (!file.fd_.valid()) return fail(Error::os("open").about(path));
+        ::fcntl(file.fd_.get(), F_SETFL, 0);
+        return file;
+    }
+
+    [[nodiscard]] bool is_wanted() const { return fd_.valid(); }
+
+    Result<void> write(std::string_view text) const {
+        // A pipe or a terminal has no length; that is no failure.
+        (void)::ftruncate(fd_.get(), 0);
+        while (!text.empty()) {
+            const ssize_t written = ::write(fd_.get(), text.data(), text.size());
+            if (written < 0) return fail(Error::os("write").about(path_));
+            text.remove_prefix(static_cast<std::size_t>(written));
+        }
+        return {};
+    }
+
+  private:
+    std::string path_;
+    UniqueFd fd_;
+};
+
+/// The built-in guest as a file for QEMU; goes with this object.
+class GuestFile {
+  public:
+    static Result<GuestFile> create(std::span<const std::byte> elf) {
+        const char* place = std::getenv("TMPDIR");
+        GuestFile file;
+        std::string directory = fmt::format("{}/mayfly-bench-XXXXXX", place != nullptr ? place : "/tmp");
+        if (::mkdtemp(directory.data()) == nullptr) return fail(Error::os("mkdtemp").about(directory));
+        file.directory_ = std::move(directory);
+        file.path_ = file.directory_ + "/guest.elf";
+        TRY_VOID(write_pvh_guest(elf, file.path_));
+        return file;
+    }
+
+    GuestFile(GuestFile&& other) noexcept
+        : directory_(std::exchange(other.directory_, {})), path_(std::exchange(other.path_, {})) {}
+    GuestFile& operator=(GuestFile&&) = delete;
+    ~GuestFile() {
+        if (directory_.empty()) return;
+        ::unlink(path_.c_str());
+        ::rmdir(directory_.c_str());
+    }
+
+    [[nodiscard]] const std::string& path() const { return path_; }
+
+  private:
+    GuestFile() = default;
+
+    std::string directory_;
+    std::string path_;
+};
+
+/// QEMU's column gets what only this layer knows: the host's KVM, and a file for a built-in guest.
+Result<void> complete_qemu(const BenchArguments& arguments, const HostFacts& host, BenchPlan& plan,
+                           std::optional<GuestFile>& guest_file) {
+    for (Column& column : plan.columns) {
+        if (column.kind != Column::Kind::Qemu) continue;
+        QemuMachine machine = TRY(qemu_machine(arguments.boot_words));
+        // `-cpu host` passes IA32_ARCH_CAPABILITIES on, which PVM's guests cannot read.
+        machine.hides_arch_capabilities = host.flavour == KvmFlavour::Pvm;
+        if (machine.kernel.starts_with(kBuiltinPrefix)) {
+            const std::string_view name = std::string_view(machine.kernel).substr(kBuiltinPrefix.size());
+            if (!guest_file) {
+                GuestFile file = TRY(GuestFile::create(find_builtin_guest(name)));
+                guest_file.emplace(std::move(file));
+            }
+            machine.kernel = guest_file->path();
+        }
+        column.arguments = qemu_arguments(machine);
+    }
+    return {};
+}
+
+std::string or_unknown(std::string text) { return text.empty() ? "not shown by this host" : text; }
+
+std::vector<std::pair<std::string, std::string>> host_rows(const HostFacts& host, const BenchResult& result) {
+    std::string cgroup = read_text_file("/proc/self/cgroup", 1024);
+    const std::size_t unified = cgroup.find("0::");
+    cgroup = unified == std::string::npos
+                 ? cgroup.substr(0, cgroup.find('\n'))
+                 : cgroup.substr(unified + 3, cgroup.find('\n', unified) - unified - 3);
+    return {
+        {"mayfly", MAYFLY_VERSION " with " MAYFLY_ALLOCATOR},
+        {"kernel", or_unknown(host.kernel_release)},
+        {"processor", fmt::format("{}, {} online{}", or_unknown(host.cpu.model), host.cpu.online,
+                                  host.cpu.is_guest ? ", under " + or_unknown(host.cpu.hypervisor) : "")},
+        {"KVM", std::string(to_string(host.flavour))},
+        {"governor", or_unknown(read_text_file("/sys/devices/system/cpu/cpu0/cpufreq/scaling_governor", 64))},
+        {"clock source", or_unknown(host.clocksource)},
+        {"cgroup", or_unknown(cgroup)},
+        {"load before", or_unknown(result.load_before)},
+        {"load after", or_unknown(result.load_after)},
+    };
+}
+
+std::string utc_now() {
+    const std::time_t now = wall_seconds();
+    std::tm parts{};
+    ::gmtime_r(&now, &parts);
+    return fmt::format("{:04}-{:02}-{:02} {:02}:{:02} UTC", parts.tm_year + 1900, parts.tm_mon + 1,
+                       parts.tm_mday, parts.tm_hour, parts.tm_min);
+}
+
+/// What every run of mayfly said is said once.
+int print_first_failure(const BenchResult& result) {
+    const Run& run = result.runs.back();
+    const std::string& text = run.error_tail;
+    [[maybe_unused]] const ssize_t written = ::write(STDERR_FILENO, text.data(), text.size());
+    if (text.empty()) log::error(fmt::format("mayfly boot: {}", describe_end(run)));
+    return run.end == RunEnd::Exited ? run.status : kStatusFailed;
+}
+
+int status_of(const BenchResult& result) {
+    if (result.signal != 0) return kStatusSignalBase + result.signal;
+    for (const ColumnOutcome& column : result.columns) {
+        if (column.failures != 0) return kStatusSomeFailed;
+    }
+    return 0;
+}
+
+Result<int> run_bench(const BenchArguments& arguments, const std::string& repeat) {
+    BenchPlan plan = TRY(bench_plan(arguments));
+    const ResultFile json = TRY(ResultFile::open(arguments.json));
+    const ResultFile csv = TRY(ResultFile::open(arguments.csv));
+    const ResultFile html = TRY(ResultFile::open(arguments.html));
+    const HostFacts host = gather_host();
+    std::optional<GuestFile> guest_file;
+    TRY_VOID(complete_qemu(arguments, host, plan, guest_file));
+    for (const Column& column : plan.columns)
+        log::info(fmt::format("{}: {}", column.name, join_command(column.arguments)));
+    Progress progress(plan);
+    const BenchResult result = TRY(run_session(
+        plan, [&](u32 done, u32 total, const Run& last) { progress.batch_done(done, total, last); }));
+    progress.finish();
+    if (result.columns.front().is_given_up) return print_first_failure(result);
+    const Document document{plan,
+                            result,
+                            figures_of(plan, result),
+                            repeat,
+                            join_command(plan.columns.front().arguments),
+                            utc_now(),
+                            host_rows(host, result)};
+    const int printed = print_result(bench_text(document));
+    if (json.is_wanted()) TRY_VOID(json.write(bench_json(document)));
+    if (csv.is_wanted()) TRY_VOID(csv.write(bench_csv(document)));
+    if (html.is_wanted()) TRY_VOID(html.write(bench_html(document)));
+    return printed != 0 ? printed : status_of(result);
+}
+
+}  // namespace
+
+int bench_command(int argc, char** argv) {
+    if (argc < 2 || std::string_view(argv[1]) != "boot") {
+        const std::string_view word = argc < 2 ? "" : argv[1];
+        if (word != "--help" && word != "-h")
+            return print_error(Error::invalid(word.empty()
+                                                  ? std::string("what is to be measured is missing")
+                                                  : fmt::format("mayfly bench cannot measure '{}'", word))
+                                   .hint("mayfly bench boot [OPTIONS] -- BOOT-ARGS"));
+    }
+    std::vector<std::string> words{"mayfly", "bench"};
+    words.insert(words.end(), argv + 1, argv + argc);
+    const bool is_boot = argc >= 2 && std::string_view(argv[1]) == "boot";
+    const Result<BenchArguments> arguments =
+        parse_bench_arguments(is_boot ? argc - 1 : argc, is_boot ? argv + 1 : argv);
+    if (!arguments) return print_error(arguments.error());
+    if (arguments->is_help) return print_result(arguments->help_text);
+    log::set_verbose(arguments->is_verbose);
+    const Result<int> status = run_bench(*arguments, join_command(words));
+    return status ? *status : print_error(status.error());
+}
+
+}  // namespace mayfly
