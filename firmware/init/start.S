@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0
  * Where Linux enters our init, in ring 3 with argc at the stack's top; its arguments are of no interest.
- * Specification: AMD64 supplement 1.0, §3.4.1 "Initial Stack and Register State". */
+ * Specification: System V ABI AMD64 1.0, §3.4.1 "Initial Stack and Register State". */
     .section .text.start, "ax", @progbits
     .globl _start
 _start:

@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 // System calls of our init, which has no C library. A result from -4095 to -1 is a negated errno.
 //
-// Specification: AMD64 supplement 1.0, A.2.1 "Calling Conventions"; Linux's UAPI headers.
+// Specification: System V ABI AMD64 1.0, §A.2.1 "Calling Conventions"; Linux's UAPI headers.
 // Thread: init's only one.
 #pragma once
 

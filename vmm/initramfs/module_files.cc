@@ -72,7 +72,7 @@ std::string depmod_hint(const std::string& path) {
 Result<std::string> find_list(std::string directory) {
     while (directory.size() > 1 && directory.back() == '/') directory.pop_back();
     if (!path_exists(directory.c_str()))
-        return fail(Error::not_found("no such directory").about(printable(directory)));
+        return fail(Error::invalid("no such directory").about(printable(directory)));
     if (has_list(directory)) return directory;
     std::vector<std::string> versions = all_versions(directory, true);
     if (versions.size() == 1) return std::move(versions.front());

@@ -20,7 +20,7 @@ struct PackedModule {
 };
 
 /// Packs `wanted` and what they need, unpacked, under .mayfly/modules/, which it adds. `directory` as in
-/// InitramfsRequest. In load order. Errors: NotFound, Invalid, Os: about the directory or a file.
+/// InitramfsRequest. In load order. Errors: Invalid, Os: about the directory or a file.
 Result<std::vector<PackedModule>> pack_modules(const std::string& directory,
                                                const std::vector<std::string_view>& wanted,
                                                ArchiveWriter& archive);

@@ -23,7 +23,7 @@ Result<RootDirectory> RootDirectory::open(const std::string& path) {
     while (label.size() > 1 && label.back() == '/') label.pop_back();
     UniqueFd fd = UniqueFd::adopt(::open(path.c_str(), O_RDONLY | O_DIRECTORY | O_CLOEXEC));
     if (fd.valid()) return RootDirectory(std::move(fd), std::move(label));
-    if (errno == ENOENT) return fail(Error::not_found("no such directory").about(label));
+    if (errno == ENOENT) return fail(Error::invalid("no such directory").about(label));
     if (errno == ENOTDIR) return fail(Error::invalid("is not a directory").about(label));
     return fail(Error::os("open").about(label));
 }

@@ -14,7 +14,7 @@ namespace mayfly {
 
 class RootDirectory {
   public:
-    /// Errors: NotFound, Os, Invalid for what is no directory.
+    /// Errors: Os, Invalid for what is no directory.
     static Result<RootDirectory> open(const std::string& path);
 
     /// Opens a path inside for reading; devices and pipes do not block. Invalid descriptor and errno where it
