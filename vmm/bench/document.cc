@@ -61,6 +61,7 @@ std::string bench_text(const Document& document) {
         if (!row.is_step) text += row_text(document, row, width);
     }
     text += '\n';
+    for (const std::string& warning : document.figures.warnings) text += fmt::format("! {}\n", warning);
     for (const std::string& note : document.figures.notes) text += fmt::format("- {}\n", note);
     for (const auto& [what, value] : document.host) text += fmt::format("{}: {}\n", what, value);
     return text + fmt::format("again: {}\n", document.repeat);

@@ -18,8 +18,8 @@
 //   exits                 returns_to_user_space, by_reason, by_address of mayfly; kvm_exit and
 //   kvm_userspace_exit are
 //                         KVM's tracepoints
-//   notes[], interrupted_by (a signal, or 0), batches_ns (with --parallel: time in which mayfly's runs
-//   happened)
+//   warnings[] (what spoils figures), notes[], interrupted_by (a signal, or 0), batches_ns (with --parallel:
+//   time in which mayfly's runs happened)
 #include <nlohmann/json.hpp>
 
 #include "vmm/bench/document.h"
@@ -154,6 +154,7 @@ std::string bench_json(const Document& document) {
     Json runs = Json::array();
     for (const Run& run : document.result.runs) runs.push_back(run_json(run));
     root["runs"] = std::move(runs);
+    root["warnings"] = strings(document.figures.warnings);
     root["notes"] = strings(document.figures.notes);
     root["interrupted_by"] = static_cast<u64>(document.result.signal);
     root["batches_ns"] = document.result.batches_ns;

@@ -2,8 +2,10 @@
 #include "vmm/bench/figures.h"
 
 #include <algorithm>
-#include <array>
+#include <cstdlib>
 #include <functional>
+
+#include <unistd.h>
 
 #include <fmt/format.h>
 
@@ -15,6 +17,7 @@ namespace {
 
 constexpr std::size_t kFailuresTold = 3;
 constexpr int kCrashed = 126;
+constexpr double kBusyShare = 0.5;
 
 using Value = std::function<std::optional<u64>(const Run&)>;
 
@@ -135,6 +138,7 @@ class Builder {
         }
     }
 
+    void warn(std::string text) { figures_.warnings.push_back(std::move(text)); }
     void note(std::string text) { figures_.notes.push_back(std::move(text)); }
 
     void add_notes() {
@@ -159,8 +163,21 @@ class Builder {
             note("KVM's tracepoints were not counted: " + result_.why_no_tracepoints);
         for (std::size_t column = 0; column < plan_.columns.size(); ++column) add_outcome(column);
         if (result_.signal != 0)
-            note(fmt::format("INTERRUPTED by signal {}: only what had been measured until then",
-                             result_.signal));
+            warn(fmt::format(
+                "interrupted by signal {} after {} timed runs of {}: only what had been measured until then",
+                result_.signal, sorted_exits(result_, 0).size(), plan_.columns[0].name));
+        warn_if_busy();
+    }
+
+    /// The load average of the last minute, before we added to it.
+    void warn_if_busy() {
+        const double load = std::strtod(result_.load_before.c_str(), nullptr);
+        const long processors = ::sysconf(_SC_NPROCESSORS_ONLN);
+        if (load > kBusyShare * static_cast<double>(processors))
+            warn(fmt::format(
+                "the host was busy (load {:.1f} on {} processors): times contain waits for one; trust "
+                "minima and CPU time",
+                load, processors));
     }
 
     void add_parallel_note() {
@@ -205,14 +222,14 @@ class Builder {
                                  ? ": the guest crashes"
                                  : ""));
         }
-        if (outcome.is_given_up) note(name + " CANNOT RUN and was given up after its first run");
+        if (outcome.is_given_up) warn(name + " cannot run and was given up after its first run");
         if (outcome.failures != 0)
-            note(fmt::format("{}: {} FAILED RUNS are in no figure", name, outcome.failures));
+            warn(fmt::format("{}: {} failed runs are in no figure", name, outcome.failures));
         std::size_t told = 0;
         for (const Run& run : result_.runs) {
             if (run.column != column || run.is_good || told == kFailuresTold) continue;
             ++told;
-            note(fmt::format("{}, round {}: {}{}{}", name, run.round + 1, describe_end(run),
+            warn(fmt::format("{}, round {}: {}{}{}", name, run.round + 1, describe_end(run),
                              run.error_tail.empty() ? "" : ": ", last_lines(run.error_tail)));
         }
     }

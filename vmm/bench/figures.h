@@ -28,6 +28,7 @@ struct Row {
 
 struct Figures {
     std::vector<Row> rows;
+    std::vector<std::string> warnings;  ///< what spoils the figures, or part of them
     std::vector<std::string> notes;
 };
 

@@ -228,8 +228,8 @@ std::string bench_html(const Document& document) {
         title, document.plan.runs,
         document.plan.parallel > 1 ? fmt::format(", {} at once", document.plan.parallel) : "",
         html_escape(document.date));
-    if (document.result.signal != 0)
-        page += "<p><strong>Interrupted: fewer runs than asked for.</strong></p>";
+    for (const std::string& warning : document.figures.warnings)
+        page += "<p class=\"warn\">" + pretty(warning) + "</p>";
     page += lead(document) + cards(document);
     page += section("How long, run by run",
                     "Which share of the runs had got there after how long. Dots are medians.",

@@ -104,14 +104,15 @@ std::string bar(const std::vector<Segment>& segments, u64 total_ns) {
 
 std::string legend(const std::vector<Segment>& segments, u64 total_ns) {
     std::string table =
-        "<div class=\"scroll\"><table><thead><tr><th scope=\"col\">until</th><th class=\"l\" scope=\"col\">"
+        "<div class=\"scroll\"><table><thead><tr><th scope=\"col\">until</th><th class=\"l wide\" "
+        "scope=\"col\">"
         "what it is</th><th scope=\"col\">took</th><th scope=\"col\">share</th><th scope=\"col\">since "
         "exec</th>"
         "</tr></thead><tbody>";
     for (std::size_t i = 0; i < segments.size(); ++i) {
         const Segment& segment = segments[i];
         table += fmt::format(
-            "<tr><td><span class=\"key {}\">{}</span> {}</td><td class=\"l dim wrap\">{}</td><td>{}</td>"
+            "<tr><td><span class=\"key {}\">{}</span> {}</td><td class=\"l dim wrap wide\">{}</td><td>{}</td>"
             "<td>{:.1f} %</td><td>{}</td></tr>",
             fill_of(i), letter_of(i), html_escape(segment.name), meaning_of(segment.name),
             pretty(print_figure(segment.length_ns(), Unit::Nanoseconds)),

@@ -31,7 +31,8 @@ const std::string_view kStyle =
     ".bar i{display:block;height:8px;border-radius:4px;background:var(--c);min-width:3px}"
     ".chip{float:right;font-weight:600;color:var(--c)}"
     ".k0{--c:var(--c0)}.k1{--c:var(--c1)}.k2{--c:var(--c2)}.k3{--c:var(--c3)}.k4{--c:var(--c4)}"
-    ".scroll{overflow-x:auto}svg{display:block;width:100%;min-width:620px;height:auto}"
+    ".warn{border-left:4px solid var(--c1);background:var(--card);padding:8px 12px;overflow-wrap:anywhere}"
+    ".scroll{overflow-x:auto;margin-top:6px}svg{display:block;width:100%;min-width:620px;height:auto}"
     "svg text{fill:var(--fg);font:13px system-ui,-apple-system,'Segoe UI','DejaVu Sans',sans-serif}"
     "svg .ax{fill:var(--dim);font-size:12px}svg .grid{stroke:var(--line);fill:none}"
     "svg .curve{fill:none;stroke:var(--c);stroke-width:2.5;stroke-linejoin:round}"
@@ -55,6 +56,7 @@ const std::string_view kStyle =
     "dl{display:grid;grid-template-columns:max-content 1fr;gap:4px 18px;font-size:.92rem}dt{color:var(--dim)}"
     "dd{margin:0;overflow-wrap:anywhere}li{margin:.3em 0;overflow-wrap:anywhere}ul{padding-left:1.2em;"
     "font-size:.92rem}"
-    "@media(max-width:520px){dl{display:block}dd{margin-bottom:.5em}main{padding:20px 14px}}";
+    "@media(max-width:520px){.wide{display:none}dl{display:block}dd{margin-bottom:.5em}main{padding:20px "
+    "14px}}";
 
 }  // namespace mayfly::html

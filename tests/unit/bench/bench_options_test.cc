@@ -76,7 +76,7 @@ TEST_CASE("missing and misplaced words are refused", "[bench_options]") {
     check_refused({"builtin:hello"}, "behind --");
     check_refused({"--frobnicate", "--", "builtin:hello"}, "--frobnicate");
     check_refused({"--", "--frobnicate"}, "--frobnicate");
-    check_refused({"--", "builtin:nothing"}, "builtin");
+    check_refused({"--", "builtin:nothing"}, "'nothing'");
     check_refused({"--", "builtin:hello", "--timeline-json", "x"}, "reports of their own");
     check_refused({"--name", "a", "--name", "b", "--", "builtin:hello"}, "1 columns");
     check_refused({"--mark", "(", "--", "builtin:hello"}, "--mark");

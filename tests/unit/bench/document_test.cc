@@ -78,7 +78,7 @@ TEST_CASE("a failed run is in no figure, and is told", "[document]") {
     bench.result.columns[0].failures = 1;
     const std::string text = bench_text(bench.document());
     CHECK(row_of(figures_of(bench.plan, bench.result), "exec_to_exit").cells[0].summary->min == 2'000'000);
-    CHECK(has(text, "mayfly: 1 FAILED RUNS"));
+    CHECK(has(text, "! mayfly: 1 failed runs"));
     CHECK(has(text, "status 3: it broke|badly"));
 }
 
