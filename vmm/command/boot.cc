@@ -3,14 +3,19 @@
 
 #include <fmt/format.h>
 
+#include "vmm/command/boot_junit.h"
+#include "vmm/command/boot_outcome.h"
 #include "vmm/command/commands.h"
 #include "vmm/machine/machine.h"
 #include "vmm/machine/report.h"
+#include "vmm/os/clock.h"
 #include "vmm/text/log.h"
 
 namespace mayfly {
 
 namespace {
+
+constexpr std::size_t kTailLines = 20;
 
 /// What a built-in guest needs, where the user said nothing else.
 void apply_builtin_defaults(const BuiltinGuest& guest, BootConfig& config) {
@@ -21,6 +26,13 @@ void apply_builtin_defaults(const BuiltinGuest& guest, BootConfig& config) {
         if (guest.profile == "modern") config.profile = ProfileChoice::Modern;
         if (guest.irqchip == "none") config.irqchip = IrqchipChoice::None;
     }
+}
+
+Result<void> apply_defaults(BootConfig& config) {
+    const BuiltinGuest* builtin = TRY(builtin_of(config));
+    if (builtin != nullptr) apply_builtin_defaults(*builtin, config);
+    if (config.cpus == 0) config.cpus = 1;
+    return {};
 }
 
 void write_stderr(std::string_view text) {
@@ -43,26 +55,74 @@ int report(const BootConfig& config, const Machine& machine, const Timeline& tim
     return status == 0 ? failed : status;
 }
 
+/// Guest and machine, for as long as the process lives: it ends by _exit.
+struct BootRun {
+    std::unique_ptr<ConsoleWatch> watch;  // null where nothing is watched
+    std::unique_ptr<Machine> machine;
+};
+
+/// To the guest's end. `stop` outlives every thread.
+Result<Ending> run_boot(const BootConfig& config, EarlyKvm& early, StopControl& stop, Timeline& timeline,
+                        BootRun& run) {
+    if (config.watch.needs_console()) {
+        WatchHooks hooks;
+        hooks.ends_when_expected = !config.exec;
+        hooks.decide = [&stop](WatchVerdict verdict) {
+            stop.end({verdict == WatchVerdict::Expected ? EndKind::Expected : EndKind::FailedOn, 0, {}});
+        };
+        hooks.must_hurry = [&stop] { return stop.is_abrupt(); };
+        run.watch = TRY(ConsoleWatch::create(config.watch, hooks, timeline.phase_ns(Phase::Main)));
+    }
+    run.machine = TRY(Machine::create(config, early, stop, timeline));
+    if (run.watch != nullptr) run.machine->console_output().set_watch(run.watch.get());
+    Ending ending = run.machine->run();
+    if (run.watch != nullptr) run.watch->finish();
+    return ending;
+}
+
+void say(const BootConfig& config, const BootOutcome& outcome, const ConsoleWatch* watch) {
+    for (const std::string& line : outcome.lines) log::error(line);
+    if (watch == nullptr) return;
+    if (watch->log() != nullptr && watch->log()->lost_bytes() != 0)
+        log::warning(fmt::format("--log {}: {} bytes of the console are not in it: {}", config.watch.log_path,
+                                 watch->log()->lost_bytes(), watch->log()->why_lost()));
+    if (!outcome.wants_tail) return;
+    const std::vector<std::string> lines = watch->tail(kTailLines);
+    std::string text = fmt::format("mayfly: the console's last lines{}\n", lines.empty() ? ": none" : ":");
+    for (const std::string& line : lines) text += "  | " + line + "\n";
+    write_stderr(text);
+}
+
+int write_junit_report(const BootConfig& config, BootOutcome outcome, const Ending* ending,
+                       const ConsoleWatch* watch, const Timeline& timeline) {
+    const BootTimes times{.ended_wall_seconds = wall_seconds(),
+                          .took_ns = monotonic_ns() - timeline.phase_ns(Phase::Main)};
+    const JunitReport junit = boot_junit(config, outcome, ending, watch, times);
+    const Result<void> done = write_junit(config.watch.junit_path, junit_xml(junit));
+    if (done) return outcome.status;
+    const int failed = print_error(done.error());
+    return outcome.status == 0 ? failed : outcome.status;
+}
+
 }  // namespace
 
 int boot_command(BootConfig config, EarlyKvm& early, Timeline& timeline) {
     if (config.wants_timeline || !config.timeline_json.empty()) timeline.estimate_exec();
-    const Result<const BuiltinGuest*> builtin = builtin_of(config);
-    if (!builtin) return print_error(builtin.error());
-    if (*builtin != nullptr) apply_builtin_defaults(**builtin, config);
-    if (config.cpus == 0) config.cpus = 1;
-
     // Both outlive every thread: the process ends by _exit, with console input still blocked in read(2).
     static StopControl stop;
-    Result<std::unique_ptr<Machine>> machine = Machine::create(config, early, stop, timeline);
-    if (!machine) return print_error(machine.error());
-    const Ending ending = (*machine)->run();
-    const ExitStatus result = exit_status(ending, config.status_rules);
-    if (!result.line.empty()) log::error(result.line);
-    const int status = report(config, **machine, timeline, result.status);
-    // The kernel takes a VM apart faster than we could.
-    (void)machine->release();
-    return status;
+    BootRun run;
+    Result<Ending> ending =
+        apply_defaults(config).and_then([&] { return run_boot(config, early, stop, timeline, run); });
+    BootOutcome outcome = ending ? judge_boot(config, *ending, run.watch.get()) : failed_boot(ending.error());
+    say(config, outcome, run.watch.get());
+    if (ending) outcome.status = report(config, *run.machine, timeline, outcome.status);
+    if (!config.watch.junit_path.empty())
+        outcome.status =
+            write_junit_report(config, outcome, ending ? &*ending : nullptr, run.watch.get(), timeline);
+    // The kernel takes a VM apart faster than we could; and the watch's thread may be at work.
+    (void)run.machine.release();
+    (void)run.watch.release();
+    return outcome.status;
 }
 
 }  // namespace mayfly
