@@ -53,6 +53,22 @@ two &amp; three
 )");
 }
 
+TEST_CASE("a report's date is right in leap years, at year's ends and after 2038") {
+    const auto date = [](i64 seconds) {
+        JunitReport report;
+        report.started_wall_seconds = seconds;
+        const std::string xml = junit_xml(report);
+        return xml.substr(xml.find("timestamp=") + 11, 19);
+    };
+    CHECK(date(0) == "1970-01-01T00:00:00");
+    CHECK(date(951'782'400) == "2000-02-29T00:00:00");
+    CHECK(date(1'709'251'199) == "2024-02-29T23:59:59");
+    CHECK(date(1'735'689'599) == "2024-12-31T23:59:59");
+    CHECK(date(1'735'689'600) == "2025-01-01T00:00:00");
+    CHECK(date(4'107'542'400) == "2100-03-01T00:00:00");
+    CHECK(date(13'574'563'200) == "2400-02-29T00:00:00");
+}
+
 TEST_CASE("a report replaces an older one and leaves nothing beside it") {
     const ScratchDirectory scratch;
     const std::string path = scratch.file("report.xml");
