@@ -38,7 +38,7 @@ int boot(int argc, char** argv, EarlyKvm& early, Timeline& timeline) {
     if (arguments->is_help) return print_result(arguments->help_text);
     log::set_verbose(arguments->is_verbose);
     Result<BootConfig> config = boot_config(*arguments);
-    if (!config) return print_error(config.error());
+    if (!config) return refused_boot_command(arguments->kernel, arguments->junit, config.error(), timeline);
     return boot_command(std::move(*config), early, timeline);
 }
 

@@ -207,10 +207,16 @@ def the_junit_report_tells_timeouts_crashes_and_statuses_apart():
 
 @case
 def the_junit_report_is_there_though_the_machine_is_not():
+    attempts = (
+        (["/no/such/kernel"], harness.NOT_FOUND),
+        (["--disk", "/no/such/disk"], harness.FAILED),
+        (["--fail-on", "("], harness.FAILED),
+        (["--log", "/no/such/log"], harness.FAILED),
+        (["--memory", "1K"], harness.FAILED),
+    )
     with harness.temporary_directory() as directory:
         path = os.path.join(directory, "report.xml")
-        for arguments, status in ((["/no/such/kernel"], harness.NOT_FOUND), (["--disk", "/no/such/disk"], harness.FAILED),
-                                  (["--fail-on", "("], harness.FAILED), (["--log", "/no/such/log"], harness.FAILED)):
+        for arguments, status in attempts:
             if os.path.exists(path):
                 os.unlink(path)
             outcome = boot("--junit", path, "--expect", "ready", *arguments)
@@ -219,6 +225,15 @@ def the_junit_report_is_there_though_the_machine_is_not():
             name = "/no/such/kernel" if status == harness.NOT_FOUND else "builtin:demo"
             check_case(cases, "mayfly.boot", name, "error")
             check_case(cases, "mayfly.expect", "ready", "skipped")
+
+
+@case
+def the_junit_report_is_there_though_an_option_was_refused():
+    with harness.temporary_directory() as directory:
+        path = os.path.join(directory, "report.xml")
+        check_refused(boot("--junit", path, "--memory", "much", guest("hello")), "--memory", "much")
+        _, cases, _ = report(path)
+        check_case(cases, "mayfly.boot", "builtin:hello", "error")
 
 
 @case

@@ -93,7 +93,7 @@ void say(const BootConfig& config, const BootOutcome& outcome, const ConsoleWatc
     write_stderr(text);
 }
 
-int write_junit_report(const BootConfig& config, BootOutcome outcome, const Ending* ending,
+int write_junit_report(const BootConfig& config, const BootOutcome& outcome, const Ending* ending,
                        const ConsoleWatch* watch, const Timeline& timeline) {
     const BootTimes times{.ended_wall_seconds = wall_seconds(),
                           .took_ns = monotonic_ns() - timeline.phase_ns(Phase::Main)};
@@ -123,6 +123,16 @@ int boot_command(BootConfig config, EarlyKvm& early, Timeline& timeline) {
     (void)run.machine.release();
     (void)run.watch.release();
     return outcome.status;
+}
+
+int refused_boot_command(const std::string& kernel, const std::string& junit_path, const Error& error,
+                         const Timeline& timeline) {
+    const int status = print_error(error);
+    if (junit_path.empty()) return status;
+    BootConfig config;
+    config.kernel = kernel;
+    config.watch.junit_path = junit_path;
+    return write_junit_report(config, failed_boot(error), nullptr, nullptr, timeline);
 }
 
 }  // namespace mayfly

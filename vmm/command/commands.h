@@ -18,6 +18,10 @@ int print_result(std::string_view text);
 /// `mayfly boot`. `timeline` has Phase::Main; `early` and it outlive every thread.
 int boot_command(BootConfig config, EarlyKvm& early, Timeline& timeline);
 
+/// `mayfly boot` with options that are refused: what print_error() does, and the report of --junit.
+int refused_boot_command(const std::string& kernel, const std::string& junit_path, const Error& error,
+                         const Timeline& timeline);
+
 /// `mayfly doctor`. Returns 0 when this host can boot guests, else 125.
 int doctor_command(bool is_json);
 
