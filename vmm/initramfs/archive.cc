@@ -2,6 +2,7 @@
 #include "vmm/initramfs/archive.h"
 
 #include <algorithm>
+#include <array>
 #include <cerrno>
 #include <cstring>
 
@@ -24,16 +25,25 @@ namespace {
 constexpr u64 kBufferBytes = KiB(256);
 /// Above this, moving pages within the kernel is cheaper than through the buffer.
 constexpr u64 kSmallFileMax = KiB(64);
-/// "070701" and 13 fields of 8 hexadecimal digits.
+/// The magic and 13 fields of 8 hexadecimal digits.
 constexpr u64 kHeaderBytes = 110;
 constexpr u64 kContentMax = 0xffff'ffff;
 /// Linux skips entries whose name is longer, the NUL included (init/initramfs.c, PATH_MAX).
 constexpr u64 kNameMax = 4096;
 /// From here on it is worth the trouble to look whether all will fit.
 constexpr u64 kForecastAt = MiB(64);
+constexpr std::string_view kMagic = "070701";
 constexpr std::string_view kTrailer = "TRAILER!!!";
 
 u64 padded(u64 size_bytes) { return align_up(size_bytes, 4); }
+
+constexpr char kDigits[] = "0123456789ABCDEF";
+
+std::array<char, 8> hexadecimal(u32 value) {
+    std::array<char, 8> digits{};
+    for (std::size_t i = digits.size(); i > 0; value >>= 4) digits[--i] = kDigits[value & 0xf];
+    return digits;
+}
 
 /// Linux takes the name of the trailer for the end, whatever it is (init/initramfs.c, do_name); with a path
 /// before it, it is a name as any other.
@@ -136,12 +146,24 @@ Result<void> ArchiveWriter::begin(const std::string& path, const EntryHeader& he
     // Groups count from the top, so that no other entry has their number.
     const u32 inode = header.link_group != 0 ? ~u32{0} - header.link_group : entries_;
     const u32 links = header.link_group != 0 ? 2 : 1;
-    char text[kHeaderBytes + 1];
-    fmt::format_to(text,
-                   "070701{:08X}{:08X}{:08X}{:08X}{:08X}{:08X}{:08X}{:08X}{:08X}{:08X}{:08X}{:08X}{:08X}",
-                   inode, header.mode, header.uid, header.gid, links, header.mtime, content_bytes, 0, 0,
-                   header.device_major, header.device_minor, path.size() + 1, 0);
-    TRY_VOID(append(text, kHeaderBytes));
+    const u32 fields[] = {inode,
+                          header.mode,
+                          header.uid,
+                          header.gid,
+                          links,
+                          header.mtime,
+                          static_cast<u32>(content_bytes),
+                          0,  // the device that holds it: all are on one
+                          0,
+                          header.device_major,
+                          header.device_minor,
+                          static_cast<u32>(path.size() + 1),
+                          0};  // a checksum, which this format has not
+    TRY_VOID(append(kMagic.data(), kMagic.size()));
+    for (const u32 field : fields) {
+        const std::array<char, 8> digits = hexadecimal(field);
+        TRY_VOID(append(digits.data(), digits.size()));
+    }
     TRY_VOID(append(path.c_str(), path.size() + 1));
     return pad();
 }
