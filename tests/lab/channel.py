@@ -1,6 +1,6 @@
 # SPDX-License-Identifier: Apache-2.0
-"""The client's end of the channel to the lab's agent: frames as tests/lab/agent/protocol.h has them, and what is
-under way: commands and file transfers. One thread of the lab's reads; any thread may send."""
+"""The client's end of the channel to the lab's agent: frames as tests/lab/agent/protocol.h has them, and
+what is under way: commands and file transfers. One thread of the lab's reads; any thread may send."""
 import os
 import struct
 import threading

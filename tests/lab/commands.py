@@ -32,8 +32,8 @@ class Outcome:
 
 
 class Command:
-    """Its output is kept, or given to `on_output(is_error, bytes)` as it comes. Whoever starts it calls take_output
-    and end, or fail; a subclass has write, close_input, resize and signal."""
+    """Its output is kept, or given to `on_output(is_error, bytes)` as it comes. Whoever starts it calls
+    take_output and end, or fail; a subclass has write, close_input, resize and signal."""
 
     def __init__(self, argv, on_output=None):
         self.argv = [str(word) for word in argv]

@@ -1,6 +1,7 @@
 # SPDX-License-Identifier: Apache-2.0
 """Writes an initramfs: an archive in the format newc (Linux 6.12, Documentation/driver-api/early-userspace/
-buffer-format.rst). Every entry belongs to root and has the time 0, so that equal contents give equal archives."""
+buffer-format.rst). Every entry belongs to root and has the time 0, so that equal contents give equal
+archives."""
 import os
 import shutil
 import stat

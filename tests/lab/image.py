@@ -5,6 +5,7 @@ import hashlib
 import os
 import re
 import shutil
+import struct
 import subprocess
 import tempfile
 import time
@@ -14,16 +15,19 @@ from cpio import CpioWriter, MERGED
 from errors import Unavailable
 
 # Loaded by the agent, in this order, with what they need.
-MODULES = ("irqbypass", "kvm", "kvm-amd", "virtio_pci", "virtio_blk", "virtio_console", "virtio_net", "tun", "loop")
+MODULES = ("irqbypass", "kvm", "kvm-amd", "virtio_pci", "virtio_blk", "virtio_console", "virtio_net", "tun",
+           "loop")  # fmt: skip
 # There for modprobe.
-MODULES_AT_HAND = ("vhost_net", "vhost_vsock", "bridge", "veth", "brd", "overlay", "fuse", "virtiofs", "isofs", "squashfs")
+MODULES_AT_HAND = ("vhost_net", "vhost_vsock", "bridge", "veth", "brd", "overlay", "fuse", "virtiofs",
+                   "isofs", "squashfs")  # fmt: skip
 # An image that nothing has asked for this long is nobody's any more.
 STALE_SECONDS = 24 * 3600
 # What QEMU reads from these directories to start a PC or a microvm with a serial port and virtio devices.
-FIRMWARE = ("bios-256k.bin", "bios-microvm.bin", "bios.bin", "kvmvapic.bin", "linuxboot.bin", "linuxboot_dma.bin",
-            "multiboot.bin", "multiboot_dma.bin", "pvh.bin", "qboot.rom")  # fmt: skip
+FIRMWARE = ("bios-256k.bin", "bios-microvm.bin", "bios.bin", "kvmvapic.bin", "linuxboot.bin",
+            "linuxboot_dma.bin", "multiboot.bin", "multiboot_dma.bin", "pvh.bin", "qboot.rom")  # fmt: skip
 FIRMWARE_DIRECTORIES = ("/usr/share/qemu", "/usr/share/seabios")
 QEMU_MODULES = "/usr/lib/x86_64-linux-gnu/qemu/accel-tcg-x86_64.so"
+SIGNATURE_MARK, SIGNATURE_INFO_BYTES = b"~Module signature appended~\n", 12
 INTERPRETER = re.compile(rb"^#!\s*(\S+)")
 
 PASSWD = b"root:x:0:0:root:/root:/bin/sh\nnobody:x:65534:65534:nobody:/:/bin/false\n"
@@ -102,11 +106,21 @@ def write_modules(writer, kernel):
     kept = kernel.in_load_order((*MODULES, *MODULES_AT_HAND))
     for path in kept:
         # The agent and busybox's modprobe load uncompressed ones.
-        writer.data(f"{directory}/{uncompressed(path)}", kernel.module_bytes(path))
+        writer.data(f"{directory}/{uncompressed(path)}", unsigned(kernel.module_bytes(path)))
     dependencies = kernel.dependencies()
     lines = [f"{uncompressed(p)}: {' '.join(map(uncompressed, dependencies[p]))}".rstrip() for p in kept]
     writer.data(f"{directory}/modules.dep", "".join(line + "\n" for line in lines).encode())
     writer.data("etc/lab-modules", "".join(f"/{directory}/{uncompressed(p)}\n" for p in loaded).encode())
+
+
+def unsigned(module):
+    """Without the signature that is appended to a module, whose check is a fifth of the lab's boot."""
+    if not module.endswith(SIGNATURE_MARK):
+        return module
+    # Linux 6.12, include/linux/module_signature.h: the structure before the mark ends with the length.
+    end = len(module) - len(SIGNATURE_MARK)
+    length = struct.unpack(">I", module[end - 4 : end])[0]
+    return module[: end - SIGNATURE_INFO_BYTES - length]
 
 
 def uncompressed(path):
@@ -123,7 +137,8 @@ def libraries_of(program):
 
 def tool_files(name):
     """{path in the lab: path of the host} for a program of the host and all that it needs to run."""
-    program = name if "/" in name else shutil.which(name, path=os.environ.get("PATH", "") + ":/usr/sbin:/sbin")
+    path = os.environ.get("PATH", "") + ":/usr/sbin:/sbin"
+    program = name if "/" in name else shutil.which(name, path=path)
     if program is None or not os.path.exists(program):
         raise Unavailable(f"--tool {name}: no such program on this host")
     programs = [program]
@@ -143,7 +158,7 @@ def tool_files(name):
 
 
 def write_overlay(file, files):
-    """`files` is {path in the lab: path of the host, or bytes}. Bytes that begin with #! are made executable."""
+    """`files` is {path in the lab: path of the host, or bytes}. Scripts' bytes are made executable."""
     writer = CpioWriter(file, merged_usr=True)
     for guest, source in files.items():
         if isinstance(source, bytes):

@@ -1,6 +1,6 @@
 # SPDX-License-Identifier: Apache-2.0
-"""A small Linux host with a hardware-style /dev/kvm, on any machine: Debian's cloud kernel and kvm-amd under QEMU's
-emulated processor. See README.md. From Python:
+"""A small Linux host with a hardware-style /dev/kvm, on any machine: Debian's cloud kernel and kvm-amd under
+QEMU's emulated processor. See README.md. From Python:
 
     with Lab(mayfly="build/mayfly", agent="build/tests/lab/lab-agent", cache="build/lab") as lab:
         outcome = lab.run(["mayfly", "boot", "builtin:hello"], timeout=60)
@@ -56,10 +56,11 @@ def missing_packages():
 
 
 class Lab:
-    """`files` is {path in the lab: path of the host, or bytes}; directories are copied whole. `tools` are names of
-    the host's programs, copied with their libraries. `disks` are paths of images, which become /dev/vda and so on;
-    PATH:ro is read-only, PATH:discard forgets what was written. `icount`: one instruction is a nanosecond of the
-    lab's clock, and equal runs take equal times. `console`, when given, gets the host kernel's console."""
+    """`files` is {path in the lab: path of the host, or bytes}; directories are copied whole. `tools` are
+    names of the host's programs, copied with their libraries. `disks` are paths of images, which become
+    /dev/vda and so on; PATH:ro is read-only, PATH:discard forgets what was written. `icount`: one
+    instruction is a nanosecond of the lab's clock, and equal runs take equal times. `console`, when given,
+    gets the host kernel's console."""
 
     def __init__(
         self,
@@ -105,8 +106,7 @@ class Lab:
         missing = missing_packages()
         if missing:
             raise Unavailable(
-                f"these packages are missing: {' '.join(missing)}; as root: apt-get install {' '.join(missing)}"
-                " (or .ci/setup --check)"
+                f"packages are missing; as root: apt-get install {' '.join(missing)} (or .ci/setup --check)"
             )
         for path in [self._agent, *(disk_path(d) for d in self._disks), *self._host_files()]:
             if not os.path.exists(path):
@@ -115,14 +115,18 @@ class Lab:
         ours, theirs = socket.socketpair()
         try:
             self.channel = Channel(ours, self._describe_end)
-            self._start_qemu(vmlinux, initrd, theirs)
-        finally:
-            theirs.close()
-            os.close(initrd)
-        if not self.channel.hello.wait(self._boot_seconds) or self.channel.ended is not None:
-            why = self.channel.ended or f"the lab did not come up within {self._boot_seconds} s" + self._tail()
+            try:
+                self._start_qemu(vmlinux, initrd, theirs)
+            finally:
+                theirs.close()
+                os.close(initrd)
+            if not self.channel.hello.wait(self._boot_seconds):
+                raise LabError(f"the lab did not come up within {self._boot_seconds:g} s" + self._tail())
+            if self.channel.ended is not None:
+                raise LabError(self.channel.ended)
+        except BaseException:
             self.close()
-            raise LabError(why)
+            raise
         return self
 
     def _host_files(self):
@@ -147,7 +151,9 @@ class Lab:
             return file.fileno(), vmlinux
 
     def _command(self, vmlinux, initrd, channel_fd):
-        words = ["console=ttyS0", "quiet", "panic=-1", "nokaslr", "tsc=reliable", self._append]
+        words = ["console=ttyS0", "quiet", "panic=-1", "nokaslr", "tsc=reliable"]
+        # A third of the lab's boot: self-tests of ciphers.
+        words += ["cryptomgr.notests", self._append]
         command = [QEMU, "-M", "q35", "-cpu", "max", "-m", self._memory, "-smp", str(self._cpus)]
         command += ["-accel", "tcg,thread=multi" if self._cpus > 1 else "tcg"]
         command += ["-nodefaults", "-no-user-config", "-no-reboot", "-display", "none", "-serial", "stdio"]
@@ -171,7 +177,7 @@ class Lab:
         failure = []
 
         def own_qemu():
-            # "Parent" in the parent-death signal is the thread that forks: the one that lives as long as the lab.
+            # "Parent" in the parent-death signal is the thread that forks: this one lives as long as the lab.
             try:
                 self._qemu = subprocess.Popen(
                     ["setpriv", "--pdeathsig", "KILL", "--", *command],
@@ -232,11 +238,14 @@ class Lab:
 
     # What can be done in it.
 
-    def popen(self, argv, *, env=None, cwd="/", terminal=None, with_input=True, measured=False, on_output=None):
+    def popen(
+        self, argv, *, env=None, cwd="/", terminal=None, with_input=True, measured=False, on_output=None
+    ):
         """Starts a command; `argv` is a list, or a string for the shell. `terminal` is (rows, columns)."""
         if isinstance(argv, str):
             argv = ["sh", "-c", argv]
-        flags = (TERMINAL if terminal else 0) | (MEASURED if measured else 0) | (WITH_INPUT if with_input else 0)
+        flags = TERMINAL if terminal else 0
+        flags |= (MEASURED if measured else 0) | (WITH_INPUT if with_input else 0)
         return Process(
             self.channel,
             argv,
@@ -256,8 +265,8 @@ class Lab:
         return process.wait(timeout)
 
     def measure(self, argv, *, timeout=None, env=None, cwd="/"):
-        """Runs a command while nothing else does: its output stays in the lab until it has ended. With icount,
-        the Outcome's `ns` is the instructions that it, the host kernel and its guests took."""
+        """Runs a command while nothing else does: its output stays in the lab until it has ended. With
+        icount, the Outcome's `ns` is the instructions that it, the host kernel and its guests took."""
         return self.popen(argv, env=env, cwd=cwd, with_input=False, measured=True).wait(timeout)
 
     def put(self, source, guest, mode=None):

@@ -1,8 +1,8 @@
 # SPDX-License-Identifier: Apache-2.0
 """Debian's kernels, as shipped: downloaded once into a cache that any number of processes may share.
 
-A package is unpacked into CACHE/NAME-VERSION; what is made from it (the uncompressed vmlinux, modules.dep) lies
-beside it. Everything is made under a lock and under another name, then renamed.
+A package is unpacked into CACHE/NAME-VERSION; what is made from it (the uncompressed vmlinux, modules.dep)
+lies beside it. Everything is made under a lock and under another name, then renamed.
 """
 import contextlib
 import fcntl
@@ -58,7 +58,7 @@ def real_package(name):
 
 
 def resolved(name, cache):
-    """The real package's name, asked of apt once: what was fetched keeps being used until the cache is removed."""
+    """The real package's name, asked of apt once: what was fetched is used until the note is removed."""
     note = os.path.join(cache, name + ".resolved")
     if os.path.exists(note):
         with open(note, encoding="utf-8") as file:

@@ -42,17 +42,20 @@ def busybox_entries(init, files=None, kernel=None, modules=()):
 
 
 def applets():
-    listed = subprocess.run([image.find_busybox(), "--list"], capture_output=True, text=True, check=True).stdout
+    command = [image.find_busybox(), "--list"]
+    listed = subprocess.run(command, capture_output=True, text=True, check=True).stdout
     return [name for name in listed.split() if name != "busybox"]
 
 
 def is_program(name, content):
-    return name == "init" or name.startswith(("bin/", "sbin/")) or content[:2] == b"#!" or content[:4] == b"\x7fELF"
+    if name == "init" or name.startswith(("bin/", "sbin/")):
+        return True
+    return content[:2] == b"#!" or content[:4] == b"\x7fELF"
 
 
 def busybox_initramfs(init, files=None, kernel=None, modules=()):
-    """The bytes of an initramfs whose /init is `init`: a shell script's text, beginning with #!/bin/sh, or an ELF
-    program's bytes. `files` is {path: text or bytes}."""
+    """The bytes of an initramfs whose /init is `init`: a shell script's text, beginning with #!/bin/sh, or
+    an ELF program's bytes. `files` is {path: text or bytes}."""
     out = io.BytesIO()
     writer = CpioWriter(out)
     for name in ("dev", "proc", "sys", "tmp", "run", "root", "mnt", "sbin"):
@@ -70,7 +73,7 @@ def busybox_initramfs(init, files=None, kernel=None, modules=()):
 
 
 def ext4_image(path, directory, size="64M"):
-    """Makes an ext4 file system of what is in a directory, and returns `path`. Owners are those of the files."""
+    """Makes an ext4 file system of what is in a directory, and returns `path`. Owners stay."""
     command = ["/usr/sbin/mke2fs", "-q", "-F", "-t", "ext4", "-d", directory, "-U", FIXED_UUID]
     command += ["-E", f"root_owner=0:0,hash_seed={FIXED_UUID},lazy_itable_init=0,lazy_journal_init=0"]
     try:

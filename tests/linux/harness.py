@@ -1,6 +1,6 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Runs mayfly with real Linux kernels, on whichever host can: this machine when its KVM runs guest kernels natively,
-else the nested lab. A test program is written for both:
+"""Runs mayfly with real Linux kernels, on whichever host can: this machine when its KVM runs guest kernels
+natively, else the nested lab. A test program is written for both:
 
     from harness import case, check, check_status, linux_host, main
 
@@ -8,15 +8,16 @@ else the nested lab. A test program is written for both:
 
     @case
     def a_sentence_of_behaviour():
-        outcome = host.mayfly("boot", host.path("/kernels/6.12/bzImage"), "--initrd", host.path("/work/initrd"),
-                              "--append", "console=ttyS0 panic=-1", timeout=60)
+        kernel, initrd = host.path("/kernels/6.12/bzImage"), host.path("/work/initrd")
+        outcome = host.mayfly("boot", kernel, "--initrd", initrd, "--append", "console=ttyS0", timeout=60)
         check_status(outcome, 0)
 
     main()
 
-Arguments: MAYFLY [WORD OF A CASE'S NAME...]; the rest of the build is found beside MAYFLY. $MAYFLY_LINUX_HOST, native
-or lab, overrules the choice; $MAYFLY_LAB_CACHE is where the lab's downloads are, else BUILD/lab. Exits with 77 when
-there is no host at all. The cases' side (case, check, skip and their like) is that of tests/kvm/harness.py.
+Arguments: MAYFLY [WORD OF A CASE'S NAME...]; the rest of the build is found beside MAYFLY.
+$MAYFLY_LINUX_HOST, native or lab, overrules the choice; $MAYFLY_LAB_CACHE is where the lab's downloads are,
+else BUILD/lab. Exits with 77 when there is no host at all. The cases' side (case, check, skip and their
+like) is that of tests/kvm/harness.py.
 """
 import atexit
 import importlib.util
@@ -97,7 +98,7 @@ def _kernel_file(name):
 def linux_host(*, kernels=(), files=None, tools=(), disks=None, needs_lab=False, **lab_options):
     """The host to test on; it ends with the program.
 
-    kernels: "VERSION/bzImage", "VERSION/vmlinux" or "VERSION/modules", found at host.path("/kernels/VERSION/...")
+    kernels: "VERSION/bzImage", "VERSION/vmlinux", "VERSION/modules": at host.path("/kernels/VERSION/...")
     files:   {path: host file, directory or bytes}, found at host.path(path); not to be written
     tools:   programs of this machine
     disks:   {name: path of an image}, found at host.path(name); may be written, and the image does not change

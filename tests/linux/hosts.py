@@ -19,8 +19,8 @@ DEFAULT_SECONDS = 120
 
 
 class Host:
-    """What both have. `is_lab` says which it is; times mean something only natively, instruction counts only in a
-    lab with icount."""
+    """What both have. `is_lab` says which it is; times mean something only natively, instruction counts only
+    in a lab with icount."""
 
     is_lab = False
 
@@ -47,8 +47,8 @@ class Host:
         return self.popen(["mayfly", *arguments], **options)
 
     def run(self, argv, *, timeout=DEFAULT_SECONDS, input_bytes=None, **options):
-        """Runs a command to its end: a commands.Outcome; status 124 when it took longer than `timeout` seconds.
-        A string is for the shell."""
+        """Runs a command to its end: a commands.Outcome; status 124 when it took longer than `timeout`
+        seconds. A string is for the shell."""
         process = self.popen(argv, with_input=input_bytes is not None, **options)
         if input_bytes is not None:
             process.write(input_bytes)
@@ -157,10 +157,12 @@ class NativeProcess(Command):
         finally:
             if theirs is not None:
                 os.close(theirs)
-        sources = [self._terminal] if terminal else [s.fileno() for s in (self._process.stdout, self._process.stderr)]
-        self._readers = [threading.Thread(target=self._read, args=pair, daemon=True) for pair in enumerate(sources)]
-        for reader in self._readers:
-            reader.start()
+        streams = () if terminal else (self._process.stdout, self._process.stderr)
+        sources = [self._terminal] if terminal else [stream.fileno() for stream in streams]
+        self._readers = []
+        for pair in enumerate(sources):
+            self._readers.append(threading.Thread(target=self._read, args=pair, daemon=True))
+            self._readers[-1].start()
         threading.Thread(target=self._wait_for_end, daemon=True).start()
 
     def _read(self, index, fd):
@@ -178,8 +180,8 @@ class NativeProcess(Command):
         for reader in self._readers:
             reader.join(5)
         to_us = 1_000_000
-        self.end(128 - code if code < 0 else code, 0, ns, int(usage.ru_utime * to_us), int(usage.ru_stime * to_us),
-                 usage.ru_maxrss)  # fmt: skip
+        spent = (ns, int(usage.ru_utime * to_us), int(usage.ru_stime * to_us), usage.ru_maxrss)
+        self.end(128 - code if code < 0 else code, 0, *spent)
 
     def write(self, data):
         data = data.encode() if isinstance(data, str) else data

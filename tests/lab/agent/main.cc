@@ -134,6 +134,7 @@ void Agent::run(const Frame& frame) {
 }
 
 void Agent::begin_put(const Frame& frame) {
+    if (frame.payload.size() < sizeof(uint32_t)) return;
     const std::string path = frame.payload.substr(sizeof(uint32_t));
     const mode_t mode = word_at(frame.payload, 0);
     make_directories_above(path);
