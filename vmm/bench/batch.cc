@@ -15,6 +15,7 @@
 
 #include <fmt/format.h>
 
+#include "vmm/bench/statistics.h"
 #include "vmm/os/clock.h"
 
 namespace mayfly {
@@ -137,8 +138,7 @@ struct BatchRunner::Slot {
         }
         for (const NamedCount& mark : seen)
             run.moments.push_back({mark.name, since(mark.value, run.exec_monotonic_ns)});
-        std::stable_sort(run.moments.begin(), run.moments.end(),
-                         [](const Moment& a, const Moment& b) { return a.at_ns < b.at_ns; });
+        sort_small(run.moments, [](const Moment& moment) { return moment.at_ns; });
     }
 };
 
@@ -269,9 +269,6 @@ Result<std::vector<Run>> BatchRunner::run(std::size_t column, RunKind kind, u32 
     if (!watched) return fail(watched.error());
     std::vector<Run> runs;
     for (Slot& slot : slots) runs.push_back(std::move(slot.run));
-    std::stable_sort(runs.begin(), runs.end(), [](const Run& a, const Run& b) {
-        return a.exec_monotonic_ns + a.exit_ns < b.exec_monotonic_ns + b.exit_ns;
-    });
     return runs;
 }
 

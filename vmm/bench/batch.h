@@ -19,9 +19,9 @@ class BatchRunner {
     /// Errors: Os. `plan` outlives it.
     static Result<BatchRunner> create(const BenchPlan& plan);
 
-    /// Runs in the order in which they ended. A process that cannot be started is an error of ours; a program
-    /// that cannot be executed is a run that failed. After a signal the processes are ended and no more
-    /// start.
+    /// Runs in the order in which they started. A process that cannot be started is an error of ours; a
+    /// program that cannot be executed is a run that failed. After a signal the processes are ended and no
+    /// more start.
     Result<std::vector<Run>> run(std::size_t column, RunKind kind, u32 round, u32 count);
 
     /// The signal that asked us to stop, or 0.

@@ -2,7 +2,7 @@
 #include "vmm/bench/figures.h"
 
 #include <algorithm>
-#include <cstdlib>
+#include <charconv>
 #include <functional>
 
 #include <unistd.h>
@@ -17,7 +17,6 @@ namespace {
 
 constexpr std::size_t kFailuresTold = 3;
 constexpr int kCrashed = 126;
-constexpr double kBusyShare = 0.5;
 
 using Value = std::function<std::optional<u64>(const Run&)>;
 
@@ -60,8 +59,7 @@ std::vector<MomentName> moment_names(const BenchPlan& plan, const BenchResult& r
             }
         }
     }
-    std::stable_sort(names.begin(), names.end(),
-                     [](const MomentName& a, const MomentName& b) { return a.median_ns < b.median_ns; });
+    sort_small(names, [](const MomentName& name) { return name.median_ns; });
     return names;
 }
 
@@ -171,12 +169,15 @@ class Builder {
 
     /// The load average of the last minute, before we added to it.
     void warn_if_busy() {
-        const double load = std::strtod(result_.load_before.c_str(), nullptr);
-        const long processors = ::sysconf(_SC_NPROCESSORS_ONLN);
-        if (load > kBusyShare * static_cast<double>(processors))
+        // "2.05 1.55 1.45 1/84 17034"; the whole ones say enough.
+        const std::string load = result_.load_before.substr(0, result_.load_before.find(' '));
+        u64 whole = 0;
+        std::from_chars(load.data(), load.data() + load.size(), whole);
+        const auto processors = static_cast<u64>(::sysconf(_SC_NPROCESSORS_ONLN));
+        if (whole != 0 && whole * 2 >= processors)
             warn(fmt::format(
-                "the host was busy (load {:.1f} on {} processors): times contain waits for one; trust "
-                "minima and CPU time",
+                "the host was busy (load {} on {} processors): times contain waits for one; trust minima "
+                "and CPU time",
                 load, processors));
     }
 

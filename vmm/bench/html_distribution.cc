@@ -1,7 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
 // The cumulative distribution: which share of the runs had got there after how long.
 #include <algorithm>
-#include <cmath>
 
 #include <fmt/format.h>
 
@@ -28,13 +27,28 @@ struct Curve {
     [[nodiscard]] double median() const { return static_cast<double>(percentile(values, 50)); }
 };
 
+/// Binary logarithm, to the pixel: digit by digit, since libm's tables would be a tenth of all of this.
+/// `value` is at least 1.
+double log2_of(double value) {
+    double whole = 0;
+    for (; value >= 2; value /= 2) whole += 1;
+    double digit = 0.5;
+    for (int i = 0; i < 16; ++i, digit /= 2) {
+        value *= value;
+        if (value < 2) continue;
+        whole += digit;
+        value /= 2;
+    }
+    return whole;
+}
+
 /// Time to x.
 class Axis {
   public:
     /// The left margin is where the first curve's label goes.
     Axis(double low, double high) : is_log_(high / low > kLogFromRatio) {
-        low_ = is_log_ ? std::log(low) : low;
-        high_ = is_log_ ? std::log(high) : high;
+        low_ = is_log_ ? log2_of(low) : low;
+        high_ = is_log_ ? log2_of(high) : high;
         const double range = std::max(high_ - low_, high_ * 0.02);
         low_ -= range * 0.27;
         high_ += range * 0.06;
@@ -43,7 +57,7 @@ class Axis {
 
     [[nodiscard]] bool is_log() const { return is_log_; }
     [[nodiscard]] double x(double value) const {
-        const double at = is_log_ ? std::log(value) : value;
+        const double at = is_log_ ? log2_of(value) : value;
         return kLeft + (at - low_) / (high_ - low_) * (kRight - kLeft);
     }
 
@@ -52,13 +66,15 @@ class Axis {
         std::vector<double> list;
         if (!is_log_) {
             const double step = nice_step((high_ - low_) / 6);
-            for (double at = std::ceil(low_ / step) * step; at <= high_; at += step) list.push_back(at);
+            for (double at = 0; at <= high_; at += step) {
+                if (at >= low_) list.push_back(at);
+            }
             return list;
         }
-        const bool is_wide = high_ - low_ > std::log(2000.0);
-        for (double power = 1; std::log(power) <= high_; power *= 10) {
+        const bool is_wide = high_ - low_ > log2_of(2000);
+        for (double power = 1; log2_of(power) <= high_; power *= 10) {
             for (const double factor : {1.0, 2.0, 5.0}) {
-                const double at = std::log(power * factor);
+                const double at = log2_of(power * factor);
                 if (at >= low_ && at <= high_ && (factor == 1.0 || !is_wide)) list.push_back(power * factor);
             }
         }
@@ -67,11 +83,11 @@ class Axis {
 
   private:
     static double nice_step(double rough) {
-        const double power = std::pow(10, std::floor(std::log10(rough)));
-        for (const double factor : {1.0, 2.0, 5.0}) {
-            if (power * factor >= rough) return power * factor;
+        for (double power = 1;; power *= 10) {
+            for (const double factor : {1.0, 2.0, 5.0}) {
+                if (power * factor >= rough) return power * factor;
+            }
         }
-        return power * 10;
     }
 
     bool is_log_;
@@ -96,8 +112,7 @@ std::vector<Curve> curves_of(const Document& document) {
         std::vector<u64> exits = sorted_exits(document.result, column);
         if (!exits.empty()) curves.push_back({column, name + ", exit", false, std::move(exits)});
     }
-    std::stable_sort(curves.begin(), curves.end(),
-                     [](const Curve& a, const Curve& b) { return a.median() < b.median(); });
+    sort_small(curves, [](const Curve& curve) { return percentile(curve.values, 50); });
     return curves;
 }
 

@@ -85,7 +85,7 @@ struct ColumnOutcome {
 };
 
 struct BenchResult {
-    std::vector<Run> runs;  ///< in the order in which they ended
+    std::vector<Run> runs;  ///< in the order in which they started
     std::vector<ColumnOutcome> columns;
     std::string why_no_tracepoints;  ///< empty: they were counted
     /// KVM without VT-x and AMD-V may have the tracepoint and never pass it.

@@ -7,6 +7,7 @@
 
 #include <optional>
 #include <string>
+#include <utility>
 #include <vector>
 
 #include "vmm/error/ints.h"
@@ -24,6 +25,15 @@ struct Summary {
 
 /// `sorted` ascends and is not empty; `percent` is 1 to 100.
 [[nodiscard]] u64 percentile(const std::vector<u64>& sorted, u32 percent);
+
+/// Sorts a few elements by a key, stably; std::stable_sort is kilobytes for each type of element.
+template <typename Element, typename Key>
+void sort_small(std::vector<Element>& list, const Key& key) {
+    for (std::size_t end = 1; end < list.size(); ++end) {
+        for (std::size_t i = end; i > 0 && key(list[i]) < key(list[i - 1]); --i)
+            std::swap(list[i], list[i - 1]);
+    }
+}
 
 /// Empty for no values.
 [[nodiscard]] std::optional<Summary> summarize(std::vector<u64> values);

@@ -5,6 +5,7 @@
 #include <optional>
 
 #include <fcntl.h>
+#include <sys/stat.h>
 #include <unistd.h>
 
 #include <fmt/format.h>
@@ -66,8 +67,10 @@ class GuestFile {
     static Result<GuestFile> create(std::span<const std::byte> elf) {
         const char* place = std::getenv("TMPDIR");
         GuestFile file;
-        std::string directory = fmt::format("{}/mayfly-bench-XXXXXX", place != nullptr ? place : "/tmp");
-        if (::mkdtemp(directory.data()) == nullptr) return fail(Error::os("mkdtemp").about(directory));
+        // mkdir(2) fails for what exists already, whoever made it.
+        std::string directory = fmt::format("{}/mayfly-bench-{}-{:x}", place != nullptr ? place : "/tmp",
+                                            ::getpid(), monotonic_ns());
+        if (::mkdir(directory.c_str(), 0700) < 0) return fail(Error::os("mkdir").about(directory));
         file.directory_ = std::move(directory);
         file.path_ = file.directory_ + "/guest.elf";
         TRY_VOID(write_pvh_guest(elf, file.path_));
