@@ -160,6 +160,12 @@ Result<KernelChoice> choose_kernel(const Image& kernel, Protocol wanted) {
     return about(choose(kernel, wanted), kernel.name());
 }
 
+Result<std::optional<Image>> unpack_kernel(const Image& kernel, const KernelChoice& choice,
+                                           u64 memory_bytes) {
+    if (!choice.is_bzimage) return std::optional<Image>();
+    return unpack_bzimage(kernel, memory_bytes);
+}
+
 Result<EntryState> load_guest(const Image& kernel, const KernelChoice& choice, const BootRequest& request,
                               GuestRam& ram, const MemoryMap& map) {
     if (choice.is_bzimage) return load_bzimage(kernel, request, ram, map);

@@ -7,6 +7,7 @@
 #pragma once
 
 #include <array>
+#include <optional>
 #include <span>
 #include <string>
 #include <vector>
@@ -40,6 +41,8 @@ struct BootRequest {
     std::string kernel_name;  ///< Multiboot command lines begin with it
     std::string command_line;
     const Image* initrd = nullptr;  ///< Multiboot: the first module
+    const Image* vmlinux =
+        nullptr;  ///< what unpack_kernel() made of a bzImage; null: load_guest() unpacks it
     std::span<const BootModule> modules{};
     Gpa rsdp{};  ///< 0: no ACPI; Multiboot 2 copies it, so the tables must be in guest RAM by then
     std::array<u8, 32> rng_seed{};
@@ -48,6 +51,10 @@ struct BootRequest {
 /// Reads the image's headers. Errors: Invalid with what was looked for and not found, or what is
 /// self-contradictory, with the value and the limit.
 Result<KernelChoice> choose_kernel(const Image& kernel, Protocol wanted);
+
+/// The ELF kernel inside a bzImage; nothing where `kernel` is none, or holds none. `memory_bytes`: what the
+/// guest has, which bounds it. Errors: as load_guest().
+Result<std::optional<Image>> unpack_kernel(const Image& kernel, const KernelChoice& choice, u64 memory_bytes);
 
 /// Loads kernel, initrd and modules and writes the protocol's boot information.
 /// Errors: Invalid when something does not fit, overlaps, is truncated or lies about its size.

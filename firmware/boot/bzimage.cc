@@ -94,12 +94,12 @@ LinuxSetup linux_setup(const BzImage& bz) {
 
 /// The vmlinux in the payload. Its size is the payload's last four bytes: every compressor's output is
 /// followed by it (scripts/Makefile.lib "size_append"), and gzip's trailer is it.
-Result<Image> unpack_kernel(const Image& image, const BzImage& bz, const GuestMemory& memory) {
+Result<Image> unpack_payload(const Image& image, const BzImage& bz, u64 memory_bytes) {
     constexpr u64 kTrailerBytes = 4;
     TRY_VOID(require_decoder(*bz.packing));
     if (bz.payload_bytes < 2 * kTrailerBytes)
         return refuse("the payload has {} bytes, too few for a compressed kernel", bz.payload_bytes);
-    const u64 limit = std::min(kUnpackedBytesMax, memory.size_bytes());
+    const u64 limit = std::min(kUnpackedBytesMax, memory_bytes);
     if (bz.payload_bytes > limit)
         return refuse("the {} payload has {} bytes, the limit is {}", to_string(*bz.packing),
                       bz.payload_bytes, print_size(limit));
@@ -124,7 +124,10 @@ Result<void> claim_working_memory(const BzImage& bz, const GuestMemory& memory, 
 
 Result<EntryState> load_payload(const Image& image, const BzImage& bz, const BootRequest& request,
                                 GuestRam& ram, const MemoryMap& map) {
-    const Image vmlinux = TRY(about(unpack_kernel(image, bz, ram.memory()), image.name()));
+    std::optional<Image> unpacked;
+    if (request.vmlinux == nullptr)
+        unpacked = TRY(about(unpack_payload(image, bz, ram.memory().size_bytes()), image.name()));
+    const Image& vmlinux = request.vmlinux != nullptr ? *request.vmlinux : *unpacked;
     std::array<std::byte, 4> magic{};
     if (vmlinux.size_bytes() >= magic.size()) TRY_VOID(vmlinux.read(0, magic));
     if (!is_elf(magic))
@@ -195,6 +198,12 @@ Result<BzImage> read_bzimage(const Image& image) {
     TRY_VOID(read_versioned(start, bz));
     TRY_VOID(read_payload(image, start, bz));
     return bz;
+}
+
+Result<std::optional<Image>> unpack_bzimage(const Image& image, u64 memory_bytes) {
+    const BzImage bz = TRY(about(read_bzimage(image), image.name()));
+    if (!bz.packing) return std::optional<Image>();
+    return std::optional<Image>(TRY(about(unpack_payload(image, bz, memory_bytes), image.name())));
 }
 
 Result<EntryState> load_bzimage(const Image& image, const BootRequest& request, GuestRam& ram,

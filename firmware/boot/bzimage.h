@@ -37,6 +37,10 @@ struct BzImage {
 /// Errors: Invalid for a truncated file, a zImage, or offsets beyond the end.
 Result<BzImage> read_bzimage(const Image& image);
 
+/// The payload, or nothing where it is of no kind that we know. Errors: as load_bzimage().
+Result<std::optional<Image>> unpack_bzimage(const Image& image, u64 memory_bytes);
+
+/// Takes `request.vmlinux` for the payload when it is there.
 /// Errors: Invalid, as load_guest(); bzip2 and LZO payloads by name.
 Result<EntryState> load_bzimage(const Image& image, const BootRequest& request, GuestRam& ram,
                                 const MemoryMap& map);

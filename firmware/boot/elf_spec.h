@@ -81,6 +81,22 @@ struct ProgramHeader64 {
 };
 static_assert(sizeof(ProgramHeader64) == 56);
 
+constexpr u32 SHT_PROGBITS = 1;
+
+struct SectionHeader64 {
+    u32 sh_name;
+    u32 sh_type;
+    u64 sh_flags;
+    u64 sh_addr;
+    u64 sh_offset;
+    u64 sh_size;
+    u32 sh_link;
+    u32 sh_info;
+    u64 sh_addralign;
+    u64 sh_entsize;
+};
+static_assert(sizeof(SectionHeader64) == 64);
+
 struct NoteHeader {
     u32 n_namesz;
     u32 n_descsz;

@@ -183,6 +183,15 @@ void put_processor(ByteWriter& out, u32 id) {
     out.put32(id);  // processor _UID
 }
 
+void put_ioapic(ByteWriter& out, u32 first_gsi) {
+    out.put8(acpi::IO_APIC);
+    out.put8(12);
+    out.put8(kIoApicId);
+    out.put8(0);
+    out.put32(static_cast<u32>(layout::kIoApic.value));
+    out.put32(first_gsi);
+}
+
 /// Spec: ACPI 6.5 §5.2.12 "Multiple APIC Description Table (MADT)".
 void write_madt_body(ByteWriter& out, const AcpiOptions& options) {
     out.put32(static_cast<u32>(layout::kLocalApic.value));
@@ -190,15 +199,11 @@ void write_madt_body(ByteWriter& out, const AcpiOptions& options) {
     out.put32(options.has_ioapic_and_pic ? acpi::PCAT_COMPAT : 0);
     for (u32 id = 0; id < options.cpu_count; ++id) put_processor(out, id);
     if (options.has_ioapic_and_pic) {
-        out.put8(acpi::IO_APIC);
-        out.put8(12);
-        out.put8(kIoApicId);
-        out.put8(0);
-        out.put32(static_cast<u32>(layout::kIoApic.value));
-        out.put32(0);  // first GSI
+        put_ioapic(out, 0);
         put_source_override(out, 0, layout::kPitIoApicPin, acpi::INTI_CONFORMS);
         put_source_override(out, layout::kIrqAcpiSci, layout::kIrqAcpiSci, acpi::INTI_ACTIVE_HIGH_LEVEL);
     }
+    if (options.has_serial_ioapic) put_ioapic(out, layout::kIrqSerial);
     // ACPI 6.5 §5.2.12.7 "Local APIC NMI Structure": LINT1 of every processor.
     out.put8(acpi::LOCAL_APIC_NMI);
     out.put8(6);
@@ -258,7 +263,7 @@ void write_all(ByteWriter& out, std::span<const u8> image, const AcpiOptions& op
 }  // namespace
 
 Result<Gpa> write_acpi(const GuestMemory& memory, const AcpiOptions& options) {
-    VERIFY(options.cpu_count >= 1);
+    VERIFY(options.cpu_count >= 1 && !(options.has_ioapic_and_pic && options.has_serial_ioapic));
     if (options.cpu_count > kProcessorsMax)
         return fail(Error::invalid(fmt::format("{} processors are more than the {} that the ACPI tables hold",
                                                options.cpu_count, kProcessorsMax)));

@@ -49,7 +49,7 @@ struct VirtioMmioSlot {
 
 struct SerialPort {
     u16 port = 0;
-    /// None: the guest polls.
+    /// An edge. None: the guest polls.
     std::optional<u8> irq;
 };
 
@@ -58,6 +58,8 @@ struct AcpiOptions {
     bool hardware_reduced = true;
     /// An IOAPIC at layout::kIoApic and two 8259, with the PIT on IOAPIC pin 2.
     bool has_ioapic_and_pic = false;
+    /// Instead of them, an IOAPIC there with one pin, the serial port's.
+    bool has_serial_ioapic = false;
     std::optional<PciHost> pci;
     std::optional<SerialPort> serial;
     std::optional<u16> pvpanic_port;

@@ -102,13 +102,15 @@ void write_virtio_mmio(Aml& aml, u32 index, const VirtioMmioSlot& slot) {
     });
 }
 
-void write_serial(Aml& aml, const SerialPort& serial) {
+void write_serial(Aml& aml, const SerialPort& serial, bool is_reduced) {
     aml.device("COM1", [&] {
         aml.name("_HID").eisa("PNP0501");
         aml.name("_UID").integer(1);
         aml.name("_CRS").resource_template([&](AmlResources& resources) {
             resources.io(serial.port, 8);
-            if (serial.irq) resources.irq(*serial.irq);
+            // The short descriptor is of the 8259s' lines; without them a pin is a GSI.
+            if (serial.irq && is_reduced) resources.interrupt(*serial.irq);
+            if (serial.irq && !is_reduced) resources.irq(*serial.irq);
         });
     });
 }
@@ -140,7 +142,7 @@ void write_dsdt_body(ByteWriter& out, const AcpiOptions& options) {
             if (options.pci->ecam) write_motherboard(aml, *options.pci->ecam);
             write_pci_host(aml, *options.pci);
         }
-        if (options.serial) write_serial(aml, *options.serial);
+        if (options.serial) write_serial(aml, *options.serial, options.hardware_reduced);
         if (options.has_rtc) write_rtc(aml);
         if (options.pvpanic_port) write_pvpanic(aml, *options.pvpanic_port);
         for (u32 index = 0; index < options.virtio_mmio.size(); ++index)

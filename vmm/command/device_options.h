@@ -17,7 +17,7 @@ Result<NetConfig> parse_net(std::string_view text);
 
 struct ConsoleChoice {
     std::string place = "stdio";
-    ConsoleDevice device = ConsoleDevice::Serial;
+    ConsoleDevice device = ConsoleDevice::Auto;
 };
 
 /// "WHERE[,hvc|,serial]", or the device alone: then WHERE is stdio.

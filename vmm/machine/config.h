@@ -28,7 +28,11 @@ enum class IoChoice : u8 {
     Inline,  ///< on the vCPU thread that rang, as far as a device can
     Thread,  ///< on the I/O thread from the start
 };
-enum class ConsoleDevice : u8 { Serial, Virtio };
+enum class ConsoleDevice : u8 {
+    Auto,  ///< virtio for a Linux kernel that has the driver built in, unless its command line says otherwise
+    Serial,
+    Virtio
+};
 
 /// A token bucket's figures; 0 per second: no limit.
 struct RateConfig {
@@ -80,7 +84,7 @@ struct BootConfig {
     u32 cpus = 1;  ///< 0: as many as a built-in guest needs, else 1; settled before a Machine is made
     std::optional<std::chrono::milliseconds> timeout;
     std::string console = "stdio";  ///< "stdio", "null" or a file to append to
-    ConsoleDevice console_device = ConsoleDevice::Serial;
+    ConsoleDevice console_device = ConsoleDevice::Auto;
     std::vector<DiskConfig> disks;
     std::vector<NetConfig> nets;
     bool has_rng = false;

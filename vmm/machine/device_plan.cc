@@ -1,6 +1,8 @@
 // SPDX-License-Identifier: Apache-2.0
 #include "vmm/machine/device_plan.h"
 
+#include <algorithm>
+
 #include <fmt/format.h>
 
 #include "devices/virtio/pci_transport.h"
@@ -65,6 +67,22 @@ std::vector<VirtioMmioSlot> DevicePlan::mmio_slots() const {
     if (transport != TransportChoice::Mmio) return slots;
     for (const PlannedDevice& device : devices) slots.push_back(device.mmio);
     return slots;
+}
+
+std::vector<std::string_view> DevicePlan::linux_modules() const {
+    if (devices.empty()) return {};
+    std::vector<std::string_view> names{transport == TransportChoice::Pci ? "virtio_pci" : "virtio_mmio"};
+    for (const PlannedDevice& device : devices) {
+        std::string_view name;
+        switch (device.kind) {
+            case DeviceKind::Disk: name = "virtio_blk"; break;
+            case DeviceKind::Net: name = "virtio_net"; break;
+            case DeviceKind::Console: name = "virtio_console"; break;
+            case DeviceKind::Entropy: name = "virtio_rng"; break;
+        }
+        if (std::find(names.begin(), names.end(), name) == names.end()) names.push_back(name);
+    }
+    return names;
 }
 
 std::string DevicePlan::mmio_words() const {

@@ -39,6 +39,8 @@ struct DevicePlan {
 
     [[nodiscard]] bool has_pci() const { return transport == TransportChoice::Pci && !devices.empty(); }
     [[nodiscard]] std::vector<VirtioMmioSlot> mmio_slots() const;
+    /// The drivers that Linux needs for them, for kernels that have them as modules.
+    [[nodiscard]] std::vector<std::string_view> linux_modules() const;
     /// "virtio_mmio.device=4K@0xc0001000:5 ...", for kernels without ACPI; empty without such devices.
     [[nodiscard]] std::string mmio_words() const;
 };

@@ -52,6 +52,11 @@ Result<GuestImages> GuestImages::open(const BootConfig& config) {
     return images;
 }
 
+Result<void> GuestImages::set_initrd(std::string name, UniqueFd file) {
+    initrd_ = TRY(Image::from_fd(std::move(name), std::move(file)));
+    return {};
+}
+
 std::vector<BootModule> GuestImages::modules() const {
     std::vector<BootModule> list;
     for (const Module& module : modules_) list.push_back({&module.image, module.arguments});

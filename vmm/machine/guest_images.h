@@ -23,6 +23,8 @@ class GuestImages {
 
     [[nodiscard]] const Image& kernel() const { return kernel_; }
     [[nodiscard]] const Image* initrd() const { return initrd_ ? &*initrd_ : nullptr; }
+    /// In place of one that the configuration names.
+    Result<void> set_initrd(std::string name, UniqueFd file);
     /// Pointers into this object.
     [[nodiscard]] std::vector<BootModule> modules() const;
 

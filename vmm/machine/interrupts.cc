@@ -66,6 +66,11 @@ std::string_view to_string(Irqchip kind) {
 Interrupts::Interrupts(KvmVm& vm, Irqchip kind, UserIrqchip* user)
     : vm_(vm), kind_(kind), user_(user), serial_line_(*this, layout::kIrqSerial) {
     VERIFY((kind == Irqchip::None) == (user != nullptr));
+    if (kind == Irqchip::Split) serial_.emplace(vm);
+}
+
+void Interrupts::map_onto(Bus& mmio) {
+    if (serial_) serial_->map_onto(mmio);
 }
 
 Result<void> Interrupts::create() {
@@ -115,7 +120,9 @@ Result<void> Interrupts::install_routes() {
 
 void Interrupts::set_gsi(u32 gsi, bool is_high) {
     switch (kind_) {
-        case Irqchip::Split: return;
+        case Irqchip::Split:
+            if (gsi == layout::kIrqSerial) serial_->set_level(is_high);
+            return;
         case Irqchip::None: user_->set_irq(gsi, is_high); return;
         case Irqchip::Full: break;
     }

@@ -1,8 +1,8 @@
 // SPDX-License-Identifier: Apache-2.0
 // Interrupts: the interrupt controllers of a machine and the routes to them.
 //
-// Split: LAPICs in the kernel, MSIs only, no io-bus registration. Full: IOAPIC, 8259s and the 8254 as well.
-// None: an 8259 pair in user space.
+// Split: LAPICs in the kernel, MSIs, no io-bus registration, and an IOAPIC with one pin in user space, for
+// the serial port. Full: IOAPIC, 8259s and the 8254 in the kernel as well. None: an 8259 pair in user space.
 // Thread: create() by the main thread; the rest by any, internally locked.
 #pragma once
 
@@ -13,6 +13,7 @@
 
 #include "devices/io/irq_line.h"
 #include "vmm/kvm/kvm_vm.h"
+#include "vmm/machine/serial_interrupt.h"
 #include "vmm/machine/user_irqchip.h"
 #include "vmm/os/thread.h"
 
@@ -40,6 +41,8 @@ class Interrupts {
     Result<void> create();
 
     [[nodiscard]] Irqchip kind() const { return kind_; }
+    /// The registers of the IOAPIC in user space, where there is one. Before any vCPU runs.
+    void map_onto(Bus& mmio);
     /// Drives an ISA or IOAPIC input. Leads nowhere where the machine has no such pin.
     void set_gsi(u32 gsi, bool is_high);
     /// The line of one ISA device.
@@ -75,6 +78,7 @@ class Interrupts {
     KvmVm& vm_;
     Irqchip kind_;
     UserIrqchip* user_;
+    std::optional<SerialInterrupt> serial_;  // Split only
     GsiLine serial_line_;
     std::optional<Thread> pit_thread_;
     std::mutex mutex_;

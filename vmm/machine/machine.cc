@@ -10,11 +10,14 @@
 
 #include <fmt/format.h>
 
+#include "firmware/boot/linux_driver.h"
 #include "firmware/layout.h"
 #include "firmware/tables/acpi.h"
 #include "firmware/tables/mptable.h"
 #include "vmm/error/verify.h"
+#include "vmm/initramfs/initramfs.h"
 #include "vmm/machine/boot_state.h"
+#include "vmm/machine/linux_command_line.h"
 #include "vmm/machine/signals.h"
 #include "vmm/os/terminal.h"
 #include "vmm/text/log.h"
@@ -25,8 +28,6 @@ namespace mayfly {
 namespace {
 
 constexpr u64 kPage = 4096;
-/// Linux's COMMAND_LINE_SIZE on x86, less its NUL.
-constexpr std::size_t kCommandLineMax = 2047;
 
 Result<void> check_memory_size(u64 bytes) {
     if (bytes < layout::kMemoryMin)
@@ -66,17 +67,16 @@ Machine::~Machine() {
 
 Result<void> Machine::build(EarlyKvm& early) {
     TRY_VOID(check_memory_size(config_.memory_bytes));
-    images_.emplace(TRY(GuestImages::open(config_)));
-    const KernelChoice choice = TRY(choose_kernel(images_->kernel(), config_.protocol));
-    shape_ = TRY(choose_shape(config_, choice.protocol));
+    TRY_VOID(open_images());
     output_.emplace(TRY(open_console()), stop_);
     devices_ = TRY(VirtioDevices::open(config_, shape_, {*output_, input_}, stop_));
+    if (config_.exec) TRY_VOID(pack_program());
     // Linux, which is told of ECAM, would prefer them to it.
     has_config_ports_ = devices_->plan().has_pci() &&
-                        (shape_.profile == Profile::Legacy || choice.protocol != Protocol::Linux);
+                        (shape_.profile == Profile::Legacy || choice_.protocol != Protocol::Linux);
 
     host_ = detect_host_kind();
-    say_what_was_chosen(choice);
+    say_what_was_chosen();
     Result<GuestRam> ram = GuestRam::create({.size_bytes = config_.memory_bytes, .hole_base = layout::kHole});
     if (!ram)
         return fail(std::move(ram)
@@ -85,7 +85,7 @@ Result<void> Machine::build(EarlyKvm& early) {
                         .hint("limits on address space: ulimit -v, vm.overcommit_memory"));
     ram_.emplace(std::move(*ram));
     timeline_.reach(Phase::MemoryMapped);
-    TRY_VOID(load(choice));
+    TRY_VOID(load());
     timeline_.reach(Phase::KernelLoaded);
 
     vm_.emplace(TRY(early.take_vm()));
@@ -98,38 +98,75 @@ Result<void> Machine::build(EarlyKvm& early) {
     return {};
 }
 
-Result<void> Machine::load(const KernelChoice& choice) {
+Result<void> Machine::open_images() {
+    images_.emplace(TRY(GuestImages::open(config_)));
+    choice_ = TRY(choose_kernel(images_->kernel(), config_.protocol));
+    shape_ = TRY(choose_shape(config_, choice_.protocol));
+    vmlinux_ = TRY(unpack_kernel(images_->kernel(), choice_, config_.memory_bytes));
+    if (config_.console_device == ConsoleDevice::Auto) config_.console_device = choose_console();
+    return {};
+}
+
+ConsoleDevice Machine::choose_console() const {
+    // A serial port costs two exits a character, and tells what comes before the first driver; the user who
+    // names a console has decided.
+    if (!choice_.is_linux || choice_.protocol != Protocol::Linux) return ConsoleDevice::Serial;
+    if (has_parameter(config_.append, "console"))
+        return config_.append.find("console=hvc") != std::string::npos ? ConsoleDevice::Virtio
+                                                                       : ConsoleDevice::Serial;
+    if (!config_.has_default_append || has_parameter(config_.append, "earlycon") ||
+        has_parameter(config_.append, "earlyprintk"))
+        return ConsoleDevice::Serial;
+    return has_driver(vmlinux_ ? *vmlinux_ : images_->kernel(), "virtio_console") ? ConsoleDevice::Virtio
+                                                                                  : ConsoleDevice::Serial;
+}
+
+Result<void> Machine::pack_program() {
+    if (choice_.protocol != Protocol::Linux || !choice_.is_linux)
+        return fail(Error::invalid(fmt::format("--exec {}: {} is no Linux kernel", config_.exec->program,
+                                               images_->kernel().name())));
+    InitramfsRequest request{
+        .program = config_.exec->program,
+        .arguments = config_.exec->arguments,
+        .root = config_.exec->root,
+        .modules = config_.exec->modules,
+        .status_port = config_.exit_ports.empty() ? layout::kPortExit : config_.exit_ports.front(),
+        .bytes_max = config_.memory_bytes};
+    if (!request.modules.empty()) request.wanted_modules = devices_->plan().linux_modules();
+    return images_->set_initrd("the initramfs of --exec", TRY(pack_initramfs(request)));
+}
+
+Result<void> Machine::load() {
     const std::vector<BootModule> modules = images_->modules();
     BootRequest request;
     request.kernel_name = images_->kernel().name();
-    request.command_line = command_line(choice.protocol);
+    request.command_line = command_line();
     request.initrd = images_->initrd();
+    request.vmlinux = vmlinux_ ? &*vmlinux_ : nullptr;
     request.modules = modules;
+    log::info("command line: " + request.command_line);
     if (::getrandom(request.rng_seed.data(), request.rng_seed.size(), 0) !=
         static_cast<ssize_t>(request.rng_seed.size()))
         return fail(Error::os("getrandom"));
     TRY_VOID(write_tables(request));
     entry_ =
-        TRY(load_guest(images_->kernel(), choice, request, *ram_, MemoryMap::for_ram(config_.memory_bytes)));
+        TRY(load_guest(images_->kernel(), choice_, request, *ram_, MemoryMap::for_ram(config_.memory_bytes)));
     return {};
 }
 
-std::string Machine::command_line(Protocol protocol) const {
-    std::string words = config_.append;
-    const auto add = [&](std::string_view word) {
-        if (!words.empty() && !word.empty()) words += ' ';
-        words += word;
-    };
-    const bool is_linux = protocol == Protocol::Linux;
-    if (is_linux && words.find("console=") == std::string::npos) {
-        const std::string_view console =
-            config_.console_device == ConsoleDevice::Virtio ? "console=hvc0" : "console=ttyS0";
-        // A line without room for it stays as it is.
-        if (words.size() + 1 + console.size() <= kCommandLineMax) add(console);
+std::string Machine::command_line() {
+    if (choice_.protocol == Protocol::Linux) {
+        // Virtio-mmio devices are in ACPI; with words of their own Linux would try each of them twice.
+        LinuxCommandLine line =
+            linux_command_line(config_, config_.console_device, config_.exec ? kInitPath : std::string_view(),
+                               log::is_verbose());
+        if (config_.has_default_append && !line.has_defaults)
+            log::warning("--append leaves no room on the command line for mayfly's own words");
+        marks_panics_ = line.marks_panics;
+        return std::move(line.text);
     }
-    // Linux finds them in ACPI, and would try each of them twice.
-    if (!is_linux) add(devices_->plan().mmio_words());
-    return words;
+    const std::string devices = devices_->plan().mmio_words();
+    return config_.append + (config_.append.empty() || devices.empty() ? "" : " ") + devices;
 }
 
 Result<void> Machine::write_tables(BootRequest& request) const {
@@ -140,6 +177,7 @@ Result<void> Machine::write_tables(BootRequest& request) const {
     acpi.cpu_count = config_.cpus;
     acpi.hardware_reduced = !is_legacy;
     acpi.has_ioapic_and_pic = is_legacy;
+    acpi.has_serial_ioapic = !is_legacy;
     acpi.pci = PciHost{.ecam = EcamRange{.base = layout::kEcam, .end_bus = 0},
                        .has_config_ports = has_config_ports_ || is_legacy,
                        .memory32 = {.base = layout::kPciMemory, .size_bytes = layout::kPciMemoryBytes},
@@ -153,10 +191,10 @@ Result<void> Machine::write_tables(BootRequest& request) const {
     }
     const std::vector<VirtioMmioSlot> mmio_slots = devices_->plan().mmio_slots();
     acpi.virtio_mmio = mmio_slots;
-    acpi.serial = SerialPort{.port = layout::kPortSerial,
-                             .irq = is_legacy ? std::optional<u8>(layout::kIrqSerial) : std::nullopt};
+    acpi.serial = SerialPort{.port = layout::kPortSerial, .irq = layout::kIrqSerial};
     acpi.pvpanic_port = layout::kPortPvpanic;
-    acpi.has_rtc = true;
+    // Linux has kvmclock, and reads the chip for a third of a millisecond where it is told of one.
+    acpi.has_rtc = is_legacy || !choice_.is_linux;
     request.rsdp = TRY(write_acpi(ram_->memory(), acpi));
     MpTableOptions mptable;
     mptable.cpu_count = config_.cpus;
@@ -202,6 +240,7 @@ Result<void> Machine::add_platform() {
         .profile = shape_.profile, .memory_bytes = config_.memory_bytes, .exit_ports = exit_ports};
     platform_.emplace(options, *interrupts_, *output_, input_, stop_, timeline_);
     if (user_irqchip_ != nullptr) user_irqchip_->map_onto(platform_->ports());
+    interrupts_->map_onto(platform_->mmio());
     if (config_.has_test_device) {
         test_device_.emplace(*vm_, *interrupts_, platform_->ports());
         test_device_->map_onto(platform_->ports());
@@ -264,10 +303,10 @@ Result<void> Machine::set_up_vcpu(KvmVcpu& vcpu, CpuidTable cpuid, bool has_tsc_
     return vcpu.set_regs(entry_regs(entry_));
 }
 
-void Machine::say_what_was_chosen(const KernelChoice& choice) const {
+void Machine::say_what_was_chosen() const {
     if (!log::is_verbose()) return;
-    log::info(
-        fmt::format("kernel {}: {} ({})", images_->kernel().name(), to_string(choice.protocol), choice.why));
+    log::info(fmt::format("kernel {}: {} ({})", images_->kernel().name(), to_string(choice_.protocol),
+                          choice_.why));
     log::info(fmt::format("profile {}, irqchip {}: {}", to_string(shape_.profile), to_string(shape_.irqchip),
                           shape_.why));
     log::info(fmt::format("{} memory, {} vCPU{}, KVM flavour {}", print_size(config_.memory_bytes),
@@ -333,7 +372,22 @@ Ending Machine::run() {
     devices_->finish();
     restore_terminal();
     output_->flush();
-    return stop_.ending();
+    return understood(stop_.ending());
+}
+
+Ending Machine::understood(Ending ending) const {
+    u16 flag = 0;
+    if (ending.kind == EndKind::Reset && marks_panics_ &&
+        ram_->memory().read(Gpa{kResetFlagAddress}, std::as_writable_bytes(std::span(&flag, 1))) ==
+            MemStatus::Ok &&
+        flag == kResetFlagPanic)
+        ending.kind = EndKind::Panic;
+    if (!config_.exec) return ending;
+    if (ending.kind == EndKind::ExitCode) ending.kind = EndKind::ProgramEnded;
+    if (ending.kind == EndKind::PowerOff || ending.kind == EndKind::Reset)
+        return {EndKind::HostError, 0,
+                fmt::format("the guest ended without the status of {}", config_.exec->program)};
+    return ending;
 }
 
 ExitCounts Machine::exit_counts() const {

@@ -51,9 +51,13 @@ class Machine {
         : config_(config), stop_(stop), timeline_(timeline) {}
 
     Result<void> build(EarlyKvm& early);
-    Result<void> load(const KernelChoice& choice);
+    Result<void> load();
     Result<void> write_tables(BootRequest& request) const;
-    [[nodiscard]] std::string command_line(Protocol protocol) const;
+    Result<void> open_images();
+    [[nodiscard]] Result<void> pack_program();
+    [[nodiscard]] ConsoleDevice choose_console() const;
+    [[nodiscard]] std::string command_line();
+    [[nodiscard]] Ending understood(Ending ending) const;
     Result<void> add_memory();
     Result<void> add_irqchip();
     Result<void> add_platform();
@@ -61,20 +65,23 @@ class Machine {
     Result<void> set_up_vcpu(KvmVcpu& vcpu, CpuidTable cpuid, bool has_tsc_deadline);
     [[nodiscard]] Result<int> open_console() const;
     Result<void> connect_console();
-    void say_what_was_chosen(const KernelChoice& choice) const;
+    void say_what_was_chosen() const;
     void start_aps();
     void wait_for_aps();
 
-    const BootConfig& config_;
+    BootConfig config_;
     StopControl& stop_;
     Timeline& timeline_;
     HostKind host_;
     MachineShape shape_;
+    KernelChoice choice_;
     bool has_config_ports_ = false;
+    bool marks_panics_ = false;
     EntryState entry_;
 
     // Destroyed from the last to the first: vCPUs before the VM, guest RAM after it.
     std::optional<GuestImages> images_;
+    std::optional<Image> vmlinux_;  // a bzImage's payload
     std::optional<GuestRam> ram_;
     std::optional<KvmVm> vm_;
     std::unique_ptr<UserIrqchip> user_irqchip_;

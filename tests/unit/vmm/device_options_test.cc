@@ -127,9 +127,9 @@ TEST_CASE("a console is a place, a device, or both", "[device_options]") {
         const Result<ConsoleChoice> choice = parse_console(text);
         return choice && choice->place == place && choice->device == device;
     };
-    CHECK(is("stdio", "stdio", ConsoleDevice::Serial));
-    CHECK(is("null", "null", ConsoleDevice::Serial));
-    CHECK(is("/tmp/log", "/tmp/log", ConsoleDevice::Serial));
+    CHECK(is("stdio", "stdio", ConsoleDevice::Auto));
+    CHECK(is("null", "null", ConsoleDevice::Auto));
+    CHECK(is("/tmp/log", "/tmp/log", ConsoleDevice::Auto));
     CHECK(is("hvc", "stdio", ConsoleDevice::Virtio));
     CHECK(is("serial", "stdio", ConsoleDevice::Serial));
     CHECK(is("null,hvc", "null", ConsoleDevice::Virtio));

@@ -1,0 +1,77 @@
+// SPDX-License-Identifier: Apache-2.0
+#include "devices/platform/io_apic.h"
+
+#include "devices/platform/io_apic_spec.h"
+
+namespace mayfly {
+
+using namespace io_apic;
+
+IoApic::IoApic(MsiPort& messages) : messages_(messages) { reset(); }
+
+void IoApic::reset() {
+    // The pin is the device's, not ours.
+    const bool is_high = state_.is_high;
+    state_ = State{};
+    state_.entry_low = kMasked;
+    state_.is_high = is_high;
+}
+
+u64 IoApic::io_read(IoAccess at) {
+    if (at.size_bytes != 4) return all_ones(at.size_bytes);
+    if (at.offset_bytes == kIndex) return state_.index;
+    if (at.offset_bytes == kWindow) return read_register();
+    return all_ones(4);
+}
+
+void IoApic::io_write(IoAccess at, u64 value) {
+    if (at.size_bytes != 4) return;
+    if (at.offset_bytes == kIndex) state_.index = static_cast<u8>(value);
+    if (at.offset_bytes == kWindow) write_register(static_cast<u32>(value));
+}
+
+u32 IoApic::read_register() const {
+    switch (state_.index) {
+        case kId:
+        case kArbitration: return state_.id;
+        case kVersion: return kVersionValue | 0 << kMaximumEntryShift;  // the last entry is number 0
+        case kRedirection: return state_.entry_low;
+        case kRedirection + 1: return state_.entry_high;
+        default: return 0;
+    }
+}
+
+void IoApic::write_register(u32 value) {
+    switch (state_.index) {
+        case kId: state_.id = value & kIdMask; return;
+        case kRedirection: state_.entry_low = value & kWritableLow; break;
+        case kRedirection + 1: state_.entry_high = value & kDestinationMask; break;
+        default: return;
+    }
+    if (state_.is_pending && (state_.entry_low & kMasked) == 0) deliver();
+}
+
+void IoApic::set_pin(bool is_high) {
+    const bool is_edge = is_high && !state_.is_high;
+    state_.is_high = is_high;
+    if (!is_edge) return;
+    // An edge under the mask is lost in the silicon; a driver that has lost one would hang, and one that
+    // gets it late finds nothing to do.
+    if ((state_.entry_low & kMasked) != 0) {
+        state_.is_pending = true;
+        return;
+    }
+    deliver();
+}
+
+void IoApic::deliver() {
+    state_.is_pending = false;
+    const u64 destination = state_.entry_high >> 24;
+    const u64 address = kMessageAddress | destination << kMessageDestinationShift |
+                        ((state_.entry_low & kLogicalDestination) != 0 ? kMessageLogical : 0);
+    messages_.set_message(0, address,
+                          (state_.entry_low & (kVectorMask | kDeliveryModeMask)) | kMessageAssert);
+    (void)messages_.send(0);
+}
+
+}  // namespace mayfly

@@ -1,0 +1,18 @@
+// SPDX-License-Identifier: Apache-2.0
+// Which drivers a Linux kernel has built in, as far as its constants tell.
+//
+// A driver registers under its name, so the name is among the read-only data of a kernel that has it built
+// in, and is not where the driver is a module. That is a hint, never a proof: whoever asks must be able to
+// live with a wrong answer. Thread: one thread, before any vCPU runs.
+#pragma once
+
+#include <string_view>
+
+#include "firmware/image/image.h"
+
+namespace mayfly {
+
+/// False where the image is no ELF64 with a section .rodata, or the name is not in it.
+[[nodiscard]] bool has_driver(const Image& vmlinux, std::string_view name);
+
+}  // namespace mayfly
