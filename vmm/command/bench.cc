@@ -1,7 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
 #include <array>
 #include <cstdlib>
-#include <ctime>
 #include <optional>
 
 #include <fcntl.h>
@@ -138,12 +137,18 @@ std::vector<std::pair<std::string, std::string>> host_rows(const HostFacts& host
     };
 }
 
+/// Not gmtime_r(3): it brings the time zones, and with them scanf, a hundred kilobytes.
 std::string utc_now() {
-    const std::time_t now = wall_seconds();
-    std::tm parts{};
-    ::gmtime_r(&now, &parts);
-    return fmt::format("{:04}-{:02}-{:02} {:02}:{:02} UTC", parts.tm_year + 1900, parts.tm_mon + 1,
-                       parts.tm_mday, parts.tm_hour, parts.tm_min);
+    const i64 now = wall_seconds();
+    i64 days = now / 86'400;
+    int year = 1970;
+    const auto is_leap = [](int y) { return (y % 4 == 0 && y % 100 != 0) || y % 400 == 0; };
+    for (; days >= 365 + is_leap(year); ++year) days -= 365 + is_leap(year);
+    std::array<int, 12> lengths{31, 28 + is_leap(year), 31, 30, 31, 30, 31, 31, 30, 31, 30, 31};
+    std::size_t month = 0;
+    for (; days >= lengths[month]; ++month) days -= lengths[month];
+    return fmt::format("{:04}-{:02}-{:02} {:02}:{:02} UTC", year, month + 1, days + 1, now / 3600 % 24,
+                       now / 60 % 60);
 }
 
 /// What every run of mayfly said is said once.
