@@ -67,6 +67,9 @@ constexpr Gpa kHole{0xc000'0000};
 constexpr Gpa kBootTimer{0xc000'0000};
 /// virtio-mmio windows, 4 KiB each, the first where Firecracker puts it.
 constexpr Gpa kVirtioMmio{0xc000'1000};
+/// A UART that can only send, behind them. Nothing but the command line says that it is there.
+constexpr Gpa kEarlyConsole{0xc001'1000};
+constexpr u64 kEarlyConsoleBytes = 0x1000;
 /// Where PCI functions' memory BARs go.
 constexpr Gpa kPciMemory{0xc800'0000};
 constexpr u64 kPciMemoryBytes = 0x1800'0000;

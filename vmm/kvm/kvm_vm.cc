@@ -177,6 +177,14 @@ Result<void> KvmVm::uncoalesce_port(u16 port) {
     return {};
 }
 
+Result<void> KvmVm::coalesce_mmio(Gpa base, u32 size_bytes) {
+    kvm_coalesced_mmio_zone zone{};
+    zone.addr = base.value;
+    zone.size = size_bytes;
+    TRY_VOID(KVM_IOCTL(fd_, KVM_REGISTER_COALESCED_MMIO, &zone));
+    return {};
+}
+
 Result<KvmVcpu> KvmVm::create_vcpu(u32 id) const {
     const int fd = TRY(KVM_IOCTL(fd_, KVM_CREATE_VCPU, static_cast<unsigned long>(id)));
     UniqueFd owned = UniqueFd::adopt(fd);

@@ -77,6 +77,8 @@ class KvmVm {
     /// Byte writes to `port` are collected in the ring that KvmVcpu::coalesced_ring() shows.
     Result<void> coalesce_port(u16 port);
     Result<void> uncoalesce_port(u16 port);
+    /// The same for writes to an address.
+    Result<void> coalesce_mmio(Gpa base, u32 size_bytes);
 
     /// vCPU ids equal APIC ids: anything else switches APICv off.
     [[nodiscard]] Result<KvmVcpu> create_vcpu(u32 id) const;

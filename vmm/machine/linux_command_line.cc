@@ -3,6 +3,10 @@
 
 #include <array>
 
+#include <fmt/format.h>
+
+#include "firmware/layout.h"
+
 namespace mayfly {
 
 namespace {
@@ -44,19 +48,23 @@ bool has_parameter(std::string_view line, std::string_view key) {
     return false;
 }
 
-LinuxCommandLine linux_command_line(const BootConfig& config, ConsoleDevice console, std::string_view init,
+LinuxCommandLine linux_command_line(const BootConfig& config, LinuxConsole console, std::string_view init,
                                     bool is_verbose) {
     std::string console_word;
     if (config.has_default_append && !has_parameter(config.append, "console"))
-        console_word = console == ConsoleDevice::Virtio ? "console=hvc0" : "console=ttyS0";
+        console_word = console.device == ConsoleDevice::Virtio ? "console=hvc0" : "console=ttyS0";
+    if (console.has_early)
+        console_word =
+            fmt::format("earlycon=uart8250,mmio,{:#x} {}", layout::kEarlyConsole.value, console_word);
     std::string own_words;
     if (!init.empty()) add(own_words, "rdinit=" + std::string(init));
     add(own_words, config.append);
 
     std::string full;
     for (const DefaultWord& word : kWords) add(full, word.word);
-    // The program's output is what the user wants to see.
-    if (config.exec && !is_verbose) add(full, "quiet");
+    // The program's output is what the user wants to see. And the early console, once it is named, repeats
+    // what was said before, as loudly as was asked for until then.
+    if ((config.exec && !is_verbose) || has_parameter(config.append, "quiet")) add(full, "quiet");
     add(full, console_word);
     add(full, own_words);
     if (config.has_default_append && full.size() <= kLinuxCommandLineMax)

@@ -36,9 +36,14 @@ struct LinuxCommandLine {
     bool marks_panics = false;  ///< kResetFlagAddress tells a panic from a reboot
 };
 
+struct LinuxConsole {
+    ConsoleDevice device = ConsoleDevice::Serial;
+    bool has_early = false;  ///< the machine has an EarlyConsole
+};
+
 /// `console` is what the machine has; it is named where the user names none. `init` is the path of ours, or
 /// empty. A line that is still too long is the user's alone, for the loader to refuse.
-[[nodiscard]] LinuxCommandLine linux_command_line(const BootConfig& config, ConsoleDevice console,
+[[nodiscard]] LinuxCommandLine linux_command_line(const BootConfig& config, LinuxConsole console,
                                                   std::string_view init, bool is_verbose);
 
 /// Whether one of the words of `line`, up to a "--", is `key` or begins with `key` and '='.

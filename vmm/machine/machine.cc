@@ -69,6 +69,7 @@ Result<void> Machine::build(EarlyKvm& early) {
     TRY_VOID(check_memory_size(config_.memory_bytes));
     TRY_VOID(open_images());
     output_.emplace(TRY(open_console()), stop_);
+    if (wants_early_console()) early_console_.emplace(*output_);
     devices_ = TRY(VirtioDevices::open(config_, shape_, {*output_, input_}, stop_));
     if (config_.exec) TRY_VOID(pack_program());
     // Linux, which is told of ECAM, would prefer them to it.
@@ -121,6 +122,12 @@ ConsoleDevice Machine::choose_console() const {
                                                                                   : ConsoleDevice::Serial;
 }
 
+bool Machine::wants_early_console() const {
+    return choice_.is_linux && choice_.protocol == Protocol::Linux && config_.has_default_append &&
+           config_.console_device == ConsoleDevice::Virtio && !config_.has_test_device &&
+           !has_parameter(config_.append, "console") && !has_parameter(config_.append, "earlycon");
+}
+
 Result<void> Machine::pack_program() {
     if (choice_.protocol != Protocol::Linux || !choice_.is_linux)
         return fail(Error::invalid(fmt::format("--exec {}: {} is no Linux kernel", config_.exec->program,
@@ -158,8 +165,8 @@ std::string Machine::command_line() {
     if (choice_.protocol == Protocol::Linux) {
         // Virtio-mmio devices are in ACPI; with words of their own Linux would try each of them twice.
         LinuxCommandLine line =
-            linux_command_line(config_, config_.console_device, config_.exec ? kInitPath : std::string_view(),
-                               log::is_verbose());
+            linux_command_line(config_, {config_.console_device, early_console_.has_value()},
+                               config_.exec ? kInitPath : std::string_view(), log::is_verbose());
         if (config_.has_default_append && !line.has_defaults)
             log::warning("--append leaves no room on the command line for mayfly's own words");
         marks_panics_ = line.marks_panics;
@@ -212,7 +219,9 @@ Result<void> Machine::add_memory() {
     // no access that comes back to user space.
     const std::span<const GuestRegion> regions = ram_->memory().regions();
     for (u32 slot = 0; slot < regions.size(); ++slot) TRY_VOID(vm_->set_memory(slot, regions[slot]));
-    return devices_->add_window(*vm_, static_cast<u32>(regions.size()));
+    const u32 slot = static_cast<u32>(regions.size());
+    if (early_console_) TRY_VOID(early_console_->add_memory(*vm_, slot + 1));
+    return devices_->add_window(*vm_, slot);
 }
 
 Result<void> Machine::add_irqchip() {
@@ -241,6 +250,7 @@ Result<void> Machine::add_platform() {
     platform_.emplace(options, *interrupts_, *output_, input_, stop_, timeline_);
     if (user_irqchip_ != nullptr) user_irqchip_->map_onto(platform_->ports());
     interrupts_->map_onto(platform_->mmio());
+    if (early_console_) early_console_->map_onto(platform_->mmio(), *vm_);
     if (config_.has_test_device) {
         test_device_.emplace(*vm_, *interrupts_, platform_->ports());
         test_device_->map_onto(platform_->ports());
@@ -278,7 +288,8 @@ Result<void> Machine::add_vcpus(EarlyKvm& early) {
                                         .flavour = host_.flavour,
                                         .timeline = id == 0 ? &timeline_ : nullptr,
                                         .user_irqchip = user_irqchip_.get(),
-                                        .test_device = test_device_ ? &*test_device_ : nullptr});
+                                        .test_device = test_device_ ? &*test_device_ : nullptr,
+                                        .early_console = early_console_ ? &*early_console_ : nullptr});
     }
     return {};
 }
@@ -371,6 +382,7 @@ Ending Machine::run() {
     wait_for_aps();
     devices_->finish();
     restore_terminal();
+    if (early_console_) early_console_->drain(vcpus_[0]);
     output_->flush();
     return understood(stop_.ending());
 }

@@ -56,6 +56,7 @@ class Machine {
     Result<void> open_images();
     [[nodiscard]] Result<void> pack_program();
     [[nodiscard]] ConsoleDevice choose_console() const;
+    [[nodiscard]] bool wants_early_console() const;
     [[nodiscard]] std::string command_line();
     [[nodiscard]] Ending understood(Ending ending) const;
     Result<void> add_memory();
@@ -87,6 +88,7 @@ class Machine {
     std::unique_ptr<UserIrqchip> user_irqchip_;
     std::optional<Interrupts> interrupts_;
     std::optional<ConsoleOutput> output_;
+    std::optional<EarlyConsole> early_console_;
     ConsoleInput input_;
     std::optional<Platform> platform_;
     std::unique_ptr<VirtioDevices> devices_;

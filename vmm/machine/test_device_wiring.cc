@@ -6,6 +6,7 @@
 #include <thread>
 
 #include "devices/platform/test_device_spec.h"
+#include "vmm/machine/coalesced_writes.h"
 #include "vmm/os/thread.h"
 
 namespace mayfly {
@@ -14,7 +15,6 @@ namespace {
 
 constexpr u32 kDirectMsi = 0;
 constexpr u32 kLoopbackMsi = 1;
-constexpr std::size_t kRingBytes = 4096;
 constexpr IoEventPlace kDoorbell{
     .address = MAYFLY_TESTDEV_DOORBELL, .is_port = true, .size_bytes = 0, .match = {}};
 
@@ -87,29 +87,20 @@ void TestDeviceWiring::msi_train(u32 address, u32 data, u8 count) {
 }
 
 std::size_t TestDeviceWiring::drain_ring(const KvmVcpu& vcpu) {
-    kvm_coalesced_mmio_ring* ring = vcpu.coalesced_ring(ring_page_.load(std::memory_order_acquire));
-    if (ring == nullptr) return 0;
-    constexpr std::size_t kEntries = (kRingBytes - sizeof(u32) * 2) / sizeof(kvm_coalesced_mmio);
     const std::lock_guard<std::mutex> guard(ring_mutex_);
-    std::size_t delivered = 0;
-    u32 first = ring->first;
-    // Pairs with the kernel's release of `last` after it wrote the entry.
-    while (first != __atomic_load_n(&ring->last, __ATOMIC_ACQUIRE) && first < kEntries) {
-        kvm_coalesced_mmio entry;
-        std::memcpy(&entry, reinterpret_cast<const std::byte*>(ring) + sizeof(u32) * 2 + first * sizeof entry,
-                    sizeof entry);  // SAFETY: first < kEntries, so the entry lies inside the ring's page
-        first = static_cast<u32>((first + 1) % kEntries);
-        u64 value = 0;
-        std::memcpy(&value, entry.data, sizeof value);
-        if (delivered++ == 0) {
-            const std::unique_lock<std::mutex> lock = ports_.lock(device_);
-            device_.begin_batch();
-        }
-        if (entry.pio != 0 && entry.len >= 1 && entry.len <= 4)
-            ports_.write(entry.phys_addr, static_cast<u8>(entry.len), value);
-        __atomic_store_n(&ring->first, first, __ATOMIC_RELEASE);
-    }
-    return delivered;
+    bool is_first = true;
+    return drain_coalesced_writes(vcpu.coalesced_ring(ring_page_.load(std::memory_order_acquire)),
+                                  [&](const kvm_coalesced_mmio& entry) {
+                                      u64 value = 0;
+                                      std::memcpy(&value, entry.data, sizeof value);
+                                      if (is_first) {
+                                          const std::unique_lock<std::mutex> lock = ports_.lock(device_);
+                                          device_.begin_batch();
+                                      }
+                                      is_first = false;
+                                      if (entry.pio != 0 && entry.len >= 1 && entry.len <= 4)
+                                          ports_.write(entry.phys_addr, static_cast<u8>(entry.len), value);
+                                  });
 }
 
 bool TestDeviceWiring::begin_exit(const KvmVcpu& vcpu) {

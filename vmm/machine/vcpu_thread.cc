@@ -59,6 +59,7 @@ void handle_exit(VcpuContext& context) {
         return context.stop.end({EndKind::HostError, 0,
                                  fmt::format("vCPU {}: at {:#x}: {}", context.vcpu.id(),
                                              u64{context.vcpu.run_page().mmio.phys_addr}, kPageLost)});
+    if (context.early_console != nullptr) context.early_console->drain(context.vcpu);
     const bool had_batch = context.test_device != nullptr && context.test_device->begin_exit(context.vcpu);
     const RunOutcome outcome = dispatch_exit(context.vcpu.run_bytes(), context.buses, context.counts);
     if (outcome != RunOutcome::Continue) act(context, outcome);

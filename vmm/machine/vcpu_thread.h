@@ -7,6 +7,7 @@
 #include "vmm/kvm/host_kind.h"
 #include "vmm/kvm/kvm_vcpu.h"
 #include "vmm/machine/console.h"
+#include "vmm/machine/early_console.h"
 #include "vmm/machine/exit_dispatch.h"
 #include "vmm/machine/stop_control.h"
 #include "vmm/machine/test_device_wiring.h"
@@ -26,6 +27,7 @@ struct VcpuContext {
     Timeline* timeline;  ///< the bootstrap processor's only
     UserIrqchip* user_irqchip;
     TestDeviceWiring* test_device;
+    EarlyConsole* early_console;
     ExitCounts counts{};
 };
 

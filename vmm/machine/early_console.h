@@ -1,0 +1,43 @@
+// SPDX-License-Identifier: Apache-2.0
+// EarlyConsole: an EarlyUart whose use costs next to no return to user space.
+//
+// A Linux guest with a virtio console would say nothing until that has its driver, and lose it: the driver
+// drops what came before. This carries the first part of the kernel's log. What the guest reads is a
+// read-only memory slot; what it writes KVM collects, 170 characters at a time, and whatever exit comes next
+// delivers it. A host that refuses either gets ordinary exits, and nothing else changes.
+// Thread: built by the main thread; drain() by any vCPU's, internally locked.
+#pragma once
+
+#include <mutex>
+
+#include "devices/io/bus.h"
+#include "devices/platform/early_uart.h"
+#include "vmm/kvm/kvm_vm.h"
+#include "vmm/os/mapping.h"
+
+namespace mayfly {
+
+class EarlyConsole {
+  public:
+    /// `sink` outlives this object.
+    explicit EarlyConsole(ByteSink& sink) : uart_(sink) {}
+    EarlyConsole(const EarlyConsole&) = delete;
+    EarlyConsole& operator=(const EarlyConsole&) = delete;
+
+    /// With the other memory slots, before the irqchip. Errors: Os, for the page.
+    Result<void> add_memory(KvmVm& vm, u32 slot);
+    /// After the last memory slot, before the guest runs.
+    void map_onto(Bus& mmio, KvmVm& vm);
+
+    /// Delivers what KVM collected.
+    void drain(const KvmVcpu& vcpu);
+
+  private:
+    EarlyUart uart_;
+    Mapping page_;
+    Bus* mmio_ = nullptr;
+    int ring_page_ = 0;  // 0: nothing is collected
+    std::mutex mutex_;
+};
+
+}  // namespace mayfly
