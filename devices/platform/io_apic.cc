@@ -18,16 +18,14 @@ void IoApic::reset() {
 }
 
 u64 IoApic::io_read(IoAccess at) {
-    if (at.size_bytes != 4) return all_ones(at.size_bytes);
-    if (at.offset_bytes == kIndex) return state_.index;
-    if (at.offset_bytes == kWindow) return read_register();
-    return all_ones(4);
+    if (at.offset_bytes == kIndex && at.size_bytes <= 4) return state_.index;
+    if (at.offset_bytes == kWindow && at.size_bytes == 4) return read_register();
+    return all_ones(at.size_bytes);
 }
 
 void IoApic::io_write(IoAccess at, u64 value) {
-    if (at.size_bytes != 4) return;
-    if (at.offset_bytes == kIndex) state_.index = static_cast<u8>(value);
-    if (at.offset_bytes == kWindow) write_register(static_cast<u32>(value));
+    if (at.offset_bytes == kIndex && at.size_bytes <= 4) state_.index = static_cast<u8>(value);
+    if (at.offset_bytes == kWindow && at.size_bytes == 4) write_register(static_cast<u32>(value));
 }
 
 u32 IoApic::read_register() const {

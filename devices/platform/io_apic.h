@@ -4,7 +4,7 @@
 // A machine whose LAPICs alone are in the kernel has it for its serial port: an interrupt line costs such a
 // guest nothing while it is quiet, and without one drivers poll, 16 characters every few milliseconds.
 // What it is not: a level that stays high is delivered once, also where the guest asks for level triggering;
-// the one device behind the pin makes edges, and is announced so.
+// the one device behind the pin makes edges, active high, and is announced so. Nor is polarity heeded.
 //
 // Thread: any, under the device's bus lock. Spec: ICH9 §13.5 "APIC Registers (D31:F0)".
 #pragma once

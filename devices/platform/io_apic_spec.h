@@ -7,14 +7,14 @@
 
 namespace mayfly::io_apic {
 
-// Memory-mapped, 32 bits each.
-constexpr u64 kIndex = 0x00;
-constexpr u64 kWindow = 0x10;
+// Memory-mapped.
+constexpr u64 kIndex = 0x00;   ///< 8 bits
+constexpr u64 kWindow = 0x10;  ///< 32 bits, to be accessed at once
 
 // By index.
 constexpr u8 kId = 0x00;
 constexpr u8 kVersion = 0x01;
-constexpr u8 kArbitration = 0x02;
+constexpr u8 kArbitration = 0x02;  ///< of the 82093AA, whose version this chip has, and of ICH2
 constexpr u8 kRedirection = 0x10;  ///< two for each pin, the low half first
 
 constexpr u32 kIdMask = 0x0f00'0000;
