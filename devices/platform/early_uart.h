@@ -6,7 +6,7 @@
 // announces it but the command line.
 //
 // Thread: any, under the device's bus lock.
-// Spec: 16550 §8.0 "Registers"; Linux Documentation/admin-guide/kernel-parameters.txt "earlycon=uart8250".
+// Spec: PC16550D §8.0 "Registers"; Linux Documentation/admin-guide/kernel-parameters.txt "earlycon=uart8250".
 #pragma once
 
 #include <array>

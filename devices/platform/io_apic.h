@@ -6,7 +6,7 @@
 // What it is not: a level that stays high is delivered once, also where the guest asks for level triggering;
 // the one device behind the pin makes edges, active high, and is announced so. Nor is polarity heeded.
 //
-// Thread: any, under the device's bus lock. Spec: ICH9 §13.5 "APIC Registers (D31:F0)".
+// Thread: any, under the device's bus lock. Spec: Intel ICH9 (316972) §13.5 "APIC Registers (D31:F0)".
 #pragma once
 
 #include <string_view>

@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
-// Registers of the I/O APIC. Spec: ICH9 §13.5 "APIC Registers (D31:F0)"; the message that an entry makes:
-// Intel SDM Vol. 3A §11.11 "Message Signalled Interrupts".
+// Registers of the I/O APIC. Spec: Intel ICH9 (316972) §13.5 "APIC Registers (D31:F0)"; the message that an
+// entry makes: Intel SDM Vol. 3A §11.11 "Message Signalled Interrupts".
 #pragma once
 
 #include "vmm/error/ints.h"
