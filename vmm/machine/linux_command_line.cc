@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 #include "vmm/machine/linux_command_line.h"
 
+#include <algorithm>
 #include <array>
 
 #include <fmt/format.h>
@@ -28,7 +29,30 @@ void add(std::string& line, std::string_view word) {
     line += word;
 }
 
-bool is_space(char c) { return c == ' ' || c == '\t' || c == '\n'; }
+/// Linux's isspace(): a no-break space of Latin 1 is one.
+bool is_space(char c) { return c == ' ' || (c >= '\t' && c <= '\r') || c == '\xa0'; }
+
+/// Takes the first word off `line`, as next_arg() of Linux's lib/cmdline.c does: spaces between quotes are of
+/// the word, and quotes around it are not.
+std::string_view take_word(std::string_view& line) {
+    while (!line.empty() && is_space(line.front())) line.remove_prefix(1);
+    std::size_t end = 0;
+    bool is_quoted = false;
+    for (; end < line.size() && (is_quoted || !is_space(line[end])); ++end) is_quoted ^= line[end] == '"';
+    std::string_view word = line.substr(0, end);
+    line.remove_prefix(end);
+    if (!word.starts_with('"')) return word;
+    word.remove_prefix(1);
+    if (word.ends_with('"')) word.remove_suffix(1);
+    return word;
+}
+
+/// Linux's parameq(): '-' and '_' are the same.
+bool is_same_name(std::string_view a, std::string_view b) {
+    const auto plain = [](char c) { return c == '-' ? '_' : c; };
+    return std::equal(a.begin(), a.end(), b.begin(), b.end(),
+                      [&](char x, char y) { return plain(x) == plain(y); });
+}
 
 }  // namespace
 
@@ -36,14 +60,9 @@ std::span<const DefaultWord> linux_default_words() { return kWords; }
 
 bool has_parameter(std::string_view line, std::string_view key) {
     while (!line.empty()) {
-        while (!line.empty() && is_space(line.front())) line.remove_prefix(1);
-        std::size_t end = 0;
-        bool is_quoted = false;
-        for (; end < line.size() && (is_quoted || !is_space(line[end])); ++end) is_quoted ^= line[end] == '"';
-        const std::string_view word = line.substr(0, end);
+        const std::string_view word = take_word(line);
         if (word == "--") return false;
-        if (word.starts_with(key) && (word.size() == key.size() || word[key.size()] == '=')) return true;
-        line.remove_prefix(end);
+        if (is_same_name(word.substr(0, word.find('=')), key)) return true;
     }
     return false;
 }
@@ -51,20 +70,23 @@ bool has_parameter(std::string_view line, std::string_view key) {
 LinuxCommandLine linux_command_line(const BootConfig& config, LinuxConsole console, std::string_view init,
                                     bool is_verbose) {
     std::string console_word;
-    if (config.has_default_append && !has_parameter(config.append, "console"))
-        console_word = console.device == ConsoleDevice::Virtio ? "console=hvc0" : "console=ttyS0";
     if (console.has_early)
-        console_word =
-            fmt::format("earlycon=uart8250,mmio,{:#x} {}", layout::kEarlyConsole.value, console_word);
+        console_word = fmt::format("earlycon=uart8250,mmio,{:#x}", layout::kEarlyConsole.value);
+    if (config.has_default_append && !has_parameter(config.append, "console"))
+        add(console_word, console.device == ConsoleDevice::Virtio ? "console=hvc0" : "console=ttyS0");
     std::string own_words;
     if (!init.empty()) add(own_words, "rdinit=" + std::string(init));
     add(own_words, config.append);
 
     std::string full;
     for (const DefaultWord& word : kWords) add(full, word.word);
-    // The program's output is what the user wants to see. And the early console, once it is named, repeats
-    // what was said before, as loudly as was asked for until then.
-    if ((config.exec && !is_verbose) || has_parameter(config.append, "quiet")) add(full, "quiet");
+    // The program's output is what the user wants to see; "quiet" alone still shows errors, and a kernel that
+    // finds no PCI ports reports one before it finds the ECAM. And the early console, once it is named,
+    // repeats what was said before, as loudly as was asked for until then.
+    if (config.exec && !is_verbose)
+        add(full, "quiet loglevel=3");
+    else if (has_parameter(config.append, "quiet"))
+        add(full, "quiet");
     add(full, console_word);
     add(full, own_words);
     if (config.has_default_append && full.size() <= kLinuxCommandLineMax)

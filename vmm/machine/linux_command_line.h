@@ -46,7 +46,8 @@ struct LinuxConsole {
 [[nodiscard]] LinuxCommandLine linux_command_line(const BootConfig& config, LinuxConsole console,
                                                   std::string_view init, bool is_verbose);
 
-/// Whether one of the words of `line`, up to a "--", is `key` or begins with `key` and '='.
+/// Whether one of the words of `line`, up to a "--", is `key` or begins with `key` and '='. Read as Linux
+/// does: with quotes, and '-' as good as '_'.
 [[nodiscard]] bool has_parameter(std::string_view line, std::string_view key);
 
 }  // namespace mayfly

@@ -137,6 +137,19 @@ TEST_CASE("mmio devices are words of the kernel's command line", "[device_plan]"
     CHECK(plan_devices(with(1), kLegacy)->mmio_words().empty());
 }
 
+TEST_CASE("Linux needs the transport's driver and each kind's once", "[device_plan]") {
+    using Names = std::vector<std::string_view>;
+    CHECK(plan_devices(BootConfig(), kModern)->linux_modules() == Names{});
+    CHECK(plan_devices(with(3), kModern)->linux_modules() == Names{"virtio_pci", "virtio_blk"});
+    CHECK(plan_devices(with(0, 2), kLegacy)->linux_modules() == Names{"virtio_pci", "virtio_net"});
+    CHECK(plan_devices(with(2, 2, true, true), kModern)->linux_modules() ==
+          Names{"virtio_pci", "virtio_blk", "virtio_net", "virtio_console", "virtio_rng"});
+    BootConfig config = with(1, 0, true);
+    config.transport = TransportChoice::Mmio;
+    CHECK(plan_devices(config, kLegacy)->linux_modules() ==
+          Names{"virtio_mmio", "virtio_blk", "virtio_console"});
+}
+
 TEST_CASE("mmio is refused where it cannot interrupt", "[device_plan]") {
     const auto refused = [](std::size_t disks, const MachineShape& shape, const char* word) {
         BootConfig config = with(disks);
