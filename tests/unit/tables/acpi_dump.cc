@@ -17,6 +17,7 @@ using MachineMaker = AcpiOptions (*)(u32 cpu_count);
 /// Null for an unknown name.
 MachineMaker find_machine(std::string_view name) {
     if (name == "modern") return test::modern_machine;
+    if (name == "modern-serial") return test::machine_with_serial_ioapic;
     if (name == "modern-mmio") return test::machine_with_virtio_mmio;
     if (name == "legacy") return test::legacy_machine;
     if (name == "legacy-intx") return test::legacy_machine_with_intx;

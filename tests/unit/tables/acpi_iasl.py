@@ -12,18 +12,25 @@ import sys
 import tempfile
 
 MACHINES = [("modern", 1), ("modern", 4), ("modern", 64), ("legacy", 1), ("legacy", 4), ("legacy", 64),
-            ("bare", 1), ("modern", 300), ("legacy-intx", 1), ("modern-mmio", 1), ("full", 64)]
+            ("bare", 1), ("modern", 300), ("legacy-intx", 1), ("modern-mmio", 1), ("modern-serial", 4),
+            ("full", 64)]
 MODERN = {"XSDT", "FACP", "APIC", "MCFG", "DSDT"}
 LEGACY = MODERN | {"RSDT", "FACS"}
-EXPECTED = {"modern": MODERN, "modern-mmio": MODERN, "bare": MODERN - {"MCFG"},
+EXPECTED = {"modern": MODERN, "modern-mmio": MODERN, "modern-serial": MODERN, "bare": MODERN - {"MCFG"},
             "legacy": LEGACY, "legacy-intx": LEGACY, "full": LEGACY}
-# What the disassembler must make of some devices in the DSDT, and how often.
+# What the disassembler must make of some tables, and how often.
 ROUTE = r"Package \(0x04\)\s*\{\s*0x00(0[1-9A-F]|1[0-9A-F])FFFF,\s*Zero,\s*Zero,\s*0x0[AB]\s*\}"
 MMIO_RESOURCES = (r"Memory32Fixed \(ReadWrite,\s*0xC00[01][0-9A-F]000,[^\n]*\s*0x00001000,[^\n]*\s*\)"
                   r"\s*Interrupt \(ResourceConsumer, Edge, ActiveHigh, Exclusive,")
+UART_RESOURCES = (r"IO \(Decode16,\s*0x03F8,[^)]*\)\s*"
+                  r"Interrupt \(ResourceConsumer, Edge, ActiveHigh, Exclusive,[^)]*\)\s*\{\s*0x00000004,\s*\}")
 INTX_MEANING = [(r"Name \(_PRT, Package \(0x1F\)", 1), (ROUTE, 31)]
 MMIO_MEANING = [(r'Name \(_HID, "LNRO0005"\)', 16), (MMIO_RESOURCES, 16)]
-MEANING = {"legacy-intx": INTX_MEANING, "modern-mmio": MMIO_MEANING, "full": INTX_MEANING + MMIO_MEANING}
+IOAPIC = r"I/O Apic ID : 00\n.*\n[^\n]*\bAddress : FEC00000\n[^\n]*\bInterrupt : 00000004\n"
+MEANING = {("legacy-intx", "DSDT"): INTX_MEANING, ("modern-mmio", "DSDT"): MMIO_MEANING,
+           ("full", "DSDT"): INTX_MEANING + MMIO_MEANING,
+           ("modern-serial", "DSDT"): [(UART_RESOURCES, 1)],
+           ("modern-serial", "APIC"): [(IOAPIC, 1), (r"\[Interrupt Source Override\]", 0)]}
 # The compiler signs a definition block with its own name: OEM fields are kept, creator and checksum differ.
 COMPILER_FIELDS = set(range(28, 36)) | {9}
 
@@ -68,11 +75,12 @@ def check_table(path):
     return problems
 
 
-def check_meaning(machine, source):
+def check_meaning(machine, table):
     """Returns what the disassembler found too often or too seldom, one line each."""
+    source = table.with_suffix(".dsl")
     text = source.read_text(errors="replace") if source.exists() else ""
     problems = []
-    for pattern, wanted in MEANING.get(machine, []):
+    for pattern, wanted in MEANING.get((machine, table.stem), []):
         found = len(re.findall(pattern, text))
         if found != wanted:
             problems.append(f"{found} times instead of {wanted}: {pattern}")
@@ -94,10 +102,7 @@ def main():
                 failed += 1
             for table in tables:
                 checked += 1
-                problems = check_table(table)
-                if table.stem == "DSDT":
-                    problems += check_meaning(machine, table.with_suffix(".dsl"))
-                for problem in problems:
+                for problem in check_table(table) + check_meaning(machine, table):
                     print(f"{machine}, {cpus} processors, {table.stem}: {problem}")
                     failed += 1
     print(f"{checked} tables checked, {failed} complaints")

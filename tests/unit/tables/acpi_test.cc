@@ -171,6 +171,17 @@ TEST_CASE("the PC shape's MADT adds 8259s, IOAPIC and the overrides of IRQ 0 and
     CHECK(acpi.table("APIC") == with_header("APIC", 6, body).get());
 }
 
+TEST_CASE("the MADT of a serial port's own IOAPIC begins at its GSI, and overrides nothing", "[acpi]") {
+    const u32 cpu_count = GENERATE(1u, 64u);
+    const Written acpi(test::machine_with_serial_ioapic(cpu_count));
+    Bytes body;
+    body.d(0xfee0'0000).d(0).add(local_apics(cpu_count));  // no 8259s
+    body.b(1).b(12).b(0).b(0).d(0xfec0'0000).d(4);         // IOAPIC 0 from GSI 4
+    body.b(4).b(6).b(0xff).w(0).b(1);
+    CHECK(acpi.table("APIC") == with_header("APIC", 6, body).get());
+    CHECK(acpi.table("FACP") == Written(test::modern_machine(cpu_count)).table("FACP"));
+}
+
 TEST_CASE("the MCFG gives ECAM of segment 0 and bus 0 only", "[acpi]") {
     const Written acpi(test::modern_machine(1));
     const Bytes body = Bytes().zeros(8).q(0xe000'0000).w(0).b(0).b(0).d(0);
@@ -180,8 +191,8 @@ TEST_CASE("the MCFG gives ECAM of segment 0 and bus 0 only", "[acpi]") {
 TEST_CASE("every table sums to zero and lies in its own part of the ACPI area", "[acpi]") {
     const u32 cpu_count = GENERATE(1u, 4u, 64u, 1024u);
     const auto [make, table_count] =
-        GENERATE(std::pair(&test::modern_machine, 5u), std::pair(&test::legacy_machine, 7u),
-                 std::pair(&test::full_machine, 7u));
+        GENERATE(std::pair(&test::modern_machine, 5u), std::pair(&test::machine_with_serial_ioapic, 5u),
+                 std::pair(&test::legacy_machine, 7u), std::pair(&test::full_machine, 7u));
     const Written acpi(make(cpu_count));
     std::vector<test::FoundTable> tables = acpi.tables();
     CHECK(tables.size() == table_count);

@@ -98,6 +98,15 @@ Bytes uart_on_irq_4() {
                               .add(name("_CRS", resources(ports(0x3f8, 8).b(0x22).w(1 << 4)))));
 }
 
+/// ACPI 6.5 §6.4.3.6 "Extended Interrupt Descriptor": consumer, edge, active high, exclusive; one interrupt.
+Bytes uart_on_gsi_4() {
+    Bytes descriptors = ports(0x3f8, 8);
+    descriptors.b(0x89).w(6).b(0b0011).b(1).d(4);
+    return device(
+        "COM1",
+        name("_HID", pnp(0x05, 0x01)).add(name("_UID", {1})).add(name("_CRS", resources(descriptors))));
+}
+
 Bytes polled_uart() {
     return device(
         "COM1",
@@ -193,6 +202,15 @@ TEST_CASE("the modern DSDT has ECAM reserved, one bus, both windows and a polled
     const Bytes body =
         processors(cpu_count).add(motherboard()).add(host_bridge(windows)).add(polled_uart()).add(pvpanic());
     CHECK(written(test::modern_machine(cpu_count)) == scope("_SB_", body).add(s5()).get());
+}
+
+TEST_CASE("a UART's interrupt is a GSI where no 8259 has lines", "[dsdt]") {
+    const Bytes body = processors(1)
+                           .add(motherboard())
+                           .add(host_bridge(modern_windows()))
+                           .add(uart_on_gsi_4())
+                           .add(pvpanic());
+    CHECK(written(test::machine_with_serial_ioapic(1)) == scope("_SB_", body).add(s5()).get());
 }
 
 TEST_CASE("the legacy DSDT has configuration ports, a UART on IRQ 4 and the CMOS clock", "[dsdt]") {

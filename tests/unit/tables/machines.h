@@ -36,6 +36,14 @@ inline AcpiOptions modern_machine(u32 cpu_count) {
     return options;
 }
 
+/// The same with an IOAPIC of one pin, the UART's.
+inline AcpiOptions machine_with_serial_ioapic(u32 cpu_count) {
+    AcpiOptions options = modern_machine(cpu_count);
+    options.has_serial_ioapic = true;
+    options.serial->irq = 4;
+    return options;
+}
+
 /// PM registers, IOAPIC and 8259s, CF8/CFC besides ECAM, UART on IRQ 4, CMOS clock.
 inline AcpiOptions legacy_machine(u32 cpu_count) {
     AcpiOptions options = modern_machine(cpu_count);
