@@ -89,14 +89,18 @@ int run(int argc, char** argv, std::optional<EarlyKvm>& early, Timeline& timelin
 
 }  // namespace
 
-namespace __gnu_cxx {
-
-/// Takes the place of libstdc++'s handler, which carries a demangler of 47 KiB to name an exception; nothing
-/// here throws on purpose, so there is nothing to name.
-void __verbose_terminate_handler() {
+/// Nothing here throws on purpose, and the tables by which a handler would be looked for are not in the
+/// binary (vmm/no_unwinding.ld): meson.build has every call of __cxa_throw come here.
+extern "C" [[noreturn]] void __wrap___cxa_throw(void* /*object*/, void* /*type*/,
+                                                void (* /*destructor*/)(void*)) {
     log::error("bug: an exception nobody expected");
     std::abort();
 }
+
+namespace __gnu_cxx {
+
+/// Takes the place of libstdc++'s handler, which carries a demangler of 47 KiB to name an exception.
+void __verbose_terminate_handler() { std::abort(); }
 
 }  // namespace __gnu_cxx
 

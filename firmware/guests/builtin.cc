@@ -8,6 +8,7 @@
 #define MAYFLY_GUEST(name)                             \
     extern "C" const std::byte guest_##name##_begin[]; \
     extern "C" const std::byte guest_##name##_end[];
+#define MAYFLY_PLAIN_GUEST MAYFLY_GUEST
 #include "firmware/guests/guests.inc"
 #undef MAYFLY_GUEST
 

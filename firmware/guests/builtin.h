@@ -27,7 +27,7 @@ struct BuiltinGuest {
 
 [[nodiscard]] std::span<const BuiltinGuest> builtin_guests();
 
-/// The ELF file's bytes; empty when there is no such guest.
+/// The ELF file's bytes, or those of the same file packed by gzip; empty when there is no such guest.
 [[nodiscard]] std::span<const std::byte> find_builtin_guest(std::string_view name);
 
 }  // namespace mayfly

@@ -1,13 +1,14 @@
 /* SPDX-License-Identifier: Apache-2.0
- * The built-in guests' ELF files as data; assembled with the build directory in the include path. */
-.macro GUEST_IMAGE name
+ * The built-in guests' ELF files as data, most of them packed: they are for tests; assembled with the build directory in the include path. */
+.macro GUEST_IMAGE name suffix
     .balign 64
     .globl guest_\name\()_begin, guest_\name\()_end
 guest_\name\()_begin:
-    .incbin "\name\().elf"
+    .incbin "\name\().\suffix"
 guest_\name\()_end:
 .endm
-#define MAYFLY_GUEST(name) GUEST_IMAGE name
+#define MAYFLY_GUEST(name) GUEST_IMAGE name elf.gz
+#define MAYFLY_PLAIN_GUEST(name) GUEST_IMAGE name elf
 
     .section .rodata.guests, "a", @progbits
 #include "firmware/guests/guests.inc"

@@ -13,6 +13,7 @@
 #include <zstd_errors.h>
 
 #include "firmware/image/refuse.h"
+#include "firmware/image/zstd_old_formats.h"
 #include "vmm/error/verify.h"
 
 namespace mayfly {

@@ -102,11 +102,13 @@ Result<void> complete_qemu(const BenchArguments& arguments, const HostFacts& hos
         QemuMachine machine = TRY(qemu_machine(arguments.boot_words));
         // `-cpu host` passes IA32_ARCH_CAPABILITIES on, which PVM's guests cannot read.
         machine.hides_arch_capabilities = host.flavour == KvmFlavour::Pvm;
-        if (machine.kernel.starts_with(kBuiltinPrefix)) {
-            const std::string_view name = std::string_view(machine.kernel).substr(kBuiltinPrefix.size());
+        BootConfig config;
+        config.kernel = machine.kernel;
+        if (const BuiltinGuest* guest = TRY(builtin_of(config)); guest != nullptr) {
             if (!guest_file) {
-                GuestFile file = TRY(GuestFile::create(find_builtin_guest(name)));
-                guest_file.emplace(std::move(file));
+                const Image image = TRY(image_of(*guest));
+                const ImageBytes file = TRY(image.bytes(0, image.size_bytes()));
+                guest_file.emplace(TRY(GuestFile::create(file.bytes)));
             }
             machine.kernel = guest_file->path();
         }

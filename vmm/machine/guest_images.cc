@@ -1,7 +1,11 @@
 // SPDX-License-Identifier: Apache-2.0
 #include "vmm/machine/guest_images.h"
 
+#include <cstring>
+
 #include <fmt/format.h>
+
+#include "firmware/image/decompress.h"
 
 namespace mayfly {
 
@@ -36,11 +40,20 @@ Result<const BuiltinGuest*> builtin_of(const BootConfig& config) {
                     .hint("there are: " + known_builtins()));
 }
 
+Result<Image> image_of(const BuiltinGuest& guest) {
+    std::string name = std::string(kBuiltinPrefix) + std::string(guest.name);
+    const std::span<const std::byte> file = find_builtin_guest(guest.name);
+    if (identify_packing(file) != Packing::Gzip) return Image::from_bytes(std::move(name), file);
+    // RFC 1952 §2.3.1 "Member header and trailer": the last four bytes are the size.
+    u32 size_bytes = 0;
+    std::memcpy(&size_bytes, file.last(sizeof size_bytes).data(), sizeof size_bytes);
+    Mapping unpacked = TRY(unpack(Packing::Gzip, file, size_bytes));
+    return Image::from_mapping(std::move(name), std::move(unpacked), size_bytes);
+}
+
 Result<GuestImages> GuestImages::open(const BootConfig& config) {
     const BuiltinGuest* builtin = TRY(builtin_of(config));
-    Result<Image> kernel = builtin != nullptr
-                               ? Image::from_bytes(config.kernel, find_builtin_guest(builtin->name))
-                               : Image::open(config.kernel);
+    Result<Image> kernel = builtin != nullptr ? image_of(*builtin) : Image::open(config.kernel);
     GuestImages images(TRY(std::move(kernel)));
     if (!config.initrd.empty()) images.initrd_ = TRY(open_companion(config.initrd, "--initrd"));
     for (const std::string& module : config.modules) {

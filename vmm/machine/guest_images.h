@@ -16,6 +16,9 @@ constexpr std::string_view kBuiltinPrefix = "builtin:";
 /// The built-in guest that `config` names, or null when it names a file. Errors: an unknown name.
 Result<const BuiltinGuest*> builtin_of(const BootConfig& config);
 
+/// Its ELF file. Errors: none that a user can cause.
+Result<Image> image_of(const BuiltinGuest& guest);
+
 class GuestImages {
   public:
     /// Errors: NotFound for the kernel only; Invalid and Os with the file's name.
