@@ -38,18 +38,25 @@ def count(entry):
     return (1, 0, 0) if status == 0 else (0, 1, 0)
 
 
+def run(build, name, arguments):
+    """The entries of meson's log, or none when no test ran."""
+    log = build / "meson-logs" / f"{name}.json"
+    log.unlink(missing_ok=True)
+    command = ["meson", "test", "-C", str(build), "--no-rebuild", "--print-errorlogs", "--logbase", name]
+    subprocess.run(command + arguments, check=False)
+    return [json.loads(line) for line in log.read_text().splitlines()] if log.exists() else []
+
+
 def main():
     build = pathlib.Path(sys.argv[1])
-    log = build / "meson-logs" / "testlog.json"
-    log.unlink(missing_ok=True)
-    subprocess.run(["meson", "test", "-C", str(build), "--no-rebuild", "--print-errorlogs"], check=False)
-    if not log.exists():
+    # The linux tier keeps every core busy for minutes: tests that look at the clock run before it.
+    entries = run(build, "testlog", ["--no-suite", "linux"]) + run(build, "testlog-linux", ["--suite", "linux"])
+    if not entries:
         print("no test ran: meson test wrote no log")
         print("0 passed, 1 failed, 0 skipped")
         return 1
     totals = [0, 0, 0]
-    for line in log.read_text().splitlines():
-        entry = json.loads(line)
+    for entry in entries:
         counts = count(entry)
         totals = [have + more for have, more in zip(totals, counts)]
         if counts[2]:
@@ -57,6 +64,9 @@ def main():
             said = [word for word in words if "skip" in word.lower()] or words[-3:]
             for word in said[:TAIL_LINES]:
                 print(f"skipped in {entry['name']}: {word.strip()}")
+        # Which host the linux tier ran on.
+        for word in re.findall(r"^HOST: .*$", entry.get("stdout") or "", re.M):
+            print(f"{entry['name']}: {word}")
         if counts[1] and entry["returncode"] == 0:
             print(f"{entry['name']} exited with 0 and yet counted {counts[1]} failed")
     print(f"{totals[0]} passed, {totals[1]} failed, {totals[2]} skipped")
