@@ -62,6 +62,10 @@ Result<Image> Image::from_fd(std::string name, UniqueFd fd) {
     return Image(std::move(name), static_cast<u64>(status.st_size), File{std::move(fd)});
 }
 
+Image Image::from_file_part(std::string name, UniqueFd fd, u64 size_bytes) {
+    return Image(std::move(name), size_bytes, File{std::move(fd)});
+}
+
 Image Image::from_bytes(std::string name, std::span<const std::byte> bytes) {
     return Image(std::move(name), bytes.size(), Bytes{bytes});
 }
@@ -69,6 +73,11 @@ Image Image::from_bytes(std::string name, std::span<const std::byte> bytes) {
 Image Image::from_mapping(std::string name, Mapping mapping, u64 size_bytes) {
     VERIFY(size_bytes <= mapping.size_bytes());
     return Image(std::move(name), size_bytes, Unpacked{std::move(mapping)});
+}
+
+const UniqueFd* Image::file() const {
+    const auto* file = std::get_if<File>(&source_);
+    return file != nullptr ? &file->fd : nullptr;
 }
 
 Result<void> Image::check(u64 offset_bytes, u64 size_bytes) const {

@@ -30,6 +30,8 @@ class Image {
     static Result<Image> open(const std::string& path);
     /// An open regular file, also one without a name; `name` is what errors say. Errors: as open()'s.
     static Result<Image> from_fd(std::string name, UniqueFd fd);
+    /// The first `size_bytes` of an open regular file that has as many; no read goes beyond them.
+    static Image from_file_part(std::string name, UniqueFd fd, u64 size_bytes);
     /// Bytes that outlive the image: a built-in guest, a test's array.
     static Image from_bytes(std::string name, std::span<const std::byte> bytes);
     /// Unpacked bytes; the first `size_bytes` of the mapping, which holds private anonymous pages.
@@ -37,6 +39,8 @@ class Image {
 
     [[nodiscard]] const std::string& name() const { return name_; }
     [[nodiscard]] u64 size_bytes() const { return size_bytes_; }
+    /// The file's descriptor; null for an image that is none.
+    [[nodiscard]] const UniqueFd* file() const;
 
     /// Copies `out.size()` bytes from `offset_bytes`. Errors: Invalid when that is beyond the end
     /// (also when the file shrank meanwhile), Os when reading failed.

@@ -23,6 +23,10 @@ mayfly_path = ""
 guests_directory = ""
 _cases = []
 
+# The user's own cache of unpacked kernels is neither filled nor used.
+_kernel_cache = tempfile.TemporaryDirectory(prefix="mayfly-kernel-cache-")
+os.environ["MAYFLY_CACHE_DIR"] = _kernel_cache.name
+
 
 class Failure(AssertionError):
     """What was expected and what came."""

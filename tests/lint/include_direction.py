@@ -18,6 +18,7 @@ LAYERS = [
     ["devices/virtio", "firmware/tables", "firmware/image", "firmware/guests", "firmware/guests/runtime",
      "firmware/init"],
     ["firmware/boot", "vmm/storage", "vmm/network", "vmm/watch", "vmm/initramfs"],
+    ["vmm/kernel_cache"],
     ["vmm/machine"],
     ["vmm/doctor", "vmm/bench"],
     ["vmm/command"],

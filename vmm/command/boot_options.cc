@@ -31,6 +31,10 @@ constexpr std::array kBootOptions{
               .value = "'FILE[ ARGS]'",
               .help = "Multiboot or PVH module; repeatable",
               .list = &A::modules},
+    Option<A>{.name = "kernel-cache",
+              .value = "DIR",
+              .help = "keep unpacked bzImages in DIR; off: nowhere [~/.cache/mayfly/kernels]",
+              .text = &A::kernel_cache},
     Option<A>{.name = "append",
               .value = "STRING",
               .help = "kernel command line",
@@ -263,6 +267,7 @@ Result<BootConfig> boot_config(const BootArguments& arguments) {
     if (arguments.kernel.empty())
         return fail(Error::not_found("the KERNEL that was given has an empty name"));
     config.kernel = arguments.kernel;
+    config.kernel_cache = arguments.kernel_cache;
     config.initrd = arguments.initrd;
     config.modules = arguments.modules;
     config.append = arguments.append;

@@ -16,6 +16,7 @@ struct BootArguments {
     std::string kernel = "builtin:demo";
     std::string initrd;
     std::vector<std::string> modules;
+    std::string kernel_cache;
     std::string append;
     std::string exec;
     std::string root;

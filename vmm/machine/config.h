@@ -71,6 +71,7 @@ struct ExecConfig {
 
 struct BootConfig {
     std::string kernel;  ///< a path, or "builtin:NAME"
+    std::string kernel_cache;  ///< KernelCacheOptions::place
     std::string initrd;
     std::vector<std::string> modules;  ///< "FILE[ ARGS]", in order
     std::string append;

@@ -16,6 +16,7 @@
 #include "firmware/tables/mptable.h"
 #include "vmm/error/verify.h"
 #include "vmm/initramfs/initramfs.h"
+#include "vmm/kernel_cache/kernel_cache.h"
 #include "vmm/machine/boot_state.h"
 #include "vmm/machine/linux_command_line.h"
 #include "vmm/machine/signals.h"
@@ -103,7 +104,8 @@ Result<void> Machine::open_images() {
     images_.emplace(TRY(GuestImages::open(config_)));
     choice_ = TRY(choose_kernel(images_->kernel(), config_.protocol));
     shape_ = TRY(choose_shape(config_, choice_.protocol));
-    vmlinux_ = TRY(unpack_kernel(images_->kernel(), choice_, config_.memory_bytes));
+    vmlinux_ =
+        TRY(unpack_cached(images_->kernel(), choice_, config_.memory_bytes, {.place = config_.kernel_cache}));
     if (config_.console_device == ConsoleDevice::Auto) config_.console_device = choose_console();
     return {};
 }

@@ -1,0 +1,44 @@
+// SPDX-License-Identifier: Apache-2.0
+// The directory that unpacked kernels are kept in: ours alone, and of bounded size.
+//
+// What other users could have put there, or could still change, is not used: a guest would run it as its
+// kernel. Only files with our suffixes are ever counted or removed.
+// Thread: any; several processes may use one directory.
+#pragma once
+
+#include <string>
+#include <string_view>
+
+#include <sys/stat.h>
+
+#include "vmm/error/result.h"
+#include "vmm/os/unique_fd.h"
+
+namespace mayfly {
+
+/// Of a whole entry.
+constexpr std::string_view kEntrySuffix = ".mayfly-kernel";
+/// Of an entry that is being written, where the file system has no files without a name.
+constexpr std::string_view kUnfinishedSuffix = ".mayfly-unfinished";
+
+struct CacheLimits {
+    u64 bytes_max;
+    u32 entries_max;
+};
+
+/// Errors: NotFound where there is none; Invalid for a symbolic link, and for one that others own or write.
+Result<UniqueFd> open_cache_directory(const std::string& path);
+
+/// Makes it where there is none, with up to two directories above it. Errors: as above, and mkdir's.
+Result<UniqueFd> make_cache_directory(const std::string& path);
+
+/// Errors: Invalid where somebody else owns it or may write to it.
+Result<void> check_ours(const struct stat& status);
+
+/// Removes the least recently used entries until `needed_bytes` fit, beside what others the limits allow. All
+/// entries together have at most a tenth of what the file system could give them. An entry called `name` is
+/// about to be replaced, and does not count. Errors: Invalid where they cannot fit.
+Result<void> make_room(const UniqueFd& directory, std::string_view name, u64 needed_bytes,
+                       const CacheLimits& limits);
+
+}  // namespace mayfly

@@ -1,0 +1,58 @@
+// SPDX-License-Identifier: Apache-2.0
+// One unpacked kernel in the cache: an ELF as the bzImage has it, then a trailer that says of which bzImage.
+//
+// The ELF comes first, so that its pages can be mapped over guest RAM. An entry has one name for ever, that
+// of the bzImage's inode: a kernel that is built again in its place replaces its entry.
+//
+// An entry is complete before it has its name, so a crash of mayfly leaves none. A crash of the host can
+// leave one whose blocks never reached the disk, as nothing is flushed here. What is noticed: a wrong size, a
+// bad trailer, and, because an entry that was last used before the host was started is read whole once and
+// its sum compared, any lost block. What is not: an error of the disk after that reading, and a clock that
+// was set back by more than the host has been up. Thread: any.
+#pragma once
+
+#include <span>
+
+#include "firmware/boot/bzimage.h"
+#include "firmware/image/image.h"
+#include "vmm/error/result.h"
+#include "vmm/kernel_cache/cache_directory.h"
+#include "vmm/os/unique_fd.h"
+
+namespace mayfly {
+
+/// Which bytes a bzImage had. A file that is changed gets another ctime, which only the clock can set; that
+/// fails where the clock has not moved between two changes (see is_settled()), where a server's or a virtual
+/// file system's clock lies, and for a writer through a mapping that it had before. The sum, of samples of
+/// the payload, is there for these; what it cannot see is a change between the samples that moves no end.
+struct KernelKey {
+    u64 device = 0;
+    u64 inode = 0;
+    u64 size_bytes = 0;
+    u64 modified_ns = 0;
+    u64 changed_ns = 0;
+    u64 payload_offset_bytes = 0;
+    u64 payload_bytes = 0;
+    u64 payload_sum = 0;
+
+    bool operator==(const KernelKey&) const = default;
+};
+
+struct PackedKernel {
+    KernelKey key;
+    u64 unpacked_bytes = 0;   ///< as the payload claims
+    bool is_settled = false;  ///< unchanged for so long that another change would show in its times
+};
+
+/// `bz` is of the image, which is a file, and its payload has at least a kilobyte.
+Result<PackedKernel> identify(const Image& kernel, const BzImage& bz, u64 settling_ns);
+
+/// Errors: NotFound where there is none, or that of an earlier kernel; Invalid and Os for one that cannot be
+/// used, with the reason.
+Result<Image> find_entry(const UniqueFd& directory, const PackedKernel& kernel);
+
+/// Writes an entry, over the one that has its name. Errors: Os and Invalid; then there is no new entry.
+Result<void> store_entry(const UniqueFd& directory, const PackedKernel& kernel,
+                         std::span<const std::byte> elf, const CacheLimits& limits);
+
+}  // namespace mayfly
