@@ -1,5 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
-// ELF kernels by the Linux and PVH protocols. The first byte of an input chooses protocol and repairs.
+// ELF kernels by the Linux and PVH protocols, and the search for drivers among their constants. The first
+// byte of an input chooses protocol and repairs.
+#include "firmware/boot/linux_driver.h"
 #include "tests/fuzz/firmware/fuzz_boot.h"
 
 using namespace mayfly;
@@ -19,7 +21,13 @@ extern "C" int LLVMFuzzerTestOneInput(const u8* data, std::size_t size) {
         fuzz::patch<u16>(file, 18, is_64 ? 62 : 3);
         fuzz::patch<u16>(file, is_64 ? 54 : 42, is_64 ? 56 : 32);
         fuzz::patch<u16>(file, is_64 ? 56 : 44, fuzz::peek<u16>(file, is_64 ? 56 : 44) % 8);
+        if (is_64) fuzz::patch<u16>(file, 58, 64);  // e_shentsize
     }
+    // A whole word that stands somewhere in the file, or there is none.
+    const bool has_driver_word = has_driver(Image::from_bytes("kernel", file), "virtio_console");
+    constexpr std::string_view kWord{"\0virtio_console\0", 16};
+    fuzz::expect(!has_driver_word ||
+                 ::memmem(file.data(), file.size(), kWord.data(), kWord.size()) != nullptr);
     constexpr Protocol kProtocols[] = {Protocol::Auto, Protocol::Linux, Protocol::Pvh, Protocol::Auto};
     fuzz::boot(file, kProtocols[control & 3], (control & 4) != 0);
     return 0;

@@ -29,12 +29,34 @@ Bytes small_elf(bool is_64, const Bytes& notes) {
     return file;
 }
 
+/// Sections behind it: none, .rodata with a driver's name, their names.
+Bytes elf_with_driver() {
+    Bytes file = small_elf(true, {});
+    put_text(file, 0x330, {"\0virtio_console\0.rodata\0", 24});
+    const u64 headers = 0x348;
+    const u64 fields[3][4] = {{0, 0, 0, 0}, {0, 1, 0x330, 16}, {0, 3, 0x340, 8}};  // name, type, place, size
+    file.resize(headers + sizeof(fields) / sizeof(fields[0]) * 64);
+    for (std::size_t i = 0; i < 3; i++) {
+        const std::size_t at = headers + 64 * i;
+        put<u32>(file, at, static_cast<u32>(fields[i][0]));
+        put<u32>(file, at + 4, static_cast<u32>(fields[i][1]));
+        put<u64>(file, at + 24, fields[i][2]);
+        put<u64>(file, at + 32, fields[i][3]);
+    }
+    put<u64>(file, 40, headers);
+    put<u16>(file, 58, 64);
+    put<u16>(file, 60, 3);
+    put<u16>(file, 62, 2);
+    return file;
+}
+
 void save_elves(const std::filesystem::path& corpus) {
     const Bytes linux_note = note({"Linux\0", 6}, 0x100, Bytes(4), 4);
     save(corpus / "fuzz_elf", "elf64", 0, small_elf(true, {}));
     save(corpus / "fuzz_elf", "elf64_pvh", 4, small_elf(true, pvh_note()));
     save(corpus / "fuzz_elf", "elf64_linux", 1, small_elf(true, linux_note));
     save(corpus / "fuzz_elf", "elf32_pvh", 2, small_elf(false, pvh_note()));
+    save(corpus / "fuzz_elf", "elf64_driver", 1, elf_with_driver());
     save(corpus / "fuzz_elf", "elf32", 0x80, small_elf(false, {}));
 }
 

@@ -84,6 +84,62 @@ TEST_CASE("large segments of an unpacked kernel arrive whole", "[bzimage]") {
     CHECK(guest.at(0x140123, 0xfedd) == Bytes(0xfedd));
 }
 
+TEST_CASE("a kernel unpacked beforehand leaves the same guest as one that is not", "[bzimage]") {
+    Bytes kernel = elf64(0x100010, {{kLoad, 0x1000, 0x100000, 0x100000, 0x40123, 0x50000, 0x1000},
+                                    {kLoad, 0x41123, 0x150123, 0x150123, 0x2000, 0x3000, 0x1000}});
+    kernel.resize(0x43123);
+    for (std::size_t at = 0x1000; at + 4 <= kernel.size(); at += 4)
+        put<u32>(kernel, at, static_cast<u32>(at));
+    const Bytes file = bzimage(zstd_payload(kernel));
+    const Image image = Image::from_bytes("vmx", file);
+    Guest ordinary;
+    const EntryState entry = ordinary.boot(image).value();
+
+    Guest guest;
+    const std::optional<Image> vmlinux = unpack_kernel(image, ordinary.choice, MiB(2)).value();
+    REQUIRE(vmlinux);
+    Bytes bytes(vmlinux->size_bytes());
+    REQUIRE(vmlinux->read(0, bytes));
+    CHECK(bytes == kernel);
+    guest.request.vmlinux = &*vmlinux;
+    const EntryState other = guest.boot(image).value();
+    CHECK(other.mode == entry.mode);
+    CHECK(other.rip == entry.rip);
+    CHECK(other.rsi == entry.rsi);
+    CHECK(guest.at(0, MiB(2)) == ordinary.at(0, MiB(2)));
+}
+
+TEST_CASE("a kernel unpacked beforehand takes the payload's place, whatever that is", "[bzimage]") {
+    const Bytes kernel = kernel64();
+    const Image vmlinux = Image::from_bytes("unpacked", kernel);
+    Guest guest;
+    guest.request.vmlinux = &vmlinux;
+    // A size that would be refused, if anybody looked.
+    REQUIRE(guest.boot(bzimage(with_size(pack_zstd(kernel), 0))));
+    CHECK(guest.text_at(0x100000) == kCode);
+    const Bytes nothing = from_hex("001122");
+    const Image no_kernel = Image::from_bytes("unpacked", nothing);
+    Guest other;
+    other.request.vmlinux = &no_kernel;
+    CHECK(other.error_of(bzimage(zstd_payload(kernel))) == "vmx: the zstd payload does not hold an ELF");
+}
+
+TEST_CASE("what has no ELF kernel inside is not unpacked, and what cannot be is refused", "[bzimage]") {
+    const auto unpacked = [](const Bytes& file, u64 memory_bytes = MiB(2)) {
+        const Image image = Image::from_bytes("vmx", file);
+        return unpack_kernel(image, choose_kernel(image, Protocol::Auto).value(), memory_bytes);
+    };
+    CHECK_FALSE(unpacked(kernel64()).value());
+    CHECK_FALSE(unpacked(bzimage({})).value());
+    CHECK_FALSE(unpacked(bzimage(from_hex("0102030405060708090a"))).value());
+    CHECK(unpacked(bzimage(zstd_payload(kernel64()))).value());
+    const Bytes lies = bzimage(with_size(pack_zstd(kernel64()), 0xffffffff));
+    CHECK(unpacked(lies).error().message() ==
+          "vmx: the zstd payload claims to unpack to 4294967295 bytes, the limit is 2 MiB");
+    CHECK(unpacked(bzimage(zstd_payload(kernel64())), 4096).error().message() ==
+          "vmx: the zstd payload claims to unpack to 4113 bytes, the limit is 4 KiB");
+}
+
 TEST_CASE("the zero page of a bzImage begins with its setup header", "[bzimage]") {
     Guest guest;
     guest.request.command_line = std::string(100, 'x');
