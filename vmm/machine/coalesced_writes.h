@@ -23,7 +23,8 @@ std::size_t drain_coalesced_writes(kvm_coalesced_mmio_ring* ring, Deliver delive
     std::size_t count = 0;
     u32 first = ring->first;
     // Pairs with the kernel's release of `last` after it wrote the entry.
-    while (first != __atomic_load_n(&ring->last, __ATOMIC_ACQUIRE) && first < kEntries) {
+    // One ringful: processors that go on writing must not keep us here.
+    while (count < kEntries && first < kEntries && first != __atomic_load_n(&ring->last, __ATOMIC_ACQUIRE)) {
         kvm_coalesced_mmio entry;
         std::memcpy(&entry, reinterpret_cast<const std::byte*>(ring) + sizeof(u32) * 2 + first * sizeof entry,
                     sizeof entry);  // SAFETY: first < kEntries, so the entry lies inside the ring's page
