@@ -55,15 +55,15 @@ def the_environment_names_the_place():
 def a_cache_that_cannot_be_used_is_a_reason_of_v_and_no_more():
     with temporary_directory() as directory:
         kernel = large_kernel(directory)
-        says(boot(kernel, "-v"), "not cached: the bzImage changed within the last 2 s, and may .*")
+        says(boot(kernel, "-v"), "not cached in .*: the bzImage changed within the last 2 seconds, and may .*")
         time.sleep(SETTLING_SECONDS)
         for place in ("/proc/none/of/these", kernel, "/dev/null/x"):
-            says(boot(kernel, "-v", "--kernel-cache", place), "not cached: .+")
+            says(boot(kernel, "-v", "--kernel-cache", place), f"not cached in {place}: .+")
             check_silent(boot(kernel, "--kernel-cache", place))
         open_to_all = os.path.join(directory, "open")
         os.mkdir(open_to_all)
         os.chmod(open_to_all, 0o777)
-        says(boot(kernel, "-v", "--kernel-cache", open_to_all), "not cached: .*others may write to it: .*777")
+        says(boot(kernel, "-v", "--kernel-cache", open_to_all), "not cached in .*: others may write to it: .*777")
         check(os.listdir(open_to_all) == [], "something was written to a directory of everybody's")
 
 

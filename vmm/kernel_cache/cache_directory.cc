@@ -4,15 +4,17 @@
 #include <algorithm>
 #include <cerrno>
 #include <dirent.h>
+#include <utility>
 #include <vector>
 
 #include <fcntl.h>
 #include <sys/statfs.h>
 #include <unistd.h>
 
-#include "firmware/image/refuse.h"
+#include <fmt/format.h>
+
+#include "vmm/error/error.h"
 #include "vmm/kernel_cache/file_times.h"
-#include "vmm/text/size.h"
 
 namespace mayfly {
 
@@ -23,20 +25,20 @@ constexpr int kLevelsMax = 3;
 /// Nobody writes one entry for so long.
 constexpr u64 kUnfinishedMaxNs = 3'600'000'000'000;
 
+/// The time of an entry that is not to be removed, or was.
+constexpr u64 kNever = ~u64{0};
+
 struct Entry {
     std::string name;
     u64 size_bytes;
     u64 used_ns;
 };
 
-Result<void> make_directory(const std::string& path, int levels) {
-    if (::mkdir(path.c_str(), 0700) == 0 || errno == EEXIST) return {};
+bool make_directory(const std::string& path, int levels) {
+    if (::mkdir(path.c_str(), 0700) == 0 || errno == EEXIST) return true;
     const std::size_t slash = path.find_last_of('/');
-    if (errno != ENOENT || levels == 1 || slash == std::string::npos || slash == 0)
-        return fail(Error::os("mkdir").about(path));
-    TRY_VOID(make_directory(path.substr(0, slash), levels - 1));
-    if (::mkdir(path.c_str(), 0700) == 0 || errno == EEXIST) return {};
-    return fail(Error::os("mkdir").about(path));
+    if (errno != ENOENT || levels == 1 || slash == std::string::npos || slash == 0) return false;
+    return make_directory(path.substr(0, slash), levels - 1) && make_directory(path, 1);
 }
 
 /// Adds the entry of this name, if it is one; removes what somebody began and left.
@@ -54,18 +56,17 @@ void look_at(const UniqueFd& directory, const char* name, std::vector<Entry>& en
         ::unlinkat(directory.get(), name, 0);
 }
 
-Result<std::vector<Entry>> list_entries(const UniqueFd& directory) {
+/// What can be read of it.
+std::vector<Entry> list_entries(const UniqueFd& directory) {
+    std::vector<Entry> entries;
     // A description of its own: reading moves its position.
     const UniqueFd reader =
         UniqueFd::adopt(::openat(directory.get(), ".", O_RDONLY | O_DIRECTORY | O_CLOEXEC));
-    if (!reader.valid()) return fail(Error::os("open"));
-    std::vector<Entry> entries;
     // SAFETY: alignas makes room in which the kernel's records, and dirent64's fields, are aligned.
     alignas(dirent64) char listing[kListingBytes];
     for (;;) {
         const ssize_t got = ::getdents64(reader.get(), listing, sizeof(listing));
-        if (got < 0) return fail(Error::os("read"));
-        if (got == 0) return entries;
+        if (got <= 0) return entries;
         for (ssize_t at = 0; at < got;) {
             const auto* record = reinterpret_cast<const dirent64*>(listing + at);
             at += record->d_reclen;
@@ -76,57 +77,61 @@ Result<std::vector<Entry>> list_entries(const UniqueFd& directory) {
 
 }  // namespace
 
-Result<UniqueFd> open_cache_directory(const std::string& path) {
+Reason os_reason(std::string_view operation) { return Error::os(operation).message(); }
+
+Opened open_cache_directory(const std::string& path) {
     UniqueFd fd = UniqueFd::adopt(::open(path.c_str(), O_RDONLY | O_DIRECTORY | O_NOFOLLOW | O_CLOEXEC));
-    if (!fd.valid() && errno == ENOENT) return fail(Error::not_found("no such directory").about(path));
+    if (!fd.valid() && errno == ENOENT) return {};
     // Linux says ENOTDIR for a symbolic link too.
-    if (!fd.valid() && errno == ENOTDIR)
-        return fail(Error::invalid("is no directory, or a symbolic link").about(path));
-    if (!fd.valid()) return fail(Error::os("open").about(path));
+    if (!fd.valid() && errno == ENOTDIR) return {{}, "is no directory, or a symbolic link"};
     struct stat status {};
-    if (::fstat(fd.get(), &status) != 0) return fail(Error::os("fstat").about(path));
-    TRY_VOID(about(check_ours(status), path));
-    return fd;
+    if (!fd.valid() || ::fstat(fd.get(), &status) != 0) return {{}, os_reason("open")};
+    if (Reason why = check_ours(status); !why.empty()) return {{}, std::move(why)};
+    return {std::move(fd), {}};
 }
 
-Result<UniqueFd> make_cache_directory(const std::string& path) {
-    TRY_VOID(make_directory(path, kLevelsMax));
+Opened make_cache_directory(const std::string& path) {
+    if (!make_directory(path, kLevelsMax)) return {{}, os_reason("mkdir")};
     return open_cache_directory(path);
 }
 
-Result<void> check_ours(const struct stat& status) {
-    const uid_t user = ::geteuid();
-    if (status.st_uid != user) return refuse("belongs to user {}, not {}", status.st_uid, user);
+Reason check_ours(const struct stat& status) {
+    if (const uid_t user = ::geteuid(); status.st_uid != user)
+        return fmt::format("belongs to user {}, not {}", status.st_uid, user);
     if ((status.st_mode & (S_IWGRP | S_IWOTH)) != 0)
-        return refuse("others may write to it: its mode is {:o}", status.st_mode & 07777);
+        return fmt::format("others may write to it: its mode is {:o}", status.st_mode & 07777);
     return {};
 }
 
-Result<void> make_room(const UniqueFd& directory, std::string_view name, u64 needed_bytes,
-                       const CacheLimits& limits) {
-    std::vector<Entry> entries = TRY(list_entries(directory));
+Reason make_room(const UniqueFd& directory, std::string_view name, u64 needed_bytes,
+                 const CacheLimits& limits) {
+    std::vector<Entry> entries = list_entries(directory);
     struct statfs room {};
-    if (::fstatfs(directory.get(), &room) != 0) return fail(Error::os("fstatfs"));
+    if (::fstatfs(directory.get(), &room) != 0) return os_reason("fstatfs");
     u64 total_bytes = 0;
     for (const Entry& entry : entries) total_bytes += entry.size_bytes;
     const u64 available_bytes = u64{room.f_bavail} * static_cast<u64>(room.f_bsize) + total_bytes;
     const u64 limit_bytes = std::min(limits.bytes_max, available_bytes / 10);
     if (needed_bytes > limit_bytes)
-        return refuse("it takes {} bytes, and the limit is {}: a tenth of what is free, and at most {}",
-                      needed_bytes, limit_bytes, print_size(limits.bytes_max));
-    // The newest first, so that the last one is the next to go.
-    std::sort(entries.begin(), entries.end(),
-              [](const Entry& a, const Entry& b) { return a.used_ns > b.used_ns; });
-    std::erase_if(entries, [&](const Entry& entry) {
-        if (entry.name == name) total_bytes -= entry.size_bytes;
-        return entry.name == name;
-    });
-    while (!entries.empty() &&
-           (entries.size() >= limits.entries_max || total_bytes + needed_bytes > limit_bytes)) {
-        if (::unlinkat(directory.get(), entries.back().name.c_str(), 0) != 0 && errno != ENOENT)
-            return fail(Error::os("unlink").about(entries.back().name));
-        total_bytes -= entries.back().size_bytes;
-        entries.pop_back();
+        return fmt::format("it takes {} bytes, and the limit is {}: a tenth of what is free, and at most {}",
+                           needed_bytes, limit_bytes, limits.bytes_max);
+    std::size_t count = entries.size();
+    for (Entry& entry : entries) {
+        if (entry.name != name) continue;
+        entry.used_ns = kNever;
+        total_bytes -= entry.size_bytes;
+        --count;
+    }
+    while (count > 0 && (count >= limits.entries_max || total_bytes + needed_bytes > limit_bytes)) {
+        Entry* oldest = entries.data();
+        for (Entry& entry : entries) {
+            if (entry.used_ns < oldest->used_ns) oldest = &entry;
+        }
+        if (::unlinkat(directory.get(), oldest->name.c_str(), 0) != 0 && errno != ENOENT)
+            return os_reason("unlink");
+        oldest->used_ns = kNever;
+        total_bytes -= oldest->size_bytes;
+        --count;
     }
     return {};
 }

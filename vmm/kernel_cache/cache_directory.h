@@ -11,7 +11,7 @@
 
 #include <sys/stat.h>
 
-#include "vmm/error/result.h"
+#include "vmm/error/ints.h"
 #include "vmm/os/unique_fd.h"
 
 namespace mayfly {
@@ -26,19 +26,31 @@ struct CacheLimits {
     u32 entries_max;
 };
 
-/// Errors: NotFound where there is none; Invalid for a symbolic link, and for one that others own or write.
-Result<UniqueFd> open_cache_directory(const std::string& path);
+/// Why a part of the cache is not used, for -v; empty where it is. No Result, because no boot fails by it.
+using Reason = std::string;
 
-/// Makes it where there is none, with up to two directories above it. Errors: as above, and mkdir's.
-Result<UniqueFd> make_cache_directory(const std::string& path);
+/// The reason that errno is, after a call that failed.
+Reason os_reason(std::string_view operation);
 
-/// Errors: Invalid where somebody else owns it or may write to it.
-Result<void> check_ours(const struct stat& status);
+/// A descriptor, or why there is none; neither where there is simply nothing.
+struct Opened {
+    UniqueFd fd;
+    Reason why;
+};
+
+/// Not a symbolic link, and not what others own or may write to.
+Opened open_cache_directory(const std::string& path);
+
+/// Makes it where there is none, with up to two directories above it.
+Opened make_cache_directory(const std::string& path);
+
+/// Why not: somebody else owns it or may write to it.
+Reason check_ours(const struct stat& status);
 
 /// Removes the least recently used entries until `needed_bytes` fit, beside what others the limits allow. All
 /// entries together have at most a tenth of what the file system could give them. An entry called `name` is
-/// about to be replaced, and does not count. Errors: Invalid where they cannot fit.
-Result<void> make_room(const UniqueFd& directory, std::string_view name, u64 needed_bytes,
-                       const CacheLimits& limits);
+/// about to be replaced, and does not count.
+Reason make_room(const UniqueFd& directory, std::string_view name, u64 needed_bytes,
+                 const CacheLimits& limits);
 
 }  // namespace mayfly

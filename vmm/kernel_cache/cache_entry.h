@@ -11,11 +11,11 @@
 // was set back by more than the host has been up. Thread: any.
 #pragma once
 
+#include <optional>
 #include <span>
 
 #include "firmware/boot/bzimage.h"
 #include "firmware/image/image.h"
-#include "vmm/error/result.h"
 #include "vmm/kernel_cache/cache_directory.h"
 #include "vmm/os/unique_fd.h"
 
@@ -44,15 +44,16 @@ struct PackedKernel {
     bool is_settled = false;  ///< unchanged for so long that another change would show in its times
 };
 
-/// `bz` is of the image, which is a file, and its payload has at least a kilobyte.
-Result<PackedKernel> identify(const Image& kernel, const BzImage& bz, u64 settling_ns);
+/// `bz` is of the image, which is a file, and its payload has at least a kilobyte. Nothing where the file
+/// cannot be read.
+std::optional<PackedKernel> identify(const Image& kernel, const BzImage& bz, u64 settling_ns);
 
-/// Errors: NotFound where there is none, or that of an earlier kernel; Invalid and Os for one that cannot be
-/// used, with the reason.
-Result<Image> find_entry(const UniqueFd& directory, const PackedKernel& kernel);
+/// The entry's file, which begins with the ELF. Neither file nor reason where there is no entry, or that of
+/// an earlier kernel.
+Opened find_entry(const UniqueFd& directory, const PackedKernel& kernel);
 
-/// Writes an entry, over the one that has its name. Errors: Os and Invalid; then there is no new entry.
-Result<void> store_entry(const UniqueFd& directory, const PackedKernel& kernel,
-                         std::span<const std::byte> elf, const CacheLimits& limits);
+/// Writes an entry, over the one that has its name; or says why there is no new one.
+Reason store_entry(const UniqueFd& directory, const PackedKernel& kernel, std::span<const std::byte> elf,
+                   const CacheLimits& limits);
 
 }  // namespace mayfly

@@ -6,6 +6,7 @@
 
 #include <fmt/format.h>
 
+#include "vmm/error/verify.h"
 #include "vmm/kernel_cache/cache_entry.h"
 #include "vmm/text/log.h"
 
@@ -35,56 +36,64 @@ std::string find_place(const std::string& option) {
     return {};
 }
 
-void say(std::string_view what, const std::string& place, const std::string& why) {
-    if (!log::is_verbose()) return;
-    log::info(fmt::format("unpacked kernel: {}{}{}{}", what, place, why.empty() ? "" : ": ", why));
-}
-
 /// One kernel's dealings with the cache.
 class Visit {
   public:
-    Visit(std::string place, const KernelCacheOptions& options)
-        : place_(std::move(place)), options_(options) {}
-
-    /// The entry; nothing where there is none, or none that can be used. Then why() may say why.
-    std::optional<Image> find(const Image& kernel, const BzImage& bz, u64 memory_bytes) {
-        Result<Image> found = look(kernel, bz, memory_bytes);
-        if (found) return std::move(*found);
-        if (found.error().kind() != ErrorKind::NotFound) why_ = found.error().message();
-        return std::nullopt;
+    Visit(const Image& kernel, u64 memory_bytes, const KernelCacheOptions& options) : options_(options) {
+        place_ = find_place(options.place);
+        if (place_ == kOff || kernel.file() == nullptr) return;
+        const Result<BzImage> bz = read_bzimage(kernel);
+        if (!bz || !bz->packing || bz->payload_bytes < kPayloadMin) return;
+        kernel_ = identify(kernel, *bz, options.settling_ns);
+        // Unpacking refuses it, in its own words.
+        if (kernel_ && kernel_->unpacked_bytes > memory_bytes) kernel_.reset();
     }
 
-    /// Errors: why it was not stored.
-    Result<void> store(const Image& vmlinux) {
-        if (!kernel_.is_settled)
-            return fail(Error::invalid(
-                fmt::format("the bzImage changed within the last {} s, and may change again unnoticed",
-                            options_.settling_ns / 1'000'000'000)));
-        if (!directory_.valid()) directory_ = TRY(make_cache_directory(place_));
-        const ImageBytes elf = TRY(vmlinux.bytes(0, vmlinux.size_bytes()));
-        return store_entry(directory_, kernel_, elf.bytes, {options_.bytes_max, options_.entries_max});
+    /// The entry's file, if there is one that can be used.
+    UniqueFd find() {
+        if (!kernel_) return {};
+        directory_ = open_cache_directory(place_);
+        if (!directory_.fd.valid()) return {};
+        Opened entry = find_entry(directory_.fd, *kernel_);
+        if (entry.fd.valid()) say("cached", {});
+        entry_why_ = std::move(entry.why);
+        return std::move(entry.fd);
     }
 
-    [[nodiscard]] bool can_store() const { return can_store_; }
-    [[nodiscard]] const std::string& why() const { return why_; }
+    void store(const Image& vmlinux) {
+        if (!kernel_) return;
+        if (const Reason why = try_to_store(vmlinux); !why.empty())
+            say("not cached", why);
+        else
+            say("stored", entry_why_.empty() ? entry_why_ : "the entry that was there " + entry_why_);
+    }
+
+    [[nodiscard]] u64 unpacked_bytes() const { return kernel_ ? kernel_->unpacked_bytes : 0; }
 
   private:
-    Result<Image> look(const Image& kernel, const BzImage& bz, u64 memory_bytes) {
-        kernel_ = TRY(identify(kernel, bz, options_.settling_ns));
-        // Unpacking refuses it, in its own words.
-        if (kernel_.unpacked_bytes > memory_bytes) return fail(Error::not_found("too large"));
-        Result<UniqueFd> directory = open_cache_directory(place_);
-        can_store_ = directory || directory.error().kind() == ErrorKind::NotFound;
-        directory_ = TRY(std::move(directory));
-        return find_entry(directory_, kernel_);
+    Reason try_to_store(const Image& vmlinux) {
+        if (place_.empty()) return "neither XDG_CACHE_HOME nor HOME is an absolute path";
+        if (!directory_.why.empty()) return directory_.why;
+        if (!kernel_->is_settled)
+            return "the bzImage changed within the last 2 seconds, and may change again unnoticed";
+        if (!directory_.fd.valid()) directory_ = make_cache_directory(place_);
+        if (!directory_.fd.valid()) return directory_.why;
+        const Result<ImageBytes> elf = vmlinux.bytes(0, vmlinux.size_bytes());
+        VERIFY(elf.has_value());  // it is in memory
+        return store_entry(directory_.fd, *kernel_, elf->bytes, {options_.bytes_max, options_.entries_max});
     }
 
-    std::string place_;
+    void say(std::string_view what, const Reason& why) const {
+        if (!log::is_verbose()) return;
+        log::info(fmt::format("unpacked kernel: {}{}{}{}{}", what, place_.empty() ? "" : " in ", place_,
+                              why.empty() ? "" : ": ", why));
+    }
+
     const KernelCacheOptions& options_;
-    PackedKernel kernel_;
-    UniqueFd directory_;
-    std::string why_;
-    bool can_store_ = false;
+    std::string place_;
+    std::optional<PackedKernel> kernel_;  ///< empty: not for the cache
+    Opened directory_;
+    Reason entry_why_;
 };
 
 }  // namespace
@@ -92,30 +101,11 @@ class Visit {
 Result<std::optional<Image>> unpack_cached(const Image& kernel, const KernelChoice& choice, u64 memory_bytes,
                                            const KernelCacheOptions& options) {
     if (!choice.is_bzimage) return std::optional<Image>();
-    const std::string place = find_place(options.place);
-    if (place == kOff || kernel.file() == nullptr) return unpack_kernel(kernel, choice, memory_bytes);
-    const Result<BzImage> bz = read_bzimage(kernel);
-    if (!bz || !bz->packing || bz->payload_bytes < kPayloadMin)
-        return unpack_kernel(kernel, choice, memory_bytes);
-    if (place.empty()) {
-        say("not cached", "", "neither XDG_CACHE_HOME nor HOME is an absolute path");
-        return unpack_kernel(kernel, choice, memory_bytes);
-    }
-    Visit visit(place, options);
-    if (std::optional<Image> found = visit.find(kernel, *bz, memory_bytes)) {
-        say("cached in ", place, "");
-        return found;
-    }
+    Visit visit(kernel, memory_bytes, options);
+    if (UniqueFd file = visit.find(); file.valid())
+        return Image::from_file_part("the unpacked kernel", std::move(file), visit.unpacked_bytes());
     Result<std::optional<Image>> unpacked = unpack_kernel(kernel, choice, memory_bytes);
-    if (!unpacked || !*unpacked) return unpacked;
-    if (!visit.can_store()) {
-        say("not cached", "", visit.why());
-        return unpacked;
-    }
-    if (const Result<void> stored = visit.store(**unpacked); stored)
-        say("stored in ", place, visit.why());
-    else
-        say("not cached", "", stored.error().message());
+    if (unpacked && *unpacked) visit.store(**unpacked);
     return unpacked;
 }
 

@@ -100,7 +100,8 @@ TEST_CASE("an entry that could not fit is not stored, and nothing is removed for
     Three three;
     three.cache.options.bytes_max = MiB(1);
     const Outcome outcome = three.cache.boot(three.cache.kernel("vmlinuz4", 4));
-    CHECK_THAT(outcome.line, StartsWith("not cached: it takes 1572") && Contains("the limit is 1048576"));
+    CHECK_THAT(outcome.line, StartsWith("not cached in ") && Contains(": it takes 1572") &&
+                                 Contains("the limit is 1048576"));
     CHECK(outcome.elf == large_kernel(4));
     CHECK(three.cache.entries().size() == 3);
 }
@@ -130,7 +131,7 @@ TEST_CASE("an entry beyond the limit of file sizes is not written", "[cache]") {
     REQUIRE(::setrlimit(RLIMIT_FSIZE, &limit) == 0);
     const Outcome outcome = cache.boot(path);
     REQUIRE(::setrlimit(RLIMIT_FSIZE, &before) == 0);
-    CHECK_THAT(outcome.line, StartsWith("not cached: it takes") && Contains("ulimit -f"));
+    CHECK_THAT(outcome.line, StartsWith("not cached in ") && Contains(": it takes") && Contains("ulimit -f"));
     CHECK(outcome.elf == large_kernel(1));
     CHECK(cache.entries().empty());
 }
@@ -144,7 +145,8 @@ TEST_CASE("no more than a tenth of a small file system is taken", "[cache]") {
     CHECK(cache.boot(cache.kernel("vmlinuz2", 2)).line == "stored in " + cache.options.place);
     CHECK(cache.entries().size() == 1);
     cache.file("cache/ballast", Bytes(MiB(2)));
-    CHECK_THAT(cache.boot(cache.kernel("vmlinuz3", 3)).line, StartsWith("not cached: it takes"));
+    CHECK_THAT(cache.boot(cache.kernel("vmlinuz3", 3)).line,
+               StartsWith("not cached in ") && Contains(": it takes"));
 }
 
 TEST_CASE("a file system without room for one more file costs the boot nothing", "[cache]") {
@@ -152,6 +154,6 @@ TEST_CASE("a file system without room for one more file costs the boot nothing",
     const SmallFileSystem small(cache.options.place, "size=64M,mode=0700,nr_inodes=1");
     if (!small.is_mounted()) return;
     const Outcome outcome = cache.boot(cache.kernel("vmlinuz", 1));
-    CHECK_THAT(outcome.line, StartsWith("not cached: create") && Contains("No space left"));
+    CHECK_THAT(outcome.line, StartsWith("not cached in ") && Contains("No space left"));
     CHECK(outcome.elf == large_kernel(1));
 }

@@ -140,7 +140,8 @@ TEST_CASE("a kernel that changed a moment ago is not stored", "[cache]") {
     set_used(path, 1'000'000'000);  // which does not hide that its ctime is now
     const Outcome outcome = cache.boot(path);
     CHECK(outcome.line ==
-          "not cached: the bzImage changed within the last 2 s, and may change again unnoticed");
+          "not cached in " + cache.options.place +
+              ": the bzImage changed within the last 2 seconds, and may change again unnoticed");
     CHECK(outcome.elf == large_kernel(1));
     CHECK(cache.entries().empty());
 }
@@ -206,7 +207,8 @@ TEST_CASE("without a home there is no cache, and a home that does not exist is n
     const std::string nowhere = cache.path() + "/nonexistent";
     const Variable home("HOME", nowhere.c_str());
     const Outcome lost = cache.boot(path);
-    CHECK_THAT(lost.line, Contains("not cached: ") && Contains("mkdir") && Contains("No such file"));
+    CHECK_THAT(lost.line,
+               Contains("not cached in " + nowhere) && Contains("mkdir") && Contains("No such file"));
     CHECK(lost.elf == large_kernel(1));
     CHECK(::access(nowhere.c_str(), F_OK) != 0);
 }
