@@ -36,6 +36,16 @@ ExitStatus program_status(u32 word) {
 
 }  // namespace
 
+Ending understand(Ending ending, const GuestFacts& facts) {
+    if (ending.kind == EndKind::Reset && facts.has_panic_mark) ending.kind = EndKind::Panic;
+    if (!facts.program) return ending;
+    if (ending.kind == EndKind::ExitCode) ending.kind = EndKind::ProgramEnded;
+    if (ending.kind == EndKind::PowerOff || ending.kind == EndKind::Reset)
+        return {EndKind::HostError, 0,
+                fmt::format("the guest ended without the status of {}", *facts.program)};
+    return ending;
+}
+
 ExitStatus exit_status(const Ending& ending, const StatusRules& rules) {
     switch (ending.kind) {
         case EndKind::ExitCode: return verdict(ending.value, rules);

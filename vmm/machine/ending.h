@@ -8,6 +8,7 @@
 
 #include <optional>
 #include <string>
+#include <string_view>
 
 #include "vmm/error/ints.h"
 
@@ -56,6 +57,16 @@ constexpr int kStatusFailed = 125;
 constexpr int kStatusCrashed = 126;
 constexpr int kStatusNotFound = 127;
 constexpr int kStatusSignalBase = 128;
+
+/// What is known of a guest besides how it ended.
+struct GuestFacts {
+    bool has_panic_mark = false;              ///< Linux says by the reset flag that a panic made it reset
+    std::optional<std::string_view> program;  ///< what our init was to run
+};
+
+/// What the guest's end means: a reset with the mark is a panic, and a program that was to run has reported,
+/// or the guest failed it.
+[[nodiscard]] Ending understand(Ending ending, const GuestFacts& facts);
 
 /// A guest's value that does not fit 0-123 becomes 123, never 0, and the line says so.
 [[nodiscard]] ExitStatus exit_status(const Ending& ending, const StatusRules& rules);

@@ -120,8 +120,12 @@ ConsoleDevice Machine::choose_console() const {
     if (!config_.has_default_append || has_parameter(config_.append, "earlycon") ||
         has_parameter(config_.append, "earlyprintk"))
         return ConsoleDevice::Serial;
-    return has_driver(vmlinux_ ? *vmlinux_ : images_->kernel(), "virtio_console") ? ConsoleDevice::Virtio
-                                                                                  : ConsoleDevice::Serial;
+    const Image& vmlinux = vmlinux_ ? *vmlinux_ : images_->kernel();
+    // Where virtio is built in its PCI transport is too; the other is a module of Debian's.
+    const bool has_transport =
+        config_.transport == TransportChoice::Pci || has_driver(vmlinux, "virtio-mmio");
+    return has_transport && has_driver(vmlinux, "virtio_console") ? ConsoleDevice::Virtio
+                                                                  : ConsoleDevice::Serial;
 }
 
 bool Machine::wants_early_console() const {
@@ -390,18 +394,11 @@ Ending Machine::run() {
 }
 
 Ending Machine::understood(Ending ending) const {
-    u16 flag = 0;
-    if (ending.kind == EndKind::Reset && marks_panics_ &&
-        ram_->memory().read(Gpa{kResetFlagAddress}, std::as_writable_bytes(std::span(&flag, 1))) ==
-            MemStatus::Ok &&
-        flag == kResetFlagPanic)
-        ending.kind = EndKind::Panic;
-    if (!config_.exec) return ending;
-    if (ending.kind == EndKind::ExitCode) ending.kind = EndKind::ProgramEnded;
-    if (ending.kind == EndKind::PowerOff || ending.kind == EndKind::Reset)
-        return {EndKind::HostError, 0,
-                fmt::format("the guest ended without the status of {}", config_.exec->program)};
-    return ending;
+    GuestFacts facts;
+    facts.has_panic_mark =
+        marks_panics_ && ram_->memory().read_object<u16>(Gpa{kResetFlagAddress}) == kResetFlagPanic;
+    if (config_.exec) facts.program = config_.exec->program;
+    return understand(std::move(ending), facts);
 }
 
 ExitCounts Machine::exit_counts() const {

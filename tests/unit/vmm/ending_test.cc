@@ -100,3 +100,41 @@ TEST_CASE("a program's status is mayfly's, its signal is told and added to 128",
         CHECK_FALSE(program(word).line.empty());
     }
 }
+
+TEST_CASE("a reset with Linux's mark is a panic, and nothing else is", "[ending]") {
+    const auto kind_of = [](EndKind kind, bool has_mark) {
+        return understand({kind, 0, {}}, {.has_panic_mark = has_mark, .program = std::nullopt}).kind;
+    };
+    CHECK(kind_of(EndKind::Reset, true) == EndKind::Panic);
+    CHECK(kind_of(EndKind::Reset, false) == EndKind::Reset);
+    for (const EndKind other : {EndKind::ExitCode, EndKind::PowerOff, EndKind::Panic, EndKind::Crash,
+                                EndKind::Timeout, EndKind::Signal, EndKind::Quit, EndKind::HostError,
+                                EndKind::Expected, EndKind::FailedOn, EndKind::ProgramEnded}) {
+        CHECK(kind_of(other, true) == other);
+        CHECK(kind_of(other, false) == other);
+    }
+}
+
+TEST_CASE("a program that was to run has reported, or the guest failed it", "[ending]") {
+    const auto ended = [](EndKind kind, bool has_mark = false) {
+        return understand({kind, 0xe100'0007, "why"}, {.has_panic_mark = has_mark, .program = "/bin/x"});
+    };
+    CHECK(exit_status(ended(EndKind::ExitCode), {}).status == 7);
+    for (const EndKind silent : {EndKind::PowerOff, EndKind::Reset}) {
+        const ExitStatus status = exit_status(ended(silent), {});
+        CHECK(status.status == 125);
+        CHECK(status.line == "the guest ended without the status of /bin/x");
+    }
+    CHECK(exit_status(ended(EndKind::Reset, true), {}).status == 126);
+    CHECK(exit_status(ended(EndKind::PowerOff, true), {}).status == 125);
+    for (const EndKind other : {EndKind::Panic, EndKind::Crash, EndKind::Timeout, EndKind::Signal,
+                                EndKind::Quit, EndKind::HostError, EndKind::Expected, EndKind::FailedOn}) {
+        CHECK(ended(other).kind == other);
+        CHECK(ended(other).value == 0xe100'0007);
+        CHECK(ended(other).message == "why");
+    }
+    // The contract's verdict of a guest stays what it is where no program was to run.
+    const Ending verdict = understand({EndKind::ExitCode, 7, {}}, {});
+    CHECK(verdict.kind == EndKind::ExitCode);
+    CHECK(verdict.value == 7);
+}
