@@ -1,0 +1,110 @@
+# SPDX-License-Identifier: Apache-2.0
+"""How a Linux guest ends is mayfly's status: power-off and reboot 0, a panic 126, a timeout 124."""
+import signal
+import time
+
+from harness import CRASHED, OK, TIMEOUT, case, check, check_status, linux_host, main
+from jobs import jobs_initramfs
+
+BOOT_SECONDS = 120
+STILL_SECONDS = 3
+
+JOBS = {
+    "power": "poweroff -f",
+    "reboot": "reboot -f",
+    "exit": "exit 3",
+    "sysrq": "echo c > /proc/sysrq-trigger; sleep 1000",
+    "oom": "echo 1 > /proc/sys/vm/panic_on_oom; tail /dev/zero",
+    "sleep": "echo SLEEPING; sleep 1000",
+}
+
+host = linux_host(kernels=["6.1/vmlinux", "6.12/vmlinux"], files={"/work/initrd": jobs_initramfs(JOBS)})
+
+
+def arguments(job, *options, version="6.12", append=""):
+    words = f"quiet {append} job={job}"
+    return [
+        "boot",
+        host.path(f"/kernels/{version}/vmlinux"),
+        "--initrd",
+        host.path("/work/initrd"),
+        "--append",
+        words,
+        *options,
+    ]
+
+
+def end_of(job, *options, **more):
+    return host.mayfly(*arguments(job, *options, **more), timeout=BOOT_SECONDS)
+
+
+def check_panic(outcome, reason):
+    check_status(outcome, CRASHED)
+    check(outcome.err == "mayfly: the guest panicked\n", "stderr", outcome)
+    check(b"Kernel panic - not syncing: " + reason in outcome.out, f"no panic of {reason}", outcome)
+
+
+@case
+def power_off_is_0():
+    outcome = end_of("power")
+    check_status(outcome, OK)
+    check(outcome.err == "", "stderr is not empty", outcome)
+
+
+@case
+def a_reboot_is_0():
+    outcome = end_of("reboot")
+    check_status(outcome, OK)
+    check(outcome.err == "", "stderr is not empty", outcome)
+
+
+@case
+def an_init_that_exits_is_a_panic():
+    check_panic(end_of("exit"), b"Attempted to kill init! exitcode=0x00000300")
+
+
+@case
+def a_crash_by_sysrq_is_a_panic():
+    check_panic(end_of("sysrq", "--cpus", 2), b"sysrq triggered crash")
+
+
+@case
+def a_crash_by_sysrq_is_a_panic_of_6_1_on_a_pc_too():
+    check_panic(end_of("sysrq", "--profile", "legacy", version="6.1"), b"sysrq triggered crash")
+
+
+@case
+def running_out_of_memory_is_a_panic_when_the_guest_says_so():
+    check_panic(end_of("oom", version="6.1"), b"Out of memory: ")
+
+
+@case
+def a_kernel_without_a_root_is_a_panic():
+    outcome = host.mayfly(
+        "boot", host.path("/kernels/6.12/vmlinux"), "--append", "root=/dev/none", timeout=BOOT_SECONDS
+    )
+    check_panic(outcome, b"VFS: Unable to mount root fs")
+
+
+@case
+def the_users_panic_0_hangs_until_the_timeout_or_a_signal():
+    process = host.mayfly_popen(*arguments("exit", append="panic=0"), with_input=False)
+    check(
+        process.wait_for_output("end Kernel panic", timeout=BOOT_SECONDS) is not None,
+        "no panic",
+        process.wait(1),
+    )
+    time.sleep(STILL_SECONDS)
+    check(not process.poll(), "it has ended")
+    process.signal(signal.SIGTERM)
+    check_status(process.wait(30), 128 + signal.SIGTERM)
+
+
+@case
+def a_timeout_is_124():
+    outcome = end_of("sleep", "--timeout", 5)
+    check_status(outcome, TIMEOUT)
+    check("5" in outcome.err and outcome.err.count("\n") == 1, "stderr", outcome)
+
+
+main()
