@@ -119,7 +119,7 @@ TEST_CASE("an entry of before the host was started is read whole, once", "[cache
 
 TEST_CASE("an entry that others may write to is not used", "[cache]") {
     const Stored stored;
-    for (const mode_t mode : {0620, 0602, 0666}) {
+    for (const mode_t mode : {0620U, 0602U, 0666U}) {
         REQUIRE(::chmod(stored.entry.c_str(), mode) == 0);
         stored.check_replaced("others may write to it");
     }
@@ -162,7 +162,7 @@ TEST_CASE("an entry of another kernel by the right name is not used", "[cache]")
 
 TEST_CASE("a directory that others may write to is not used", "[cache]") {
     const Stored stored;
-    for (const mode_t mode : {0770, 0707, 01777}) {
+    for (const mode_t mode : {0770U, 0707U, 01777U}) {
         REQUIRE(::chmod(stored.cache.options.place.c_str(), mode) == 0);
         stored.check_unused("others may write to it: its mode is");
     }
