@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0
- * The built-in guests' ELF files as data, most of them packed: they are for tests; assembled with the build directory in the include path. */
+ * The built-in guests' ELF files as data, most of them packed; assembled with the build directory in the
+ * include path. */
 .macro GUEST_IMAGE name suffix
     .balign 64
     .globl guest_\name\()_begin, guest_\name\()_end
