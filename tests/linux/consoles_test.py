@@ -18,21 +18,22 @@ from harness import (
 )
 from jobs import clean_lines, jobs_initramfs
 
-BOOT_SECONDS = 120
-ANSWER_SECONDS = 40
+BOOT_SECONDS = 300
+ANSWER_SECONDS = 90
 
-# 64 KiB, written 4 KiB at a time; stty ends when the last of them has left.
-PRINT = "seq 10001 20922 | tr '\\n' ' ' | fold -w 63 | dd bs=4k 2>/dev/null; echo; stty -echo"
-NUMBERS = "".join(f"{number} " for number in range(10001, 20923))
-PRINTED = [NUMBERS[start : start + 63] for start in range(0, len(NUMBERS), 63)]
-PRINTED_BYTES = sum(len(line) + 1 for line in PRINTED)
+# Numbers, written 4 KiB at a time in lines of 63; stty ends when the last of them has left. Where every
+# character is an exit, those of 64 KiB take the lab a minute, so only one of the serial ports has as many.
+PRINT = "seq 10001 {last} | tr '\\n' ' ' | fold -w 63 | dd bs=4k 2>/dev/null; echo; stty -echo"
+LAST_OF_64_KIB, LAST_OF_16_KIB = 20755, 12690
+LINE_BYTES = 64
 # A line is two requests of a virtio console, its text and its end. A character costs a serial port an exit,
 # and sixteen of them an interrupt and what its handler reads. The boot takes a few hundred.
-SERIAL_RETURNS_MAX = PRINTED_BYTES * 3 // 2
-VIRTIO_RETURNS_MAX = len(PRINTED) * 3 + 2000
+SERIAL_RETURNS_MAX = 96 << 10
+VIRTIO_RETURNS_MAX = 3 * 1024 + 2000
 
 JOBS = {
-    "print": f"echo; echo BEGIN; {PRINT}; echo END; stty -echo",
+    "print64": f"echo; echo BEGIN; {PRINT.format(last=LAST_OF_64_KIB)}; echo END; stty -echo",
+    "print16": f"echo; echo BEGIN; {PRINT.format(last=LAST_OF_16_KIB)}; echo END; stty -echo",
     "shell": "PS1='guest$ ' exec setsid cttyhack sh -i",
     "read": 'echo READY; read line; echo "got <$line>"; cat | tr a-z A-Z; stty -echo',
 }
@@ -60,12 +61,14 @@ def arguments(version, job, *options, append=""):
     ]
 
 
-def check_printed(console, outcome):
+def check_printed(console, last, outcome):
+    numbers = "".join(f"{number} " for number in range(10001, last + 1))
+    printed = [numbers[start : start + LINE_BYTES - 1] for start in range(0, len(numbers), LINE_BYTES - 1)]
     lines = clean_lines(console)
     check("BEGIN" in lines and "END" in lines, "the output has not its two ends", outcome)
     # The kernel's own words may come in between, whole lines of them.
     said = [line for line in lines[lines.index("BEGIN") + 1 : lines.index("END")] if not line.startswith("[")]
-    check(said == PRINTED, f"{len(said)} lines, and not the {len(PRINTED)} that were printed", outcome)
+    check(said == printed, f"{len(said)} lines, and not the {len(printed)} that were printed", outcome)
 
 
 def check_returns(outcome, most):
@@ -75,10 +78,9 @@ def check_returns(outcome, most):
     check(int(found.group(1)) <= most, f"more than {most} returns to user space", outcome)
 
 
-def prints(version, most, *options, append=""):
-    outcome = host.mayfly(
-        *arguments(version, "print", "--stats", *options, append=append), timeout=BOOT_SECONDS
-    )
+def prints(version, job, most, *options, append=""):
+    command = arguments(version, job, "--stats", *options, append=append)
+    outcome = host.mayfly(*command, timeout=BOOT_SECONDS)
     check_status(outcome, OK)
     check_returns(outcome, most)
     return outcome
@@ -87,29 +89,28 @@ def prints(version, most, *options, append=""):
 @case
 def sixty_four_kib_arrive_whole_on_hvc0_in_a_file():
     log = host.path("/work/console")
-    outcome = prints("6.12", VIRTIO_RETURNS_MAX, "--console", log)
+    outcome = prints("6.12", "print64", VIRTIO_RETURNS_MAX, "--console", log)
     check(outcome.out == b"", "something on stdout", outcome)
-    check_printed(host.get("/work/console"), outcome)
+    check_printed(host.get("/work/console"), LAST_OF_64_KIB, outcome)
 
 
 @case
 def sixty_four_kib_arrive_whole_on_ttys0():
-    outcome = prints("6.12", SERIAL_RETURNS_MAX, append="console=ttyS0")
-    check_printed(outcome.out, outcome)
+    outcome = prints("6.12", "print64", SERIAL_RETURNS_MAX, append="console=ttyS0")
+    check_printed(outcome.out, LAST_OF_64_KIB, outcome)
 
 
 @case
-def sixty_four_kib_arrive_whole_on_the_ttys0_of_a_pc():
-    outcome = prints("6.1", SERIAL_RETURNS_MAX, "--profile", "legacy")
-    check_printed(outcome.out, outcome)
+def sixteen_kib_arrive_whole_on_the_ttys0_of_a_pc():
+    outcome = prints("6.1", "print16", SERIAL_RETURNS_MAX // 4 + 2000, "--profile", "legacy")
+    check_printed(outcome.out, LAST_OF_16_KIB, outcome)
 
 
 @case
 def a_kernel_without_the_virtio_driver_reads_its_input_from_ttys0():
     process = host.mayfly_popen(*arguments("6.1", "read"))
-    check(
-        process.wait_for_output("READY", timeout=BOOT_SECONDS) is not None, "it is not ready", process.wait(1)
-    )
+    if process.wait_for_output("READY", timeout=BOOT_SECONDS) is None:
+        check(False, "it is not ready", process.wait(1))
     process.write(b"some words\nmore of them\n\x04")
     outcome = process.wait(ANSWER_SECONDS)
     check_status(outcome, OK)
@@ -157,10 +158,10 @@ def the_shell_on_hvc0_has_what_is_typed_its_size_and_sysrq():
     shell.wait("resized")
     # Rubbed out, and an interrupt.
     check(shell.run("echo wrogn\x7f\x7fng") == "wrong\n", "the line discipline", shell.process.output())
-    shell.process.write("sleep 1000\r")
-    shell.wait(r"sleep 1000\r+\n")
+    shell.process.write("echo star'ted'; sleep 1000\r")
+    shell.wait("started")
     shell.process.write("\x03")
-    shell.wait(r"\^C\r+\nguest\$ ")
+    shell.wait(r"\^C[\r\n]+guest\$ ")
     check(shell.run("echo $?") == "130\n", "the status of an interrupt", shell.process.output())
     shell.run("echo 8 > /proc/sys/kernel/printk; echo 511 > /proc/sys/kernel/sysrq")
     shell.process.write("\x0fh")

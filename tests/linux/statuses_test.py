@@ -6,7 +6,7 @@ import time
 from harness import CRASHED, OK, TIMEOUT, case, check, check_status, linux_host, main
 from jobs import jobs_initramfs
 
-BOOT_SECONDS = 120
+BOOT_SECONDS = 300
 STILL_SECONDS = 3
 
 JOBS = {
@@ -89,13 +89,11 @@ def a_kernel_without_a_root_is_a_panic():
 @case
 def the_users_panic_0_hangs_until_the_timeout_or_a_signal():
     process = host.mayfly_popen(*arguments("exit", append="panic=0"), with_input=False)
-    check(
-        process.wait_for_output("end Kernel panic", timeout=BOOT_SECONDS) is not None,
-        "no panic",
-        process.wait(1),
-    )
+    if process.wait_for_output("end Kernel panic", timeout=BOOT_SECONDS) is None:
+        check(False, "no panic", process.wait(1))
     time.sleep(STILL_SECONDS)
-    check(not process.poll(), "it has ended")
+    if process.poll():
+        check(False, "it has ended", process.wait(1))
     process.signal(signal.SIGTERM)
     check_status(process.wait(30), 128 + signal.SIGTERM)
 
