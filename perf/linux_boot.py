@@ -49,14 +49,14 @@ def qemu(kernel, append):
 
 def contenders(version):
     vmlinux, bzimage = f"vmlinux-{version}", f"bzImage-{version}"
-    same = ("--no-default-append", "--append", SAME_LINE)
+    same = ("--no-default-append", "--append")
     return {
         "mayfly": mayfly(vmlinux),
         "mayfly, quiet": mayfly(vmlinux, "--append", "quiet"),
         "mayfly, bzImage, first boot": mayfly(bzimage),
         "mayfly, bzImage, later boots": mayfly(bzimage),
-        "mayfly, QEMU's command line": mayfly(vmlinux, *same),
-        "mayfly, QEMU's command line, quiet": mayfly(vmlinux, *same, "--append", "quiet"),
+        "mayfly, QEMU's command line": mayfly(vmlinux, *same, SAME_LINE),
+        "mayfly, QEMU's command line, quiet": mayfly(vmlinux, *same, SAME_LINE + " quiet"),
         "QEMU": qemu(vmlinux, SAME_LINE),
         "QEMU, quiet": qemu(vmlinux, SAME_LINE + " quiet"),
     }

@@ -1,6 +1,6 @@
 #!/usr/bin/env python3
 # SPDX-License-Identifier: Apache-2.0
-"""linux_disk: the instructions that Linux's requests to a virtio disk take, in the nested lab; QEMU beside it.
+"""linux_disk: the instructions that Linux's requests to a virtio disk take, in the lab; QEMU beside it.
 
 fio in the guest, random reads of 4 KiB, 32 at a time, O_DIRECT and libaio, of a file on ext4 that the host
 has in its page cache. A request's cost is the difference of a long and a short run by the difference of their

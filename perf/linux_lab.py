@@ -142,7 +142,7 @@ class SplitLab(Lab):
         end = event("p", "end", "exit_signals", "%di")
         self._shell(f"cd {TRACING}; echo {BUFFER_KIB} > buffer_size_kb; echo '{at}' > kprobe_events;"
                     f"echo '{end}' >> kprobe_events; echo 1 > events/split/enable;"
-                    "for e in kvm_userspace_exit kvm_pio; do echo 1 > events/kvm/$e/enable; done")  # fmt: skip
+                    "for e in kvm_userspace_exit kvm_pio; do echo 1 >events/kvm/$e/enable; done")  # fmt: skip
 
     def split(self, argv, env=None):
         self._shell(f"echo > {TRACING}/trace")
