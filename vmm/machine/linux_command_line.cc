@@ -67,6 +67,13 @@ bool has_parameter(std::string_view line, std::string_view key) {
     return false;
 }
 
+std::string linux_like_command_line(const BootConfig& config) {
+    if (!config.has_default_append || has_parameter(config.append, "console")) return config.append;
+    std::string line = config.append;
+    add(line, config.console_device == ConsoleDevice::Virtio ? "console=hvc0" : "console=ttyS0");
+    return line.size() <= kLinuxCommandLineMax ? line : config.append;
+}
+
 LinuxCommandLine linux_command_line(const BootConfig& config, LinuxConsole console, std::string_view init,
                                     bool is_verbose) {
     std::string console_word;

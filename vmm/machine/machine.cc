@@ -74,8 +74,8 @@ Result<void> Machine::build(EarlyKvm& early) {
     devices_ = TRY(VirtioDevices::open(config_, shape_, {*output_, input_}, stop_));
     if (config_.exec) TRY_VOID(pack_program());
     // Linux, which is told of ECAM, would prefer them to it.
-    has_config_ports_ = devices_->plan().has_pci() &&
-                        (shape_.profile == Profile::Legacy || choice_.protocol != Protocol::Linux);
+    has_config_ports_ =
+        devices_->plan().has_pci() && (shape_.profile == Profile::Legacy || !choice_.is_linux);
 
     host_ = detect_host_kind();
     say_what_was_chosen();
@@ -113,7 +113,7 @@ Result<void> Machine::open_images() {
 ConsoleDevice Machine::choose_console() const {
     // A serial port costs two exits a character, and tells what comes before the first driver; the user who
     // names a console has decided.
-    if (!choice_.is_linux || choice_.protocol != Protocol::Linux) return ConsoleDevice::Serial;
+    if (!choice_.is_linux) return ConsoleDevice::Serial;
     if (has_parameter(config_.append, "console"))
         return config_.append.find("console=hvc") != std::string::npos ? ConsoleDevice::Virtio
                                                                        : ConsoleDevice::Serial;
@@ -129,13 +129,13 @@ ConsoleDevice Machine::choose_console() const {
 }
 
 bool Machine::wants_early_console() const {
-    return choice_.is_linux && choice_.protocol == Protocol::Linux && config_.has_default_append &&
+    return choice_.is_linux && config_.has_default_append &&
            config_.console_device == ConsoleDevice::Virtio && !config_.has_test_device &&
            !has_parameter(config_.append, "console") && !has_parameter(config_.append, "earlycon");
 }
 
 Result<void> Machine::pack_program() {
-    if (choice_.protocol != Protocol::Linux || !choice_.is_linux)
+    if (!choice_.is_linux)
         return fail(Error::invalid(fmt::format("--exec {}: {} is no Linux kernel", config_.exec->program,
                                                images_->kernel().name())));
     InitramfsRequest request{
@@ -168,7 +168,7 @@ Result<void> Machine::load() {
 }
 
 std::string Machine::command_line() {
-    if (choice_.protocol == Protocol::Linux) {
+    if (choice_.is_linux) {
         // Virtio-mmio devices are in ACPI; with words of their own Linux would try each of them twice.
         LinuxCommandLine line =
             linux_command_line(config_, {config_.console_device, early_console_.has_value()},
@@ -178,6 +178,7 @@ std::string Machine::command_line() {
         marks_panics_ = line.marks_panics;
         return std::move(line.text);
     }
+    if (choice_.protocol == Protocol::Linux) return linux_like_command_line(config_);
     const std::string devices = devices_->plan().mmio_words();
     return config_.append + (config_.append.empty() || devices.empty() ? "" : " ") + devices;
 }
