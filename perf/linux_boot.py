@@ -29,7 +29,7 @@ import packages
 MARGIN = 0.05
 # So few that 5 % are none.
 RETURNS_MARGIN = 5
-# Of the total, for each part of it. The monitor's is small, and has been 14.4 M and 16.8 M for equal boots.
+# Of the total, for each part of it: the monitor's is small, and depends on what ran in the lab before.
 PART_MARGIN = 0.003
 SAME_LINE = "console=ttyS0"
 QEMU = ("qemu-system-x86_64 -M microvm,pit=off,pic=off,rtc=off,isa-serial=on -accel kvm -cpu host -m 128 "
