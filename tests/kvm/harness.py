@@ -199,7 +199,7 @@ def main(needs_kvm=True):
     global mayfly_path, guests_directory
     if len(sys.argv) < 3:
         sys.exit(f"usage: {sys.argv[0]} MAYFLY GUESTS-DIRECTORY [WORD OF A CASE'S NAME...]")
-    mayfly_path, guests_directory = sys.argv[1], sys.argv[2]
+    mayfly_path, guests_directory = (os.path.abspath(path) for path in sys.argv[1:3])
     if needs_kvm and why_no_kvm():
         print(f"SKIPPED, NOTHING WAS TESTED: no usable {why_no_kvm()}", flush=True)
         sys.exit(SKIPPED)
