@@ -30,7 +30,7 @@ MARGIN = 0.05
 # So few that 5 % are none.
 RETURNS_MARGIN = 5
 # Of the total, for each part of it: the monitor's is small, and depends on what ran in the lab before.
-PART_MARGIN = 0.003
+PART_MARGIN = 0.01
 SAME_LINE = "console=ttyS0"
 QEMU = ("qemu-system-x86_64 -M microvm,pit=off,pic=off,rtc=off,isa-serial=on -accel kvm -cpu host -m 128 "
         "-smp 1 -nodefaults -no-user-config -nographic -serial stdio -no-reboot -initrd /work/initrd").split()
