@@ -90,7 +90,7 @@ def an_initrd_arrives_by_every_protocol():
             directory, "bzImage", bzimage.image(bzimage.payload("gzip", guest_bytes("bootinfo")))
         )
         shows(
-            boot(kernel, "--initrd", path, "--append", "console=ttyS0", "--timeout", 20),
+            boot(kernel, "--initrd", path, "--append", "console=ttyS0", "--no-default-append", "--timeout", 20),
             b"protocol linux",
             b"cmdline console=ttyS0",
             module_line(0, INITRD),

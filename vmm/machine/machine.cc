@@ -173,7 +173,8 @@ std::string Machine::command_line() {
         LinuxCommandLine line =
             linux_command_line(config_, {config_.console_device, early_console_.has_value()},
                                config_.exec ? kInitPath : std::string_view(), log::is_verbose());
-        if (config_.has_default_append && !line.has_defaults)
+        const bool is_refused = line.text.size() > kLinuxCommandLineMax;  // the loader says so
+        if (config_.has_default_append && !line.has_defaults && !is_refused)
             log::warning("--append leaves no room on the command line for mayfly's own words");
         marks_panics_ = line.marks_panics;
         return std::move(line.text);
