@@ -209,7 +209,7 @@ def a_panic_before_the_first_driver_is_seen():
     )
     check_status(outcome, 1)
     check(b"\n[    0.000000] Linux version 6.12" in b"\n" + outcome.out, "not from its start", outcome)
-    check(b"Kernel panic - not syncing: " in outcome.out and b"ramdisk" in outcome.out, "no panic", outcome)
+    check(b"Kernel panic - not syncing: " in outcome.out and b"RAMDISK" in outcome.out, "no panic", outcome)
 
 
 @case

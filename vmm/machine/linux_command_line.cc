@@ -87,9 +87,13 @@ LinuxCommandLine linux_command_line(const BootConfig& config, LinuxConsole conso
 
     std::string full;
     for (const DefaultWord& word : kWords) add(full, word.word);
-    // The program's output is what the user wants to see, and errors. And the early console, once it is
+    // The program's output is what the user wants to see; "quiet" alone still shows errors, and Linux 6.1
+    // reports one in each boot without PCI ports, before it finds the ECAM. And the early console, once it is
     // named, repeats what was said before, as loudly as was asked for until then.
-    if ((config.exec && !is_verbose) || has_parameter(config.append, "quiet")) add(full, "quiet");
+    if (config.exec && !is_verbose)
+        add(full, "quiet loglevel=3");
+    else if (has_parameter(config.append, "quiet"))
+        add(full, "quiet");
     add(full, console_word);
     add(full, own_words);
     if (config.has_default_append && full.size() <= kLinuxCommandLineMax)

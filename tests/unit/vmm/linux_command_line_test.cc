@@ -85,7 +85,7 @@ TEST_CASE("a console is named only where the user names none", "[linux_command_l
 TEST_CASE("a program's output is not mixed with the kernel's, unless the user wants it",
           "[linux_command_line]") {
     CHECK(line_of(with_program("ro"), kSerial, "/i") ==
-          defaults() + "quiet console=ttyS0 rdinit=/i ro");
+          defaults() + "quiet loglevel=3 console=ttyS0 rdinit=/i ro");
     CHECK(linux_command_line(with_program("ro"), kSerial, "/i", true).text ==
           defaults() + "console=ttyS0 rdinit=/i ro");
     // Said last, it wins.
@@ -98,7 +98,7 @@ TEST_CASE("\"quiet\" of the user's comes before the early console too", "[linux_
           defaults() + "quiet earlycon=uart8250,mmio,0xc0011000 console=hvc0 ro quiet");
     CHECK(line_of(with("ro -- quiet"), kVirtio) == defaults() + "console=hvc0 ro -- quiet");
     CHECK(line_of(with_program("quiet"), kVirtio, "/i") ==
-          defaults() + "quiet console=hvc0 rdinit=/i quiet");
+          defaults() + "quiet loglevel=3 console=hvc0 rdinit=/i quiet");
 }
 
 TEST_CASE("--no-default-append leaves the user's words, and our init", "[linux_command_line]") {
