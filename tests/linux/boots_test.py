@@ -93,7 +93,7 @@ def check_machine(facts, version, is_modern, cpus, outcome):
         outcome,
     )
     if is_modern:
-        check_not_said(facts, r"8254|i8253|\bPIT\b", outcome)
+        check_not_said(facts, r"\b8254\b|i8253|\bPIT\b", outcome)
         check(
             not any(
                 "XT-PIC" in line or "timer" in line.split("-")[-1]
