@@ -1,5 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
 // main: find the command, parse its options, run it, leave with its status. Reads top to bottom.
+#include <algorithm>
 #include <array>
 #include <cerrno>
 #include <cstdlib>
@@ -74,6 +75,12 @@ int simple(int argc, char** argv, std::string_view usage, int (*command)(bool is
     return command(arguments.is_json);
 }
 
+/// Whether an option of boot's that reports the timeline can be there, perhaps shortened.
+bool mentions_timeline(int argc, char** argv) {
+    return std::any_of(argv + 2, argv + argc,
+                       [](std::string_view word) { return word.starts_with("--timel"); });
+}
+
 int run(int argc, char** argv, std::optional<EarlyKvm>& early, Timeline& timeline) {
     const std::string_view command = argc > 1 ? argv[1] : "";
     if (early) return boot(argc - 1, argv + 1, *early, timeline);
@@ -110,7 +117,11 @@ int main(int argc, char** argv) {
     static Timeline timeline;
     static std::optional<EarlyKvm> early;
     timeline.reach(Phase::Main);
-    if (argc > 1 && std::string_view(argv[1]) == "boot") early.emplace(timeline);
+    if (argc > 1 && std::string_view(argv[1]) == "boot") {
+        // Before there is a second thread, for which this one may have to wait.
+        if (mentions_timeline(argc, argv)) timeline.estimate_exec();
+        early.emplace(timeline);
+    }
     const int status = run(argc, argv, early, timeline);
     ::_exit(status);
 }

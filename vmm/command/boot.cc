@@ -107,7 +107,6 @@ int write_junit_report(const BootConfig& config, const BootOutcome& outcome, con
 }  // namespace
 
 int boot_command(BootConfig config, EarlyKvm& early, Timeline& timeline) {
-    if (config.wants_timeline || !config.timeline_json.empty()) timeline.estimate_exec();
     // Both outlive every thread: the process ends by _exit, with console input still blocked in read(2).
     static StopControl stop;
     BootRun run;
