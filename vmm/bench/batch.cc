@@ -25,6 +25,9 @@ namespace {
 constexpr std::size_t kErrorTailBytes = 2048;
 constexpr std::size_t kReportMaxBytes = 1024 * 1024;
 constexpr u64 kGraceNs = 2'000'000'000;  // from SIGTERM to SIGKILL
+/// What a pipe holds (pipe(7) "Pipe capacity"), and so all that was in it when a process ended. More is not
+/// taken at a time: who writes faster than we read would keep us from its deadline and from signals.
+constexpr std::size_t kDrainMaxBytes = 65536;
 
 struct Pipe {
     UniqueFd read;
@@ -78,10 +81,11 @@ struct BatchRunner::Slot {
 
     void drain_error() {
         std::array<char, 4096> buffer;
-        for (;;) {
+        for (std::size_t taken = 0; taken < kDrainMaxBytes;) {
             const ssize_t got = ::read(error.get(), buffer.data(), buffer.size());
             if (got == 0) error = UniqueFd();
             if (got <= 0) return;
+            taken += static_cast<std::size_t>(got);
             run.error_tail.append(buffer.data(), static_cast<std::size_t>(got));
             if (run.error_tail.size() > kErrorTailBytes)
                 run.error_tail.erase(0, run.error_tail.size() - kErrorTailBytes);
@@ -90,11 +94,12 @@ struct BatchRunner::Slot {
 
     void drain_output(const std::vector<ConsoleMark>& marks) {
         std::array<char, 16384> buffer;
-        for (;;) {
+        for (std::size_t taken = 0; taken < kDrainMaxBytes;) {
             const ssize_t got = ::read(output.get(), buffer.data(), buffer.size());
             const u64 now = monotonic_ns();
             if (got == 0) output = UniqueFd();
             if (got <= 0) return;
+            taken += static_cast<std::size_t>(got);
             for (const std::size_t mark : console.take({buffer.data(), static_cast<std::size_t>(got)}))
                 seen.push_back({"console: " + marks[mark].name(), now});
         }
