@@ -241,6 +241,19 @@ def a_file_that_cannot_be_written_is_found_first():
 
 
 @case
+def the_files_are_written_though_nobody_reads_stdout():
+    with temporary_directory() as directory:
+        path = os.path.join(directory, "j")
+        reader, writer = os.pipe()
+        os.close(reader)
+        outcome = bench("-n", 1, "--json", path, stdout=writer)
+        os.close(writer)
+        check_status(outcome, FAILED)
+        with open(path, encoding="utf-8") as file:
+            check(len(json.load(file)["runs"]) > 1, "the file is not whole", outcome)
+
+
+@case
 def without_kvm_it_says_so_once():
     wrapper = ["unshare", "-m", "sh", "-c", 'mount --bind /dev/null /dev/kvm && exec "$@"', "sh"]
     if subprocess.run([*wrapper, "true"], capture_output=True, check=False).returncode != 0:

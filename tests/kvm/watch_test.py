@@ -142,6 +142,20 @@ def a_log_on_a_full_disk_is_told_and_the_guest_goes_on():
 
 
 @case
+def the_report_is_written_though_nobody_reads_stderr():
+    with harness.temporary_directory() as directory:
+        path = os.path.join(directory, "report.xml")
+        for arguments in (["/nonexistent"], [guest("hello"), "--disk", "/nonexistent"], [guest("hello"), "--cpus", "x"]):
+            reader, writer = os.pipe()
+            os.close(reader)
+            outcome = boot("--junit", path, *arguments, stderr=writer)
+            os.close(writer)
+            check(outcome.status in (125, 127), "status", outcome)
+            report(path, outcome)
+            os.unlink(path)
+
+
+@case
 def a_log_that_nobody_reads_is_an_error_and_a_stalled_reader_does_not_stop_the_end():
     with harness.temporary_directory() as directory:
         fifo = os.path.join(directory, "fifo")

@@ -44,6 +44,10 @@ void hand_down(int fd, int number) {
     hand_down(files.error, STDERR_FILENO);
     hand_down(files.timeline, kTimelineFd);
     hand_down(files.stats, kStatsFd);
+    // We ignore them, and an exec leaves ignored what was.
+    struct sigaction standard {};
+    standard.sa_handler = SIG_DFL;
+    for (const int number : {SIGPIPE, SIGXFSZ}) ::sigaction(number, &standard, nullptr);
     sigset_t none;
     ::sigemptyset(&none);
     ::sigprocmask(SIG_SETMASK, &none, nullptr);

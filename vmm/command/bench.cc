@@ -19,6 +19,7 @@
 #include "vmm/doctor/host_facts.h"
 #include "vmm/machine/ending.h"
 #include "vmm/machine/guest_images.h"
+#include "vmm/machine/signals.h"
 #include "vmm/os/clock.h"
 #include "vmm/os/text_file.h"
 #include "vmm/text/log.h"
@@ -202,6 +203,7 @@ Result<int> run_bench(const BenchArguments& arguments, const std::string& repeat
 }  // namespace
 
 int bench_command(int argc, char** argv) {
+    make_write_signals_errors();
     if (argc < 2 || std::string_view(argv[1]) != "boot") {
         const std::string_view word = argc < 2 ? "" : argv[1];
         if (word != "--help" && word != "-h")

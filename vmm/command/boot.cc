@@ -8,6 +8,7 @@
 #include "vmm/command/commands.h"
 #include "vmm/machine/machine.h"
 #include "vmm/machine/report.h"
+#include "vmm/machine/signals.h"
 #include "vmm/os/clock.h"
 #include "vmm/text/log.h"
 
@@ -107,6 +108,7 @@ int write_junit_report(const BootConfig& config, const BootOutcome& outcome, con
 }  // namespace
 
 int boot_command(BootConfig config, EarlyKvm& early, Timeline& timeline) {
+    make_write_signals_errors();
     // Both outlive every thread: the process ends by _exit, with console input still blocked in read(2).
     static StopControl stop;
     BootRun run;
@@ -126,6 +128,7 @@ int boot_command(BootConfig config, EarlyKvm& early, Timeline& timeline) {
 
 int refused_boot_command(const std::string& kernel, const std::string& junit_path, const Error& error,
                          const Timeline& timeline) {
+    make_write_signals_errors();
     const int status = print_error(error);
     if (junit_path.empty()) return status;
     BootConfig config;

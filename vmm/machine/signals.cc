@@ -68,11 +68,15 @@ void install(int number, void (*handler)(int), bool keep_ignored) {
 
 }  // namespace
 
-void install_signal_handlers(StopControl& stop) {
-    g_stop = &stop;
-    install(kick_signal(), on_kick, false);
+void make_write_signals_errors() {
     install(SIGPIPE, SIG_IGN, false);
     install(SIGXFSZ, SIG_IGN, false);
+}
+
+void install_signal_handlers(StopControl& stop) {
+    g_stop = &stop;
+    make_write_signals_errors();
+    install(kick_signal(), on_kick, false);
     constexpr std::array kEnding{SIGINT, SIGTERM, SIGHUP, SIGQUIT, SIGUSR2, SIGXCPU};
     for (const int number : kEnding) install(number, on_ending_signal, true);
     install(SIGALRM, on_alarm, false);

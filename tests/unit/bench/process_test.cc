@@ -55,6 +55,16 @@ TEST_CASE("a signal reaches the whole group", "[process]") {
     CHECK(WTERMSIG(process.reap().wait_status) == SIGKILL);
 }
 
+TEST_CASE("what we ignore is not ignored by a process", "[process]") {
+    struct sigaction ignored {};
+    struct sigaction before {};
+    ignored.sa_handler = SIG_IGN;
+    ::sigaction(SIGPIPE, &ignored, &before);
+    for (const bool is_forked : {false, true})
+        CHECK(WTERMSIG(shell("kill -PIPE $$; sleep 100", is_forked).reap().wait_status) == SIGPIPE);
+    ::sigaction(SIGPIPE, &before, nullptr);
+}
+
 TEST_CASE("what a process leaves behind is ended with it", "[process]") {
     std::array<int, 2> ends{};
     REQUIRE(::pipe2(ends.data(), O_CLOEXEC) == 0);
