@@ -156,6 +156,24 @@ def the_report_is_written_though_nobody_reads_stderr():
 
 
 @case
+def a_report_whose_reader_has_stalled_does_not_keep_mayfly_from_its_end():
+    with harness.temporary_directory() as directory:
+        fifo = os.path.join(directory, "fifo")
+        os.mkfifo(fifo)
+        reader = os.open(fifo, os.O_RDONLY | os.O_NONBLOCK)
+        writer = os.open(fifo, os.O_WRONLY | os.O_NONBLOCK)
+        try:
+            while True:
+                os.write(writer, bytes(4096))
+        except BlockingIOError:
+            pass
+        for option in ("--junit", "--timeline-json"):
+            check_refused(boot(option, fifo, "--timeout", 3, guest("hello"), stdout=-3), fifo, "its reader has stalled")
+        os.close(writer)
+        os.close(reader)
+
+
+@case
 def a_log_that_nobody_reads_is_an_error_and_a_stalled_reader_does_not_stop_the_end():
     with harness.temporary_directory() as directory:
         fifo = os.path.join(directory, "fifo")

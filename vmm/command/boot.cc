@@ -1,4 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
+#include <functional>
+
 #include <unistd.h>
 
 #include <fmt/format.h>
@@ -41,15 +43,17 @@ void write_stderr(std::string_view text) {
 }
 
 /// Reports are an extra: failing to write one is said, and makes a good status 125.
-int report(const BootConfig& config, const Machine& machine, const Timeline& timeline, int status) {
+int report(const BootConfig& config, const Machine& machine, const Timeline& timeline, int status,
+           const std::function<bool()>& must_hurry) {
     if (config.wants_timeline) write_stderr(timeline_table(timeline));
     Result<void> done;
     if (!config.timeline_json.empty())
-        done = write_report(config.timeline_json, timeline_json(timeline, status));
+        done = write_report(config.timeline_json, timeline_json(timeline, status), must_hurry);
     if (config.wants_stats || !config.stats_json.empty()) {
         const StatsReport stats = collect_stats(machine);
         if (config.wants_stats) write_stderr(stats_table(stats));
-        if (done && !config.stats_json.empty()) done = write_report(config.stats_json, stats_json(stats));
+        if (done && !config.stats_json.empty())
+            done = write_report(config.stats_json, stats_json(stats), must_hurry);
     }
     if (done) return status;
     const int failed = print_error(done.error());
@@ -95,11 +99,12 @@ void say(const BootConfig& config, const BootOutcome& outcome, const ConsoleWatc
 }
 
 int write_junit_report(const BootConfig& config, const BootOutcome& outcome, const Ending* ending,
-                       const ConsoleWatch* watch, const Timeline& timeline) {
+                       const ConsoleWatch* watch, const Timeline& timeline,
+                       const std::function<bool()>& must_hurry) {
     const BootTimes times{.ended_wall_seconds = wall_seconds(),
                           .took_ns = monotonic_ns() - timeline.phase_ns(Phase::Main)};
     const JunitReport junit = boot_junit(config, outcome, ending, watch, times);
-    const Result<void> done = write_junit(config.watch.junit_path, junit_xml(junit));
+    const Result<void> done = write_junit(config.watch.junit_path, junit_xml(junit), must_hurry);
     if (done) return outcome.status;
     const int failed = print_error(done.error());
     return outcome.status == 0 ? failed : outcome.status;
@@ -116,10 +121,11 @@ int boot_command(BootConfig config, EarlyKvm& early, Timeline& timeline) {
         apply_defaults(config).and_then([&] { return run_boot(config, early, stop, timeline, run); });
     BootOutcome outcome = ending ? judge_boot(config, *ending, run.watch.get()) : failed_boot(ending.error());
     say(config, outcome, run.watch.get());
-    if (ending) outcome.status = report(config, *run.machine, timeline, outcome.status);
+    const auto must_hurry = [] { return stop.is_abrupt(); };
+    if (ending) outcome.status = report(config, *run.machine, timeline, outcome.status, must_hurry);
     if (!config.watch.junit_path.empty())
-        outcome.status =
-            write_junit_report(config, outcome, ending ? &*ending : nullptr, run.watch.get(), timeline);
+        outcome.status = write_junit_report(config, outcome, ending ? &*ending : nullptr, run.watch.get(),
+                                            timeline, must_hurry);
     // The kernel takes a VM apart faster than we could; and the watch's thread may be at work.
     (void)run.machine.release();
     (void)run.watch.release();
@@ -134,7 +140,7 @@ int refused_boot_command(const std::string& kernel, const std::string& junit_pat
     BootConfig config;
     config.kernel = kernel;
     config.watch.junit_path = junit_path;
-    return write_junit_report(config, failed_boot(error), nullptr, nullptr, timeline);
+    return write_junit_report(config, failed_boot(error), nullptr, nullptr, timeline, [] { return false; });
 }
 
 }  // namespace mayfly

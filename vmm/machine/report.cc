@@ -214,7 +214,8 @@ std::string stats_json(const StatsReport& report) {
     return root.dump(2) + "\n";
 }
 
-Result<void> write_report(const std::string& path, std::string_view text) {
+Result<void> write_report(const std::string& path, std::string_view text,
+                          const std::function<bool()>& must_hurry) {
     const UniqueFd fd =
         UniqueFd::adopt(::open(path.c_str(), O_WRONLY | O_CREAT | O_TRUNC | O_CLOEXEC | O_NONBLOCK, 0644));
     if (!fd.valid()) return fail(Error::os("open").about(path));
@@ -222,7 +223,8 @@ Result<void> write_report(const std::string& path, std::string_view text) {
     ::fcntl(fd.get(), F_SETFL, 0);
     while (!text.empty()) {
         const ssize_t written = ::write(fd.get(), text.data(), text.size());
-        if (written < 0 && errno == EINTR) continue;
+        if (written < 0 && errno == EINTR && !must_hurry()) continue;
+        if (written < 0 && errno == EINTR) return fail(Error::host("its reader has stalled").about(path));
         if (written < 0) return fail(Error::os("write").about(path));
         text.remove_prefix(static_cast<std::size_t>(written));
     }

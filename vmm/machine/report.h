@@ -4,6 +4,7 @@
 // Thread: the main thread, after the guest has ended.
 #pragma once
 
+#include <functional>
 #include <string>
 #include <vector>
 
@@ -32,7 +33,9 @@ struct StatsReport {
 [[nodiscard]] std::string stats_table(const StatsReport& report);
 [[nodiscard]] std::string stats_json(const StatsReport& report);
 
-/// Errors: Os, with the file's name.
-Result<void> write_report(const std::string& path, std::string_view text);
+/// `must_hurry` is asked when a signal came while a FIFO's reader let us wait: then it has stalled. Errors:
+/// Os, with the file's name; Host.
+Result<void> write_report(const std::string& path, std::string_view text,
+                          const std::function<bool()>& must_hurry);
 
 }  // namespace mayfly
