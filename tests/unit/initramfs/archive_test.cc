@@ -70,7 +70,7 @@ TEST_CASE("names and contents of all lengths modulo four keep their bytes") {
 }
 
 TEST_CASE("what an entry takes is known before") {
-    for (const std::size_t size : {0, 1, 4, 100'000}) {
+    for (const std::size_t size : {0U, 1U, 4U, 100'000U}) {
         ArchiveWriter archive = writer();
         REQUIRE(archive.add("some/name", kFile, counting(size)).has_value());
         CHECK(archive.size_bytes() == entry_bytes("some/name", size));
