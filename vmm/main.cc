@@ -97,7 +97,7 @@ int run(int argc, char** argv, std::optional<EarlyKvm>& early, Timeline& timelin
 }  // namespace
 
 /// Nothing here throws on purpose, and the tables by which a handler would be looked for are not in the
-/// binary (vmm/no_unwinding.ld): meson.build has every call of __cxa_throw come here.
+/// binary (vmm/sections.ld): meson.build has every call of __cxa_throw come here.
 extern "C" [[noreturn]] void __wrap___cxa_throw(void* /*object*/, void* /*type*/,
                                                 void (* /*destructor*/)(void*)) {
     log::error("bug: an exception nobody expected");
