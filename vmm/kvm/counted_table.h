@@ -2,8 +2,11 @@
 // CountedTable: the layout that kvm_cpuid2, kvm_msrs and kvm_irq_routing share, a count, a second word and
 // entries, with room for entries. The kernel's own structs end in a flexible array, which C++ cannot hold by
 // value and whose offset its header even gets wrong there (the empty struct before it takes a byte).
+// Entries past the count are neither initialised nor copied: most tables are mostly empty, and each page of
+// one that is written is memory of the monitor, and a page fault of the boot.
 #pragma once
 
+#include <algorithm>
 #include <array>
 #include <span>
 
@@ -29,7 +32,18 @@ struct CountedTable {
 
     u32 count = 0;
     u32 flags_or_pad = 0;
-    std::array<Entry, kMax> entries{};
+    std::array<Entry, kMax> entries;
+
+    CountedTable() {}
+    CountedTable(const CountedTable& other) { *this = other; }
+    CountedTable& operator=(const CountedTable& other) {
+        if (this == &other) return *this;
+        count = other.count;
+        flags_or_pad = other.flags_or_pad;
+        std::ranges::copy(other.filled(), entries.begin());
+        return *this;
+    }
+    ~CountedTable() = default;
 
     [[nodiscard]] std::span<Entry> filled() { return std::span(entries).first(count); }
     [[nodiscard]] std::span<const Entry> filled() const { return std::span(entries).first(count); }
