@@ -3,7 +3,7 @@
 
 namespace mayfly {
 
-ExitPort::ExitPort(VerdictSink& verdicts) : verdicts_(verdicts) { reset(); }
+ExitPort::ExitPort(VerdictSink& verdicts, Form form) : verdicts_(verdicts), form_(form) { reset(); }
 
 void ExitPort::reset() { state_ = State{}; }
 
@@ -14,10 +14,17 @@ u64 ExitPort::io_read(IoAccess /*at*/) {
 }
 
 void ExitPort::io_write(IoAccess at, u64 value) {
-    // A write to one of the three ports beside it is a stray one and must not end the machine.
-    if (at.offset_bytes != 0 || at.size_bytes > kSizeBytes) return;
+    if (at.offset_bytes >= kSizeBytes || at.size_bytes > kSizeBytes - at.offset_bytes) return;
+    if (form_ == Form::Value) {
+        // A write to one of the three ports beside it is a stray one and must not end the machine.
+        if (at.offset_bytes != 0) return;
+        ++state_.writes;
+        return verdicts_.decide(Verdict::ExitCode, value);
+    }
     ++state_.writes;
-    verdicts_.decide(Verdict::ExitCode, value);
+    const u64 mask = ((u64{1} << at.size_bytes * 8) - 1) << at.offset_bytes * 8;
+    state_.word = static_cast<u32>((state_.word & ~mask) | (value << at.offset_bytes * 8 & mask));
+    if (at.offset_bytes + at.size_bytes == kSizeBytes) verdicts_.decide(Verdict::ExitCode, state_.word);
 }
 
 }  // namespace mayfly

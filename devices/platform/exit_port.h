@@ -18,12 +18,18 @@ class ExitPort final : public IoDevice {
     /// The ports to map, so that a 4-byte write fits.
     static constexpr u64 kSizeBytes = 4;
 
+    enum class Form : u8 {
+        Value,  ///< whatever is written to the port itself, at once
+        Word,  ///< 32 bits, also piece by piece, as Linux's /dev/port writes them: the last byte completes it
+    };
+
     struct State {
         u64 writes = 0;
+        u32 word = 0;  ///< what came of it
     };
 
     /// `verdicts` outlives the device.
-    explicit ExitPort(VerdictSink& verdicts);
+    explicit ExitPort(VerdictSink& verdicts, Form form = Form::Value);
 
     [[nodiscard]] std::string_view name() const override { return "exit-port"; }
     [[nodiscard]] u64 io_read(IoAccess at) override;
@@ -35,6 +41,7 @@ class ExitPort final : public IoDevice {
   private:
     State state_;
     VerdictSink& verdicts_;
+    Form form_;
 };
 
 }  // namespace mayfly

@@ -3,6 +3,7 @@
 what --expect, --fail-on, --log and --junit make of a kernel's console."""
 import functools
 import re
+import struct
 import xml.etree.ElementTree as ElementTree
 
 from harness import CRASHED, FAILED, NOT_FOUND, OK, TIMEOUT, case, check, check_match, check_out, check_status
@@ -25,12 +26,27 @@ case $1 in
 esac
 """
 
+
+
+def report_by_bytes():
+    """A program that reports status 7 as init does through /dev/port, which Debian's kernels have not, and waits."""
+    code = bytes.fromhex("b8ad000000 bff4000000 be04000000 ba01000000 0f05")  # ioperm(0xf4, 4, 1)
+    code += bytes.fromhex("baf4000000 b007 ee ffc2 b000 ee ffc2 ee ffc2 b0e1 ee")  # mov al, …; out dx, al; inc edx
+    code += bytes.fromhex("b822000000 0f05 ebf7")  # pause() for ever
+    base, head = 0x400000, 64 + 56
+    ident = b"\x7fELF\2\1\1" + bytes(9)
+    elf = struct.pack("<16sHHIQQQIHHHHHH", ident, 2, 62, 1, base + head, 64, 0, 0, 64, 56, 1, 0, 0, 0)
+    size = head + len(code)
+    return elf + struct.pack("<IIQQQQQQ", 1, 5, 0, base, base, size, size, 4096) + code
+
+
 busybox = image.find_busybox()
 host = linux_host(
     kernels=["6.1/bzImage", "6.1/modules", "6.12/vmlinux", "6.12/modules"],
     files={
         "/work/root/bin/busybox": busybox,
         "/work/root/bin/tools": TOOLS.encode(),
+        "/work/report-by-bytes": report_by_bytes(),
         "/work/root/etc/words": b"some words\n",
         "/work/busybox": busybox,
         "/work/modules/modules.dep": b"",
@@ -38,7 +54,7 @@ host = linux_host(
         "/work/disk": b"DISK\n" + bytes((1 << 20) - 5),
     },
 )
-for _name in ("/work/root/bin/busybox", "/work/root/bin/tools", "/work/busybox"):
+for _name in ("/work/root/bin/busybox", "/work/root/bin/tools", "/work/busybox", "/work/report-by-bytes"):
     check_status(host.run(["chmod", "755", host.path(_name)]), OK)
 
 
@@ -72,6 +88,14 @@ def arguments_and_status_pass_through_and_nothing_else_is_on_stdout():
     check_status(outcome, 200)
     check(plain(outcome.out) == b"[a b][c\nd][][$(e)][\"f']", "not its arguments", outcome)
     check(outcome.err == "", "stderr is not empty", outcome)
+
+
+@case
+def a_report_by_bytes_is_one():
+    # As init sends it where the kernel lets no process use ports (CONFIG_X86_IOPL_IOPERM=n).
+    program = host.path("/work/report-by-bytes")
+    outcome = host.mayfly("boot", kernel_path("6.12"), "--exec", program, timeout=BOOT_SECONDS)
+    check_status(outcome, 7)
 
 
 @case

@@ -253,8 +253,10 @@ Result<int> Machine::open_console() const {
 Result<void> Machine::add_platform() {
     const std::vector<u16> exit_ports =
         config_.exit_ports.empty() ? std::vector<u16>{layout::kPortExit} : config_.exit_ports;
-    const PlatformOptions options{
-        .profile = shape_.profile, .memory_bytes = config_.memory_bytes, .exit_ports = exit_ports};
+    const PlatformOptions options{.profile = shape_.profile,
+                                  .memory_bytes = config_.memory_bytes,
+                                  .exit_ports = exit_ports,
+                                  .exit_form = config_.exec ? ExitPort::Form::Word : ExitPort::Form::Value};
     platform_.emplace(options, *interrupts_, *output_, input_, stop_, timeline_);
     if (user_irqchip_ != nullptr) user_irqchip_->map_onto(platform_->ports());
     interrupts_->map_onto(platform_->mmio());

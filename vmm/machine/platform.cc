@@ -36,7 +36,7 @@ Platform::Platform(const PlatformOptions& options, Interrupts& interrupts, Conso
       serial_(output, input),
       uart_(interrupts.serial_line(), serial_),
       debug_console_(output),
-      exit_port_(stop),
+      exit_port_(stop, options.exit_form),
       post_port_(marks_),
       boot_timer_(marks_),
       cmos_(cmos_memory(options.memory_bytes), clock_),

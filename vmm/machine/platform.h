@@ -30,6 +30,7 @@ struct PlatformOptions {
     Profile profile;
     u64 memory_bytes;
     std::span<const u16> exit_ports;
+    ExitPort::Form exit_form;
 };
 
 class Platform {

@@ -49,6 +49,29 @@ TEST_CASE("exit port ignores its neighbours and reads 0", "[exit_port]") {
     CHECK(port.state().writes == 0);
 }
 
+TEST_CASE("exit port takes a word at once or by bytes, and only a whole one", "[exit_port]") {
+    FakeVerdicts verdicts;
+    ExitPort port(verdicts, ExitPort::Form::Word);
+    port.io_write({0, 4}, 0xe100002a);
+    CHECK(verdicts.values == std::vector<u64>{0xe100002a});
+    for (const u64 offset : {0, 1, 2}) write8(port, offset, static_cast<u8>(0x11 * (offset + 1)));
+    CHECK(verdicts.values.size() == 1);
+    write8(port, 3, 0xe2);
+    CHECK(verdicts.values.back() == 0xe2332211);
+    port.io_write({0, 2}, 0xffff'0009);
+    port.io_write({2, 2}, 0xffff'e100);
+    CHECK(verdicts.values.back() == 0xe1000009);
+    CHECK(verdicts.values.size() == 3);
+    // A program's stray writes, and what is too wide.
+    write8(port, 0, 5);
+    port.io_write({0, 8}, 5);
+    port.io_write({2, 4}, 5);
+    CHECK(verdicts.values.size() == 3);
+    CHECK(port.state().writes == 8);
+    port.reset();
+    CHECK(port.state().word == 0);
+}
+
 TEST_CASE("POST port marks each write and reads back the last", "[post_port]") {
     FakeMarks marks;
     PostPort port(marks);
