@@ -63,12 +63,17 @@ u64 entry_bytes(std::string_view name, u64 content_bytes) {
 
 std::string printable(std::string_view text) {
     std::string line;
+    u8 before = 0;
     for (const char c : text) {
         const auto byte = static_cast<u8>(c);
-        if (byte < 0x20 || byte == 0x7f)
+        // C1, in UTF-8 two bytes, has a CSI too.
+        const bool is_c1 = before == 0xc2 && byte >= 0x80 && byte <= 0x9f;
+        if (is_c1) line.replace(line.size() - 1, 1, "\\xc2");
+        if (byte < 0x20 || byte == 0x7f || is_c1)
             line += fmt::format("\\x{:02x}", byte);
         else
             line += c;
+        before = byte;
     }
     return line;
 }

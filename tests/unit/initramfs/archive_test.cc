@@ -176,4 +176,6 @@ TEST_CASE("entries of a link group share an inode and others do not") {
 TEST_CASE("paths in messages stay in one line") {
     CHECK(printable("a\nb\x1b\x7f c") == "a\\x0ab\\x1b\\x7f c");
     CHECK(printable("päth") == "päth");
+    CHECK(printable("\xc2\x9b"
+                    "31m\xc2\xa0\xc2") == "\\xc2\\x9b31m\xc2\xa0\xc2");
 }
