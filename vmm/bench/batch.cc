@@ -153,10 +153,20 @@ Result<BatchRunner> BatchRunner::create(const BenchPlan& plan) {
     sigset_t ending;
     ::sigemptyset(&ending);
     for (const int number : {SIGINT, SIGTERM, SIGHUP}) ::sigaddset(&ending, number);
-    ::sigprocmask(SIG_BLOCK, &ending, nullptr);
     UniqueFd signals = UniqueFd::adopt(::signalfd(-1, &ending, SFD_CLOEXEC | SFD_NONBLOCK));
     if (!signals.valid()) return fail(Error::os("signalfd"));
-    return BatchRunner(plan, std::move(null_fd), std::move(signals));
+    sigset_t before;
+    ::sigprocmask(SIG_BLOCK, &ending, &before);
+    return BatchRunner(plan, std::move(null_fd), std::move(signals), before);
+}
+
+BatchRunner::~BatchRunner() {
+    if (!signals_.valid()) return;
+    // What came too late to end a run does not end the results.
+    signalfd_siginfo info{};
+    while (::read(signals_.get(), &info, sizeof info) == sizeof info) {
+    }
+    ::sigprocmask(SIG_SETMASK, &mask_before_, nullptr);
 }
 
 Result<BatchRunner::Slot> BatchRunner::start(std::size_t column, RunKind kind, u32 round) {

@@ -3,9 +3,10 @@
 //
 // Nothing of ours runs between a start and an end but poll(2), unless the process writes to stderr or, with
 // marks, to its console: else stdout is /dev/null. Thread: one; SIGINT, SIGTERM and SIGHUP are blocked from
-// create() on, and taken here.
+// create() on, and taken here, until it goes: who writes the results may be waiting for a reader.
 #pragma once
 
+#include <csignal>
 #include <memory>
 #include <vector>
 
@@ -18,6 +19,9 @@ class BatchRunner {
   public:
     /// Errors: Os. `plan` outlives it.
     static Result<BatchRunner> create(const BenchPlan& plan);
+    BatchRunner(BatchRunner&&) = default;
+    BatchRunner& operator=(BatchRunner&&) = delete;
+    ~BatchRunner();
 
     /// Runs in the order in which they started. A process that cannot be started is an error of ours; a
     /// program that cannot be executed is a run that failed. After a signal the processes are ended and no
@@ -30,8 +34,11 @@ class BatchRunner {
   private:
     struct Slot;
 
-    BatchRunner(const BenchPlan& plan, UniqueFd null_fd, UniqueFd signals)
-        : plan_(&plan), null_fd_(std::move(null_fd)), signals_(std::move(signals)) {}
+    BatchRunner(const BenchPlan& plan, UniqueFd null_fd, UniqueFd signals, const sigset_t& mask_before)
+        : plan_(&plan),
+          null_fd_(std::move(null_fd)),
+          signals_(std::move(signals)),
+          mask_before_(mask_before) {}
 
     Result<Slot> start(std::size_t column, RunKind kind, u32 round);
     Result<void> watch(std::vector<Slot>& slots);
@@ -40,7 +47,8 @@ class BatchRunner {
 
     const BenchPlan* plan_;
     UniqueFd null_fd_;
-    UniqueFd signals_;
+    UniqueFd signals_;  ///< invalid in what was moved from
+    sigset_t mask_before_;
     int signal_ = 0;
     u64 kill_at_ns_ = ~u64{0};  ///< those that were asked to end and did not
 };

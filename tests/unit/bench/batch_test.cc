@@ -2,6 +2,8 @@
 // Processes of a column that do not behave: floods, and ends that nobody sees by themselves.
 #include "vmm/bench/batch.h"
 
+#include <csignal>
+
 #include <catch2/catch.hpp>
 
 using namespace mayfly;
@@ -44,4 +46,22 @@ TEST_CASE("the last words of a process that has ended are kept", "[batch]") {
     CHECK(run.end == RunEnd::Exited);
     CHECK(run.status == 3);
     CHECK(run.error_tail.ends_with("last words\n"));
+}
+
+TEST_CASE("signals are taken while runs go on, and no longer", "[batch]") {
+    const BenchPlan plan = shell_plan("sleep 100", 60'000);
+    const auto is_blocked = [] {
+        sigset_t mask;
+        ::sigprocmask(SIG_SETMASK, nullptr, &mask);
+        return ::sigismember(&mask, SIGTERM) == 1;
+    };
+    {
+        BatchRunner batches = BatchRunner::create(plan).value();
+        CHECK(is_blocked());
+        ::raise(SIGTERM);
+        CHECK(batches.run(0, RunKind::Timed, 0, 1).value().front().end == RunEnd::Interrupted);
+        CHECK(batches.signal() == SIGTERM);
+        ::raise(SIGTERM);  // too late, and harmless
+    }
+    CHECK_FALSE(is_blocked());
 }
