@@ -185,6 +185,7 @@ Result<int> run_bench(const BenchArguments& arguments, const std::string& repeat
     const BenchResult result = TRY(run_session(
         plan, [&](u32 done, u32 total, const Run& last) { progress.batch_done(done, total, last); }));
     progress.finish();
+    guest_file.reset();  // a signal from now on would leave it behind
     if (result.columns.front().is_given_up) return print_first_failure(result);
     const Document document{plan,
                             result,
