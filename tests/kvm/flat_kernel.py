@@ -46,3 +46,23 @@ def elf64(entry, segments):
         + headers
         + body
     )
+
+
+def linux64(code, address=0x1000000):
+    """An ELF64 that says by a note that it is Linux, and by its constants that it has a virtio console."""
+    note = struct.pack("<3I", 6, 4, 0x100) + b"Linux\0\0\0" + bytes(4)
+    constants = b"\0virtio_console\0virtio-mmio\0"
+    names = b"\0.rodata\0.shstrtab\0"
+    note_at = 64 + 2 * 56
+    code_at = note_at + len(note)
+    constants_at = code_at + len(code)
+    names_at = constants_at + len(constants)
+    sections_at = names_at + len(names)
+    ident = b"\x7fELF\x02\x01\x01" + bytes(9)
+    header = struct.pack("<HHIQQQIHHHHHH", 2, 62, 1, address + code_at, 64, sections_at, 0, 64, 56, 2, 64, 3, 2)
+    segments = struct.pack("<IIQQQQQQ", 1, 7, 0, address, address, names_at, names_at, 4096)
+    segments += struct.pack("<IIQQQQQQ", 4, 4, note_at, 0, 0, len(note), len(note), 4)
+    sections = bytes(64)
+    sections += struct.pack("<IIQQQQIIQQ", 1, 1, 2, 0, constants_at, len(constants), 0, 0, 1, 0)
+    sections += struct.pack("<IIQQQQIIQQ", 9, 3, 0, 0, names_at, len(names), 0, 0, 1, 0)
+    return ident + header + segments + note + code + constants + names + sections

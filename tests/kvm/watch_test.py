@@ -7,6 +7,7 @@ import signal
 import time
 import xml.etree.ElementTree as ElementTree
 
+import flat_kernel
 import harness
 from harness import boot, case, check, check_match, check_out, check_refused, check_silent, check_status, guest
 
@@ -171,6 +172,19 @@ def a_report_whose_reader_has_stalled_does_not_keep_mayfly_from_its_end():
             check_refused(boot(option, fifo, "--timeout", 3, guest("hello"), stdout=-3), fifo, "its reader has stalled")
         os.close(writer)
         os.close(reader)
+
+
+@case
+def what_a_kernel_that_hangs_said_last_on_its_early_console_is_seen():
+    # mov edi, its transmitter; mov byte [rdi], c ...; jmp to itself
+    code = b"\xbf" + (0xC0011000).to_bytes(4, "little") + b"".join(b"\xc6\x07" + bytes([c]) for c in b"stuck at x\n")
+    with harness.temporary_directory() as directory:
+        kernel = harness.write_file(directory, "kernel", flat_kernel.linux64(code + b"\xeb\xfe"))
+        for cpus in (1, 3):
+            outcome = boot("--expect", "^stuck at x$", "--timeout", 20, "--cpus", cpus, kernel)
+            check_status(outcome, 0)
+            check_out(outcome, b"stuck at x\n")
+            check(outcome.seconds < 15, "only at the timeout", outcome)
 
 
 @case

@@ -32,6 +32,8 @@ class ConsoleOutput final : public ByteSink {
     /// Shows `watch` all bytes from now on, wherever they go. Before any vCPU runs; it outlives this object.
     void set_watch(ConsoleWatch* watch) { watch_ = watch; }
 
+    [[nodiscard]] bool has_watch() const { return watch_ != nullptr; }
+
     void put(u8 byte) override;
     void put(std::span<const u8> bytes);
     /// Writes what was gathered. A reader that is gone ends the machine (HostError).

@@ -26,12 +26,15 @@ void EarlyConsole::map_onto(Bus& mmio, KvmVm& vm) {
         ring_page_ = ring_page;
 }
 
+bool EarlyConsole::has_collected(const KvmVcpu& vcpu) const {
+    const kvm_coalesced_mmio_ring* ring = ring_page_ != 0 ? vcpu.coalesced_ring(ring_page_) : nullptr;
+    return ring != nullptr &&
+           __atomic_load_n(&ring->first, __ATOMIC_RELAXED) != __atomic_load_n(&ring->last, __ATOMIC_RELAXED);
+}
+
 void EarlyConsole::drain(const KvmVcpu& vcpu) {
-    if (ring_page_ == 0) return;
+    if (!has_collected(vcpu)) return;
     kvm_coalesced_mmio_ring* ring = vcpu.coalesced_ring(ring_page_);
-    if (ring == nullptr ||
-        __atomic_load_n(&ring->first, __ATOMIC_RELAXED) == __atomic_load_n(&ring->last, __ATOMIC_RELAXED))
-        return;
     const std::lock_guard<std::mutex> guard(mutex_);
     (void)drain_coalesced_writes(ring, [this](const kvm_coalesced_mmio& entry) {
         u64 value = 0;

@@ -31,6 +31,8 @@ class EarlyConsole {
 
     /// Delivers what KVM collected.
     void drain(const KvmVcpu& vcpu);
+    /// Whether there is something. Any thread.
+    [[nodiscard]] bool has_collected(const KvmVcpu& vcpu) const;
 
   private:
     EarlyUart uart_;

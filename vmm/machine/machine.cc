@@ -4,6 +4,7 @@
 #include <algorithm>
 
 #include <fcntl.h>
+#include <poll.h>
 #include <sys/random.h>
 #include <sys/sysinfo.h>
 #include <unistd.h>
@@ -378,6 +379,19 @@ Result<void> Machine::connect_console() {
     return {};
 }
 
+Result<void> Machine::hurry_early_console() {
+    // A kernel that hangs has no exits; what it said last must not wait for the timeout to be looked at. By a
+    // kick, because it is a vCPU's thread that writes the console: there a stalled reader does not keep us.
+    Thread thread = TRY(Thread::start([this] {
+        constexpr int kLookMs = 50;
+        while (::poll(nullptr, 0, kLookMs), !stop_.is_requested()) {
+            if (early_console_->has_collected(vcpus_[0])) stop_.kick_all();
+        }
+    }));
+    thread.detach();  // nobody takes a machine that has run apart
+    return {};
+}
+
 Ending Machine::run() {
     install_signal_handlers(stop_);
     if (config_.timeout) {
@@ -386,6 +400,10 @@ Ending Machine::run() {
     }
     if (const Result<void> connected = connect_console(); !connected)
         return {EndKind::HostError, 0, "console: " + connected.error().message()};
+    if (early_console_ && output_->has_watch()) {
+        if (const Result<void> started = hurry_early_console(); !started)
+            return {EndKind::HostError, 0, "early console: " + started.error().message()};
+    }
     start_aps();
     run_vcpu(contexts_[0], 0);
     timeline_.reach(Phase::Exit);

@@ -68,6 +68,8 @@ class Machine {
     Result<void> connect_console();
     void say_what_was_chosen() const;
     void start_aps();
+    /// While what the guest says is being looked at. Before any vCPU runs.
+    Result<void> hurry_early_console();
     void wait_for_aps();
 
     BootConfig config_;

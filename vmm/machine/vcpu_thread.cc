@@ -96,6 +96,8 @@ void run_vcpu(VcpuContext& context, std::size_t index) {
             // A kick that asked for no more than a look around is over; one that ends the machine was
             // announced before it was sent, so the loop's condition sees it.
             __atomic_store_n(&run.immediate_exit, 0, __ATOMIC_SEQ_CST);
+            if (context.early_console != nullptr) context.early_console->drain(context.vcpu);
+            if (context.output.has_pending()) context.output.flush();
         }
     }
     context.stop.set_thread(index, false);
