@@ -280,20 +280,5 @@ def main():
         return 1
 
 
-def check_in_a_child():
-    """The check's status. The lab has been seen to hang, once in a dozen;
-    what it counts does not depend on that."""
-    for attempt in ("once more", "that was the second time"):
-        try:
-            return subprocess.run([sys.executable, "-B", *sys.argv, "--in-child"], timeout=360, check=False).returncode
-        except subprocess.TimeoutExpired:
-            print(f"the lab did not end within 360 s: {attempt}", flush=True)
-    return 1
-
-
 if __name__ == "__main__":
-    if "--in-child" in sys.argv:
-        sys.argv.remove("--in-child")
-    elif "--check" in sys.argv:
-        sys.exit(check_in_a_child())
     sys.exit(main())

@@ -8,8 +8,11 @@
 // A reader costs instructions whenever it wakes up, and a monitor that writes single bytes wakes it for each:
 // what a whole run takes is measured with a file, what happens after the marker with a pipe. When the marker
 // comes (and with a file never) each thread's /proc/PID/task/TID/stat is read once, which is where a probe of
-// linux_lab.py takes its counters. With the processor to be used in $MARK_CPU all of it happens there. Single
-// thread.
+// linux_lab.py takes its counters. With the processor to be used in $MARK_CPU all of it happens there.
+//
+// It starts $MARK_PHASE_US after a tick of the lab's timer, so that equal runs meet the ticks at equal
+// places, and ends what has not ended after $MARK_LIMIT_MS: see linux_lab.py for why both. Single thread.
+#include <csignal>
 #include <cstdio>
 #include <cstdlib>
 #include <cstring>
@@ -21,6 +24,7 @@
 #include <fcntl.h>
 #include <sched.h>
 #include <sys/resource.h>
+#include <sys/time.h>
 #include <sys/wait.h>
 #include <unistd.h>
 
@@ -29,8 +33,12 @@ namespace {
 constexpr int kNoExec = 127;
 constexpr int kUsage = 2;
 constexpr size_t kBufferBytes = 1U << 20U;
+/// The lab's kernel has CONFIG_HZ=250, and its ticks come at whole multiples of that.
+constexpr long long kTickNs = 4'000'000;
+constexpr long kLimitMs = 20'000;
 
 char buffer[kBufferBytes];
+volatile pid_t monitor_pid = 0;
 
 long long monotonic_ns() {
     timespec now{};
@@ -52,6 +60,29 @@ void stay_on_processor() {
         std::perror("linux_mark: sched_setaffinity");
         std::exit(kUsage);
     }
+}
+
+long number_in_environment(const char* name, long otherwise) {
+    const char* text = std::getenv(name);
+    return text == nullptr ? otherwise : std::atol(text);
+}
+
+void wait_for_phase(long long phase_ns) {
+    const long long at_ns = (monotonic_ns() / kTickNs + 2) * kTickNs + phase_ns;
+    const timespec at{at_ns / 1'000'000'000LL, static_cast<long>(at_ns % 1'000'000'000LL)};
+    ::clock_nanosleep(CLOCK_MONOTONIC, TIMER_ABSTIME, &at, nullptr);
+}
+
+void end_monitor(int /*signal*/) { ::kill(monitor_pid, SIGKILL); }
+
+void limit_monitor(pid_t pid, long limit_ms) {
+    monitor_pid = pid;
+    struct sigaction action {};
+    action.sa_handler = end_monitor;
+    action.sa_flags = SA_RESTART;
+    ::sigaction(SIGALRM, &action, nullptr);
+    const itimerval limit{{0, 0}, {limit_ms / 1000, limit_ms % 1000 * 1000}};
+    ::setitimer(ITIMER_REAL, &limit, nullptr);
 }
 
 void read_each_thread(pid_t pid) {
@@ -135,8 +166,10 @@ int main(int count, char** arguments) {
             return kUsage;
         }
     }
+    wait_for_phase(number_in_environment("MARK_PHASE_US", 1000) * 1000);
     const long long begin_ns = monotonic_ns();
     const pid_t pid = start(arguments + 3, ends[1]);
+    limit_monitor(pid, number_in_environment("MARK_LIMIT_MS", kLimitMs));
     ::close(ends[1]);
     const Output output = mode == "--pipe" ? read_output(ends[0], arguments[2], pid) : Output{};
     int status = 0;
