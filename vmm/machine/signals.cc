@@ -75,7 +75,6 @@ void make_write_signals_errors() {
 
 void install_signal_handlers(StopControl& stop) {
     g_stop = &stop;
-    make_write_signals_errors();
     install(kick_signal(), on_kick, false);
     constexpr std::array kEnding{SIGINT, SIGTERM, SIGHUP, SIGQUIT, SIGUSR2, SIGXCPU};
     for (const int number : kEnding) install(number, on_ending_signal, true);

@@ -17,8 +17,8 @@ namespace mayfly {
 void make_write_signals_errors();
 
 /// SIGINT, SIGTERM, SIGHUP, SIGQUIT, SIGALRM, SIGUSR2 and SIGXCPU end the machine (unless they were ignored
-/// when we started); make_write_signals_errors(); SIGBUS says that a mapped file shrank; other fatal signals
-/// restore the terminal first. `stop` outlives the process.
+/// when we started); SIGBUS says that a mapped file shrank; other fatal signals restore the terminal first.
+/// `stop` outlives the process.
 void install_signal_handlers(StopControl& stop);
 
 /// Ends the machine with EndKind::Timeout after `limit`. Errors: Os.
