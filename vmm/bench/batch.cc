@@ -283,6 +283,7 @@ Result<std::vector<Run>> BatchRunner::run(std::size_t column, RunKind kind, u32 
     if (!status) return fail(std::move(status).error());
     if (!watched) return fail(watched.error());
     std::vector<Run> runs;
+    runs.reserve(slots.size());
     for (Slot& slot : slots) runs.push_back(std::move(slot.run));
     return runs;
 }

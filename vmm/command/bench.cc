@@ -45,7 +45,7 @@ class ResultFile {
 
     [[nodiscard]] bool is_wanted() const { return fd_.valid(); }
 
-    Result<void> write(std::string_view text) const {
+    [[nodiscard]] Result<void> write(std::string_view text) const {
         // A pipe or a terminal has no length; that is no failure.
         (void)::ftruncate(fd_.get(), 0);
         while (!text.empty()) {
@@ -118,7 +118,7 @@ Result<void> complete_qemu(const BenchArguments& arguments, const HostFacts& hos
     return {};
 }
 
-std::string or_unknown(std::string text) { return text.empty() ? "not shown by this host" : text; }
+std::string or_unknown(const std::string& text) { return text.empty() ? "not shown by this host" : text; }
 
 std::vector<std::pair<std::string, std::string>> host_rows(const HostFacts& host, const BenchResult& result) {
     std::string cgroup = read_text_file("/proc/self/cgroup", 1024);

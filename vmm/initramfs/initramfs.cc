@@ -63,7 +63,7 @@ class Packer {
     Result<void> add_basics();
     Result<void> add_entry(const TreeEntry& entry);
     Result<void> add_regular(const TreeEntry& entry, EntryHeader header);
-    Result<u64> measure_tree(u64 bytes_before) const;
+    [[nodiscard]] Result<u64> measure_tree(u64 bytes_before) const;
     [[nodiscard]] EntryHeader header_of(const struct stat& status) const;
     void tell_left_out() const;
 

@@ -42,7 +42,7 @@ class Executable {
     Executable(const UniqueFd& file, std::string name) : file_(file), name_(std::move(name)) {}
 
     /// The path of the interpreter, empty for none.
-    Result<std::string> interpreter() const {
+    [[nodiscard]] Result<std::string> interpreter() const {
         char start[kStartBytes] = {};
         const std::size_t size = read_at(file_, 0, start, sizeof(start));
         const std::string_view text(start, size);
@@ -60,7 +60,7 @@ class Executable {
         return fail(Error::invalid(std::string(what)).about(name_));
     }
 
-    Result<std::string> script_interpreter(std::string_view line) const {
+    [[nodiscard]] Result<std::string> script_interpreter(std::string_view line) const {
         line = line.substr(0, line.find('\n'));
         line.remove_prefix(std::min(line.find_first_not_of(" \t"), line.size()));
         line = line.substr(0, line.find_first_of(std::string_view(" \t\0", 3)));

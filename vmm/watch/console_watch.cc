@@ -12,12 +12,14 @@ namespace {
 
 Result<std::vector<Expression>> compile_all(std::string_view option, const std::vector<std::string>& texts) {
     std::vector<Expression> compiled;
+    compiled.reserve(texts.size());
     for (const std::string& text : texts) compiled.push_back(TRY(Expression::compile(option, text)));
     return compiled;
 }
 
 std::vector<WatchedExpression> unseen(const std::vector<std::string>& texts) {
     std::vector<WatchedExpression> watched;
+    watched.reserve(texts.size());
     for (const std::string& text : texts) watched.push_back({.text = text, .line = {}});
     return watched;
 }
