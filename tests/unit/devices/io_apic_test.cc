@@ -145,7 +145,7 @@ TEST_CASE("an I/O APIC's window takes 32 bits at once, or nothing", "[io_apic]")
         f.chip.io_write({0x10, size}, 0x55);
         CHECK(f.chip.io_read({0x10, size}) == all_ones(size));
     }
-    for (const u64 offset : {0x04, 0x08, 0x0c, 0x11, 0x12, 0x14, 0x1c}) {
+    for (const u64 offset : {0x04U, 0x08U, 0x0cU, 0x11U, 0x12U, 0x14U, 0x1cU}) {
         CAPTURE(offset);
         f.chip.io_write({offset, 4}, 0x55);
         CHECK(f.chip.io_read({offset, 4}) == 0xffff'ffff);

@@ -54,7 +54,7 @@ TEST_CASE("exit port takes a word at once or by bytes, and only a whole one", "[
     ExitPort port(verdicts, ExitPort::Form::Word);
     port.io_write({0, 4}, 0xe100002a);
     CHECK(verdicts.values == std::vector<u64>{0xe100002a});
-    for (const u64 offset : {0, 1, 2}) write8(port, offset, static_cast<u8>(0x11 * (offset + 1)));
+    for (const u64 offset : {0U, 1U, 2U}) write8(port, offset, static_cast<u8>(0x11 * (offset + 1)));
     CHECK(verdicts.values.size() == 1);
     write8(port, 3, 0xe2);
     CHECK(verdicts.values.back() == 0xe2332211);
