@@ -6,6 +6,7 @@
 #include <cstring>
 
 #include "firmware/boot/elf_spec.h"
+#include "firmware/boot/rewritten_pages.h"
 #include "firmware/image/refuse.h"
 
 namespace mayfly {
@@ -171,6 +172,7 @@ Result<void> load_elf(const Image& image, const ElfKernel& kernel, u64 shift_byt
                                  fmt::format("kernel segment {}", segment.index)));
     for (const ElfSegment& segment : kernel.segments)
         TRY_VOID(image.place(ram, segment.base + shift_bytes, segment.file_offset_bytes, segment.file_bytes));
+    if (kernel.says_linux) populate_rewritten_pages(image, kernel, shift_bytes, ram);
     return {};
 }
 

@@ -2,7 +2,7 @@
 // ELF kernels, 32 and 64 bits: headers and notes read by copy, segments placed at their physical addresses.
 //
 // Knows no boot protocol. Symbols, sections and relocations do not matter to a kernel that is loaded where it
-// was linked, and are never looked at.
+// was linked, and are not looked at here.
 // Thread: one thread, before any vCPU runs.
 #pragma once
 
@@ -41,7 +41,8 @@ struct ElfKernel {
 Result<ElfKernel> read_elf(const Image& image);
 
 /// Claims every segment's memory, moved up by `shift_bytes` (which may wrap: a move down), then places the
-/// file bytes. Zero-initialised memory needs no work: guest RAM is fresh.
+/// file bytes. Zero-initialised memory needs no work: guest RAM is fresh. Of a Linux kernel, the pages that
+/// it will write are copied at once.
 Result<void> load_elf(const Image& image, const ElfKernel& kernel, u64 shift_bytes, GuestRam& ram,
                       Occupancy& occupancy);
 

@@ -83,6 +83,9 @@ static_assert(sizeof(ProgramHeader64) == 56);
 
 constexpr u32 SHT_PROGBITS = 1;
 
+constexpr u64 SHF_ALLOC = 2;
+constexpr u64 SHF_EXECINSTR = 4;
+
 struct SectionHeader64 {
     u32 sh_name;
     u32 sh_type;

@@ -51,4 +51,8 @@ Result<void> GuestRam::move_pages(Gpa at, std::byte* from, u64 size_bytes) {
     return {};
 }
 
+void GuestRam::populate(Gpa at, u64 size_bytes) {
+    (void)::madvise(page_range(at, size_bytes), size_bytes, MADV_POPULATE_WRITE);
+}
+
 }  // namespace mayfly

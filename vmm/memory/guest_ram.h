@@ -1,9 +1,9 @@
 // SPDX-License-Identifier: Apache-2.0
 // GuestRam: owns the host memory behind guest RAM, and can put file pages into it without copying.
 //
-// RAM is private anonymous memory, never populated ahead: a page costs when it is first touched. The guest
-// sees it from 0 up to the hole below 4 GiB and, when there is more, from 4 GiB on.
-// Thread: built and filled by one thread before any vCPU runs; memory() may then be used by any.
+// RAM is private anonymous memory, not populated ahead unless asked: a page costs when it is first touched.
+// The guest sees it from 0 up to the hole below 4 GiB and, when there is more, from 4 GiB on. Thread: built
+// and filled by one thread before any vCPU runs; memory() may then be used by any.
 #pragma once
 
 #include "vmm/error/result.h"
@@ -35,6 +35,11 @@ class GuestRam {
     /// Moves whole private anonymous pages from `from` to `at`; the source range is left unmapped.
     /// Same conditions as map_file.
     Result<void> move_pages(Gpa at, std::byte* from, u64 size_bytes);
+
+    /// Makes pages that the guest is sure to write its own before it does, as if each had been written; their
+    /// bytes stay. What a host refuses (before Linux 5.14, or short of memory) comes when it is touched.
+    /// `at` and `size_bytes` as for map_file.
+    void populate(Gpa at, u64 size_bytes);
 
   private:
     GuestRam(Mapping mapping, GuestMemory memory) : mapping_(std::move(mapping)), memory_(memory) {}

@@ -1,0 +1,47 @@
+// SPDX-License-Identifier: Apache-2.0
+#include "firmware/boot/elf_sections.h"
+
+#include <algorithm>
+
+#include "firmware/boot/elf.h"
+
+namespace mayfly {
+
+namespace {
+
+using namespace elf;
+
+constexpr u16 kSectionsMax = 512;
+constexpr u64 kNamesMax = KiB(64);
+
+}  // namespace
+
+/// Spec: ELF gABI 4.1 "Sections", "String Table".
+std::optional<ElfSections> ElfSections::read(const Image& image) {
+    Header64 header{};
+    const auto raw = std::as_writable_bytes(std::span(&header, 1));
+    if (image.size_bytes() < sizeof(header) || !image.read(0, raw) || !is_elf(raw)) return std::nullopt;
+    if (header.e_ident[EI_CLASS] != ELFCLASS64 || header.e_shentsize != sizeof(SectionHeader64))
+        return std::nullopt;
+    if (header.e_shnum == 0 || header.e_shnum > kSectionsMax || header.e_shstrndx >= header.e_shnum)
+        return std::nullopt;
+    ElfSections sections;
+    sections.headers_.resize(header.e_shnum);
+    if (!image.read(header.e_shoff, std::as_writable_bytes(std::span(sections.headers_))))
+        return std::nullopt;
+    const SectionHeader64& strings = sections.headers_[header.e_shstrndx];
+    sections.names_.resize(std::min(strings.sh_size, kNamesMax));
+    if (!image.read(strings.sh_offset, std::as_writable_bytes(std::span(sections.names_))))
+        return std::nullopt;
+    return sections;
+}
+
+const SectionHeader64* ElfSections::find(std::string_view name) const {
+    for (const SectionHeader64& section : headers_) {
+        if (section.sh_type != SHT_PROGBITS || section.sh_name >= names_.size()) continue;
+        if (std::string_view(names_.c_str() + section.sh_name) == name) return &section;
+    }
+    return nullptr;
+}
+
+}  // namespace mayfly

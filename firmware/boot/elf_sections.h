@@ -1,0 +1,34 @@
+// SPDX-License-Identifier: Apache-2.0
+// ElfSections: the section headers of an ELF64, for what only they tell.
+//
+// Loading goes by segments. Sections are hints: they may be missing or lie, so whoever asks checks what it
+// takes from them against the segments or the file, and can do without.
+// Thread: one thread, before any vCPU runs.
+#pragma once
+
+#include <optional>
+#include <span>
+#include <string>
+#include <string_view>
+#include <vector>
+
+#include "firmware/boot/elf_spec.h"
+#include "firmware/image/image.h"
+
+namespace mayfly {
+
+class ElfSections {
+  public:
+    /// None where the image is no ELF64, or has no section headers that can be read.
+    static std::optional<ElfSections> read(const Image& image);
+
+    [[nodiscard]] std::span<const elf::SectionHeader64> headers() const { return headers_; }
+    /// The first section of that name and type SHT_PROGBITS, or null.
+    [[nodiscard]] const elf::SectionHeader64* find(std::string_view name) const;
+
+  private:
+    std::vector<elf::SectionHeader64> headers_;
+    std::string names_;
+};
+
+}  // namespace mayfly

@@ -1,0 +1,147 @@
+// SPDX-License-Identifier: Apache-2.0
+#include "firmware/boot/rewritten_pages.h"
+
+#include <fcntl.h>
+#include <sys/mman.h>
+#include <unistd.h>
+
+#include <catch2/catch.hpp>
+
+#include "tests/unit/firmware/kernel_builder.h"
+
+using namespace mayfly;
+using namespace mayfly::test;
+
+namespace {
+
+constexpr u64 kPageBytes = 4096;
+constexpr u64 kTextAt = 0x10000;  // in the file; text is 3 pieces of 64 KiB, the second of them padding
+constexpr u64 kDataAt = 0x40000;
+constexpr u64 kFileEnd = 0x60000;
+constexpr u64 kBase = 0x200000;  // where kTextAt is loaded
+constexpr u64 kVirtual = 0xffffffff81000000;
+
+// gABI 4.1 "Sections": flags.
+constexpr u64 kWrite = 1;
+constexpr u64 kAlloc = 2;
+constexpr u64 kExecute = 4;
+
+struct Section {
+    u32 type;
+    u64 flags;
+    u64 address;
+    u64 offset;
+    u64 size;
+};
+
+void put_section(Bytes& file, std::size_t at, const Section& section) {
+    put<u32>(file, at + 4, section.type);
+    put<u64>(file, at + 8, section.flags);
+    put<u64>(file, at + 16, section.address);
+    put<u64>(file, at + 24, section.offset);
+    put<u64>(file, at + 32, section.size);
+    if (file.size() < at + 64) file.resize(at + 64);
+}
+
+constexpr Section kText{1, kAlloc | kExecute, kVirtual, kTextAt, kDataAt - kTextAt};
+constexpr Section kData{1, kAlloc | kWrite, kVirtual + (kDataAt - kTextAt), kDataAt, kFileEnd - kDataAt};
+
+/// One segment of text and data, no two bytes in a row alike but in the padding.
+Bytes vmlinux(const Section& text) {
+    Bytes file =
+        elf64(kVirtual, {{kLoad, kTextAt, kVirtual, kBase, kFileEnd - kTextAt, kFileEnd - kTextAt, 4096}});
+    for (u64 at = file.size(); at < kFileEnd; at++) file.push_back(static_cast<std::byte>(at));
+    for (u64 at = 0x20000; at < 0x30000; at++) file[at] = std::byte{0xcc};
+    put_section(file, kFileEnd, {0, 0, 0, 0, 0});
+    put_section(file, kFileEnd + 64, text);
+    put_section(file, kFileEnd + 128, kData);
+    put_section(file, kFileEnd + 192, {3, 0, 0, kFileEnd, 8});
+    put<u64>(file, 40, kFileEnd);  // e_shoff
+    put<u16>(file, 58, 64);        // e_shentsize
+    put<u16>(file, 60, 4);         // e_shnum
+    put<u16>(file, 62, 3);         // e_shstrndx
+    return file;
+}
+
+/// Which pages of guest RAM are our own: in memory, and no file's. Documentation/admin-guide/mm/pagemap.rst:
+/// bit 63 present, bit 61 file page or shared.
+std::string own_pages(const GuestRam& ram, Gpa at, u64 size_bytes) {
+    const int fd = ::open("/proc/self/pagemap", O_RDONLY | O_CLOEXEC);
+    REQUIRE(fd >= 0);
+    std::vector<u64> entries(size_bytes / kPageBytes);
+    const auto first =
+        reinterpret_cast<std::uintptr_t>(ram.memory().span(at, size_bytes)->host_base) / kPageBytes;
+    const auto bytes = static_cast<ssize_t>(entries.size() * sizeof(u64));
+    REQUIRE(::pread(fd, entries.data(), entries.size() * sizeof(u64),
+                    static_cast<off_t>(first * sizeof(u64))) == bytes);
+    ::close(fd);
+    std::string text;
+    for (const u64 entry : entries) text += entry >> 63 != 0 && (entry >> 61 & 1) == 0 ? 'o' : '.';
+    return text;
+}
+
+struct Loaded {
+    explicit Loaded(const Bytes& bytes, bool says_linux = true) : file(bytes) {
+        const int fd = ::memfd_create("vmlinux", MFD_CLOEXEC);
+        REQUIRE(::write(fd, file.data(), file.size()) == static_cast<ssize_t>(file.size()));
+        const Image image = Image::from_fd("vmlinux", UniqueFd::adopt(fd)).value();
+        ElfKernel kernel = read_elf(image).value();
+        kernel.says_linux = says_linux;
+        Occupancy occupancy(ram.memory());
+        REQUIRE(load_elf(image, kernel, 0, ram, occupancy));
+    }
+    [[nodiscard]] std::string own() const { return own_pages(ram, Gpa{kBase}, kFileEnd - kTextAt); }
+    [[nodiscard]] bool is_intact() const {
+        Bytes found(kFileEnd - kTextAt);
+        if (ram.memory().read(Gpa{kBase}, found) != MemStatus::Ok) return false;
+        return std::equal(found.begin(), found.end(), file.begin() + kTextAt);
+    }
+
+    Bytes file;
+    GuestRam ram = GuestRam::create({.size_bytes = MiB(4), .hole_base = Gpa{GiB(3)}}).value();
+};
+
+const std::string kOwn(16, 'o');
+const std::string kNot(16, '.');
+
+}  // namespace
+
+TEST_CASE("the text of a Linux kernel is copied, its padding and data are not", "[rewritten_pages]") {
+    const Loaded loaded(vmlinux(kText));
+    CHECK(loaded.own() == kOwn + kNot + kOwn + kNot + kNot);
+    CHECK(loaded.is_intact());
+}
+
+TEST_CASE("another kernel's text stays mapped", "[rewritten_pages]") {
+    const Loaded loaded(vmlinux(kText), false);
+    CHECK(loaded.own() == kNot + kNot + kNot + kNot + kNot);
+    CHECK(loaded.is_intact());
+}
+
+TEST_CASE("sections that lie copy no more than the segment", "[rewritten_pages]") {
+    const auto with = [](u64 address, u64 size) {
+        Section text = kText;
+        text.address = address;
+        text.size = size;
+        const Loaded loaded(vmlinux(text));
+        CHECK(loaded.is_intact());
+        return loaded.own();
+    };
+    const std::string all = kOwn + kNot + kOwn + kOwn + kOwn;
+    const std::string none = kNot + kNot + kNot + kNot + kNot;
+    CHECK(with(kVirtual, ~u64{0}) == all);
+    CHECK(with(kVirtual, 0) == none);
+    CHECK(with(kVirtual - 1, MiB(1)) == none);
+    CHECK(with(0, ~u64{0}) == none);
+    CHECK(with(~u64{0}, ~u64{0}) == none);
+    CHECK(with(kVirtual + kFileEnd - kTextAt, MiB(1)) == none);
+    CHECK(with(kVirtual + 1, 1) == "o" + kNot.substr(1) + none.substr(16));
+}
+
+TEST_CASE("a kernel without section headers is loaded all the same", "[rewritten_pages]") {
+    Bytes file = vmlinux(kText);
+    put<u16>(file, 60, 0);
+    const Loaded loaded(file);
+    CHECK(loaded.own() == kNot + kNot + kNot + kNot + kNot);
+    CHECK(loaded.is_intact());
+}
