@@ -60,6 +60,34 @@ struct Segment {
 constexpr u32 kLoad = 1;
 constexpr u32 kNote = 4;
 
+/// A section header of ELF64 (gABI 4.1 "Sections"), 64 bytes.
+struct Section {
+    u32 name;
+    u32 type;
+    u64 flags;
+    u64 address;
+    u64 offset;
+    u64 size;
+};
+
+inline void put_section(Bytes& file, std::size_t at, const Section& section) {
+    put<u32>(file, at, section.name);
+    put<u32>(file, at + 4, section.type);
+    put<u64>(file, at + 8, section.flags);
+    put<u64>(file, at + 16, section.address);
+    put<u64>(file, at + 24, section.offset);
+    put<u64>(file, at + 32, section.size);
+    if (file.size() < at + 64) file.resize(at + 64);
+}
+
+/// The ELF header's fields of a table of `count` section headers at `at`, the last of them the names'.
+inline void put_section_table(Bytes& file, u64 at, u16 count) {
+    put<u64>(file, 40, at);                           // e_shoff
+    put<u16>(file, 58, 64);                           // e_shentsize
+    put<u16>(file, 60, count);                        // e_shnum
+    put<u16>(file, 62, static_cast<u16>(count - 1));  // e_shstrndx
+}
+
 /// Header and program headers only; the program headers follow the header.
 inline Bytes elf64(u64 entry, const std::vector<Segment>& segments) {
     Bytes out;

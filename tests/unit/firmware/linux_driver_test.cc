@@ -18,22 +18,6 @@ constexpr std::string_view kWord{"\0virtio_console\0", 16};
 constexpr u64 kConstantsAt = 0x1000;
 constexpr u64 kChunk = KiB(256);
 
-struct Section {
-    u32 name;
-    u32 type;
-    u64 offset;
-    u64 size;
-};
-
-/// gABI 4.1 "Sections": 64 bytes each.
-void put_section(Bytes& file, std::size_t at, const Section& section) {
-    put<u32>(file, at, section.name);
-    put<u32>(file, at + 4, section.type);
-    put<u64>(file, at + 24, section.offset);
-    put<u64>(file, at + 32, section.size);
-    if (file.size() < at + 64) file.resize(at + 64);
-}
-
 constexpr std::string_view kNames{"\0.text\0.rodata\0.rodata1\0.shstrtab\0", 34};
 constexpr u32 kNameText = 1;
 constexpr u32 kNameConstants = 7;
@@ -48,14 +32,11 @@ struct Vmlinux {
         names_at = file.size();
         put_text(file, names_at, kNames);
         headers_at = align_up(file.size(), 8);
-        put_section(file, headers_at, {0, 0, 0, 0});
-        put_section(file, header(1), {kNameText, 1, 0, 64});
-        put_section(file, header(2), {kNameConstants, 1, kConstantsAt, constants.size()});
-        put_section(file, header(3), {kNameNames, 3, names_at, kNames.size()});
-        put<u64>(file, 40, headers_at);  // e_shoff
-        put<u16>(file, 58, 64);          // e_shentsize
-        put<u16>(file, 60, 4);           // e_shnum
-        put<u16>(file, 62, 3);           // e_shstrndx
+        put_section(file, headers_at, {});
+        put_section(file, header(1), {kNameText, 1, 0, 0, 0, 64});
+        put_section(file, header(2), {kNameConstants, 1, 0, 0, kConstantsAt, constants.size()});
+        put_section(file, header(3), {kNameNames, 3, 0, 0, names_at, kNames.size()});
+        put_section_table(file, headers_at, 4);
     }
     [[nodiscard]] std::size_t header(std::size_t index) const { return headers_at + 64 * index; }
     [[nodiscard]] bool has(std::string_view name = kDriver) const {

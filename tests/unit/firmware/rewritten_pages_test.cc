@@ -26,25 +26,8 @@ constexpr u64 kWrite = 1;
 constexpr u64 kAlloc = 2;
 constexpr u64 kExecute = 4;
 
-struct Section {
-    u32 type;
-    u64 flags;
-    u64 address;
-    u64 offset;
-    u64 size;
-};
-
-void put_section(Bytes& file, std::size_t at, const Section& section) {
-    put<u32>(file, at + 4, section.type);
-    put<u64>(file, at + 8, section.flags);
-    put<u64>(file, at + 16, section.address);
-    put<u64>(file, at + 24, section.offset);
-    put<u64>(file, at + 32, section.size);
-    if (file.size() < at + 64) file.resize(at + 64);
-}
-
-constexpr Section kText{1, kAlloc | kExecute, kVirtual, kTextAt, kDataAt - kTextAt};
-constexpr Section kData{1, kAlloc | kWrite, kVirtual + (kDataAt - kTextAt), kDataAt, kFileEnd - kDataAt};
+constexpr Section kText{0, 1, kAlloc | kExecute, kVirtual, kTextAt, kDataAt - kTextAt};
+constexpr Section kData{0, 1, kAlloc | kWrite, kVirtual + (kDataAt - kTextAt), kDataAt, kFileEnd - kDataAt};
 
 /// One segment of text and data, no two bytes in a row alike but in the padding.
 Bytes vmlinux(const Section& text) {
@@ -52,14 +35,11 @@ Bytes vmlinux(const Section& text) {
         elf64(kVirtual, {{kLoad, kTextAt, kVirtual, kBase, kFileEnd - kTextAt, kFileEnd - kTextAt, 4096}});
     for (u64 at = file.size(); at < kFileEnd; at++) file.push_back(static_cast<std::byte>(at));
     for (u64 at = 0x20000; at < 0x30000; at++) file[at] = std::byte{0xcc};
-    put_section(file, kFileEnd, {0, 0, 0, 0, 0});
+    put_section(file, kFileEnd, {});
     put_section(file, kFileEnd + 64, text);
     put_section(file, kFileEnd + 128, kData);
-    put_section(file, kFileEnd + 192, {3, 0, 0, kFileEnd, 8});
-    put<u64>(file, 40, kFileEnd);  // e_shoff
-    put<u16>(file, 58, 64);        // e_shentsize
-    put<u16>(file, 60, 4);         // e_shnum
-    put<u16>(file, 62, 3);         // e_shstrndx
+    put_section(file, kFileEnd + 192, {0, 3, 0, 0, kFileEnd, 8});
+    put_section_table(file, kFileEnd, 4);
     return file;
 }
 
