@@ -8,6 +8,8 @@ import subprocess
 import termios
 import time
 
+import flat_kernel
+import harness
 from harness import CRASHED, Failure, boot, case, check, check_status, finish, guest, main, popen
 
 LOCAL_FLAGS = 3  # in what tcgetattr returns
@@ -180,6 +182,16 @@ def messages_on_the_terminal_start_in_the_first_column():
         check(terminal.received.startswith(b"mayfly: "), f"printed {terminal.received!r}")
         check(terminal.received.endswith(b"\r\n"), f"printed {terminal.received!r}")
         terminal.ends(CRASHED)
+
+
+@case
+def what_a_hanging_kernel_said_last_is_shown():
+    with harness.temporary_directory() as directory:
+        kernel = harness.write_file(directory, "kernel", flat_kernel.linux64_that_hangs(b"stuck at x\n"))
+        with Terminal(kernel, "--timeout", "30") as terminal:
+            terminal.expect(b"stuck at x\r\n")
+            terminal.send(b"\x01x")
+            finish(terminal.process, terminal.started)
 
 
 @case

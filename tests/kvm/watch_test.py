@@ -176,10 +176,8 @@ def a_report_whose_reader_has_stalled_does_not_keep_mayfly_from_its_end():
 
 @case
 def what_a_kernel_that_hangs_said_last_on_its_early_console_is_seen():
-    # mov edi, its transmitter; mov byte [rdi], c ...; jmp to itself
-    code = b"\xbf" + (0xC0011000).to_bytes(4, "little") + b"".join(b"\xc6\x07" + bytes([c]) for c in b"stuck at x\n")
     with harness.temporary_directory() as directory:
-        kernel = harness.write_file(directory, "kernel", flat_kernel.linux64(code + b"\xeb\xfe"))
+        kernel = harness.write_file(directory, "kernel", flat_kernel.linux64_that_hangs(b"stuck at x\n"))
         for cpus in (1, 3):
             outcome = boot("--expect", "^stuck at x$", "--timeout", 20, "--cpus", cpus, kernel)
             check_status(outcome, 0)

@@ -33,6 +33,8 @@ WindowSize window_size(int terminal) {
     return {size.ws_col, size.ws_row};
 }
 
+bool ConsoleOutput::is_looked_at() const { return watch_ != nullptr || (fd_ >= 0 && ::isatty(fd_) == 1); }
+
 void ConsoleOutput::put(u8 byte) {
     if (drops_all()) return;
     const std::lock_guard<std::mutex> guard(mutex_);

@@ -32,7 +32,8 @@ class ConsoleOutput final : public ByteSink {
     /// Shows `watch` all bytes from now on, wherever they go. Before any vCPU runs; it outlives this object.
     void set_watch(ConsoleWatch* watch) { watch_ = watch; }
 
-    [[nodiscard]] bool has_watch() const { return watch_ != nullptr; }
+    /// Whether a watch, or somebody at a terminal, looks at the bytes as they come.
+    [[nodiscard]] bool is_looked_at() const;
 
     void put(u8 byte) override;
     void put(std::span<const u8> bytes);

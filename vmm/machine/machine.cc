@@ -400,7 +400,7 @@ Ending Machine::run() {
     }
     if (const Result<void> connected = connect_console(); !connected)
         return {EndKind::HostError, 0, "console: " + connected.error().message()};
-    if (early_console_ && output_->has_watch()) {
+    if (early_console_ && output_->is_looked_at()) {
         if (const Result<void> started = hurry_early_console(); !started)
             return {EndKind::HostError, 0, "early console: " + started.error().message()};
     }
