@@ -26,7 +26,7 @@ from guests import busybox_initramfs, ext4_image  # noqa: E402  pylint: disable=
 
 SKIPPED = 77
 # The longer, the likelier is an interrupt that the emulation delivers twice (linux_lab.py).
-SHORT, LONG = 1000, 5000
+SHORT, LONG = 500, 2500
 DISK_MIB = 64
 BOUND = 1.3
 # The number of requests comes by the kernel's command line, as a variable. The marker says that fio did them.

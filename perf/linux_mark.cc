@@ -12,7 +12,6 @@
 //
 // It starts $MARK_PHASE_US after a tick of the lab's timer, so that equal runs meet the ticks at equal
 // places, and ends what has not ended after $MARK_LIMIT_MS: see linux_lab.py for why both. Single thread.
-#include <csignal>
 #include <cstdio>
 #include <cstdlib>
 #include <cstring>
@@ -24,7 +23,6 @@
 #include <fcntl.h>
 #include <sched.h>
 #include <sys/resource.h>
-#include <sys/time.h>
 #include <sys/wait.h>
 #include <unistd.h>
 
@@ -35,10 +33,8 @@ constexpr int kUsage = 2;
 constexpr size_t kBufferBytes = 1U << 20U;
 /// The lab's kernel has CONFIG_HZ=250, and its ticks come at whole multiples of that.
 constexpr long long kTickNs = 4'000'000;
-constexpr long kLimitMs = 20'000;
 
 char buffer[kBufferBytes];
-volatile pid_t monitor_pid = 0;
 
 long long monotonic_ns() {
     timespec now{};
@@ -71,18 +67,6 @@ void wait_for_phase(long long phase_ns) {
     const long long at_ns = (monotonic_ns() / kTickNs + 2) * kTickNs + phase_ns;
     const timespec at{at_ns / 1'000'000'000LL, static_cast<long>(at_ns % 1'000'000'000LL)};
     ::clock_nanosleep(CLOCK_MONOTONIC, TIMER_ABSTIME, &at, nullptr);
-}
-
-void end_monitor(int /*signal*/) { ::kill(monitor_pid, SIGKILL); }
-
-void limit_monitor(pid_t pid, long limit_ms) {
-    monitor_pid = pid;
-    struct sigaction action {};
-    action.sa_handler = end_monitor;
-    action.sa_flags = SA_RESTART;
-    ::sigaction(SIGALRM, &action, nullptr);
-    const itimerval limit{{0, 0}, {limit_ms / 1000, limit_ms % 1000 * 1000}};
-    ::setitimer(ITIMER_REAL, &limit, nullptr);
 }
 
 void read_each_thread(pid_t pid) {
@@ -169,7 +153,6 @@ int main(int count, char** arguments) {
     wait_for_phase(number_in_environment("MARK_PHASE_US", 1000) * 1000);
     const long long begin_ns = monotonic_ns();
     const pid_t pid = start(arguments + 3, ends[1]);
-    limit_monitor(pid, number_in_environment("MARK_LIMIT_MS", kLimitMs));
     ::close(ends[1]);
     const Output output = mode == "--pipe" ? read_output(ends[0], arguments[2], pid) : Output{};
     int status = 0;
