@@ -137,7 +137,7 @@ Result<ElfKernel> read_class(const HeaderWindow& window, u64 file_bytes, u16 mac
         if (segment.p_type != PT_LOAD || segment.p_memsz == 0) continue;
         TRY_VOID(check_load(segment, index, file_bytes));
         kernel.segments.push_back({index, segment.p_offset, segment.p_filesz, segment.p_vaddr,
-                                   Gpa{segment.p_paddr}, segment.p_memsz});
+                                   Gpa{segment.p_paddr}, segment.p_memsz, (segment.p_flags & PF_W) != 0});
     }
     if (kernel.segments.empty()) return refuse("this ELF has no loadable segment");
     return kernel;

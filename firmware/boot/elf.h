@@ -25,6 +25,7 @@ struct ElfSegment {
     u64 virtual_base = 0;
     Gpa base;
     u64 memory_bytes = 0;
+    bool is_writable = false;
 };
 
 struct ElfKernel {

@@ -21,6 +21,8 @@ constexpr u16 EM_X86_64 = 62;
 constexpr u32 PT_LOAD = 1;
 constexpr u32 PT_NOTE = 4;
 
+constexpr u32 PF_W = 2;
+
 struct Header32 {
     u8 e_ident[16];
     u16 e_type;
@@ -83,6 +85,7 @@ static_assert(sizeof(ProgramHeader64) == 56);
 
 constexpr u32 SHT_PROGBITS = 1;
 
+constexpr u64 SHF_WRITE = 1;
 constexpr u64 SHF_ALLOC = 2;
 constexpr u64 SHF_EXECINSTR = 4;
 

@@ -23,9 +23,11 @@ struct FileRange {
     u64 to;
 };
 
-bool is_text(const SectionHeader64& section) {
-    constexpr u64 kFlags = SHF_ALLOC | SHF_EXECINSTR;
-    return section.sh_type == SHT_PROGBITS && (section.sh_flags & kFlags) == kFlags;
+bool is_rewritten(const SectionHeader64& section, const ElfSegment& segment) {
+    if (section.sh_type != SHT_PROGBITS || (section.sh_flags & SHF_ALLOC) == 0) return false;
+    if ((section.sh_flags & SHF_EXECINSTR) != 0) return true;
+    // Linux's constants are in a section that calls itself writable, in a segment that does not.
+    return (section.sh_flags & SHF_WRITE) != 0 && segment.is_writable;
 }
 
 /// The part of a section that is in the segment's file bytes, widened to those of its pages that are whole;
@@ -78,7 +80,7 @@ void populate_rewritten_pages(const Image& vmlinux, const ElfKernel& kernel, u64
     u64 left = kPopulatedMax;
     for (const ElfSegment& segment : kernel.segments) {
         for (const SectionHeader64& section : sections->headers()) {
-            if (!is_text(section)) continue;
+            if (!is_rewritten(section, segment)) continue;
             FileRange pages = pages_of(section, segment);
             if (pages.from >= pages.to) continue;
             pages.to = std::min(pages.to, pages.from + left);

@@ -86,10 +86,24 @@ const std::string kNot(16, '.');
 
 }  // namespace
 
-TEST_CASE("the text of a Linux kernel is copied, its padding and data are not", "[rewritten_pages]") {
+TEST_CASE("the text and data of a Linux kernel are copied, padding is not", "[rewritten_pages]") {
     const Loaded loaded(vmlinux(kText));
+    CHECK(loaded.own() == kOwn + kNot + kOwn + kOwn + kOwn);
+    CHECK(loaded.is_intact());
+}
+
+TEST_CASE("what a segment says is not written is not copied, but for text", "[rewritten_pages]") {
+    Bytes file = vmlinux(kText);
+    put<u32>(file, 64 + 4, 5);  // p_flags: readable, executable
+    const Loaded loaded(file);
     CHECK(loaded.own() == kOwn + kNot + kOwn + kNot + kNot);
     CHECK(loaded.is_intact());
+}
+
+TEST_CASE("zero-initialised data is not copied", "[rewritten_pages]") {
+    Bytes file = vmlinux(kText);
+    put<u32>(file, kFileEnd + 128 + 4, 8);  // SHT_NOBITS
+    CHECK(Loaded(file).own() == kOwn + kNot + kOwn + kNot + kNot);
 }
 
 TEST_CASE("another kernel's text stays mapped", "[rewritten_pages]") {
@@ -108,7 +122,7 @@ TEST_CASE("sections that lie copy no more than the segment", "[rewritten_pages]"
         return loaded.own();
     };
     const std::string all = kOwn + kNot + kOwn + kOwn + kOwn;
-    const std::string none = kNot + kNot + kNot + kNot + kNot;
+    const std::string none = kNot + kNot + kNot + kOwn + kOwn;  // but the data
     CHECK(with(kVirtual, ~u64{0}) == all);
     CHECK(with(kVirtual, 0) == none);
     CHECK(with(kVirtual - 1, MiB(1)) == none);
