@@ -48,7 +48,8 @@ Result<void> place_initrd(const Image& initrd, const LinuxSetup& setup, GuestRam
     TRY_VOID(occupancy.claim(*at, size, "the initrd"));
     TRY_VOID(about(initrd.place(ram, *at, 0, size), initrd.name()));
     // The guest reads it, then frees its pages and soon has other uses for them: read first, written later.
-    if (initrd.file() != nullptr && size <= kInitrdPopulatedMax) ram.populate(*at, align_down(size, kPage));
+    const bool is_mapped = initrd.file() != nullptr && size >= Image::kPlaceByPageMin;
+    if (is_mapped && size <= kInitrdPopulatedMax) ram.populate(*at, align_down(size, kPage));
     const GuestMemory& memory = ram.memory();
     put<u32>(memory, kRamdiskImage, low_half(at->value));
     put<u32>(memory, kRamdiskSize, low_half(size));

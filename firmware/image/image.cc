@@ -17,8 +17,6 @@ namespace mayfly {
 namespace {
 
 constexpr u64 kPage = 4096;
-/// Below this, one copy is cheaper than a mapping and the page faults that follow it.
-constexpr u64 kPlaceByPageMin = KiB(64);
 
 Result<void> read_file(const UniqueFd& fd, u64 offset_bytes, void* out, u64 size_bytes) {
     auto* next = static_cast<std::byte*>(out);

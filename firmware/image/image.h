@@ -25,6 +25,9 @@ struct ImageBytes {
 
 class Image {
   public:
+    /// Below this, one copy is cheaper than a mapping and the page faults that follow it: see place().
+    static constexpr u64 kPlaceByPageMin = KiB(64);
+
     /// Errors: NotFound where the file does not exist; Os where it cannot be opened; Invalid for a
     /// directory, a device, a pipe or an empty file.
     static Result<Image> open(const std::string& path);

@@ -2,8 +2,9 @@
 // GuestRam: owns the host memory behind guest RAM, and can put file pages into it without copying.
 //
 // RAM is private anonymous memory, not populated ahead unless asked: a page costs when it is first touched.
-// The guest sees it from 0 up to the hole below 4 GiB and, when there is more, from 4 GiB on. Thread: built
-// and filled by one thread before any vCPU runs; memory() may then be used by any.
+// The guest sees it from 0 up to the hole below 4 GiB and, when there is more, from 4 GiB on.
+//
+// Thread: built and filled by one thread before any vCPU runs; memory() may then be used by any.
 #pragma once
 
 #include "vmm/error/result.h"
@@ -38,7 +39,7 @@ class GuestRam {
 
     /// Makes pages that the guest is sure to write its own before it does, as if each had been written; their
     /// bytes stay. What a host refuses (before Linux 5.14, or short of memory) comes when it is touched.
-    /// `at` and `size_bytes` as for map_file.
+    /// `at` and `size_bytes` as for map_file; there is at least a page.
     void populate(Gpa at, u64 size_bytes);
 
   private:

@@ -60,11 +60,15 @@ std::string own_pages(const GuestRam& ram, Gpa at, u64 size_bytes) {
     return text;
 }
 
+Image file_of(const Bytes& bytes) {
+    const int fd = ::memfd_create("image", MFD_CLOEXEC);
+    REQUIRE(::write(fd, bytes.data(), bytes.size()) == static_cast<ssize_t>(bytes.size()));
+    return Image::from_fd("image", UniqueFd::adopt(fd)).value();
+}
+
 struct Loaded {
     explicit Loaded(const Bytes& bytes, bool says_linux = true) : file(bytes) {
-        const int fd = ::memfd_create("vmlinux", MFD_CLOEXEC);
-        REQUIRE(::write(fd, file.data(), file.size()) == static_cast<ssize_t>(file.size()));
-        const Image image = Image::from_fd("vmlinux", UniqueFd::adopt(fd)).value();
+        const Image image = file_of(bytes);
         ElfKernel kernel = read_elf(image).value();
         kernel.says_linux = says_linux;
         Occupancy occupancy(ram.memory());
@@ -138,4 +142,23 @@ TEST_CASE("a kernel without section headers is loaded all the same", "[rewritten
     const Loaded loaded(file);
     CHECK(loaded.own() == kNot + kNot + kNot + kNot + kNot);
     CHECK(loaded.is_intact());
+}
+
+TEST_CASE("an initrd of any size is in guest RAM, in pages of its own up to 32 MiB", "[rewritten_pages]") {
+    for (const u64 bytes :
+         {u64{1}, u64{4095}, u64{4096}, u64{5000}, KiB(64) - 1, KiB(64), KiB(64) + 1, MiB(32), MiB(32) + 1}) {
+        CAPTURE(bytes);
+        Bytes initrd(bytes, std::byte{0x5a});
+        initrd.back() = std::byte{0xa5};
+        const Image image = file_of(initrd);
+        Guest guest(MiB(128));
+        guest.request.initrd = &image;
+        REQUIRE(guest.boot(kernel64()));
+        const u64 at = guest.value_at<u32>(0x7218);
+        CHECK(guest.value_at<u32>(0x721c) == bytes);
+        const std::string own = own_pages(guest.ram, Gpa{at}, align_up(bytes, kPageBytes));
+        const u64 pages = bytes > MiB(32) ? 1 : own.size();  // the last one's bytes are copied
+        CHECK(std::count(own.begin(), own.end(), 'o') == static_cast<std::ptrdiff_t>(pages));
+        CHECK(guest.at(at, bytes) == initrd);
+    }
 }
