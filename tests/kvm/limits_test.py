@@ -45,6 +45,19 @@ def a_console_file_that_may_not_grow():
 
 
 @case
+def a_configuration_space_that_may_not_be_written():
+    with temporary_directory() as directory:
+        disk = os.path.join(directory, "disk")
+        with open(disk, "wb") as file:
+            file.truncate(1 << 20)
+        for limit in (0, 100 << 10):
+            outcome = boot(
+                guest("hello"), "--disk", disk, preexec_fn=limited(resource.RLIMIT_FSIZE, limit)
+            )
+            check_refused(outcome, "ulimit -f")
+
+
+@case
 def too_few_threads():
     if os.geteuid() != 0:
         skip("needs root to become a user whose threads are counted")

@@ -8,6 +8,8 @@
 #include <sys/uio.h>
 #include <unistd.h>
 
+#include <fmt/format.h>
+
 #include "devices/pci/config_window.h"
 
 namespace mayfly {
@@ -31,9 +33,11 @@ Result<UniqueFd> make_ones() {
     // SAFETY: writev only reads.
     parts.fill({const_cast<std::byte*>(page.data()), page.size()});
     const ssize_t written = ::writev(fd.get(), parts.data(), parts.size());
-    if (written < 0) return fail(Error::os("writing a memfd"));
-    if (static_cast<std::size_t>(written) != kOnesBytes) return fail(Error::os("writing a memfd", ENOSPC));
-    return fd;
+    if (static_cast<std::size_t>(written) == kOnesBytes) return fd;
+    // Less is what RLIMIT_FSIZE leaves of it: a memfd's file system has no size of its own.
+    return fail(Error::os("write", written < 0 ? errno : EFBIG)
+                    .about("PCI's configuration space")
+                    .hint(fmt::format("it takes {} KiB, see ulimit -f", kOnesBytes / KiB(1))));
 }
 
 }  // namespace
