@@ -53,7 +53,8 @@ JunitCase machine_case(const BootConfig& config, const BootOutcome& outcome, con
         case EndKind::Reset:
         case EndKind::Expected:
         case EndKind::FailedOn:
-        case EndKind::ProgramEnded: break;
+        case EndKind::ProgramEnded:
+        case EndKind::Unreported: break;
     }
     return one;
 }
@@ -71,8 +72,8 @@ JunitCase program_case(const BootConfig& config, const Ending* ending, u64 took_
         const bool has_run = own.status != kStatusFailed || own.line.empty();
         set(one, has_run ? Outcome::Failed : Outcome::Error, has_run ? "status" : "init",
             own.line.empty() ? fmt::format("the program's status is {}", own.status) : own.line);
-    } else if (ending != nullptr && is_guests_own_end(ending->kind)) {
-        set(one, Outcome::Error, "guest", "the guest ended without the program's status");
+    } else if (ending != nullptr && ending->kind == EndKind::Unreported) {
+        set(one, Outcome::Error, "guest", ending->message);
     } else if (ending != nullptr && ending->kind == EndKind::Timeout) {
         set(one, Outcome::Failed, "timeout", "the program had not ended at the timeout");
     } else {

@@ -24,13 +24,19 @@ bool excuses_missing(EndKind kind) {
     return kind == EndKind::Signal || kind == EndKind::Quit || kind == EndKind::HostError;
 }
 
+/// The guest came to its end by itself, and not by a crash, which its status must not hide.
+bool is_guests_own_end(EndKind kind) {
+    return kind == EndKind::ExitCode || kind == EndKind::PowerOff || kind == EndKind::Reset ||
+           kind == EndKind::ProgramEnded || kind == EndKind::Unreported;
+}
+
 void judge_watch(const ConsoleWatch& watch, EndKind kind, BootOutcome& outcome) {
     for (const WatchedExpression& feared : watch.feared()) {
         if (!feared.is_seen) continue;
         outcome.lines.push_back(feared_line(feared));
         outcome.wants_tail = true;
         // On the console's last words, with which the guest has ended by itself.
-        if (is_guests_own_end(kind) || kind == EndKind::ProgramEnded) outcome.status = kStatusWatchFailed;
+        if (is_guests_own_end(kind)) outcome.status = kStatusWatchFailed;
         return;
     }
     if (excuses_missing(kind)) return;
@@ -44,10 +50,6 @@ void judge_watch(const ConsoleWatch& watch, EndKind kind, BootOutcome& outcome) 
 
 }  // namespace
 
-bool is_guests_own_end(EndKind kind) {
-    return kind == EndKind::ExitCode || kind == EndKind::PowerOff || kind == EndKind::Reset;
-}
-
 std::string feared_line(const WatchedExpression& feared) {
     return fmt::format("--fail-on '{}' matched: {}", feared.text, beginning(feared.line));
 }
@@ -57,10 +59,6 @@ BootOutcome judge_boot(const BootConfig& config, const Ending& ending, const Con
     BootOutcome outcome;
     outcome.status = own.status;
     if (!own.line.empty()) outcome.lines.push_back(own.line);
-    if (config.exec && is_guests_own_end(ending.kind)) {
-        outcome.status = kStatusFailed;
-        outcome.lines.push_back("the guest ended without the program's status");
-    }
     if (watch != nullptr) judge_watch(*watch, ending.kind, outcome);
     return outcome;
 }

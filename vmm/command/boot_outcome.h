@@ -28,9 +28,6 @@ struct BootOutcome {
 /// Of a boot that did not come to run.
 [[nodiscard]] BootOutcome failed_boot(const Error& error);
 
-/// The guest ended by itself, and said by that how it fared.
-[[nodiscard]] bool is_guests_own_end(EndKind kind);
-
 /// "--fail-on 'Oops' matched: Oops: 0000 [#1]", with so much of the line as a terminal's has room for.
 [[nodiscard]] std::string feared_line(const WatchedExpression& feared);
 

@@ -41,7 +41,7 @@ Ending understand(Ending ending, const GuestFacts& facts) {
     if (!facts.program) return ending;
     if (ending.kind == EndKind::ExitCode) ending.kind = EndKind::ProgramEnded;
     if (ending.kind == EndKind::PowerOff || ending.kind == EndKind::Reset)
-        return {EndKind::HostError, 0,
+        return {EndKind::Unreported, 0,
                 fmt::format("the guest ended without the status of {}", *facts.program)};
     return ending;
 }
@@ -58,7 +58,8 @@ ExitStatus exit_status(const Ending& ending, const StatusRules& rules) {
                                                 static_cast<double>(ending.value) / 1000)};
         case EndKind::Signal: return {kStatusSignalBase + static_cast<int>(ending.value), {}};
         case EndKind::Quit: return {kStatusSignalBase + 2, {}};  // as Ctrl-C would: SIGINT
-        case EndKind::HostError: return {kStatusFailed, ending.message};
+        case EndKind::HostError:
+        case EndKind::Unreported: return {kStatusFailed, ending.message};
         case EndKind::Expected: return {0, {}};
         case EndKind::FailedOn: return {kStatusWatchFailed, ending.message};
         case EndKind::ProgramEnded: return program_status(static_cast<u32>(ending.value));

@@ -27,12 +27,13 @@ enum class EndKind : u8 {
     Expected,      ///< all that was expected has been seen on the console
     FailedOn,      ///< what may not be seen on the console has been
     ProgramEnded,  ///< our init's report; value: the word of firmware/init/report.h
+    Unreported,    ///< powered off or reset without that report; the message says of which program
 };
 
 struct Ending {
     EndKind kind = EndKind::PowerOff;
     u64 value = 0;
-    std::string message;  ///< for Crash and HostError
+    std::string message;  ///< for Crash, HostError and Unreported
 };
 
 enum class ExitCodeRule : u8 {

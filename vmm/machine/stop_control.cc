@@ -78,7 +78,8 @@ bool StopControl::is_abrupt() const {
         case EndKind::Crash:
         case EndKind::Expected:
         case EndKind::FailedOn:
-        case EndKind::ProgramEnded: return false;
+        case EndKind::ProgramEnded:
+        case EndKind::Unreported: return false;
     }
     return false;
 }

@@ -29,12 +29,18 @@ struct Watched {
         watch->take({reinterpret_cast<const u8*>(console.data()), console.size()});
         watch->finish();
     }
+    /// As the machine gives it, whose guest had a program to run where the configuration names one.
+    [[nodiscard]] Ending ending(EndKind kind, u64 value) const {
+        GuestFacts facts;
+        if (config.exec) facts.program = config.exec->program;
+        return understand({kind, value, {}}, facts);
+    }
     [[nodiscard]] BootOutcome judge(EndKind kind, u64 value = 0) const {
-        return judge_boot(config, {kind, value, {}}, watch.get());
+        return judge_boot(config, ending(kind, value), watch.get());
     }
     [[nodiscard]] JunitReport junit(EndKind kind, u64 value = 0) const {
-        const Ending ending{kind, value, "why"};
-        return boot_junit(config, judge(kind, value), &ending, watch.get(), {});
+        const Ending ended = ending(kind, value);
+        return boot_junit(config, judge(kind, value), &ended, watch.get(), {});
     }
 };
 
@@ -80,14 +86,14 @@ TEST_CASE("a long line is quoted in part, and not cut within a character") {
     CHECK(feared_line(feared) == "--fail-on 'x' matched: " + std::string(199, 'x') + "...");
 }
 
-TEST_CASE("with a program, its end is the status, and an end without it is mayfly's failure") {
+TEST_CASE("with a program, its end is the status, and an end without it is 125") {
     Watched run({}, {}, "");
     run.config.exec = ExecConfig{.program = "test", .arguments = {"-v"}, .root = {}, .modules = {}};
     CHECK(run.judge(EndKind::ProgramEnded, kExited | 200).status == 200);
     CHECK(run.judge(EndKind::ProgramEnded, kSignalled | 11).status == 139);
     for (const EndKind kind : {EndKind::PowerOff, EndKind::Reset}) {
         CHECK(run.judge(kind).status == 125);
-        CHECK(run.judge(kind).lines == Lines{"the guest ended without the program's status"});
+        CHECK(run.judge(kind).lines == Lines{"the guest ended without the status of test"});
     }
     CHECK(run.judge(EndKind::Panic).status == 126);
     CHECK(run.judge(EndKind::Timeout, 1000).status == 124);
@@ -98,6 +104,9 @@ TEST_CASE("a program that ended well, but without what was expected, is status 1
     run.config.exec = ExecConfig{.program = "test", .arguments = {}, .root = {}, .modules = {}};
     CHECK(run.judge(EndKind::ProgramEnded, kExited).status == 1);
     CHECK(run.judge(EndKind::ProgramEnded, kExited | 7).status == 7);
+    CHECK(run.judge(EndKind::PowerOff).status == 125);
+    CHECK(run.judge(EndKind::PowerOff).lines ==
+          Lines{"the guest ended without the status of test", "--expect 'missing' was not seen"});
 }
 
 TEST_CASE("the report tells the machine's end from the program's") {
