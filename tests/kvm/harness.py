@@ -7,6 +7,7 @@ it exits with 0, with 1 after a failure, or with 77 (meson's skip) when nothing 
 """
 import os
 import re
+import signal
 import subprocess
 import sys
 import tempfile
@@ -200,6 +201,10 @@ def main(needs_kvm=True):
     if len(sys.argv) < 3:
         sys.exit(f"usage: {sys.argv[0]} MAYFLY GUESTS-DIRECTORY [WORD OF A CASE'S NAME...]")
     mayfly_path, guests_directory = (os.path.abspath(path) for path in sys.argv[1:3])
+    # Under nohup, or behind a shell's &, signals come ignored, and mayfly leaves them so.
+    for number in (signal.SIGHUP, signal.SIGINT, signal.SIGQUIT, signal.SIGTERM):
+        if signal.getsignal(number) == signal.SIG_IGN:
+            signal.signal(number, signal.SIG_DFL)
     if needs_kvm and why_no_kvm():
         print(f"SKIPPED, NOTHING WAS TESTED: no usable {why_no_kvm()}", flush=True)
         sys.exit(SKIPPED)
