@@ -234,7 +234,8 @@ def memtest86_runs_its_first_tests_and_draws_its_screen_on_ttys0():
     )
     check_status(outcome, OK)
     screen = re.sub(rb"\x1b\[[0-9;?]*[A-Za-z]", b" ", outcome.out)
-    for part in (rb"Memtest86\+ v\d", rb"\[Address test, walking ones, no cache\]", rb"Errors: 0 "):
+    # Of the tests before it, a slow host may draw none: the screen is drawn by the clock.
+    for part in (rb"Memtest86\+ v\d", rb"#[3-9] +\[Moving inversions", rb"Errors: 0 "):
         check(re.search(part, screen) is not None, f"no {part!r} on its screen", outcome)
     check(re.search(rb"Errors: [1-9]", screen) is None, "it found errors", outcome)
 
