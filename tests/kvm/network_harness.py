@@ -5,6 +5,7 @@ Nothing of it is left when the program ends, however it ends: the namespace goes
 Without root everything is skipped, loudly.
 """
 import ctypes
+import errno
 import json
 import os
 import select
@@ -21,6 +22,7 @@ from harness import check, check_status, guest_file, popen
 CLONE_NEWNET = 0x40000000
 ETH_P_ALL, SOL_PACKET, PACKET_VNET_HDR, PACKET_OUTGOING = 3, 263, 15, 4
 ETHERTYPE_ECHO, ETHERTYPE_IPV4 = 0x88B5, 0x0800
+SO_RCVBUFFORCE, SOCKET_BYTES = 33, 16 << 20
 VNET_HEADER_BYTES = 10
 GUEST_ADDRESS = bytes([10, 77, 0, 2])
 MAC = "52:54:00:12:34:56"
@@ -95,27 +97,49 @@ class Tap:
             ip("link", "del", self.name)
 
 
-def frame_socket(name):
-    """Raw frames behind virtio-net headers, once the interface is there."""
+def unbound_socket():
+    """For raw frames behind virtio-net headers."""
     packets = socket.socket(socket.AF_PACKET, socket.SOCK_RAW, 0)
     packets.setsockopt(SOL_PACKET, PACKET_VNET_HDR, 1)
-    wait_for(lambda: is_there(name), f"interface {name}")
-    packets.bind((name, ETH_P_ALL))
+    return packets
+
+
+def is_bound(packets, name):
+    """Whether the interface is there; then the socket is at it."""
+    try:
+        packets.bind((name, ETH_P_ALL))
+    except OSError as error:
+        if error.errno != errno.ENODEV:
+            raise
+        return False
+    return True
+
+
+def frame_socket(name):
+    """Raw frames, once the interface is there."""
+    packets = unbound_socket()
+    wait_for(lambda: is_bound(packets, name), f"interface {name}")
     return packets
 
 
 class AtEnd:
-    """A thread that looks at what comes out of a tap until it is told to stop."""
+    """A thread that looks at what comes out of a tap: from the start where there is one already, to the last
+    frame that is there when it is told to stop."""
 
     def __init__(self, name):
         self.name = name
         self.frames = 0
         self.bytes_max = 0
         self.senders = set()
+        self._packets = unbound_socket()
+        # Nothing is lost while the thread waits for a processor.
+        self._packets.setsockopt(socket.SOL_SOCKET, SO_RCVBUFFORCE, SOCKET_BYTES)
+        self._is_at_tap = False
         self._is_over = threading.Event()
         self._thread = threading.Thread(target=self._run)
 
     def __enter__(self):
+        self._is_at_tap = is_bound(self._packets, self.name)
         self._thread.start()
         return self
 
@@ -124,9 +148,15 @@ class AtEnd:
         self._thread.join()
 
     def _run(self):
-        with frame_socket(self.name) as packets:
-            while not self._is_over.is_set():
-                if not select.select([packets], [], [], 0.05)[0]:
+        with self._packets as packets:
+            if not self._is_at_tap:
+                wait_for(lambda: self._is_over.is_set() or is_bound(packets, self.name), self.name)
+            while True:
+                # In this order: what comes before the end is told is read after it.
+                is_over = self._is_over.is_set()
+                if not select.select([packets], [], [], 0 if is_over else 0.05)[0]:
+                    if is_over:
+                        return
                     continue
                 try:
                     data, sender = packets.recvfrom(1 << 17)
