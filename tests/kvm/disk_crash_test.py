@@ -19,6 +19,9 @@ DISK_BYTES = 64 << 20
 KILLS = 6
 BATCHES_MAX = 40
 SLEEP_MAX_SECONDS = 0.004
+# Some 700 batches' lines fill this and what mayfly keeps of them: however late the kill comes, the guest, which
+# then waits, is not at its end, the 2048th.
+PIPE_BYTES = 4096
 
 _blocks = {}
 
@@ -34,7 +37,7 @@ def kill_after(lot, path, io, options, driver):
     append = "device=blk mode=journal " + words(driver)
     arguments = ["boot", guest_file("virtio"), "--io", io, "--disk", path + options, "--append", append]
     # Unbuffered: communicate() does not see what readline() has read ahead.
-    process = popen([*arguments, "--timeout", HANG_SECONDS], bufsize=0)
+    process = popen([*arguments, "--timeout", HANG_SECONDS], bufsize=0, pipesize=PIPE_BYTES)
     told = b""
     try:
         for _ in range(lot.randint(1, BATCHES_MAX)):
