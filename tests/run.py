@@ -42,7 +42,9 @@ def run(build, name, arguments):
     """The entries of meson's log, or none when no test ran."""
     log = build / "meson-logs" / f"{name}.json"
     log.unlink(missing_ok=True)
+    # The limits are for hangs, on a slow and busy machine too.
     command = ["meson", "test", "-C", str(build), "--no-rebuild", "--print-errorlogs", "--logbase", name]
+    command += ["--timeout-multiplier", "5"]
     subprocess.run(command + arguments, check=False)
     return [json.loads(line) for line in log.read_text().splitlines()] if log.exists() else []
 
