@@ -92,8 +92,8 @@ def exchanged(name):
 def check_exchange(name):
     parts = exchanged(name)
     check(parts["link"].split() == ["52:54:00:12:34:56", "1500"], "address and MTU", parts.outcome)
-    check(parts["ping"].count("0% packet loss") == 2, "the guest's pings", parts.outcome)
-    check(b"0% packet loss" in parts.pinged_by_host.out, "the host's pings", parts.pinged_by_host)
+    check(parts["ping"].count(", 0% packet loss") == 2, "the guest's pings", parts.outcome)
+    check(b", 0% packet loss" in parts.pinged_by_host.out, "the host's pings", parts.pinged_by_host)
     check(parts["fetched"].split()[0] == served(), "what the guest fetched differs", parts.outcome)
     check(parts["own"].split()[0] == parts.fetched_by_host, "what the host fetched differs", parts.outcome)
     check(all(line.endswith(":0") for line in parts["counts"].split()), "errors or losses", parts.outcome)
