@@ -41,7 +41,13 @@ def locked(directory):
 def output_of(*command, directory=None):
     try:
         return subprocess.run(
-            command, cwd=directory, capture_output=True, text=True, check=True, timeout=DOWNLOAD_SECONDS
+            command,
+            cwd=directory,
+            env={**os.environ, "LC_ALL": "C"},  # apt's words are looked for
+            capture_output=True,
+            text=True,
+            check=True,
+            timeout=DOWNLOAD_SECONDS,
         ).stdout
     except FileNotFoundError:
         raise Unavailable(f"{command[0]} is not installed") from None
