@@ -10,7 +10,7 @@ import struct
 import time
 
 from harness import HANG_SECONDS, Failure, case, check, guest_file, main, popen, skip
-from virtio_harness import boot_at, check_good, disks, fill, words
+from virtio_harness import boot_at, check_good, disks, fill, wait_until_free, words
 
 BLOCK = 4096
 BATCH_BLOCKS = 8
@@ -145,6 +145,7 @@ def a_killed_mayflys_disk_is_taken_up_by_the_next():
         for io in ("thread", "inline", "thread"):
             batches = flushed_batches(kill_after(lot, path, io, "", {}))
             check_batches(path, batches)
+            wait_until_free(path)
         left = [name for name in os.listdir(os.path.dirname(path)) if name != os.path.basename(path)]
         check(left == [], f"files left behind: {left}")
 

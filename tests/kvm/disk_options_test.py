@@ -7,7 +7,7 @@ import socket
 
 from harness import boot, case, check, check_out, check_refused, check_silent, check_status, guest, guest_file
 from harness import main, popen, run, temporary_directory, write_file
-from virtio_harness import boot_at, check_good, disks, mounted
+from virtio_harness import boot_at, check_good, disks, mounted, wait_until_free
 
 HELLO = guest("hello")
 
@@ -121,6 +121,7 @@ def a_disk_that_another_mayfly_has():
             refused(path, path, "in use by another process", ",ro")
             refused(path + ",ro", path, "in use by another process", "somebody writes")
         # Killed, it leaves nothing that is in the way.
+        wait_until_free(path)
         check_status(boot(HELLO, "--disk", path, "--timeout", 20), 0)
 
 

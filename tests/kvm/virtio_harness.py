@@ -9,6 +9,7 @@ import random
 import re
 import struct
 import subprocess
+import time
 
 from harness import boot, check, check_silent, check_status, guest_file, skip, temporary_directory
 
@@ -109,6 +110,19 @@ def mounted(kind, options="defaults"):
 def read_disk(path):
     with open(path, "rb") as file:
         return file.read()
+
+
+def wait_until_free(path, seconds=20):
+    """Until nobody has the disk: the kernel ends a killed process's io_uring, and its files, behind its back."""
+    end = time.monotonic() + seconds
+    with open(path, "rb") as file:
+        while True:
+            try:
+                fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+                return
+            except BlockingIOError:
+                check(time.monotonic() < end, f"{path} is in use {seconds} s after the end of its user")
+                time.sleep(0.01)
 
 
 def check_bytes(what, disk, first_byte, expected):
