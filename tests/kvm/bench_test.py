@@ -161,8 +161,8 @@ def failed_runs_are_told_and_in_no_figure():
 @case
 def a_run_without_end_is_ended():
     started = time.monotonic()
-    outcome, root, _, _ = bench_files("-n", 1, "--warmup", 0, "--timeout", 0.3, "--against", "sleep 100", status=1)
-    check(time.monotonic() - started < 20, "took too long", outcome)
+    outcome, root, _, _ = bench_files("-n", 1, "--warmup", 0, "--timeout", 3, "--against", "sleep 100", status=1)
+    check(time.monotonic() - started < 50, "took too long", outcome)
     check(root["columns"][1]["status"] is None and root["columns"][1]["failures"] == 2, f"{root['columns']}")
     check(root["summary"]["exec_to_exit"]["columns"][1] is None, "a run without an end has figures")
     check(b"no end within" in outcome.out, "not said", outcome)
@@ -205,8 +205,10 @@ def children_do_not_survive_a_killed_bench():
         time.sleep(0.05)
     process.kill()
     process.communicate()
-    time.sleep(0.3)
-    check(subprocess.run(find, stdout=subprocess.DEVNULL, check=False).returncode == 1, "sleep survived")
+    deadline = time.monotonic() + 20
+    while subprocess.run(find, stdout=subprocess.DEVNULL, check=False).returncode != 1:
+        check(time.monotonic() < deadline, "sleep survived")
+        time.sleep(0.05)
 
 
 @case
@@ -232,8 +234,8 @@ def bad_words_are_refused():
 def a_file_that_cannot_be_written_is_found_first():
     for option in ("--json", "--csv", "--html"):
         started = time.monotonic()
-        check_refused(bench("-n", 1000, option, "/no/such/directory/file"), "/no/such/directory/file")
-        check(time.monotonic() - started < 1, "runs came first")
+        check_refused(bench("-n", 100_000, option, "/no/such/directory/file"), "/no/such/directory/file")
+        check(time.monotonic() - started < 15, "runs came first")
     if os.path.exists("/dev/full"):
         outcome = bench("-n", 1, "--json", "/dev/full")
         check_status(outcome, FAILED)

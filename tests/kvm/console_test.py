@@ -46,8 +46,8 @@ def a_slow_reader_gets_every_byte():
 def a_reader_that_stops_does_not_keep_the_timeout_from_ending_it():
     process = popen(("boot", guest("flood"), "--append", "rep bytes=1000000", "--timeout", "1"))
     started = time.monotonic()
-    check(process.wait(timeout=20) == 124, f"status {process.returncode}")
-    check(time.monotonic() - started < 6, "took too long to end")
+    check(process.wait(timeout=50) == 124, f"status {process.returncode}")
+    check(time.monotonic() - started < 25, "took too long to end")
     process.stdout.close()
     process.stderr.close()
 
@@ -162,7 +162,7 @@ def input_by_interrupt_arrives_whole():
 @case
 def the_end_of_input_does_not_end_the_guest():
     for options in ({"input_bytes": b"abc"}, {}, {"preexec_fn": lambda: os.close(0), "stdin": None}):
-        outcome = boot(guest("echo"), "--timeout", 1, **options)
+        outcome = boot(guest("echo"), "--timeout", 5, **options)
         check_status(outcome, 124)
         check(outcome.out.startswith(b"ready\n"), "the guest did not start", outcome)
 

@@ -55,7 +55,13 @@ def the_environment_names_the_place():
 def a_cache_that_cannot_be_used_is_a_reason_of_v_and_no_more():
     with temporary_directory() as directory:
         kernel = large_kernel(directory)
-        says(boot(kernel, "-v"), "not cached in .*: the bzImage changed within the last 2 seconds, and may .*")
+        for _ in range(10):
+            os.utime(kernel)  # it changes now; where the host stalls before it is looked at, once more
+            started = time.monotonic()
+            outcome = boot(kernel, "-v")
+            if time.monotonic() - started < 2:
+                break
+        says(outcome, "not cached in .*: the bzImage changed within the last 2 seconds, and may .*")
         time.sleep(SETTLING_SECONDS)
         for place in ("/proc/none/of/these", kernel, "/dev/null/x"):
             says(boot(kernel, "-v", "--kernel-cache", place), f"not cached in {place}: .+")

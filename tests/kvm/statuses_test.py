@@ -10,6 +10,9 @@ from harness import CRASHED, Failure, boot, case, check, check_match, check_one_
 from harness import check_silent, check_status, finish, guest, is_kvm_interpreting, main, popen
 from harness import temporary_directory, write_file
 
+# How much later than its timeout a guest may end: no more is known of a busy host.
+LATE_SECONDS = 20
+
 
 def ends(how, *options):
     return boot(guest("exits"), "--append", how, "--timeout", 20, *options)
@@ -168,7 +171,7 @@ def halting_for_ever_without_irqchip_is_126():
 def times_out(outcome, seconds):
     check_status(outcome, 124)
     check_one_line(outcome, "timeout", str(seconds))
-    check(seconds <= outcome.seconds < seconds + 3, "at the wrong time", outcome)
+    check(seconds <= outcome.seconds < seconds + LATE_SECONDS, "at the wrong time", outcome)
 
 
 @case
@@ -194,14 +197,14 @@ def a_guest_that_makes_hypercalls_without_end_can_be_ended():
     for call in (b"\x0f\x01\xc1", b"\x0f\x01\xd9"):
         outcome = run_code(call + b"\xeb\xfb", limit=1)
         check(outcome.status in (124, CRASHED), "neither timeout nor crash", outcome)
-        check(outcome.seconds < 5, "took too long", outcome)
+        check(outcome.seconds < 1 + LATE_SECONDS, "took too long", outcome)
 
 
 @case
 def the_guest_may_end_before_the_timeout():
-    outcome = boot(guest("hello"), "--timeout", 30)
+    outcome = boot(guest("hello"), "--timeout", 50)
     check_status(outcome, 0)
-    check(outcome.seconds < 10, "waited for the timeout", outcome)
+    check(outcome.seconds < 40, "waited for the timeout", outcome)
 
 
 def signalled(number, *arguments, ignored=False):

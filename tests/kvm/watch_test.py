@@ -63,7 +63,7 @@ def a_guest_that_ends_without_what_was_expected_gives_1_and_a_line_for_each():
 def a_timeout_with_something_expected_stays_124_and_shows_the_tail():
     with harness.temporary_directory() as directory:
         console = os.path.join(directory, "console")
-        outcome = boot("--timeout", 1, "--expect", "never", "--console", console, guest("echo"))
+        outcome = boot("--timeout", 5, "--expect", "never", "--console", console, guest("echo"))
         check_status(outcome, harness.TIMEOUT)
         check_match(outcome, r"mayfly: timeout: ")
         check_match(outcome, r"mayfly: --expect 'never' was not seen")
