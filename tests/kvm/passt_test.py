@@ -268,6 +268,13 @@ def a_socket_that_is_not_there_is_an_error_with_a_remedy():
         check_one_line(outcome, f"--net passt={path}", "refused", "passt --socket")
 
 
+def is_listening(path):
+    """A socket that is bound has its path already, and refuses still."""
+    accepts = "00010000"
+    with open("/proc/net/unix", encoding="utf-8") as sockets:
+        return any(line.split()[3] == accepts and line.endswith(f" {path}\n") for line in sockets)
+
+
 @contextlib.contextmanager
 def real_passt():
     """(its process, its socket), on an uplink 192.0.2.10 whose gateway nobody has."""
@@ -281,7 +288,7 @@ def real_passt():
         quiet = {"stdout": subprocess.DEVNULL, "stderr": subprocess.DEVNULL}
         with subprocess.Popen(["passt", "-f", "-s", path], **quiet) as passt:
             try:
-                wait_for(lambda: os.path.exists(path) or passt.poll() is not None, "passt's socket")
+                wait_for(lambda: is_listening(path) or passt.poll() is not None, "passt's socket")
                 check(passt.poll() is None, "passt ended")
                 yield passt, path
             finally:
