@@ -6,7 +6,7 @@
 #include <cstring>
 
 #include "firmware/boot/elf_spec.h"
-#include "firmware/boot/rewritten_pages.h"
+#include "firmware/boot/linux_pages.h"
 #include "firmware/image/refuse.h"
 
 namespace mayfly {
@@ -170,9 +170,10 @@ Result<void> load_elf(const Image& image, const ElfKernel& kernel, u64 shift_byt
     for (const ElfSegment& segment : kernel.segments)
         TRY_VOID(occupancy.claim(segment.base + shift_bytes, segment.memory_bytes,
                                  fmt::format("kernel segment {}", segment.index)));
+    if (kernel.says_linux && image.file() != nullptr)
+        return place_linux(image, kernel, shift_bytes, ram, host_huge_pages());
     for (const ElfSegment& segment : kernel.segments)
         TRY_VOID(image.place(ram, segment.base + shift_bytes, segment.file_offset_bytes, segment.file_bytes));
-    if (kernel.says_linux) populate_rewritten_pages(image, kernel, shift_bytes, ram);
     return {};
 }
 

@@ -84,6 +84,7 @@ struct ProgramHeader64 {
 static_assert(sizeof(ProgramHeader64) == 56);
 
 constexpr u32 SHT_PROGBITS = 1;
+constexpr u32 SHT_NOBITS = 8;
 
 constexpr u64 SHF_WRITE = 1;
 constexpr u64 SHF_ALLOC = 2;

@@ -15,7 +15,7 @@ using namespace elf;
 constexpr u64 kPage = 4096;
 constexpr u64 kPiece = KiB(64);
 constexpr u64 kProbe = 64;
-constexpr u64 kPopulatedMax = MiB(64);
+constexpr u64 kWrittenMax = MiB(64);
 
 /// Bytes of the file.
 struct FileRange {
@@ -23,11 +23,21 @@ struct FileRange {
     u64 to;
 };
 
-bool is_rewritten(const SectionHeader64& section, const ElfSegment& segment) {
-    if (section.sh_type != SHT_PROGBITS || (section.sh_flags & SHF_ALLOC) == 0) return false;
-    if ((section.sh_flags & SHF_EXECINSTR) != 0) return true;
+enum class Use : u8 {
+    Kept,   ///< only read
+    Text,   ///< padding in it is not used
+    Data,   ///< zeros in it are
+    Zeros,  ///< without bytes in the file
+};
+
+Use use_of(const SectionHeader64& section, const ElfSegment& segment) {
+    if ((section.sh_flags & SHF_ALLOC) == 0) return Use::Kept;
     // Linux's constants are in a section that calls itself writable, in a segment that does not.
-    return (section.sh_flags & SHF_WRITE) != 0 && segment.is_writable;
+    const bool is_writable = (section.sh_flags & SHF_WRITE) != 0 && segment.is_writable;
+    if (section.sh_type == SHT_NOBITS) return is_writable ? Use::Zeros : Use::Kept;
+    if (section.sh_type != SHT_PROGBITS) return Use::Kept;
+    if ((section.sh_flags & SHF_EXECINSTR) != 0) return Use::Text;
+    return is_writable ? Use::Data : Use::Kept;
 }
 
 /// The part of a section that is in the segment's file bytes, widened to those of its pages that are whole;
@@ -42,51 +52,54 @@ FileRange pages_of(const SectionHeader64& section, const ElfSegment& segment) {
             std::min(align_up(offset + end, kPage), align_down(offset + segment.file_bytes, kPage))};
 }
 
-/// Padding up to the next section's alignment is megabytes, of int3 or of zeros, and nobody touches it.
+/// Padding up to the next section's alignment is megabytes, of int3 or of zeros.
 bool is_padding(const Image& vmlinux, u64 offset_bytes) {
     std::array<std::byte, kProbe> probe{};
     if (!vmlinux.read(offset_bytes, probe)) return true;
     return std::ranges::all_of(probe, [&](std::byte byte) { return byte == probe.front(); });
 }
 
-/// Populates what is not padding, piece by piece, neighbours in one call. Gives back how much that was.
-u64 populate(const Image& vmlinux, const ElfSegment& segment, FileRange pages, Gpa segment_base,
-             GuestRam& ram) {
-    u64 populated = 0;
-    FileRange run{pages.from, pages.from};
-    const auto end_run = [&] {
-        const Gpa at = segment_base + (run.from - segment.file_offset_bytes);
-        if (run.from < run.to && at.value % kPage == 0) ram.populate(at, run.to - run.from);
-        populated += run.to - run.from;
-    };
-    for (u64 at = pages.from; at < pages.to; at = align_up(at + 1, kPiece)) {
-        if (!is_padding(vmlinux, at)) {
-            run.to = std::min(align_up(at + 1, kPiece), pages.to);
-            continue;
-        }
-        end_run();
-        run.from = run.to = std::min(align_up(at + 1, kPiece), pages.to);
+/// Neighbours of one kind become one.
+void append(std::vector<WrittenPages>& out, const WrittenPages& more) {
+    const bool goes_on = !out.empty() && out.back().is_read_first == more.is_read_first &&
+                         out.back().at + out.back().size_bytes == more.at;
+    if (goes_on)
+        out.back().size_bytes += more.size_bytes;
+    else
+        out.push_back(more);
+}
+
+void append_section(std::vector<WrittenPages>& out, const Image& vmlinux, FileRange pages, Use use,
+                    Gpa first) {
+    for (u64 at = pages.from; at < pages.to;) {
+        // Zeros of a section without bytes need no look.
+        const u64 end = use == Use::Zeros ? pages.to : std::min(align_up(at + 1, kPiece), pages.to);
+        const bool is_zeros = use == Use::Zeros || is_padding(vmlinux, at);
+        if (!is_zeros || use != Use::Text) append(out, {first + (at - pages.from), end - at, !is_zeros});
+        at = end;
     }
-    end_run();
-    return populated;
 }
 
 }  // namespace
 
-void populate_rewritten_pages(const Image& vmlinux, const ElfKernel& kernel, u64 shift_bytes, GuestRam& ram) {
-    if (vmlinux.file() == nullptr) return;
+std::vector<WrittenPages> find_written_pages(const Image& vmlinux, const ElfKernel& kernel, u64 shift_bytes) {
+    std::vector<WrittenPages> out;
     const std::optional<ElfSections> sections = ElfSections::read(vmlinux);
-    if (!sections) return;
-    u64 left = kPopulatedMax;
+    if (!sections) return out;
+    u64 left = kWrittenMax;
     for (const ElfSegment& segment : kernel.segments) {
         for (const SectionHeader64& section : sections->headers()) {
-            if (!is_rewritten(section, segment)) continue;
+            const Use use = use_of(section, segment);
+            if (use == Use::Kept) continue;
             FileRange pages = pages_of(section, segment);
             if (pages.from >= pages.to) continue;
             pages.to = std::min(pages.to, pages.from + left);
-            left -= populate(vmlinux, segment, pages, segment.base + shift_bytes, ram);
+            left -= pages.to - pages.from;
+            const Gpa first = segment.base + shift_bytes + (pages.from - segment.file_offset_bytes);
+            if (first.value % kPage == 0) append_section(out, vmlinux, pages, use, first);
         }
     }
+    return out;
 }
 
 }  // namespace mayfly

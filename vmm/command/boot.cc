@@ -114,6 +114,7 @@ int write_junit_report(const BootConfig& config, const BootOutcome& outcome, con
 
 int boot_command(BootConfig config, EarlyKvm& early, Timeline& timeline) {
     make_write_signals_errors();
+    report_bus_errors();
     // Both outlive every thread: the process ends by _exit, with console input still blocked in read(2).
     static StopControl stop;
     BootRun run;

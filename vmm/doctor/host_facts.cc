@@ -16,6 +16,7 @@
 #include <unistd.h>
 
 #include "vmm/doctor/parse.h"
+#include "vmm/os/huge_pages.h"
 #include "vmm/os/text_file.h"
 #include "vmm/os/unique_fd.h"
 
@@ -145,7 +146,7 @@ HostFacts gather_host() {
     host.clocksources_available =
         read_text_file("/sys/devices/system/clocksource/clocksource0/available_clocksource", 256);
     host.transparent_huge_pages =
-        chosen_word(read_text_file("/sys/kernel/mm/transparent_hugepage/enabled", 128));
+        chosen_word(read_text_file(kHugePagesSetting, 128));
     host.overcommit_memory = read_text_file("/proc/sys/vm/overcommit_memory", 8);
     const CgroupMounts cgroups = parse_cgroup_mounts(read_text_file("/proc/self/mountinfo", kLongFileBytes));
     host.has_cgroup2 = cgroups.has_cgroup2_root;

@@ -61,13 +61,6 @@ bool has_word(std::string_view words, std::string_view word) {
     return false;
 }
 
-std::string_view chosen_word(std::string_view text) {
-    const std::size_t open = text.find('[');
-    const std::size_t close = text.find(']');
-    if (open == std::string_view::npos || close == std::string_view::npos || close < open) return text;
-    return text.substr(open + 1, close - open - 1);
-}
-
 CgroupMounts parse_cgroup_mounts(std::string_view mountinfo) {
     CgroupMounts found;
     while (!mountinfo.empty()) {

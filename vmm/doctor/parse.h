@@ -17,9 +17,6 @@ namespace mayfly {
 /// `words` is separated by white space, or by commas.
 [[nodiscard]] bool has_word(std::string_view words, std::string_view word);
 
-/// "always [madvise] never" is "madvise"; text without brackets comes back whole.
-[[nodiscard]] std::string_view chosen_word(std::string_view text);
-
 /// Mounts of cgroups in a mountinfo file.
 struct CgroupMounts {
     bool has_cgroup2_root = false;  ///< cgroup2 at /sys/fs/cgroup

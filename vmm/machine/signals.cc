@@ -41,11 +41,10 @@ void write_stderr(std::string_view line) {
     [[maybe_unused]] const ssize_t written = ::write(STDERR_FILENO, line.data(), line.size());
 }
 
-/// The only file pages that mayfly touches itself after loading are those of a mapped kernel or initrd.
+/// The only file pages that mayfly touches itself are those of a kernel or initrd.
 void on_bus_error(int /*number*/) {
     restore_terminal();
-    write_stderr(
-        "mayfly: a mapped kernel or initrd file shrank, or could not be read, while the guest ran\n");
+    write_stderr("mayfly: a kernel or initrd file shrank, or could not be read, while it was in use\n");
     ::_exit(kStatusFailed);
 }
 
@@ -73,13 +72,14 @@ void make_write_signals_errors() {
     install(SIGXFSZ, SIG_IGN, false);
 }
 
+void report_bus_errors() { install(SIGBUS, on_bus_error, false); }
+
 void install_signal_handlers(StopControl& stop) {
     g_stop = &stop;
     install(kick_signal(), on_kick, false);
     constexpr std::array kEnding{SIGINT, SIGTERM, SIGHUP, SIGQUIT, SIGUSR2, SIGXCPU};
     for (const int number : kEnding) install(number, on_ending_signal, true);
     install(SIGALRM, on_alarm, false);
-    install(SIGBUS, on_bus_error, false);
     for (const int number : {SIGSEGV, SIGABRT, SIGILL, SIGFPE}) install(number, on_fatal_signal, false);
     // A parent that waits for signals by sigwait or signalfd hands its mask down to us.
     sigset_t needed;

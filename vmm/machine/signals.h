@@ -16,8 +16,11 @@ namespace mayfly {
 /// to be written.
 void make_write_signals_errors();
 
+/// SIGBUS says that a mapped file shrank, and ends mayfly. Before any file is mapped.
+void report_bus_errors();
+
 /// SIGINT, SIGTERM, SIGHUP, SIGQUIT, SIGALRM, SIGUSR2 and SIGXCPU end the machine (unless they were ignored
-/// when we started); SIGBUS says that a mapped file shrank; other fatal signals restore the terminal first.
+/// when we started); other fatal signals restore the terminal first.
 /// `stop` outlives the process.
 void install_signal_handlers(StopControl& stop);
 

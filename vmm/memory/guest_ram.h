@@ -42,6 +42,10 @@ class GuestRam {
     /// `at` and `size_bytes` as for map_file; there is at least a page.
     void populate(Gpa at, u64 size_bytes);
 
+    /// Asks for huge pages where the host gives them on advice only. What it refuses comes in small ones.
+    /// `at` and `size_bytes` as for map_file.
+    void advise_huge(Gpa at, u64 size_bytes);
+
   private:
     GuestRam(Mapping mapping, GuestMemory memory) : mapping_(std::move(mapping)), memory_(memory) {}
     [[nodiscard]] std::byte* page_range(Gpa at, u64 size_bytes) const;

@@ -23,6 +23,13 @@ std::string read_text_file(const char* path, std::size_t bytes_max) {
     return text;
 }
 
+std::string_view chosen_word(std::string_view text) {
+    const std::size_t open = text.find('[');
+    const std::size_t close = text.find(']');
+    if (open == std::string_view::npos || close == std::string_view::npos || close < open) return text;
+    return text.substr(open + 1, close - open - 1);
+}
+
 bool path_exists(const char* path) { return ::access(path, F_OK) == 0; }
 
 }  // namespace mayfly

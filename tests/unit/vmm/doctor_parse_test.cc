@@ -2,6 +2,7 @@
 #include <catch2/catch.hpp>
 
 #include "vmm/doctor/parse.h"
+#include "vmm/os/text_file.h"
 
 using namespace mayfly;
 

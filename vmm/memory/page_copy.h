@@ -1,0 +1,15 @@
+// SPDX-License-Identifier: Apache-2.0
+// Copying an image into guest RAM that nobody has touched yet.
+#pragma once
+
+#include <cstddef>
+
+#include "vmm/error/ints.h"
+
+namespace mayfly {
+
+/// `to` is zero already, so whole pages of zeros are not written, and do not take memory where RAM comes in
+/// small pages. `to` and `from` agree modulo 4 KiB.
+void copy_to_fresh_pages(std::byte* to, const std::byte* from, u64 size_bytes);
+
+}  // namespace mayfly
