@@ -13,7 +13,7 @@
 namespace guest {
 namespace {
 
-constexpr u32 kTimeoutMicroseconds = 500'000;
+constexpr u32 kTimeoutMicroseconds = 10'000'000;
 constexpr u32 kTimerMicroseconds = 300;
 constexpr u32 kMessages = 4;
 constexpr u32 kDoorbells = 8;

@@ -8,7 +8,7 @@
 namespace guest {
 namespace {
 
-constexpr u32 kTimeoutMicroseconds = 1'000'000;
+constexpr u32 kTimeoutMicroseconds = 10'000'000;
 
 constinit volatile u32 replies = 0;
 constinit volatile u32 replies_by_id[kProcessorsMax] = {};

@@ -8,7 +8,7 @@
 namespace guest {
 namespace {
 
-constexpr u32 kTimeoutMicroseconds = 2'000'000;
+constexpr u32 kTimeoutMicroseconds = 10'000'000;
 constexpr u32 kCountsEach = 20;
 
 constinit volatile u32 counted = 0;

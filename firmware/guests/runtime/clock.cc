@@ -11,6 +11,7 @@ constexpr u32 kLeafMax = 0x4000'0000;
 constexpr u32 kLeafTiming = 0x4000'0010;
 constexpr u32 kAssumedTscKhz = 3'000'000;
 constexpr u32 kAssumedApicKhz = 1'000'000;
+constexpr u32 kApicTicksMax = 0xffff'ffff;  // 4.3 s at 1 GHz
 
 constinit volatile u32 alarms = 0;
 
@@ -33,7 +34,8 @@ u32 apic_ticks(u32 microseconds) {
     static constinit u32 khz = 0;
     if (khz == 0) khz = host_frequencies().apic_khz;
     if (khz == 0) khz = kAssumedApicKhz;
-    return static_cast<u32>(u64{microseconds} * khz / 1000);
+    const u64 ticks = u64{microseconds} * khz / 1000;
+    return ticks < kApicTicksMax ? static_cast<u32>(ticks) : kApicTicksMax;
 }
 
 bool halt_for(const volatile u32& counter, u32 wanted, u32 microseconds_max) {

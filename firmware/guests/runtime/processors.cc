@@ -19,7 +19,7 @@ namespace {
 
 /// A page of conventional memory that no boot protocol here puts anything into.
 constexpr u64 kTrampoline = 0x6'0000;
-constexpr u32 kStartTimeoutMicroseconds = 2'000'000;
+constexpr u32 kStartTimeoutMicroseconds = 10'000'000;
 
 constinit volatile u32 processors_running = 1;
 constinit ProcessorMain processor_main = nullptr;

@@ -11,7 +11,7 @@ namespace {
 constexpr u32 kHeaderBytes = 16;
 constexpr u64 kSlotBytes = 32;
 constexpr u32 kPartsMax = 8;
-constexpr u32 kTimeoutMicroseconds = 5'000'000;
+constexpr u32 kTimeoutMicroseconds = 20'000'000;
 constexpr u32 kConfigQueues = 34;
 
 bool is_to_driver(BlockRequest type) { return type == BlockRequest::Read || type == BlockRequest::GetId; }

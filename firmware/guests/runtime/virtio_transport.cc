@@ -79,7 +79,7 @@ constexpr u8 kCapNotify = 2;
 constexpr u8 kCapIsr = 3;
 constexpr u8 kCapDevice = 4;
 
-constexpr u32 kResetMicroseconds = 1'000'000;
+constexpr u32 kResetMicroseconds = 10'000'000;
 
 /// SAFETY of all: the transport found and mapped the address.
 u8 get8(u64 at) { return *reinterpret_cast<const volatile u8*>(at); }

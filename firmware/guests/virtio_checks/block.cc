@@ -186,7 +186,9 @@ void check_interrupts() {
     virtio::Virtqueue& queue = disk.queue(0);
     const volatile u32& seen = virtio::interrupts_seen;
     // The first notification with EVENT_IDX may come in any case: the device has no last one to compare with.
+    // It has come, however busy the host is, when the device has done another request.
     bool good = disk.request(BlockRequest::Read, 0, other, kSectorBytes) == kBlockOk;
+    good = good && disk.request(BlockRequest::Read, 0, other, kSectorBytes) == kBlockOk;
     spin(kQuietMicroseconds);
     u32 before = seen;
     good = good && disk.request(BlockRequest::Read, 0, other, kSectorBytes) == kBlockOk;
