@@ -19,8 +19,8 @@ DISK_BYTES = 64 << 20
 KILLS = 6
 BATCHES_MAX = 40
 SLEEP_MAX_SECONDS = 0.004
-# Some 700 batches' lines fill this and what mayfly keeps of them: however late the kill comes, the guest, which
-# then waits, is not at its end, the 2048th.
+# Some 700 batches' lines fill this and what mayfly keeps of them: however late the kill comes, the guest,
+# which then waits, is not at its end, the 2048th.
 PIPE_BYTES = 4096
 
 _blocks = {}

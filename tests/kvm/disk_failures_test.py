@@ -16,8 +16,8 @@ BLOCK = 4096
 BATCH_BLOCKS = 8
 BATCH = BLOCK * BATCH_BLOCKS
 LIMIT = 4 << 20
-# A round's line is 200 bytes. mayfly keeps 4 KiB of them and the pipe as many, so that a guest whose lines nobody
-# takes stands still long before its last round.
+# A round's line is 200 bytes. mayfly keeps 4 KiB of them and the pipe as many, so that a guest whose lines
+# nobody takes stands still long before its last round.
 ROUNDS, REQUESTS = 100, 500
 PIPE_BYTES = 4096
 

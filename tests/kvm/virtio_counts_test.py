@@ -135,8 +135,8 @@ def inline_a_request_returns_once():
 
 @case
 def io_uring_is_entered_seldom_at_depth_32():
-    """Past the page cache each request completes for itself, later: on a slow disk that takes an entry to begin it
-    and one to wait for it, but no more."""
+    """Past the page cache each request completes for itself, later: on a slow disk that takes an entry to
+    begin it and one to wait for it, but no more."""
     for irq in ("none", "msix"):
         for op, options, most in (("read", "", 0.3), ("write", "", 0.3), ("read", ",direct", 2.1)):
             lines, stats = bench("modern pci", "thread", options, depth=32, irq=irq, op=op, count=20000)

@@ -113,7 +113,7 @@ def read_disk(path):
 
 
 def wait_until_free(path, seconds=20):
-    """Until nobody has the disk: the kernel ends a killed process's io_uring, and its files, behind its back."""
+    """Until nobody has the disk: the kernel ends a killed process's io_uring, and its files, later."""
     end = time.monotonic() + seconds
     with open(path, "rb") as file:
         while True:

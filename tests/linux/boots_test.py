@@ -20,12 +20,12 @@ HOLES_MAX = 512 << 10
 # 64 MiB that a machine with memory above 4 GiB has for devices that cannot reach it.
 KERNEL_BYTES_MAX = 64 << 20
 
-# mayfly gives no guest more than the host has, so 8 GiB need a lab of 9; and QEMU and what else runs here, some.
+# mayfly gives no guest more than the host has: 8 GiB need a lab of 9, and that a host with some more.
 HOST_BYTES = os.sysconf("SC_PHYS_PAGES") * os.sysconf("SC_PAGE_SIZE")
 HAS_8G = HOST_BYTES >= 10 << 30
 
-# What says only that time has passed, as it does on a busy host: no sign of what the machine is. The report of a
-# stall ends with registers and stacks; so does that of anything worse, which a first line of its own tells.
+# What says only that time has passed, as it does on a busy host: no sign of what the machine is. The report
+# of a stall ends with registers and stacks; so does that of anything worse, which has a first line of its own.
 ALLOWED = (
     r"hrtimer: interrupt took N ns",
     r"clocksource: Long readout interval, skipping watchdog check: cs_nsec: N wd_nsec: N",
