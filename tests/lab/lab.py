@@ -32,7 +32,7 @@ from channel import (
 from errors import LabError, Unavailable
 
 ENVIRONMENT = {"PATH": "/usr/bin:/usr/sbin", "HOME": "/root", "TERM": "linux", "LANG": "C.UTF-8"}
-BOOT_SECONDS = 120
+BOOT_SECONDS = 600
 POWER_OFF_SECONDS = 20
 CONSOLE_LINES = 40
 QEMU = "qemu-system-x86_64"

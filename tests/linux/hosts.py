@@ -15,7 +15,7 @@ import fcntl
 from commands import Command
 from lab import Lab
 
-DEFAULT_SECONDS = 120
+DEFAULT_SECONDS = 600
 
 
 class Host:

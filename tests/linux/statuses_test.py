@@ -6,7 +6,7 @@ import time
 from harness import CRASHED, OK, TIMEOUT, case, check, check_status, linux_host, main
 from jobs import jobs_initramfs
 
-BOOT_SECONDS = 300
+BOOT_SECONDS = 1200
 STILL_SECONDS = 3
 
 JOBS = {
@@ -95,14 +95,14 @@ def the_users_panic_0_hangs_until_the_timeout_or_a_signal():
     if process.poll():
         check(False, "it has ended", process.wait(1))
     process.signal(signal.SIGTERM)
-    check_status(process.wait(30), 128 + signal.SIGTERM)
+    check_status(process.wait(300), 128 + signal.SIGTERM)
 
 
 @case
 def a_timeout_is_124():
     outcome = end_of("sleep", "--timeout", 5)
     check_status(outcome, TIMEOUT)
-    check("5" in outcome.err and outcome.err.count("\n") == 1, "stderr", outcome)
+    check("within 5 s" in outcome.err and outcome.err.count("\n") == 1, "stderr", outcome)
 
 
 main()
