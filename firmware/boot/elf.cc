@@ -8,6 +8,7 @@
 #include "firmware/boot/elf_spec.h"
 #include "firmware/boot/linux_pages.h"
 #include "firmware/image/refuse.h"
+#include "vmm/os/huge_pages.h"
 
 namespace mayfly {
 
@@ -170,8 +171,12 @@ Result<void> load_elf(const Image& image, const ElfKernel& kernel, u64 shift_byt
     for (const ElfSegment& segment : kernel.segments)
         TRY_VOID(occupancy.claim(segment.base + shift_bytes, segment.memory_bytes,
                                  fmt::format("kernel segment {}", segment.index)));
-    if (kernel.says_linux && image.file() != nullptr)
-        return place_linux(image, kernel, shift_bytes, ram, host_huge_pages());
+    if (kernel.says_linux) {
+        const HugePages huge_pages = host_huge_pages();
+        if (huge_pages == HugePages::OnAdvice) ram.advise_huge();
+        if (image.file() != nullptr)
+            return place_linux(image, kernel, shift_bytes, ram, huge_pages != HugePages::Never);
+    }
     for (const ElfSegment& segment : kernel.segments)
         TRY_VOID(image.place(ram, segment.base + shift_bytes, segment.file_offset_bytes, segment.file_bytes));
     return {};

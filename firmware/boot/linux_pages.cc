@@ -5,6 +5,7 @@
 
 #include "firmware/boot/rewritten_pages.h"
 #include "vmm/memory/page_copy.h"
+#include "vmm/os/huge_pages.h"
 
 namespace mayfly {
 
@@ -71,8 +72,6 @@ class HugeChunks {
         while (next < end && has(next) == has(at));
         return std::min(next, end);
     }
-    [[nodiscard]] Gpa begin() const { return Gpa{first_}; }
-    [[nodiscard]] Gpa end() const { return Gpa{first_ + is_huge_.size() * kHugePage}; }
 
   private:
     u64 first_ = 0;
@@ -91,15 +90,10 @@ Result<void> copy_mapped(const Image& vmlinux, u64 offset_bytes, GuestSpan into)
 }  // namespace
 
 Result<void> place_linux(const Image& vmlinux, const ElfKernel& kernel, u64 shift_bytes, GuestRam& ram,
-                         HugePages huge_pages) {
+                         bool has_huge_pages) {
     const std::vector<WrittenPages> written = find_written_pages(vmlinux, kernel, shift_bytes);
-    const HugeChunks chunks = huge_pages == HugePages::Never
-                                  ? HugeChunks()
-                                  : HugeChunks(kernel, shift_bytes, written, ram.memory());
-    for (Gpa at = chunks.begin(), next; at < chunks.end(); at = next) {
-        next = chunks.run_end(at, chunks.end());
-        if (huge_pages == HugePages::OnAdvice && chunks.has(at)) ram.advise_huge(at, next - at);
-    }
+    const HugeChunks chunks =
+        has_huge_pages ? HugeChunks(kernel, shift_bytes, written, ram.memory()) : HugeChunks();
     for (const ElfSegment& segment : kernel.segments) {
         const Gpa base = segment.base + shift_bytes;
         const Gpa end = base + segment.file_bytes;

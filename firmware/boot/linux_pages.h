@@ -10,12 +10,12 @@
 #pragma once
 
 #include "firmware/boot/elf.h"
-#include "vmm/os/huge_pages.h"
 
 namespace mayfly {
 
-/// Places the segments' file bytes, which the caller has claimed. Errors: as Image::place().
+/// Places the segments' file bytes, which the caller has claimed, of an image that is a file. Errors: as
+/// Image::place().
 Result<void> place_linux(const Image& vmlinux, const ElfKernel& kernel, u64 shift_bytes, GuestRam& ram,
-                         HugePages huge_pages);
+                         bool has_huge_pages);
 
 }  // namespace mayfly

@@ -55,8 +55,6 @@ void GuestRam::populate(Gpa at, u64 size_bytes) {
     (void)::madvise(page_range(at, size_bytes), size_bytes, MADV_POPULATE_WRITE);
 }
 
-void GuestRam::advise_huge(Gpa at, u64 size_bytes) {
-    (void)::madvise(page_range(at, size_bytes), size_bytes, MADV_HUGEPAGE);
-}
+void GuestRam::advise_huge() { (void)::madvise(mapping_.data(), mapping_.size_bytes(), MADV_HUGEPAGE); }
 
 }  // namespace mayfly

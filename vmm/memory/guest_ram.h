@@ -42,9 +42,9 @@ class GuestRam {
     /// `at` and `size_bytes` as for map_file; there is at least a page.
     void populate(Gpa at, u64 size_bytes);
 
-    /// Asks for huge pages where the host gives them on advice only. What it refuses comes in small ones.
-    /// `at` and `size_bytes` as for map_file.
-    void advise_huge(Gpa at, u64 size_bytes);
+    /// For a guest that will use most of what it touches: asks for huge pages, on a host that gives them on
+    /// advice only. What it refuses comes in small ones. Before anything is mapped.
+    void advise_huge();
 
   private:
     GuestRam(Mapping mapping, GuestMemory memory) : mapping_(std::move(mapping)), memory_(memory) {}

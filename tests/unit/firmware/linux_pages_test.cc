@@ -9,6 +9,7 @@
 #include <sys/wait.h>
 
 #include "tests/unit/firmware/guest_pages.h"
+#include "vmm/os/huge_pages.h"
 
 using namespace mayfly;
 using namespace mayfly::test;
@@ -62,12 +63,27 @@ struct Vmlinux {
     u64 file_at;
 };
 
+/// Of `address` in a file of the form of proc_pid_maps(5): the first line that starts so, its own included.
+std::string line_of(const char* path, const void* address, std::string_view start) {
+    const auto wanted = reinterpret_cast<std::uintptr_t>(address);
+    std::ifstream maps(path);
+    bool is_there = false;
+    for (std::string line; std::getline(maps, line);) {
+        std::uintptr_t from = 0;
+        std::uintptr_t to = 0;
+        if (std::sscanf(line.c_str(), "%lx-%lx ", &from, &to) == 2) is_there = from <= wanted && wanted < to;
+        if (is_there && line.starts_with(start)) return line;
+    }
+    FAIL("no line of " << address << " in " << path);
+    return {};
+}
+
 struct Loaded {
-    explicit Loaded(const Vmlinux& vmlinux, HugePages huge_pages = HugePages::Always, u64 ram_bytes = MiB(16))
+    explicit Loaded(const Vmlinux& vmlinux, bool has_huge_pages = true, u64 ram_bytes = MiB(16))
         : kernel(vmlinux),
           ram(GuestRam::create({.size_bytes = ram_bytes, .hole_base = Gpa{GiB(3)}}).value()) {
         const Image image = file_of(kernel.file);
-        REQUIRE(place_linux(image, read_elf(image).value(), 0, ram, huge_pages));
+        REQUIRE(place_linux(image, read_elf(image).value(), 0, ram, has_huge_pages));
     }
     [[nodiscard]] std::string own(u64 offset_bytes, u64 size_bytes) const {
         return own_pages(ram, Gpa{kernel.base + offset_bytes}, size_bytes);
@@ -80,17 +96,8 @@ struct Loaded {
     }
     /// proc_pid_maps(5): is there a file behind this page?
     [[nodiscard]] bool is_mapped(u64 offset_bytes) const {
-        const auto wanted = reinterpret_cast<std::uintptr_t>(
-            ram.memory().span(Gpa{kernel.base + offset_bytes}, 1)->host_base);
-        std::ifstream maps("/proc/self/maps");
-        for (std::string line; std::getline(maps, line);) {
-            std::uintptr_t from = 0;
-            std::uintptr_t to = 0;
-            REQUIRE(std::sscanf(line.c_str(), "%lx-%lx", &from, &to) == 2);
-            if (wanted >= from && wanted < to) return line.find("memfd:image") != std::string::npos;
-        }
-        FAIL("guest RAM is not mapped at all");
-        return false;
+        const void* page = ram.memory().span(Gpa{kernel.base + offset_bytes}, 1)->host_base;
+        return line_of("/proc/self/maps", page, "").find("memfd:image") != std::string::npos;
     }
 
     Vmlinux kernel;
@@ -107,13 +114,11 @@ std::string pages(u64 bytes, char kind) { return std::string(bytes / kPageBytes,
 
 TEST_CASE("2 MiB that Linux writes are copied, whatever they are made of", "[linux_pages]") {
     for (const Part& part : {Part{kProgbits, kText, 0, 2 * kHuge}, Part{kProgbits, kData, 0, 2 * kHuge}}) {
-        for (const HugePages huge_pages : {HugePages::OnAdvice, HugePages::Always}) {
-            const Loaded loaded(Vmlinux({part}, kHuge, 2 * kHuge), huge_pages);
-            CHECK_FALSE(loaded.is_mapped(0));
-            CHECK_FALSE(loaded.is_mapped(kHuge));
-            CHECK(loaded.own(0, 2 * kHuge) == pages(2 * kHuge, 'o'));
-            CHECK(loaded.is_intact());
-        }
+        const Loaded loaded(Vmlinux({part}, kHuge, 2 * kHuge));
+        CHECK_FALSE(loaded.is_mapped(0));
+        CHECK_FALSE(loaded.is_mapped(kHuge));
+        CHECK(loaded.own(0, 2 * kHuge) == pages(2 * kHuge, 'o'));
+        CHECK(loaded.is_intact());
     }
 }
 
@@ -121,7 +126,7 @@ TEST_CASE("zeros are not copied", "[linux_pages]") {
     Vmlinux vmlinux({{kProgbits, kData, 0, MiB(1)}, {kNobits, kData, MiB(1), MiB(1)}}, kHuge, kHuge);
     vmlinux.zero(MiB(1), MiB(1));
     vmlinux.zero(KiB(8), KiB(4));
-    // "Always", yet not advised: where the host wants advice, RAM comes in small pages, and they can be told.
+    // Where the host wants advice, RAM comes in small pages here, and they can be told.
     const Loaded loaded(vmlinux);
     CHECK_FALSE(loaded.is_mapped(MiB(1)));
     if (host_huge_pages() != HugePages::Always)
@@ -133,29 +138,25 @@ TEST_CASE("what sections call zeros and the file does not is as the file says", 
     CHECK(Loaded(Vmlinux({{kNobits, kData, 0, kHuge}}, kHuge, kHuge)).is_intact());
 }
 
-TEST_CASE("huge pages are asked for where the host wants to be asked", "[linux_pages]") {
-    const auto has_advice = [](const Loaded& loaded) {
-        // proc_pid_smaps(5): VmFlags, hg: huge page advise flag.
-        const auto at = reinterpret_cast<std::uintptr_t>(loaded.ram.memory().span(Gpa{kHuge}, 1)->host_base);
-        std::ifstream maps("/proc/self/smaps");
-        bool is_there = false;
-        for (std::string line; std::getline(maps, line);) {
-            std::uintptr_t from = 0;
-            std::uintptr_t to = 0;
-            if (std::sscanf(line.c_str(), "%lx-%lx", &from, &to) == 2) is_there = from <= at && at < to;
-            if (is_there && line.starts_with("VmFlags:")) return line.find(" hg") != std::string::npos;
-        }
-        FAIL("no flags of guest RAM");
-        return false;
-    };
-    if (host_huge_pages() == HugePages::Never) return;
+TEST_CASE("huge pages are asked for where the host wants to be asked, and for Linux", "[linux_pages]") {
     const Vmlinux vmlinux({{kProgbits, kData, 0, kHuge}}, kHuge, kHuge);
-    CHECK(has_advice(Loaded(vmlinux, HugePages::OnAdvice)));
-    CHECK_FALSE(has_advice(Loaded(vmlinux, HugePages::Always)));
+    const Image image = file_of(vmlinux.file);
+    for (const bool says_linux : {false, true}) {
+        GuestRam ram = GuestRam::create({.size_bytes = MiB(16), .hole_base = Gpa{GiB(3)}}).value();
+        ElfKernel kernel = read_elf(image).value();
+        kernel.says_linux = says_linux;
+        Occupancy occupancy(ram.memory());
+        REQUIRE(load_elf(image, kernel, 0, ram, occupancy));
+        // proc_pid_smaps(5): VmFlags, hg: huge page advise flag.
+        const std::string flags =
+            line_of("/proc/self/smaps", ram.memory().span(Gpa{0}, 1)->host_base, "VmFlags:");
+        CHECK((flags.find(" hg") != std::string::npos) ==
+              (says_linux && host_huge_pages() == HugePages::OnAdvice));
+    }
 }
 
 TEST_CASE("a host without huge pages has the pages copied one by one", "[linux_pages]") {
-    const Loaded loaded(Vmlinux({{kProgbits, kData, 0, kHuge}}, kHuge, kHuge), HugePages::Never);
+    const Loaded loaded(Vmlinux({{kProgbits, kData, 0, kHuge}}, kHuge, kHuge), false);
     CHECK(loaded.is_mapped(0));
     CHECK(loaded.own(0, kHuge) == pages(kHuge, 'o'));
     CHECK(loaded.is_intact());
@@ -200,8 +201,8 @@ TEST_CASE("each 2 MiB of guest memory is looked at by itself", "[linux_pages]") 
 
 TEST_CASE("2 MiB that are not all guest memory are no huge page", "[linux_pages]") {
     const Vmlinux vmlinux({{kProgbits, kData, 0, MiB(1)}}, kHuge, MiB(1));
-    CHECK(Loaded(vmlinux, HugePages::Always, MiB(3)).is_mapped(0));
-    CHECK_FALSE(Loaded(vmlinux, HugePages::Always, MiB(4)).is_mapped(0));
+    CHECK(Loaded(vmlinux, true, MiB(3)).is_mapped(0));
+    CHECK_FALSE(Loaded(vmlinux, true, MiB(4)).is_mapped(0));
 }
 
 TEST_CASE("edges that are no pages, and a file that is not laid out in pages", "[linux_pages]") {
@@ -230,8 +231,7 @@ TEST_CASE("whatever sections say, what is loaded is what the file has", "[linux_
         Vmlinux vmlinux(parts, base, one_of({MiB(4), MiB(6) + 1, random() % MiB(6) + 1}),
                         one_of({kHuge, kHuge + base % kPageBytes, kHuge + 1}));
         if (random() % 2 == 0) vmlinux.zero(vmlinux.size_bytes / 3, vmlinux.size_bytes / 3);
-        const HugePages huge_pages[] = {HugePages::Never, HugePages::OnAdvice, HugePages::Always};
-        CHECK(Loaded(vmlinux, huge_pages[round % 3]).is_intact());
+        CHECK(Loaded(vmlinux, round % 3 != 0).is_intact());
     }
 }
 
@@ -245,7 +245,7 @@ TEST_CASE("a file that shrinks while it is copied raises SIGBUS", "[linux_pages]
     if (child == 0) {
         std::signal(SIGBUS, SIG_DFL);
         GuestRam ram = GuestRam::create({.size_bytes = MiB(16), .hole_base = Gpa{GiB(3)}}).value();
-        ::_exit(place_linux(image, kernel, 0, ram, HugePages::Always) ? 0 : 1);
+        ::_exit(place_linux(image, kernel, 0, ram, true) ? 0 : 1);
     }
     int status = 0;
     REQUIRE(::waitpid(child, &status, 0) == child);
