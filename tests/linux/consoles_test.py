@@ -6,6 +6,7 @@ import re
 
 from harness import (
     OK,
+    TIMEOUT,
     Unavailable,
     cache_directory,
     case,
@@ -35,6 +36,7 @@ JOBS = {
     "print64": f"echo; echo BEGIN; {PRINT.format(last=LAST_OF_64_KIB)}; echo END; stty -echo",
     "print16": f"echo; echo BEGIN; {PRINT.format(last=LAST_OF_16_KIB)}; echo END; stty -echo",
     "shell": "PS1='guest$ ' exec setsid cttyhack sh -i",
+    "log": "echo '== log'; dmesg -r; stty -echo",
     "read": 'echo READY; read line; echo "got <$line>"; cat | tr a-z A-Z; stty -echo',
 }
 
@@ -188,11 +190,10 @@ def the_shell_on_ttys0_has_what_is_typed():
     shell.end()
 
 
-@case
-def a_panic_before_the_first_driver_is_seen():
-    # An initramfs that the kernel has no room to move. It hangs then: "panic=" is not read yet.
+def early_panic(*options, append=""):
+    """An initramfs that the kernel has no room to move. It hangs then: "panic=" is not read yet."""
     check_status(host.run(["truncate", "-s", "80M", host.path("/work/large")]), OK)
-    outcome = host.mayfly(
+    return host.mayfly(
         "boot",
         host.path("/kernels/6.12/vmlinux"),
         "--initrd",
@@ -200,16 +201,48 @@ def a_panic_before_the_first_driver_is_seen():
         "--memory",
         "256M",
         "--append",
-        "mem=72M",
-        "--fail-on",
-        "end Kernel panic",
-        "--timeout",
-        BOOT_SECONDS,
+        f"mem=72M {append}",
+        *options,
         timeout=BOOT_SECONDS + 10,
     )
-    check_status(outcome, 1)
+
+
+def check_early_panic(outcome):
     check(b"\n[    0.000000] Linux version 6.12" in b"\n" + outcome.out, "not from its start", outcome)
     check(b"Kernel panic - not syncing: " in outcome.out and b"RAMDISK" in outcome.out, "no panic", outcome)
+    check(outcome.out.count(b"Command line: ") == 1, "said twice, or not at all", outcome)
+
+
+@case
+def a_panic_before_the_first_driver_is_seen_at_once():
+    # The kernel's log is read where the kernel keeps it, and where that may move, there is an early console.
+    for append in ("", "log_buf_len=256K"):
+        outcome = early_panic("--fail-on", "end Kernel panic", "--timeout", BOOT_SECONDS, append=append)
+        check_status(outcome, 1)
+        check_early_panic(outcome)
+        check((b"earlycon=" in outcome.out) == (append != ""), "an early console, or none", outcome)
+
+
+@case
+def a_panic_before_the_first_driver_is_seen_at_the_end():
+    outcome = early_panic("--timeout", 15)
+    check_status(outcome, TIMEOUT)
+    check_early_panic(outcome)
+    check(b"earlycon=" not in outcome.out, "an early console", outcome)
+
+
+@case
+def the_log_goes_on_where_the_console_begins():
+    """Each line of the kernel's own log, in its order, and none twice."""
+    outcome = host.mayfly(*arguments("6.12", "log", append="loglevel=7"), timeout=BOOT_SECONDS)
+    check_status(outcome, OK)
+    console, log = outcome.out.decode(errors="replace").replace("\r\n", "\n").split("== log\n")
+    said = [line for line in console.splitlines() if re.match(r"\[ *\d+\.\d{6}\] ", line)]
+    kept = [re.sub(r"^<\d+>", "", line) for line in log.splitlines() if re.match(r"<[0-6]>\[", line)]
+    check(len(kept) > 200, f"{len(kept)} lines in the kernel's log", outcome)
+    kept = kept[: len(said)]
+    wrong = [f"said {one!r}, kept {other!r}" for one, other in zip(said, kept) if one != other]
+    check(not wrong and len(said) > 200, f"{len(said)} lines said; {wrong[:3]}", outcome)
 
 
 @case

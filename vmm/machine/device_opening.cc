@@ -113,7 +113,7 @@ Result<DeviceParts> open_net_device(const NetConfig& config, const std::string& 
 DeviceParts make_console(const BootConfig& config, const std::string& name, const ConsoleEnds& ends,
                          VirtioConsole*& console) {
     const WindowSize size = config.console == "stdio" ? window_size(STDOUT_FILENO) : WindowSize{};
-    auto made = std::make_shared<VirtioConsole>(name, ends.output, ends.input, size);
+    auto made = std::make_shared<VirtioConsole>(name, ends, size);
     console = made.get();
     DeviceParts parts;
     // The model is part of the console, which outlives it here.

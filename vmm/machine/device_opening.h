@@ -12,12 +12,6 @@
 
 namespace mayfly {
 
-/// What a console device is connected to.
-struct ConsoleEnds {
-    ConsoleOutput& output;
-    ConsoleInput& input;
-};
-
 /// One for each device of the plan, in its order. `console` is set when there is one.
 /// Errors: each backend's, with the option it came from; one file as two disks of which one writes.
 Result<std::vector<DeviceParts>> open_devices(const BootConfig& config, const DevicePlan& plan,

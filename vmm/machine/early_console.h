@@ -1,10 +1,10 @@
 // SPDX-License-Identifier: Apache-2.0
 // EarlyConsole: an EarlyUart whose use costs next to no return to user space.
 //
-// A Linux guest with a virtio console would say nothing until that has its driver, and lose it: the driver
-// drops what came before. This carries the first part of the kernel's log. What the guest reads is a
-// read-only memory slot; what it writes KVM collects, 170 characters at a time, and whatever exit comes next
-// delivers it. A host that refuses either gets ordinary exits, and nothing else changes.
+// It carries the first part of the log of a Linux guest with a virtio console, where KernelLog cannot. What
+// the guest reads is a read-only memory slot; what it writes KVM collects, 170 characters at a time, and
+// whatever exit comes next delivers it. A host that refuses either gets ordinary exits, and nothing else
+// changes.
 // Thread: built by the main thread; drain() by any vCPU's, internally locked.
 #pragma once
 

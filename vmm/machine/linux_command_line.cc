@@ -67,6 +67,26 @@ bool has_parameter(std::string_view line, std::string_view key) {
     return false;
 }
 
+int linux_log_level(std::string_view line) {
+    // CONFIG_CONSOLE_LOGLEVEL_DEFAULT and CONFIG_CONSOLE_LOGLEVEL_QUIET as they come.
+    constexpr int kDefault = 7;
+    constexpr int kQuiet = 4;
+    constexpr int kAll = 8;
+    int level = kDefault;
+    while (!line.empty()) {
+        const std::string_view word = take_word(line);
+        constexpr std::string_view kLevel = "loglevel=";
+        if (word == "--") break;
+        if (is_same_name(word, "ignore_loglevel")) return kAll;
+        if (word == "quiet") level = kQuiet;
+        if (word == "debug") level = kAll;
+        if (word.starts_with(kLevel) && word.size() > kLevel.size() && word[kLevel.size()] >= '0' &&
+            word[kLevel.size()] <= '9')
+            level = word.size() > kLevel.size() + 1 ? kAll : std::min(word[kLevel.size()] - '0', kAll);
+    }
+    return level;
+}
+
 std::string linux_like_command_line(const BootConfig& config) {
     if (!config.has_default_append || has_parameter(config.append, "console")) return config.append;
     std::string line = config.append;

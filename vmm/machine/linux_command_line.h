@@ -53,4 +53,7 @@ struct LinuxConsole {
 /// does: with quotes, and '-' as good as '_'.
 [[nodiscard]] bool has_parameter(std::string_view line, std::string_view key);
 
+/// From what syslog level on, 0 to 8, the words of `line` keep the kernel's messages off its console.
+[[nodiscard]] int linux_log_level(std::string_view line);
+
 }  // namespace mayfly

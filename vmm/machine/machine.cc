@@ -71,8 +71,9 @@ Result<void> Machine::build(EarlyKvm& early) {
     TRY_VOID(check_memory_size(config_.memory_bytes));
     TRY_VOID(open_images());
     output_.emplace(TRY(open_console()), stop_);
-    if (wants_early_console()) early_console_.emplace(*output_);
-    devices_ = TRY(VirtioDevices::open(config_, shape_, {*output_, input_}, stop_));
+    if (lacks_early_output()) add_early_output();
+    const ConsoleEnds ends{*output_, input_, kernel_log_ ? &*kernel_log_ : nullptr};
+    devices_ = TRY(VirtioDevices::open(config_, shape_, ends, stop_));
     if (config_.exec) TRY_VOID(pack_program());
     // Linux, which is told of ECAM, would prefer them to it.
     has_config_ports_ =
@@ -87,6 +88,7 @@ Result<void> Machine::build(EarlyKvm& early) {
                         .about("--memory " + print_size(config_.memory_bytes))
                         .hint("limits on address space: ulimit -v, vm.overcommit_memory"));
     ram_.emplace(std::move(*ram));
+    if (kernel_log_) kernel_log_->set_memory(ram_->memory());
     timeline_.reach(Phase::MemoryMapped);
     TRY_VOID(load());
     timeline_.reach(Phase::KernelLoaded);
@@ -129,10 +131,25 @@ ConsoleDevice Machine::choose_console() const {
                                                                   : ConsoleDevice::Serial;
 }
 
-bool Machine::wants_early_console() const {
+bool Machine::lacks_early_output() const {
     return choice_.is_linux && config_.has_default_append &&
            config_.console_device == ConsoleDevice::Virtio && !config_.has_test_device &&
            !has_parameter(config_.append, "console") && !has_parameter(config_.append, "earlycon");
+}
+
+void Machine::add_early_output() {
+    // The kernel's log moves where it is to be larger; and it is printed here only in the usual form.
+    constexpr u32 kCpusMax = 16;
+    const auto is_usual = [&](std::string_view key) { return !has_parameter(config_.append, key); };
+    if (config_.cpus <= kCpusMax && is_usual("log_buf_len") && is_usual("printk.time") &&
+        is_usual("console_msg_format")) {
+        const Image& vmlinux = vmlinux_ ? *vmlinux_ : images_->kernel();
+        if (const std::optional<PrintkRing> ring = find_printk_ring(vmlinux)) {
+            kernel_log_.emplace(*ring, *output_);
+            return;
+        }
+    }
+    early_console_.emplace(*output_);
 }
 
 Result<void> Machine::pack_program() {
@@ -178,6 +195,7 @@ std::string Machine::command_line() {
         if (config_.has_default_append && !line.has_defaults && !is_refused)
             log::warning("--append leaves no room on the command line for mayfly's own words");
         marks_panics_ = line.marks_panics;
+        if (kernel_log_) kernel_log_->set_level(linux_log_level(line.text));
         return std::move(line.text);
     }
     if (choice_.protocol == Protocol::Linux) return linux_like_command_line(config_);
@@ -300,7 +318,8 @@ Result<void> Machine::add_vcpus(EarlyKvm& early) {
                                         .timeline = id == 0 ? &timeline_ : nullptr,
                                         .user_irqchip = user_irqchip_.get(),
                                         .test_device = test_device_ ? &*test_device_ : nullptr,
-                                        .early_console = early_console_ ? &*early_console_ : nullptr});
+                                        .early_console = early_console_ ? &*early_console_ : nullptr,
+                                        .kernel_log = kernel_log_ ? &*kernel_log_ : nullptr});
     }
     return {};
 }
@@ -379,13 +398,15 @@ Result<void> Machine::connect_console() {
     return {};
 }
 
-Result<void> Machine::hurry_early_console() {
+Result<void> Machine::hurry_early_output() {
     // A kernel that hangs has no exits; what it said last must not wait for the timeout to be looked at. By a
     // kick, because it is a vCPU's thread that writes the console: there a stalled reader does not keep us.
     Thread thread = TRY(Thread::start([this] {
         constexpr int kLookMs = 50;
         while (::poll(nullptr, 0, kLookMs), !stop_.is_requested()) {
-            if (early_console_->has_collected(vcpus_[0])) stop_.kick_all();
+            if (kernel_log_ && kernel_log_->has_given_way()) return;
+            if (kernel_log_ ? kernel_log_->has_more() : early_console_->has_collected(vcpus_[0]))
+                stop_.kick_all();
         }
     }));
     thread.detach();  // nobody takes a machine that has run apart
@@ -400,8 +421,8 @@ Ending Machine::run() {
     }
     if (const Result<void> connected = connect_console(); !connected)
         return {EndKind::HostError, 0, "console: " + connected.error().message()};
-    if (early_console_ && output_->is_looked_at()) {
-        if (const Result<void> started = hurry_early_console(); !started)
+    if ((kernel_log_ || early_console_) && output_->is_looked_at()) {
+        if (const Result<void> started = hurry_early_output(); !started)
             return {EndKind::HostError, 0, "early console: " + started.error().message()};
     }
     start_aps();
@@ -411,6 +432,7 @@ Ending Machine::run() {
     devices_->finish();
     restore_terminal();
     if (early_console_) early_console_->drain(vcpus_[0]);
+    if (kernel_log_) kernel_log_->finish();
     output_->flush();
     return understood(stop_.ending());
 }

@@ -56,7 +56,8 @@ class Machine {
     Result<void> open_images();
     [[nodiscard]] Result<void> pack_program();
     [[nodiscard]] ConsoleDevice choose_console() const;
-    [[nodiscard]] bool wants_early_console() const;
+    [[nodiscard]] bool lacks_early_output() const;
+    void add_early_output();
     [[nodiscard]] std::string command_line();
     [[nodiscard]] Ending understood(Ending ending) const;
     Result<void> add_memory();
@@ -69,7 +70,7 @@ class Machine {
     void say_what_was_chosen() const;
     void start_aps();
     /// While what the guest says is being looked at. Before any vCPU runs.
-    Result<void> hurry_early_console();
+    Result<void> hurry_early_output();
     void wait_for_aps();
 
     BootConfig config_;
@@ -90,6 +91,8 @@ class Machine {
     std::unique_ptr<UserIrqchip> user_irqchip_;
     std::optional<Interrupts> interrupts_;
     std::optional<ConsoleOutput> output_;
+    // What a virtio console does not carry; one of them at most.
+    std::optional<KernelLog> kernel_log_;
     std::optional<EarlyConsole> early_console_;
     ConsoleInput input_;
     std::optional<Platform> platform_;

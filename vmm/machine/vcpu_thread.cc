@@ -97,6 +97,7 @@ void run_vcpu(VcpuContext& context, std::size_t index) {
             // announced before it was sent, so the loop's condition sees it.
             __atomic_store_n(&run.immediate_exit, 0, __ATOMIC_SEQ_CST);
             if (context.early_console != nullptr) context.early_console->drain(context.vcpu);
+            if (context.kernel_log != nullptr) context.kernel_log->drain();
             if (context.output.has_pending()) context.output.flush();
         }
     }

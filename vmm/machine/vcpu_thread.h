@@ -9,6 +9,7 @@
 #include "vmm/machine/console.h"
 #include "vmm/machine/early_console.h"
 #include "vmm/machine/exit_dispatch.h"
+#include "vmm/machine/kernel_log.h"
 #include "vmm/machine/stop_control.h"
 #include "vmm/machine/test_device_wiring.h"
 #include "vmm/machine/timeline.h"
@@ -28,6 +29,7 @@ struct VcpuContext {
     UserIrqchip* user_irqchip;
     TestDeviceWiring* test_device;
     EarlyConsole* early_console;
+    KernelLog* kernel_log;
     ExitCounts counts{};
 };
 

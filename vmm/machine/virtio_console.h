@@ -7,14 +7,25 @@
 #include "devices/virtio/console.h"
 #include "devices/virtio/core.h"
 #include "vmm/machine/console.h"
+#include "vmm/machine/kernel_log.h"
 
 namespace mayfly {
 
+/// What a console device is connected to.
+struct ConsoleEnds {
+    ConsoleOutput& output;
+    ConsoleInput& input;
+    KernelLog* log = nullptr;  ///< of what was said before the console; null where there is none
+};
+
 class VirtioConsole final : private ConsoleSink {
   public:
-    /// Both outlive the console.
-    VirtioConsole(std::string name, ConsoleOutput& output, ConsoleInput& input, WindowSize size)
-        : output_(output), input_(input), model_(std::move(name), *this, size.columns, size.rows) {}
+    /// Its ends outlive the console.
+    VirtioConsole(std::string name, const ConsoleEnds& ends, WindowSize size)
+        : output_(ends.output),
+          input_(ends.input),
+          log_(ends.log),
+          model_(std::move(name), *this, size.columns, size.rows) {}
 
     [[nodiscard]] VirtioDevice& model() { return model_; }
     /// Before the guest runs.
@@ -30,6 +41,7 @@ class VirtioConsole final : private ConsoleSink {
 
     ConsoleOutput& output_;
     ConsoleInput& input_;
+    KernelLog* log_;
     Console model_;
     VirtioCore* core_ = nullptr;
 };

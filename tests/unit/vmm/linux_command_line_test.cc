@@ -175,3 +175,25 @@ TEST_CASE("a kernel that only starts like Linux gets a console and no other word
     CHECK(linux_like_command_line(with("console=none app")) == "console=none app");
     CHECK(linux_like_command_line(with(std::string(2047, 'x'))) == std::string(2047, 'x'));
 }
+
+TEST_CASE("what the kernel keeps off its console follows the last word about it", "[linux_command_line]") {
+    for (const auto& [line, level] :
+         std::initializer_list<std::pair<const char*, int>>{{"", 7},
+                                                            {"ro", 7},
+                                                            {"quiet", 4},
+                                                            {"quiet loglevel=3", 3},
+                                                            {"loglevel=3 quiet", 4},
+                                                            {"debug", 8},
+                                                            {"debug quiet", 4},
+                                                            {"loglevel=0", 0},
+                                                            {"loglevel=15", 8},
+                                                            {"loglevel=9", 8},
+                                                            {"loglevel=", 7},
+                                                            {"loglevel=x", 7},
+                                                            {"\"loglevel=5\"", 5},
+                                                            {"ignore_loglevel quiet", 8},
+                                                            {"ignore-loglevel", 8},
+                                                            {"quietly debugger xloglevel=2", 7},
+                                                            {"-- quiet", 7}})
+        CHECK(linux_log_level(line) == level);
+}

@@ -1,0 +1,32 @@
+// SPDX-License-Identifier: Apache-2.0
+// PrintkRing: where a Linux kernel keeps its log, as its vmlinux tells without symbols.
+//
+// The static ring buffer of printk begins with sizes, pointers and counters that nothing else in the kernel's
+// data resembles (kernel/printk/printk_ringbuffer.h). The layout is that of Linux 5.18 and later, seen in 6.1
+// and 6.12; another one is not recognised. A hint, never a proof: what is read there later is a guest's.
+// Thread: one thread, before any vCPU runs.
+#pragma once
+
+#include <optional>
+
+#include "firmware/image/image.h"
+
+namespace mayfly {
+
+struct PrintkRing {
+    static constexpr u64 kDescriptorBytes = 24;
+    static constexpr u64 kInfoBytes = 88;
+
+    Gpa head_id;      ///< of the newest record
+    Gpa descriptors;  ///< 1 << count_bits of them
+    Gpa infos;        ///< as many
+    Gpa text;         ///< 1 << text_bits bytes
+    u32 count_bits = 0;
+    u32 text_bits = 0;
+    u64 first_id = 0;  ///< of the first record ever
+};
+
+/// None where the image is no ELF64 with a section .data, or has no such ring.
+[[nodiscard]] std::optional<PrintkRing> find_printk_ring(const Image& vmlinux);
+
+}  // namespace mayfly

@@ -1,0 +1,73 @@
+// SPDX-License-Identifier: Apache-2.0
+// KernelLog: the first part of a Linux guest's console, read out of the kernel's memory.
+//
+// A Linux guest with a virtio console says nothing until that has its driver, and what came before is lost:
+// the driver drops it. An early console carries it at an exit for each character, 21,000 of them and an
+// eighth of all instructions of a boot. But the kernel also keeps its log in memory (PrintkRing), so it is
+// read there, at no cost to the guest: when the virtio console first speaks, when the guest ends, and from
+// time to time where somebody looks at the console.
+//
+// Everything read is a guest's: ids, lengths and positions are checked, and reading is bounded by the ring's
+// size, which the kernel's file told. A record that is being written is left for later.
+// Thread: built by the main thread; any thread from then on, internally locked. Lock order: the virtio
+// console's device, then this, then the output.
+#pragma once
+
+#include <atomic>
+#include <mutex>
+#include <span>
+#include <string>
+#include <string_view>
+
+#include "firmware/boot/printk_ring.h"
+#include "vmm/machine/console.h"
+
+namespace mayfly {
+
+class KernelLog {
+  public:
+    /// `output` outlives this object.
+    KernelLog(const PrintkRing& ring, ConsoleOutput& output)
+        : ring_(ring), output_(output), next_id_(ring.first_id) {}
+    KernelLog(const KernelLog&) = delete;
+    KernelLog& operator=(const KernelLog&) = delete;
+
+    /// Both before the guest runs. Records of `level` (syslog's, 0 to 7) and above are not for the console.
+    void set_level(int level) { level_ = level; }
+    void set_memory(const GuestMemory& memory) { memory_ = &memory; }
+
+    /// Says what has come.
+    void drain();
+    /// The virtio console's first bytes follow: says what came before them. From now on it speaks for itself,
+    /// and nothing here does anything.
+    void give_way_to(std::span<const u8> bytes);
+    /// No vCPU runs any more.
+    void finish();
+
+    [[nodiscard]] bool has_given_way() const { return has_given_way_.load(std::memory_order_acquire); }
+    /// Whether drain() may have something to say.
+    [[nodiscard]] bool has_more() const;
+
+  private:
+    enum class Found : u8 { Record, Nothing, Unfinished };
+    struct Record {
+        u64 time_ns;
+        int level;
+        std::string text;
+    };
+    [[nodiscard]] u64 head_id() const;
+    [[nodiscard]] Found read(u64 id, bool has_ended, Record& record) const;
+    [[nodiscard]] bool read_text(u64 id, u64 begin, u64 next, std::string& text) const;
+    /// `until`: stops before the record that is printed so.
+    void say(std::string_view until, bool has_ended);
+
+    PrintkRing ring_;
+    ConsoleOutput& output_;
+    const GuestMemory* memory_ = nullptr;
+    int level_ = 7;
+    std::atomic<bool> has_given_way_ = false;
+    std::atomic<u64> next_id_;
+    std::mutex mutex_;
+};
+
+}  // namespace mayfly
