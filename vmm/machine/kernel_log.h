@@ -7,14 +7,16 @@
 // read there, at no cost to the guest: when the virtio console first speaks, when the guest ends, and from
 // time to time where somebody looks at the console.
 //
-// Everything read is a guest's: ids, lengths and positions are checked, and reading is bounded by the ring's
-// size, which the kernel's file told. A record that is being written is left for later.
+// Everything read is a guest's: ids, lengths and positions are checked, and one reading takes no more text
+// than the ring has room for, whose size the kernel's file told. A record that is being written is left for
+// later.
 // Thread: built by the main thread; any thread from then on, internally locked. Lock order: the virtio
 // console's device, then this, then the output.
 #pragma once
 
 #include <atomic>
 #include <mutex>
+#include <optional>
 #include <span>
 #include <string>
 #include <string_view>
@@ -28,15 +30,17 @@ class KernelLog {
   public:
     /// `output` outlives this object.
     KernelLog(const PrintkRing& ring, ConsoleOutput& output)
-        : ring_(ring), output_(output), next_id_(ring.first_id) {}
+        : ring_(ring), output_(output), next_id_(ring.first_id), seen_id_(ring.first_id) {}
     KernelLog(const KernelLog&) = delete;
     KernelLog& operator=(const KernelLog&) = delete;
 
     /// Both before the guest runs. Records of `level` (syslog's, 0 to 7) and above are not for the console.
     void set_level(int level) { level_ = level; }
     void set_memory(const GuestMemory& memory) { memory_ = &memory; }
+    /// May be more than the ring holds, so it is to be drained.
+    [[nodiscard]] bool is_verbose() const { return level_ > kLevelUsual; }
 
-    /// Says what has come.
+    /// Says what had come when this was last asked: what is newer the console may be about to print itself.
     void drain();
     /// The virtio console's first bytes follow: says what came before them. From now on it speaks for itself,
     /// and nothing here does anything.
@@ -55,18 +59,34 @@ class KernelLog {
         int level;
         std::string text;
     };
-    [[nodiscard]] u64 head_id() const;
+    /// Up to where the log is new, and from where it can be.
+    struct Range {
+        u64 from;
+        u64 to;
+    };
+    /// Where the console goes on: within the printed form of a record.
+    struct Place {
+        u64 id;
+        std::size_t offset;
+    };
+    [[nodiscard]] u64 end_id() const;
+    [[nodiscard]] Range unsaid() const;
     [[nodiscard]] Found read(u64 id, bool has_ended, Record& record) const;
     [[nodiscard]] bool read_text(u64 id, u64 begin, u64 next, std::string& text) const;
-    /// `until`: stops before the record that is printed so.
-    void say(std::string_view until, bool has_ended);
+    [[nodiscard]] std::optional<Place> find(std::string_view printed) const;
+    void say(std::string_view text);
+    /// Says the records up to `to`.
+    void say_until(u64 to, bool has_ended);
 
     PrintkRing ring_;
     ConsoleOutput& output_;
     const GuestMemory* memory_ = nullptr;
-    int level_ = 7;
+    static constexpr int kLevelUsual = 7;
+
+    int level_ = kLevelUsual;
     std::atomic<bool> has_given_way_ = false;
     std::atomic<u64> next_id_;
+    u64 seen_id_ = 0;  // where the log ended when drain() last looked
     std::mutex mutex_;
 };
 

@@ -2,6 +2,7 @@
 #include "vmm/machine/machine.h"
 
 #include <algorithm>
+#include <array>
 
 #include <fcntl.h>
 #include <poll.h>
@@ -137,19 +138,25 @@ bool Machine::lacks_early_output() const {
            !has_parameter(config_.append, "console") && !has_parameter(config_.append, "earlycon");
 }
 
+bool Machine::can_read_log(const PrintkRing& ring) const {
+    // Linux's log_buf_add_cpu(): it moves its log where more processors are to have more, and each 4 KiB.
+    constexpr u64 kMoreForACpu = KiB(4);
+    constexpr u32 kTextBitsMin = 17;  // a boot's log, of which nothing is to be overwritten
+    if (ring.text_bits < kTextBitsMin) return false;
+    if ((config_.cpus - 1) * kMoreForACpu > (u64{1} << ring.text_bits) / 2) return false;
+    // What moves it too, or alters its printed form.
+    constexpr std::array kUnusual{"possible_cpus", "log_buf_len", "printk.time", "console_msg_format"};
+    return std::ranges::none_of(kUnusual,
+                                [&](std::string_view key) { return has_parameter(config_.append, key); });
+}
+
 void Machine::add_early_output() {
-    // The kernel's log moves where it is to be larger; and it is printed here only in the usual form.
-    constexpr u32 kCpusMax = 16;
-    const auto is_usual = [&](std::string_view key) { return !has_parameter(config_.append, key); };
-    if (config_.cpus <= kCpusMax && is_usual("log_buf_len") && is_usual("printk.time") &&
-        is_usual("console_msg_format")) {
-        const Image& vmlinux = vmlinux_ ? *vmlinux_ : images_->kernel();
-        if (const std::optional<PrintkRing> ring = find_printk_ring(vmlinux)) {
-            kernel_log_.emplace(*ring, *output_);
-            return;
-        }
-    }
-    early_console_.emplace(*output_);
+    const Image& vmlinux = vmlinux_ ? *vmlinux_ : images_->kernel();
+    const std::optional<PrintkRing> ring = find_printk_ring(vmlinux);
+    if (ring && can_read_log(*ring))
+        kernel_log_.emplace(*ring, *output_);
+    else
+        early_console_.emplace(*output_);
 }
 
 Result<void> Machine::pack_program() {
@@ -421,7 +428,8 @@ Ending Machine::run() {
     }
     if (const Result<void> connected = connect_console(); !connected)
         return {EndKind::HostError, 0, "console: " + connected.error().message()};
-    if ((kernel_log_ || early_console_) && output_->is_looked_at()) {
+    const bool is_looked_at = (kernel_log_ || early_console_) && output_->is_looked_at();
+    if (is_looked_at || (kernel_log_ && kernel_log_->is_verbose())) {
         if (const Result<void> started = hurry_early_output(); !started)
             return {EndKind::HostError, 0, "early console: " + started.error().message()};
     }

@@ -58,6 +58,7 @@ class Machine {
     [[nodiscard]] ConsoleDevice choose_console() const;
     [[nodiscard]] bool lacks_early_output() const;
     void add_early_output();
+    [[nodiscard]] bool can_read_log(const PrintkRing& ring) const;
     [[nodiscard]] std::string command_line();
     [[nodiscard]] Ending understood(Ending ending) const;
     Result<void> add_memory();
