@@ -172,6 +172,9 @@ void KernelLog::say(std::string_view text) {
 void KernelLog::say_until(u64 to, bool has_ended) {
     const u64 next = next_id_.load(std::memory_order_relaxed);
     u64 id = unsaid().from;
+    // Where the log ended when that was looked up; a guest may have moved its end since, either way.
+    const u64 count = u64{1} << ring_.count_bits;
+    if (is_older(id, to) && ((to - id) & kIdMask) > count) id = (to - count) & kIdMask;
     if (id != next) say(fmt::format("** {} printk messages dropped **\r\n", (id - next) & kIdMask));
     // Blocks that lie apart have no more.
     u64 room = u64{1} << ring_.text_bits;

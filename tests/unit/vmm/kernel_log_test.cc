@@ -1,6 +1,9 @@
 // SPDX-License-Identifier: Apache-2.0
 #include "vmm/machine/kernel_log.h"
 
+#include <atomic>
+#include <thread>
+
 #include <sys/mman.h>
 #include <unistd.h>
 
@@ -361,4 +364,28 @@ TEST_CASE("less than a piece tells nothing of the log", "[kernel_log]") {
     guest.log("one");
     said.give_way_to("[");
     CHECK(said.text() == "[    1.234567] one\r\n");
+}
+
+TEST_CASE("a log whose end moves while it is read is read no longer than its ring", "[kernel_log]") {
+    Guest guest;
+    // Nothing that is looked for, and nothing to wait for.
+    for (u64 i = 0; i < kCount; i++) guest.describe(kFirstId + (u64{1} << 50) + i, kFinalized, 0, 16);
+    std::atomic<bool> has_ended = false;
+    std::thread other([&] {
+        u64* head = guest.ram.at<u64>(Gpa{kHead});
+        while (!has_ended) {
+            __atomic_store_n(head, kFirstId - 1, __ATOMIC_SEQ_CST);
+            __atomic_store_n(head, kFirstId + (u64{1} << 40), __ATOMIC_SEQ_CST);
+        }
+    });
+    std::size_t longest = 0;
+    for (int round = 0; round < 3000; round++) {
+        Said said(guest);
+        said.look();
+        said.log.finish();
+        longest = std::max(longest, said.text().size());
+    }
+    has_ended = true;
+    other.join();
+    CHECK(longest < 1000);
 }
