@@ -17,6 +17,7 @@
 #include <fmt/format.h>
 
 #include "vmm/os/text_file.h"
+#include "vmm/storage/lock_holder.h"
 
 namespace mayfly {
 
@@ -76,7 +77,7 @@ Result<void> lock(const UniqueFd& fd, const DiskOptions& options) {
         // A file system that cannot lock protects nobody; that is no reason to refuse its files.
         if (errno != EWOULDBLOCK) return {};
         if (attempt >= kLockAttempts)
-            return fail(Error::invalid("is in use by another process, or given twice")
+            return fail(Error::invalid("is in use by " + lock_holder(fd))
                             .about(options.path)
                             .hint(options.is_read_only ? "somebody writes to it"
                                                        : "only disks that are ,ro can be shared"));

@@ -4,10 +4,15 @@
 #include <cerrno>
 
 #include <linux/loop.h>
+#include <signal.h>
+#include <sys/file.h>
 #include <sys/ioctl.h>
 #include <sys/stat.h>
+#include <sys/sysmacros.h>
+#include <sys/wait.h>
 
 #include "tests/unit/vmm/disk_fixture.h"
+#include "vmm/storage/lock_holder.h"
 
 using namespace mayfly;
 
@@ -60,14 +65,53 @@ TEST_CASE("a writable disk has one user, a read-only one many", "[disk]") {
         const auto writer = open_or_fail({.path = file.path});
         CHECK(refusal({.path = file.path}) ==
               file.path +
-                  ": is in use by another process, or given twice (only disks "
+                  ": is in use by this very mayfly: it is given twice (only disks "
                   "that are ,ro can be shared)");
         CHECK(refusal({.path = file.path, .is_read_only = true}) ==
-              file.path + ": is in use by another process, or given twice (somebody writes to it)");
+              file.path + ": is in use by this very mayfly: it is given twice (somebody writes to it)");
     }
     const auto one = open_or_fail({.path = file.path, .is_read_only = true});
     const auto two = open_or_fail({.path = file.path, .is_read_only = true});
     CHECK(contains(refusal({.path = file.path}), "in use"));
+}
+
+TEST_CASE("who has a disk locked is named", "[disk]") {
+    const TempDisk file(4096);
+    int ready[2];
+    REQUIRE(::pipe(ready) == 0);
+    const pid_t child = ::fork();
+    if (child == 0) {
+        const int fd = ::open(file.path.c_str(), O_RDWR);
+        const char done = ::flock(fd, LOCK_EX | LOCK_NB) == 0 ? 'y' : 'n';
+        (void)!::write(ready[1], &done, 1);
+        ::pause();
+        ::_exit(0);
+    }
+    char done = 0;
+    REQUIRE(::read(ready[0], &done, 1) == 1);
+    REQUIRE(done == 'y');
+    const std::string expected =
+        file.path + ": is in use by process " + std::to_string(child) + " (disk_test)";
+    CHECK(refusal({.path = file.path}) == expected + " (only disks that are ,ro can be shared)");
+    CHECK(refusal({.path = file.path, .is_read_only = true}) == expected + " (somebody writes to it)");
+    ::kill(child, SIGKILL);
+    ::waitpid(child, nullptr, 0);
+    ::close(ready[0]);
+    ::close(ready[1]);
+}
+
+TEST_CASE("locks of other kinds and files are not taken for the holder's", "[disk]") {
+    struct stat file {};
+    file.st_dev = makedev(0xfe, 3);
+    file.st_ino = 42;
+    CHECK(find_lock_holder("", file) == 0);
+    CHECK(find_lock_holder("1: POSIX  ADVISORY  WRITE 11 fe:03:42 0 EOF\n"
+                           "2: FLOCK  ADVISORY  WRITE 12 fe:03:421 0 EOF\n"
+                           "3: FLOCK  ADVISORY  WRITE 13 fe:30:42 0 EOF\n"
+                           "3: -> FLOCK  ADVISORY  WRITE 14 fe:03:42 0 EOF\n",
+                           file) == 0);
+    CHECK(find_lock_holder("9: FLOCK  ADVISORY  READ  15 fe:03:42 0 EOF\n", file) == 15);
+    CHECK(find_lock_holder("9: FLOCK", file) == 0);
 }
 
 TEST_CASE("a disk is free at once when the one that used it on a loop is gone", "[disk]") {
