@@ -168,6 +168,36 @@ def restored_after_a_crash_of_mayfly():
             terminal.ends(128 + number)
 
 
+def asking_kernel(directory):
+    """Asks where the cursor is, with its last bytes, and ends."""
+    code = b"".join(flat_kernel.out8(0x3F8, byte) for byte in b"\x1b[6n") + flat_kernel.out8(0xF4, 7)
+    return harness.write_file(directory, "kernel", flat_kernel.multiboot(code + flat_kernel.HALT))
+
+
+@case
+def a_terminals_late_answers_are_not_left_for_the_shell():
+    answers = {b"\x1b[6n": b"\x1b[1;1R", b"\x1b[5n": b"\x1b[0n"}
+    with harness.temporary_directory() as directory, Terminal(asking_kernel(directory)) as terminal:
+        for question, answer in answers.items():
+            terminal.expect(question)
+            time.sleep(0.05)  # as long as it takes to somewhere else and back
+            terminal.send(answer)
+        terminal.ends(7)
+        # What a shell would read, at once and without waiting for a line's end.
+        settings = termios.tcgetattr(terminal.slave)
+        settings[LOCAL_FLAGS] &= ~termios.ICANON
+        termios.tcsetattr(terminal.slave, termios.TCSANOW, settings)
+        left, _, _ = select.select([terminal.slave], [], [], 0)
+        check(not left, f"left for the shell: {os.read(terminal.slave, 100) if left else None!r}")
+
+
+@case
+def a_terminal_that_answers_nothing_holds_nothing_up():
+    with harness.temporary_directory() as directory, Terminal(asking_kernel(directory)) as terminal:
+        terminal.expect(b"\x1b[5n")
+        terminal.ends(7)
+
+
 @case
 def untouched_when_the_boot_fails():
     with Terminal("/no/such/kernel") as terminal:

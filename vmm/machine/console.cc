@@ -11,6 +11,8 @@
 #include <sys/ioctl.h>
 #include <unistd.h>
 
+#include "vmm/os/clock.h"
+
 namespace mayfly {
 
 namespace {
@@ -31,6 +33,11 @@ WindowSize window_size(int terminal) {
     winsize size{};
     if (::ioctl(terminal, TIOCGWINSZ, &size) < 0) return {};
     return {size.ws_col, size.ws_row};
+}
+
+bool ConsoleOutput::has_asked_lately() const {
+    constexpr u64 kLatelyNs = 2'000'000'000;  // what is farther away than that is no terminal to work at
+    return asked_ns_ != 0 && monotonic_ns() - asked_ns_ < kLatelyNs;
 }
 
 bool ConsoleOutput::is_looked_at() const { return watch_ != nullptr || (fd_ >= 0 && ::isatty(fd_) == 1); }
@@ -64,6 +71,7 @@ void ConsoleOutput::flush() {
 }
 
 void ConsoleOutput::flush_locked() {
+    if (looks_for_questions_ && questions_.take({buffer_.data(), used_})) asked_ns_ = monotonic_ns();
     // Before they are written: a reader that has stalled does not hide what is looked for.
     if (watch_ != nullptr) watch_->take({buffer_.data(), used_});
     std::size_t done = fd_ < 0 ? used_ : 0;
@@ -150,11 +158,38 @@ bool ConsoleInput::filter(std::vector<u8>& bytes) {
 }
 
 void ConsoleInput::quit() {
-    stop_->end({EndKind::Quit, 0, {}});
-    // Should a vCPU miss the kick, say just before it blocks in write(2), the next one reaches it.
+    // A guest that has ended may still have output for a reader that has stalled: then this insists.
+    stop_->end_from_signal(EndKind::Quit, 0);
+    // Should a vCPU miss the kick, say just before it blocks in write(2), the next one reaches it; and the
+    // main thread's last words are written when it is no vCPU any more.
     for (;;) {
         ::poll(nullptr, 0, 100);
         stop_->kick_all();
+        ::tgkill(::getpid(), ::getpid(), kick_signal());
+    }
+}
+
+void ConsoleInput::settle(int output_fd) {
+    // ECMA-48 DSR: "are you well?" is answered in turn, by every terminal that answers anything.
+    constexpr std::string_view kQuestion = "\x1b[5n";
+    constexpr int kAnswerMs = 500;
+    Result<EventFd> answered = EventFd::create();
+    if (!is_started_ || !answered || !has_room(output_fd)) return;
+    answered_.emplace(std::move(*answered));
+    is_settling_.store(true, std::memory_order_release);
+    if (::write(output_fd, kQuestion.data(), kQuestion.size()) < 0) return;
+    pollfd come{.fd = answered_->fd().get(), .events = POLLIN, .revents = 0};
+    ::poll(&come, 1, kAnswerMs);
+}
+
+void ConsoleInput::look_for_answer(std::span<const u8> bytes) {
+    constexpr std::string_view kBegins = "\x1b[";  // then a digit and "n"
+    constexpr std::size_t kAnswerBytes = 4;
+    for (const u8 byte : bytes) {
+        answer_ += static_cast<char>(byte);
+        if (answer_.size() > kAnswerBytes) answer_.erase(0, 1);
+        if (byte == 'n' && answer_.size() == kAnswerBytes && answer_.starts_with(kBegins))
+            answered_->signal();
     }
 }
 
@@ -186,6 +221,7 @@ void ConsoleInput::read_loop() {
             if (got == 0 || (got < 0 && errno != EINTR && errno != EAGAIN)) is_open = false;
             if (got > 0) {
                 std::vector<u8> bytes(chunk.begin(), chunk.begin() + got);
+                if (is_settling_.load(std::memory_order_acquire)) look_for_answer(bytes);
                 if (filter(bytes)) return quit();
                 // What is typed at a guest that does not read is lost in the end, as on a real line.
                 const std::size_t room = kPendingMax - std::min(pending.size(), kPendingMax);

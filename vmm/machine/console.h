@@ -12,11 +12,13 @@
 #include <mutex>
 #include <optional>
 #include <span>
+#include <string>
 #include <vector>
 
 #include "devices/io/byte_sink.h"
 #include "devices/uart/uart16550.h"
 #include "vmm/machine/stop_control.h"
+#include "vmm/machine/terminal_questions.h"
 #include "vmm/os/event_fd.h"
 #include "vmm/os/thread.h"
 #include "vmm/watch/console_watch.h"
@@ -31,6 +33,12 @@ class ConsoleOutput final : public ByteSink {
 
     /// Shows `watch` all bytes from now on, wherever they go. Before any vCPU runs; it outlives this object.
     void set_watch(ConsoleWatch* watch) { watch_ = watch; }
+
+    /// Looks for questions to a terminal from now on. Before any vCPU runs.
+    void look_for_questions() { looks_for_questions_ = true; }
+    /// After the last byte: whether the terminal may still be about to answer one.
+    [[nodiscard]] bool has_asked_lately() const;
+    [[nodiscard]] int fd() const { return fd_; }
 
     /// Whether a watch, or somebody at a terminal, looks at the bytes as they come.
     [[nodiscard]] bool is_looked_at() const;
@@ -49,6 +57,9 @@ class ConsoleOutput final : public ByteSink {
     int fd_;
     StopControl& stop_;
     ConsoleWatch* watch_ = nullptr;
+    bool looks_for_questions_ = false;
+    TerminalQuestions questions_;  // under mutex_, as all below
+    u64 asked_ns_ = 0;
     std::mutex mutex_;
     std::atomic<bool> has_pending_ = false;
     std::size_t used_ = 0;
@@ -82,12 +93,17 @@ class ConsoleInput {
     Result<void> connect(Wiring wiring, StopControl& stop);
     /// The device has room. Any thread, one at a time. Without effect before connect().
     void want();
+    /// Waits, not for long, until the terminal behind `output_fd` has answered all that it was asked, so that
+    /// no answer is left for who reads next. The guest has ended; what comes is dropped.
+    void settle(int output_fd);
 
   private:
     void start();
     void read_loop();
     /// Ends the machine and sees to it until the process is gone.
     [[noreturn]] void quit();
+    /// Looks for the answer to settle()'s own question.
+    void look_for_answer(std::span<const u8> bytes);
     /// Takes the escape sequences out of `bytes`. True when the user asked to quit.
     bool filter(std::vector<u8>& bytes);
 
@@ -101,6 +117,9 @@ class ConsoleInput {
     StopControl* stop_ = nullptr;
     std::optional<EventFd> wake_;
     bool is_started_ = false;  // under the device's lock, or before vCPUs run
+    std::optional<EventFd> answered_;
+    std::atomic<bool> is_settling_ = false;
+    std::string answer_;  // its end may be the beginning of one
 };
 
 /// The host side of the UART.

@@ -401,6 +401,7 @@ Result<void> Machine::connect_console() {
         };
     }
     TRY_VOID(input_.connect(std::move(wiring), stop_));
+    if (is_terminal && ::isatty(STDOUT_FILENO) == 1) output_->look_for_questions();
     if (is_terminal) make_terminal_raw();
     return {};
 }
@@ -430,18 +431,21 @@ Ending Machine::run() {
         return {EndKind::HostError, 0, "console: " + connected.error().message()};
     const bool is_looked_at = (kernel_log_ || early_console_) && output_->is_looked_at();
     if (is_looked_at || (kernel_log_ && kernel_log_->is_verbose())) {
-        if (const Result<void> started = hurry_early_output(); !started)
+        if (const Result<void> started = hurry_early_output(); !started) {
+            restore_terminal();
             return {EndKind::HostError, 0, "early console: " + started.error().message()};
+        }
     }
     start_aps();
     run_vcpu(contexts_[0], 0);
     timeline_.reach(Phase::Exit);
     wait_for_aps();
     devices_->finish();
-    restore_terminal();
     if (early_console_) early_console_->drain(vcpus_[0]);
     if (kernel_log_) kernel_log_->finish();
     output_->flush();
+    if (output_->has_asked_lately()) input_.settle(output_->fd());
+    restore_terminal();
     return understood(stop_.ending());
 }
 

@@ -43,13 +43,13 @@ void write_stderr(std::string_view line) {
 
 /// The only file pages that mayfly touches itself are those of a kernel or initrd.
 void on_bus_error(int /*number*/) {
-    restore_terminal();
+    restore_terminal_at_once();
     write_stderr("mayfly: a kernel or initrd file shrank, or could not be read, while it was in use\n");
     ::_exit(kStatusFailed);
 }
 
 void on_fatal_signal(int number) {
-    restore_terminal();
+    restore_terminal_at_once();
     ::signal(number, SIG_DFL);
     ::raise(number);
 }

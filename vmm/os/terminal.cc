@@ -30,7 +30,16 @@ bool make_terminal_raw() {
 
 void restore_terminal() noexcept {
     if (!g_is_raw.exchange(false, std::memory_order_acq_rel)) return;
+    // A terminal that is held up keeps its output for as long as it likes; a signal says not to wait for it.
+    if (::tcsetattr(STDIN_FILENO, TCSAFLUSH, &g_saved) == 0) return;
+    ::tcflush(STDIN_FILENO, TCIFLUSH);
+    ::tcsetattr(STDIN_FILENO, TCSANOW, &g_saved);
+}
+
+void restore_terminal_at_once() noexcept {
+    if (!g_is_raw.exchange(false, std::memory_order_acq_rel)) return;
     const int saved_errno = errno;
+    ::tcflush(STDIN_FILENO, TCIFLUSH);
     ::tcsetattr(STDIN_FILENO, TCSANOW, &g_saved);
     errno = saved_errno;
 }

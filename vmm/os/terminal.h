@@ -2,7 +2,8 @@
 // The terminal on stdin: raw while a guest owns it, and always put back.
 //
 // The saved settings are process-wide because the terminal is, and because signal handlers must restore it.
-// Thread: the main thread switches; restore_terminal() may be called anywhere, also in signal handlers.
+// Thread: the main thread switches; restore_terminal_at_once() may be called anywhere, also in signal
+// handlers.
 #pragma once
 
 namespace mayfly {
@@ -18,7 +19,12 @@ enum class StdinKind : unsigned char {
 /// Keys reach the guest one by one, Ctrl-C included; output processing stays on. False when it failed.
 bool make_terminal_raw();
 
-/// Puts the settings back that make_terminal_raw() found; harmless when it was never called.
+/// Puts the settings back that make_terminal_raw() found, once all output is on the screen, and drops what
+/// was typed and not read: it was not meant for who reads next. Harmless when that was never called. A signal
+/// ends the waiting.
 void restore_terminal() noexcept;
+
+/// The same for signal handlers, without waiting for output.
+void restore_terminal_at_once() noexcept;
 
 }  // namespace mayfly
