@@ -110,8 +110,9 @@ Result<Image> unpack_payload(const Image& image, const BzImage& bz, u64 memory_b
         return refuse("the {} payload claims to unpack to {} bytes, the limit is {}", to_string(*bz.packing),
                       unpacked_bytes, print_size(limit));
     const u64 stream_bytes = bz.payload_bytes - (*bz.packing == Packing::Gzip ? 0 : kTrailerBytes);
-    Mapping unpacked = TRY(unpack(*bz.packing, packed.bytes.first(stream_bytes), unpacked_bytes));
-    return Image::from_mapping("the unpacked kernel", std::move(unpacked), unpacked_bytes);
+    Mapping unpacked =
+        TRY(unpack(*bz.packing, packed.bytes.first(stream_bytes), unpacked_bytes, image.stop()));
+    return Image::from_mapping("the unpacked kernel", std::move(unpacked), unpacked_bytes, image.stop());
 }
 
 /// Keeps the initrd out of the memory that the kernel uses early on, as far as there is that much.

@@ -98,6 +98,7 @@ Result<void> place_linux(const Image& vmlinux, const ElfKernel& kernel, u64 shif
         const Gpa base = segment.base + shift_bytes;
         const Gpa end = base + segment.file_bytes;
         for (Gpa at = base, next; at < end; at = next) {
+            TRY_VOID(vmlinux.stop().check());
             next = chunks.run_end(at, end);
             const u64 offset = segment.file_offset_bytes + (at - base);
             const bool is_page_aligned = (at.value - offset) % kPage == 0;
@@ -110,6 +111,7 @@ Result<void> place_linux(const Image& vmlinux, const ElfKernel& kernel, u64 shif
     for (const WrittenPages& pages : written) {
         const Gpa end = pages.at + pages.size_bytes;
         for (Gpa at = pages.at, next; at < end; at = next) {
+            TRY_VOID(vmlinux.stop().check());
             next = chunks.run_end(at, end);
             if (pages.is_read_first && !chunks.has(at)) ram.populate(at, next - at);
         }

@@ -9,6 +9,7 @@
 #include <lz4.h>
 #include <lzma.h>
 #include <zlib.h>
+#define ZSTD_STATIC_LINKING_ONLY  // to go block by block
 #include <zstd.h>
 #include <zstd_errors.h>
 
@@ -25,7 +26,7 @@ using Output = std::span<std::byte>;
 
 /// What a decoder made of its input. A size is that of the output.
 struct Unpacked {
-    enum class Status : u8 { Done, TooLong, Corrupt } status;
+    enum class Status : u8 { Done, TooLong, Corrupt, Stopped } status;
     u64 size_bytes = 0;
     const char* detail = "";
 };
@@ -36,29 +37,39 @@ constexpr u64 kLzmaMemoryMax = MiB(256);
 /// lz4 -l compresses in independent blocks of 8 MiB.
 constexpr u32 kLz4LegacyMagic = 0x184c2102;
 constexpr u32 kLz4BlockBytes = u32{8} << 20;
+/// Decoded before a stop is looked for.
+constexpr u64 kPieceBytes = MiB(4);
 
 // SAFETY: the C libraries take unsigned char pointers to the same bytes.
 const u8* in_bytes(Input input) { return reinterpret_cast<const u8*>(input.data()); }
 u8* out_bytes(Output output) { return reinterpret_cast<u8*>(output.data()); }
 
-Unpacked unpack_gzip(Input input, Output output) {
+Unpacked unpack_gzip(Input input, Output output, StopToken stop) {
     z_stream stream{};
     // 16 + 15: a gzip wrapper, window up to 32 KiB.
     if (inflateInit2(&stream, 16 + MAX_WBITS) != Z_OK) return {Status::Corrupt, 0, "out of memory"};
     stream.next_in = const_cast<u8*>(in_bytes(input));  // SAFETY: zlib never writes to its input.
     stream.avail_in = static_cast<uInt>(input.size());
     stream.next_out = out_bytes(output);
-    stream.avail_out = static_cast<uInt>(output.size());
-    const int result = inflate(&stream, Z_FINISH);
-    const u64 size = output.size() - stream.avail_out;
-    const bool is_full = stream.avail_out == 0 && stream.avail_in > 0;
+    int result = Z_BUF_ERROR;
+    u64 room = output.size();
+    // Z_BUF_ERROR with a piece that is full: there is more.
+    while (result == Z_BUF_ERROR && stream.avail_out == 0 && room > 0 && !stop.is_requested()) {
+        const u64 piece = std::min(room, kPieceBytes);
+        stream.avail_out = static_cast<uInt>(piece);
+        result = inflate(&stream, Z_FINISH);
+        room -= piece - stream.avail_out;
+    }
+    const bool is_full = room == 0 && stream.avail_in > 0;
+    const bool is_stopped = result == Z_BUF_ERROR && stop.is_requested();
     inflateEnd(&stream);
-    if (result == Z_STREAM_END) return {Status::Done, size};
+    if (is_stopped) return {Status::Stopped};
+    if (result == Z_STREAM_END) return {Status::Done, output.size() - room};
     if (result == Z_BUF_ERROR && is_full) return {Status::TooLong};
     return {Status::Corrupt, 0, result == Z_BUF_ERROR ? "the data is truncated" : "the data is corrupt"};
 }
 
-Unpacked unpack_lzma(Packing packing, Input input, Output output) {
+Unpacked unpack_lzma(Packing packing, Input input, Output output, StopToken stop) {
     lzma_stream stream = LZMA_STREAM_INIT;
     const lzma_ret ready = packing == Packing::Xz ? lzma_stream_decoder(&stream, kLzmaMemoryMax, 0)
                                                   : lzma_alone_decoder(&stream, kLzmaMemoryMax);
@@ -66,18 +77,21 @@ Unpacked unpack_lzma(Packing packing, Input input, Output output) {
     stream.next_in = in_bytes(input);
     stream.avail_in = input.size();
     stream.next_out = out_bytes(output);
-    stream.avail_out = output.size();
     lzma_ret result = LZMA_OK;
     // Each call makes progress or fails: two calls without progress are LZMA_BUF_ERROR.
-    while (result == LZMA_OK) result = lzma_code(&stream, LZMA_FINISH);
+    while (result == LZMA_OK && !stop.is_requested()) {
+        stream.avail_out = std::min(output.size() - stream.total_out, kPieceBytes);
+        result = lzma_code(&stream, LZMA_FINISH);
+    }
     const u64 size = stream.total_out;
-    const bool is_full = stream.avail_out == 0;
+    const bool is_full = size == output.size();
     lzma_end(&stream);
     switch (result) {
         case LZMA_STREAM_END: return {Status::Done, size};
         case LZMA_BUF_ERROR:
             return is_full ? Unpacked{Status::TooLong}
                            : Unpacked{Status::Corrupt, 0, "the data is truncated"};
+        case LZMA_OK: return {Status::Stopped};
         case LZMA_MEMLIMIT_ERROR: return {Status::Corrupt, 0, "its dictionary needs more than 256 MiB"};
         default: return {Status::Corrupt, 0, "the data is corrupt"};
     }
@@ -90,10 +104,11 @@ u32 little_endian(Input four) {
 }
 
 /// LZ4 frame format 1.6.2, "Legacy frame": magic, then blocks of a 32-bit size and that many bytes.
-Unpacked unpack_lz4_legacy(Input input, Output output) {
+Unpacked unpack_lz4_legacy(Input input, Output output, StopToken stop) {
     u64 done = 0;
     input = input.subspan(4);
     while (!input.empty()) {
+        if (stop.is_requested()) return {Status::Stopped};
         if (input.size() < 4) return {Status::Corrupt, 0, "the data is truncated"};
         const u32 packed_bytes = little_endian(input);
         input = input.subspan(4);
@@ -114,21 +129,42 @@ Unpacked unpack_lz4_legacy(Input input, Output output) {
     return {Status::Done, done};
 }
 
-Unpacked unpack_zstd(Input input, Output output) {
-    // One call with the whole output in sight needs no window buffer, whatever window the frame names.
-    const std::size_t got = ZSTD_decompress(output.data(), output.size(), input.data(), input.size());
-    if (ZSTD_isError(got) == 0) return {Status::Done, got};
-    if (ZSTD_getErrorCode(got) == ZSTD_error_dstSize_tooSmall) return {Status::TooLong};
-    return {Status::Corrupt, 0, "the data is corrupt or truncated"};
+/// One frame after the other, block by block, each of 128 KiB at most and to its place: with the whole output
+/// in sight no window buffer is needed, whatever window a frame names.
+Unpacked unpack_zstd_with(ZSTD_DCtx* context, Input input, Output output, StopToken stop) {
+    constexpr Unpacked kCorrupt{Status::Corrupt, 0, "the data is corrupt or truncated"};
+    u64 done = 0;
+    while (!input.empty()) {
+        if (ZSTD_isError(ZSTD_decompressBegin(context)) != 0) return kCorrupt;
+        while (const std::size_t wanted = ZSTD_nextSrcSizeToDecompress(context)) {
+            if (stop.is_requested()) return {Status::Stopped};
+            if (wanted > input.size()) return kCorrupt;
+            const std::size_t got = ZSTD_decompressContinue(context, output.data() + done,
+                                                            output.size() - done, input.data(), wanted);
+            if (ZSTD_getErrorCode(got) == ZSTD_error_dstSize_tooSmall) return {Status::TooLong};
+            if (ZSTD_isError(got) != 0) return kCorrupt;
+            done += got;
+            input = input.subspan(wanted);
+        }
+    }
+    return {Status::Done, done};
 }
 
-Unpacked run_decoder(Packing packing, Input input, Output output) {
+Unpacked unpack_zstd(Input input, Output output, StopToken stop) {
+    ZSTD_DCtx* const context = ZSTD_createDCtx();
+    if (context == nullptr) return {Status::Corrupt, 0, "out of memory"};
+    const Unpacked unpacked = unpack_zstd_with(context, input, output, stop);
+    ZSTD_freeDCtx(context);
+    return unpacked;
+}
+
+Unpacked run_decoder(Packing packing, Input input, Output output, StopToken stop) {
     switch (packing) {
-        case Packing::Gzip: return unpack_gzip(input, output);
+        case Packing::Gzip: return unpack_gzip(input, output, stop);
         case Packing::Xz:
-        case Packing::Lzma: return unpack_lzma(packing, input, output);
-        case Packing::Lz4Legacy: return unpack_lz4_legacy(input, output);
-        case Packing::Zstd: return unpack_zstd(input, output);
+        case Packing::Lzma: return unpack_lzma(packing, input, output, stop);
+        case Packing::Lz4Legacy: return unpack_lz4_legacy(input, output, stop);
+        case Packing::Zstd: return unpack_zstd(input, output, stop);
         case Packing::Bzip2:
         case Packing::Lzo: break;
     }
@@ -176,14 +212,15 @@ Result<void> require_decoder(Packing packing) {
     return {};
 }
 
-Result<Mapping> unpack(Packing packing, std::span<const std::byte> packed, u64 size_bytes) {
+Result<Mapping> unpack(Packing packing, std::span<const std::byte> packed, u64 size_bytes, StopToken stop) {
     VERIFY(size_bytes > 0 && size_bytes <= GiB(2) && packed.size() <= GiB(2));
     TRY_VOID(require_decoder(packing));
     Mapping mapping = TRY(Mapping::anonymous(size_bytes, MiB(2)));
     // Every page will be written, so fewer and larger faults; a host without huge pages does as it likes.
     if (size_bytes >= MiB(2)) (void)::madvise(mapping.data(), size_bytes, MADV_HUGEPAGE);
-    const Unpacked unpacked = run_decoder(packing, packed, mapping.bytes().first(size_bytes));
+    const Unpacked unpacked = run_decoder(packing, packed, mapping.bytes().first(size_bytes), stop);
     switch (unpacked.status) {
+        case Status::Stopped: return fail(Error::stopped());
         case Status::Corrupt: return refuse("cannot unpack {}: {}", to_string(packing), unpacked.detail);
         case Status::TooLong:
             return refuse("the {} data unpacks to more than the {} bytes that it claims", to_string(packing),
@@ -196,11 +233,13 @@ Result<Mapping> unpack(Packing packing, std::span<const std::byte> packed, u64 s
     return mapping;
 }
 
-Result<UnpackedBytes> unpack_at_most(Packing packing, std::span<const std::byte> packed, u64 bytes_max) {
+Result<UnpackedBytes> unpack_at_most(Packing packing, std::span<const std::byte> packed, u64 bytes_max,
+                                     StopToken stop) {
     VERIFY(bytes_max > 0 && bytes_max <= GiB(2) && packed.size() <= GiB(2));
     TRY_VOID(require_decoder(packing));
     Mapping mapping = TRY(Mapping::anonymous(bytes_max));
-    const Unpacked unpacked = run_decoder(packing, packed, mapping.bytes());
+    const Unpacked unpacked = run_decoder(packing, packed, mapping.bytes(), stop);
+    if (unpacked.status == Status::Stopped) return fail(Error::stopped());
     if (unpacked.status == Status::Corrupt)
         return refuse("cannot unpack {}: {}", to_string(packing), unpacked.detail);
     if (unpacked.status == Status::TooLong)

@@ -12,6 +12,7 @@
 
 #include "vmm/error/result.h"
 #include "vmm/os/mapping.h"
+#include "vmm/os/stop_token.h"
 
 namespace mayfly {
 
@@ -28,8 +29,10 @@ Result<void> require_decoder(Packing packing);
 
 /// Unpacks the whole of `packed`, which must yield exactly `size_bytes` bytes (at least 1) and nothing more.
 /// The mapping is aligned to 2 MiB, so that its pages can be moved as huge ones.
-/// Errors: Invalid for bzip2 and LZO, for corrupt or truncated data, and for another size than the one given.
-Result<Mapping> unpack(Packing packing, std::span<const std::byte> packed, u64 size_bytes);
+/// Errors: Invalid for bzip2 and LZO, for corrupt or truncated data, and for another size than the one given;
+/// Stopped.
+Result<Mapping> unpack(Packing packing, std::span<const std::byte> packed, u64 size_bytes,
+                       StopToken stop = {});
 
 /// Unpacked bytes at the start of a mapping, which may be larger.
 struct UnpackedBytes {
@@ -38,7 +41,8 @@ struct UnpackedBytes {
 };
 
 /// The same for data whose size nobody told us: what it yields, up to `bytes_max`. Only pages that were
-/// written take memory. Errors: Invalid as unpack()'s, and for more than that.
-Result<UnpackedBytes> unpack_at_most(Packing packing, std::span<const std::byte> packed, u64 bytes_max);
+/// written take memory. Errors: as unpack()'s, and Invalid for more than that.
+Result<UnpackedBytes> unpack_at_most(Packing packing, std::span<const std::byte> packed, u64 bytes_max,
+                                     StopToken stop = {});
 
 }  // namespace mayfly

@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 #include "firmware/image/image.h"
 
+#include <algorithm>
 #include <cerrno>
 #include <cstring>
 
@@ -17,13 +18,16 @@ namespace mayfly {
 namespace {
 
 constexpr u64 kPage = 4096;
+/// No signal ends a read of a regular file: between two of so much a stop is looked for.
+constexpr u64 kPieceBytes = MiB(16);
 
-Result<void> read_file(const UniqueFd& fd, u64 offset_bytes, void* out, u64 size_bytes) {
+Result<void> read_file(const UniqueFd& fd, u64 offset_bytes, void* out, u64 size_bytes, StopToken stop) {
     auto* next = static_cast<std::byte*>(out);
     u64 done = 0;
     while (done < size_bytes) {
-        const ssize_t got =
-            ::pread(fd.get(), next + done, size_bytes - done, static_cast<off_t>(offset_bytes + done));
+        TRY_VOID(stop.check());
+        const ssize_t got = ::pread(fd.get(), next + done, std::min(size_bytes - done, kPieceBytes),
+                                    static_cast<off_t>(offset_bytes + done));
         if (got < 0 && errno == EINTR) continue;
         if (got < 0) return fail(Error::os("read"));
         if (got == 0)
@@ -42,35 +46,35 @@ const char* unusable_kind(mode_t mode) {
 
 }  // namespace
 
-Result<Image> Image::open(const std::string& path) {
+Result<Image> Image::open(const std::string& path, StopToken stop) {
     // O_NONBLOCK: a FIFO is to be refused, not waited for. It means nothing for regular files.
     const int raw = ::open(path.c_str(), O_RDONLY | O_CLOEXEC | O_NONBLOCK | O_NOCTTY);
     if (raw < 0 && (errno == ENOENT || errno == ENOTDIR))
         return fail(Error::not_found("no such file").about(path));
     if (raw < 0) return fail(Error::os("open").about(path));
-    return from_fd(path, UniqueFd::adopt(raw));
+    return from_fd(path, UniqueFd::adopt(raw), stop);
 }
 
-Result<Image> Image::from_fd(std::string name, UniqueFd fd) {
+Result<Image> Image::from_fd(std::string name, UniqueFd fd, StopToken stop) {
     struct stat status {};
     if (::fstat(fd.get(), &status) != 0) return fail(Error::os("fstat").about(name));
     if (!S_ISREG(status.st_mode))
         return about<Image>(refuse("is {}, not a file", unusable_kind(status.st_mode)), name);
     if (status.st_size <= 0) return about<Image>(refuse("the file is empty"), name);
-    return Image(std::move(name), static_cast<u64>(status.st_size), File{std::move(fd)});
+    return Image(std::move(name), static_cast<u64>(status.st_size), File{std::move(fd)}, stop);
 }
 
-Image Image::from_file_part(std::string name, UniqueFd fd, u64 size_bytes) {
-    return Image(std::move(name), size_bytes, File{std::move(fd)});
+Image Image::from_file_part(std::string name, UniqueFd fd, u64 size_bytes, StopToken stop) {
+    return Image(std::move(name), size_bytes, File{std::move(fd)}, stop);
 }
 
 Image Image::from_bytes(std::string name, std::span<const std::byte> bytes) {
     return Image(std::move(name), bytes.size(), Bytes{bytes});
 }
 
-Image Image::from_mapping(std::string name, Mapping mapping, u64 size_bytes) {
+Image Image::from_mapping(std::string name, Mapping mapping, u64 size_bytes, StopToken stop) {
     VERIFY(size_bytes <= mapping.size_bytes());
-    return Image(std::move(name), size_bytes, Unpacked{std::move(mapping)});
+    return Image(std::move(name), size_bytes, Unpacked{std::move(mapping)}, stop);
 }
 
 const UniqueFd* Image::file() const {
@@ -105,7 +109,7 @@ Result<void> Image::read(u64 offset_bytes, std::span<std::byte> out) const {
     TRY_VOID(check(offset_bytes, out.size()));
     if (out.empty()) return {};
     if (const auto* file = std::get_if<File>(&source_))
-        return read_file(file->fd, offset_bytes, out.data(), out.size());
+        return read_file(file->fd, offset_bytes, out.data(), out.size(), stop_);
     std::memcpy(out.data(), resident(offset_bytes, out.size()).data(), out.size());
     return {};
 }
@@ -119,7 +123,7 @@ Result<ImageBytes> Image::bytes(u64 offset_bytes, u64 size_bytes) const {
     Mapping copy = TRY(Mapping::anonymous(size_bytes, is_large ? MiB(2) : kPage));
     // Every page will be written, so fewer and larger faults; a host without huge pages does as it likes.
     if (is_large) (void)::madvise(copy.data(), size_bytes, MADV_HUGEPAGE);
-    TRY_VOID(read_file(file->fd, offset_bytes, copy.data(), size_bytes));
+    TRY_VOID(read_file(file->fd, offset_bytes, copy.data(), size_bytes, stop_));
     const std::span<const std::byte> view = copy.bytes().first(size_bytes);
     return ImageBytes{std::move(copy), view};
 }
@@ -129,9 +133,13 @@ Result<void> Image::copy_to(GuestRam& ram, Gpa at, u64 offset_bytes, u64 size_by
     if (const auto* file = std::get_if<File>(&source_)) {
         const std::optional<GuestSpan> target = ram.memory().span(at, size_bytes);
         VERIFY(target.has_value());
-        return read_file(file->fd, offset_bytes, target->host_base, size_bytes);
+        return read_file(file->fd, offset_bytes, target->host_base, size_bytes, stop_);
     }
-    VERIFY(ram.memory().write(at, resident(offset_bytes, size_bytes)) == MemStatus::Ok);
+    for (u64 done = 0; done < size_bytes; done += kPieceBytes) {
+        TRY_VOID(stop_.check());
+        const u64 piece_bytes = std::min(size_bytes - done, kPieceBytes);
+        VERIFY(ram.memory().write(at + done, resident(offset_bytes + done, piece_bytes)) == MemStatus::Ok);
+    }
     return {};
 }
 

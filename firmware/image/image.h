@@ -13,6 +13,7 @@
 #include "vmm/error/result.h"
 #include "vmm/memory/guest_ram.h"
 #include "vmm/os/mapping.h"
+#include "vmm/os/stop_token.h"
 #include "vmm/os/unique_fd.h"
 
 namespace mayfly {
@@ -29,21 +30,23 @@ class Image {
     static constexpr u64 kPlaceByPageMin = KiB(64);
 
     /// Errors: NotFound where the file does not exist; Os where it cannot be opened; Invalid for a
-    /// directory, a device, a pipe or an empty file.
-    static Result<Image> open(const std::string& path);
+    /// directory, a device, a pipe or an empty file. Everything that is read later looks at `stop`: Stopped.
+    static Result<Image> open(const std::string& path, StopToken stop = {});
     /// An open regular file, also one without a name; `name` is what errors say. Errors: as open()'s.
-    static Result<Image> from_fd(std::string name, UniqueFd fd);
+    static Result<Image> from_fd(std::string name, UniqueFd fd, StopToken stop = {});
     /// The first `size_bytes` of an open regular file that has as many; no read goes beyond them.
-    static Image from_file_part(std::string name, UniqueFd fd, u64 size_bytes);
+    static Image from_file_part(std::string name, UniqueFd fd, u64 size_bytes, StopToken stop = {});
     /// Bytes that outlive the image: a built-in guest, a test's array.
     static Image from_bytes(std::string name, std::span<const std::byte> bytes);
     /// Unpacked bytes; the first `size_bytes` of the mapping, which holds private anonymous pages.
-    static Image from_mapping(std::string name, Mapping mapping, u64 size_bytes);
+    static Image from_mapping(std::string name, Mapping mapping, u64 size_bytes, StopToken stop = {});
 
     [[nodiscard]] const std::string& name() const { return name_; }
     [[nodiscard]] u64 size_bytes() const { return size_bytes_; }
     /// The file's descriptor; null for an image that is none.
     [[nodiscard]] const UniqueFd* file() const;
+    /// For work on its bytes.
+    [[nodiscard]] StopToken stop() const { return stop_; }
 
     /// Copies `out.size()` bytes from `offset_bytes`. Errors: Invalid when that is beyond the end
     /// (also when the file shrank meanwhile), Os when reading failed.
@@ -77,8 +80,8 @@ class Image {
     };
     using Source = std::variant<File, Bytes, Unpacked>;
 
-    Image(std::string name, u64 size_bytes, Source source)
-        : name_(std::move(name)), size_bytes_(size_bytes), source_(std::move(source)) {}
+    Image(std::string name, u64 size_bytes, Source source, StopToken stop = {})
+        : name_(std::move(name)), size_bytes_(size_bytes), source_(std::move(source)), stop_(stop) {}
     [[nodiscard]] Result<void> check(u64 offset_bytes, u64 size_bytes) const;
     /// The bytes in memory; empty for a file. The range was checked.
     [[nodiscard]] std::span<const std::byte> resident(u64 offset_bytes, u64 size_bytes) const;
@@ -88,6 +91,7 @@ class Image {
     std::string name_;
     u64 size_bytes_;
     Source source_;
+    StopToken stop_;
 };
 
 }  // namespace mayfly

@@ -2,9 +2,11 @@
 """The cache of unpacked kernels, as a user meets it. Arguments: MAYFLY GUESTS-DIRECTORY [WORDS]."""
 import os
 import shutil
+import subprocess
 import time
 
 import bzimage
+import harness
 from harness import boot, case, check, check_match, check_out, check_silent, check_status, guest, guest_bytes
 from harness import main, skip, temporary_directory, write_file
 
@@ -49,6 +51,35 @@ def the_environment_names_the_place():
         environment.pop("XDG_CACHE_HOME", None)
         says(boot(kernel, "-v", env={**environment, "HOME": home}), f"stored in {home}/.cache/mayfly/kernels")
         says(boot(kernel, "-v", env={**environment, "HOME": home}), f"cached in {home}/.cache/mayfly/kernels")
+
+
+@case
+def a_mayfly_with_more_rights_than_its_user_asks_nobodys_environment():
+    user = 65534
+    with temporary_directory() as directory:
+        os.chmod(directory, 0o755)
+        mine, kernel = os.path.join(directory, "mine"), large_kernel(directory)
+        os.mkdir(mine, 0o755)
+        os.chown(mine, user, user)
+        copy = shutil.copy(harness.mayfly_path, directory)
+        os.chmod(copy, 0o4755)
+        time.sleep(SETTLING_SECONDS)
+        places = {"MAYFLY_CACHE_DIR": mine, "XDG_CACHE_HOME": mine, "HOME": mine}
+        outcome = harness.finish(
+            subprocess.Popen(
+                [copy, "boot", kernel, "-v"],
+                stdin=subprocess.DEVNULL,
+                stdout=subprocess.PIPE,
+                stderr=subprocess.PIPE,
+                env={**os.environ, **places},
+                user=user,
+                group=user,
+                extra_groups=[],
+            ),
+            time.monotonic(),
+        )
+        says(outcome, r"not cached: mayfly has more rights than its user, .*--kernel-cache\)")
+        check(not os.listdir(mine), "the environment chose where it writes", outcome)
 
 
 @case

@@ -5,6 +5,7 @@
 
 #include <fmt/format.h>
 
+#include "firmware/image/refuse.h"
 #include "vmm/command/boot_junit.h"
 #include "vmm/command/boot_outcome.h"
 #include "vmm/command/commands.h"
@@ -38,19 +39,25 @@ Result<void> apply_defaults(BootConfig& config) {
     return {};
 }
 
+Result<void> start_clock(const BootConfig& config) {
+    if (!config.timeout) return {};
+    return about(start_timeout(*config.timeout), "--timeout");
+}
+
 void write_stderr(std::string_view text) {
     [[maybe_unused]] const ssize_t written = ::write(STDERR_FILENO, text.data(), text.size());
 }
 
-/// Reports are an extra: failing to write one is said, and makes a good status 125.
-int report(const BootConfig& config, const Machine& machine, const Timeline& timeline, int status,
+/// Reports are an extra: failing to write one is said, and makes a good status 125. `machine` is null where
+/// there was an end before there was one.
+int report(const BootConfig& config, const Machine* machine, const Timeline& timeline, int status,
            const std::function<bool()>& must_hurry) {
     if (config.wants_timeline) write_stderr(timeline_table(timeline));
     Result<void> done;
     if (!config.timeline_json.empty())
         done = write_report(config.timeline_json, timeline_json(timeline, status), must_hurry);
-    if (config.wants_stats || !config.stats_json.empty()) {
-        const StatsReport stats = collect_stats(machine);
+    if (machine != nullptr && (config.wants_stats || !config.stats_json.empty())) {
+        const StatsReport stats = collect_stats(*machine);
         if (config.wants_stats) write_stderr(stats_table(stats));
         if (done && !config.stats_json.empty())
             done = write_report(config.stats_json, stats_json(stats), must_hurry);
@@ -66,6 +73,13 @@ struct BootRun {
     std::unique_ptr<Machine> machine;
 };
 
+/// A stop came from outside while the machine was made: whatever failed then, that is the reason.
+Ending ended_early(const StopControl& stop) {
+    Ending ending = stop.ending();
+    ending.message = "before the guest was started";
+    return ending;
+}
+
 /// To the guest's end. `stop` outlives every thread.
 Result<Ending> run_boot(const BootConfig& config, EarlyKvm& early, StopControl& stop, Timeline& timeline,
                         BootRun& run) {
@@ -78,7 +92,9 @@ Result<Ending> run_boot(const BootConfig& config, EarlyKvm& early, StopControl& 
         hooks.must_hurry = [&stop] { return stop.is_abrupt(); };
         run.watch = TRY(ConsoleWatch::create(config.watch, hooks, timeline.phase_ns(Phase::Main)));
     }
-    run.machine = TRY(Machine::create(config, early, stop, timeline));
+    Result<std::unique_ptr<Machine>> machine = Machine::create(config, early, stop, timeline);
+    if (!machine && stop.is_requested()) return ended_early(stop);
+    run.machine = TRY(std::move(machine));
     if (run.watch != nullptr) run.machine->console_output().set_watch(run.watch.get());
     Ending ending = run.machine->run();
     if (run.watch != nullptr) run.watch->finish();
@@ -117,13 +133,17 @@ int boot_command(BootConfig config, EarlyKvm& early, Timeline& timeline) {
     report_bus_errors();
     // Both outlive every thread: the process ends by _exit, with console input still blocked in read(2).
     static StopControl stop;
+    // The clock runs and signals count from here on: packing a root or unpacking a kernel takes its time too.
+    install_signal_handlers(stop);
     BootRun run;
     Result<Ending> ending =
-        apply_defaults(config).and_then([&] { return run_boot(config, early, stop, timeline, run); });
+        start_clock(config).and_then([&] { return apply_defaults(config); }).and_then([&] {
+            return run_boot(config, early, stop, timeline, run);
+        });
     BootOutcome outcome = ending ? judge_boot(config, *ending, run.watch.get()) : failed_boot(ending.error());
     say(config, outcome, run.watch.get());
     const auto must_hurry = [] { return stop.is_abrupt(); };
-    if (ending) outcome.status = report(config, *run.machine, timeline, outcome.status, must_hurry);
+    if (ending) outcome.status = report(config, run.machine.get(), timeline, outcome.status, must_hurry);
     if (!config.watch.junit_path.empty())
         outcome.status = write_junit_report(config, outcome, ending ? &*ending : nullptr, run.watch.get(),
                                             timeline, must_hurry);

@@ -15,6 +15,7 @@ Error Error::os(std::string_view operation, int os_errno) {
 Error Error::invalid(std::string what) { return Error(ErrorKind::Invalid, 0, std::move(what)); }
 Error Error::not_found(std::string what) { return Error(ErrorKind::NotFound, 0, std::move(what)); }
 Error Error::host(std::string what) { return Error(ErrorKind::Host, 0, std::move(what)); }
+Error Error::stopped() { return Error(ErrorKind::Stopped, 0, "was stopped"); }
 
 Error Error::about(std::string_view subject) && {
     subject_ = subject_.empty() ? std::string(subject) : std::string(subject) + ": " + subject_;

@@ -17,6 +17,7 @@ enum class ErrorKind : u8 {
     Invalid,   ///< an option, file or value that we refuse
     NotFound,  ///< the kernel or program that was named does not exist (status 127)
     Host,      ///< this host, or its KVM, lacks something that is needed
+    Stopped,   ///< given up because a time limit or a signal ends all
 };
 
 class [[nodiscard]] Error {
@@ -28,6 +29,7 @@ class [[nodiscard]] Error {
     static Error invalid(std::string what);
     static Error not_found(std::string what);
     static Error host(std::string what);
+    static Error stopped();
 
     /// Adds what the operation was about (a path, an option): "open /x: No such file".
     Error about(std::string_view subject) &&;

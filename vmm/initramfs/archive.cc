@@ -25,6 +25,8 @@ namespace {
 constexpr u64 kBufferBytes = KiB(256);
 /// Above this, moving pages within the kernel is cheaper than through the buffer.
 constexpr u64 kSmallFileMax = KiB(64);
+/// Of a large file, before a stop is looked for: no signal ends a copy within the kernel.
+constexpr u64 kPieceBytes = MiB(16);
 /// The magic and 13 fields of 8 hexadecimal digits.
 constexpr u64 kHeaderBytes = 110;
 constexpr u64 kContentMax = 0xffff'ffff;
@@ -78,13 +80,13 @@ std::string printable(std::string_view text) {
     return line;
 }
 
-ArchiveWriter::ArchiveWriter(UniqueFd file, u64 bytes_max)
-    : file_(std::move(file)), buffer_(new std::byte[kBufferBytes]), bytes_max_(bytes_max) {}
+ArchiveWriter::ArchiveWriter(UniqueFd file, u64 bytes_max, StopToken stop)
+    : file_(std::move(file)), buffer_(new std::byte[kBufferBytes]), bytes_max_(bytes_max), stop_(stop) {}
 
-Result<ArchiveWriter> ArchiveWriter::create(u64 bytes_max) {
+Result<ArchiveWriter> ArchiveWriter::create(u64 bytes_max, StopToken stop) {
     UniqueFd file = UniqueFd::adopt(::memfd_create("initramfs", MFD_CLOEXEC));
     if (!file.valid()) return fail(Error::os("memfd_create"));
-    return ArchiveWriter(std::move(file), bytes_max);
+    return ArchiveWriter(std::move(file), bytes_max, stop);
 }
 
 Result<void> ArchiveWriter::reserve(u64 bytes) {
@@ -138,6 +140,7 @@ Unexpected ArchiveWriter::unfit(std::string_view name, std::string what) const {
 }
 
 Result<void> ArchiveWriter::begin(const std::string& path, const EntryHeader& header, u64 content_bytes) {
+    TRY_VOID(stop_.check());
     if (path.size() + 1 > kNameMax)
         return unfit(path.substr(0, 60) + "...",
                      fmt::format("a path of {} bytes is too long for Linux, which takes {}", path.size(),
@@ -219,10 +222,11 @@ Result<void> ArchiveWriter::copy_large(const UniqueFd& file, u64 size_bytes) {
     off_t from = 0;
     bool has_sendfile = true;
     while (static_cast<u64>(from) < size_bytes) {
+        TRY_VOID(stop_.check());
         const u64 left = size_bytes - static_cast<u64>(from);
         ssize_t got = 0;
         if (has_sendfile) {
-            got = ::sendfile(file_.get(), file.get(), &from, std::min<u64>(left, GiB(1)));
+            got = ::sendfile(file_.get(), file.get(), &from, std::min(left, kPieceBytes));
             // File systems without it say so at the first call.
             if (got < 0 && (errno == EINVAL || errno == ENOSYS)) {
                 has_sendfile = false;

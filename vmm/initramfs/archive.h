@@ -16,6 +16,7 @@
 
 #include "vmm/error/ints.h"
 #include "vmm/error/result.h"
+#include "vmm/os/stop_token.h"
 #include "vmm/os/unique_fd.h"
 
 namespace mayfly {
@@ -46,7 +47,8 @@ class ArchiveWriter {
     /// Asked once, when the archive has become large: how large it would be in the end, as far as known.
     using Forecast = std::function<Result<u64>()>;
 
-    static Result<ArchiveWriter> create(u64 bytes_max);
+    /// Each entry, and each piece of a large one, looks at `stop`. Errors of all that is added: also Stopped.
+    static Result<ArchiveWriter> create(u64 bytes_max, StopToken stop = {});
 
     /// While one is set, an archive that will be too large fails early, and the message says how large it is.
     void set_forecast(Forecast forecast) { forecast_ = std::move(forecast); }
@@ -70,7 +72,7 @@ class ArchiveWriter {
     [[nodiscard]] u64 size_bytes() const { return size_bytes_; }
 
   private:
-    ArchiveWriter(UniqueFd file, u64 bytes_max);
+    ArchiveWriter(UniqueFd file, u64 bytes_max, StopToken stop);
     Result<void> reserve(u64 bytes);
     Result<void> begin(const std::string& path, const EntryHeader& header, u64 content_bytes);
     Result<void> append(const void* data, u64 size_bytes);
@@ -85,6 +87,7 @@ class ArchiveWriter {
     u64 buffered_bytes_ = 0;
     u64 size_bytes_ = 0;
     u64 bytes_max_;
+    StopToken stop_;
     u32 entries_ = 0;
     Forecast forecast_;
     std::string origin_;

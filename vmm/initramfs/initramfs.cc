@@ -118,7 +118,7 @@ Result<void> Packer::add_ours() {
     TRY_VOID(archive_.add(kInitPath.substr(1), kOurProgram, init_image()));
     std::vector<PackedModule> modules;
     if (!request_.modules.empty())
-        modules = TRY(pack_modules(request_.modules, request_.wanted_modules, archive_));
+        modules = TRY(pack_modules(request_.modules, request_.wanted_modules, archive_, request_.stop));
     else if (!request_.wanted_modules.empty())
         return refuse("the kernel module {} is needed, but there is no directory of modules",
                       request_.wanted_modules.front());
@@ -188,7 +188,7 @@ Result<void> Packer::add_entry(const TreeEntry& entry) {
 Result<u64> Packer::measure_tree(u64 bytes_before) const {
     u64 total = bytes_before;
     std::map<std::pair<dev_t, ino_t>, bool> seen;
-    TRY_VOID(walk_tree(root_->fd(), root_->label(), [&](const TreeEntry& entry) -> Result<void> {
+    const auto add_size = [&](const TreeEntry& entry) -> Result<void> {
         const bool is_regular = S_ISREG(entry.status.st_mode);
         bool has_content = is_regular || S_ISLNK(entry.status.st_mode);
         if (is_regular && entry.status.st_nlink > 1)
@@ -196,7 +196,8 @@ Result<u64> Packer::measure_tree(u64 bytes_before) const {
         if (!S_ISSOCK(entry.status.st_mode))
             total += entry_bytes(entry.path, has_content ? static_cast<u64>(entry.status.st_size) : 0);
         return {};
-    }));
+    };
+    TRY_VOID(walk_tree(root_->fd(), root_->label(), request_.stop, add_size));
     return total;
 }
 
@@ -213,8 +214,8 @@ Result<void> Packer::add_tree() {
     const u64 bytes_before = archive_.size_bytes();
     archive_.set_origin(root_->label() + "/");
     archive_.set_forecast([this, bytes_before] { return measure_tree(bytes_before); });
-    TRY_VOID(
-        walk_tree(root_->fd(), root_->label(), [this](const TreeEntry& entry) { return add_entry(entry); }));
+    TRY_VOID(walk_tree(root_->fd(), root_->label(), request_.stop,
+                       [this](const TreeEntry& entry) { return add_entry(entry); }));
     archive_.set_forecast(nullptr);
     archive_.set_origin("");
     tell_left_out();
@@ -252,7 +253,7 @@ Result<UniqueFd> Packer::run() {
 Result<UniqueFd> pack_initramfs(const InitramfsRequest& request) {
     std::optional<RootDirectory> root;
     if (!request.root.empty()) root = TRY(RootDirectory::open(request.root));
-    ArchiveWriter archive = TRY(ArchiveWriter::create(request.bytes_max));
+    ArchiveWriter archive = TRY(ArchiveWriter::create(request.bytes_max, request.stop));
     return Packer(request, std::move(archive), std::move(root)).run();
 }
 

@@ -5,6 +5,7 @@
 #include <cerrno>
 #include <cstring>
 #include <dirent.h>
+#include <optional>
 
 #include <elf.h>
 #include <fcntl.h>
@@ -17,26 +18,27 @@
 #include "firmware/image/image.h"
 #include "firmware/image/refuse.h"
 #include "vmm/initramfs/module_list.h"
+#include "vmm/initramfs/root_directory.h"
 #include "vmm/os/text_file.h"
 
 namespace mayfly {
 
 namespace {
 
-constexpr const char* kList = "/modules.dep";
+constexpr std::string_view kList = "/modules.dep";
 /// Distributions' lists have about 1 MiB.
 constexpr u64 kListBytesMax = MiB(64);
 /// The largest modules have some 10 MiB; with all their debugging information some 100.
 constexpr u64 kModuleBytesMax = GiB(1);
 
-bool has_list(const std::string& directory) { return path_exists((directory + kList).c_str()); }
+bool has_list(const std::string& directory) { return path_exists((directory + std::string(kList)).c_str()); }
 
 /// The names in a directory that hold modules.dep; empty where there is no directory.
-std::vector<std::string> versions_in(const std::string& directory, bool is_listed) {
+std::vector<std::string> versions_in(const std::string& directory, bool is_listed, StopToken stop) {
     std::vector<std::string> found;
     DIR* listing = ::opendir(directory.c_str());
     if (listing == nullptr) return found;
-    while (const dirent* entry = ::readdir(listing)) {
+    for (const dirent* entry = nullptr; !stop.is_requested() && (entry = ::readdir(listing)) != nullptr;) {
         const std::string path = directory + "/" + entry->d_name;
         if (entry->d_name[0] == '.') continue;
         // Without a list it is still recognisable, to say what is missing.
@@ -47,9 +49,9 @@ std::vector<std::string> versions_in(const std::string& directory, bool is_liste
     return found;
 }
 
-std::vector<std::string> all_versions(const std::string& directory, bool is_listed) {
+std::vector<std::string> all_versions(const std::string& directory, bool is_listed, StopToken stop) {
     for (const char* below : {"/lib/modules", "/usr/lib/modules", ""}) {
-        std::vector<std::string> found = versions_in(directory + below, is_listed);
+        std::vector<std::string> found = versions_in(directory + below, is_listed, stop);
         if (!found.empty()) return found;
     }
     return {};
@@ -69,12 +71,9 @@ std::string depmod_hint(const std::string& path) {
 }
 
 /// The directory that holds modules.dep.
-Result<std::string> find_list(std::string directory) {
-    while (directory.size() > 1 && directory.back() == '/') directory.pop_back();
-    if (!path_exists(directory.c_str()))
-        return fail(Error::invalid("no such directory").about(printable(directory)));
+Result<std::string> find_list(const std::string& directory, StopToken stop) {
     if (has_list(directory)) return directory;
-    std::vector<std::string> versions = all_versions(directory, true);
+    std::vector<std::string> versions = all_versions(directory, true, stop);
     if (versions.size() == 1) return std::move(versions.front());
     if (versions.size() > 1)
         return fail(
@@ -83,7 +82,8 @@ Result<std::string> find_list(std::string directory) {
                 .about(printable(directory)));
     std::string unlisted = directory;
     if (!path_exists((directory + "/kernel").c_str())) {
-        versions = all_versions(directory, false);
+        versions = all_versions(directory, false, stop);
+        TRY_VOID(stop.check());
         if (versions.empty())
             return fail(
                 Error::invalid("holds no kernel modules: no modules.dep, VERSION or lib/modules/VERSION")
@@ -93,37 +93,81 @@ Result<std::string> find_list(std::string directory) {
     return fail(Error::invalid("has no modules.dep").hint(depmod_hint(unlisted)).about(printable(unlisted)));
 }
 
+/// The directory that holds modules.dep, in or below the one that the user named, which nothing leaves:
+/// whoever filled it must not choose what of this host goes into the guest.
+class ModuleDirectory {
+  public:
+    static Result<ModuleDirectory> open(std::string named, StopToken stop) {
+        while (named.size() > 1 && named.back() == '/') named.pop_back();
+        RootDirectory top = TRY(RootDirectory::open(named));
+        const std::string found = TRY(find_list(named, stop));
+        std::string below = found.substr(named.size());
+        below.erase(0, below.find_first_not_of('/'));
+        return ModuleDirectory(std::move(top), printable(found), below.empty() ? "" : below + "/", stop);
+    }
+
+    [[nodiscard]] const std::string& label() const { return label_; }
+    [[nodiscard]] std::string label_of(std::string_view name) const { return label_ + "/" + printable(name); }
+    [[nodiscard]] StopToken stop() const { return stop_; }
+
+    /// Nothing where there is no such file.
+    [[nodiscard]] Result<std::optional<UniqueFd>> find(std::string_view name) const {
+        UniqueFd file = top_.open_beneath(below_ + std::string(name));
+        if (file.valid()) return std::optional<UniqueFd>(std::move(file));
+        if (errno == ENOENT) return std::optional<UniqueFd>();
+        if (errno == EXDEV || errno == ELOOP)
+            return fail(Error::invalid("is a symbolic link that leads out of " + top_.label())
+                            .about(label_of(name))
+                            .hint("put a copy of the file there"));
+        return fail(Error::os("open").about(label_of(name)));
+    }
+
+  private:
+    ModuleDirectory(RootDirectory top, std::string label, std::string below, StopToken stop)
+        : top_(std::move(top)), label_(std::move(label)), below_(std::move(below)), stop_(stop) {}
+
+    RootDirectory top_;
+    std::string label_;
+    std::string below_;  ///< from `top_` to where modules.dep is
+    StopToken stop_;
+};
+
 /// Empty where there is none: nothing built in, no soft dependencies.
-Result<std::string> read_list(const std::string& path) {
+Result<std::string> read_list(const ModuleDirectory& directory, std::string_view name) {
+    std::optional<UniqueFd> file = TRY(directory.find(name));
     struct stat status {};
     // An empty file is fine here, and none for Image.
-    if (::stat(path.c_str(), &status) != 0 || (S_ISREG(status.st_mode) && status.st_size == 0))
+    if (!file || (::fstat(file->get(), &status) == 0 && S_ISREG(status.st_mode) && status.st_size == 0))
         return std::string();
-    const Image file = TRY(Image::open(path));
-    if (file.size_bytes() > kListBytesMax)
-        return refuse("{}: {} bytes are too many for a list of modules", printable(path), file.size_bytes());
-    std::string text(file.size_bytes(), 0);
-    TRY_VOID(about(file.read(0, std::as_writable_bytes(std::span(text))), printable(path)));
+    const std::string label = directory.label_of(name);
+    const Image list = TRY(Image::from_fd(label, std::move(*file), directory.stop()));
+    if (list.size_bytes() > kListBytesMax)
+        return refuse("{}: {} bytes are too many for a list of modules", label, list.size_bytes());
+    std::string text(list.size_bytes(), 0);
+    TRY_VOID(about(list.read(0, std::as_writable_bytes(std::span(text))), label));
     return text;
 }
 
-Result<void> pack_module(const std::string& path, const std::string& name, ArchiveWriter& archive) {
-    const std::string label = printable(path);
+Result<void> pack_module(const ModuleDirectory& directory, std::string_view path, const std::string& name,
+                         ArchiveWriter& archive) {
+    const std::string label = directory.label_of(path);
     constexpr EntryHeader kHeader{.mode = S_IFREG | 0644};
-    UniqueFd file = UniqueFd::adopt(::open(path.c_str(), O_RDONLY | O_CLOEXEC | O_NONBLOCK | O_NOCTTY));
+    std::optional<UniqueFd> file = TRY(directory.find(path));
+    if (!file) return fail(Error::os("open", ENOENT).about(label));
     struct stat status {};
-    if (!file.valid() || ::fstat(file.get(), &status) != 0) return fail(Error::os("open").about(label));
+    if (::fstat(file->get(), &status) != 0) return fail(Error::os("fstat").about(label));
     std::byte start[8] = {};
-    if (!S_ISREG(status.st_mode) || ::pread(file.get(), start, sizeof(start), 0) != ssize_t{sizeof(start)})
+    if (!S_ISREG(status.st_mode) || ::pread(file->get(), start, sizeof(start), 0) != ssize_t{sizeof(start)})
         return fail(Error::invalid("is no kernel module").about(label));
     const u64 size_bytes = static_cast<u64>(status.st_size);
-    if (std::memcmp(start, ELFMAG, SELFMAG) == 0) return archive.add_file(name, kHeader, file, size_bytes);
+    if (std::memcmp(start, ELFMAG, SELFMAG) == 0) return archive.add_file(name, kHeader, *file, size_bytes);
     const std::optional<Packing> packing = identify_packing(start);
     if (!packing || size_bytes > kModuleBytesMax)
         return fail(Error::invalid("is no kernel module: neither ELF nor compressed").about(label));
-    const Image image = TRY(Image::from_fd(label, std::move(file)));
+    const Image image = TRY(Image::from_fd(label, std::move(*file), directory.stop()));
     const ImageBytes packed = TRY(about(image.bytes(0, size_bytes), label));
-    const UnpackedBytes plain = TRY(about(unpack_at_most(*packing, packed.bytes, kModuleBytesMax), label));
+    const UnpackedBytes plain =
+        TRY(about(unpack_at_most(*packing, packed.bytes, kModuleBytesMax, directory.stop()), label));
     if (plain.bytes.size() < SELFMAG || std::memcmp(plain.bytes.data(), ELFMAG, SELFMAG) != 0)
         return fail(
             Error::invalid("is no kernel module: what is compressed in it is no ELF file").about(label));
@@ -134,21 +178,21 @@ Result<void> pack_module(const std::string& path, const std::string& name, Archi
 
 Result<std::vector<PackedModule>> pack_modules(const std::string& directory,
                                                const std::vector<std::string_view>& wanted,
-                                               ArchiveWriter& archive) {
-    const std::string base = TRY(find_list(directory));
+                                               ArchiveWriter& archive, StopToken stop) {
+    const ModuleDirectory base = TRY(ModuleDirectory::open(directory, stop));
     ModuleTexts texts;
-    texts.dependencies = TRY(read_list(base + kList));
-    texts.builtin = TRY(read_list(base + "/modules.builtin"));
-    texts.soft_dependencies = TRY(read_list(base + "/modules.softdep"));
-    if (!texts.soft_dependencies.empty()) texts.aliases = TRY(read_list(base + "/modules.alias"));
+    texts.dependencies = TRY(read_list(base, kList.substr(1)));
+    texts.builtin = TRY(read_list(base, "modules.builtin"));
+    texts.soft_dependencies = TRY(read_list(base, "modules.softdep"));
+    if (!texts.soft_dependencies.empty()) texts.aliases = TRY(read_list(base, "modules.alias"));
     const ModuleList list(texts);
-    const std::vector<ModuleToLoad> modules = TRY(about(list.resolve(wanted), printable(base)));
+    const std::vector<ModuleToLoad> modules = TRY(about(list.resolve(wanted, stop), base.label()));
     std::vector<PackedModule> packed;
     if (modules.empty()) return packed;
     TRY_VOID(archive.add(".mayfly/modules", EntryHeader{.mode = S_IFDIR | 0755}));
     for (const ModuleToLoad& module : modules) {
         const std::string name = fmt::format(".mayfly/modules/{}.ko", module.name);
-        TRY_VOID(pack_module(fmt::format("{}/{}", base, module.path), name, archive));
+        TRY_VOID(pack_module(base, module.path, name, archive));
         packed.push_back({"/" + name, module.is_optional});
     }
     return packed;

@@ -10,6 +10,7 @@
 
 #include "vmm/error/result.h"
 #include "vmm/initramfs/archive.h"
+#include "vmm/os/stop_token.h"
 
 namespace mayfly {
 
@@ -20,9 +21,10 @@ struct PackedModule {
 };
 
 /// Packs `wanted` and what they need, unpacked, under .mayfly/modules/, which it adds. `directory` as in
-/// InitramfsRequest. In load order. Errors: Invalid, Os: about the directory or a file.
+/// InitramfsRequest; nothing outside of it is opened. In load order. Errors: Invalid, Os: about the directory
+/// or a file; Stopped.
 Result<std::vector<PackedModule>> pack_modules(const std::string& directory,
                                                const std::vector<std::string_view>& wanted,
-                                               ArchiveWriter& archive);
+                                               ArchiveWriter& archive, StopToken stop);
 
 }  // namespace mayfly

@@ -89,11 +89,13 @@ bool ModuleList::is_builtin(std::string_view name) const {
 /// One answer in the making: a depth-first walk with its own stack, because a file decides how deep it goes.
 class ModuleList::Resolution {
   public:
-    explicit Resolution(const ModuleList& list) : list_(list), states_(list.lines_.size()) {}
+    Resolution(const ModuleList& list, StopToken stop)
+        : list_(list), stop_(stop), states_(list.lines_.size()) {}
 
     Result<void> add(std::size_t root, bool is_optional) {
         push(root, is_optional);
         while (!stack_.empty()) {
+            TRY_VOID(stop_.check());
             Visit& top = stack_.back();
             const Line& line = list_.lines_[top.line];
             if (std::optional<Need> need = TRY(next_need(top, line))) {
@@ -162,11 +164,12 @@ class ModuleList::Resolution {
     [[nodiscard]] std::vector<std::size_t> soft_needs(std::string_view name) const {
         std::vector<std::size_t> needs;
         std::string_view text = list_.texts_.soft_dependencies;
-        while (!text.empty()) {
+        while (!text.empty() && !stop_.is_requested()) {
             std::string_view line = next_line(text);
             if (next_word(line) != "softdep" || !is_same_name(next_word(line), name)) continue;
             bool is_before = false;
-            for (std::string_view word = next_word(line); !word.empty(); word = next_word(line)) {
+            for (std::string_view word = next_word(line); !word.empty() && !stop_.is_requested();
+                 word = next_word(line)) {
                 if (word.back() == ':')
                     is_before = word == "pre:";
                 else if (is_before)
@@ -179,7 +182,7 @@ class ModuleList::Resolution {
     void add_named(std::string_view name, std::vector<std::size_t>& needs) const {
         if (const std::optional<std::size_t> found = list_.find_name(name)) return needs.push_back(*found);
         std::string_view text = list_.texts_.aliases;
-        while (!text.empty()) {
+        while (!text.empty() && !stop_.is_requested()) {
             std::string_view line = next_line(text);
             if (next_word(line) != "alias" || !is_same_name(next_word(line), name)) continue;
             if (const std::optional<std::size_t> found = list_.find_name(next_word(line)))
@@ -188,13 +191,15 @@ class ModuleList::Resolution {
     }
 
     const ModuleList& list_;
+    StopToken stop_;
     std::vector<State> states_;
     std::vector<Visit> stack_{};
     std::vector<ModuleToLoad> order_{};
 };
 
-Result<std::vector<ModuleToLoad>> ModuleList::resolve(const std::vector<std::string_view>& wanted) const {
-    Resolution resolution(*this);
+Result<std::vector<ModuleToLoad>> ModuleList::resolve(const std::vector<std::string_view>& wanted,
+                                                      StopToken stop) const {
+    Resolution resolution(*this, stop);
     for (const std::string_view name : wanted) {
         if (const std::optional<std::size_t> found = find_name(name))
             TRY_VOID(resolution.add(*found, false));

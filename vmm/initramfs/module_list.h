@@ -13,6 +13,7 @@
 #include <vector>
 
 #include "vmm/error/result.h"
+#include "vmm/os/stop_token.h"
 
 namespace mayfly {
 
@@ -38,9 +39,9 @@ class ModuleList {
 
     /// The modules that `wanted` names and what they depend on, each once, dependencies first; without what
     /// is built in. '-' and '_' are the same. Errors: Invalid for a name that is neither a module nor built
-    /// in, for a dependency without a line, and for a path that leaves the directory.
-    [[nodiscard]] Result<std::vector<ModuleToLoad>> resolve(
-        const std::vector<std::string_view>& wanted) const;
+    /// in, for a dependency without a line, and for a path that leaves the directory; Stopped.
+    [[nodiscard]] Result<std::vector<ModuleToLoad>> resolve(const std::vector<std::string_view>& wanted,
+                                                            StopToken stop = {}) const;
 
   private:
     struct Line {

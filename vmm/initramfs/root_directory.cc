@@ -29,9 +29,17 @@ Result<RootDirectory> RootDirectory::open(const std::string& path) {
 }
 
 UniqueFd RootDirectory::open_inside(const std::string& path) const {
+    return open_resolved(path, RESOLVE_IN_ROOT | RESOLVE_NO_XDEV);
+}
+
+UniqueFd RootDirectory::open_beneath(const std::string& path) const {
+    return open_resolved(path, RESOLVE_BENEATH | RESOLVE_NO_MAGICLINKS);
+}
+
+UniqueFd RootDirectory::open_resolved(const std::string& path, u64 resolve) const {
     open_how how{};
     how.flags = O_RDONLY | O_CLOEXEC | O_NONBLOCK | O_NOCTTY;
-    how.resolve = RESOLVE_IN_ROOT | RESOLVE_NO_XDEV;
+    how.resolve = resolve;
     long raw = -1;
     // EAGAIN: something was renamed while ".." was followed (openat2(2)).
     for (int i = 0; i < kResolveTries && raw < 0; ++i) {

@@ -7,6 +7,7 @@
 
 #include <string>
 
+#include "vmm/error/ints.h"
 #include "vmm/error/result.h"
 #include "vmm/os/unique_fd.h"
 
@@ -21,11 +22,16 @@ class RootDirectory {
     /// cannot be opened; EXDEV for what is on another file system and so will not be packed.
     [[nodiscard]] UniqueFd open_inside(const std::string& path) const;
 
+    /// The same for a directory that is nobody's root: what leads out of it, as absolute symbolic links do,
+    /// is EXDEV. `path` is relative.
+    [[nodiscard]] UniqueFd open_beneath(const std::string& path) const;
+
     [[nodiscard]] const UniqueFd& fd() const { return fd_; }
     /// How messages call it: as the user did.
     [[nodiscard]] const std::string& label() const { return label_; }
 
   private:
+    [[nodiscard]] UniqueFd open_resolved(const std::string& path, u64 resolve) const;
     RootDirectory(UniqueFd fd, std::string label) : fd_(std::move(fd)), label_(std::move(label)) {}
 
     UniqueFd fd_;

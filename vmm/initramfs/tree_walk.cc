@@ -43,11 +43,12 @@ struct Level {
     ino_t inode;
 };
 
-Result<Names> read_names(const UniqueFd& directory) {
+Result<Names> read_names(const UniqueFd& directory, StopToken stop) {
     Names names;
     // SAFETY: alignas makes room in which the kernel's records, and dirent64's fields, are aligned.
     alignas(dirent64) char listing[kListingBytes];
     for (;;) {
+        TRY_VOID(stop.check());
         const ssize_t got = ::getdents64(directory.get(), listing, sizeof(listing));
         if (got < 0) return fail(Error::os("read"));
         if (got == 0) break;
@@ -67,13 +68,15 @@ Result<Names> read_names(const UniqueFd& directory) {
 
 class Walk {
   public:
-    Walk(std::string_view label, const VisitEntry& visit) : label_(label), visit_(visit) {}
+    Walk(std::string_view label, StopToken stop, const VisitEntry& visit)
+        : label_(label), stop_(stop), visit_(visit) {}
 
     Result<void> run(const UniqueFd& root) {
         // Another description of the directory: a listing has a position in it.
         TRY_VOID(enter(root, "."));
         root_device_ = levels_.back().device;
         while (!levels_.empty()) {
+            TRY_VOID(stop_.check());
             Level& level = levels_.back();
             if (level.next < level.names.starts.size()) {
                 path_.resize(level.path_bytes);
@@ -100,7 +103,8 @@ class Walk {
         struct stat status {};
         if (!directory.valid()) return failed("open");
         if (::fstat(directory.get(), &status) != 0) return failed("fstat");
-        Result<Names> names = read_names(directory);
+        Result<Names> names = read_names(directory, stop_);
+        TRY_VOID(stop_.check());
         if (!names) return failed("read");
         levels_.push_back({std::move(*names), 0, path_.size(), status.st_dev, status.st_ino});
         directory_ = std::move(directory);
@@ -133,6 +137,7 @@ class Walk {
     }
 
     std::string_view label_;
+    StopToken stop_;
     const VisitEntry& visit_;
     std::vector<Level> levels_{};
     std::string path_{};
@@ -150,8 +155,9 @@ Unexpected unreadable(std::string_view operation, std::string_view label, std::s
     return fail(std::move(problem));
 }
 
-Result<void> walk_tree(const UniqueFd& root, std::string_view label, const VisitEntry& visit) {
-    return Walk(label, visit).run(root);
+Result<void> walk_tree(const UniqueFd& root, std::string_view label, StopToken stop,
+                       const VisitEntry& visit) {
+    return Walk(label, stop, visit).run(root);
 }
 
 }  // namespace mayfly

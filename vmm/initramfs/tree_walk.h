@@ -11,6 +11,7 @@
 #include <sys/stat.h>
 
 #include "vmm/error/result.h"
+#include "vmm/os/stop_token.h"
 #include "vmm/os/unique_fd.h"
 
 namespace mayfly {
@@ -25,8 +26,9 @@ struct TreeEntry {
 
 using VisitEntry = std::function<Result<void>(const TreeEntry&)>;
 
-/// `label` is how messages call the start. Errors: the visitor's; Os, by name, for what cannot be read.
-Result<void> walk_tree(const UniqueFd& root, std::string_view label, const VisitEntry& visit);
+/// `label` is how messages call the start. Errors: the visitor's; Os, by name, for what cannot be read;
+/// Stopped.
+Result<void> walk_tree(const UniqueFd& root, std::string_view label, StopToken stop, const VisitEntry& visit);
 
 /// The error of a call that failed with errno, about a file that should be packed; says what helps.
 [[nodiscard]] Unexpected unreadable(std::string_view operation, std::string_view label,

@@ -72,12 +72,12 @@ bool write_all(const UniqueFd& file, std::span<const std::byte> bytes) {
     return true;
 }
 
-bool is_elf_whole(const UniqueFd& file, const Trailer& trailer) {
+bool is_elf_whole(const UniqueFd& file, const Trailer& trailer, StopToken stop) {
     std::vector<std::byte> chunk(kChunk);
     u64 sum = 0;
     for (u64 at = 0; at < trailer.unpacked_bytes; at += kChunk) {
         const auto piece = std::span(chunk).first(std::min(kChunk, trailer.unpacked_bytes - at));
-        if (!read_all(file, at, piece)) return false;
+        if (stop.is_requested() || !read_all(file, at, piece)) return false;
         sum = content_sum(sum, piece);
     }
     return sum == trailer.elf_sum;
@@ -85,11 +85,11 @@ bool is_elf_whole(const UniqueFd& file, const Trailer& trailer) {
 
 /// The time of the last change says when the entry was used, to about a day, and whether it was read whole
 /// since the host was started: until then its pages come from a disk that may have missed some.
-bool is_whole(const UniqueFd& file, const Trailer& trailer, u64 used_ns) {
+bool is_whole(const UniqueFd& file, const Trailer& trailer, u64 used_ns, StopToken stop) {
     const u64 now = now_ns();
     const bool was_checked = used_ns >= host_start_ns() && used_ns <= now;
     if (was_checked && now - used_ns < kDayNs) return true;
-    if (!was_checked && !is_elf_whole(file, trailer)) return false;
+    if (!was_checked && !is_elf_whole(file, trailer, stop)) return false;
     // Where this cannot be written, the next use reads it whole again.
     (void)::futimens(file.get(), nullptr);
     return true;
@@ -124,11 +124,16 @@ NewFile create_file(const UniqueFd& directory) {
     return file;
 }
 
-bool write_entry(const UniqueFd& file, const PackedKernel& kernel, std::span<const std::byte> elf) {
+bool write_entry(const UniqueFd& file, const PackedKernel& kernel, std::span<const std::byte> elf,
+                 StopToken stop) {
     Trailer trailer{.key = kernel.key, .unpacked_bytes = elf.size()};
     for (u64 at = 0; at < elf.size(); at += kChunk) {
         const auto piece = elf.subspan(at, std::min(kChunk, elf.size() - at));
         trailer.elf_sum = content_sum(trailer.elf_sum, piece);
+        if (stop.is_requested()) {
+            errno = ECANCELED;
+            return false;
+        }
         if (!write_all(file, piece)) return false;
     }
     trailer.own_sum = sum_of(trailer);
@@ -177,7 +182,7 @@ std::optional<PackedKernel> identify(const Image& kernel, const BzImage& bz, u64
     return packed;
 }
 
-Opened find_entry(const UniqueFd& directory, const PackedKernel& kernel) {
+Opened find_entry(const UniqueFd& directory, const PackedKernel& kernel, StopToken stop) {
     UniqueFd file = UniqueFd::adopt(::openat(directory.get(), entry_name(kernel.key).c_str(),
                                              O_RDONLY | O_NOFOLLOW | O_NONBLOCK | O_NOCTTY | O_CLOEXEC));
     if (!file.valid() && errno == ENOENT) return {};
@@ -190,13 +195,13 @@ Opened find_entry(const UniqueFd& directory, const PackedKernel& kernel) {
     if (!read_trailer(file, static_cast<u64>(status.st_size), trailer))
         return {{}, "is incomplete: it does not end in the trailer of a file of its size"};
     if (trailer.key != kernel.key || trailer.unpacked_bytes != kernel.unpacked_bytes) return {};
-    if (!is_whole(file, trailer, time_ns(status.st_mtim)))
+    if (!is_whole(file, trailer, time_ns(status.st_mtim), stop))
         return {{}, "is corrupt: its content has another sum than it had"};
     return {std::move(file), {}};
 }
 
 Reason store_entry(const UniqueFd& directory, const PackedKernel& kernel, std::span<const std::byte> elf,
-                   const CacheLimits& limits) {
+                   const CacheLimits& limits, StopToken stop) {
     const std::string name = entry_name(kernel.key);
     const u64 file_bytes = elf.size() + sizeof(Trailer);
     // Asked for, because a write beyond it would end the process by SIGXFSZ.
@@ -206,7 +211,8 @@ Reason store_entry(const UniqueFd& directory, const PackedKernel& kernel, std::s
                            limit.rlim_cur);
     if (Reason why = make_room(directory, name, file_bytes, limits); !why.empty()) return why;
     const NewFile file = create_file(directory);
-    if (file.fd.valid() && write_entry(file.fd, kernel, elf) && publish(directory, file, name)) return {};
+    if (file.fd.valid() && write_entry(file.fd, kernel, elf, stop) && publish(directory, file, name))
+        return {};
     Reason why = os_reason("write");
     if (file.is_named) ::unlinkat(directory.get(), file.path.c_str(), 0);
     return why;

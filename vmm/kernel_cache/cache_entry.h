@@ -50,10 +50,10 @@ std::optional<PackedKernel> identify(const Image& kernel, const BzImage& bz, u64
 
 /// The entry's file, which begins with the ELF. Neither file nor reason where there is no entry, or that of
 /// an earlier kernel.
-Opened find_entry(const UniqueFd& directory, const PackedKernel& kernel);
+Opened find_entry(const UniqueFd& directory, const PackedKernel& kernel, StopToken stop);
 
 /// Writes an entry, over the one that has its name; or says why there is no new one.
 Reason store_entry(const UniqueFd& directory, const PackedKernel& kernel, std::span<const std::byte> elf,
-                   const CacheLimits& limits);
+                   const CacheLimits& limits, StopToken stop);
 
 }  // namespace mayfly

@@ -4,6 +4,8 @@
 #include <cstdlib>
 #include <utility>
 
+#include <sys/auxv.h>
+
 #include <fmt/format.h>
 
 #include "vmm/error/verify.h"
@@ -20,7 +22,9 @@ constexpr std::string_view kOff = "off";
 constexpr std::string_view kSubdirectory = "/mayfly/kernels";
 
 std::string variable(const char* name) {
-    const char* value = std::getenv(name);
+    // A process with more rights than its user, by a set-user-ID bit or a file capability, does not let that
+    // user choose where it writes and what kernels it trusts.
+    const char* value = ::secure_getenv(name);
     return value != nullptr ? value : std::string();
 }
 
@@ -45,6 +49,7 @@ class Visit {
         const Result<BzImage> bz = read_bzimage(kernel);
         if (!bz || !bz->packing || bz->payload_bytes < kPayloadMin) return;
         kernel_ = identify(kernel, *bz, options.settling_ns);
+        stop_ = kernel.stop();
         // Unpacking refuses it, in its own words.
         if (kernel_ && kernel_->unpacked_bytes > memory_bytes) kernel_.reset();
     }
@@ -54,7 +59,7 @@ class Visit {
         if (!kernel_) return {};
         directory_ = open_cache_directory(place_);
         if (!directory_.fd.valid()) return {};
-        Opened entry = find_entry(directory_.fd, *kernel_);
+        Opened entry = find_entry(directory_.fd, *kernel_, stop_);
         if (entry.fd.valid()) say("cached", {});
         entry_why_ = std::move(entry.why);
         return std::move(entry.fd);
@@ -72,6 +77,9 @@ class Visit {
 
   private:
     Reason try_to_store(const Image& vmlinux) {
+        if (place_.empty() && ::getauxval(AT_SECURE) != 0)
+            return "mayfly has more rights than its user, whose environment does not say where "
+                   "(--kernel-cache)";
         if (place_.empty()) return "neither XDG_CACHE_HOME nor HOME is an absolute path";
         if (!directory_.why.empty()) return directory_.why;
         if (!kernel_->is_settled)
@@ -80,7 +88,8 @@ class Visit {
         if (!directory_.fd.valid()) return directory_.why;
         const Result<ImageBytes> elf = vmlinux.bytes(0, vmlinux.size_bytes());
         VERIFY(elf.has_value());  // it is in memory
-        return store_entry(directory_.fd, *kernel_, elf->bytes, {options_.bytes_max, options_.entries_max});
+        return store_entry(directory_.fd, *kernel_, elf->bytes, {options_.bytes_max, options_.entries_max},
+                           stop_);
     }
 
     void say(std::string_view what, const Reason& why) const {
@@ -92,6 +101,7 @@ class Visit {
     const KernelCacheOptions& options_;
     std::string place_;
     std::optional<PackedKernel> kernel_;  ///< empty: not for the cache
+    StopToken stop_;
     Opened directory_;
     Reason entry_why_;
 };
@@ -103,7 +113,8 @@ Result<std::optional<Image>> unpack_cached(const Image& kernel, const KernelChoi
     if (!choice.is_bzimage) return std::optional<Image>();
     Visit visit(kernel, memory_bytes, options);
     if (UniqueFd file = visit.find(); file.valid())
-        return Image::from_file_part("the unpacked kernel", std::move(file), visit.unpacked_bytes());
+        return Image::from_file_part("the unpacked kernel", std::move(file), visit.unpacked_bytes(),
+                                     kernel.stop());
     Result<std::optional<Image>> unpacked = unpack_kernel(kernel, choice, memory_bytes);
     if (unpacked && *unpacked) visit.store(**unpacked);
     return unpacked;

@@ -19,6 +19,12 @@ ExitStatus verdict(u64 written, const StatusRules& rules) {
                                            kStatusVerdictMax, kStatusVerdictMax)};
 }
 
+std::string timeout_line(const Ending& ending) {
+    const double seconds = static_cast<double>(ending.value) / 1000;
+    if (ending.message.empty()) return fmt::format("timeout: the guest did not end within {} s", seconds);
+    return fmt::format("timeout: {} s were over {}", seconds, ending.message);
+}
+
 ExitStatus program_status(u32 word) {
     const std::optional<InitReport> report = decode_init_report(word);
     if (!report) return {kStatusFailed, fmt::format("{:#x} is no report of mayfly's init", word)};
@@ -53,9 +59,7 @@ ExitStatus exit_status(const Ending& ending, const StatusRules& rules) {
         case EndKind::Reset: return {0, {}};
         case EndKind::Panic: return {kStatusCrashed, "the guest panicked"};
         case EndKind::Crash: return {kStatusCrashed, ending.message};
-        case EndKind::Timeout:
-            return {kStatusTimeout, fmt::format("timeout: the guest did not end within {} s",
-                                                static_cast<double>(ending.value) / 1000)};
+        case EndKind::Timeout: return {kStatusTimeout, timeout_line(ending)};
         case EndKind::Signal: return {kStatusSignalBase + static_cast<int>(ending.value), {}};
         case EndKind::Quit: return {kStatusSignalBase + 2, {}};  // as Ctrl-C would: SIGINT
         case EndKind::HostError:

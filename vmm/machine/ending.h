@@ -33,7 +33,7 @@ enum class EndKind : u8 {
 struct Ending {
     EndKind kind = EndKind::PowerOff;
     u64 value = 0;
-    std::string message;  ///< for Crash, HostError and Unreported
+    std::string message;  ///< for Crash, HostError and Unreported; for Timeout, when, if not while it ran
 };
 
 enum class ExitCodeRule : u8 {

@@ -19,8 +19,8 @@ std::string known_builtins() {
 }
 
 /// Only a missing KERNEL has a status of its own.
-Result<Image> open_companion(const std::string& path, std::string_view option) {
-    Result<Image> image = Image::open(path);
+Result<Image> open_companion(const std::string& path, std::string_view option, StopToken stop) {
+    Result<Image> image = Image::open(path, stop);
     if (image) return image;
     if (image.error().kind() == ErrorKind::NotFound)
         return fail(Error::invalid(image.error().message()).about(option));
@@ -51,14 +51,14 @@ Result<Image> image_of(const BuiltinGuest& guest) {
     return Image::from_mapping(std::move(name), std::move(unpacked), size_bytes);
 }
 
-Result<GuestImages> GuestImages::open(const BootConfig& config) {
+Result<GuestImages> GuestImages::open(const BootConfig& config, StopToken stop) {
     const BuiltinGuest* builtin = TRY(builtin_of(config));
-    Result<Image> kernel = builtin != nullptr ? image_of(*builtin) : Image::open(config.kernel);
+    Result<Image> kernel = builtin != nullptr ? image_of(*builtin) : Image::open(config.kernel, stop);
     GuestImages images(TRY(std::move(kernel)));
-    if (!config.initrd.empty()) images.initrd_ = TRY(open_companion(config.initrd, "--initrd"));
+    if (!config.initrd.empty()) images.initrd_ = TRY(open_companion(config.initrd, "--initrd", stop));
     for (const std::string& module : config.modules) {
         const std::size_t space = module.find(' ');
-        Image image = TRY(open_companion(module.substr(0, space), "--module"));
+        Image image = TRY(open_companion(module.substr(0, space), "--module", stop));
         std::string arguments = space == std::string::npos ? std::string() : module.substr(space + 1);
         images.modules_.push_back({std::move(image), std::move(arguments)});
     }

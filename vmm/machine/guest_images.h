@@ -22,7 +22,8 @@ Result<Image> image_of(const BuiltinGuest& guest);
 class GuestImages {
   public:
     /// Errors: NotFound for the kernel only; Invalid and Os with the file's name.
-    static Result<GuestImages> open(const BootConfig& config);
+    /// What is read of the files later looks at `stop`.
+    static Result<GuestImages> open(const BootConfig& config, StopToken stop);
 
     [[nodiscard]] const Image& kernel() const { return kernel_; }
     [[nodiscard]] const Image* initrd() const { return initrd_ ? &*initrd_ : nullptr; }

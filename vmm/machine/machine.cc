@@ -21,7 +21,6 @@
 #include "vmm/kernel_cache/kernel_cache.h"
 #include "vmm/machine/boot_state.h"
 #include "vmm/machine/linux_command_line.h"
-#include "vmm/machine/signals.h"
 #include "vmm/os/terminal.h"
 #include "vmm/text/log.h"
 #include "vmm/text/size.h"
@@ -105,7 +104,7 @@ Result<void> Machine::build(EarlyKvm& early) {
 }
 
 Result<void> Machine::open_images() {
-    images_.emplace(TRY(GuestImages::open(config_)));
+    images_.emplace(TRY(GuestImages::open(config_, stop_.token())));
     choice_ = TRY(choose_kernel(images_->kernel(), config_.protocol));
     shape_ = TRY(choose_shape(config_, choice_.protocol));
     vmlinux_ =
@@ -169,7 +168,8 @@ Result<void> Machine::pack_program() {
         .root = config_.exec->root,
         .modules = config_.exec->modules,
         .status_port = config_.exit_ports.empty() ? layout::kPortExit : config_.exit_ports.front(),
-        .bytes_max = config_.memory_bytes};
+        .bytes_max = config_.memory_bytes,
+        .stop = stop_.token()};
     if (!request.modules.empty()) request.wanted_modules = devices_->plan().linux_modules();
     return images_->set_initrd("the initramfs of --exec", TRY(pack_initramfs(request)));
 }
@@ -422,11 +422,6 @@ Result<void> Machine::hurry_early_output() {
 }
 
 Ending Machine::run() {
-    install_signal_handlers(stop_);
-    if (config_.timeout) {
-        if (const Result<void> started = start_timeout(*config_.timeout); !started)
-            return {EndKind::HostError, 0, "--timeout: " + started.error().message()};
-    }
     if (const Result<void> connected = connect_console(); !connected)
         return {EndKind::HostError, 0, "console: " + connected.error().message()};
     const bool is_looked_at = (kernel_log_ || early_console_) && output_->is_looked_at();

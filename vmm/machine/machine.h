@@ -26,7 +26,7 @@ namespace mayfly {
 class Machine {
   public:
     /// All but `early` outlive the machine; `early` outlives this call. Errors: those of every step, each
-    /// with what to do.
+    /// with what to do; any of them, and Stopped, once a stop is requested.
     static Result<std::unique_ptr<Machine>> create(const BootConfig& config, EarlyKvm& early,
                                                    StopControl& stop, Timeline& timeline);
     Machine(const Machine&) = delete;

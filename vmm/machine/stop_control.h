@@ -14,6 +14,7 @@
 #include "devices/io/guest_verdict.h"
 #include "vmm/machine/ending.h"
 #include "vmm/os/event_fd.h"
+#include "vmm/os/stop_token.h"
 
 namespace mayfly {
 
@@ -37,6 +38,8 @@ class StopControl final : public VerdictSink {
     void kick_all() noexcept;
 
     [[nodiscard]] bool is_requested() const { return claimed_.load(std::memory_order_acquire); }
+    /// The same, for work that knows no machine. This object outlives it.
+    [[nodiscard]] StopToken token() const { return StopToken(claimed_); }
     /// The end does not wait for a reader of the console that has stalled: it came from outside the guest, or
     /// somebody insists on it.
     [[nodiscard]] bool is_abrupt() const;

@@ -1,6 +1,9 @@
 // SPDX-License-Identifier: Apache-2.0
 #include "firmware/image/decompress.h"
 
+#include <algorithm>
+#include <atomic>
+
 #include <catch2/catch.hpp>
 
 #include "tests/unit/firmware/packer.h"
@@ -88,6 +91,47 @@ TEST_CASE("truncated and corrupt data is refused at every length", "[decompress]
             (void)error_of(format.packing, flipped, 2000);  // may be sound data; must end
         }
     }
+}
+
+TEST_CASE("every decoder gives up when it is told to stop", "[decompress]") {
+    std::atomic<bool> is_wanted = false;
+    const StopToken stop(is_wanted);
+    const Bytes plain = mixed(5000);
+    for (const Format& format : kFormats) {
+        const Bytes packed = format.pack(plain);
+        is_wanted = false;
+        CHECK(unpack(format.packing, packed, plain.size(), stop).has_value());
+        CHECK(unpack_at_most(format.packing, packed, plain.size(), stop).has_value());
+        is_wanted = true;
+        CHECK(unpack(format.packing, packed, plain.size(), stop).error().kind() == ErrorKind::Stopped);
+        CHECK(unpack_at_most(format.packing, packed, plain.size(), stop).error().kind() ==
+              ErrorKind::Stopped);
+    }
+}
+
+TEST_CASE("what is unpacked in several pieces is what was packed", "[decompress]") {
+    Bytes plain = mixed(13 << 20);
+    for (const Format& format : kFormats) {
+        const Bytes packed = format.pack(plain);
+        const Mapping out = unpack(format.packing, packed, plain.size()).value();
+        CHECK(std::equal(plain.begin(), plain.end(), out.data()));
+        CHECK(error_of(format.packing, packed, plain.size() - 1) ==
+              fmt::format("the {} data unpacks to more than the {} bytes that it claims", format.name,
+                          plain.size() - 1));
+    }
+}
+
+TEST_CASE("zstd unpacks frames that follow one another", "[decompress]") {
+    const Bytes first = mixed(5000);
+    Bytes packed = pack_zstd(first);
+    const Bytes again = packed;
+    // Between them a frame to be skipped: RFC 8878 §3.1.2 "Skippable Frames".
+    const Bytes skipped = from_hex("502a4d1803000000aabbcc");
+    packed.insert(packed.end(), skipped.begin(), skipped.end());
+    packed.insert(packed.end(), again.begin(), again.end());
+    const Mapping out = unpack(Packing::Zstd, packed, 10000).value();
+    CHECK(std::equal(first.begin(), first.end(), out.data()));
+    CHECK(std::equal(first.begin(), first.end(), out.data() + 5000));
 }
 
 TEST_CASE("bzip2 and lzo are recognised and refused by name", "[decompress]") {

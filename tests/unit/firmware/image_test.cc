@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 #include "firmware/image/image.h"
 
+#include <atomic>
 #include <cstdlib>
 #include <fstream>
 
@@ -211,4 +212,22 @@ TEST_CASE("a 64 MiB ELF is loaded without reading it", "[image]") {
     CHECK(faults < 256);  // 64 MiB are 16384 pages
     if (read_before && read_after) CHECK(*read_after - *read_before < 64 * 1024);
     CHECK(guest.text_at(0x1000000 + MiB(64) - 4) == "last");
+}
+
+TEST_CASE("a file is read no further once there is a stop", "[image]") {
+    const ScratchFile file;
+    file.write(Bytes(10000));
+    std::atomic<bool> is_wanted = false;
+    const Image image = Image::open(file.path(), StopToken(is_wanted)).value();
+    Bytes out(100);
+    CHECK(image.read(0, out).has_value());
+    CHECK(image.bytes(0, 10000).has_value());
+    is_wanted = true;
+    CHECK(image.read(0, out).error().kind() == ErrorKind::Stopped);
+    CHECK(image.bytes(0, 10000).error().kind() == ErrorKind::Stopped);
+    GuestRam ram = GuestRam::create({.size_bytes = MiB(2), .hole_base = Gpa{GiB(3)}}).value();
+    CHECK(image.place(ram, Gpa{4096}, 0, 10000).error().kind() == ErrorKind::Stopped);
+    Mapping mapping = Mapping::anonymous(MiB(1), 4096).value();
+    const Image unpacked = Image::from_mapping("unpacked", std::move(mapping), 10000, StopToken(is_wanted));
+    CHECK(unpacked.place(ram, Gpa{8192}, 1, 9000).error().kind() == ErrorKind::Stopped);
 }

@@ -241,6 +241,42 @@ TEST_CASE("a module's file that is damaged is refused by name") {
           "open " + kernel.path("v") + "/kernel/one.ko: No such file or directory");
 }
 
+TEST_CASE("nothing outside of the directory of modules is opened") {
+    const Kernel kernel;
+    kernel.file("secret.ko", module_text("secret"));
+    kernel.file("v/modules.dep",
+                "kernel/one.ko:\nkernel/two.ko:\nkernel/three.ko: kernel/four.ko\nkernel/four.ko:\n");
+    const auto why = [&](const std::string& name) {
+        const std::string message = refusal(kernel.request("v", {name}));
+        const std::string start = kernel.path("v") + "/kernel/" + name + ".ko: ";
+        REQUIRE(message.substr(0, start.size()) == start);
+        return message.substr(start.size());
+    };
+    const std::string expected =
+        "is a symbolic link that leads out of " + kernel.path("v") + " (put a copy of the file there)";
+    kernel.symlink("../../secret.ko", "v/kernel/one.ko");
+    CHECK(why("one") == expected);
+    kernel.symlink(kernel.path("secret.ko"), "v/kernel/two.ko");
+    CHECK(why("two") == expected);
+    // Within it links are followed, also those of a directory.
+    kernel.file("v/extra/four.ko", module_text("four"));
+    kernel.symlink("../extra/four.ko", "v/kernel/four.ko");
+    kernel.symlink("./four.ko", "v/kernel/three.ko");
+    CHECK(has_entry(kernel.packed(kernel.request("v", {"three"})), ".mayfly/modules/four.ko"));
+    // The lists are files like any other, and so are the directories on the way.
+    kernel.symlink("../../secret.ko", "v/modules.softdep");
+    CHECK(refusal(kernel.request("v", {"three"})) ==
+          kernel.path("v") + "/modules.softdep: is a symbolic link that leads out of " + kernel.path("v") +
+              " (put a copy of the file there)");
+    kernel.add_version("elsewhere/6.12");
+    kernel.directory("top/lib");
+    kernel.symlink("../../elsewhere", "top/lib/modules");
+    CHECK(refusal(kernel.request("top")).find("leads out of " + kernel.path("top")) != std::string::npos);
+    // The directory itself is the user's choice.
+    kernel.symlink("elsewhere/6.12", "chosen");
+    CHECK(has_entry(kernel.packed(kernel.request("chosen")), ".mayfly/modules/one.ko"));
+}
+
 TEST_CASE("a kernel that has all built in needs no modules") {
     const Kernel kernel;
     kernel.file("v/modules.dep", "");
