@@ -39,8 +39,8 @@ int boot(int argc, char** argv, EarlyKvm& early, Timeline& timeline) {
     if (arguments->is_help) return print_result(arguments->help_text);
     log::set_verbose(arguments->is_verbose);
     Result<BootConfig> config = boot_config(*arguments);
-    if (!config) return refused_boot_command(arguments->kernel, arguments->junit, config.error(), timeline);
-    return boot_command(std::move(*config), early, timeline);
+    if (!config) return refused_boot_command(*arguments, config.error(), timeline);
+    return boot_command(*arguments, std::move(*config), early, timeline);
 }
 
 /// A closed standard descriptor's number would go to the next file opened, /dev/kvm or the kernel. Read-only,

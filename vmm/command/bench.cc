@@ -3,7 +3,6 @@
 #include <cstdlib>
 #include <optional>
 
-#include <fcntl.h>
 #include <sys/stat.h>
 #include <unistd.h>
 
@@ -14,6 +13,7 @@
 #include "vmm/bench/progress.h"
 #include "vmm/bench/session.h"
 #include "vmm/bench/words.h"
+#include "vmm/command/bench_files.h"
 #include "vmm/command/bench_options.h"
 #include "vmm/command/commands.h"
 #include "vmm/doctor/host_facts.h"
@@ -21,6 +21,7 @@
 #include "vmm/machine/guest_images.h"
 #include "vmm/machine/signals.h"
 #include "vmm/os/clock.h"
+#include "vmm/os/output_file.h"
 #include "vmm/os/text_file.h"
 #include "vmm/text/log.h"
 
@@ -30,35 +31,23 @@ namespace {
 
 constexpr int kStatusSomeFailed = 1;
 
-/// A file that was named for the result: opened before the first run, emptied and written after the last.
+/// A file that was named for the result, looked at before the first run and written after the last.
 class ResultFile {
   public:
     static Result<ResultFile> open(const std::string& path) {
         ResultFile file;
-        if (path.empty()) return file;
-        file.path_ = path;
-        file.fd_ = UniqueFd::adopt(::open(path.c_str(), O_WRONLY | O_CREAT | O_CLOEXEC | O_NONBLOCK, 0644));
-        if (!file.fd_.valid()) return fail(Error::os("open").about(path));
-        ::fcntl(file.fd_.get(), F_SETFL, 0);
+        if (!path.empty()) file.report_ = TRY(ReportFile::open(path));
         return file;
     }
 
-    [[nodiscard]] bool is_wanted() const { return fd_.valid(); }
+    [[nodiscard]] bool is_wanted() const { return report_.has_value(); }
 
     [[nodiscard]] Result<void> write(std::string_view text) const {
-        // A pipe or a terminal has no length; that is no failure.
-        (void)::ftruncate(fd_.get(), 0);
-        while (!text.empty()) {
-            const ssize_t written = ::write(fd_.get(), text.data(), text.size());
-            if (written < 0) return fail(Error::os("write").about(path_));
-            text.remove_prefix(static_cast<std::size_t>(written));
-        }
-        return {};
+        return report_->write(text, [] { return false; });
     }
 
   private:
-    std::string path_;
-    UniqueFd fd_;
+    std::optional<ReportFile> report_;
 };
 
 /// The built-in guest as a file for QEMU; goes with this object.
@@ -173,6 +162,7 @@ int status_of(const BenchResult& result) {
 
 Result<int> run_bench(const BenchArguments& arguments, const std::string& repeat) {
     BenchPlan plan = TRY(bench_plan(arguments));
+    TRY_VOID(check_bench_files(arguments, plan));
     const ResultFile json = TRY(ResultFile::open(arguments.json));
     const ResultFile csv = TRY(ResultFile::open(arguments.csv));
     const ResultFile html = TRY(ResultFile::open(arguments.html));

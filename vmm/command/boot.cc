@@ -8,12 +8,14 @@
 #include "firmware/image/refuse.h"
 #include "vmm/command/boot_junit.h"
 #include "vmm/command/boot_outcome.h"
+#include "vmm/command/boot_outputs.h"
 #include "vmm/command/commands.h"
 #include "vmm/machine/machine.h"
 #include "vmm/machine/report.h"
 #include "vmm/machine/signals.h"
 #include "vmm/os/clock.h"
 #include "vmm/text/log.h"
+#include "vmm/text/size.h"
 
 namespace mayfly {
 
@@ -48,29 +50,44 @@ void write_stderr(std::string_view text) {
     [[maybe_unused]] const ssize_t written = ::write(STDERR_FILENO, text.data(), text.size());
 }
 
-/// Reports are an extra: failing to write one is said, and makes a good status 125. `machine` is null where
-/// there was an end before there was one.
-int report(const BootConfig& config, const Machine* machine, const Timeline& timeline, int status,
-           const std::function<bool()>& must_hurry) {
-    if (config.wants_timeline) write_stderr(timeline_table(timeline));
-    Result<void> done;
-    if (!config.timeline_json.empty())
-        done = write_report(config.timeline_json, timeline_json(timeline, status), must_hurry);
-    if (machine != nullptr && (config.wants_stats || !config.stats_json.empty())) {
-        const StatsReport stats = collect_stats(*machine);
-        if (config.wants_stats) write_stderr(stats_table(stats));
-        if (done && !config.stats_json.empty())
-            done = write_report(config.stats_json, stats_json(stats), must_hurry);
-    }
+bool writes_files(const BootConfig& config) {
+    return config.watch.log_path.size() + config.watch.junit_path.size() + config.timeline_json.size() +
+                   config.stats_json.size() !=
+               0 ||
+           (config.console != "stdio" && config.console != "null");
+}
+
+/// Failing to write a report is said, and makes a good status 125: who reads it must not take it for good.
+/// The verdict of a guest that failed stays.
+int write_report(const char* option, const ReportFile& file, std::string_view text, int status,
+                 const std::function<bool()>& must_hurry) {
+    Result<void> done = file.write(text, must_hurry);
     if (done) return status;
-    const int failed = print_error(done.error());
+    const int failed = print_error(std::move(done).error().about(option));
     return status == 0 ? failed : status;
+}
+
+/// `machine` is null where there was an end before there was one.
+int report(const BootConfig& config, const BootOutputs& outputs, const Machine* machine,
+           const Timeline& timeline, int status, const std::function<bool()>& must_hurry) {
+    if (config.wants_timeline) write_stderr(timeline_table(timeline));
+    int reported = status;
+    if (outputs.timeline)
+        reported = write_report("--timeline-json", *outputs.timeline, timeline_json(timeline, status),
+                                reported, must_hurry);
+    if (machine == nullptr || (!config.wants_stats && !outputs.stats)) return reported;
+    const StatsReport stats = collect_stats(*machine);
+    if (config.wants_stats) write_stderr(stats_table(stats));
+    if (outputs.stats)
+        reported = write_report("--stats-json", *outputs.stats, stats_json(stats), reported, must_hurry);
+    return reported;
 }
 
 /// Guest and machine, for as long as the process lives: it ends by _exit.
 struct BootRun {
     std::unique_ptr<ConsoleWatch> watch;  // null where nothing is watched
     std::unique_ptr<Machine> machine;
+    BootOutputs outputs;
 };
 
 /// A stop came from outside while the machine was made: whatever failed then, that is the reason.
@@ -80,9 +97,14 @@ Ending ended_early(const StopControl& stop) {
     return ending;
 }
 
+int console_fd(const BootConfig& config, const BootOutputs& outputs) {
+    return config.console == "stdio" ? STDOUT_FILENO : outputs.console.get();
+}
+
 /// To the guest's end. `stop` outlives every thread.
 Result<Ending> run_boot(const BootConfig& config, EarlyKvm& early, StopControl& stop, Timeline& timeline,
                         BootRun& run) {
+    if (run.outputs.error()) return fail(*run.outputs.error());
     if (config.watch.needs_console()) {
         WatchHooks hooks;
         hooks.ends_when_expected = !config.exec;
@@ -91,8 +113,12 @@ Result<Ending> run_boot(const BootConfig& config, EarlyKvm& early, StopControl& 
         };
         hooks.must_hurry = [&stop] { return stop.is_abrupt(); };
         run.watch = TRY(ConsoleWatch::create(config.watch, hooks, timeline.phase_ns(Phase::Main)));
+        // From here on an older log is gone.
+        if (!config.watch.log_path.empty())
+            run.watch->set_log(config.watch, TRY(open_log(config.watch.log_path)));
     }
-    Result<std::unique_ptr<Machine>> machine = Machine::create(config, early, stop, timeline);
+    Result<std::unique_ptr<Machine>> machine =
+        Machine::create(config, console_fd(config, run.outputs), early, stop, timeline);
     if (!machine && stop.is_requested()) return ended_early(stop);
     run.machine = TRY(std::move(machine));
     if (run.watch != nullptr) run.machine->console_output().set_watch(run.watch.get());
@@ -101,8 +127,14 @@ Result<Ending> run_boot(const BootConfig& config, EarlyKvm& early, StopControl& 
     return ending;
 }
 
-void say(const BootConfig& config, const BootOutcome& outcome, const ConsoleWatch* watch) {
+void say(const BootConfig& config, const BootOutcome& outcome, const BootRun& run) {
+    const ConsoleWatch* watch = run.watch.get();
     for (const std::string& line : outcome.lines) log::error(line);
+    const u64 cut_bytes = run.machine != nullptr ? run.machine->console_output().cut_bytes() : 0;
+    if (cut_bytes != 0)
+        log::warning(
+            fmt::format("--console {}: {} bytes of the console are not in it: --console-limit {} was reached",
+                        config.console, cut_bytes, print_size(*config.console_max_bytes)));
     if (watch == nullptr) return;
     if (watch->log() != nullptr && watch->log()->lost_bytes() != 0)
         log::warning(fmt::format("--log {}: {} bytes of the console are not in it: {}", config.watch.log_path,
@@ -114,21 +146,18 @@ void say(const BootConfig& config, const BootOutcome& outcome, const ConsoleWatc
     write_stderr(text);
 }
 
-int write_junit_report(const BootConfig& config, const BootOutcome& outcome, const Ending* ending,
-                       const ConsoleWatch* watch, const Timeline& timeline,
+int write_junit_report(const ReportFile& file, const BootConfig& config, const BootOutcome& outcome,
+                       const Ending* ending, const ConsoleWatch* watch, const Timeline& timeline,
                        const std::function<bool()>& must_hurry) {
     const BootTimes times{.ended_wall_seconds = wall_seconds(),
                           .took_ns = monotonic_ns() - timeline.phase_ns(Phase::Main)};
     const JunitReport junit = boot_junit(config, outcome, ending, watch, times);
-    const Result<void> done = write_junit(config.watch.junit_path, junit_xml(junit), must_hurry);
-    if (done) return outcome.status;
-    const int failed = print_error(done.error());
-    return outcome.status == 0 ? failed : outcome.status;
+    return write_report("--junit", file, junit_xml(junit), outcome.status, must_hurry);
 }
 
 }  // namespace
 
-int boot_command(BootConfig config, EarlyKvm& early, Timeline& timeline) {
+int boot_command(const BootArguments& arguments, BootConfig config, EarlyKvm& early, Timeline& timeline) {
     make_write_signals_errors();
     report_bus_errors();
     // Both outlive every thread: the process ends by _exit, with console input still blocked in read(2).
@@ -136,32 +165,37 @@ int boot_command(BootConfig config, EarlyKvm& early, Timeline& timeline) {
     // The clock runs and signals count from here on: packing a root or unpacking a kernel takes its time too.
     install_signal_handlers(stop);
     BootRun run;
+    if (writes_files(config)) run.outputs = BootOutputs::open(arguments);
     Result<Ending> ending =
         start_clock(config).and_then([&] { return apply_defaults(config); }).and_then([&] {
             return run_boot(config, early, stop, timeline, run);
         });
     BootOutcome outcome = ending ? judge_boot(config, *ending, run.watch.get()) : failed_boot(ending.error());
-    say(config, outcome, run.watch.get());
+    say(config, outcome, run);
     const auto must_hurry = [] { return stop.is_abrupt(); };
-    if (ending) outcome.status = report(config, run.machine.get(), timeline, outcome.status, must_hurry);
-    if (!config.watch.junit_path.empty())
-        outcome.status = write_junit_report(config, outcome, ending ? &*ending : nullptr, run.watch.get(),
-                                            timeline, must_hurry);
+    if (ending)
+        outcome.status =
+            report(config, run.outputs, run.machine.get(), timeline, outcome.status, must_hurry);
+    if (run.outputs.junit)
+        outcome.status = write_junit_report(*run.outputs.junit, config, outcome, ending ? &*ending : nullptr,
+                                            run.watch.get(), timeline, must_hurry);
     // The kernel takes a VM apart faster than we could; and the watch's thread may be at work.
     (void)run.machine.release();
     (void)run.watch.release();
+    (void)run.outputs.console.release();
     return outcome.status;
 }
 
-int refused_boot_command(const std::string& kernel, const std::string& junit_path, const Error& error,
-                         const Timeline& timeline) {
+int refused_boot_command(const BootArguments& arguments, const Error& error, const Timeline& timeline) {
     make_write_signals_errors();
     const int status = print_error(error);
-    if (junit_path.empty()) return status;
+    const BootOutputs outputs = BootOutputs::open_junit(arguments);
+    if (outputs.error()) (void)print_error(*outputs.error());
+    if (!outputs.junit) return status;
     BootConfig config;
-    config.kernel = kernel;
-    config.watch.junit_path = junit_path;
-    return write_junit_report(config, failed_boot(error), nullptr, nullptr, timeline, [] { return false; });
+    config.kernel = arguments.kernel;
+    return write_junit_report(*outputs.junit, config, failed_boot(error), nullptr, nullptr, timeline,
+                              [] { return false; });
 }
 
 }  // namespace mayfly

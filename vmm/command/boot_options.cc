@@ -5,10 +5,13 @@
 #include <string_view>
 #include <utility>
 
+#include <unistd.h>
+
 #include <fmt/format.h>
 
 #include "vmm/command/device_options.h"
 #include "vmm/command/option_table.h"
+#include "vmm/os/file_identity.h"
 #include "vmm/text/log.h"
 #include "vmm/text/size.h"
 
@@ -89,6 +92,10 @@ constexpr std::array kBootOptions{
               .value = "WHERE",
               .help = "stdio, null or a file [stdio]; WHERE,hvc: virtio-console",
               .text = &A::console},
+    Option<A>{.name = "console-limit",
+              .value = "SIZE",
+              .help = "of what is added to --console FILE; the rest is dropped and counted [none]",
+              .text = &A::console_limit},
     Option<A>{.name = "disk",
               .value = "FILE",
               .help = "virtio-blk disk; FILE[,ro][,direct][,iops=N][,bw=SIZE]; repeatable",
@@ -187,10 +194,25 @@ Result<u64> numbered(std::string_view option, const std::string& text, u64 max) 
     return value;
 }
 
-Result<void> read_devices(const BootArguments& arguments, BootConfig& config) {
+Result<void> read_console(const BootArguments& arguments, BootConfig& config) {
     ConsoleChoice console = TRY(parse_console(arguments.console));
+    if (!arguments.console_limit.empty()) {
+        Result<u64> limit = parse_size(arguments.console_limit);
+        if (!limit) return fail(std::move(limit).error().about("--console-limit"));
+        if (!console.names_file() || descriptor_named(console.place) == STDOUT_FILENO)
+            return fail(Error::invalid(fmt::format("--console-limit {} belongs to --console FILE; stdout is "
+                                                   "never cut",
+                                                   arguments.console_limit))
+                            .hint("--console FILE, or leave it out"));
+        config.console_max_bytes = *limit;
+    }
     config.console = std::move(console.place);
     config.console_device = console.device;
+    return {};
+}
+
+Result<void> read_devices(const BootArguments& arguments, BootConfig& config) {
+    TRY_VOID(read_console(arguments, config));
     if (arguments.disks.size() > kDisksMax)
         return fail(Error::invalid(
             fmt::format("{} times --disk; the limit is {}", arguments.disks.size(), kDisksMax)));

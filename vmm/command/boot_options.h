@@ -34,6 +34,7 @@ struct BootArguments {
     std::string cpus;
     std::string timeout;
     std::string console = "stdio";
+    std::string console_limit;
     std::vector<std::string> disks;
     std::vector<std::string> nets;
     std::string transport = "pci";

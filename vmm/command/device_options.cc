@@ -141,6 +141,8 @@ Result<void> read_net_key(const KeyValue& word, NetConfig& net) {
 
 }  // namespace
 
+std::string disk_path(std::string_view text) { return split(text)[0]; }
+
 Result<DiskConfig> parse_disk(std::string_view text) {
     const std::vector<std::string> words = split(text);
     DiskConfig disk;
@@ -181,7 +183,7 @@ Result<ConsoleChoice> parse_console(std::string_view text) {
         choice.device = *alone;
         return choice;
     }
-    choice.place = words[0];
+    choice.place = words[0] == "-" ? "stdio" : words[0];
     if (choice.place.empty())
         return fail(Error::invalid(fmt::format("--console '{}' names no place", text))
                         .hint("WHERE[,hvc] or WHERE[,serial]; WHERE is stdio, null or a file"));

@@ -12,15 +12,20 @@ namespace mayfly {
 /// key, the value and the limit.
 Result<DiskConfig> parse_disk(std::string_view text);
 
+/// Its FILE, whatever follows.
+[[nodiscard]] std::string disk_path(std::string_view text);
+
 /// "tap=IFACE" or "passt=SOCKET", then "[,mac=MAC][,mtu=N][,queues=N][,bw=SIZE[:BURST]][,pps=N[:BURST]]".
 Result<NetConfig> parse_net(std::string_view text);
 
 struct ConsoleChoice {
     std::string place = "stdio";
     ConsoleDevice device = ConsoleDevice::Auto;
+
+    [[nodiscard]] bool names_file() const { return place != "stdio" && place != "null"; }
 };
 
-/// "WHERE[,hvc|,serial]", or the device alone: then WHERE is stdio.
+/// "WHERE[,hvc|,serial]", or the device alone: then WHERE is stdio, which "-" means as well.
 Result<ConsoleChoice> parse_console(std::string_view text);
 
 }  // namespace mayfly

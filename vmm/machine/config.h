@@ -85,6 +85,7 @@ struct BootConfig {
     u32 cpus = 1;  ///< 0: as many as a built-in guest needs, else 1; settled before a Machine is made
     std::optional<std::chrono::milliseconds> timeout;
     std::string console = "stdio";  ///< "stdio", "null" or a file to append to
+    std::optional<u64> console_max_bytes;  ///< of what is added to that file
     ConsoleDevice console_device = ConsoleDevice::Auto;
     std::vector<DiskConfig> disks;
     std::vector<NetConfig> nets;

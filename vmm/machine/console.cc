@@ -74,13 +74,14 @@ void ConsoleOutput::flush_locked() {
     if (looks_for_questions_ && questions_.take({buffer_.data(), used_})) asked_ns_ = monotonic_ns();
     // Before they are written: a reader that has stalled does not hide what is looked for.
     if (watch_ != nullptr) watch_->take({buffer_.data(), used_});
-    std::size_t done = fd_ < 0 ? used_ : 0;
-    while (done < used_) {
-        if (stop_.is_abrupt() && !has_room(fd_)) {
-            done = used_;  // a reader that has stalled must not keep us from ending
-            break;
-        }
-        const ssize_t written = ::write(fd_, buffer_.data() + done, used_ - done);
+    const auto kept = static_cast<std::size_t>(std::min<u64>(used_, room_bytes_));
+    room_bytes_ -= kept;
+    cut_bytes_ += used_ - kept;
+    std::size_t done = fd_ < 0 ? kept : 0;
+    while (done < kept) {
+        // A reader that has stalled must not keep us from ending.
+        if (stop_.is_abrupt() && !has_room(fd_)) break;
+        const ssize_t written = ::write(fd_, buffer_.data() + done, kept - done);
         if (written > 0) {
             done += static_cast<std::size_t>(written);
             continue;
@@ -93,12 +94,11 @@ void ConsoleOutput::flush_locked() {
             fd_ = -1;
             stop_.end({EndKind::HostError, 0,
                        std::string("cannot write the guest's console: ") + std::strerror(errno)});
-            done = used_;
+            break;
         }
     }
-    std::memmove(buffer_.data(), buffer_.data() + done, used_ - done);
-    used_ -= done;
-    has_pending_.store(used_ > 0, std::memory_order_relaxed);
+    used_ = 0;
+    has_pending_.store(false, std::memory_order_relaxed);
 }
 
 Result<void> ConsoleInput::connect(Wiring wiring, StopControl& stop) {

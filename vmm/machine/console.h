@@ -28,8 +28,10 @@ namespace mayfly {
 /// Any thread; internally locked.
 class ConsoleOutput final : public ByteSink {
   public:
-    /// `fd` negative: bytes are dropped, once a watch has seen them. Not owned.
-    ConsoleOutput(int fd, StopControl& stop) : fd_(fd), stop_(stop) {}
+    /// `fd` negative: bytes are dropped, once a watch has seen them. Not owned. What is beyond `max_bytes` is
+    /// dropped as well, and counted.
+    ConsoleOutput(int fd, StopControl& stop, std::optional<u64> max_bytes = std::nullopt)
+        : fd_(fd), stop_(stop), room_bytes_(max_bytes.value_or(~u64{0})) {}
 
     /// Shows `watch` all bytes from now on, wherever they go. Before any vCPU runs; it outlives this object.
     void set_watch(ConsoleWatch* watch) { watch_ = watch; }
@@ -48,6 +50,8 @@ class ConsoleOutput final : public ByteSink {
     /// Writes what was gathered. A reader that is gone ends the machine (HostError).
     void flush();
     [[nodiscard]] bool has_pending() const { return has_pending_.load(std::memory_order_relaxed); }
+    /// What the limit has cost. After the last flush().
+    [[nodiscard]] u64 cut_bytes() const { return cut_bytes_; }
 
   private:
     static constexpr std::size_t kBufferBytes = 4096;
@@ -62,6 +66,8 @@ class ConsoleOutput final : public ByteSink {
     u64 asked_ns_ = 0;
     std::mutex mutex_;
     std::atomic<bool> has_pending_ = false;
+    u64 room_bytes_;
+    u64 cut_bytes_ = 0;
     std::size_t used_ = 0;
     std::array<u8, kBufferBytes> buffer_;
 };

@@ -4,7 +4,6 @@
 #include <algorithm>
 #include <array>
 
-#include <fcntl.h>
 #include <poll.h>
 #include <sys/random.h>
 #include <sys/sysinfo.h>
@@ -46,19 +45,12 @@ Result<void> check_memory_size(u64 bytes) {
     return {};
 }
 
-Result<int> open_console_file(const std::string& path) {
-    // Non-blocking for the opening only: a FIFO that nobody reads is an error, not a wait without a timeout.
-    const int fd = ::open(path.c_str(), O_WRONLY | O_CREAT | O_APPEND | O_CLOEXEC | O_NONBLOCK, 0644);
-    if (fd < 0) return fail(Error::os("open").about(path).about("--console"));
-    ::fcntl(fd, F_SETFL, O_APPEND);
-    return fd;
-}
-
 }  // namespace
 
-Result<std::unique_ptr<Machine>> Machine::create(const BootConfig& config, EarlyKvm& early, StopControl& stop,
-                                                 Timeline& timeline) {
+Result<std::unique_ptr<Machine>> Machine::create(const BootConfig& config, int console_fd, EarlyKvm& early,
+                                                 StopControl& stop, Timeline& timeline) {
     std::unique_ptr<Machine> machine(new Machine(config, stop, timeline));
+    machine->output_.emplace(console_fd, stop, config.console_max_bytes);
     TRY_VOID(machine->build(early));
     return machine;
 }
@@ -70,7 +62,6 @@ Machine::~Machine() {
 Result<void> Machine::build(EarlyKvm& early) {
     TRY_VOID(check_memory_size(config_.memory_bytes));
     TRY_VOID(open_images());
-    output_.emplace(TRY(open_console()), stop_);
     if (lacks_early_output()) add_early_output();
     const ConsoleEnds ends{*output_, input_, kernel_log_ ? &*kernel_log_ : nullptr};
     devices_ = TRY(VirtioDevices::open(config_, shape_, ends, stop_));
@@ -268,12 +259,6 @@ Result<void> Machine::add_irqchip() {
         (void)vm_->enable(KVM_CAP_DISABLE_QUIRKS2, KVM_X86_QUIRK_FIX_HYPERCALL_INSN);
     }
     return {};
-}
-
-Result<int> Machine::open_console() const {
-    if (config_.console == "stdio") return STDOUT_FILENO;
-    if (config_.console == "null") return -1;
-    return open_console_file(config_.console);
 }
 
 Result<void> Machine::add_platform() {

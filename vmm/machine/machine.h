@@ -25,9 +25,10 @@ namespace mayfly {
 
 class Machine {
   public:
-    /// All but `early` outlive the machine; `early` outlives this call. Errors: those of every step, each
-    /// with what to do; any of them, and Stopped, once a stop is requested.
-    static Result<std::unique_ptr<Machine>> create(const BootConfig& config, EarlyKvm& early,
+    /// `console_fd` is where the console goes, ConsoleOutput's. All but `early` outlive the machine; `early`
+    /// outlives this call. Errors: those of every step, each with what to do; any of them, and Stopped, once
+    /// a stop is requested.
+    static Result<std::unique_ptr<Machine>> create(const BootConfig& config, int console_fd, EarlyKvm& early,
                                                    StopControl& stop, Timeline& timeline);
     Machine(const Machine&) = delete;
     Machine& operator=(const Machine&) = delete;
@@ -66,7 +67,6 @@ class Machine {
     Result<void> add_platform();
     Result<void> add_vcpus(EarlyKvm& early);
     Result<void> set_up_vcpu(KvmVcpu& vcpu, CpuidTable cpuid, bool has_tsc_deadline);
-    [[nodiscard]] Result<int> open_console() const;
     Result<void> connect_console();
     void say_what_was_chosen() const;
     void start_aps();

@@ -3,9 +3,6 @@
 
 #include <algorithm>
 
-#include <fcntl.h>
-#include <unistd.h>
-
 #include <fmt/format.h>
 #include <nlohmann/json.hpp>
 
@@ -212,23 +209,6 @@ std::string stats_json(const StatsReport& report) {
         root["kvm"]["vcpus"].push_back(counters_json(vcpu));
     if (!report.kvm_counters_missing.empty()) root["kvm"]["missing"] = report.kvm_counters_missing;
     return root.dump(2) + "\n";
-}
-
-Result<void> write_report(const std::string& path, std::string_view text,
-                          const std::function<bool()>& must_hurry) {
-    const UniqueFd fd =
-        UniqueFd::adopt(::open(path.c_str(), O_WRONLY | O_CREAT | O_TRUNC | O_CLOEXEC | O_NONBLOCK, 0644));
-    if (!fd.valid()) return fail(Error::os("open").about(path));
-    // Non-blocking for the opening only: a FIFO that nobody reads is an error, not a wait without end.
-    ::fcntl(fd.get(), F_SETFL, 0);
-    while (!text.empty()) {
-        const ssize_t written = ::write(fd.get(), text.data(), text.size());
-        if (written < 0 && errno == EINTR && !must_hurry()) continue;
-        if (written < 0 && errno == EINTR) return fail(Error::host("its reader has stalled").about(path));
-        if (written < 0) return fail(Error::os("write").about(path));
-        text.remove_prefix(static_cast<std::size_t>(written));
-    }
-    return {};
 }
 
 }  // namespace mayfly

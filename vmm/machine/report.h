@@ -4,11 +4,9 @@
 // Thread: the main thread, after the guest has ended.
 #pragma once
 
-#include <functional>
 #include <string>
 #include <vector>
 
-#include "vmm/error/result.h"
 #include "vmm/kvm/stats.h"
 #include "vmm/machine/device_report.h"
 #include "vmm/machine/machine.h"
@@ -32,10 +30,5 @@ struct StatsReport {
 [[nodiscard]] StatsReport collect_stats(const Machine& machine);
 [[nodiscard]] std::string stats_table(const StatsReport& report);
 [[nodiscard]] std::string stats_json(const StatsReport& report);
-
-/// `must_hurry` is asked when a signal came while a FIFO's reader let us wait: then it has stalled. Errors:
-/// Os, with the file's name; Host.
-Result<void> write_report(const std::string& path, std::string_view text,
-                          const std::function<bool()>& must_hurry);
 
 }  // namespace mayfly

@@ -5,7 +5,6 @@
 #include <cerrno>
 #include <cstring>
 
-#include <fcntl.h>
 #include <poll.h>
 #include <sys/stat.h>
 #include <unistd.h>
@@ -34,15 +33,9 @@ bool has_room(int fd, int timeout_ms) {
 
 }  // namespace
 
-Result<ConsoleLog> ConsoleLog::open(Settings settings) {
-    // Non-blocking for the opening only: a FIFO that nobody reads is an error, not a wait without a timeout.
-    UniqueFd fd = UniqueFd::adopt(
-        ::open(settings.path.c_str(), O_WRONLY | O_CREAT | O_TRUNC | O_CLOEXEC | O_NONBLOCK, 0644));
-    if (!fd.valid()) return fail(Error::os("open").about(settings.path).about("--log"));
-    ::fcntl(fd.get(), F_SETFL, 0);
+ConsoleLog::ConsoleLog(Settings settings, UniqueFd fd) : settings_(std::move(settings)), fd_(std::move(fd)) {
     struct stat kind {};
-    const bool may_stall = ::fstat(fd.get(), &kind) < 0 || !S_ISREG(kind.st_mode);
-    return ConsoleLog(std::move(settings), std::move(fd), may_stall);
+    may_stall_ = ::fstat(fd_.get(), &kind) < 0 || !S_ISREG(kind.st_mode);
 }
 
 void ConsoleLog::begin_line(u64 at_ns) {

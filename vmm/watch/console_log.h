@@ -10,7 +10,7 @@
 #include <string>
 #include <string_view>
 
-#include "vmm/error/result.h"
+#include "vmm/error/ints.h"
 #include "vmm/os/unique_fd.h"
 
 namespace mayfly {
@@ -18,13 +18,13 @@ namespace mayfly {
 class ConsoleLog {
   public:
     struct Settings {
-        std::string path;
+        std::string path;   ///< as messages call it
         u64 max_bytes = 0;  ///< of the file, less the line that says that it was reached
         /// Whether mayfly is ending and must not wait for a FIFO's reader. Any time.
         std::function<bool()> must_hurry;
     };
-    /// Truncates. Errors: Os, with the path; also a FIFO that nobody reads.
-    static Result<ConsoleLog> open(Settings settings);
+    /// Into `fd`, which is open for writing and empty.
+    ConsoleLog(Settings settings, UniqueFd fd);
 
     /// A line's beginning: prefixed by its time.
     void begin_line(u64 at_ns);
@@ -41,9 +41,6 @@ class ConsoleLog {
     [[nodiscard]] const std::string& why_lost() const { return why_lost_; }
 
   private:
-    ConsoleLog(Settings settings, UniqueFd fd, bool may_stall)
-        : settings_(std::move(settings)), fd_(std::move(fd)), may_stall_(may_stall) {}
-
     void stop_at_limit();
     void write_out();
     void fail_with(int os_errno);

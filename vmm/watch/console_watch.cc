@@ -30,19 +30,12 @@ Result<std::unique_ptr<ConsoleWatch>> ConsoleWatch::create(const WatchConfig& co
                                                            u64 start_ns) {
     std::vector<Expression> expected = TRY(compile_all("--expect", config.expect));
     std::vector<Expression> feared = TRY(compile_all("--fail-on", config.fail_on));
-    if (!config.log_path.empty() && config.log_path == config.junit_path)
-        return fail(Error::invalid("--log and --junit name one file: " + config.log_path));
-
     std::unique_ptr<ConsoleWatch> watch(new ConsoleWatch(std::move(hooks), start_ns));
     watch->expected_expressions_ = std::move(expected);
     watch->feared_expressions_ = std::move(feared);
     watch->expected_ = unseen(config.expect);
     watch->feared_ = unseen(config.fail_on);
     watch->missing_ = config.expect.size();
-    if (!config.log_path.empty())
-        watch->log_.emplace(TRY(ConsoleLog::open({.path = config.log_path,
-                                                  .max_bytes = config.log_max_bytes,
-                                                  .must_hurry = watch->hooks_.must_hurry})));
     if (watch->is_looking()) {
         watch->wake_ = TRY(EventFd::create());
         ConsoleWatch* self = watch.get();
@@ -59,6 +52,13 @@ ConsoleWatch::~ConsoleWatch() {
     }
     wake_->signal();
     thread_->join();
+}
+
+void ConsoleWatch::set_log(const WatchConfig& config, UniqueFd file) {
+    log_.emplace(ConsoleLog::Settings{.path = config.log_path,
+                                      .max_bytes = config.log_max_bytes,
+                                      .must_hurry = hooks_.must_hurry},
+                 std::move(file));
 }
 
 void ConsoleWatch::take(std::span<const u8> bytes) {

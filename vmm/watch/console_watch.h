@@ -52,13 +52,15 @@ class ConsoleWatch {
   public:
     static constexpr int kStandstillMs = 5;
 
-    /// `start_ns` is mayfly's start on the monotonic clock. Errors: Invalid for an expression; Os for the
-    /// log.
+    /// `start_ns` is mayfly's start on the monotonic clock. Errors: Invalid for an expression.
     static Result<std::unique_ptr<ConsoleWatch>> create(const WatchConfig& config, WatchHooks hooks,
                                                         u64 start_ns);
     ConsoleWatch(const ConsoleWatch&) = delete;
     ConsoleWatch& operator=(const ConsoleWatch&) = delete;
     ~ConsoleWatch();
+
+    /// The log of `config`, into its file, which is open for writing. Before the guest runs.
+    void set_log(const WatchConfig& config, UniqueFd file);
 
     void take(std::span<const u8> bytes);
     /// The console has ended: what it left unfinished is looked at, and the log completed.

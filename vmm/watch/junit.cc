@@ -3,16 +3,9 @@
 
 #include <algorithm>
 #include <array>
-#include <cerrno>
-#include <cstdio>
-
-#include <fcntl.h>
-#include <sys/stat.h>
-#include <unistd.h>
 
 #include <fmt/format.h>
 
-#include "vmm/os/unique_fd.h"
 #include "vmm/watch/plain_text.h"
 
 namespace mayfly {
@@ -65,44 +58,6 @@ std::string case_xml(const JunitCase& one) {
                        element, safe(one.type), message);
 }
 
-using MustHurry = std::function<bool()>;
-
-Result<void> write_all(int fd, std::string_view text, const MustHurry& must_hurry) {
-    while (!text.empty()) {
-        const ssize_t written = ::write(fd, text.data(), text.size());
-        if (written < 0 && errno == EINTR && !must_hurry()) continue;
-        if (written < 0 && errno == EINTR) return fail(Error::host("its reader has stalled"));
-        if (written < 0) return fail(Error::os("write"));
-        text.remove_prefix(static_cast<std::size_t>(written));
-    }
-    return {};
-}
-
-Result<void> write_in_place(const std::string& path, std::string_view text, const MustHurry& must_hurry) {
-    // Non-blocking for the opening only: a FIFO that nobody reads is an error, not a wait without end.
-    const UniqueFd fd =
-        UniqueFd::adopt(::open(path.c_str(), O_WRONLY | O_CREAT | O_TRUNC | O_CLOEXEC | O_NONBLOCK, 0644));
-    if (!fd.valid()) return fail(Error::os("open"));
-    ::fcntl(fd.get(), F_SETFL, 0);
-    return write_all(fd.get(), text, must_hurry);
-}
-
-Result<void> write_anywhere(const std::string& path, std::string_view text, const MustHurry& must_hurry) {
-    struct stat there {};
-    // A link is written through, a device or a FIFO is not replaced.
-    if (::lstat(path.c_str(), &there) == 0 && !S_ISREG(there.st_mode))
-        return write_in_place(path, text, must_hurry);
-    const std::string beside = fmt::format("{}.{}.tmp", path, ::getpid());
-    const UniqueFd fd =
-        UniqueFd::adopt(::open(beside.c_str(), O_WRONLY | O_CREAT | O_EXCL | O_CLOEXEC, 0644));
-    if (!fd.valid()) return write_in_place(path, text, must_hurry);
-    // An ordinary file has no reader that could stall.
-    Result<void> done = write_all(fd.get(), text, [] { return false; });
-    if (done && ::rename(beside.c_str(), path.c_str()) < 0) done = fail(Error::os("rename"));
-    if (!done) ::unlink(beside.c_str());
-    return done;
-}
-
 }  // namespace
 
 std::string junit_xml(const JunitReport& report) {
@@ -119,13 +74,6 @@ std::string junit_xml(const JunitReport& report) {
     for (const std::string& line : report.system_out) xml += safe(line) + "\n";
     xml += "</system-out>\n  </testsuite>\n</testsuites>\n";
     return xml;
-}
-
-Result<void> write_junit(const std::string& path, std::string_view xml,
-                         const std::function<bool()>& must_hurry) {
-    Result<void> done = write_anywhere(path, xml, must_hurry);
-    if (!done) return fail(std::move(done).error().about(path).about("--junit"));
-    return done;
 }
 
 }  // namespace mayfly

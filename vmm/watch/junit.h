@@ -5,13 +5,12 @@
 // Texts may hold any bytes. Thread: the main thread. Spec: XML 1.0, 5th edition.
 #pragma once
 
-#include <functional>
 #include <string>
 #include <string_view>
 #include <utility>
 #include <vector>
 
-#include "vmm/error/result.h"
+#include "vmm/error/ints.h"
 
 namespace mayfly {
 
@@ -40,11 +39,5 @@ struct JunitReport {
 };
 
 [[nodiscard]] std::string junit_xml(const JunitReport& report);
-
-/// Writes beside `path` and renames, so that nobody reads half a report; in place where the path is no
-/// ordinary file or its directory takes no new one. `must_hurry` is asked when a signal came while a FIFO's
-/// reader let us wait: then it has stalled. Errors: Os, with the path.
-Result<void> write_junit(const std::string& path, std::string_view xml,
-                         const std::function<bool()>& must_hurry);
 
 }  // namespace mayfly

@@ -1,0 +1,46 @@
+// SPDX-License-Identifier: Apache-2.0
+// BootOutputs: the files that `mayfly boot` writes, opened before there is a machine; none of them is one
+// that it reads, or writes for another option.
+//
+// Thread: the main thread.
+#pragma once
+
+#include <optional>
+
+#include "vmm/command/boot_options.h"
+#include "vmm/command/named_files.h"
+#include "vmm/os/output_file.h"
+
+namespace mayfly {
+
+/// What the options name, `about` being put before each option's name. What is in the directories of --root
+/// and --modules is not among it: it is packed as it is before the guest starts.
+void add_boot_files(const BootArguments& arguments, std::string_view about, NamedFiles& files);
+
+/// The file of --log, which loses what it held: after all that is opened and checked otherwise.
+Result<UniqueFd> open_log(const std::string& name);
+
+class BootOutputs {
+  public:
+    /// All but --log's, which is compared with them and the others. Where this fails, no file has lost
+    /// anything, and --junit's is open if it can be: what failed is what it is to report.
+    static BootOutputs open(const BootArguments& arguments);
+    /// --junit's only, of a command line that was refused.
+    static BootOutputs open_junit(const BootArguments& arguments);
+
+    /// What could not be opened.
+    [[nodiscard]] const std::optional<Error>& error() const { return error_; }
+
+    UniqueFd console;  ///< of --console FILE; none where not asked for
+    std::optional<ReportFile> junit;
+    std::optional<ReportFile> timeline;
+    std::optional<ReportFile> stats;
+
+  private:
+    Result<void> open_junit_of(const BootArguments& arguments, const NamedFiles& files);
+    Result<void> open_others(const BootArguments& arguments, const std::string& console_place);
+
+    std::optional<Error> error_;
+};
+
+}  // namespace mayfly

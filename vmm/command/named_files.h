@@ -1,0 +1,58 @@
+// SPDX-License-Identifier: Apache-2.0
+// NamedFiles: every file that a command line names, as what is read and what is written. It finds two names
+// of one file of which one is written, before anything is opened.
+//
+// Thread: the main thread.
+#pragma once
+
+#include <optional>
+#include <string>
+#include <string_view>
+#include <vector>
+
+#include "vmm/error/result.h"
+#include "vmm/os/file_identity.h"
+
+namespace mayfly {
+
+class NamedFiles {
+  public:
+    /// `option` is how messages call it: "--initrd", "KERNEL". What is not there is no clash, unless two
+    /// names would make it.
+    void add_input(std::string option, std::string name) {
+        add(Use::Read, std::move(option), std::move(name));
+    }
+    void add_output(std::string option, std::string name) {
+        add(Use::Written, std::move(option), std::move(name));
+    }
+    /// A standard descriptor that is in use. Naming it, as "-" say, is no clash; naming its file is.
+    void add_standard(int number);
+    /// stdout carries what nothing else may be mixed with; `why` completes "stdout is" and `hint` says what
+    /// frees it.
+    void reserve_stdout(std::string_view why, std::string_view hint);
+
+    /// Errors: Invalid, with both options and names, where an output of `option` is another's file.
+    [[nodiscard]] Result<void> check(std::string_view option) const;
+    /// The same for all outputs.
+    [[nodiscard]] Result<void> check_all() const;
+
+  private:
+    enum class Use : unsigned char { Read, Written, Standard };
+    struct Entry {
+        Use use;
+        std::string option;
+        std::string name;
+        std::optional<int> descriptor;
+        std::optional<FileIdentity> identity;
+    };
+
+    void add(Use use, std::string option, std::string name);
+    [[nodiscard]] Result<void> check_entry(const Entry& output) const;
+    [[nodiscard]] static bool is_clash(const Entry& output, const Entry& other);
+
+    std::vector<Entry> entries_;
+    std::string stdout_is_;
+    std::string stdout_hint_;
+};
+
+}  // namespace mayfly

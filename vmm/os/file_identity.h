@@ -1,0 +1,48 @@
+// SPDX-License-Identifier: Apache-2.0
+// FileIdentity: which file it is, by whatever name or descriptor one came to it. Symbolic and hard links and
+// /dev/fd/N do not hide it; nor does a file that is not there yet, which is a name in a directory.
+//
+// Thread: any.
+#pragma once
+
+#include <optional>
+#include <string>
+
+#include "vmm/error/ints.h"
+
+struct stat;
+
+namespace mayfly {
+
+struct FileIdentity {
+    u64 device = 0;
+    u64 inode = 0;       ///< of a block device: 0, and `device` is the device itself
+    std::string name{};  ///< of a file that is not there: its own, in the directory that the above say
+    /// A terminal, /dev/null: what several write there does not overwrite each other.
+    bool is_shareable = false;
+
+    [[nodiscard]] static FileIdentity of(const struct stat& status);
+    /// Nothing where the descriptor is closed.
+    [[nodiscard]] static std::optional<FileIdentity> of_descriptor(int fd);
+    /// Of a name as the user gives it, also one for a descriptor (descriptor_named()). Nothing where it can
+    /// be no file: its directory is missing, say.
+    [[nodiscard]] static std::optional<FileIdentity> of_name(const std::string& name);
+
+    friend bool operator==(const FileIdentity&, const FileIdentity&) = default;
+};
+
+/// The descriptor that a name stands for: 1 for "-" and /dev/stdout, N for /dev/fd/N and /proc/self/fd/N.
+[[nodiscard]] std::optional<int> descriptor_named(const std::string& name);
+
+/// Where a chain of symbolic links ends, whether or not something is there. `name` itself where that is not
+/// what opening it would open: /proc/PID/fd/N.
+[[nodiscard]] std::string behind_links(const std::string& name);
+
+/// A path as its directory, "." for none, and the rest.
+struct SplitPath {
+    std::string directory;
+    std::string name;  ///< empty where the path ends in a slash
+};
+[[nodiscard]] SplitPath split_path(const std::string& path);
+
+}  // namespace mayfly

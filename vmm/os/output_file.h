@@ -1,0 +1,68 @@
+// SPDX-License-Identifier: Apache-2.0
+// Files that the user names for output: streams, which grow while a guest runs, and reports, which are
+// written once at the end. Neither is compared here with what else is named: vmm/command does, before it
+// opens any.
+//
+// A name for a descriptor that mayfly was started with ("-", /dev/stderr, /dev/fd/N) is that descriptor, not
+// its file opened once more: a socket works, and nothing that went there is cut off or written over.
+// Thread: the main thread.
+#pragma once
+
+#include <functional>
+#include <optional>
+#include <string>
+#include <string_view>
+
+#include <sys/types.h>
+
+#include "vmm/error/result.h"
+#include "vmm/os/unique_fd.h"
+
+namespace mayfly {
+
+enum class StreamStart : unsigned char { Afresh, Append };
+
+/// Made where it is missing. Errors: Os and Invalid, with the name; also a FIFO that nobody reads, for which
+/// this does not wait.
+Result<UniqueFd> open_stream(const std::string& name, StreamStart start);
+
+/// An ordinary file is written beside and renamed, so that it is whole or not there, with the owner and mode
+/// of the one that it replaces; a link's target is. It is written in place where its directory takes no new
+/// file or the rename is refused: somebody else's in a sticky directory, a mount point. Anything else is
+/// written to as it is.
+class ReportFile {
+  public:
+    /// Finds out whether it can be written, and changes nothing. Errors: as open_stream()'s, but a FIFO may
+    /// get its reader later.
+    static Result<ReportFile> open(const std::string& name);
+
+    /// `must_hurry` is asked when a signal came, or a second has passed, while a reader let us wait: then it
+    /// has stalled. Errors: Os and Host, with the name.
+    Result<void> write(std::string_view text, const std::function<bool()>& must_hurry) const;
+
+  private:
+    /// What is kept of the file that is replaced.
+    struct Replaced {
+        mode_t mode;
+        uid_t owner;
+        gid_t group;
+    };
+
+    ReportFile() = default;
+
+    Result<void> look_beside();
+    [[nodiscard]] UniqueFd make_beside(std::string& beside) const;
+    [[nodiscard]] Result<bool> replace(std::string_view text) const;
+    [[nodiscard]] Result<void> write_in_place(std::string_view text,
+                                              const std::function<bool()>& must_hurry) const;
+
+    std::string name_;  // as given
+    UniqueFd fd_;       // of what is no ordinary file
+    // Of an ordinary file, or a FIFO without a reader.
+    UniqueFd directory_;
+    std::string base_;
+    bool takes_new_file_ = false;
+    std::optional<Replaced> replaced_;
+};
+
+}  // namespace mayfly
