@@ -102,6 +102,19 @@ def an_input_that_is_missing_is_not_made_by_an_output():
 
 
 @case
+def a_program_in_a_root_is_an_input_and_its_bare_name_no_file_here():
+    with place() as (directory, path):
+        for output in OUTPUTS:
+            check_clash(boot("--exec", "/file", "--root", directory, output, path, guest("hello")), output, path)
+            name = os.path.join(directory, "tool")
+            outcome = boot("--exec", "tool", "--root", directory, output, "tool", guest("hello"), cwd=directory)
+            check_refused(outcome, "no Linux kernel")
+            if output in ("--console", "--log", "--junit"):
+                os.unlink(name)
+            check(not os.path.exists(name), f"{output} made its file though there was nothing to report")
+
+
+@case
 def a_block_device_is_found_under_another_node():
     with harness.temporary_directory() as directory:
         image = write_file(directory, "image", bytes(1 << 20))

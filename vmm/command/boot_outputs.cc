@@ -18,10 +18,12 @@ std::string console_file(const BootArguments& arguments) {
     return choice && choice->names_file() ? choice->place : std::string();
 }
 
-/// Where a program is looked for: initramfs/program.h. A bare name in a root is one of many places.
+/// Where a program is looked for: initramfs/program.h. Empty for a bare name in a root, which is one of many
+/// places.
 std::string program_file(const BootArguments& arguments) {
-    const bool is_inside = !arguments.root.empty() && arguments.exec.starts_with('/');
-    return is_inside ? arguments.root + arguments.exec : arguments.exec;
+    if (arguments.root.empty()) return arguments.exec;
+    if (arguments.exec.starts_with('/')) return arguments.root + arguments.exec;
+    return arguments.exec.find('/') == std::string::npos ? std::string() : arguments.exec;
 }
 
 NamedFiles files_of(const BootArguments& arguments) {

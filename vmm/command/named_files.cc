@@ -47,12 +47,13 @@ Result<void> NamedFiles::check_entry(const Entry& output) const {
                                                    output.name, other.name))
                             .hint(fmt::format("{} would destroy it: give it a file of its own",
                                               output.option)));
-        const Error clash = Error::invalid(fmt::format("{} {} and {} {} are one file", output.option,
-                                                       output.name, other.option, other.name));
-        return fail(Error(clash).hint(
+        const std::string cure =
             other.use == Use::Read
                 ? fmt::format("{} would destroy it: give it a file of its own", output.option)
-                : std::string("give each a file of its own")));
+                : "give each a file of its own";
+        return fail(Error::invalid(fmt::format("{} {} and {} {} are one file", output.option, output.name,
+                                               other.option, other.name))
+                        .hint(cure));
     }
     return {};
 }

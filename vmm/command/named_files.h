@@ -20,7 +20,8 @@ class NamedFiles {
     /// `option` is how messages call it: "--initrd", "KERNEL". What is not there is no clash, unless two
     /// names would make it.
     void add_input(std::string option, std::string name) {
-        add(Use::Read, std::move(option), std::move(name));
+        // For what is read, "-" is a name like any other.
+        add(Use::Read, std::move(option), name == "-" ? "./-" : std::move(name));
     }
     void add_output(std::string option, std::string name) {
         add(Use::Written, std::move(option), std::move(name));

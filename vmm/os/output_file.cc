@@ -7,6 +7,7 @@
 #include <fcntl.h>
 #include <poll.h>
 #include <sys/stat.h>
+#include <sys/vfs.h>
 #include <unistd.h>
 
 #include "vmm/os/clock.h"
@@ -119,8 +120,13 @@ Result<ReportFile> ReportFile::open(const std::string& name) {
     return report;
 }
 
-/// By making a file, which is the only way to know: a directory may be immutable, or /proc.
+/// Making a file is the only way to know, but a tenth of a boot on a file system with a journal. So it is
+/// asked for where it is allowed to be made, unless that is /proc or the like, which have no blocks.
 Result<void> ReportFile::look_beside() {
+    struct statfs system {};
+    takes_new_file_ = ::faccessat(directory_.get(), ".", W_OK | X_OK, AT_EACCESS) == 0 &&
+                      ::fstatfs(directory_.get(), &system) == 0 && system.f_blocks != 0;
+    if (takes_new_file_) return {};
     const SignalsHeld held;
     std::string beside;
     const UniqueFd fd = make_beside(beside);
@@ -137,12 +143,20 @@ UniqueFd ReportFile::make_beside(std::string& beside) const {
                                     O_WRONLY | O_CREAT | O_EXCL | O_CLOEXEC, replaced_ ? 0600 : kFreshMode));
 }
 
+/// False, for in place, where the directory refuses what `operation` tried and there is a file to write to.
+Result<bool> ReportFile::unless_refused(const char* operation) const {
+    const bool is_refused =
+        errno == EPERM || errno == EACCES || errno == EROFS || errno == EBUSY || errno == EXDEV;
+    if (is_refused && replaced_) return false;
+    return fail(Error::os(operation));
+}
+
 /// False where it is to be written in place.
 Result<bool> ReportFile::replace(std::string_view text) const {
     const SignalsHeld held;
     std::string beside;
     const UniqueFd fd = make_beside(beside);
-    if (!fd.valid()) return fail(Error::os("open"));
+    if (!fd.valid()) return unless_refused("open");
     const auto keep_owner = [&] {
         struct stat status {};
         if (!replaced_) return true;
@@ -157,10 +171,8 @@ Result<bool> ReportFile::replace(std::string_view text) const {
         const Result<void> written = write_all(fd.get(), text, [] { return false; });
         if (!written) done = fail(written.error());
     }
-    if (done && *done && ::renameat(directory_.get(), beside.c_str(), directory_.get(), base_.c_str()) < 0) {
-        const bool is_refused = errno == EPERM || errno == EACCES || errno == EBUSY || errno == EXDEV;
-        done = is_refused && replaced_ ? Result<bool>(false) : Result<bool>(fail(Error::os("rename")));
-    }
+    if (done && *done && ::renameat(directory_.get(), beside.c_str(), directory_.get(), base_.c_str()) < 0)
+        done = unless_refused("rename");
     if (!done || !*done) ::unlinkat(directory_.get(), beside.c_str(), 0);
     return done;
 }

@@ -52,6 +52,7 @@ class ReportFile {
 
     Result<void> look_beside();
     [[nodiscard]] UniqueFd make_beside(std::string& beside) const;
+    [[nodiscard]] Result<bool> unless_refused(const char* operation) const;
     [[nodiscard]] Result<bool> replace(std::string_view text) const;
     [[nodiscard]] Result<void> write_in_place(std::string_view text,
                                               const std::function<bool()>& must_hurry) const;
