@@ -44,8 +44,10 @@ bool VirtioCore::has_packed_rings() const {
            (state_.driver_features & virtio::F_RING_PACKED) != 0;
 }
 
-bool VirtioCore::may_configure_queues() const {
-    return (state_.status & virtio::DRIVER_OK) == 0 && !is_resetting_;
+VirtioCore::QueueState* VirtioCore::configurable_queue(u32 queue) {
+    if (queue >= queue_count() || (state_.status & virtio::DRIVER_OK) != 0 || is_resetting_) return nullptr;
+    // A legacy driver may use some queues while it still sets others up.
+    return queues_[queue].is_running() ? nullptr : &queue_states_[queue];
 }
 
 bool VirtioCore::write_status(u8 status, std::unique_lock<std::mutex>& lock) {
@@ -70,6 +72,9 @@ bool VirtioCore::write_status(u8 status, std::unique_lock<std::mutex>& lock) {
 }
 
 void VirtioCore::start() {
+    // It failed before DRIVER_OK, in queues that a legacy driver used early. Nothing starts a second time,
+    // and the driver may be told now. virtio 1.2 §2.1.2 "Device Requirements: Device Status Field".
+    if (needs_reset()) return transport_->interrupt_config();
     if (state_.is_legacy_driver) {
         state_.driver_features &= offered_features();
     } else if ((state_.status & virtio::FEATURES_OK) == 0) {
@@ -87,11 +92,13 @@ void VirtioCore::start() {
 void VirtioCore::start_early(u16 queue) {
     // virtio 1.2 §3.1.2 "Legacy Interface: Device Initialization": "The transitional device MUST support the
     // driver using the device before the step 8", which is DRIVER_OK. Its first doorbell fixes the features.
-    const u8 stage = state_.status & (virtio::DRIVER | virtio::DRIVER_OK | virtio::DEVICE_NEEDS_RESET);
-    if (!state_.is_legacy_driver || stage != virtio::DRIVER || is_resetting_) return;
+    const u8 stage = state_.status & (virtio::DRIVER | virtio::DRIVER_OK);
+    if (!state_.is_legacy_driver || stage != virtio::DRIVER || needs_reset() || is_resetting_) return;
     if (queue_states_[queue].is_enabled && !queues_[queue].is_running()) start();
 }
 
+/// Those that are enabled and do not run yet. When one is refused, those that the device works on run on: I/O
+/// may be in flight for their chains. They stop together, in clear(), when none is.
 bool VirtioCore::start_queues() {
     const u64 features = state_.driver_features;
     for (u16 i = 0; i < queue_count(); ++i) {
@@ -105,7 +112,8 @@ bool VirtioCore::start_queues() {
                                .has_event_idx = (features & virtio::F_EVENT_IDX) != 0,
                                .has_indirect = (features & virtio::F_INDIRECT_DESC) != 0};
         if (state.size <= queue_size_max(i) && queues_[i].start(setup)) continue;
-        for (VirtQueue& queue : queues_) queue.stop();
+        if (!is_started_)
+            for (VirtQueue& queue : queues_) queue.stop();
         fail("a queue's size or address is not one that can be");
         return false;
     }
@@ -165,8 +173,7 @@ void VirtioCore::notify(u32 queue) {
 
 Progress VirtioCore::run_queue(u16 queue, u32 budget) {
     start_early(queue);  // the doorbell may have come by ioeventfd
-    if (!is_started_ || is_resetting_ || (state_.status & virtio::DEVICE_NEEDS_RESET) != 0)
-        return Progress::Waiting;
+    if (!is_started_ || is_resetting_ || needs_reset()) return Progress::Waiting;
     if (!queues_[queue].is_running()) return Progress::Waiting;
     const Progress progress = device_.process(queue, budget);
     publish(queue);
@@ -191,7 +198,7 @@ void VirtioCore::config_changed() {
 }
 
 void VirtioCore::fail(std::string_view why) {
-    if ((state_.status & virtio::DEVICE_NEEDS_RESET) != 0) return;
+    if (needs_reset()) return;
     state_.status |= virtio::DEVICE_NEEDS_RESET;
     if (failures_logged_ < kFailuresLoggedMax) {
         ++failures_logged_;

@@ -18,6 +18,7 @@
 
 #include "devices/virtio/queue.h"
 #include "devices/virtio/virtio_device.h"
+#include "devices/virtio/virtio_spec.h"
 
 namespace mayfly {
 
@@ -126,8 +127,9 @@ class VirtioCore final : public DeviceHost {
     void set_legacy_driver() { state_.is_legacy_driver = true; }
     /// F_RING_PACKED was negotiated.
     [[nodiscard]] bool has_packed_rings() const;
-    /// True when the queue may be set up now: not after DRIVER_OK.
-    [[nodiscard]] bool may_configure_queues() const;
+    /// The queue, when there is one of this number and it may be set up now: not after DRIVER_OK, nor when it
+    /// runs already; else null.
+    [[nodiscard]] QueueState* configurable_queue(u32 queue);
     /// What lies behind the end reads as zero.
     [[nodiscard]] u64 read_config(u64 offset_bytes, u8 size_bytes) const;
     void write_config(u32 offset_bytes, std::span<const std::byte> bytes);
@@ -156,6 +158,7 @@ class VirtioCore final : public DeviceHost {
     void fail(std::string_view why) override;
 
   private:
+    [[nodiscard]] bool needs_reset() const { return (state_.status & virtio::DEVICE_NEEDS_RESET) != 0; }
     void start();
     void start_early(u16 queue);
     bool start_queues();

@@ -81,19 +81,19 @@ void LegacyRegisters::write(IoAccess at, u64 value, std::unique_lock<std::mutex>
 void LegacyRegisters::write_queue_address(u32 page) {
     VirtioCore& core = transport_.core_;
     const u16 selected = transport_.state_.queue_select;
-    if (selected >= core.queue_count() || !core.may_configure_queues()) return;
-    if (core.queue(selected).is_running()) return;  // in use before DRIVER_OK
+    VirtioCore::QueueState* const queue = core.configurable_queue(selected);
+    if (queue == nullptr) return;
     const u64 size = core.queue_size_max(selected);
     // virtio 1.2 §2.7.2 "Legacy Interfaces: A Note on Virtqueue Layout": descriptors, then the available
     // ring, then the used ring on a page of its own.
     const u64 descriptors = u64{page} * kQueueAlignment;
     const u64 available = descriptors + size * kDescriptorBytes;
     const u64 used = align_up(available + 2 * (3 + size));
-    core.queue_state(selected) = {.size = static_cast<u16>(size),
-                                  .is_enabled = page != 0,
-                                  .descriptors = descriptors,
-                                  .driver_area = available,
-                                  .device_area = used};
+    *queue = {.size = static_cast<u16>(size),
+              .is_enabled = page != 0,
+              .descriptors = descriptors,
+              .driver_area = available,
+              .device_area = used};
 }
 
 }  // namespace mayfly

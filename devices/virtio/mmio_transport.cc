@@ -94,8 +94,8 @@ void MmioTransport::write_register(u64 offset_bytes, u32 value, std::unique_lock
 }
 
 bool MmioTransport::write_queue_register(u64 offset_bytes, u32 value) {
-    VirtioCore::QueueState* queue = selected_queue();
-    if (queue == nullptr || !core_.may_configure_queues()) return false;
+    VirtioCore::QueueState* queue = core_.configurable_queue(state_.queue_select);
+    if (queue == nullptr) return false;
     switch (offset_bytes) {
         case virtio_mmio::QueueNum:
             // Wider values must not look like a size that fits.

@@ -270,8 +270,8 @@ void PciTransport::write_queue_field(u64 offset_bytes, u8 size_bytes, u64 value)
     if (state_.queue_select >= core_.queue_count()) return;
     if (offset_bytes == virtio_pci::queue_msix_vector && size_bytes == 2)
         return set_vector(queue_vectors_[state_.queue_select], value);
-    if (!core_.may_configure_queues()) return;
-    VirtioCore::QueueState& queue = core_.queue_state(state_.queue_select);
+    VirtioCore::QueueState* const queue = core_.configurable_queue(state_.queue_select);
+    if (queue == nullptr) return;
     const auto set_address = [&](u64& address, u64 field) {
         if (size_bytes == 8 && offset_bytes == field) address = value;
         if (size_bytes != 4) return;
@@ -284,19 +284,19 @@ void PciTransport::write_queue_field(u64 offset_bytes, u8 size_bytes, u64 value)
             // packed rings "the device MUST present either a value of 0 or a power of 2". Size 0 fails the
             // start.
             if (size_bytes == 2)
-                queue.size =
+                queue->size =
                     core_.has_packed_rings() || (value & (value - 1)) == 0 ? static_cast<u16>(value) : u16{0};
             return;
         case virtio_pci::queue_enable:
             // virtio 1.2 §4.1.4.3.2 "Driver Requirements": a driver only ever writes 1.
-            if (size_bytes == 2 && value == 1) queue.is_enabled = true;
+            if (size_bytes == 2 && value == 1) queue->is_enabled = true;
             return;
         case virtio_pci::queue_desc:
-        case virtio_pci::queue_desc + 4: return set_address(queue.descriptors, virtio_pci::queue_desc);
+        case virtio_pci::queue_desc + 4: return set_address(queue->descriptors, virtio_pci::queue_desc);
         case virtio_pci::queue_driver:
-        case virtio_pci::queue_driver + 4: return set_address(queue.driver_area, virtio_pci::queue_driver);
+        case virtio_pci::queue_driver + 4: return set_address(queue->driver_area, virtio_pci::queue_driver);
         case virtio_pci::queue_device:
-        case virtio_pci::queue_device + 4: return set_address(queue.device_area, virtio_pci::queue_device);
+        case virtio_pci::queue_device + 4: return set_address(queue->device_area, virtio_pci::queue_device);
         default: return;
     }
 }

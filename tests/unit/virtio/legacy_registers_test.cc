@@ -274,3 +274,45 @@ TEST_CASE("a legacy queue's doorbell is a port and its number", "[legacy]") {
     CHECK(rig.transport.doorbells(1)[1] ==
           DoorbellPlace{.address = PciRig::kPort + 16, .is_port = true, .size_bytes = 2, .match = u16{1}});
 }
+
+TEST_CASE("a queue that cannot be leaves those in use alone, and no DRIVER_OK starts them again",
+          "[legacy]") {
+    LegacyRig rig;
+    rig.device.is_holding = true;
+    rig.set_port(kStatus, 1, 3);
+    rig.set_port(kQueueSelect, 2, 1);
+    rig.set_port(kQueueAddress, 4, rig.queue.page());
+    rig.queue.add(rig.data);
+    rig.set_port(kQueueNotify, 2, 1);
+    REQUIRE(rig.device.in_flight() == 1);
+    // Queue 0 outside RAM, rung, and taken back.
+    rig.set_port(kQueueSelect, 2, 0);
+    rig.set_port(kQueueAddress, 4, 0xf'ffff);
+    rig.set_port(kQueueNotify, 2, 0);
+    CHECK(rig.port(kStatus, 1) == (3 | 64));
+    rig.set_port(kQueueAddress, 4, 0);
+    rig.pin.level = false;
+    rig.set_port(kStatus, 1, 7);
+    CHECK(rig.port(kStatus, 1) == (7 | 64));
+    CHECK(rig.device.starts == 1);
+    // That it must be reset is told as soon as it may be.
+    CHECK(rig.pin.level);
+    CHECK(rig.port(kIsr, 1) == 2);
+    const std::lock_guard<std::mutex> guard(rig.core.mutex());
+    REQUIRE(rig.core.queue(1).is_running());
+    rig.device.finish_one();
+    CHECK(rig.queue.used_count() == 1);
+}
+
+TEST_CASE("a queue in use before DRIVER_OK is not set up anew by the modern registers either", "[legacy]") {
+    LegacyRig rig;
+    rig.set_port(kStatus, 1, 3);
+    rig.set_port(kQueueSelect, 2, 1);
+    rig.set_port(kQueueAddress, 4, rig.queue.page());
+    rig.set_port(kQueueNotify, 2, 1);
+    rig.set(common::kQueueSelect, 2, 1);
+    rig.set(common::kQueueSize, 2, 4);
+    rig.set(common::kQueueDesc, 4, 0x1000);
+    CHECK(rig.get(common::kQueueSize, 2) == 16);
+    CHECK(rig.get(common::kQueueDesc, 4) == rig.queue.base.value);
+}
