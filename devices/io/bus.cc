@@ -17,6 +17,7 @@ bool Bus::is_free(u64 base, u64 size_bytes) const {
 }
 
 void Bus::map(u64 base, u64 size_bytes, IoDevice& device, u64 offset_base) {
+    // no guest: the machine maps its devices before a vCPU runs, and exit ports where is_free() said so.
     VERIFY(is_free(base, size_bytes));
     VERIFY(range_count_ < kRangesMax);
     std::mutex* mutex = nullptr;
@@ -69,6 +70,7 @@ std::unique_lock<std::mutex> Bus::lock(const IoDevice& device) const {
     for (const Range& range : ranges()) {
         if (range.device == &device) return std::unique_lock<std::mutex>(*range.mutex);
     }
+    // no guest: asked by the owners of devices that are mapped, about their own.
     UNREACHABLE();
 }
 

@@ -20,6 +20,8 @@ using ConfigPage = std::span<std::byte, kConfigPageBytes>;
 template <typename T>
 void store_word(std::span<std::byte> memory, std::size_t offset, T value) {
     using Word [[gnu::may_alias]] = T;
+    // no guest: offsets are registers' own, entries of MSI-X vectors that were compared with their count, or
+    // dwords of a space that Ecam and ConfigPorts keep accesses inside of.
     VERIFY(offset % sizeof(T) == 0 && offset < memory.size() && sizeof(T) <= memory.size() - offset);
     // SAFETY: inside and aligned by the check and because memory begins on a page or on an MSI-X entry;
     // may_alias permits any type's bytes.
@@ -30,6 +32,7 @@ void store_word(std::span<std::byte> memory, std::size_t offset, T value) {
 template <typename T>
 [[nodiscard]] T load_word(std::span<const std::byte> memory, std::size_t offset) {
     using Word [[gnu::may_alias]] = const T;
+    // no guest: as in store_word; load_bytes compares each byte first.
     VERIFY(offset % sizeof(T) == 0 && offset < memory.size() && sizeof(T) <= memory.size() - offset);
     // SAFETY: as in store_word.
     return __atomic_load_n(reinterpret_cast<Word*>(memory.data() + offset), __ATOMIC_ACQUIRE);

@@ -18,8 +18,9 @@ void fill_with_ones(ConfigPage page) {
 
 ConfigWindow::ConfigWindow(std::span<std::byte> memory, u64 guest_base)
     : memory_(memory), guest_base_(guest_base) {
+    // SAFETY: of the pointer only the number is looked at.
+    // no guest: ConfigWindowMemory has this size and alignment, and the layout has the base.
     VERIFY(memory_.size() == kSizeBytes);
-    // SAFETY: only the number is looked at.
     VERIFY(reinterpret_cast<std::uintptr_t>(memory_.data()) % kConfigPageBytes == 0);
     VERIFY(guest_base_ % kConfigPageBytes == 0 && guest_base_ <= GiB(4) - kSizeBytes);
 }
@@ -42,8 +43,10 @@ bool ConfigWindow::overlaps(u64 address, u64 size_bytes) const {
 }
 
 void ConfigWindow::add(u8 devfn, PciFunction& function) {
+    // no guest: PciBus::add() asks whether there is a config BAR, before the guest runs.
     VERIFY(function.config_bar() < pci::BASE_ADDRESSES);
     const PciBar& bar = function.bar(function.config_bar());
+    // no guest: PciTransport::function_options() has it so, before the guest runs.
     VERIFY(bar.kind == BarKind::Memory32 && bar.size_bytes == kConfigPageBytes);
     // Not initialised, so that a page that is never needed is never there.
     tenants_.push_back({devfn, &function, std::make_unique_for_overwrite<PrivatePage>(), {}, {}, false});

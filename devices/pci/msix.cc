@@ -27,6 +27,7 @@ Msix::Msix(const Options& options, std::span<std::byte> table, PciFunction& func
       client_(client),
       pending_(pba_bytes(options.vector_count) / sizeof(u64)),
       unmasked_(pending_.size()) {
+    // no guest: PciTransport makes the table and its place, before the guest runs.
     VERIFY(vector_count_ >= 1 && vector_count_ <= pci::MSIX_VECTORS_MAX);
     VERIFY(table_.size() == table_bytes(vector_count_));
     VERIFY(options.table_offset_bytes % 8 == 0 && options.table_bar < pci::BASE_ADDRESSES);
@@ -142,6 +143,7 @@ void Msix::update_all() {
 }
 
 void Msix::move_table(std::span<std::byte> table) {
+    // no guest: PciTransport cuts it from a page by the same count of vectors.
     VERIFY(table.size() == table_.size());
     for (std::size_t at = 0; at < table.size(); at += sizeof(u64)) {
         store_word<u64>(table, at, load_word<u64>(table_, at));

@@ -16,6 +16,7 @@ PciBus::PciBus(ConfigWindow& window)
 }
 
 void PciBus::add(u8 devfn, PciFunction& function) {
+    // no guest: place_on_pci() gives each device a number of its own, before the guest runs.
     VERIFY(functions_[devfn] == nullptr);
     VERIFY(function.image().data() == window_.config_space(devfn).data());
     functions_[devfn] = &function;

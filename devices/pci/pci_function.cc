@@ -34,6 +34,7 @@ PciFunction::PciFunction(ConfigPage image, const Options& options, FunctionClien
 }
 
 void PciFunction::build_header() {
+    // no guest: options are PciTransport::function_options(), before the guest runs.
     VERIFY((options_.command & ~u32{kAllCommandBits}) == 0);
     VERIFY(options_.interrupt_pin <= 4);
     put(pci::VENDOR_ID, options_.vendor_id, 2);
@@ -52,6 +53,7 @@ void PciFunction::build_header() {
     for (u8 index = 0; index < pci::BASE_ADDRESSES; ++index) {
         const PciBar& bar = options_.bars[index];
         if (bar.kind == BarKind::None) continue;
+        // no guest: options are PciTransport::function_options(), before the guest runs.
         VERIFY(is_well_formed(bar));
         VERIFY(client_ != nullptr);
         put(bar_register(index), bar.address | (bar.kind == BarKind::Io ? pci::BASE_ADDRESS_IO : 0), 4);
@@ -63,6 +65,7 @@ void PciFunction::build_header() {
 
 u8 PciFunction::add_capability(u8 id, std::span<const u8> body, std::span<const u8> write_mask) {
     const std::size_t bytes = align_up(pci::CAPABILITY_HEADER_BYTES + body.size(), 4);
+    // no guest: PciTransport and Msix add their capabilities before the guest runs.
     VERIFY(bytes <= kWritableBytes - capabilities_end_ && write_mask.size() <= body.size());
     const u16 at = capabilities_end_;
     put(at, id, 1);
@@ -79,6 +82,7 @@ u8 PciFunction::add_capability(u8 id, std::span<const u8> body, std::span<const 
 }
 
 void PciFunction::intercept_reads(u16 offset, u16 size_bytes) {
+    // no guest: PciTransport asks for it once, before the guest runs.
     VERIFY(client_ != nullptr && size_bytes > 0);
     VERIFY(offset < kWritableBytes && size_bytes <= kWritableBytes - offset);
     for (u32 dword = offset / 4u; dword <= (offset + size_bytes - 1u) / 4; ++dword) intercepted_.set(dword);
@@ -88,6 +92,7 @@ void PciFunction::set_multifunction() { put(pci::HEADER_TYPE, pci::HEADER_TYPE_M
 
 u32 PciFunction::config_read(u16 offset, u8 size_bytes) {
     const u16 dword = static_cast<u16>(align_down(offset, 4));
+    // no guest: Ecam splits accesses at dwords, and ConfigPorts takes none that crosses one.
     VERIFY(size_bytes >= 1 && offset - dword + size_bytes <= 4);
     if (dword < kWritableBytes && intercepted_.test(dword / 4u)) client_->on_config_read(offset, size_bytes);
     return static_cast<u32>((config32(dword) >> (8 * (offset - dword))) & all_ones(size_bytes));
@@ -95,6 +100,7 @@ u32 PciFunction::config_read(u16 offset, u8 size_bytes) {
 
 bool PciFunction::config_write(u16 offset, u8 size_bytes, u32 value) {
     const u16 dword = static_cast<u16>(align_down(offset, 4));
+    // no guest: Ecam splits accesses at dwords, and ConfigPorts takes none that crosses one.
     VERIFY(size_bytes >= 1 && offset - dword + size_bytes <= 4);
     if (dword >= kWritableBytes) return false;
     const unsigned shift = 8u * (offset - dword);
@@ -130,6 +136,7 @@ void PciFunction::reset() {
 }
 
 void PciFunction::refresh(u16 offset, std::span<const std::byte> bytes) {
+    // no guest: PciTransport refreshes its own capability's data, which add_capability() put there.
     VERIFY(offset < kWritableBytes && bytes.size() <= kWritableBytes - offset);
     while (!bytes.empty()) {
         u32 value = 0;

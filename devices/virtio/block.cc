@@ -137,6 +137,7 @@ void Block::start(u64 features, DeviceHost& host) {
 }
 
 void Block::stop() {
+    // no guest: VirtioCore::reset() waited for that, and has held the lock since.
     VERIFY(in_flight() == 0);
     host_ = nullptr;
     rules_ = {};
@@ -146,6 +147,7 @@ void Block::stop() {
 }
 
 Progress Block::process(u16 queue, u32 budget) {
+    // no guest: VirtioCore::run_queue() asks only between start() and stop(), and for a queue that runs.
     VERIFY(host_ != nullptr && queue < options_.queue_count);
     const Progress progress = take_requests(queue, budget);
     start_run();
@@ -200,7 +202,9 @@ std::optional<u64> Block::wait_until(const BlockRequest& request) {
 
 void Block::begin(u16 queue, const Chain& chain, const BlockRequest& request) {
     BlockSlot* const slot = slots_.take(request.data);
-    VERIFY(slot != nullptr);  // there is one for each chain that a queue lets out
+    // no guest: a queue lets out no more chains than it has entries, for each of which there is a slot, and
+    // no queue that has some out starts anew (VirtioCore::start_queues(), clear()).
+    VERIFY(slot != nullptr);
     slot->client = this;
     slot->kind = request.kind;
     slot->is_write_through = request.kind == BlockIoKind::Write && is_write_through();
@@ -296,6 +300,7 @@ void Block::finish(BlockSlot& slot, i32 result) {
 
 void Block::answer(u16 queue, ChainToken token, void* status_at, u8 status, u32 written_bytes) {
     const iovec at{.iov_base = status_at, .iov_len = 1};
+    // no guest: one byte into a range of one.
     VERIFY(copy_to_parts({&at, 1}, 0, std::as_bytes(std::span(&status, 1))));
     if (status != blk::S_OK) ++counts_.errors;
     host_->queue(queue).push(token, written_bytes);
@@ -305,10 +310,12 @@ void Block::identify(const BlockRequest& request) {
     // NUL-padded, and without a terminator when it takes all 20 bytes.
     std::array<char, blk::ID_BYTES> id{};
     std::memcpy(id.data(), options_.id.data(), options_.id.size());
+    // no guest: parse_identify() lets no other length than that of an id pass.
     VERIFY(copy_to_parts(request.data, 0, std::as_bytes(std::span(id))));
 }
 
 void Block::on_block_io_done(BlockIo& io, i32 result) {
+    // no guest: the operation's slot is taken, and VirtioCore::reset() calls stop() when none is.
     VERIFY(host_ != nullptr);
     const std::lock_guard lock(host_->mutex());
     // SAFETY: only begin() makes a BlockIo whose client is this device, and it is a BlockSlot.

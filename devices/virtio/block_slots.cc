@@ -44,13 +44,15 @@ std::span<iovec> BlockSlots::area(u32 index) const {
 }
 
 std::span<iovec> BlockSlots::take_area(BlockSlot& slot) {
+    // no guest: take() made it 0; parts_of_run() is for a slot that can_join(), whose parts are inside.
     VERIFY(slot.area == 0);
     u32 index = fresh_area_;
     if (first_free_area_ != 0) {
         index = first_free_area_ - 1;
         first_free_area_ = static_cast<u32>(area(index)[0].iov_len);  // where a free one says what is next
     } else {
-        VERIFY(fresh_area_ < slot_count_);  // there is one for each slot
+        // no guest: a slot has one at most, by the check above, and gives it back with itself.
+        VERIFY(fresh_area_ < slot_count_);
         ++fresh_area_;
     }
     slot.area = static_cast<u16>(index + 1);
@@ -58,6 +60,7 @@ std::span<iovec> BlockSlots::take_area(BlockSlot& slot) {
 }
 
 BlockSlot* BlockSlots::take(std::span<const iovec> parts) {
+    // no guest: parse_transfer() answers a request of more itself.
     VERIFY(parts.size() <= kBlockSegmentsMax);
     u32 index = fresh_index_;
     if (first_free_ != 0) {
@@ -84,6 +87,7 @@ BlockSlot* BlockSlots::take(std::span<const iovec> parts) {
 }
 
 void BlockSlots::give_back(BlockSlot& slot) {
+    // no guest: Block::finish() alone calls this, once for each slot that begin() took.
     VERIFY(taken_count_ > 0 && &slot == &slots_[slot.index]);
     --taken_count_;
     if (slot.area != 0) {

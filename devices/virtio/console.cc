@@ -78,6 +78,7 @@ std::size_t Console::receive(std::span<const u8> bytes) {
         // virtio 1.2 §5.3.6.1 "Driver Requirements: Device Operation": "The driver MUST NOT put a
         // device-readable buffer in a receiveq." It is not looked at.
         const std::size_t size = std::min<u64>(chain.writable_bytes, bytes.size() - taken);
+        // no guest: `size` is at most the chain's writable bytes, which ChainParts added up from these parts.
         VERIFY(copy_to_parts(chain.writable, 0, std::as_bytes(bytes.subspan(taken, size))));
         queue.push(chain.token, static_cast<u32>(size));
         queue.counts.bytes += size;

@@ -51,6 +51,7 @@ VirtioCore::QueueState* VirtioCore::configurable_queue(u32 queue) {
 }
 
 bool VirtioCore::write_status(u8 status, std::unique_lock<std::mutex>& lock) {
+    // no guest: transports pass the lock that they took of this mutex.
     VERIFY(lock.owns_lock() && lock.mutex() == &mutex_);
     if (is_resetting_) return false;
     if (status == 0) return reset(lock);

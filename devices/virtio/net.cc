@@ -29,6 +29,7 @@ Net::Net(const NetOptions& options, NetBackend& backend)
       send_limits_{TokenBucket(options.bytes), TokenBucket(options.packets)},
       windows_(pairs_),
       parts_(std::make_unique_for_overwrite<iovec[]>(kSendPartsMax)) {
+    // no guest: a backend's pairs are an option's, and fixed before the guest runs.
     VERIFY(pairs_ >= 1);
     queue_sizes_.assign(std::size_t{2} * pairs_, options.queue_size);
     queue_sizes_.push_back(kControlQueueSize);

@@ -29,6 +29,7 @@ void ReceiveWindow::make_room() {
 }
 
 ReceiveWindow::Added ReceiveWindow::add(VirtQueue& ring, u64 bytes_min) {
+    // no guest: fill_window() asks is_full() before each add().
     VERIFY(!is_full());
     make_room();
     Chain chain;
@@ -38,6 +39,7 @@ ReceiveWindow::Added ReceiveWindow::add(VirtQueue& ring, u64 bytes_min) {
         case PopResult::Chain: break;
     }
     if (!chain.readable.empty() || chain.writable_bytes < bytes_min) return Added::Unfit;
+    // no guest: nothing readable is in front of it, so it begins where the chain was popped to.
     VERIFY(chain.writable.data() == parts_.get() + part_end_);
     const auto part_count = static_cast<u16>(chain.writable.size());
     chains_[(chain_begin_ + chain_count_) % kChainsMax] = {
@@ -49,6 +51,7 @@ ReceiveWindow::Added ReceiveWindow::add(VirtQueue& ring, u64 bytes_min) {
 }
 
 u16 ReceiveWindow::chains_for(u64 frame_bytes) const {
+    // no guest: receive_one() checked what the backend said.
     VERIFY(frame_bytes <= room_bytes_);
     u16 count = 0;
     for (u64 held = 0; held < frame_bytes; ++count)
@@ -57,6 +60,7 @@ u16 ReceiveWindow::chains_for(u64 frame_bytes) const {
 }
 
 void ReceiveWindow::push(VirtQueue& ring, u64 frame_bytes) {
+    // no guest: receive_one() checked what the backend said.
     VERIFY(frame_bytes <= room_bytes_);
     while (frame_bytes > 0) {
         const Held& held = chains_[chain_begin_];
@@ -107,11 +111,14 @@ Net::Step Net::receive_one(u16 pair, VirtQueue& ring, ReceiveWindow& window) {
         case NetStatus::Wait:
         case NetStatus::Down: return Step::Wait;
     }
+    // no guest: a backend's frame has the header that configure() told it, and one that does not fit in
+    // parts() is Dropped (Tap::receive(), Passt::deliver()).
     VERIFY(frame_bytes >= state_.header_bytes && frame_bytes <= window.room_bytes());
     if (state_.header_bytes == virtio_net::kHeaderBytes) {
         // virtio 1.2 §5.1.6.4.1 "Device Requirements: Processing of Incoming Packets": 1 without merged
         // buffers.
         const u16 count = window.chains_for(frame_bytes);
+        // no guest: add() took no chain shorter than a header, and of the first one parts() shows that much.
         VERIFY(
             copy_to_parts(window.parts(), virtio_net::HDR_NUM_BUFFERS, std::as_bytes(std::span(&count, 1))));
     }

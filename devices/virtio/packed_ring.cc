@@ -99,12 +99,15 @@ WhyBroken PackedRing::walk_table(u64 table_addr, u32 table_bytes, ChainParts& pa
 }
 
 void PackedRing::unpop(ChainToken chain) {
+    // no guest: devices unpop() the chain that they popped last, under the same hold of the lock.
     VERIFY(state_.in_flight >= chain.descriptor_count);
     state_.in_flight = static_cast<u16>(state_.in_flight - chain.descriptor_count);
     state_.next_avail.retreat(chain.descriptor_count, state_.size);
 }
 
 void PackedRing::push(ChainToken chain, u32 written_bytes) {
+    // no guest: devices push what they popped, once, and no queue that has chains out starts anew
+    // (VirtioCore::start_queues(), clear()); walk() counts the first descriptor of each.
     VERIFY(state_.in_flight >= chain.descriptor_count && chain.descriptor_count > 0);
     const RingPosition at = state_.next_used;
     // virtio 1.2 §2.8.3 "Write Flag": in a used descriptor it says whether the length means anything.

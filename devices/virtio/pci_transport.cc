@@ -55,6 +55,7 @@ u16 transitional_id(u16 device_id) {
         case virtio::ID_BLOCK: return 0x1001;
         case virtio::ID_CONSOLE: return 0x1003;
         case virtio::ID_ENTROPY: return 0x1005;
+        // no guest: these are all the types that device_opening.cc makes.
         default: UNREACHABLE();
     }
 }
@@ -127,6 +128,7 @@ PciTransport::PciTransport(VirtioCore& core, ConfigPage image, MsiPort& msi, Irq
              .pba_offset_bytes = kPba},
             first_table_, function_, *this),
       legacy_(*this) {
+    // no guest: a device's shape is fixed before the guest runs.
     VERIFY(core.queue_count() <= kQueuesMax && core.device().config().size() <= kDeviceConfigBytes);
     core.set_transport(*this);
     add_capabilities();

@@ -111,12 +111,15 @@ WhyBroken SplitRing::walk_table(u64 table_addr, u32 table_bytes, ChainParts& par
 }
 
 void SplitRing::unpop() {
+    // no guest: devices unpop() the chain that they popped last, under the same hold of the lock.
     VERIFY(state_.in_flight > 0);
     --state_.next_avail;
     --state_.in_flight;
 }
 
 void SplitRing::push(ChainToken chain, u32 written_bytes) {
+    // no guest: devices push what they popped, once, and no queue that has chains out starts anew
+    // (VirtioCore::start_queues(), clear()).
     VERIFY(state_.in_flight > 0);
     const u64 slot = state_.next_used & (state_.size - 1U);
     const u64 element = virtio::USED_RING + virtio::USED_ELEMENT_BYTES * slot;

@@ -9,13 +9,15 @@ import tempfile
 
 SPDX = "// SPDX-License-Identifier: Apache-2.0\n"
 HEADER = SPDX + "// What it is.\n#pragma once\n"
+CHECK, REASON = "    VERIFY(a < b);\n", "    // no guest: the caller compares them first.\n"
 SECTION, NOTE, FIX, CROSSES = "\u00a7", "TO" + "DO", "FIX" + "ME", "X" * 3
 
 CLEAN = {
     "vmm/error/error.h": HEADER,
     "vmm/memory/gpa.h": HEADER + '#include "vmm/error/error.h"\n',
     "vmm/kvm/kvm_vm.cc": SPDX + '#include <linux/kvm.h>\n#include "vmm/memory/gpa.h"\n',
-    "vmm/loop/ring.cc": SPDX + "#include <liburing.h>\n",
+    "vmm/loop/ring.cc": SPDX + "#include <liburing.h>\n" + REASON + CHECK + CHECK,
+    "vmm/memory/ram.h": HEADER + "    VERIFY(a);  // no guest: a file was checked before\n",
     "devices/io/bus.h": HEADER,
     "devices/platform/test_device_spec.h": HEADER,
     "devices/uart/uart.cc": SPDX + '#include "devices/io/bus.h"\n'
@@ -72,6 +74,14 @@ BROKEN = [
     ("unfinished_words", "vmm/main.cc", SPDX + f"// {NOTE}(boot)\n", "topic"),
     ("unfinished_words", "tests/unit/a_test.cc", SPDX + f"// {FIX}: wrong\n", FIX),
     ("unfinished_words", "devices/io/bus.h", HEADER + f"int a;  // {CROSSES}\n", CROSSES),
+    ("verify_reasons", "devices/io/bus.h", HEADER + CHECK, "without"),
+    ("verify_reasons", "devices/uart/uart.cc", SPDX + "    default: UNREACHABLE();\n", "without"),
+    ("verify_reasons", "vmm/machine/machine.cc", SPDX + REASON + "\n" + CHECK, "without"),
+    ("verify_reasons", "vmm/loop/ring.cc", SPDX + REASON + CHECK + "    f();\n" + CHECK, "without"),
+    ("verify_reasons", "vmm/memory/ram.h", HEADER + "    VERIFY(a);  // an ordinary comment on it\n", "without"),
+    ("verify_reasons", "devices/io/bus.h", HEADER + "    // no guest: ours\n" + CHECK, "does not say"),
+    ("verify_reasons", "devices/io/bus.h", HEADER + "    // no guest: because this cannot happen\n" + CHECK, "does not say"),
+    ("verify_reasons", "devices/io/bus.h", HEADER + REASON + "    f();\n", "belongs to no"),
 ]
 
 

@@ -1,5 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
-// VERIFY: an always-on check of our own invariants. Never on a value that came from a guest.
+// VERIFY: an always-on check of our own invariants. Never on a value that came from a guest; why
+// none can make it fail is said where a guest is near (CONTRIBUTING.md, "Errors").
 #pragma once
 
 namespace mayfly {

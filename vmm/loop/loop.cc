@@ -63,6 +63,7 @@ Loop::Loop(const LoopOptions& options, std::unique_ptr<Ring> ring, EventFd wake_
 }
 
 Loop::~Loop() {
+    // no guest: a machine's loop is never destroyed: the process ends by _exit.
     VERIFY(life_ != Life::Running);
     VERIFY(life_ == Life::New || pending_.first() == nullptr);
     // What a loop that never ran was asked for has not reached the kernel.
@@ -111,6 +112,8 @@ void Loop::remove_file(u32 file) {
 io_uring_sqe& Loop::next_entry() {
     io_uring_sqe* entry = ring_->next_entry();
     while (entry == nullptr) {
+        // no guest: what is asked for before the loop runs is its wake-up, one entry; the rest comes from its
+        // own thread.
         VERIFY(life_ ==
                Life::Running);  // before that nothing can be submitted: more was asked for than entries
         enter(0, std::nullopt);
@@ -121,6 +124,8 @@ io_uring_sqe& Loop::next_entry() {
 
 /// Has the entry belong to the operation, in flight from now on.
 void Loop::begin(io_uring_sqe& entry, Operation& operation) {
+    // no guest: doorbells are polled once each; a DiskRequest leaves the free list until it is done;
+    // Readiness looks at is_pending().
     VERIFY(!operation.is_pending());
     entry.flags |= IOSQE_FIXED_FILE;
     entry.user_data = to_user_data(operation);

@@ -31,6 +31,7 @@ bool has_one_cpu() {
 }  // namespace
 
 void Loop::run(Poller& poller) {
+    // no guest: IoThread::start() runs each loop once.
     VERIFY(life_ == Life::New);
     life_ = Life::Running;
     ring_->take_over();

@@ -17,6 +17,7 @@ class Operation {
     Operation() = default;
     Operation(const Operation&) = delete;
     Operation& operator=(const Operation&) = delete;
+    // no guest: owners live as long as the loop: a machine's until the process ends.
     virtual ~Operation() { VERIFY(!is_pending()); }
 
     /// `result` is what the system call would return, or -errno. A poll's is the events that are there.

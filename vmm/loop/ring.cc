@@ -12,6 +12,7 @@
 #include <unistd.h>
 
 #include "vmm/error/verify.h"
+#include "vmm/text/log.h"
 
 namespace mayfly {
 
@@ -110,6 +111,7 @@ Ring::~Ring() {
 }
 
 void Ring::take_over() {
+    // no guest: set_up() made the ring disabled, and run() enables it once.
     VERIFY(::io_uring_enable_rings(&ring_) == 0);
     is_fd_registered_ = ::io_uring_register_ring_fd(&ring_) == 1;  // 5.18; without it each enter looks it up
 }
@@ -185,8 +187,12 @@ u32 Ring::enter(u32 completions_min, std::optional<u64> timeout_ns) {
     if (result == -EBUSY) stash_completions();
     // Out of memory for requests. There is nothing to give back; what was asked for is asked again.
     if (result == -EAGAIN || result == -ENOMEM) ::sched_yield();
+    // More completions at once than the ring holds, and no memory for the rest: the kernel says so once. What
+    // waits for one of those waits until the machine ends; everything else goes on.
+    if (result == -EBADR) log::warning("the kernel lost a completion for want of memory: a request hangs");
+    // no guest: the arguments are ours, and what a guest's I/O can bring about is among these.
     VERIFY(result >= 0 || result == -EBUSY || result == -EAGAIN || result == -ENOMEM || result == -EINTR ||
-           result == -ETIME);
+           result == -ETIME || result == -EBADR);
     return before - unsubmitted_count();
 }
 

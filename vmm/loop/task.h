@@ -18,6 +18,7 @@ class Task {
     Task() = default;
     Task(const Task&) = delete;
     Task& operator=(const Task&) = delete;
+    // no guest: owners live as long as the loop: a machine's until the process ends.
     virtual ~Task() { VERIFY(!is_queued()); }
 
     /// May queue itself again.

@@ -14,6 +14,7 @@ class Timer {
     Timer() = default;
     Timer(const Timer&) = delete;
     Timer& operator=(const Timer&) = delete;
+    // no guest: owners live as long as the loop: a machine's until the process ends.
     virtual ~Timer() { VERIFY(!is_set_); }
 
     virtual void on_time() = 0;

@@ -128,6 +128,7 @@ RunOutcome dispatch_system_event(const kvm_run& run) {
 }  // namespace
 
 RunOutcome dispatch_exit(std::span<std::byte> bytes, const Buses& buses, ExitCounts& counts) {
+    // no guest: the bytes are KvmVcpu's mapping, of the size that KVM gave.
     VERIFY(bytes.size() >= sizeof(kvm_run));
     // SAFETY: the caller's bytes are page-aligned and start with a kvm_run.
     kvm_run& run = *reinterpret_cast<kvm_run*>(bytes.data());

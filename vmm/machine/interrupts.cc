@@ -65,6 +65,7 @@ std::string_view to_string(Irqchip kind) {
 
 Interrupts::Interrupts(KvmVm& vm, Irqchip kind, UserIrqchip* user)
     : vm_(vm), kind_(kind), user_(user), serial_line_(*this, layout::kIrqSerial) {
+    // no guest: the machine makes both, before the guest runs.
     VERIFY((kind == Irqchip::None) == (user != nullptr));
     if (kind == Irqchip::Split) serial_.emplace(vm);
 }
@@ -127,6 +128,7 @@ void Interrupts::set_gsi(u32 gsi, bool is_high) {
         case Irqchip::Full: break;
     }
     // The pin exists and the chip too: a refusal would be a bug of ours.
+    // no guest: KVM_IRQ_LINE refuses only where there is no irqchip in the kernel, and create() made one.
     if (gsi < layout::kIoApicPins) VERIFY(vm_.set_irq_line(gsi, is_high).has_value());
 }
 
@@ -145,6 +147,7 @@ std::optional<u32> Interrupts::allocate_msi() {
 }
 
 Result<void> Interrupts::route_msi(u32 index, u64 address, u32 data) {
+    // no guest: indices are allocate_msi()'s or the test device's two.
     VERIFY(index < kMsisMax);
     const std::lock_guard<std::mutex> guard(mutex_);
     Msi& msi = msis_[index];

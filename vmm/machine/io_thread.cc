@@ -46,7 +46,9 @@ bool IoThread::is_current() const { return current_thread == this; }
 
 void IoThread::watch(WatchedQueue& queue) {
     if (queue.is_watched) return;
-    VERIFY(watched_.size() < kWatchedMax);  // one that was left out would never be asked to ring again
+    // no guest: options allow no more queues than this, and is_watched keeps each from coming twice. One that
+    // was left out would never be asked to ring again.
+    VERIFY(watched_.size() < kWatchedMax);
     queue.is_watched = true;
     queue.suppress();
     watched_.push_back(&queue);

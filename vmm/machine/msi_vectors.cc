@@ -6,6 +6,7 @@
 namespace mayfly {
 
 void MsiVectors::set_message(u16 vector, u64 address, u32 data) {
+    // no guest: Msix has at most as many vectors as GuestDevice::put_on_pci() made here, and compares.
     VERIFY(vector < vectors_.size());
     Vector& entry = vectors_[vector];
     if (entry.address == address && entry.data == data) return;
@@ -31,6 +32,7 @@ void MsiVectors::make_irqfd(Vector& vector) {
 }
 
 MsiPath MsiVectors::send(u16 vector) {
+    // no guest: Msix has at most as many vectors as GuestDevice::put_on_pci() made here, and compares.
     VERIFY(vector < vectors_.size());
     Vector& entry = vectors_[vector];
     const bool is_io_thread = service_.is_current();

@@ -13,6 +13,7 @@ int kick_signal() { return SIGUSR1; }
 
 void StopControl::add_vcpu(kvm_run& run) {
     const std::size_t index = slot_count_.load(std::memory_order_relaxed);
+    // no guest: --cpus takes no more, and vCPUs are added before they run.
     VERIFY(index < kVcpusMax);
     slots_[index].run = &run;
     slot_count_.store(index + 1, std::memory_order_release);

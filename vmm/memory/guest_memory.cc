@@ -10,6 +10,7 @@
 namespace mayfly {
 
 GuestMemory::GuestMemory(std::span<const GuestRegion> regions) : count_(regions.size()) {
+    // no guest: GuestRam::create() makes one or two.
     VERIFY(regions.size() <= kRegionsMax);
     std::copy(regions.begin(), regions.end(), regions_.begin());
 }

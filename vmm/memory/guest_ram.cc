@@ -14,6 +14,7 @@ constexpr u64 kPage = 4096;
 }
 
 Result<GuestRam> GuestRam::create(GuestRamOptions options) {
+    // no guest: --memory is checked and rounded before; the hole is the layout's.
     VERIFY(options.size_bytes >= kPage && options.size_bytes % kPage == 0);
     VERIFY(options.hole_base.value % kPage == 0 && options.hole_base <= kAboveHole);
     // 2 MiB alignment lets the host back equally aligned guest ranges with huge pages.
@@ -29,13 +30,16 @@ Result<GuestRam> GuestRam::create(GuestRamOptions options) {
 }
 
 std::byte* GuestRam::page_range(Gpa at, u64 size_bytes) const {
+    // no guest: loaders place whole pages where Occupancy::claim() found RAM, before the guest runs.
     VERIFY(at.value % kPage == 0 && size_bytes % kPage == 0);
     const std::optional<GuestSpan> span = memory_.span(at, size_bytes);
+    // no guest: as above: Occupancy claims RAM only.
     VERIFY(span.has_value());
     return static_cast<std::byte*>(span->host_base);
 }
 
 Result<void> GuestRam::map_file(Gpa at, const UniqueFd& fd, u64 offset_bytes, u64 size_bytes) {
+    // no guest: Image::place() maps whole pages and copies the rest.
     VERIFY(offset_bytes % kPage == 0);
     void* mapped =
         ::mmap(page_range(at, size_bytes), size_bytes, PROT_READ | PROT_WRITE,

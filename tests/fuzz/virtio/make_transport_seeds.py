@@ -8,7 +8,7 @@ import struct
 import sys
 
 MODERN, TRANSITIONAL, MMIO = range(3)
-ZERO, ONE, _, _, _, _, _, _, _, NO_VECTOR, WORD, ALL = range(12)
+ZERO, ONE, _, _, _, _, FIFTEEN, _, _, NO_VECTOR, WORD, ALL = range(12)
 
 
 def access(is_write, where, size_power, value=ZERO, space=0):
@@ -79,6 +79,20 @@ SEEDS = {
     + LEGACY
     + IO,
     "legacy-isr": bytes([TRANSITIONAL]) + start() + IO + access(False, 0, 0, ZERO, 2) + IO + access(False, 19, 0, ZERO, 3),
+    # Queue 0 busy before DRIVER_OK; queue 1 outside RAM, rung, taken back; DRIVER_OK, and the I/O ends.
+    "legacy-busy": bytes([TRANSITIONAL])
+    + status(0, by_port=1)
+    + status(2, by_port=1)
+    + queue(0xCC)
+    + submit(0x18)
+    + queue(0xEE)
+    + bytes([FIFTEEN])
+    + ring(ONE)
+    + queue(0xEE)
+    + bytes([ALL])
+    + status(6, by_port=1)
+    + FINISH
+    + status(0, by_port=1),
     "mmio": bytes([MMIO]) + start(False) + IO + status(0, False) + start(False) + IO,
     "mmio-sweep": bytes([MMIO])
     + b"".join(access(w, at, 2, ALL, None) for at in range(0, 0x140, 4) for w in (False, True))
