@@ -80,9 +80,18 @@ void Net::start(u64 features, DeviceHost& host) {
         .header_bytes = has_long_header ? virtio_net::kHeaderBytes : virtio_net::kHeaderBytesShort,
     };
     host_.store(&host, std::memory_order_release);
+    is_configured_ = false;
     is_refused_ = false;
-    static_cast<void>(configure(state_));
+    static_cast<void>(configure_start());  // else the first queue that works does it in time
     if (show_link()) host.config_changed();
+}
+
+std::optional<u64> Net::configure_start() {
+    // A driver that does nothing but reset costs the host as much as one that gives commands.
+    if (const auto deadline_ns = commands_limit_.take(1, options_.now_ns())) return deadline_ns;
+    is_configured_ = true;
+    static_cast<void>(configure(state_));
+    return std::nullopt;
 }
 
 void Net::stop() {
@@ -94,6 +103,12 @@ void Net::stop() {
 
 Progress Net::process(u16 queue, u32 budget) {
     if (host() == nullptr || state_.has_failed || !this->queue(queue).is_running()) return Progress::Waiting;
+    if (!is_configured_) {
+        if (const auto deadline_ns = configure_start()) {
+            host()->run_at(queue, *deadline_ns);
+            return Progress::Waiting;
+        }
+    }
     if (queue == control_queue()) return has(virtio_net::F_CTRL_VQ) ? control(budget) : Progress::Waiting;
     const auto pair = static_cast<u16>(queue / 2);
     // virtio 1.2 §5.1.6.5.5 "Device operation in multiqueue mode": queues beyond those in use are left alone.

@@ -99,6 +99,8 @@ class Net final : public VirtioDevice, private NetClient {
     Progress end_of(const VirtQueue& ring, PopResult result);
     /// Tells the backend what the state asks of it; takes the link down when it refuses.
     [[nodiscard]] bool configure(const State& wanted);
+    /// The same for what was negotiated. \returns when to try again, if it was done too often.
+    [[nodiscard]] std::optional<u64> configure_start();
     /// \returns true when it changed.
     bool show_link();
     void show_mac(std::span<const std::byte, virtio_net::kMacBytes> mac);
@@ -132,13 +134,14 @@ class Net final : public VirtioDevice, private NetClient {
     State state_;
     Limits receive_limits_;
     Limits send_limits_;
-    TokenBucket commands_limit_{RateLimit{.per_second = 20, .burst = 64}};
+    TokenBucket commands_limit_{kSlowWorkLimit};  ///< of what reaches configure(); a start does too
     NetCounts counts_;
     std::vector<ReceiveWindow> windows_;
     std::unique_ptr<iovec[]> parts_;  ///< one chain's, while it is worked on
     std::atomic<DeviceHost*> host_ = nullptr;
     std::atomic<bool> is_backend_up_ = true;
-    bool is_refused_ = false;  ///< by the backend, in configure(): the link is down until a reset
+    bool is_configured_ = false;  ///< since start(): the backend knows what was negotiated
+    bool is_refused_ = false;     ///< by the backend, in configure(): the link is down until a reset
 };
 
 }  // namespace mayfly

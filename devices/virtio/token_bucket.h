@@ -17,6 +17,10 @@ struct RateLimit {
     u64 burst = 0;       ///< what may be taken at once after a pause; 0: a tenth of a second's worth
 };
 
+/// What a guest may have the host do that costs it milliseconds, and that no driver does often: a network's
+/// commands and restarts, doorbells moved, interrupts given other messages.
+constexpr RateLimit kSlowWorkLimit{.per_second = 20, .burst = 64};
+
 class TokenBucket {
   public:
     /// Larger rates and bursts mean this.

@@ -2,14 +2,27 @@
 """A guest that misuses every virtio device in every way it can think of: mayfly lives, says little, writes
 nowhere it must not, and each device works again after a reset."""
 import os
+import time
 
 from harness import Failure, case, check, check_status, guest_file, main, skip
-from virtio_harness import DISK_BYTES, boot_at, disks, net_options, noise, read_disk
+from virtio_harness import (
+    DISK_BYTES,
+    PLACES,
+    boot_and_count,
+    boot_at,
+    disks,
+    net_options,
+    noise,
+    queue_counts,
+    read_disk,
+)
 
 # As many as a device may say about its driver, and a few that are about the host.
 LINES_PER_DEVICE = 8
 LINES_MORE = 8
 ROUNDS = 200
+# Requests of what=rewire that move nothing.
+STAYING = 8
 
 
 def check_survived(outcome, device_count):
@@ -81,6 +94,64 @@ def without_the_configuration_window():
 def with_little_memory():
     """The end of RAM is near everything."""
     misuse("modern pci", (13,), "--memory", "24M", io="thread")
+
+
+def check_orders(outcome):
+    check_status(outcome, 0)
+    check(b"FAIL" not in outcome.out and b"virtioorders: done" in outcome.out, "the guest is not content", outcome)
+
+
+@case
+def every_order_of_steps_with_requests_in_flight():
+    """Start, stop, failures and resets in any order on each transport; the disk works after each reset."""
+    for place in PLACES:
+        for io in ("inline", "thread"):
+            for options in (",queues=2", ",queues=2,iops=2000"):
+                if io == "inline" and "iops" in options:
+                    continue  # a limit needs the thread
+                with disks() as paths:
+                    words = f"seed={len(place)} count=120"
+                    disk = ("--disk", paths[0] + options, "--io", io)
+                    outcome = boot_at(place, "virtioorders", words, *disk, timeout=50)
+                    try:
+                        check_orders(outcome)
+                        check("broke the rules" in outcome.err, "no rule was broken: nothing was tried", outcome)
+                        check(outcome.err.count("\n") <= LINES_PER_DEVICE + LINES_MORE, "too many lines", outcome)
+                    except Failure as failure:
+                        raise Failure(f"{place}, {io}, {options}: {failure}") from None
+
+
+@case
+def doorbells_that_move_and_interrupts_rewritten_cost_the_host_little():
+    """Each is wired anew 20 times a second at the most, after 64 at once; nothing is lost meanwhile."""
+    count = 1500
+    with disks() as paths:
+        options = ("--disk", paths[0], "--io", "thread")
+        begin = time.monotonic()
+        outcome, stats = boot_and_count("modern pci", "virtioorders", f"what=rewire count={count}", *options)
+        seconds = time.monotonic() - begin
+    check_orders(outcome)
+    rewiring = stats["virtio"]["rewiring"]
+    check(64 <= rewiring["granted"] <= 64 + 20 * seconds + 1, f"in {seconds} s: {rewiring}", outcome)
+    # Two of each request, but those that were granted; interrupts may come together.
+    check(rewiring["put_off"] > count - 100, f"the limit did not hold: {rewiring}", outcome)
+    counts = queue_counts(stats)
+    check(counts["requests"] == count + STAYING, f"not all requests: {counts}", outcome)
+    for way in ("interrupts_irqfd", "interrupts_signal_msi"):
+        check(counts[way] > 0, f"none by {way}: {counts}", outcome)
+
+
+@case
+def a_driver_that_moves_its_doorbells_once_has_them_in_the_kernel_again():
+    with disks() as paths:
+        options = ("--disk", paths[0], "--io", "thread")
+        outcome, stats = boot_and_count("modern pci", "virtioorders", "what=rewire count=20", *options)
+    check_orders(outcome)
+    counts = queue_counts(stats)
+    check(counts["doorbells_caught"] == STAYING, f"not caught where they stayed: {counts}", outcome)
+    check(counts["interrupts_signal_msi"] == 0, f"not all by irqfd: {counts}", outcome)
+    rewiring = stats["virtio"]["rewiring"]
+    check(rewiring["put_off"] == 0 and rewiring["granted"] >= 20, f"put off without need: {rewiring}", outcome)
 
 
 main()

@@ -66,6 +66,7 @@ DeviceReport collect_devices(VirtioDevices& devices) {
                                   .doorbells_caught = device.worker().doorbells_caught(queue)});
         }
     }
+    report.rewiring = devices.io().rewiring().counts();
     if (const LoopCounts* loop = devices.loop_counts()) {
         report.has_loop = true;
         report.loop = *loop;
@@ -89,6 +90,9 @@ std::string device_table(const DeviceReport& report) {
             text += &queue == &device.queues.front() ? fmt::format(", {} returns\n", device.returns) : "\n";
         }
     }
+    if (report.rewiring.put_off != 0)
+        text += fmt::format("  doorbells or interrupts rewritten too often: {} wired anew, {} put off\n",
+                            report.rewiring.granted, report.rewiring.put_off);
     if (!report.has_loop) return text;
     const LoopCounts& loop = report.loop;
     text += fmt::format(
@@ -126,6 +130,7 @@ Json device_json(const DeviceReport& report) {
     }
     Json root;
     root["devices"] = std::move(devices);
+    root["rewiring"] = {{"granted", report.rewiring.granted}, {"put_off", report.rewiring.put_off}};
     if (!report.has_loop) return root;
     const LoopCounts& loop = report.loop;
     root["io_thread"] = {{"io_uring_enter", loop.enters},

@@ -38,6 +38,7 @@ struct DeviceReport {
     std::vector<GuestDeviceReport> devices;
     bool has_loop = false;  ///< there was an I/O thread, and it has ended
     LoopCounts loop;
+    RewiringLimit::Counts rewiring;
 };
 
 [[nodiscard]] DeviceReport collect_devices(VirtioDevices& devices);

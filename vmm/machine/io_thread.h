@@ -10,6 +10,7 @@
 #include <vector>
 
 #include "vmm/loop/loop.h"
+#include "vmm/machine/rewiring_limit.h"
 #include "vmm/machine/stop_control.h"
 #include "vmm/os/thread.h"
 
@@ -75,9 +76,12 @@ class IoService {
     /// The caller is the I/O thread.
     [[nodiscard]] bool is_current() const;
     [[nodiscard]] StopControl& stop() { return stop_; }
+    /// Of all devices together.
+    [[nodiscard]] RewiringLimit& rewiring() { return rewiring_; }
 
   private:
     StopControl& stop_;
+    RewiringLimit rewiring_;
     std::mutex mutex_;
     std::unique_ptr<IoThread> thread_;  // under mutex_
     std::atomic<IoThread*> published_ = nullptr;

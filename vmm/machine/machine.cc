@@ -273,7 +273,7 @@ Result<void> Machine::add_platform() {
     interrupts_->map_onto(platform_->mmio());
     if (early_console_) early_console_->map_onto(platform_->mmio(), *vm_);
     if (config_.has_test_device) {
-        test_device_.emplace(*vm_, *interrupts_, platform_->ports());
+        test_device_.emplace(*vm_, *interrupts_, devices_->io().rewiring(), platform_->ports());
         test_device_->map_onto(platform_->ports());
     }
     const DeviceSurroundings around{.memory = ram_->memory(),

@@ -12,23 +12,28 @@ void MsiVectors::set_message(u16 vector, u64 address, u32 data) {
     if (entry.address == address && entry.data == data) return;
     entry.address = address;
     entry.data = data;
-    entry.is_routed = false;
-    if (entry.irqfd) route(entry);
+    entry.wiring = Wiring::Due;
 }
 
-void MsiVectors::route(Vector& vector) {
-    // KVM refuses a message that no x86 message can be; such a vector never arrives, as on hardware.
-    vector.is_routed = interrupts_.route_msi(*vector.msi, vector.address, vector.data).has_value();
+void MsiVectors::wire(Vector& vector) {
+    if (!vector.msi) {
+        vector.msi = interrupts_.allocate_msi();
+    } else if (!service_.rewiring().take()) {
+        return;
+    }
+    // All places may be taken, and KVM refuses a message that no x86 message can be.
+    const bool is_done = vector.msi &&
+                         interrupts_.route_msi(*vector.msi, vector.address, vector.data).has_value() &&
+                         attach(vector);
+    vector.wiring = is_done ? Wiring::Done : Wiring::Refused;
 }
 
-void MsiVectors::make_irqfd(Vector& vector) {
-    if (!vector.msi) vector.msi = interrupts_.allocate_msi();
-    if (!vector.msi) return;  // all places are taken: KVM_SIGNAL_MSI does as well
-    route(vector);
-    if (!vector.is_routed) return;
+bool MsiVectors::attach(Vector& vector) {
+    if (vector.irqfd) return true;
     Result<EventFd> event = EventFd::create();
-    if (event && vm_.attach_irqfd(*event, Interrupts::kMsiGsiBase + *vector.msi))
-        vector.irqfd.emplace(std::move(*event));
+    if (!event || !vm_.attach_irqfd(*event, Interrupts::kMsiGsiBase + *vector.msi)) return false;
+    vector.irqfd.emplace(std::move(*event));
+    return true;
 }
 
 MsiPath MsiVectors::send(u16 vector) {
@@ -36,12 +41,12 @@ MsiPath MsiVectors::send(u16 vector) {
     VERIFY(vector < vectors_.size());
     Vector& entry = vectors_[vector];
     const bool is_io_thread = service_.is_current();
-    if (is_io_thread && !entry.irqfd) make_irqfd(entry);
-    if (!entry.irqfd) {
+    if (is_io_thread && entry.wiring == Wiring::Due) wire(entry);
+    if (entry.wiring != Wiring::Done) {
+        // A message that KVM refuses never arrives, as on hardware.
         const Result<MsiResult> sent = vm_.signal_msi(entry.address, entry.data);
         return sent ? MsiPath::SignalMsi : MsiPath::Lost;
     }
-    if (!entry.is_routed) return MsiPath::Lost;
     if (is_io_thread) {
         service_.running()->loop().signal(*entry.irqfd);
     } else {

@@ -2,7 +2,9 @@
 // MsiVectors: one function's MSI-X messages on their way into KVM.
 //
 // A vector begins with KVM_SIGNAL_MSI, which needs no route, GSI or eventfd. The first message that the I/O
-// thread sends gives it an irqfd: from then on the loop signals it together with others.
+// thread sends gives it an irqfd: from then on the loop signals it together with others. A message that the
+// guest rewrote gets its route the same way, at the next one that is sent; beyond RewiringLimit, by
+// KVM_SIGNAL_MSI until then.
 // Thread: under the device's lock.
 #pragma once
 
@@ -20,26 +22,32 @@ namespace mayfly {
 class MsiVectors final : public MsiPort {
   public:
     /// The references outlive this object.
-    MsiVectors(KvmVm& vm, Interrupts& interrupts, const IoService& service, u16 vector_count)
+    MsiVectors(KvmVm& vm, Interrupts& interrupts, IoService& service, u16 vector_count)
         : vm_(vm), interrupts_(interrupts), service_(service), vectors_(vector_count) {}
 
     void set_message(u16 vector, u64 address, u32 data) override;
     MsiPath send(u16 vector) override;
 
   private:
+    /// Of the message that the vector has now.
+    enum class Wiring : u8 {
+        Due,
+        Done,     ///< the irqfd has a route with it
+        Refused,  ///< by KVM, or there is no irqfd to be had: not tried again
+    };
     struct Vector {
         u64 address = 0;
         u32 data = 0;
-        bool is_routed = false;  ///< the irqfd's route has this message
+        Wiring wiring = Wiring::Due;
         std::optional<u32> msi;  ///< its place among the routes
         std::optional<EventFd> irqfd;
     };
-    void make_irqfd(Vector& vector);
-    void route(Vector& vector);
+    void wire(Vector& vector);
+    [[nodiscard]] bool attach(Vector& vector);
 
     KvmVm& vm_;
     Interrupts& interrupts_;
-    const IoService& service_;
+    IoService& service_;
     std::vector<Vector> vectors_;
 };
 

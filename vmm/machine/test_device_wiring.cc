@@ -13,8 +13,6 @@ namespace mayfly {
 
 namespace {
 
-constexpr u32 kDirectMsi = 0;
-constexpr u32 kLoopbackMsi = 1;
 constexpr IoEventPlace kDoorbell{
     .address = MAYFLY_TESTDEV_DOORBELL, .is_port = true, .size_bytes = 0, .match = {}};
 
@@ -34,33 +32,40 @@ TestDeviceHost::Status TestDeviceWiring::signal_msi(u32 address, u32 data) {
     return vm_.signal_msi(address, data) ? Status::Done : Status::Refused;
 }
 
-Result<void> TestDeviceWiring::prepare(std::optional<EventFd>& event, u32 msi_index, u32 address, u32 data) {
-    TRY_VOID(interrupts_.route_msi(msi_index, address, data));
-    if (event) return {};
+Result<void> TestDeviceWiring::prepare(Line& line, u32 address, u32 data) {
+    const bool is_same = line.address == address && line.data == data;
+    if (line.event && !is_same && !rewiring_.take())
+        return fail(Error::host("the guest has the test device wired anew too often"));
+    TRY_VOID(interrupts_.route_msi(line.msi_index, address, data));
+    line.address = address;
+    line.data = data;
+    if (line.event) return {};
     EventFd created = TRY(EventFd::create());
-    TRY_VOID(vm_.attach_irqfd(created, Interrupts::kMsiGsiBase + msi_index));
-    event.emplace(std::move(created));
+    TRY_VOID(vm_.attach_irqfd(created, Interrupts::kMsiGsiBase + line.msi_index));
+    line.event.emplace(std::move(created));
     return {};
 }
 
 TestDeviceHost::Status TestDeviceWiring::send_by_irqfd(u32 address, u32 data) {
     if (interrupts_.kind() == Irqchip::None) return Status::Unsupported;
-    const Result<void> ready = prepare(direct_, kDirectMsi, address, data);
-    if (ready) direct_->signal();
+    const Result<void> ready = prepare(direct_, address, data);
+    if (ready) direct_.event->signal();
     return status_of(ready);
 }
 
 TestDeviceHost::Status TestDeviceWiring::set_loopback(bool is_on, u32 address, u32 data) {
     if (interrupts_.kind() == Irqchip::None) return Status::Unsupported;
-    if (!is_on) return loopback_ ? status_of(vm_.detach_io_event(*loopback_, kDoorbell)) : Status::Done;
-    const Result<void> ready = prepare(loopback_, kLoopbackMsi, address, data);
-    if (!ready) return Status::Refused;
-    return status_of(vm_.attach_io_event(*loopback_, kDoorbell));
+    if (!is_on)
+        return loopback_.event ? status_of(vm_.detach_io_event(*loopback_.event, kDoorbell)) : Status::Done;
+    const Result<void> ready = prepare(loopback_, address, data);
+    if (!ready || !rewiring_.take()) return Status::Refused;
+    return status_of(vm_.attach_io_event(*loopback_.event, kDoorbell));
 }
 
 TestDeviceHost::Status TestDeviceWiring::set_coalesced(bool is_on) {
     const int page = vm_.check(KVM_CAP_COALESCED_MMIO);
     if (page <= 0 || vm_.check(KVM_CAP_COALESCED_PIO) == 0) return Status::Unsupported;
+    if (is_on && !rewiring_.take()) return Status::Refused;
     const Result<void> done =
         is_on ? vm_.coalesce_port(MAYFLY_TESTDEV_COALESCED) : vm_.uncoalesce_port(MAYFLY_TESTDEV_COALESCED);
     // Once on, the ring is looked at for good: writes may be in it when collecting stops.
@@ -69,8 +74,7 @@ TestDeviceHost::Status TestDeviceWiring::set_coalesced(bool is_on) {
 }
 
 void TestDeviceWiring::msi_train(u32 address, u32 data, u8 count) {
-    if (count == 0 || interrupts_.kind() == Irqchip::None || !prepare(direct_, kDirectMsi, address, data))
-        return;
+    if (count == 0 || interrupts_.kind() == Irqchip::None || !prepare(direct_, address, data)) return;
     // One at a time: a guest must not make threads without end.
     if (is_train_running_.exchange(true)) return;
     // Ends with the process when the guest ends first; this object and the VM live as long.
@@ -79,7 +83,7 @@ void TestDeviceWiring::msi_train(u32 address, u32 data, u8 count) {
             std::this_thread::sleep_for(std::chrono::milliseconds(1));
             // Before the last signal: a guest that takes it may ask for the next train at once.
             if (i + 1 == count) is_train_running_.store(false);
-            direct_->signal();
+            direct_.event->signal();
         }
     });
     if (!train) return is_train_running_.store(false);

@@ -14,14 +14,15 @@
 #include "devices/platform/test_device.h"
 #include "vmm/kvm/kvm_vm.h"
 #include "vmm/machine/interrupts.h"
+#include "vmm/machine/rewiring_limit.h"
 #include "vmm/os/event_fd.h"
 
 namespace mayfly {
 
 class TestDeviceWiring final : public TestDeviceHost {
   public:
-    TestDeviceWiring(KvmVm& vm, Interrupts& interrupts, const Bus& ports)
-        : vm_(vm), interrupts_(interrupts), ports_(ports), device_(*this) {}
+    TestDeviceWiring(KvmVm& vm, Interrupts& interrupts, RewiringLimit& rewiring, const Bus& ports)
+        : vm_(vm), interrupts_(interrupts), rewiring_(rewiring), ports_(ports), device_(*this) {}
 
     void map_onto(Bus& ports);
 
@@ -38,16 +39,24 @@ class TestDeviceWiring final : public TestDeviceHost {
     void msi_train(u32 address, u32 data, u8 count) override;
 
   private:
+    /// An MSI of its own and the event that sends it.
+    struct Line {
+        u32 msi_index;
+        u32 address = 0;
+        u32 data = 0;
+        std::optional<EventFd> event{};
+    };
     /// Creates the event and its irqfd the first time, and routes it.
-    Result<void> prepare(std::optional<EventFd>& event, u32 msi_index, u32 address, u32 data);
+    Result<void> prepare(Line& line, u32 address, u32 data);
     std::size_t drain_ring(const KvmVcpu& vcpu);
 
     KvmVm& vm_;
     Interrupts& interrupts_;
+    RewiringLimit& rewiring_;
     const Bus& ports_;
     TestDevice device_;
-    std::optional<EventFd> direct_;
-    std::optional<EventFd> loopback_;
+    Line direct_{.msi_index = 0};
+    Line loopback_{.msi_index = 1};
     std::atomic<int> ring_page_ = 0;  // 0: nothing is coalesced
     std::mutex ring_mutex_;
     std::atomic<bool> is_train_running_ = false;

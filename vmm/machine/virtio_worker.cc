@@ -46,6 +46,7 @@ void VirtioWorker::on_start(VirtioCore& core) {
 }
 
 void VirtioWorker::on_doorbell(VirtioCore& core, u16 queue) {
+    if (mode_ == Mode::Promoted) queues_[queue].follow_doorbell();
     if (mode_ != Mode::Inline || options_.io != IoChoice::Auto) return run_again(core, queue);
     const u64 begin_ns = monotonic_ns();
     run_again(core, queue);
@@ -116,7 +117,7 @@ bool VirtioWorker::needs_thread(const VirtioCore& core) const {
 }
 
 void VirtioWorker::on_doorbells_moved(VirtioCore& /*core*/) {
-    for (Queue& queue : queues_) queue.place_doorbells();
+    for (Queue& queue : queues_) queue.leave_doorbells();
 }
 
 void VirtioWorker::on_completed(VirtioCore& core, u16 queue) {
@@ -169,21 +170,37 @@ Result<void> VirtioWorker::Queue::open_doorbell(Loop& loop) {
     const u32 file = TRY(loop.add_file(event.fd()));
     doorbell_.emplace(std::move(event));
     loop.poll_multishot(file, POLLIN, *this);
-    place_doorbells();
+    places_ = core_.transport().doorbells(index_);
+    for (std::optional<DoorbellPlace>& place : places_) attach(place);
     return {};
 }
 
-void VirtioWorker::Queue::place_doorbells() {
+/// One that KVM refuses (another device has its place) still traps, and so works.
+void VirtioWorker::Queue::attach(std::optional<DoorbellPlace>& place) {
+    if (place && !worker_.vm_.attach_io_event(*doorbell_, event_place(*place))) place.reset();
+}
+
+void VirtioWorker::Queue::leave_doorbells() {
     if (!doorbell_) return;
     const DoorbellPlaces wanted = core_.transport().doorbells(index_);
     for (std::size_t i = 0; i < wanted.size(); ++i) {
         if (places_[i] == wanted[i]) continue;
+        has_moved_ = true;
         if (places_[i]) (void)worker_.vm_.detach_io_event(*doorbell_, event_place(*places_[i]));
         places_[i].reset();
-        // One that KVM refuses (another device has its place) still traps, and so works.
-        if (wanted[i] && worker_.vm_.attach_io_event(*doorbell_, event_place(*wanted[i])))
-            places_[i] = wanted[i];
     }
+}
+
+void VirtioWorker::Queue::follow_doorbell() {
+    if (!has_moved_) return;
+    const DoorbellPlaces wanted = core_.transport().doorbells(index_);
+    for (std::size_t i = 0; i < wanted.size(); ++i) {
+        if (places_[i] == wanted[i]) continue;
+        if (!worker_.service_.rewiring().take()) return;  // it traps until there is a token
+        places_[i] = wanted[i];
+        attach(places_[i]);
+    }
+    has_moved_ = false;
 }
 
 void VirtioWorker::Queue::request(IoThread& thread) {

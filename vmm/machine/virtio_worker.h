@@ -62,7 +62,10 @@ class VirtioWorker final : public QueueWorker {
         void suppress() override;
 
         Result<void> open_doorbell(Loop& loop);
-        void place_doorbells();
+        /// They moved: the kernel no longer looks for them at the old places.
+        void leave_doorbells();
+        /// One rang, and trapped: from now on the kernel takes it where it is, unless moved too often.
+        void follow_doorbell();
         void request(IoThread& thread);
         void request_at(Loop& loop, u64 deadline_ns);
         void request_publish(Loop& loop) { loop.at_turn_end(publisher_); }
@@ -78,6 +81,7 @@ class VirtioWorker final : public QueueWorker {
             Queue& queue_;
         };
         void run() override { work(); }
+        void attach(std::optional<DoorbellPlace>& place);
         void on_complete(i32 result, bool has_more) override;
         void on_time() override { work(); }
 
@@ -87,7 +91,8 @@ class VirtioWorker final : public QueueWorker {
         u16 index_;
         Publisher publisher_;
         std::optional<EventFd> doorbell_;
-        DoorbellPlaces places_;
+        DoorbellPlaces places_;   // where the kernel takes it
+        bool has_moved_ = false;  // and was not yet followed
     };
 
     /// Runs once on the I/O thread: everything that has to happen there before the device is promoted.

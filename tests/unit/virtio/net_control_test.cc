@@ -122,6 +122,34 @@ TEST_CASE("net: offloads that the host refuses take the link down", "[net]") {
     CHECK(rig.net->counts().send_dropped == 1);
 }
 
+TEST_CASE("net: a driver that resets without end configures the host no oftener than one with commands",
+          "[net]") {
+    static u64 now_ns;
+    now_ns = 1'000'000'000;
+    FakeNetBackend backend;
+    NetRig rig(kVersion1, {.now_ns = [] { return now_ns; }}, backend);
+    const auto restart = [&] {
+        rig.net->stop();
+        rig.net->start(kVersion1, *rig.host);
+    };
+    for (int i = 0; i < 1000; ++i) restart();
+    CHECK(backend.configured.size() == 64);
+    // Until its time has come no frame leaves, and none is lost.
+    const Gpa at = rig.ram.place(NetRig::frame(12, 60));
+    rig.send_driver().add(ChainBuilder().readable(at, 72));
+    CHECK(rig.run(1) == Progress::Waiting);
+    CHECK(backend.sends == 0);
+    REQUIRE(rig.host->timers.size() == 1);
+    CHECK(rig.host->timers[0].queue == 1);
+    now_ns = rig.host->timers[0].deadline_ns;
+    CHECK(now_ns == 1'050'000'000);
+    CHECK(rig.run(1) == Progress::Drained);
+    CHECK(backend.configured.size() == 65);
+    CHECK(backend.sends == 1);
+    for (int i = 0; i < 1000; ++i) restart();
+    CHECK(backend.configured.size() == 65);
+}
+
 TEST_CASE("net: one pair is in use until the driver asks for more", "[net]") {
     TwoPairs backend;
     NetRig rig(kVersion1 | kControlQueue | kMultiQueue, {}, backend);
