@@ -114,8 +114,7 @@ io_uring_sqe& Loop::next_entry() {
     while (entry == nullptr) {
         // no guest: what is asked for before the loop runs is its wake-up, one entry; the rest comes from its
         // own thread.
-        VERIFY(life_ ==
-               Life::Running);  // before that nothing can be submitted: more was asked for than entries
+        VERIFY(life_ == Life::Running);
         enter(0, std::nullopt);
         entry = ring_->next_entry();
     }
