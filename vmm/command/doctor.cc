@@ -1,6 +1,5 @@
 // SPDX-License-Identifier: Apache-2.0
 #include <algorithm>
-#include <chrono>
 #include <cstdlib>
 
 #include <sys/ioctl.h>
@@ -12,18 +11,20 @@
 #include "vmm/doctor/kvm_facts.h"
 #include "vmm/doctor/print.h"
 #include "vmm/doctor/probe.h"
+#include "vmm/doctor/tsc_rate.h"
 #include "vmm/machine/ending.h"
 
 namespace mayfly {
 
 namespace {
 
-constexpr std::chrono::milliseconds kProbeLimit{1000};
 constexpr u32 kColumnsMin = 72;
 constexpr u32 kColumnsMax = 100;
 
 Facts gather() {
     Facts facts;
+    // The longer ago, the surer the rate is at the end.
+    const TscSample began = sample_tsc(CLOCK_MONOTONIC_RAW);
     facts.host = gather_host();
     const Result<KvmSystem> kvm = KvmSystem::open();
     if (!kvm) {
@@ -31,7 +32,8 @@ Facts gather() {
         return facts;
     }
     facts.kvm = gather_kvm(*kvm);
-    facts.probe = run_probe(*kvm, kProbeLimit);
+    facts.probe = run_probe(*kvm);
+    facts.host.cpu.tsc_khz = tsc_khz_since(began, CLOCK_MONOTONIC_RAW);
     return facts;
 }
 

@@ -24,6 +24,7 @@ struct ModuleParameters {
     std::string nested;         ///< kvm_intel or kvm_amd: guests may be hypervisors
     std::string halt_poll_ns;   ///< kvm
     std::string nx_huge_pages;  ///< kvm
+    std::string tsc_tolerance_ppm;  ///< kvm
 };
 
 struct CpuFacts {
@@ -39,6 +40,7 @@ struct CpuFacts {
     bool is_guest = false;   ///< CPUID says that a hypervisor runs this host
     std::string hypervisor;  ///< its signature, "KVMKVMKVM"
     bool has_invariant_tsc = false;
+    std::optional<double> tsc_khz;  ///< the rate that the host's kernel goes by; empty: not measured
 };
 
 /// /dev/kvm as a file.
@@ -95,22 +97,34 @@ struct KvmFacts {
     bool has_tsc_scaling = false;
 };
 
-/// What the probe guest showed. A failure leaves out what comes after it.
+/// How many interrupts the probe sends a busy guest when it has the time.
+inline constexpr u32 kProbeInterrupts = 64;
+
+/// What the probe guest showed. What was not measured is empty.
 struct ProbeFacts {
-    std::string failure;  ///< empty: the guest ran to its end
+    std::string failure;     ///< why guests cannot run here: KVM refused one, or it went wrong. Else empty
+    std::string unfinished;  ///< why something was not measured, although nothing went wrong. Else empty
+    bool has_run = false;    ///< the guest came to its first port write
     std::optional<u64> create_vm_ns;
     std::optional<u64> first_exit_ns;  ///< first KVM_RUN until the guest's first exit
     u32 tsc_khz = 0;                   ///< 0: KVM does not know
     std::optional<double> ring0_instruction_ns;
-    std::optional<u64> user_exit_ns;      ///< port write, back to us and in again
-    std::optional<u64> doorbell_ns;       ///< port write to an ioeventfd
-    std::optional<u64> signal_msi_ns;     ///< the ioctl
-    std::optional<u64> interrupt_ns;      ///< irqfd write until a busy guest's handler has run
-    std::optional<bool> kvmclock_stable;  ///< the flag in the guest's own clock page
+    std::optional<u64> user_exit_ns;             ///< port write, back to us and in again
+    std::optional<u64> doorbell_ns;              ///< port write to an ioeventfd
+    std::optional<u64> signal_msi_ns;            ///< the ioctl
+    std::optional<u64> interrupt_ns;             ///< irqfd write until a busy guest's handler has run
+    std::optional<bool> kvmclock_stable;         ///< the flag in the guest's own clock page
+    std::optional<double> kvmclock_tsc_khz;      ///< the TSC's rate by which that page counts
+    std::optional<bool> has_timer_fired;         ///< a TSC-deadline timer, within kProbeTimerPatienceMs
+    std::optional<u64> timer_late_ns;            ///< until the guest's handler has run, after the deadline
     u32 interrupts_sent = 0;
     u32 interrupts_received = 0;
-    std::optional<u64> injections;  ///< how far irq_injections rose; empty: KVM keeps no such counter
+    bool is_interrupt_lost = false;  ///< the last one never came, though the guest ran
+    std::optional<u64> injections;   ///< how far irq_injections rose; empty: KVM keeps no such counter
 };
+
+/// A timer that has not fired so long after it was due never will, as far as a guest can tell.
+inline constexpr u64 kProbeTimerPatienceMs = 2000;
 
 struct Facts {
     HostFacts host;

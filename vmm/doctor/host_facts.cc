@@ -83,6 +83,7 @@ ModuleParameters gather_parameters() {
     if (found.nested.empty()) found.nested = read("/sys/module/kvm_amd/parameters/nested");
     found.halt_poll_ns = read("/sys/module/kvm/parameters/halt_poll_ns");
     found.nx_huge_pages = read("/sys/module/kvm/parameters/nx_huge_pages");
+    found.tsc_tolerance_ppm = read("/sys/module/kvm/parameters/tsc_tolerance_ppm");
     return found;
 }
 

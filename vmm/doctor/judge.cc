@@ -13,6 +13,8 @@ constexpr double kInterpretedNs = 100;
 
 bool can_boot(const Facts& facts) {
     if (!facts.kvm || !facts.probe || !facts.probe->failure.empty()) return false;
+    // Kernels wait for their first timer before they do anything: theirs would be for ever.
+    if (!facts.probe->has_timer_fired.value_or(true)) return false;
     return std::none_of(
         facts.kvm->capabilities.begin(), facts.kvm->capabilities.end(),
         [](const Capability& capability) { return capability.is_required && capability.value <= 0; });
@@ -71,9 +73,12 @@ Diagnosis judge(const Facts& facts) {
         if (finding.severity == Severity::Note) ++diagnosis.notes;
     }
     diagnosis.can_boot = can_boot(facts);
-    diagnosis.verdict =
-        fmt::format("mayfly {} boot guests here: {}, {}", diagnosis.can_boot ? "can" : "cannot",
-                    counted(diagnosis.problems, "problem"), counted(diagnosis.notes, "note"));
+    const bool is_untried = diagnosis.can_boot && !facts.probe->has_run;
+    const std::string_view verdict =
+        is_untried ? "mayfly found nothing against guests here, but ran none"
+                   : diagnosis.can_boot ? "mayfly can boot guests here" : "mayfly cannot boot guests here";
+    diagnosis.verdict = fmt::format("{}: {}, {}", verdict, counted(diagnosis.problems, "problem"),
+                                    counted(diagnosis.notes, "note"));
     return diagnosis;
 }
 

@@ -1,5 +1,8 @@
 // SPDX-License-Identifier: Apache-2.0
 // Sections interrupts, time and speed: what a guest will meet.
+#include <charconv>
+#include <cmath>
+
 #include <fmt/format.h>
 
 #include "vmm/doctor/judge.h"
@@ -18,6 +21,10 @@ constexpr u32 kFeatureClockStable = 1 << 24;
 constexpr std::string_view kTscCure =
     "echo tsc | sudo tee /sys/devices/system/clocksource/clocksource0/current_clocksource";
 constexpr double kSlowCreationNs = 5e6;
+
+constexpr i64 kKvmTolerancePpm = 250;    // tsc_tolerance_ppm where nobody has set it
+constexpr i64 kMeasuringPpm = 50;        // how far off two measured rates of one TSC may be
+constexpr u64 kLateTimerNs = 5'000'000;  // longer than any sleep of a processor or scheduler's slice
 
 struct Adder {
     Findings& out;
@@ -73,9 +80,13 @@ void judge_ipi(const HostFacts& host, const Adder& add) {
 void judge_posting(const Facts& facts, const ProbeFacts& probe, const Adder& add) {
     const u32 sent = probe.interrupts_sent;
     if (sent == 0) return;
-    if (probe.interrupts_received < sent)
+    if (probe.is_interrupt_lost)
         return add(Severity::Problem, "irqfd",
                    fmt::format("a busy guest got {} of {} interrupts", probe.interrupts_received, sent));
+    if (probe.interrupts_received < kProbeInterrupts)
+        return add(Severity::Note, "irqfd",
+                   fmt::format("a busy guest got {} of {} interrupts in time, too few to judge by",
+                               probe.interrupts_received, kProbeInterrupts));
     if (!probe.injections)
         return add(
             Severity::Note, "posted interrupts",
@@ -103,31 +114,115 @@ void judge_clocksource(const Facts& facts, const Adder& add) {
         can_switch ? kTscCure : std::string_view{});
 }
 
-void judge_kvmclock(const KvmFacts& kvm, const std::optional<ProbeFacts>& probe, const Adder& add) {
+std::string frequency(double khz) {
+    return khz >= 1e6 ? fmt::format("{:.3f} GHz", khz / 1e6) : fmt::format("{:.3f} MHz", khz / 1e3);
+}
+
+/// How much faster `khz` is than the other rate.
+i64 ppm_above(double khz, double other_khz) { return std::llround((khz / other_khz - 1) * 1e6); }
+
+std::string ppm_apart(i64 ppm) {
+    if (ppm == 0) return "0 ppm from";
+    return fmt::format("{} ppm {}", ppm < 0 ? -ppm : ppm, ppm < 0 ? "below" : "above");
+}
+
+/// KVM's own: beyond it, it takes two rates for different ones.
+i64 tolerance_ppm(const HostFacts& host) {
+    i64 ppm = kKvmTolerancePpm;
+    const std::string& text = host.parameters.tsc_tolerance_ppm;
+    std::from_chars(text.data(), text.data() + text.size(), ppm);
+    return ppm;
+}
+
+/// KVM keeps the rate that the host went by when it was loaded; a host may come to know better afterwards.
+std::string reload_cure(KvmFlavour flavour) {
+    const std::string_view module = flavour == KvmFlavour::Vmx   ? "kvm_intel"
+                                    : flavour == KvmFlavour::Svm ? "kvm_amd"
+                                    : flavour == KvmFlavour::Pvm ? "kvm_pvm"
+                                                                 : "";
+    return module.empty() ? "" : fmt::format("sudo modprobe -r {0} kvm && sudo modprobe {0}", module);
+}
+
+/// The host's own rate, when KVM gives guests another one.
+std::optional<double> other_host_khz(const Facts& facts) {
+    const std::optional<double> host_khz = facts.host.cpu.tsc_khz;
+    if (!host_khz || !facts.probe || facts.probe->tsc_khz == 0) return std::nullopt;
+    const i64 ppm = ppm_above(facts.probe->tsc_khz, *host_khz);
+    const i64 limit = tolerance_ppm(facts.host) + kMeasuringPpm;
+    return ppm > limit || ppm < -limit ? host_khz : std::nullopt;
+}
+
+void judge_kvmclock(const Facts& facts, const KvmFacts& kvm, const Adder& add) {
+    const std::optional<ProbeFacts>& probe = facts.probe;
     const bool is_offered = (kvm.paravirt_features & kFeatureClockStable) != 0;
     if (!probe || !probe->kvmclock_stable)
         return add(
             Severity::Note, "kvmclock",
             is_offered ? "the stable bit is offered, but no guest could be asked" : "no stable bit offered");
+    // What a guest's TSC runs at: with scaling what KVM says, else the host's.
+    const std::optional<double> khz =
+        kvm.has_tsc_scaling ? std::optional<double>(probe->tsc_khz) : facts.host.cpu.tsc_khz;
+    if (khz && *khz != 0 && probe->kvmclock_tsc_khz) {
+        const i64 ppm = ppm_above(*probe->kvmclock_tsc_khz, *khz);
+        if (ppm > kKvmTolerancePpm || ppm < -kKvmTolerancePpm)
+            return add(Severity::Note, "kvmclock",
+                       fmt::format("counts by a TSC rate {} the real one: guests' clocks drift by {:.0f} s "
+                                   "a day; loading KVM again, while no guest runs, cures it",
+                                   ppm_apart(ppm), std::abs(static_cast<double>(ppm)) * 0.0864),
+                       reload_cure(facts.host.flavour));
+    }
     if (*probe->kvmclock_stable && is_offered)
         return add(Severity::Ok, "kvmclock", "stable, as a guest sees it: vCPUs need no common clock update");
     add(Severity::Note, "kvmclock",
         "not stable, as a guest sees it: its vCPUs must agree on each time they read");
 }
 
-std::string frequency(double khz) {
-    return khz >= 1e6 ? fmt::format("{:.3f} GHz", khz / 1e6) : fmt::format("{:.3f} MHz", khz / 1e3);
+void judge_tsc_rate(const Facts& facts, const KvmFacts& kvm, const Adder& add) {
+    const u32 khz = facts.probe ? facts.probe->tsc_khz : 0;
+    if (khz == 0)
+        return add(Severity::Note, "TSC", "KVM does not tell its frequency: guests must measure it");
+    const std::string rate = frequency(khz) + (facts.host.cpu.has_invariant_tsc ? ", invariant" : "");
+    const std::optional<double> host_khz = facts.host.cpu.tsc_khz;
+    if (!host_khz) return add(Severity::Ok, "TSC", rate + "; the host's own rate could not be measured");
+    const std::string apart = ppm_apart(ppm_above(khz, *host_khz));
+    if (!other_host_khz(facts))
+        return add(Severity::Ok, "TSC", fmt::format("{}; {} the host's own rate", rate, apart));
+    const std::string found =
+        fmt::format("KVM tells guests {}, {} the host's own {}", frequency(khz), apart, frequency(*host_khz));
+    if (kvm.has_tsc_scaling)
+        return add(Severity::Note, "TSC", found + ", and scales their TSC to it: loading KVM again cures it",
+                   reload_cure(facts.host.flavour));
+    add(Severity::Problem, "TSC",
+        fmt::format("{}, and there is no TSC scaling: guests' clocks are wrong, and where KVM's rate is "
+                    "below, their timers may never fire; load KVM again while no guest runs, or have it "
+                    "tolerate the difference: kvm.tsc_tolerance_ppm, {} now",
+                    found, tolerance_ppm(facts.host)),
+        reload_cure(facts.host.flavour));
+}
+
+void judge_timer(const Facts& facts, const Adder& add) {
+    if (!facts.probe || !facts.probe->has_timer_fired) return;
+    const ProbeFacts& probe = *facts.probe;
+    if (!*probe.has_timer_fired)
+        return add(Severity::Problem, "deadline timer",
+                   fmt::format("a TSC-deadline timer that a guest set a moment ahead had not fired after "
+                               "{} s: a kernel halts for ever there{}",
+                               kProbeTimerPatienceMs / 1000,
+                               other_host_khz(facts) ? ", for the reason said above" : ""),
+                   reload_cure(facts.host.flavour));
+    const u64 late_ns = probe.timer_late_ns.value_or(0);
+    const std::string late = print_ns(static_cast<double>(late_ns));
+    if (late_ns > kLateTimerNs)
+        return add(Severity::Note, "deadline timer", "fires " + late + " late (median): is the host busy?");
+    add(Severity::Ok, "deadline timer", "fires; a halted guest is awake " + late + " later (median)");
 }
 
 void judge_tsc(const Facts& facts, const KvmFacts& kvm, const Adder& add) {
-    const u32 khz = facts.probe ? facts.probe->tsc_khz : 0;
-    if (khz == 0)
-        add(Severity::Note, "TSC", "KVM does not tell its frequency: guests must measure it");
-    else
-        add(Severity::Ok, "TSC", frequency(khz) + (facts.host.cpu.has_invariant_tsc ? ", invariant" : ""));
+    judge_tsc_rate(facts, kvm, add);
     add(Severity::Ok, "TSC scaling",
         kvm.has_tsc_scaling ? "yes: a guest can keep its frequency on another host"
                             : "no: guests run at the host's frequency");
+    judge_timer(facts, add);
     add(Severity::Ok, "LAPIC timer", frequency(1e6 / kvm.apic_bus_ns));
 }
 
@@ -174,7 +269,7 @@ void judge_time(const Facts& facts, Findings& out) {
     const Adder add{out, Section::Time};
     judge_clocksource(facts, add);
     if (!facts.kvm) return;
-    judge_kvmclock(*facts.kvm, facts.probe, add);
+    judge_kvmclock(facts, *facts.kvm, add);
     judge_tsc(facts, *facts.kvm, add);
 }
 

@@ -137,6 +137,11 @@ void judge_kvm(const Facts& facts, Findings& out) {
     if (!facts.probe) return;
     if (!facts.probe->failure.empty())
         return add(out, Severity::Problem, "probe guest", facts.probe->failure);
+    if (!facts.probe->unfinished.empty())
+        return add(out, Severity::Note, "probe guest",
+                   fmt::format("{}: {}; for the rest, run mayfly doctor again when the host is quiet",
+                               facts.probe->has_run ? "ran, and not all was measured" : "was not run",
+                               facts.probe->unfinished));
     add(out, Severity::Ok, "probe guest", "ran to its end");
 }
 

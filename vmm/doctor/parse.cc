@@ -97,6 +97,12 @@ std::string_view find_user(std::string_view file, u32 id) {
     return {};
 }
 
+char thread_state(std::string_view stat) {
+    // The name before it is in parentheses, and may have some itself.
+    const std::size_t end = stat.rfind(") ");
+    return end == std::string_view::npos || end + 2 >= stat.size() ? '\0' : stat[end + 2];
+}
+
 u32 release_number(std::string_view release) {
     const std::optional<u32> major = to_number(take_until(release, '.'));
     const std::size_t digits = release.find_first_not_of("0123456789");

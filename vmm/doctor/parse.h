@@ -34,6 +34,9 @@ struct GroupLine {
 /// Name of the user with this number in an /etc/passwd file. Empty when there is none.
 [[nodiscard]] std::string_view find_user(std::string_view file, u32 id);
 
+/// 'R', 'S' and so on of a process's or thread's stat file; 0 when it is no such text.
+[[nodiscard]] char thread_state(std::string_view stat);
+
 /// Major and minor of "6.18.44-generic" as 6018. 0 when it is no such text.
 [[nodiscard]] u32 release_number(std::string_view release);
 

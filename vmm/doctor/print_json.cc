@@ -35,6 +35,8 @@ Json host_json(const HostFacts& host) {
         {"nested", text_or_null(parameters.nested)},
         {"halt_poll_ns", text_or_null(parameters.halt_poll_ns)},
         {"nx_huge_pages", text_or_null(parameters.nx_huge_pages)},
+        {"tsc_tolerance_ppm", text_or_null(parameters.tsc_tolerance_ppm)},
+        {"tsc_khz", or_null(host.cpu.tsc_khz)},
         {"clocksource", text_or_null(host.clocksource)},
         {"transparent_huge_pages", text_or_null(host.transparent_huge_pages)},
         {"favordynmods", host.has_favordynmods},
@@ -70,8 +72,13 @@ Json kvm_json(const KvmFacts& kvm) {
 Json probe_json(const ProbeFacts& probe) {
     return {
         {"failure", text_or_null(probe.failure)},
+        {"unfinished", text_or_null(probe.unfinished)},
+        {"guest_ran", probe.has_run},
         {"tsc_khz", probe.tsc_khz == 0 ? Json(nullptr) : Json(probe.tsc_khz)},
         {"kvmclock_stable", or_null(probe.kvmclock_stable)},
+        {"kvmclock_tsc_khz", or_null(probe.kvmclock_tsc_khz)},
+        {"deadline_timer_fired", or_null(probe.has_timer_fired)},
+        {"deadline_timer_late_ns", or_null(probe.timer_late_ns)},
         {"ring0_interpreted", probe.ring0_instruction_ns ? Json(is_interpreted(probe)) : Json(nullptr)},
         {"ring0_instruction_ns", or_null(probe.ring0_instruction_ns)},
         {"create_vm_ns", or_null(probe.create_vm_ns)},

@@ -3,12 +3,16 @@
  * until the busy loop. A port write to MAYFLY_PROBE_PORT_STEP ends each part, so the doctor decides when the
  * next one begins.
  * Straight-line code, because every instruction is dear where ring 0 is interpreted.
- * Spec: Intel SDM Vol. 3A §10.4.4 "Local APIC Status and Location", §6.11 "IDT Descriptors". */
+ * Spec: Intel SDM Vol. 3A §10.4.4 "Local APIC Status and Location", §6.11 "IDT Descriptors", §10.5.4.1
+ * "TSC-Deadline Mode". */
 #include "vmm/doctor/probe_guest.h"
 
 #define APIC_EOI 0xfee000b0
 #define APIC_SPURIOUS 0xfee000f0
 #define APIC_SPURIOUS_ENABLE 0x1ff /* software enable, vector 0xff */
+#define APIC_LVT_TIMER 0xfee00320
+#define APIC_LVT_TSC_DEADLINE (2 << 17)
+#define IA32_TSC_DEADLINE 0x6e0
 
     .section .rodata.mayfly_probe, "a", @progbits
     .code32
@@ -67,7 +71,18 @@ busy:
 2:  cmpl $0, MAYFLY_PROBE_STOP
     je 2b
     cli
+
+    /* Part 5: a timer, a little ahead, and a halt until it fires, as a kernel idles; again for as long as the
+     * host lets it go on. Its first step is the end of part 4. */
+    movl $(APIC_LVT_TSC_DEADLINE | MAYFLY_PROBE_VECTOR_TIMER), APIC_LVT_TIMER
+next_timer:
     outb %al, $MAYFLY_PROBE_PORT_STEP
+    rdtsc
+    addl $MAYFLY_PROBE_TIMER_TICKS, %eax
+    adcl $0, %edx
+    movl $IA32_TSC_DEADLINE, %ecx
+    wrmsr
+    sti
 3:  hlt
     jmp 3b
 
@@ -84,6 +99,12 @@ on_msi:
     addl $12, %esp
     jmp busy
 
+on_timer:
+    movl $0, APIC_EOI
+    incl MAYFLY_PROBE_TIMER_COUNT
+    addl $12, %esp
+    jmp next_timer
+
 /* A 32-bit interrupt gate; all of this lies below 64 KiB. */
 .macro GATE handler
     .word \handler - mayfly_probe_begin + MAYFLY_PROBE_LOAD
@@ -96,6 +117,7 @@ mayfly_probe_idt:
     .zero 8 * MAYFLY_PROBE_VECTOR_IRQFD
     GATE on_irqfd
     GATE on_msi
+    GATE on_timer
 
     .balign 16
 mayfly_probe_gdt:

@@ -15,11 +15,13 @@
 #define MAYFLY_PROBE_IRQFD_COUNT 0x4080    /* interrupts by irqfd */
 #define MAYFLY_PROBE_MSI_COUNT 0x4084      /* interrupts by KVM_SIGNAL_MSI */
 #define MAYFLY_PROBE_STOP 0x4088           /* the host writes 1: end the busy loop */
+#define MAYFLY_PROBE_TIMER_COUNT 0x408c    /* interrupts by the TSC-deadline timer */
 
 #define MAYFLY_PROBE_ROUNDS 5
 #define MAYFLY_PROBE_INSTRUCTIONS 2000 /* in each round of the speed test */
 #define MAYFLY_PROBE_DOORBELLS 16      /* in each round */
 #define MAYFLY_PROBE_TRIPS 101         /* writes to MAYFLY_PROBE_PORT_TRIP */
+#define MAYFLY_PROBE_TIMER_TICKS 1000000 /* of the TSC, from now to a timer's deadline */
 
 /* One-byte port writes. */
 #define MAYFLY_PROBE_PORT_STEP 0xe1 /* a part is done */
@@ -28,7 +30,8 @@
 
 #define MAYFLY_PROBE_VECTOR_IRQFD 0x40
 #define MAYFLY_PROBE_VECTOR_MSI 0x41
-#define MAYFLY_PROBE_IDT_BYTES 0x210 /* 0x42 gates */
+#define MAYFLY_PROBE_VECTOR_TIMER 0x42
+#define MAYFLY_PROBE_IDT_BYTES 0x218 /* 0x43 gates */
 #define MAYFLY_PROBE_GDT_BYTES 0x20
 
 #ifndef __ASSEMBLER__

@@ -66,6 +66,14 @@ Result<u32> KvmVcpu::set_msrs(std::span<const kvm_msr_entry> entries) {
     return static_cast<u32>(TRY(kvm_ioctl(fd_, kSetMsrs, "KVM_SET_MSRS", &table)));
 }
 
+std::optional<u64> KvmVcpu::msr(u32 index) const {
+    CountedTable<kvm_msr_entry, 1> table;
+    table.count = 1;
+    table.entries[0].index = index;
+    if (kvm_ioctl(fd_, kGetMsrs, "KVM_GET_MSRS", &table).value_or(0) != 1) return std::nullopt;
+    return table.entries[0].data;
+}
+
 Result<void> KvmVcpu::interrupt(u8 vector) {
     kvm_interrupt request{};
     request.irq = vector;

@@ -46,6 +46,8 @@ class KvmVcpu {
     Result<void> set_sregs(const kvm_sregs& sregs);
     /// \returns how many were taken: KVM stops at the first MSR it refuses, which is not an error here.
     Result<u32> set_msrs(std::span<const kvm_msr_entry> entries);
+    /// Empty when KVM does not know or tell this MSR.
+    [[nodiscard]] std::optional<u64> msr(u32 index) const;
     /// KVM_INTERRUPT: queue `vector`; only without an in-kernel LAPIC, and when the window is open.
     Result<void> interrupt(u8 vector);
     /// Guest-physical address behind a linear one, in the vCPU's present mode. Empty when not mapped.

@@ -72,6 +72,11 @@ Result<void> KvmVm::set_tss_address(Gpa tss, Gpa identity_map) {
     return {};
 }
 
+Result<void> KvmVm::set_tsc_khz(u32 khz) {
+    TRY_VOID(KVM_IOCTL(fd_, KVM_SET_TSC_KHZ, u64{khz}));
+    return {};
+}
+
 Result<void> KvmVm::create_split_irqchip(u32 ioapic_pins) {
     Result<void> enabled = enable(KVM_CAP_SPLIT_IRQCHIP, ioapic_pins);
     if (!enabled)

@@ -48,6 +48,9 @@ class KvmVm {
     /// Pages that KVM wants on Intel hosts for real mode; harmless elsewhere.
     Result<void> set_tss_address(Gpa tss, Gpa identity_map);
 
+    /// The TSC rate of vCPUs that are made from now on. Errors: Os (ENOTTY before Linux 5.18).
+    Result<void> set_tsc_khz(u32 khz);
+
     // --- interrupt controllers ---
 
     /// LAPICs in the kernel, no PIC, no IOAPIC; `ioapic_pins` GSIs are kept for one in user space.

@@ -9,6 +9,8 @@
 
 #include "vmm/doctor/judge.h"
 #include "vmm/doctor/print.h"
+#include "vmm/doctor/probe.h"
+#include "vmm/doctor/tsc_rate.h"
 
 using namespace mayfly;
 
@@ -30,7 +32,11 @@ KvmFacts full_kvm() {
 
 ProbeFacts native_probe(u64 injections) {
     ProbeFacts probe;
+    probe.has_run = true;
     probe.tsc_khz = 2'100'000;
+    probe.kvmclock_tsc_khz = 2'100'000;
+    probe.has_timer_fired = true;
+    probe.timer_late_ns = 40'000;
     probe.ring0_instruction_ns = 0.3;
     probe.kvmclock_stable = true;
     probe.interrupts_sent = 64;
@@ -54,9 +60,11 @@ Facts vmx_host() {
                              .avic = "",
                              .nested = "Y",
                              .halt_poll_ns = "200000",
-                             .nx_huge_pages = "N"};
+                             .nx_huge_pages = "N",
+                             .tsc_tolerance_ppm = "250"};
     facts.host.kvm_device = {
         .exists = true, .open_errno = 0, .mode = 0660, .group = "kvm", .is_member = true};
+    facts.host.cpu.tsc_khz = 2'100'010;
     facts.host.clocksource = "tsc";
     facts.host.transparent_huge_pages = "madvise";
     facts.host.open_files_limit = 1024;
@@ -144,10 +152,53 @@ TEST_CASE("a KVM without counters leaves the posted-interrupt verdict open", "[d
     CHECK(finding(facts, "posted interrupts").text.find("not known") == 0);
 }
 
-TEST_CASE("interrupts that a busy guest never got are a problem", "[doctor]") {
+TEST_CASE("an interrupt that a busy guest never got, though it ran, is a problem", "[doctor]") {
     Facts facts = vmx_host();
     facts.probe->interrupts_received = 63;
+    facts.probe->is_interrupt_lost = true;
     CHECK(finding(facts, "irqfd").severity == Severity::Problem);
+    CHECK(judge(facts).can_boot);
+}
+
+TEST_CASE("fewer interrupts than were to be sent, on a busy host, are a note", "[doctor]") {
+    Facts facts = vmx_host();
+    facts.probe->interrupts_sent = 52;
+    facts.probe->interrupts_received = 51;
+    facts.probe->injections.reset();
+    facts.probe->unfinished = "this host gave the guest too little of a CPU";
+    const Diagnosis diagnosis = judge(facts);
+    CHECK(diagnosis.can_boot);
+    CHECK(diagnosis.problems == 0);
+    CHECK(find(diagnosis, "irqfd")->severity == Severity::Note);
+    CHECK(find(diagnosis, "irqfd")->text ==
+          "a busy guest got 51 of 64 interrupts in time, too few to judge by");
+    CHECK(find(diagnosis, "posted interrupts") == nullptr);
+    const Finding probe = *find(diagnosis, "probe guest");
+    CHECK(probe.severity == Severity::Note);
+    CHECK(probe.text.find("ran, and not all was measured: this host gave") == 0);
+    CHECK(probe.text.find("run mayfly doctor again when the host is quiet") != std::string::npos);
+}
+
+TEST_CASE("a probe that failed for a reason of its own says nothing against guests", "[doctor]") {
+    Facts facts = vmx_host();
+    facts.probe = ProbeFacts{};
+    facts.probe->unfinished = "pthread_create: Resource temporarily unavailable";
+    const Diagnosis diagnosis = judge(facts);
+    CHECK(diagnosis.can_boot);
+    CHECK(diagnosis.problems == 0);
+    CHECK(diagnosis.verdict.find("mayfly found nothing against guests here, but ran none: ") == 0);
+    CHECK(find(diagnosis, "probe guest")->text.find("was not run: pthread_create") == 0);
+}
+
+TEST_CASE("a guest that KVM refuses, or that goes wrong, keeps mayfly from booting", "[doctor]") {
+    Facts facts = vmx_host();
+    facts.probe->failure = "the probe guest ended with KVM_EXIT_SHUTDOWN";
+    facts.probe->unfinished = "this host gave the guest too little of a CPU";
+    const Diagnosis diagnosis = judge(facts);
+    CHECK_FALSE(diagnosis.can_boot);
+    CHECK(find(diagnosis, "probe guest")->severity == Severity::Problem);
+    CHECK(find(diagnosis, "probe guest")->text == facts.probe->failure);
+    CHECK(diagnosis.verdict.find("mayfly cannot boot guests here: ") == 0);
 }
 
 TEST_CASE("a PVM host boots, and its interpreted ring 0 is named with its price", "[doctor]") {
@@ -233,6 +284,93 @@ TEST_CASE("a host clock that could be the tsc is a problem with its cure", "[doc
     CHECK(finding(facts, "host clock").cure.find("echo tsc | sudo tee") == 0);
 }
 
+TEST_CASE("a TSC rate that KVM tolerates is well", "[doctor]") {
+    Facts facts = vmx_host();
+    CHECK(finding(facts, "TSC").text == "2.100 GHz; 5 ppm below the host's own rate");
+    facts.host.cpu.tsc_khz = 2'100'000 * 1.000'25;
+    CHECK(finding(facts, "TSC").severity == Severity::Ok);
+    facts.host.cpu.tsc_khz.reset();
+    CHECK(finding(facts, "TSC").severity == Severity::Ok);
+}
+
+TEST_CASE("a TSC rate that is not the host's is a problem where there is no scaling", "[doctor]") {
+    Facts facts = svm_host();
+    facts.probe->tsc_khz = 2'297'536;
+    facts.host.cpu.tsc_khz = 2'299'973;
+    const Finding tsc = finding(facts, "TSC");
+    CHECK(tsc.severity == Severity::Problem);
+    CHECK(tsc.text.find("KVM tells guests 2.298 GHz, 1060 ppm below the host's own 2.300 GHz") == 0);
+    CHECK(tsc.text.find("kvm.tsc_tolerance_ppm, 250 now") != std::string::npos);
+    CHECK(tsc.cure == "sudo modprobe -r kvm_amd kvm && sudo modprobe kvm_amd");
+    CHECK(judge(facts).can_boot);
+    // Told to tolerate it, KVM does.
+    facts.host.parameters.tsc_tolerance_ppm = "2000";
+    CHECK(finding(facts, "TSC").severity == Severity::Ok);
+    facts.host.parameters.tsc_tolerance_ppm = "250";
+    facts.kvm->has_tsc_scaling = true;
+    CHECK(finding(facts, "TSC").severity == Severity::Note);
+}
+
+TEST_CASE("a timer that never fires keeps kernels from booting, and its cure is named", "[doctor]") {
+    Facts facts = svm_host();
+    facts.probe->tsc_khz = 2'297'536;
+    facts.host.cpu.tsc_khz = 2'299'973;
+    facts.probe->has_timer_fired = false;
+    facts.probe->timer_late_ns.reset();
+    const Diagnosis diagnosis = judge(facts);
+    CHECK_FALSE(diagnosis.can_boot);
+    const Finding timer = *find(diagnosis, "deadline timer");
+    CHECK(timer.severity == Severity::Problem);
+    CHECK(timer.text.find("had not fired after 2 s") != std::string::npos);
+    CHECK(timer.text.find("for the reason said above") != std::string::npos);
+    CHECK(timer.cure == "sudo modprobe -r kvm_amd kvm && sudo modprobe kvm_amd");
+}
+
+TEST_CASE("a timer that fires late is a note, and one that was not tried is nothing", "[doctor]") {
+    Facts facts = vmx_host();
+    CHECK(finding(facts, "deadline timer").severity == Severity::Ok);
+    facts.probe->timer_late_ns = 35'000'000;
+    CHECK(finding(facts, "deadline timer").severity == Severity::Note);
+    CHECK(judge(facts).can_boot);
+    facts.probe->has_timer_fired.reset();
+    CHECK(find(judge(facts), "deadline timer") == nullptr);
+    CHECK(judge(facts).can_boot);
+}
+
+TEST_CASE("a kvmclock that counts by another rate than the TSC's drifts", "[doctor]") {
+    Facts facts = vmx_host();
+    facts.probe->kvmclock_tsc_khz = 2'100'000 * 0.999;
+    const Finding clock = finding(facts, "kvmclock");
+    CHECK(clock.severity == Severity::Note);
+    CHECK(clock.text.find("drift by 87 s a day") != std::string::npos);
+    CHECK(clock.cure == "sudo modprobe -r kvm_intel kvm && sudo modprobe kvm_intel");
+}
+
+TEST_CASE("a guest that had no CPU had no chance, and one that waits for something else had", "[doctor]") {
+    constexpr u64 kSecond = 1'000'000'000;
+    CHECK(had_chance(kSecond, kSecond / 2, 'R'));
+    CHECK_FALSE(had_chance(kSecond, kSecond / 10, 'R'));
+    CHECK_FALSE(had_chance(kSecond, 0, '\0'));
+    CHECK(had_chance(kSecond, 0, 'S'));
+    CHECK(had_chance(kSecond, 0, 'D'));
+}
+
+TEST_CASE("a clock page's multiplier and shift are a rate", "[doctor]") {
+    // 1 GHz: a tick is a nanosecond. Linux writes that as 2^31 with a shift of 1.
+    CHECK(kvmclock_tsc_khz(0x8000'0000, 1) == 1'000'000.0);
+    CHECK(kvmclock_tsc_khz(0x8000'0000, 0) == 2'000'000.0);
+    CHECK(kvmclock_tsc_khz(0x8000'0000, -1) == 4'000'000.0);
+}
+
+TEST_CASE("two samples of the TSC are a rate, and say how sure it is", "[doctor]") {
+    const auto rate = tsc_rate({.ticks = 1000, .ns = 500, .doubt_ticks = 100},
+                               {.ticks = 2'001'000, .ns = 1'000'500, .doubt_ticks = 100});
+    REQUIRE(rate.has_value());
+    CHECK(rate->khz == 2'000'000.0);
+    CHECK(rate->doubt_ppm == 50.0);
+    CHECK_FALSE(tsc_rate({.ticks = 5, .ns = 5, .doubt_ticks = 0}, {.ticks = 6, .ns = 5, .doubt_ticks = 0}));
+}
+
 TEST_CASE("facts of an unknown host are judged without a crash", "[doctor]") {
     const Diagnosis diagnosis = judge(Facts{});
     CHECK_FALSE(diagnosis.can_boot);
@@ -267,6 +405,13 @@ TEST_CASE("the JSON has the findings and the numbers behind them", "[doctor]") {
     const auto root = nlohmann::json::parse(doctor_json(judge(facts), facts));
     CHECK(root["can_boot"] == true);
     CHECK(root["measured"]["irq_injections"] == 0);
+    CHECK(root["measured"]["guest_ran"] == true);
+    CHECK(root["measured"]["unfinished"].is_null());
+    CHECK(root["measured"]["deadline_timer_fired"] == true);
+    CHECK(root["measured"]["deadline_timer_late_ns"] == 40'000);
+    CHECK(root["measured"]["kvmclock_tsc_khz"] == 2'100'000.0);
+    CHECK(root["host"]["tsc_khz"] == 2'100'010.0);
+    CHECK(root["host"]["tsc_tolerance_ppm"] == "250");
     CHECK(root["kvm"]["capabilities"][1]["number"] == 32);
     CHECK(root["findings"].size() == judge(facts).findings.size());
     const Facts none = without_kvm(ENOENT);

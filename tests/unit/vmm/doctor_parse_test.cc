@@ -58,3 +58,10 @@ TEST_CASE("a release is compared by its major and minor number", "[doctor]") {
     CHECK(release_number("six") == 0);
     CHECK(release_number("") == 0);
 }
+
+TEST_CASE("a thread's state is read behind a name with anything in it", "[doctor]") {
+    CHECK(thread_state("42 (mayfly) S 1 42 42 0") == 'S');
+    CHECK(thread_state("42 (a) R (b) D 1 42") == 'D');
+    CHECK(thread_state("") == '\0');
+    CHECK(thread_state("42 (mayfly) ") == '\0');
+}
