@@ -2,6 +2,7 @@
 """The client's end of the channel to the lab's agent: frames as tests/lab/agent/protocol.h has them, and
 what is under way: commands and file transfers. One thread of the lab's reads; any thread may send."""
 import os
+import socket
 import struct
 import threading
 
@@ -16,11 +17,15 @@ EXIT_REPORT = struct.Struct("<IIQQQQ")
 CREDIT_BYTES = 256 * 1024
 CHUNK_BYTES = 256 * 1024
 TERMINAL, MEASURED, WITH_INPUT = 1, 2, 4
+# A file transfer that makes no progress for so long has failed.
+SILENT_SECONDS = 120
 
 
 class Channel:
     def __init__(self, sock, describe_end):
         self._sock = sock
+        # An agent that takes nothing for so long takes nothing any more.
+        sock.setsockopt(socket.SOL_SOCKET, socket.SO_SNDTIMEO, struct.pack("ll", SILENT_SECONDS, 0))
         self._describe_end = describe_end
         self._send_lock = threading.Lock()
         self._lock = threading.Lock()
@@ -45,6 +50,8 @@ class Channel:
         try:
             with self._send_lock:
                 self._sock.sendall(HEADER.pack(kind, number, len(payload)) + payload)
+        except BlockingIOError:
+            raise LabError(f"the lab took nothing for {SILENT_SECONDS} s") from None
         except OSError:
             raise LabError(self.ended or self._describe_end()) from None
 
@@ -93,14 +100,22 @@ class Channel:
 class Process(commands.Command):
     """A command in the lab."""
 
-    def __init__(self, channel, argv, *, env, cwd, flags=0, size=(0, 0), on_output=None):
+    def __init__(self, channel, argv, *, env, cwd, flags=0, size=(0, 0), on_output=None, watch=None):
+        """`watch` is a watch.Watch, or None where nobody looks after it."""
         super().__init__(argv, on_output)
+        self._watch = watch
         self._channel = channel
         self._credit = CREDIT_BYTES
         fields = [flags, *size, cwd, len(env), *(f"{k}={v}" for k, v in env.items()), *self.argv]
         payload = b"".join(os.fsencode(str(field)) + b"\0" for field in fields)
         self._id = channel.register(self)
         channel.send(RUN, self._id, payload)
+
+    def why_done_for(self, silent_seconds):
+        return self._watch.why_done_for(silent_seconds) if self._watch is not None else ""
+
+    def describe_machine(self):
+        return self._watch.describe() if self._watch is not None else ""
 
     def handle(self, kind, payload):
         if kind in (OUTPUT, ERROR):
@@ -142,6 +157,7 @@ class Transfer:
 
     def __init__(self, channel, sink=None):
         self._done = threading.Event()
+        self._moved = threading.Event()
         self._sink = sink
         self._error = ""
         self.id = channel.register(self)
@@ -149,6 +165,7 @@ class Transfer:
 
     def handle(self, kind, payload):
         if kind == GET_DATA:
+            self._moved.set()
             try:
                 self._sink.write(payload)
             except OSError as error:
@@ -163,6 +180,10 @@ class Transfer:
         self._done.set()
 
     def wait(self, what):
-        self._done.wait()
+        while not self._done.wait(SILENT_SECONDS):
+            if not self._moved.is_set():
+                self._channel.forget(self.id)
+                raise LabError(f"{what}: nothing came for {SILENT_SECONDS} s")
+            self._moved.clear()
         if self._error:
             raise LabError(f"{what}: {self._error}")

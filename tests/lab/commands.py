@@ -11,6 +11,8 @@ from errors import LabError
 TIMED_OUT = 124
 # From the polite signal to the other one.
 GRACE_SECONDS = 10
+# How often it is looked whether a command is done for.
+LOOK_SECONDS = 5
 
 
 class Outcome:
@@ -44,8 +46,11 @@ class Command:
         self._failure = None
         self._started = time.monotonic()
         self._seconds = 0.0
+        self._last_said = self._started
+        self._trouble = ""
 
     def take_output(self, is_error, data):
+        self._last_said = time.monotonic()
         if self._on_output is not None:
             self._on_output(is_error, data)
             return
@@ -84,16 +89,16 @@ class Command:
             return bytes(self._buffers[is_error])
 
     def wait_for_output(self, pattern, timeout=60, is_error=False):
-        """Waits until what it has said matches; the match, or None when it ended or time was up without."""
+        """Waits until what it has said matches; the match, or None when it ended, is done for, or time was up
+        without."""
         pattern = pattern.encode() if isinstance(pattern, str) else pattern
-        deadline = time.monotonic() + timeout
+
+        def search():
+            return re.search(pattern, bytes(self._buffers[is_error]))
+
+        self._wait_for(lambda: search() or self.has_ended(), timeout)
         with self.changed:
-            while True:
-                found = re.search(pattern, bytes(self._buffers[is_error]))
-                left = deadline - time.monotonic()
-                if found or self.has_ended() or left <= 0:
-                    return found
-                self.changed.wait(left)
+            return search()
 
     def write(self, data):
         """Gives it input; waits while it reads slower than that."""
@@ -113,11 +118,40 @@ class Command:
     def kill(self):
         self.signal(signal.SIGKILL)
 
+    def why_done_for(self, silent_seconds):
+        """Why it will not end by itself, though its time is not over; empty while it may. It has said nothing
+        for so long."""
+        del silent_seconds
+        return ""
+
+    def describe_machine(self):
+        """What can be seen of its machine from outside, for somebody who asks why it did not end."""
+        return ""
+
+    def _wait_for(self, is_over, timeout):
+        """Whether it came to be so. Waits no longer than `timeout` seconds, nor on what is done for; what was
+        seen then is kept for the outcome."""
+        deadline = None if timeout is None else time.monotonic() + timeout
+        while True:
+            left = LOOK_SECONDS if deadline is None else min(LOOK_SECONDS, deadline - time.monotonic())
+            with self.changed:
+                if self.changed.wait_for(is_over, max(left, 0)):
+                    return True
+            if deadline is None:
+                continue
+            reason = self.why_done_for(time.monotonic() - self._last_said)
+            if not reason and time.monotonic() >= deadline:
+                reason = f"ended after {timeout:g} s"
+            if reason:
+                # Before its end, for afterwards nothing is left to be seen.
+                seen = f"lab: {self.argv[0]}: {reason}\n{self.describe_machine()}"
+                self._trouble = self._trouble or seen
+                return False
+
     def wait(self, timeout=None):
-        """The Outcome. After `timeout` seconds it is ended by signals, and its status is 124."""
-        with self.changed:
-            self.changed.wait_for(self.has_ended, timeout)
-            timed_out = not self.has_ended()
+        """The Outcome. After `timeout` seconds, or when it is done for, it is ended by signals, its status is
+        124, and its stderr tells what was to be seen then."""
+        timed_out = not self._wait_for(self.has_ended, timeout)
         if timed_out:
             for number in (signal.SIGTERM, signal.SIGKILL):
                 self.signal(number)
@@ -127,16 +161,16 @@ class Command:
         with self.changed:
             self.check_machine()
             if self._end is None:
-                raise LabError(f"{' '.join(self.argv)}: still there after SIGKILL")
-            return self._outcome(timed_out, timeout)
+                raise LabError(f"{' '.join(self.argv)}: still there after SIGKILL\n{self._trouble}")
+            return self._outcome(timed_out)
 
-    def _outcome(self, timed_out, timeout):
+    def _outcome(self, timed_out):
         status, start_error, *spent = self._end
         out, err = (bytes(buffer) for buffer in self._buffers)
         text = err.decode(errors="replace")
         if timed_out:
             status = TIMED_OUT
-            text += f"lab: {self.argv[0]}: ended after {timeout:g} s\n"
+        text += self._trouble
         if start_error:
             text += f"lab: {self.argv[0]}: {os.strerror(start_error)}\n"
         return Outcome(status, out, text, self._seconds, *spent)

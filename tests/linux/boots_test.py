@@ -10,7 +10,7 @@ import re
 from harness import OK, case, check, check_status, linux_host, main, skip
 from jobs import FACTS, Facts, jobs_initramfs
 
-BOOT_SECONDS = 1200
+BOOT_SECONDS = 300
 # Debian's 6.12 does not fit into 64 MiB: its last segment ends at 66. 6.1 does, and has no room to run in.
 LEAST_MEMORY = "72M"
 SIZES = {"72M": 72 << 20, "512M": 512 << 20, "8G": 8 << 30}

@@ -19,7 +19,7 @@ from harness import (
 )
 from jobs import clean_lines, jobs_initramfs
 
-BOOT_SECONDS = 1200
+BOOT_SECONDS = 300
 ANSWER_SECONDS = 300
 
 # Numbers, written 4 KiB at a time in lines of 63; stty ends when the last of them has left. Where every

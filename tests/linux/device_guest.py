@@ -7,7 +7,7 @@ from harness import Failure, check, check_status, kernel
 from guests import busybox_initramfs
 
 MODULES = ("virtio_pci", "virtio_mmio", "virtio_console", "virtio_blk", "virtio_net", "virtio-rng")
-GUEST_SECONDS = 1200
+GUEST_SECONDS = 300
 
 # What is unknown to the kernel on its command line is in the environment of its first process.
 INIT = """#!/bin/sh

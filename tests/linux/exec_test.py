@@ -10,7 +10,7 @@ from harness import CRASHED, FAILED, NOT_FOUND, OK, TIMEOUT, case, check, check_
 from harness import linux_host, main, skip
 from guests import image
 
-BOOT_SECONDS = 1200
+BOOT_SECONDS = 300
 KIB = 1 << 10
 
 FLOOD_BYTES = 100 * KIB

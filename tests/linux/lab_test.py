@@ -23,13 +23,19 @@ from harness import (
     main,
     mayfly_path,
 )
+import commands
+import watch
 from errors import LabError
 from lab import Lab
 
 LAB = os.path.join(os.path.dirname(os.path.realpath(__file__)), os.pardir, "lab", "lab")
 FILE_BYTES = 8 << 20
 
-host = linux_host(needs_lab=True, tools=["strace"], files={"/work/words": b"some words\n"})
+# kvm.tsc_tolerance_ppm: rates that are further apart are different ones for KVM.
+KVM_TOLERANCE_PPM = 250
+PROBE_TEST = os.path.join(os.path.dirname(lab_agent_path), os.pardir, "kvm_doctor", "probe_test")
+
+host = linux_host(needs_lab=True, tools=["strace", PROBE_TEST], files={"/work/words": b"some words\n"})
 
 
 @case
@@ -159,6 +165,105 @@ def doctor_finds_a_kvm_that_runs_kernels_natively():
     report = json.loads(outcome.out)
     check(report["can_boot"], "no guest can be booted", outcome)
     check(report["measured"]["ring0_interpreted"] is False, "guest ring 0 is interpreted", outcome)
+
+
+def check_rates(outcome):
+    """Of doctor's JSON: guests are told the host's own rate, and their timers fire."""
+    check_status(outcome, 0)
+    report = json.loads(outcome.out)
+    own, told = report["host"]["tsc_khz"], report["measured"]["tsc_khz"]
+    is_near = own is not None and abs(told - own) <= own / 1e6 * KVM_TOLERANCE_PPM
+    check(is_near, f"guests are told {told} kHz, the host's rate is {own}", outcome)
+    check(report["measured"]["deadline_timer_fired"] is True, "no timer fires", outcome)
+
+
+@case
+def guests_are_told_the_hosts_own_rate_and_their_timers_fire():
+    check_rates(host.mayfly("doctor", "--json", timeout=120))
+    check_rates(counting_lab().run(["mayfly", "doctor", "--json"], timeout=120))
+
+
+@case
+def the_first_rate_that_the_labs_kernel_goes_by_is_the_refined_one():
+    found = None
+    for _ in range(60):  # refined a second after that, and later when the machine is busy
+        said = host.run(["dmesg"]).out.decode(errors="replace")
+        found = re.search(r"Refined TSC clocksource calibration: ([\d.]+) MHz", said)
+        if found:
+            break
+        time.sleep(0.5)
+    check(found is not None, f"never refined: {said}")
+    first, refined = float(re.search(r"tsc: Detected ([\d.]+) MHz", said)[1]), float(found[1])
+    check(abs(first / refined - 1) * 1e6 < KVM_TOLERANCE_PPM, f"first {first}, then {refined} MHz")
+
+
+@case
+def doctor_finds_a_timer_that_never_fires():
+    """KVM is given a rate below the host's, which it cannot scale to here: so it is too where it was loaded
+    before its host knew its own rate."""
+    probe = os.path.basename(PROBE_TEST)
+    outcome = host.run([probe, "-w", "NoTests"], env={"MAYFLY_EXPECT_DEAD_TIMER": "1"}, timeout=120)
+    check_status(outcome, 0)
+    check(b"the timer does not fire" in outcome.out, "it was not tried", outcome)
+    check(b"user requested TSC rate" in host.run(["dmesg"]).out, "the kernel does not say so")
+
+
+def impatient():
+    """What the tests of hangs would wait for."""
+    commands.GRACE_SECONDS, commands.LOOK_SECONDS = 2, 1
+    watch.IDLE_SECONDS, watch.ANSWER_SECONDS = 10, 4
+
+
+@case
+def a_guest_that_halts_for_ever_is_ended_when_the_lab_idles():
+    impatient()
+    outcome = host.mayfly("boot", "builtin:idle", timeout=300)
+    check_status(outcome, TIMEOUT)
+    check(outcome.seconds < 150, "it was waited for until its limit", outcome)
+    for words in ("done for: it is silent, and the lab idle", "mayfly boot builtin:idle", "Run /init"):
+        check(words in outcome.err, f"it does not say {words!r}", outcome)
+
+
+@case
+def a_guest_that_spins_is_ended_at_its_limit_and_what_was_seen_is_said():
+    process = host.popen(["mayfly", "boot", "builtin:idle", "--append", "spin"])
+    check(process.wait_for_output("never said", timeout=5) is None, "it was said")
+    outcome = process.wait(5)
+    check_status(outcome, TIMEOUT)
+    check("ended after 5 s" in outcome.err and "mayfly boot builtin:idle" in outcome.err, "not said", outcome)
+
+
+def ends_with(command, during=lambda lab: None):
+    """What the LabError says that ends this command in a lab of its own, and after how many seconds."""
+    impatient()
+    with Lab(agent=lab_agent_path, cache=cache_directory) as lab:
+        process = lab.popen(command, with_input=False, ends_idle=True)
+        process.wait_for_output("about to", timeout=60)
+        during(lab)
+        started = time.monotonic()
+        try:
+            outcome = process.wait(300)
+        except LabError as error:
+            return str(error), time.monotonic() - started
+    return check(False, "the command went on", outcome)
+
+
+@case
+def a_lab_whose_kernel_panics_says_so_at_once():
+    crash = "echo 1 >/proc/sys/kernel/sysrq; echo about to; sleep 1; echo c >/proc/sysrq-trigger; sleep 1000"
+    reason, seconds = ends_with(crash)
+    check("Kernel panic" in reason and seconds < 150, f"after {seconds:.1f} s: {reason}")
+
+
+@case
+def a_lab_that_answers_nothing_any_more_is_given_up():
+
+    def stop(lab):
+        os.kill(lab.process_id, signal.SIGSTOP)
+
+    reason, seconds = ends_with("echo about to; sleep 1000", stop)
+    check("the lab does not answer" in reason and "SIGKILL" in reason, f"it says {reason}")
+    check(seconds < 150, f"only after {seconds:.1f} s")
 
 
 @case

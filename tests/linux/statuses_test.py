@@ -6,7 +6,7 @@ import time
 from harness import CRASHED, OK, TIMEOUT, case, check, check_status, linux_host, main
 from jobs import jobs_initramfs
 
-BOOT_SECONDS = 1200
+BOOT_SECONDS = 300
 STILL_SECONDS = 3
 
 JOBS = {

@@ -19,6 +19,7 @@
 #include "tests/lab/agent/command.h"
 #include "tests/lab/agent/port.h"
 #include "tests/lab/agent/startup.h"
+#include "vmm/doctor/tsc_rate.h"
 #include "vmm/os/unique_fd.h"
 
 namespace mayfly::lab {
@@ -196,12 +197,25 @@ void Agent::reap() {
     }
 }
 
+/// What the client runs on its own machine, whose TSC is the lab's: the rate that the lab's kernel is told.
+/// By the clock that QEMU's timers go by.
+int say_tsc_khz() {
+    const auto khz = tsc_khz_since(sample_tsc(CLOCK_MONOTONIC), CLOCK_MONOTONIC);
+    if (khz) std::printf("%.0f\n", *khz);
+    return khz ? 0 : 1;
+}
+
 }  // namespace
 
 }  // namespace mayfly::lab
 
-int main() {
+int main(int argc, char** argv) {
     using namespace mayfly::lab;
+    if (argc == 2 && std::strcmp(argv[1], "--tsc-khz") == 0) return say_tsc_khz();
+    if (getpid() != 1) {
+        std::fprintf(stderr, "lab-agent: it mounts file systems and powers off: only for a first process\n");
+        return 1;
+    }
     prepare_machine();
     sigset_t children;
     sigemptyset(&children);
