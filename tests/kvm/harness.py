@@ -19,6 +19,8 @@ OK, TIMEOUT, FAILED, CRASHED, NOT_FOUND = 0, 124, 125, 126, 127
 
 # A run that takes longer than this has hung: every case gives its guest a shorter --timeout, if it needs one.
 HANG_SECONDS = 60
+# And a case that does, whatever it waits for: many times what the longest takes. Where it stood is said.
+CASE_SECONDS = 600
 
 mayfly_path = ""
 guests_directory = ""
@@ -178,9 +180,15 @@ def write_file(directory, name, data):
     return path
 
 
+def _hung(*_):
+    raise Failure(f"hung: not over after {CASE_SECONDS} s\n{''.join(traceback.format_stack()[-8:-1])}")
+
+
 def _run_case(function):
     name = function.__name__.replace("_", " ")
     started = time.monotonic()
+    signal.signal(signal.SIGALRM, _hung)
+    signal.alarm(CASE_SECONDS)
     try:
         function()
     except Skip as reason:
@@ -192,6 +200,8 @@ def _run_case(function):
     except Exception:  # a test program that breaks is a failure too, and the rest still runs
         print(f"FAIL {name}: {traceback.format_exc()}", flush=True)
         return "FAIL"
+    finally:
+        signal.alarm(0)
     print(f"ok   {name} ({time.monotonic() - started:.2f} s)", flush=True)
     return "ok"
 

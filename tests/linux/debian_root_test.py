@@ -83,7 +83,7 @@ def booted(job):
     outcome = host.mayfly(
         "boot", host.path("/kernels/6.12/bzImage"), "--initrd", host.path("/work/initrd"), "--memory", "256M",
         "--disk", host.path("root"), "--disk", host.path("/work/data"),
-        "--append", f"quiet guest_script=debian debian_job={job}", timeout=GUEST_SECONDS,
+        "--append", f"quiet guest_script=debian debian_job={job}", timeout=2 * GUEST_SECONDS,
     )  # fmt: skip
     parts = Parts(outcome)
     check("end" in parts.by_name, "the guest ended before its script did", outcome)

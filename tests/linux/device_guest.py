@@ -7,6 +7,7 @@ from harness import Failure, check, check_status, kernel
 from guests import busybox_initramfs
 
 MODULES = ("virtio_pci", "virtio_mmio", "virtio_console", "virtio_blk", "virtio_net", "virtio-rng")
+# The harness ends a guest before mayfly would, for it says what was to be seen then.
 GUEST_SECONDS = 300
 
 # What is unknown to the kernel on its command line is in the environment of its first process.

@@ -83,7 +83,7 @@ def boot(kernel, *arguments, append):
     initrd = host.path("/work/initrd-" + kernel.partition("/")[0])
     return host.mayfly_popen(
         "boot", host.path(f"/kernels/{kernel}"), "--initrd", initrd, "--append", append,
-        "--timeout", str(GUEST_SECONDS), *arguments,
+        "--timeout", str(GUEST_SECONDS + 10), *arguments,
     )  # fmt: skip
 
 
@@ -107,7 +107,7 @@ def booted(step):
     process = boot(
         kernel, "--disk", host.path("root"), *arguments, append=f"quiet guest_root=vda guest_step={step}"
     )
-    return check_guest(process.wait(GUEST_SECONDS + 10))
+    return check_guest(process.wait(GUEST_SECONDS))
 
 
 def check_kept(text, steps, outcome=None):
@@ -193,7 +193,7 @@ def devices():
     if process.wait_for_output(rb"== cutting\r?\n", timeout=GUEST_SECONDS) is not None:
         check_status(host.run(["truncate", "-s", str(4 * MIB), fourth]), 0)
         process.write(b"go\n")
-    parts = check_guest(process.wait(GUEST_SECONDS + 10))
+    parts = check_guest(process.wait(GUEST_SECONDS))
     after = host.run(f"stat -c %b {second}; stat -c %s {fourth}; head -c 6 {third}")
     parts.blocks_before = int(outcome.out)
     blocks, parts.cut_size, parts.third = after.out.decode().split()

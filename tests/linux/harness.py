@@ -56,6 +56,7 @@ build_directory = os.path.dirname(mayfly_path)
 lab_agent_path = os.path.join(build_directory, "tests", "lab", "lab-agent")
 cache_directory = os.path.abspath(os.environ.get("MAYFLY_LAB_CACHE") or os.path.join(build_directory, "lab"))
 DOCTOR_SECONDS = 60
+CASE_SECONDS = 1200
 
 
 def why_not_native():
@@ -140,4 +141,6 @@ def main():
     """Runs the cases, as tests/kvm/harness.py does. LabError in a case is that case's failure."""
     guests = os.path.join(build_directory, "firmware", "guests")
     sys.argv[1:2] = [mayfly_path, guests]
+    # Some boot four guests, each with a limit of its own.
+    _kvm.CASE_SECONDS = CASE_SECONDS
     _kvm.main(needs_kvm=False)

@@ -66,7 +66,7 @@ def exchanged(name):
     process = host.mayfly_popen(
         "boot", host.path(f"/kernels/{kernel}"), "--initrd", host.path(initrd),
         "--profile", profile, "--transport", transport, "--net", f"tap={tap},mac=52:54:00:12:34:56",
-        "--timeout", str(GUEST_SECONDS), "--append", "quiet guest_script=net",
+        "--timeout", str(GUEST_SECONDS + 10), "--append", "quiet guest_script=net",
     )  # fmt: skip
     # mayfly has made the tap by the time that a guest runs; it goes with mayfly.
     command(
@@ -81,7 +81,7 @@ def exchanged(name):
             fetched = command(f"busybox wget -q -O - {url} | md5sum").split()[0]
             pinged = host.run(f"busybox ping -c 2 -W 20 {GUEST_ADDRESS}")
             process.write(b"done\n")
-        parts = check_guest(process.wait(GUEST_SECONDS + 10))
+        parts = check_guest(process.wait(GUEST_SECONDS))
     finally:
         web.kill()
         web.wait(10)
