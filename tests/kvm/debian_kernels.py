@@ -89,7 +89,8 @@ def enters_linux(version, packing):
     else:
         # A kernel that boots finds no root file system and panics, which mayfly's words have it tell.
         check_status(outcome, CRASHED)
-        check_match(outcome, r"(?m)^mayfly: the guest panicked$")
+        check_match(outcome, r"(?m)^mayfly: the guest panicked: Kernel panic - not syncing: VFS: Unable to mount root fs .*"
+                    r"neither --initrd, --disk nor --exec was given\)$")
         check(b"Linux version" in outcome.out, "no sign of life", outcome)
         check(b"Kernel panic - not syncing: VFS: Unable to mount root fs" in outcome.out, "no panic", outcome)
         print(f"  Linux {version}: booted, and panicked without a root")

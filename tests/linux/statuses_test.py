@@ -2,9 +2,10 @@
 """How a Linux guest ends is mayfly's status: power-off and reboot 0, a panic 126, a timeout 124."""
 import signal
 import time
+import xml.etree.ElementTree as ElementTree
 
 from harness import CRASHED, OK, TIMEOUT, case, check, check_status, linux_host, main
-from jobs import jobs_initramfs
+from jobs import clean_lines, jobs_initramfs
 
 BOOT_SECONDS = 300
 STILL_SECONDS = 3
@@ -38,9 +39,12 @@ def end_of(job, *options, **more):
     return host.mayfly(*arguments(job, *options, **more), timeout=BOOT_SECONDS)
 
 
-def check_panic(outcome, reason):
+def check_panic(outcome, reason, told=""):
+    """The guest's own words are on its console, and in mayfly's message, which ends by `told`."""
     check_status(outcome, CRASHED)
-    check(outcome.err == "mayfly: the guest panicked\n", "stderr", outcome)
+    said = "mayfly: the guest panicked: Kernel panic - not syncing: " + reason.decode()
+    check(outcome.err.startswith(said) and outcome.err.count("\n") == 1, "stderr", outcome)
+    check(outcome.err.endswith(told + "\n"), "stderr's end", outcome)
     check(b"Kernel panic - not syncing: " + reason in outcome.out, f"no panic of {reason}", outcome)
 
 
@@ -83,7 +87,46 @@ def a_kernel_without_a_root_is_a_panic():
     outcome = host.mayfly(
         "boot", host.path("/kernels/6.12/vmlinux"), "--append", "root=/dev/none", timeout=BOOT_SECONDS
     )
-    check_panic(outcome, b"VFS: Unable to mount root fs")
+    check_panic(outcome, b"VFS: Unable to mount root fs", NO_ROOT)
+
+
+NO_ROOT = "(it has no root: neither --initrd, --disk nor --exec was given)"
+
+
+@case
+def a_kernel_alone_says_that_nothing_was_given_to_hold_a_root_in_the_report_too():
+    junit = host.path("/work/junit.xml")
+    outcome = host.mayfly(
+        "boot", host.path("/kernels/6.12/vmlinux"), "--junit", junit, timeout=BOOT_SECONDS
+    )
+    check_panic(outcome, b"VFS: Unable to mount root fs", NO_ROOT)
+    suite = ElementTree.fromstring(host.get("/work/junit.xml")).find("testsuite")
+    message = suite.find("testcase").find("failure").get("message")
+    check(f"mayfly: {message}\n" == outcome.err, f"the report says {message!r}", outcome)
+
+
+@case
+def a_panic_is_told_where_the_console_is_a_port_a_file_or_nothing():
+    for options in (["--append", "console=ttyS0"], ["--console", "null"], ["--append", "log_buf_len=1M"]):
+        outcome = host.mayfly("boot", host.path("/kernels/6.1/vmlinux"), *options, timeout=BOOT_SECONDS)
+        check_status(outcome, CRASHED)
+        said = "mayfly: the guest panicked: Kernel panic - not syncing: VFS: "
+        check(outcome.err.startswith(said), "stderr", outcome)
+        check(outcome.err.endswith(NO_ROOT + "\n"), "stderr's end", outcome)
+
+
+@case
+def junk_behind_an_initramfs_does_not_open_the_log_up():
+    junk = host.path("/work/junk")
+    check_status(host.run(f"cat {host.path('/work/initrd')} >{junk} && echo junkjunk >>{junk}"), OK)
+    words = "quiet loglevel=3 job=power"
+    outcome = host.mayfly(
+        "boot", host.path("/kernels/6.12/vmlinux"), "--initrd", junk, "--append", words, timeout=BOOT_SECONDS
+    )
+    check_status(outcome, OK)
+    lines = [line for line in clean_lines(outcome.out) if line.startswith("[")]
+    check(any("Initramfs unpacking failed: " in line for line in lines), "the kernel did not mind", outcome)
+    check(len(lines) < 20, f"{len(lines)} lines of the kernel's", outcome)
 
 
 @case

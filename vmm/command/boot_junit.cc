@@ -37,7 +37,7 @@ JunitCase machine_case(const BootConfig& config, const BootOutcome& outcome, con
     }
     const ExitStatus own = exit_status(*ending, config.status_rules);
     switch (ending->kind) {
-        case EndKind::Panic: set(one, Outcome::Failed, "panic", own.line); break;
+        case EndKind::Panic: set(one, Outcome::Failed, "panic", first_line(outcome)); break;
         case EndKind::Crash: set(one, Outcome::Failed, "crash", own.line); break;
         case EndKind::Timeout: set(one, Outcome::Failed, "timeout", own.line); break;
         case EndKind::HostError: set(one, Outcome::Error, "mayfly", own.line); break;

@@ -30,6 +30,12 @@ bool is_guests_own_end(EndKind kind) {
            kind == EndKind::ProgramEnded || kind == EndKind::Unreported;
 }
 
+/// Linux looked for a root, and the user gave it nothing that could hold one.
+bool lacks_root(const BootConfig& config, const Ending& ending) {
+    return ending.kind == EndKind::Panic && config.initrd.empty() && config.disks.empty() && !config.exec &&
+           ending.panic_words.find("Unable to mount root fs") != std::string::npos;
+}
+
 void judge_watch(const ConsoleWatch& watch, EndKind kind, BootOutcome& outcome) {
     for (const WatchedExpression& feared : watch.feared()) {
         if (!feared.is_seen) continue;
@@ -59,6 +65,8 @@ BootOutcome judge_boot(const BootConfig& config, const Ending& ending, const Con
     BootOutcome outcome;
     outcome.status = own.status;
     if (!own.line.empty()) outcome.lines.push_back(own.line);
+    if (lacks_root(config, ending))
+        outcome.lines.back() += " (it has no root: neither --initrd, --disk nor --exec was given)";
     if (watch != nullptr) judge_watch(*watch, ending.kind, outcome);
     return outcome;
 }

@@ -45,9 +45,8 @@ bool ConsoleOutput::is_looked_at() const { return watch_ != nullptr || (fd_ >= 0
 void ConsoleOutput::put(u8 byte) {
     if (drops_all()) return;
     const std::lock_guard<std::mutex> guard(mutex_);
-    if (used_ == kBufferBytes) flush_locked();
-    if (used_ == kBufferBytes) return;  // the machine is ending: nobody takes more
-    buffer_[used_++] = byte;
+    if (used_ == kBufferBytes) make_room();
+    buffer_[used_++] = static_cast<char>(byte);
     has_pending_.store(true, std::memory_order_relaxed);
 }
 
@@ -55,14 +54,19 @@ void ConsoleOutput::put(std::span<const u8> bytes) {
     if (drops_all()) return;
     const std::lock_guard<std::mutex> guard(mutex_);
     while (!bytes.empty()) {
-        if (used_ == kBufferBytes) flush_locked();
-        if (used_ == kBufferBytes) return;  // as above
+        if (used_ == kBufferBytes) make_room();
         const std::size_t piece = std::min(bytes.size(), kBufferBytes - used_);
         std::memcpy(buffer_.data() + used_, bytes.data(), piece);
         used_ += piece;
         bytes = bytes.subspan(piece);
     }
-    has_pending_.store(used_ > 0, std::memory_order_relaxed);
+    has_pending_.store(used_ > flushed_, std::memory_order_relaxed);
+}
+
+void ConsoleOutput::make_room() {
+    flush_locked();
+    std::memmove(buffer_.data(), buffer_.data() + kBufferBytes - kKeptBytes, kKeptBytes);
+    used_ = flushed_ = kKeptBytes;
 }
 
 void ConsoleOutput::flush() {
@@ -71,17 +75,19 @@ void ConsoleOutput::flush() {
 }
 
 void ConsoleOutput::flush_locked() {
-    if (looks_for_questions_ && questions_.take({buffer_.data(), used_})) asked_ns_ = monotonic_ns();
+    // SAFETY: characters are bytes.
+    const std::span<const u8> fresh(reinterpret_cast<const u8*>(buffer_.data()) + flushed_, used_ - flushed_);
+    if (looks_for_questions_ && questions_.take(fresh)) asked_ns_ = monotonic_ns();
     // Before they are written: a reader that has stalled does not hide what is looked for.
-    if (watch_ != nullptr) watch_->take({buffer_.data(), used_});
-    const auto kept = static_cast<std::size_t>(std::min<u64>(used_, room_bytes_));
+    if (watch_ != nullptr) watch_->take(fresh);
+    const auto kept = static_cast<std::size_t>(std::min<u64>(fresh.size(), room_bytes_));
     room_bytes_ -= kept;
-    cut_bytes_ += used_ - kept;
+    cut_bytes_ += fresh.size() - kept;
     std::size_t done = fd_ < 0 ? kept : 0;
     while (done < kept) {
         // A reader that has stalled must not keep us from ending.
         if (stop_.is_abrupt() && !has_room(fd_)) break;
-        const ssize_t written = ::write(fd_, buffer_.data() + done, kept - done);
+        const ssize_t written = ::write(fd_, fresh.data() + done, kept - done);
         if (written > 0) {
             done += static_cast<std::size_t>(written);
             continue;
@@ -97,7 +103,7 @@ void ConsoleOutput::flush_locked() {
             break;
         }
     }
-    used_ = 0;
+    flushed_ = used_;
     has_pending_.store(false, std::memory_order_relaxed);
 }
 

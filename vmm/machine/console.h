@@ -13,6 +13,7 @@
 #include <optional>
 #include <span>
 #include <string>
+#include <string_view>
 #include <vector>
 
 #include "devices/io/byte_sink.h"
@@ -49,13 +50,18 @@ class ConsoleOutput final : public ByteSink {
     void put(std::span<const u8> bytes);
     /// Writes what was gathered. A reader that is gone ends the machine (HostError).
     void flush();
+    /// The last 4 KiB of what was put, or more. Once nobody puts any.
+    [[nodiscard]] std::string_view last_bytes() const { return {buffer_.data(), used_}; }
     [[nodiscard]] bool has_pending() const { return has_pending_.load(std::memory_order_relaxed); }
     /// What the limit has cost. After the last flush().
     [[nodiscard]] u64 cut_bytes() const { return cut_bytes_; }
 
   private:
-    static constexpr std::size_t kBufferBytes = 4096;
+    static constexpr std::size_t kKeptBytes = 4096;
+    static constexpr std::size_t kBufferBytes = kKeptBytes + 4096;
     void flush_locked();
+    /// Flushes a full buffer, and keeps its end.
+    void make_room();
     [[nodiscard]] bool drops_all() const { return fd_ < 0 && watch_ == nullptr; }
 
     int fd_;
@@ -69,7 +75,8 @@ class ConsoleOutput final : public ByteSink {
     u64 room_bytes_;
     u64 cut_bytes_ = 0;
     std::size_t used_ = 0;
-    std::array<u8, kBufferBytes> buffer_;
+    std::size_t flushed_ = 0;  // up to here; it stays for last_bytes()
+    std::array<char, kBufferBytes> buffer_;
 };
 
 /// Of a terminal, in characters; zeroes when nobody knows.

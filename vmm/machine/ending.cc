@@ -19,10 +19,15 @@ ExitStatus verdict(u64 written, const StatusRules& rules) {
                                            kStatusVerdictMax, kStatusVerdictMax)};
 }
 
+std::string with_words(std::string line, std::string_view words) {
+    return words.empty() ? line : fmt::format("{}: {}", line, words);
+}
+
 std::string timeout_line(const Ending& ending) {
     const double seconds = static_cast<double>(ending.value) / 1000;
-    if (ending.message.empty()) return fmt::format("timeout: the guest did not end within {} s", seconds);
-    return fmt::format("timeout: {} s were over {}", seconds, ending.message);
+    if (!ending.message.empty()) return fmt::format("timeout: {} s were over {}", seconds, ending.message);
+    std::string line = fmt::format("timeout: the guest did not end within {} s", seconds);
+    return ending.panic_words.empty() ? line : with_words(line + "; it has panicked", ending.panic_words);
 }
 
 ExitStatus program_status(u32 word) {
@@ -57,7 +62,7 @@ ExitStatus exit_status(const Ending& ending, const StatusRules& rules) {
         case EndKind::ExitCode: return verdict(ending.value, rules);
         case EndKind::PowerOff:
         case EndKind::Reset: return {0, {}};
-        case EndKind::Panic: return {kStatusCrashed, "the guest panicked"};
+        case EndKind::Panic: return {kStatusCrashed, with_words("the guest panicked", ending.panic_words)};
         case EndKind::Crash: return {kStatusCrashed, ending.message};
         case EndKind::Timeout: return {kStatusTimeout, timeout_line(ending)};
         case EndKind::Signal: return {kStatusSignalBase + static_cast<int>(ending.value), {}};

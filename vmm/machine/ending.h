@@ -34,6 +34,7 @@ struct Ending {
     EndKind kind = EndKind::PowerOff;
     u64 value = 0;
     std::string message;  ///< for Crash, HostError and Unreported; for Timeout, when, if not while it ran
+    std::string panic_words = {};  ///< the guest's own, where it has panicked and ended so, or not at all
 };
 
 enum class ExitCodeRule : u8 {

@@ -7,9 +7,9 @@
 // read there, at no cost to the guest: when the virtio console first speaks, when the guest ends, and from
 // time to time where somebody looks at the console.
 //
-// Everything read is a guest's: ids, lengths and positions are checked, and one reading takes no more text
-// than the ring has room for, whose size the kernel's file told. A record that is being written is left for
-// later.
+// Everything read is a guest's (PrintkRecords). One reading prints no more than the ring has room for, whose
+// size the kernel's file told, and once mayfly is to end for a reason from outside, it looks at some thousand
+// records only. A record that is being written is left for later.
 // Thread: built by the main thread; any thread from then on, internally locked. Lock order: the virtio
 // console's device, then this, then the output.
 #pragma once
@@ -21,22 +21,22 @@
 #include <string>
 #include <string_view>
 
-#include "firmware/boot/printk_ring.h"
 #include "vmm/machine/console.h"
+#include "vmm/machine/printk_records.h"
 
 namespace mayfly {
 
 class KernelLog {
   public:
-    /// `output` outlives this object.
-    KernelLog(const PrintkRing& ring, ConsoleOutput& output)
-        : ring_(ring), output_(output), next_id_(ring.first_id), seen_id_(ring.first_id) {}
+    /// `output` and `stop` outlive this object.
+    KernelLog(const PrintkRing& ring, ConsoleOutput& output, const StopControl& stop)
+        : records_(ring), output_(output), stop_(stop), next_id_(ring.first_id), seen_id_(ring.first_id) {}
     KernelLog(const KernelLog&) = delete;
     KernelLog& operator=(const KernelLog&) = delete;
 
     /// Both before the guest runs. Records of `level` (syslog's, 0 to 7) and above are not for the console.
     void set_level(int level) { level_ = level; }
-    void set_memory(const GuestMemory& memory) { memory_ = &memory; }
+    void set_memory(const GuestMemory& memory) { records_.set_memory(memory); }
     /// May be more than the ring holds, so it is to be drained.
     [[nodiscard]] bool is_verbose() const { return level_ > kLevelUsual; }
 
@@ -48,17 +48,14 @@ class KernelLog {
     /// No vCPU runs any more.
     void finish();
 
+    [[nodiscard]] const PrintkRecords& records() const { return records_; }
     [[nodiscard]] bool has_given_way() const { return has_given_way_.load(std::memory_order_acquire); }
     /// Whether drain() may have something to say.
     [[nodiscard]] bool has_more() const;
 
   private:
-    enum class Found : u8 { Record, Nothing, Unfinished };
-    struct Record {
-        u64 time_ns;
-        int level;
-        std::string text;
-    };
+    using Found = PrintkRecords::Found;
+    using Record = PrintkRecords::Record;
     /// Up to where the log is new, and from where it can be.
     struct Range {
         u64 from;
@@ -69,18 +66,19 @@ class KernelLog {
         u64 id;
         std::size_t offset;
     };
-    [[nodiscard]] u64 end_id() const;
     [[nodiscard]] Range unsaid() const;
-    [[nodiscard]] Found read(u64 id, bool has_ended, Record& record) const;
-    [[nodiscard]] bool read_text(u64 id, u64 begin, u64 next, std::string& text) const;
     [[nodiscard]] std::optional<Place> find(std::string_view printed) const;
     void say(std::string_view text);
+    /// Says how many records lie between, if any. Gives back `id`.
+    u64 skip_to(u64 from, u64 id);
+    /// What one reading prints at most.
+    [[nodiscard]] u64 printed_max() const;
     /// Says the records up to `to`.
     void say_until(u64 to, bool has_ended);
 
-    PrintkRing ring_;
+    PrintkRecords records_;
     ConsoleOutput& output_;
-    const GuestMemory* memory_ = nullptr;
+    const StopControl& stop_;
     static constexpr int kLevelUsual = 7;
 
     int level_ = kLevelUsual;

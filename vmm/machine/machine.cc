@@ -20,6 +20,7 @@
 #include "vmm/kernel_cache/kernel_cache.h"
 #include "vmm/machine/boot_state.h"
 #include "vmm/machine/linux_command_line.h"
+#include "vmm/machine/panic_line.h"
 #include "vmm/os/terminal.h"
 #include "vmm/text/log.h"
 #include "vmm/text/size.h"
@@ -144,7 +145,7 @@ void Machine::add_early_output() {
     const Image& vmlinux = vmlinux_ ? *vmlinux_ : images_->kernel();
     const std::optional<PrintkRing> ring = find_printk_ring(vmlinux);
     if (ring && can_read_log(*ring))
-        kernel_log_.emplace(*ring, *output_);
+        kernel_log_.emplace(*ring, *output_, stop_);
     else
         early_console_.emplace(*output_);
 }
@@ -434,7 +435,24 @@ Ending Machine::understood(Ending ending) const {
     facts.has_panic_mark =
         marks_panics_ && ram_->memory().read_object<u16>(Gpa{kResetFlagAddress}) == kResetFlagPanic;
     if (config_.exec) facts.program = config_.exec->program;
-    return understand(std::move(ending), facts);
+    Ending understood = understand(std::move(ending), facts);
+    // A kernel that was told to stay, or had no time to read that it was not to, has panicked long ago.
+    if (understood.kind == EndKind::Panic || understood.kind == EndKind::Timeout)
+        understood.panic_words = panic_words();
+    return understood;
+}
+
+std::string Machine::panic_words() const {
+    if (!choice_.is_linux) return {};
+    std::string line;
+    if (kernel_log_) {
+        line = panic_line(kernel_log_->records());
+    } else if (const auto ring = find_printk_ring(vmlinux_ ? *vmlinux_ : images_->kernel())) {
+        PrintkRecords records(*ring);
+        records.set_memory(ram_->memory());
+        line = panic_line(records);
+    }
+    return line.empty() ? panic_line(output_->last_bytes()) : line;
 }
 
 ExitCounts Machine::exit_counts() const {

@@ -62,6 +62,8 @@ class Machine {
     [[nodiscard]] bool can_read_log(const PrintkRing& ring) const;
     [[nodiscard]] std::string command_line();
     [[nodiscard]] Ending understood(Ending ending) const;
+    /// Of a Linux guest, once it has ended; empty where it has not panicked.
+    [[nodiscard]] std::string panic_words() const;
     Result<void> add_memory();
     Result<void> add_irqchip();
     Result<void> add_platform();

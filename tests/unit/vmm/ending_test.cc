@@ -76,6 +76,10 @@ TEST_CASE("endings that need explaining have one line, others none", "[ending]")
     CHECK(exit_status({EndKind::Crash, 0, "the reason"}, {}).line == "the reason");
     CHECK(exit_status({EndKind::HostError, 0, "the reason"}, {}).line == "the reason");
     CHECK(exit_status({EndKind::Panic, 0, {}}, {}).line == "the guest panicked");
+    CHECK(exit_status({EndKind::Panic, 0, {}, "Kernel panic - not syncing: why"}, {}).line ==
+          "the guest panicked: Kernel panic - not syncing: why");
+    CHECK(exit_status({EndKind::Timeout, 1500, {}, "Kernel panic - not syncing: why"}, {}).line ==
+          "timeout: the guest did not end within 1.5 s; it has panicked: Kernel panic - not syncing: why");
     for (const EndKind kind : {EndKind::PowerOff, EndKind::Reset, EndKind::Signal, EndKind::Quit})
         CHECK(exit_status({kind, 1, {}}, {}).line.empty());
 }

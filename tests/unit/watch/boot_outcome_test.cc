@@ -62,6 +62,31 @@ TEST_CASE("a good end without what was expected is status 1, another keeps its s
     CHECK(run.judge(EndKind::Timeout, 1000).wants_tail);
 }
 
+TEST_CASE("a panic is told in the guest's words, in the report too, and a boot without a root says so") {
+    const std::string why = "Kernel panic - not syncing: VFS: Unable to mount root fs on unknown-block(0,0)";
+    const Ending panic{EndKind::Panic, 0, {}, why};
+    const std::string line = "the guest panicked: " + why;
+    const std::string without = line + " (it has no root: neither --initrd, --disk nor --exec was given)";
+    const auto told = [](const BootConfig& config, const Ending& ending) {
+        const BootOutcome outcome = judge_boot(config, ending, nullptr);
+        CHECK(boot_junit(config, outcome, &ending, nullptr, {}).cases[0].message == outcome.lines.at(0));
+        return outcome.lines;
+    };
+    BootConfig config;
+    config.kernel = "vmlinux";
+    CHECK(told(config, panic) == Lines{without});
+    CHECK(told(config, {EndKind::Panic, 0, {}, "Kernel panic - not syncing: sysrq"}).at(0).ends_with("sysrq"));
+    CHECK(told(config, {EndKind::Panic, 0, {}}) == Lines{"the guest panicked"});
+    BootConfig with_initrd = config;
+    with_initrd.initrd = "initrd";
+    BootConfig with_disk = config;
+    with_disk.disks.resize(1);
+    BootConfig with_program = config;
+    with_program.exec.emplace();
+    for (const BootConfig& rooted : {with_initrd, with_disk, with_program})
+        CHECK(told(rooted, panic) == Lines{line});
+}
+
 TEST_CASE("who ends mayfly from outside is not told what was missing") {
     const Watched run({"missing"}, {}, "");
     for (const EndKind kind : {EndKind::Signal, EndKind::Quit}) {
