@@ -98,6 +98,27 @@ def what_comes_later_than_the_expected_is_not_judged():
 def wrong_expressions_are_refused_before_the_guest_runs():
     check_refused(boot("--expect", "(a", guest("hello")), "--expect '(a'", "Unmatched (")
     check_refused(boot("--fail-on", "(a*)*\\1", guest("hello")), "--fail-on '(a*)*\\1'", "back-reference")
+    check_refused(boot("--fail-on", "\\d+", guest("hello")), "--fail-on '\\d+' has \\d", "write [0-9]")
+    check_refused(boot("--expect", "(?i)hello", guest("hello")), "--expect '(?i)hello' has flags", "[Oo]ops")
+    check_refused(boot("--expect", "((a{1,255}){1,255}){1,255}", guest("hello")), "written out")
+
+
+@case
+def letters_are_those_of_utf_8_without_any_locale():
+    for environment in ({"LC_ALL": "C"}, {"LC_ALL": "C.UTF-8"}, {"LC_ALL": "none", "LOCPATH": "/nonexistent"}):
+        outcome = boot("--expect", "^caf. [éè]\\w", "--timeout", 20, guest("echo"),
+                       input_bytes="café été\n".encode(), env={**os.environ, **environment})
+        check_status(outcome, 0)
+    junk = b"\xff\xc3\x00fatal\xff\xff error\n"
+    outcome = boot("--fail-on", "fatal.* error$", "--timeout", 20, guest("echo"), input_bytes=junk)
+    check_status(outcome, 1)
+
+
+@case
+def a_line_that_is_longer_than_a_page_is_matched_as_a_whole():
+    line = b"begin " + b"x" * 9000 + b" end\n"
+    outcome = boot("--expect", "^begin x+ end$", "--timeout", 60, guest("echo"), input_bytes=line)
+    check_status(outcome, 0)
 
 
 @case

@@ -3,7 +3,7 @@
 //
 // LF ends a line, and so does CR, alone or any number of them before an LF; a CR at the beginning of a line
 // is nothing. A line longer than kPieceMax is handed over in pieces, so that memory is bounded and no byte
-// lost. Thread: one at a time.
+// lost; no piece ends within a character of UTF-8. Thread: one at a time.
 #pragma once
 
 #include <algorithm>
@@ -36,6 +36,8 @@ class LineSplitter {
     }
 
   private:
+    /// Where a full piece may end: before a character that it has not all of.
+    [[nodiscard]] std::size_t whole_characters() const;
     [[nodiscard]] bool is_inside() const { return !gathered_.empty() || is_continued_; }
     template <typename Each>
     void gather(std::string_view text, Each&& each);
@@ -47,14 +49,28 @@ class LineSplitter {
     bool has_return_ = false;    // a CR came, and it depends on the next byte what it means
 };
 
+inline std::size_t LineSplitter::whole_characters() const {
+    // Behind its first byte, which tells its length, a character has three at most.
+    for (std::size_t back = 1; back <= 3; ++back) {
+        const auto byte = static_cast<unsigned char>(gathered_[gathered_.size() - back]);
+        if ((byte & 0xc0) == 0x80) continue;
+        const std::size_t length = byte < 0xc0 ? 1 : byte < 0xe0 ? 2 : byte < 0xf0 ? 3 : 4;
+        return length > back ? gathered_.size() - back : gathered_.size();
+    }
+    return gathered_.size();
+}
+
 template <typename Each>
 void LineSplitter::gather(std::string_view text, Each&& each) {
     while (gathered_.size() + text.size() > kPieceMax) {
         const std::size_t room = kPieceMax - gathered_.size();
         gathered_.append(text.substr(0, room));
         text.remove_prefix(room);
-        each(Piece{.text = gathered_, .is_start = !is_continued_, .is_end = false});
-        gathered_.clear();
+        const std::size_t whole = whole_characters();
+        each(Piece{.text = std::string_view(gathered_).substr(0, whole),
+                   .is_start = !is_continued_,
+                   .is_end = false});
+        gathered_.erase(0, whole);
         is_continued_ = true;
     }
     gathered_.append(text);

@@ -1,8 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
 #include "vmm/watch/plain_text.h"
 
-#include "vmm/error/ints.h"
-
 namespace mayfly {
 
 namespace {
@@ -39,8 +37,14 @@ std::size_t after_escape(std::string_view line, std::size_t at) {
     return at < line.size() && is_in(line[at], 0x30, 0x7e) ? at + 1 : at;
 }
 
-/// The length of the well-formed UTF-8 sequence at the beginning of `text`, 0 for none, and its value
-/// (Unicode 15.0, 3.9 "Unicode Encoding Forms", table 3-7).
+/// XML 1.0, 5th edition, 2.2 "Characters", less C1, whose CSI a terminal would obey.
+bool is_showable(u32 value) {
+    if (value < 0x20) return value == '\t';
+    return !(value >= 0x7f && value <= 0x9f) && value != 0xfffe && value != 0xffff;
+}
+
+}  // namespace
+
 std::size_t utf8_length(std::string_view text, u32& value) {
     const auto first = static_cast<u8>(text[0]);
     value = first;
@@ -57,14 +61,6 @@ std::size_t utf8_length(std::string_view text, u32& value) {
     const bool is_surrogate = value >= 0xd800 && value <= 0xdfff;
     return is_overlong || is_surrogate || value > 0x10ffff ? 0 : length;
 }
-
-/// XML 1.0, 5th edition, 2.2 "Characters", less C1, whose CSI a terminal would obey.
-bool is_showable(u32 value) {
-    if (value < 0x20) return value == '\t';
-    return !(value >= 0x7f && value <= 0x9f) && value != 0xfffe && value != 0xffff;
-}
-
-}  // namespace
 
 std::string_view without_escapes(std::string_view line, std::string& scratch) {
     std::size_t escape = line.find(kEscape);

@@ -7,7 +7,13 @@
 #include <string>
 #include <string_view>
 
+#include "vmm/error/ints.h"
+
 namespace mayfly {
+
+/// The length of the well-formed UTF-8 sequence at the beginning of `text`, which is not empty, 0 for none,
+/// and its value (Unicode 15.0, 3.9 "Unicode Encoding Forms", table 3-7).
+[[nodiscard]] std::size_t utf8_length(std::string_view text, u32& value);
 
 /// `line` without escape sequences: itself where it has none, else `scratch`, which is overwritten.
 [[nodiscard]] std::string_view without_escapes(std::string_view line, std::string& scratch);

@@ -11,7 +11,7 @@
 namespace mayfly {
 
 struct WatchConfig {
-    std::vector<std::string> expect;   ///< POSIX extended regular expressions: all have to be seen
+    std::vector<std::string> expect;   ///< extended regular expressions (Expression): all have to be seen
     std::vector<std::string> fail_on;  ///< the first one seen ends the machine, status 1
     std::string log_path;              ///< the console's lines with timestamps; empty: none
     u64 log_max_bytes = u64{64} << 20;

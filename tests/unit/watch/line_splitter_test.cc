@@ -74,6 +74,20 @@ TEST_CASE("a line of exactly 4096 bytes is one piece, a longer one is several, a
     }
 }
 
+TEST_CASE("no piece ends within a character, however it comes") {
+    const std::string room(4094, 'x');
+    for (const std::size_t portion : {1U, 7U, 4096U, 10000U}) {
+        INFO("in portions of " << portion);
+        CHECK(split(room + "\xe2\x82\xac\n", portion) == Expected{room + "+", "|\xe2\x82\xac"});
+        CHECK(split(room + "x\xc3\xa9\n", portion) == Expected{room + "x+", "|\xc3\xa9"});
+        CHECK(split(room + "\xc3\xa9y\n", portion) == Expected{room + "\xc3\xa9+", "|y"});
+        // What is no character is cut anywhere.
+        const std::string stray = room + "\x80\x80\x80\x80";
+        CHECK(split(stray + "\n", portion) == Expected{room + "\x80\x80+", "|\x80\x80"});
+        CHECK(split(room + "\xe2\xe2y\n", portion).size() == 2);
+    }
+}
+
 TEST_CASE("the unfinished line can be looked at, and is gone once it has ended") {
     LineSplitter splitter;
     Lines lines;

@@ -1,0 +1,24 @@
+// SPDX-License-Identifier: Apache-2.0
+// parse_expression: an extended regular expression as an ExpressionProgram.
+//
+// What POSIX leaves undefined, and what means something else elsewhere, is refused rather than guessed: an
+// expression that is taken for another one silently never matches. \w \W \s \S \b \B \< \> are known, as to
+// grep. Pure; any thread. Spec: POSIX.1-2017, Base Definitions, 9.4 "Extended Regular Expressions".
+#pragma once
+
+#include <string>
+#include <variant>
+
+#include "vmm/watch/expression_program.h"
+
+namespace mayfly {
+
+/// Why an expression is refused: "'a{' {what}", and what to write instead.
+struct ExpressionFault {
+    std::string what;
+    std::string cure;
+};
+
+[[nodiscard]] std::variant<ExpressionProgram, ExpressionFault> parse_expression(std::string_view text);
+
+}  // namespace mayfly

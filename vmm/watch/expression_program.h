@@ -1,0 +1,112 @@
+// SPDX-License-Identifier: Apache-2.0
+// ExpressionProgram: a regular expression as instructions for a machine that follows all its ways at once.
+//
+// One character costs no more than each instruction once, whatever came before it, and nothing is allocated
+// while a text is looked at: so neither an expression nor a guest's text can make a match expensive. Where an
+// expression matches is not asked, only whether. Thread: one at a time.
+#pragma once
+
+#include <array>
+#include <string_view>
+#include <vector>
+
+#include "vmm/error/ints.h"
+
+namespace mayfly {
+
+/// A byte that is no part of a UTF-8 character is a character of its own: this and the byte.
+constexpr u32 kStrayByte = 0x110000;
+/// The first character of `text`, which is taken off it.
+[[nodiscard]] u32 take_character(std::string_view& text);
+
+class CharacterSet {
+  public:
+    void add(u32 first, u32 last);
+    void negate();
+    [[nodiscard]] bool has(u32 character) const;
+
+  private:
+    struct Range {
+        u32 first;
+        u32 last;
+    };
+    std::array<u64, 2> ascii_{};
+    std::vector<Range> others_;
+    bool is_negated_ = false;
+};
+
+struct Instruction {
+    enum class Kind : u8 {
+        Character,  ///< value
+        Any,
+        Set,    ///< value: which
+        Split,  ///< goes on at `offset` and at `other`
+        Jump,   ///< goes on at `offset`
+        LineStart,
+        LineEnd,
+        WordEdge,
+        NoWordEdge,
+        WordStart,
+        WordEnd,
+        Match,
+    };
+    Kind kind = Kind::Match;
+    u32 value = 0;
+    i32 offset = 0;  ///< from this instruction, so that code can be copied
+    i32 other = 0;
+};
+
+/// What a text is of its line.
+struct TextEnds {
+    bool is_line_start = true;  ///< '^' may match; else it goes on where the last text ended
+    bool is_line_end = true;    ///< '$' may match; else another text may follow
+};
+
+class ExpressionProgram {
+  public:
+    ExpressionProgram(std::vector<Instruction> code, std::vector<CharacterSet> sets);
+
+    [[nodiscard]] bool matches(std::string_view text, TextEnds ends);
+
+  private:
+    enum class Side : u8 { Edge, Word, Other, Unknown };
+    /// Instructions, each once.
+    class Places {
+      public:
+        explicit Places(std::size_t size) : where_(size), list_(size) {}
+        void clear() { count_ = 0; }
+        bool add(u32 place);
+        [[nodiscard]] std::size_t size() const { return count_; }
+        [[nodiscard]] u32 operator[](std::size_t index) const { return list_[index]; }
+
+      private:
+        std::vector<u32> where_;
+        std::vector<u32> list_;
+        std::size_t count_ = 0;
+    };
+    /// In the middle of a line.
+    struct State {
+        std::vector<u32> places;  ///< where ways go on at the next character
+        Side before = Side::Other;
+    };
+
+    static Side side_of(u32 character);
+    [[nodiscard]] static bool holds(Instruction::Kind kind, Side before, Side after);
+    [[nodiscard]] bool accepts(const Instruction& instruction, u32 character) const;
+    /// Follows every way from `now_` up to where it needs a character, given what is on both sides. Whether
+    /// one is a match.
+    bool follow(Side before, Side after);
+    void find_first_characters();
+
+    std::vector<Instruction> code_;
+    std::vector<CharacterSet> sets_;
+    /// ASCII's that a match may begin with; all, where one may be empty.
+    std::array<bool, 0x80> may_begin_{};
+    std::vector<u32> now_;   // where ways go on
+    std::vector<u32> todo_;  // while they are followed
+    Places seen_;
+    Places next_;
+    State kept_;
+};
+
+}  // namespace mayfly
