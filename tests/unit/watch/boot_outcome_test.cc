@@ -75,7 +75,8 @@ TEST_CASE("a panic is told in the guest's words, in the report too, and a boot w
     BootConfig config;
     config.kernel = "vmlinux";
     CHECK(told(config, panic) == Lines{without});
-    CHECK(told(config, {EndKind::Panic, 0, {}, "Kernel panic - not syncing: sysrq"}).at(0).ends_with("sysrq"));
+    CHECK(
+        told(config, {EndKind::Panic, 0, {}, "Kernel panic - not syncing: sysrq"}).at(0).ends_with("sysrq"));
     CHECK(told(config, {EndKind::Panic, 0, {}}) == Lines{"the guest panicked"});
     BootConfig with_initrd = config;
     with_initrd.initrd = "initrd";
