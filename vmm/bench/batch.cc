@@ -77,6 +77,7 @@ struct BatchRunner::Slot {
     MarkWatch console;
     std::vector<NamedCount> seen;  ///< console marks, CLOCK_MONOTONIC
     u64 deadline_ns = 0;
+    bool leaves_servers = false;  ///< what is left behind in its group is not ended
     bool is_over = false;
 
     void drain_error() {
@@ -108,7 +109,7 @@ struct BatchRunner::Slot {
     void finish(u64 exit_monotonic_ns, const std::vector<ConsoleMark>& marks) {
         if (error.valid()) drain_error();
         if (output.valid()) drain_output(marks);
-        const Process::End end = process.reap();
+        const Process::End end = leaves_servers ? process.reap_alone() : process.reap();
         is_over = true;
         run.exec_monotonic_ns = end.birth.exec_ns;
         run.exit_ns = since(exit_monotonic_ns, end.birth.exec_ns);
@@ -130,9 +131,14 @@ struct BatchRunner::Slot {
     }
 
     void collect_reports() {
-        if (stats.valid()) run.counts.stats = read_stats(read_report(stats));
+        if (stats.valid()) {
+            run.counts.stats = read_stats(read_report(stats));
+            run.lacks_report = !run.counts.stats;
+        }
         if (timeline.valid()) {
-            const BootTimeline known = read_timeline(read_report(timeline)).value_or(BootTimeline{});
+            const std::optional<BootTimeline> found = read_timeline(read_report(timeline));
+            const BootTimeline known = found.value_or(BootTimeline{});
+            run.lacks_report = !found;
             const auto add = [&](const NamedCount& event, const std::string& name) {
                 run.moments.push_back(
                     {name, since(known.exec_monotonic_ns + event.value, run.exec_monotonic_ns)});
@@ -195,19 +201,38 @@ Result<BatchRunner::Slot> BatchRunner::start(std::size_t column, RunKind kind, u
         report_to("--stats-json", kStatsFd);
     }
     Process process = TRY(Process::start(what.program, arguments, files, kind == RunKind::Counting));
-    Slot slot{.process = std::move(process),
-              .run = {},
-              .output = std::move(output.read),
-              .error = std::move(error.read),
-              .timeline = std::move(timeline),
-              .stats = std::move(stats),
-              .console = MarkWatch(plan_->marks),
-              .seen = {}};
+    Slot slot = watched(std::move(process), std::move(error.read));
+    slot.output = std::move(output.read);
+    slot.timeline = std::move(timeline);
+    slot.stats = std::move(stats);
     slot.run.column = column;
     slot.run.round = round;
     slot.run.kind = kind;
-    slot.deadline_ns = monotonic_ns() + plan_->timeout_ms * 1'000'000;
     return slot;
+}
+
+BatchRunner::Slot BatchRunner::watched(Process process, UniqueFd error) const {
+    return {.process = std::move(process),
+            .run = {},
+            .output = {},
+            .error = std::move(error),
+            .timeline = {},
+            .stats = {},
+            .console = MarkWatch(plan_->marks),
+            .seen = {},
+            .deadline_ns = monotonic_ns() + plan_->timeout_ms * 1'000'000};
+}
+
+Result<Run> BatchRunner::prepare(const std::string& command) {
+    Pipe error = TRY(make_pipe());
+    const ProcessFiles files{null_fd_.get(), null_fd_.get(), error.write.get()};
+    Process process = TRY(Process::start("/bin/sh", {"sh", "-c", command}, files, false));
+    error.write = UniqueFd();
+    std::vector<Slot> slots;
+    slots.push_back(watched(std::move(process), std::move(error.read)));
+    slots.front().leaves_servers = true;
+    TRY_VOID(watch(slots));
+    return std::move(slots.front().run);
 }
 
 void BatchRunner::take_signal(std::vector<Slot>& slots) {

@@ -28,6 +28,10 @@ class BatchRunner {
     /// more start.
     Result<std::vector<Run>> run(std::size_t column, RunKind kind, u32 round, u32 count);
 
+    /// Runs `command` by sh(1), untimed; what it leaves running lives on. No end within the plan's limit
+    /// is a failure as well. Errors: as above.
+    Result<Run> prepare(const std::string& command);
+
     /// The signal that asked us to stop, or 0.
     [[nodiscard]] int signal() const { return signal_; }
 
@@ -41,6 +45,7 @@ class BatchRunner {
           mask_before_(mask_before) {}
 
     Result<Slot> start(std::size_t column, RunKind kind, u32 round);
+    [[nodiscard]] Slot watched(Process process, UniqueFd error) const;
     Result<void> watch(std::vector<Slot>& slots);
     void take_signal(std::vector<Slot>& slots);
     void end_overdue(std::vector<Slot>& slots) const;

@@ -9,33 +9,45 @@ namespace mayfly {
 
 namespace {
 
-constexpr std::size_t kNameWidthMax = 24;
+constexpr std::size_t kNameWidthMax = 32;
 
-std::string table_line(std::string_view label, std::string_view name, std::size_t name_width) {
-    return fmt::format("{:<28} {:<{}}", label, name.substr(0, kNameWidthMax), name_width);
+/// Columns of one benchmark often begin alike: the end of a long name is kept.
+std::string short_name(const std::string& name) {
+    constexpr std::size_t kHead = 10;
+    constexpr std::string_view kGap = "...";
+    if (name.size() <= kNameWidthMax) return name;
+    const auto is_inside_character = [&](std::size_t at) {
+        return (static_cast<unsigned char>(name[at]) & 0xc0) == 0x80;
+    };
+    std::size_t head = kHead;
+    while (head > 0 && is_inside_character(head)) --head;
+    std::size_t tail = name.size() - (kNameWidthMax - kHead - kGap.size());
+    while (tail < name.size() && is_inside_character(tail)) ++tail;
+    return name.substr(0, head) + std::string(kGap) + name.substr(tail);
 }
 
-std::string row_text(const Document& document, const Row& row, std::size_t name_width) {
-    std::string text;
-    const std::optional<Summary>& first = row.cells.front().summary;
-    bool is_labelled = false;
-    for (std::size_t column = 0; column < row.cells.size(); ++column) {
-        const Cell& cell = row.cells[column];
-        if (!cell.summary && cell.missing.empty()) continue;
-        text += table_line(is_labelled ? "" : row.label, document.plan.columns[column].name, name_width);
-        is_labelled = true;
-        if (cell.summary) {
-            for (const u64 value : {cell.summary->min, cell.summary->p50, cell.summary->p90,
-                                    cell.summary->p99, cell.summary->max})
-                text += fmt::format("{:>11}", print_figure(value, row.unit));
-            if (column != 0 && first)
-                text += fmt::format("{:>9}", print_ratio(cell.summary->p50, first->p50));
-        } else {
-            text += "  " + cell.missing;
-        }
-        text += '\n';
+std::string ratio_text(const Document& document, const Cell& cell, std::size_t column) {
+    if (has_failed(document.result, column)) return "failed";
+    if (column == 0) return {};
+    return cell.ratio ? print_ratio(*cell.ratio) : "-";
+}
+
+std::vector<std::string> figures_text(const Summary& summary, Unit unit) {
+    std::vector<std::string> figures{print_mean(summary, unit)};
+    for (const u64 value : {summary.min, summary.p50, summary.p90, summary.p99, summary.max})
+        figures.push_back(print_figure(value, unit));
+    return figures;
+}
+
+/// CommonMark, 2.4 "Backslash escapes": any ASCII punctuation may be escaped.
+std::string markdown_escape(std::string_view text) {
+    std::string escaped;
+    for (const char c : text) {
+        const bool is_control = static_cast<unsigned char>(c) < 0x20;
+        if (std::string_view("\\`*_[]<>|~&#").find(c) != std::string_view::npos) escaped += '\\';
+        escaped += is_control ? ' ' : c;
     }
-    return text;
+    return escaped;
 }
 
 }  // namespace
@@ -50,15 +62,45 @@ std::string_view kind_name(RunKind kind) {
     return "";
 }
 
-std::string bench_text(const Document& document) {
-    std::size_t width = 6;
-    for (const Column& column : document.plan.columns)
-        width = std::max(width, std::min(column.name.size(), kNameWidthMax));
-    std::string text = table_line("", "", width);
-    for (const char* head : {"min", "p50", "p90", "p99", "max"}) text += fmt::format("{:>11}", head);
-    text += document.plan.columns.size() > 1 ? "    ratio\n" : "\n";
+bool has_ratios(const Document& document) {
+    return document.plan.columns.size() > 1 || has_failed(document.result, 0);
+}
+
+std::vector<TableLine> table_of(const Document& document) {
+    std::vector<TableLine> lines;
     for (const Row& row : document.figures.rows) {
-        if (!row.is_step) text += row_text(document, row, width);
+        if (row.is_step) continue;
+        std::string_view label = row.label;
+        for (std::size_t column = 0; column < row.cells.size(); ++column) {
+            const Cell& cell = row.cells[column];
+            if (!cell.summary && cell.missing.empty()) continue;
+            TableLine line{label, column, {}, cell.missing, {}};
+            if (cell.summary) {
+                line.figures = figures_text(*cell.summary, row.unit);
+                line.ratio = ratio_text(document, cell, column);
+            }
+            lines.push_back(std::move(line));
+            label = {};
+        }
+    }
+    return lines;
+}
+
+std::string bench_text(const Document& document) {
+    const std::vector<Column>& columns = document.plan.columns;
+    std::size_t width = 6;
+    for (const Column& column : columns) width = std::max(width, short_name(column.name).size());
+    std::string text = fmt::format("{:<27} {:<{}}", "", "", width);
+    for (const std::string_view head : kTableHeads)
+        text += fmt::format("{:>{}}", head, head == kTableHeads[0] ? 20 : 10);
+    text += has_ratios(document) ? "   ratio\n" : "\n";
+    for (const TableLine& line : table_of(document)) {
+        text += fmt::format("{:<27} {:<{}}", line.label, short_name(columns[line.column].name), width);
+        for (std::size_t i = 0; i < line.figures.size(); ++i)
+            text += fmt::format("{:>{}}", line.figures[i], i == 0 ? 20 : 10);
+        if (line.figures.empty()) text += fmt::format("  {}", line.missing);
+        if (!line.ratio.empty()) text += fmt::format("{:>8}", line.ratio);
+        text += '\n';
     }
     text += '\n';
     for (const std::string& warning : document.figures.warnings) text += fmt::format("! {}\n", warning);
@@ -67,49 +109,25 @@ std::string bench_text(const Document& document) {
     return text + fmt::format("again: {}\n", document.repeat);
 }
 
-std::string csv_field(std::string_view text) {
-    if (text.find_first_of(",\"\r\n") == std::string_view::npos) return std::string(text);
-    std::string field = "\"";
-    for (const char c : text) {
-        if (c == '"') field += '"';
-        field += c;
+std::string bench_markdown(const Document& document) {
+    const bool has_ratio = has_ratios(document);
+    std::string text = "| quantity | of |";
+    for (const std::string_view head : kTableHeads) text += fmt::format(" {} |", head);
+    text += has_ratio ? " ratio |\n|:---|:---|" : "\n|:---|:---|";
+    for (std::size_t i = 0; i < kTableHeads.size() + has_ratio; ++i) text += "---:|";
+    text += '\n';
+    for (const TableLine& line : table_of(document)) {
+        text += fmt::format("| {} | {} |", markdown_escape(line.label),
+                            markdown_escape(document.plan.columns[line.column].name));
+        for (std::size_t i = 0; i < kTableHeads.size(); ++i)
+            text += fmt::format(" {} |", !line.figures.empty() ? line.figures[i]
+                                         : i == 0              ? markdown_escape(line.missing)
+                                                               : std::string());
+        text += has_ratio ? fmt::format(" {} |\n", line.ratio) : "\n";
     }
-    return field + '"';
-}
-
-std::string bench_csv(const Document& document) {
-    std::vector<std::string> moments;
-    for (const Run& run : document.result.runs) {
-        for (const Moment& moment : run.moments) {
-            if (std::find(moments.begin(), moments.end(), moment.name) == moments.end())
-                moments.push_back(moment.name);
-        }
-    }
-    std::string text =
-        "column,kind,round,good,end,exec_monotonic_ns,exit_ns,user_ns,system_ns,voluntary_switches,"
-        "involuntary_switches,peak_memory_kib,returns_to_user_space,kvm_exits,kvm_userspace_exits";
-    for (const std::string& moment : moments) text += "," + csv_field(moment + " ns");
-    text += "\r\n";
-    const auto number = [](const std::optional<u64>& value) {
-        return value ? std::to_string(*value) : std::string();
-    };
-    for (const Run& run : document.result.runs) {
-        const bool is_counting = run.kind == RunKind::Counting;
-        text += fmt::format("{},{},{},{},{},{},{},{},{},{},{},{},{},{},{}",
-                            csv_field(document.plan.columns[run.column].name), kind_name(run.kind), run.round,
-                            run.is_good ? 1 : 0, csv_field(describe_end(run)), run.exec_monotonic_ns,
-                            run.exit_ns, run.user_ns, run.system_ns, run.waits, run.preemptions,
-                            is_counting ? std::to_string(run.counts.peak_memory_kib) : "",
-                            run.counts.stats ? std::to_string(run.counts.stats->returns) : "",
-                            number(run.counts.kvm_exits), number(run.counts.kvm_returns));
-        for (const std::string& name : moments) {
-            text += ',';
-            for (const Moment& moment : run.moments) {
-                if (moment.name == name) text += std::to_string(moment.at_ns);
-            }
-        }
-        text += "\r\n";
-    }
+    text += '\n';
+    for (const std::string& warning : document.figures.warnings)
+        text += fmt::format("- **!** {}\n", markdown_escape(warning));
     return text;
 }
 

@@ -1,25 +1,23 @@
 // SPDX-License-Identifier: Apache-2.0
-// The JSON document. Times are nanoseconds, memory is KiB.
+// The JSON document. Times are nanoseconds, memory is KiB. What was not counted is null.
 //
-//   tool, version 1       what wrote it, and how this layout is called
+//   tool, version 2       what wrote it, and how this layout is called
 //   date, title, repeat   when; the `mayfly boot` that was measured; the command that does it again
 //   host                  facts about the machine, as text
 //   settings              runs, warmup, parallel, timeout_ms
-//   columns[]             name, kind ("mayfly", "qemu", "command"), command[], status (of good runs, or
-//   null),
-//                         failures, given_up
-//   summary{quantity}     unit ("ns", "KiB", "count"), columns[]: null, or n, min, p50, p90, p99, max and
-//                         ratio_p50 (to the first column); missing: why, where there is a reason
+//   columns[]             name, kind ("mayfly", "qemu", "command"), program, command[], parameters{}, prepare,
+//                         expected_statuses[], status (of the first good run, or null), failures, failed,
+//                         given_up, batches_ns (time in which its timed runs happened)
+//   summary{quantity}     unit ("ns", "KiB", "count"), columns[]: null, or n, min, p50, p90, p99, max, mean,
+//                         stddev (null of one value) and ratio_p50 (to the first column; null where either has
+//                         failed); or these as null and missing: why
 //   runs[]                column (index), kind ("warm-up", "timed", "bare", "counting"), round, good, end,
-//   status,
-//                         exec_monotonic_ns, exit_ns, user_ns, system_ns, voluntary_switches,
+//                         status, exec_monotonic_ns, exit_ns, user_ns, system_ns, voluntary_switches,
 //                         involuntary_switches, moments{name: ns since exec}; of counting runs
 //                         peak_memory_kib and exits; of failed runs stderr
 //   exits                 returns_to_user_space, by_reason, by_address of mayfly; kvm_exit and
-//   kvm_userspace_exit are
-//                         KVM's tracepoints
-//   warnings[] (what spoils figures), notes[], interrupted_by (a signal, or 0), batches_ns (with --parallel:
-//   time in which mayfly's runs happened)
+//                         kvm_userspace_exit are KVM's tracepoints
+//   warnings[] (what spoils figures), notes[], interrupted_by (a signal, or 0)
 #include <nlohmann/json.hpp>
 
 #include "vmm/bench/document.h"
@@ -60,30 +58,41 @@ Json counts(const std::vector<NamedCount>& list) {
     return object;
 }
 
-Json cell_json(const Cell& cell, const std::optional<Summary>& first) {
+template <typename Value>
+Json or_null(const std::optional<Value>& value) {
+    return value ? Json(*value) : Json(nullptr);
+}
+
+Json cell_json(const Cell& cell) {
     Json object;
+    if (!cell.summary && cell.missing.empty()) return object;
     if (!cell.missing.empty()) object["missing"] = cell.missing;
-    if (!cell.summary) return object;
-    object["n"] = cell.summary->count;
-    object["min"] = cell.summary->min;
-    object["p50"] = cell.summary->p50;
-    object["p90"] = cell.summary->p90;
-    object["p99"] = cell.summary->p99;
-    object["max"] = cell.summary->max;
-    if (first && first->p50 != 0)
-        object["ratio_p50"] = static_cast<double>(cell.summary->p50) / static_cast<double>(first->p50);
+    const Summary summary = cell.summary.value_or(Summary{});
+    object["n"] = summary.count;
+    const auto add = [&](const char* name, const Json& value) {
+        object[name] = cell.summary ? value : Json(nullptr);
+    };
+    add("min", summary.min);
+    add("p50", summary.p50);
+    add("p90", summary.p90);
+    add("p99", summary.p99);
+    add("max", summary.max);
+    add("mean", summary.mean);
+    add("stddev", or_null(summary.deviation));
+    add("ratio_p50", or_null(cell.ratio));
     return object;
 }
 
 Json exits_json(const RunCounts& found) {
     Json object = Json::object();
+    object["returns_to_user_space"] = nullptr;
     if (found.stats) {
         object["returns_to_user_space"] = found.stats->returns;
         object["by_reason"] = counts(found.stats->reasons);
         object["by_address"] = counts(found.stats->places);
     }
-    if (found.kvm_exits) object["kvm_exit"] = *found.kvm_exits;
-    if (found.kvm_returns) object["kvm_userspace_exit"] = *found.kvm_returns;
+    object["kvm_exit"] = or_null(found.kvm_exits);
+    object["kvm_userspace_exit"] = or_null(found.kvm_returns);
     return object;
 }
 
@@ -112,13 +121,37 @@ Json run_json(const Run& run) {
     return object;
 }
 
+Json column_json(const Document& document, std::size_t index) {
+    const ColumnOutcome& outcome = document.result.columns[index];
+    const Column& what = document.plan.columns[index];
+    Json column;
+    column["name"] = what.name;
+    column["kind"] = column_kind(what.kind);
+    column["program"] = what.program;
+    column["command"] = strings(what.arguments);
+    Json settings = Json::object();
+    for (const Setting& setting : what.settings) settings[setting.name] = setting.value;
+    column["parameters"] = std::move(settings);
+    column["prepare"] = what.prepare.empty() ? Json(nullptr) : Json(what.prepare);
+    Json statuses = Json::array();
+    for (const int status : what.successes) statuses.push_back(static_cast<u64>(status));
+    column["expected_statuses"] = std::move(statuses);
+    column["status"] = nullptr;
+    if (outcome.status) column["status"] = static_cast<u64>(*outcome.status);
+    column["failures"] = u64{outcome.failures};
+    column["failed"] = has_failed(document.result, index);
+    column["given_up"] = outcome.is_given_up;
+    column["batches_ns"] = outcome.batches_ns;
+    return column;
+}
+
 }  // namespace
 
 std::string bench_json(const Document& document) {
     const BenchPlan& plan = document.plan;
     Json root;
     root["tool"] = "mayfly bench boot";
-    root["version"] = u64{1};
+    root["version"] = u64{2};
     root["date"] = document.date;
     root["title"] = document.title;
     root["repeat"] = document.repeat;
@@ -130,23 +163,12 @@ std::string bench_json(const Document& document) {
     root["settings"]["parallel"] = u64{plan.parallel};
     root["settings"]["timeout_ms"] = plan.timeout_ms;
     Json columns = Json::array();
-    for (std::size_t i = 0; i < plan.columns.size(); ++i) {
-        const ColumnOutcome& outcome = document.result.columns[i];
-        Json column;
-        column["name"] = plan.columns[i].name;
-        column["kind"] = column_kind(plan.columns[i].kind);
-        column["command"] = strings(plan.columns[i].arguments);
-        column["status"] = nullptr;
-        if (outcome.status) column["status"] = static_cast<u64>(*outcome.status);
-        column["failures"] = u64{outcome.failures};
-        column["given_up"] = outcome.is_given_up;
-        columns.push_back(std::move(column));
-    }
+    for (std::size_t i = 0; i < plan.columns.size(); ++i) columns.push_back(column_json(document, i));
     root["columns"] = std::move(columns);
     Json summary = Json::object();
     for (const Row& row : document.figures.rows) {
         Json cells = Json::array();
-        for (const Cell& cell : row.cells) cells.push_back(cell_json(cell, row.cells.front().summary));
+        for (const Cell& cell : row.cells) cells.push_back(cell_json(cell));
         summary[row.key]["unit"] = unit_name(row.unit);
         summary[row.key]["columns"] = std::move(cells);
     }
@@ -157,7 +179,6 @@ std::string bench_json(const Document& document) {
     root["warnings"] = strings(document.figures.warnings);
     root["notes"] = strings(document.figures.notes);
     root["interrupted_by"] = static_cast<u64>(document.result.signal);
-    root["batches_ns"] = document.result.batches_ns;
     // Words of a command line need not be UTF-8.
     return root.dump(1, ' ', false, Json::error_handler_t::replace) + "\n";
 }

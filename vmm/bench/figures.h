@@ -15,7 +15,8 @@ namespace mayfly {
 
 struct Cell {
     std::optional<Summary> summary;
-    std::string missing;  ///< why there is none, when that deserves saying
+    std::optional<double> ratio;  ///< of the medians, to the first column's; none where either has failed
+    std::string missing;          ///< why there is no summary, when that deserves saying
 };
 
 struct Row {
@@ -33,6 +34,8 @@ struct Figures {
 };
 
 [[nodiscard]] Figures figures_of(const BenchPlan& plan, const BenchResult& result);
+/// What there is to say about how it was measured, and what spoils it. Part of figures_of().
+void add_notes(const BenchPlan& plan, const BenchResult& result, Figures& figures);
 
 /// exec -> exit of a column's good timed runs, ascending.
 [[nodiscard]] std::vector<u64> sorted_exits(const BenchResult& result, std::size_t column);
@@ -43,6 +46,11 @@ struct Figures {
 [[nodiscard]] const Run* median_run(const BenchResult& result, std::size_t column);
 /// The last good counting run; null without.
 [[nodiscard]] const Run* counting_run(const BenchResult& result, std::size_t column);
+
+/// Such a column is marked wherever it is shown.
+[[nodiscard]] inline bool has_failed(const BenchResult& result, std::size_t column) {
+    return result.columns[column].failures != 0;
+}
 
 inline constexpr std::string_view kFirstInstruction = "first_kvm_run";
 

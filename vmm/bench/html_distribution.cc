@@ -106,7 +106,8 @@ std::string tick_label(double ns) {
 std::vector<Curve> curves_of(const Document& document) {
     std::vector<Curve> curves;
     for (std::size_t column = 0; column < document.plan.columns.size(); ++column) {
-        const std::string& name = document.plan.columns[column].name;
+        const std::string name = document.plan.columns[column].name +
+                                 (has_failed(document.result, column) ? " (failed)" : "");
         std::vector<u64> first = sorted_moments(document.result, column, kFirstInstruction);
         if (!first.empty()) curves.push_back({column, name + ", first instruction", true, std::move(first)});
         std::vector<u64> exits = sorted_exits(document.result, column);

@@ -24,6 +24,13 @@ const Row* find_row(const Document& document, std::string_view key) {
     return nullptr;
 }
 
+/// "27.0 x", to the first column; empty where there is none.
+std::string ratio(const Document& document, std::size_t column) {
+    const Row* row = find_row(document, "exec_to_exit");
+    if (column == 0 || row == nullptr || !row->cells[column].ratio) return {};
+    return pretty(print_ratio(*row->cells[column].ratio));
+}
+
 std::optional<u64> median(const Document& document, std::string_view key, std::size_t column) {
     const Row* row = find_row(document, key);
     if (row == nullptr || !row->cells[column].summary) return std::nullopt;
@@ -35,6 +42,8 @@ std::string time(u64 ns) { return pretty(print_figure(ns, Unit::Nanoseconds)); }
 /// The result in two sentences.
 std::string lead(const Document& document) {
     const std::optional<u64> exit = median(document, "exec_to_exit", 0);
+    if (exit && has_failed(document.result, 0))
+        return "<p class=\"lead\">Not every run of the first column succeeded: see the notes below.</p>";
     if (!exit) return "<p class=\"lead\">No run of the first column succeeded: see the notes below.</p>";
     const std::optional<u64> first = median(document, "exec_to_first_instruction", 0);
     std::string text = "<p class=\"lead\">Half of all boots ";
@@ -44,10 +53,13 @@ std::string lead(const Document& document) {
     text += fmt::format("have come and gone after <strong>{}</strong>.", time(*exit));
     for (std::size_t column = 1; column < document.plan.columns.size(); ++column) {
         const std::optional<u64> other = median(document, "exec_to_exit", column);
-        if (!other) continue;
-        text += fmt::format(" {} takes <strong>{}</strong>{}.",
-                            html_escape(document.plan.columns[column].name), time(*other),
-                            *exit == 0 ? "" : ", " + pretty(print_ratio(*other, *exit)) + " as long");
+        const std::string name = html_escape(document.plan.columns[column].name);
+        const std::string times = ratio(document, column);
+        if (has_failed(document.result, column))
+            text += fmt::format(" {} <strong>failed</strong>.", name);
+        else if (other)
+            text += fmt::format(" {} takes <strong>{}</strong>{}.", name, time(*other),
+                                times.empty() ? "" : ", " + times + " as long");
     }
     return text + "</p>";
 }
@@ -55,9 +67,9 @@ std::string lead(const Document& document) {
 std::string card(const Document& document, std::size_t column, u64 longest) {
     std::string html = fmt::format("<div class=\"card {}\">", column_class(column));
     const std::optional<u64> exit = median(document, "exec_to_exit", column);
-    const std::optional<u64> reference = median(document, "exec_to_exit", 0);
-    if (column != 0 && exit && reference)
-        html += fmt::format("<span class=\"chip\">{}</span>", pretty(print_ratio(*exit, *reference)));
+    const bool is_failed = has_failed(document.result, column);
+    const std::string chip = is_failed ? "failed" : ratio(document, column);
+    if (!chip.empty()) html += fmt::format("<span class=\"chip\">{}</span>", chip);
     html += fmt::format("<p class=\"name\">{}</p>", html_escape(document.plan.columns[column].name));
     if (!exit) return html + "<b>no result</b><p class=\"dim\">every run failed: see the notes</p></div>";
     const double share = 100.0 * static_cast<double>(*exit) / static_cast<double>(std::max<u64>(longest, 1));
@@ -86,46 +98,27 @@ std::string cards(const Document& document) {
     return html + "</div>";
 }
 
-std::string row_html(const Document& document, const Row& row, bool has_ratio) {
-    std::vector<std::size_t> shown;
-    for (std::size_t i = 0; i < row.cells.size(); ++i) {
-        if (row.cells[i].summary || !row.cells[i].missing.empty()) shown.push_back(i);
-    }
-    std::string html;
-    for (const std::size_t column : shown) {
-        const Cell& cell = row.cells[column];
-        const bool is_last = column == shown.back();
-        html +=
-            fmt::format("<tr{}><td>{}</td><td class=\"l\"><span class=\"sw {}\"></span>{}</td>",
-                        is_last ? "" : " class=\"more\"", column == shown.front() ? pretty(row.label) : "",
-                        column_class(column), html_escape(document.plan.columns[column].name));
-        if (!cell.summary) {
-            html += fmt::format("<td class=\"l dim\" colspan=\"{}\">{}</td></tr>", has_ratio ? 6 : 5,
-                                cell.missing);
-            continue;
-        }
-        const Summary& summary = *cell.summary;
-        for (const u64 value : {summary.min, summary.p50, summary.p90, summary.p99, summary.max})
-            html += fmt::format("<td>{}</td>", pretty(print_figure(value, row.unit)));
-        const std::optional<Summary>& first = row.cells.front().summary;
-        if (has_ratio)
-            html += fmt::format("<td>{}</td>",
-                                column != 0 && first ? pretty(print_ratio(summary.p50, first->p50)) : "");
-        html += "</tr>";
-    }
-    return html;
-}
-
 std::string percentile_table(const Document& document) {
-    const bool has_ratio = document.plan.columns.size() > 1;
+    const bool has_ratio = has_ratios(document);
     std::string html =
         "<div class=\"scroll\"><table><thead><tr><th scope=\"col\">quantity</th><th class=\"l\" "
         "scope=\"col\">of</th>";
-    for (const char* head : {"min", "p50", "p90", "p99", "max"})
-        html += fmt::format("<th scope=\"col\">{}</th>", head);
+    for (const std::string_view head : kTableHeads) html += fmt::format("<th scope=\"col\">{}</th>", head);
     html += has_ratio ? "<th scope=\"col\">ratio of p50</th></tr></thead><tbody>" : "</tr></thead><tbody>";
-    for (const Row& row : document.figures.rows) {
-        if (!row.is_step) html += row_html(document, row, has_ratio);
+    const std::vector<TableLine> lines = table_of(document);
+    for (std::size_t i = 0; i < lines.size(); ++i) {
+        const TableLine& line = lines[i];
+        const bool is_last = i + 1 == lines.size() || !lines[i + 1].label.empty();
+        html += fmt::format("<tr{}><td>{}</td><td class=\"l\"><span class=\"sw {}\"></span>{}</td>",
+                            is_last ? "" : " class=\"more\"", pretty(line.label), column_class(line.column),
+                            html_escape(document.plan.columns[line.column].name));
+        for (const std::string& figure : line.figures) html += fmt::format("<td>{}</td>", pretty(figure));
+        if (line.figures.empty())
+            html += fmt::format("<td class=\"l dim\" colspan=\"{}\">{}</td>",
+                                kTableHeads.size() + has_ratio, html_escape(line.missing));
+        else if (has_ratio)
+            html += fmt::format("<td>{}</td>", pretty(line.ratio));
+        html += "</tr>";
     }
     return html + "</tbody></table></div>";
 }
@@ -156,7 +149,8 @@ std::string exits(const Document& document) {
         if (counts.kvm_returns)
             html += fmt::format("KVM's tracepoint counted {} returns to user space.", *counts.kvm_returns);
         else
-            html += "<span class=\"dim\">KVM's tracepoints: not permitted.</span>";
+            html += fmt::format("<span class=\"dim\">KVM's tracepoints: {}.</span>",
+                                document.result.why_no_tracepoints.empty() ? "not counted" : "not permitted");
         if (counts.kvm_exits)
             html += fmt::format(" In all, the guest left to the host's kernel {} times.", *counts.kvm_exits);
         html += "</p>";
@@ -248,9 +242,12 @@ std::string bench_html(const Document& document) {
         host += fmt::format("<dt>{}</dt><dd>{}</dd>", html_escape(what), html_escape(value));
     page += section("Host", "Times hold for this machine only; ratios travel better.", host + "</dl>");
     std::string commands = "<pre>" + html_escape(document.repeat) + "</pre>";
-    for (const Column& column : document.plan.columns)
+    for (const Column& column : document.plan.columns) {
+        const std::string prepare =
+            column.prepare.empty() ? std::string() : fmt::format("# before: {}\n", column.prepare);
         commands += fmt::format("<h3>{}</h3><pre>{}</pre>", html_escape(column.name),
-                                html_escape(join_command(column.arguments)));
+                                html_escape(prepare + join_command(column.arguments)));
+    }
     page += section("Again", "This command repeats all of it; below it what each column runs.", commands);
     return page + "</main></body></html>\n";
 }

@@ -129,7 +129,8 @@ std::string phase_chart(const Document& document, std::size_t column) {
     const Run* run = median_run(document.result, column);
     if (run == nullptr) return {};
     const std::vector<Segment> segments = segments_of(*run);
-    const std::string name = html_escape(document.plan.columns[column].name);
+    const std::string name = html_escape(document.plan.columns[column].name) +
+                             (has_failed(document.result, column) ? " (failed)" : "");
     const std::string total = pretty(print_figure(run->exit_ns, Unit::Nanoseconds));
     std::string described;
     for (const Segment& segment : segments)

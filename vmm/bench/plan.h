@@ -6,18 +6,20 @@
 
 #include <optional>
 #include <string>
+#include <string_view>
 #include <vector>
 
 #include "vmm/bench/boot_reports.h"
 #include "vmm/bench/marks.h"
+#include "vmm/bench/parameters.h"
 #include "vmm/error/ints.h"
 
 namespace mayfly {
 
-/// One thing that is measured: mayfly itself, or a command beside it.
+/// One thing that is measured: mayfly itself, another mayfly, or a command beside it.
 struct Column {
     enum class Kind : u8 {
-        Mayfly,  ///< `arguments` are BOOT-ARGS; the bench puts its report options before them
+        Mayfly,  ///< behind argv[1], "boot", the bench puts its report options
         Qemu,    ///< its own errors share their status with guests
         Command,
     };
@@ -25,6 +27,10 @@ struct Column {
     std::string name;
     std::string program;                 ///< what execve(2) gets
     std::vector<std::string> arguments;  ///< argv, with argv[0]
+    std::vector<std::string> boot_words{};  ///< of mayfly and of QEMU: BOOT-ARGS
+    std::vector<Setting> settings{};        ///< of the --parameters that it uses
+    std::string prepare{};                  ///< for sh -c before each batch; empty: nothing
+    std::vector<int> successes{0};          ///< exit statuses; any other is a failure
 };
 
 struct BenchPlan {
@@ -44,7 +50,14 @@ enum class RunKind : u8 {
     Counting,  ///< not timed: exits, and memory
 };
 
-enum class RunEnd : u8 { Exited, Signalled, TimedOut, Interrupted, NotStarted };
+enum class RunEnd : u8 {
+    Exited,
+    Signalled,
+    TimedOut,
+    Interrupted,
+    NotStarted,
+    NoReport,  ///< exited without the report that a mayfly writes
+};
 
 /// What a counting run saw. An empty optional: not permitted, or not to be had.
 struct RunCounts {
@@ -66,6 +79,7 @@ struct Run {
     RunEnd end = RunEnd::Exited;
     int status = 0;  ///< exit status, signal, or errno of execve, as `end` says
     bool is_good = false;
+    bool lacks_report = false;  ///< a report that a mayfly should have written did not come
     u64 exec_monotonic_ns = 0;
     u64 exit_ns = 0;  ///< since exec
     u64 user_ns = 0;
@@ -77,11 +91,13 @@ struct Run {
     std::string error_tail;  ///< the end of stderr
 };
 
-/// What became of one column.
+/// What became of one column. One with failures has failed: it is marked, and compared with nothing.
 struct ColumnOutcome {
-    std::optional<int> status;  ///< how its first run exited, and therefore all good ones
-    bool is_given_up = false;   ///< its first run showed that it cannot be measured
+    std::optional<int> status;  ///< how its first good run exited
+    bool is_hopeless = false;   ///< its first run showed that it cannot be measured
+    bool is_given_up = false;   ///< that, or its first runs all failed
     u32 failures = 0;           ///< runs that are in no percentile
+    u64 batches_ns = 0;         ///< timed batches, first start to last end
 };
 
 struct BenchResult {
@@ -90,13 +106,15 @@ struct BenchResult {
     std::string why_no_tracepoints;  ///< empty: they were counted
     /// KVM without VT-x and AMD-V may have the tracepoint and never pass it.
     bool has_silent_exit_tracepoint = false;
-    int signal = 0;      ///< the bench was asked to stop by it; 0: it was not
-    u64 batches_ns = 0;  ///< mayfly's timed batches, first start to last end
+    int signal = 0;  ///< the bench was asked to stop by it; 0: it was not
     std::string load_before;
     std::string load_after;
 };
 
-/// "status 3", "signal 9", "no end within the time limit".
+/// "status 3", "ended by signal 9", "no end within --timeout".
 [[nodiscard]] std::string describe_end(const Run& run);
+
+/// At most the last 300 bytes of what a program said, on one line.
+[[nodiscard]] std::string last_lines(std::string_view text);
 
 }  // namespace mayfly

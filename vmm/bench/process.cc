@@ -90,12 +90,16 @@ void Process::signal(int number) const {
 }
 
 Process::End Process::reap() const {
-    End end;
     siginfo_t info{};
     while (::waitid(P_PID, static_cast<id_t>(pid_), &info, WEXITED | WNOWAIT) < 0 && errno == EINTR) {
     }
     // Before it is reaped its number, and so its group's, belongs to nobody else.
     ::kill(-pid_, SIGKILL);
+    return reap_alone();
+}
+
+Process::End Process::reap_alone() const {
+    End end;
     while (::wait4(pid_, &end.wait_status, 0, &end.usage) < 0 && errno == EINTR) {
     }
     end.birth = birth_;

@@ -57,6 +57,8 @@ class Process {
     void signal(int number) const;
     /// Waits for the end, and ends what it left behind in its group.
     [[nodiscard]] End reap() const;
+    /// The same, but what it left behind may live on: a server that it was to start.
+    [[nodiscard]] End reap_alone() const;
 
   private:
     Process(pid_t pid, UniqueFd pidfd, Birth birth, bool is_forked)

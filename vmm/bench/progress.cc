@@ -23,22 +23,39 @@ void write_stderr(std::string_view text) {
 Progress::Progress(const BenchPlan& plan)
     : plan_(plan), is_terminal_(::isatty(STDERR_FILENO) == 1), started_ns_(monotonic_ns()) {}
 
-void Progress::batch_done(u32 done, u32 total, const Run& last) {
-    const std::string name = plan_.columns[last.column].name.substr(0, kNameMax);
-    const std::string took = print_figure(last.exit_ns, Unit::Nanoseconds);
-    if (plan_.is_verbose) {
-        finish();
-        write_stderr(fmt::format("mayfly: {} {}, round {}: {} after {}\n", name, kind_name(last.kind),
-                                 last.round + 1, describe_end(last), took));
-        return;
+std::string Progress::describe(const Progression& progression, RunKind kind, u64 took_ns) {
+    const auto [done, total] = progression;
+    if (kind != RunKind::Timed) return fmt::format("{} {} of {}", kind_name(kind), done, total);
+    const double seconds = static_cast<double>(took_ns) / 1e9;
+    return fmt::format("{:3} %, {} of {} runs, about {:.0f} s left", u64{done} * 100 / total, done, total,
+                       seconds / done * (total - done));
+}
+
+void Progress::tell_each(const Progression& progression, std::span<const Run> batch) {
+    u32 number = progression.done - static_cast<u32>(batch.size());
+    for (const Run& run : batch) {
+        ++number;
+        const std::string which = run.kind == RunKind::Bare
+                                      ? std::string()
+                                      : fmt::format(" {} of {}", number, progression.total);
+        write_stderr(fmt::format("mayfly: {} {}{}, round {}: {} after {}\n", plan_.columns[run.column].name,
+                                 kind_name(run.kind), which, run.round + 1, describe_end(run),
+                                 print_figure(run.exit_ns, Unit::Nanoseconds)));
     }
-    const u32 tenths = done * 10 / total;
-    if (!is_terminal_ && tenths == tenths_told_) return;
+}
+
+void Progress::batch_done(const Progression& progression, std::span<const Run> batch) {
+    if (plan_.is_verbose) return tell_each(progression, batch);
+    const Run& last = batch.back();
+    if (last.kind == RunKind::Bare) return;
+    if (last.kind == RunKind::WarmUp) started_ns_ = monotonic_ns();
+    const auto tenths = static_cast<u32>(u64{progression.done} * 10 / progression.total);
+    if (!is_terminal_ && (last.kind != RunKind::Timed || tenths == tenths_told_)) return;
     tenths_told_ = tenths;
-    const double seconds = static_cast<double>(monotonic_ns() - started_ns_) / 1e9;
-    const double left = seconds / done * (total - done);
-    const std::string line = fmt::format("{:3} %, {} of {}, about {:.0f} s left; last {}: {}",
-                                         done * 100 / total, done, total, left, name, took);
+    const std::string line =
+        fmt::format("{}; last {}: {}", describe(progression, last.kind, monotonic_ns() - started_ns_),
+                    plan_.columns[last.column].name.substr(0, kNameMax),
+                    print_figure(last.exit_ns, Unit::Nanoseconds));
     if (is_terminal_) {
         write_stderr("\r\x1b[K" + line);
         has_line_ = true;

@@ -2,6 +2,7 @@
 #include "vmm/bench/statistics.h"
 
 #include <algorithm>
+#include <cmath>
 
 #include <fmt/format.h>
 
@@ -28,8 +29,17 @@ u64 percentile(const std::vector<u64>& sorted, u32 percent) {
 std::optional<Summary> summarize(std::vector<u64> values) {
     if (values.empty()) return std::nullopt;
     std::sort(values.begin(), values.end());
-    return Summary{values.size(),          values.front(),         percentile(values, 50),
-                   percentile(values, 90), percentile(values, 99), values.back()};
+    Summary summary{values.size(),          values.front(),         percentile(values, 50),
+                    percentile(values, 90), percentile(values, 99), values.back()};
+    const auto count = static_cast<double>(values.size());
+    for (const u64 value : values) summary.mean += static_cast<double>(value) / count;
+    double squares = 0;
+    for (const u64 value : values) {
+        const double distance = static_cast<double>(value) - summary.mean;
+        squares += distance * distance;
+    }
+    if (values.size() > 1) summary.deviation = std::sqrt(squares / (count - 1));
+    return summary;
 }
 
 std::string print_figure(u64 value, Unit unit) {
@@ -48,10 +58,15 @@ std::string print_figure(u64 value, Unit unit) {
     return "";
 }
 
-std::string print_ratio(u64 value, u64 reference) {
-    if (reference == 0) return "-";
-    const double ratio = static_cast<double>(value) / static_cast<double>(reference);
-    return three_digits(ratio) + " x";
+std::string print_mean(const Summary& summary, Unit unit) {
+    const auto print = [&](double value) {
+        return unit == Unit::Count ? three_digits(value) : print_figure(static_cast<u64>(value + 0.5), unit);
+    };
+    std::string text = print(summary.mean);
+    if (summary.deviation) text += " ± " + print(*summary.deviation);
+    return text;
 }
+
+std::string print_ratio(double ratio) { return three_digits(ratio) + " x"; }
 
 }  // namespace mayfly

@@ -21,6 +21,8 @@ struct Summary {
     u64 p90 = 0;
     u64 p99 = 0;
     u64 max = 0;
+    double mean = 0;
+    std::optional<double> deviation{};  ///< standard, of a sample (n - 1); none of a single value
 };
 
 /// `sorted` ascends and is not empty; `percent` is 1 to 100.
@@ -43,7 +45,10 @@ enum class Unit : u8 { Nanoseconds, Kibibytes, Count };
 /// "544 us", "12.3 ms", "1.23 s"; "1.63 MiB"; "309": three or more digits that count.
 [[nodiscard]] std::string print_figure(u64 value, Unit unit);
 
-/// "27.0 x"; "-" when there is nothing to divide by.
-[[nodiscard]] std::string print_ratio(u64 value, u64 reference);
+/// "5.14 ms ± 212 us"; of a single value "5.14 ms".
+[[nodiscard]] std::string print_mean(const Summary& summary, Unit unit);
+
+/// "27.0 x"
+[[nodiscard]] std::string print_ratio(double ratio);
 
 }  // namespace mayfly

@@ -22,8 +22,7 @@ bool is_executable_file(const std::string& path) {
 }
 
 Error shell_needed(std::string_view text, char what) {
-    return Error::invalid(fmt::format("'{}': '{}' needs a shell", text, what))
-        .hint("quote it, or begin with: sh -c");
+    return Error::invalid(fmt::format("'{}': '{}' needs a shell", text, what)).hint("quote it");
 }
 
 }  // namespace

@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 #include <array>
+#include <cstdio>
 #include <cstdlib>
-#include <optional>
 
 #include <sys/stat.h>
 #include <unistd.h>
@@ -15,6 +15,7 @@
 #include "vmm/bench/words.h"
 #include "vmm/command/bench_files.h"
 #include "vmm/command/bench_options.h"
+#include "vmm/command/bench_qemu.h"
 #include "vmm/command/commands.h"
 #include "vmm/doctor/host_facts.h"
 #include "vmm/machine/ending.h"
@@ -85,22 +86,19 @@ class GuestFile {
 };
 
 /// QEMU's column gets what only this layer knows: the host's KVM, and a file for a built-in guest.
-Result<void> complete_qemu(const BenchArguments& arguments, const HostFacts& host, BenchPlan& plan,
-                           std::optional<GuestFile>& guest_file) {
+Result<void> complete_qemu(const HostFacts& host, BenchPlan& plan, std::vector<GuestFile>& guest_files) {
     for (Column& column : plan.columns) {
         if (column.kind != Column::Kind::Qemu) continue;
-        QemuMachine machine = TRY(qemu_machine(arguments.boot_words));
+        QemuMachine machine = TRY(bench_qemu_machine(column.boot_words));
         // `-cpu host` passes IA32_ARCH_CAPABILITIES on, which PVM's guests cannot read.
         machine.hides_arch_capabilities = host.flavour == KvmFlavour::Pvm;
         BootConfig config;
         config.kernel = machine.kernel;
         if (const BuiltinGuest* guest = TRY(builtin_of(config)); guest != nullptr) {
-            if (!guest_file) {
-                const Image image = TRY(image_of(*guest));
-                const ImageBytes file = TRY(image.bytes(0, image.size_bytes()));
-                guest_file.emplace(TRY(GuestFile::create(file.bytes)));
-            }
-            machine.kernel = guest_file->path();
+            const Image image = TRY(image_of(*guest));
+            const ImageBytes file = TRY(image.bytes(0, image.size_bytes()));
+            guest_files.push_back(TRY(GuestFile::create(file.bytes)));
+            machine.kernel = guest_files.back().path();
         }
         column.arguments = qemu_arguments(machine);
     }
@@ -160,34 +158,61 @@ int status_of(const BenchResult& result) {
     return 0;
 }
 
+/// Of "-", which is stdout: none.
+std::string file_of(const std::string& path) { return path == "-" ? std::string() : path; }
+
+/// The table, or the one document that was asked for there; then the table goes to stderr. Returns 0 or 125.
+int print_stdout(const BenchArguments& arguments, const Document& document) {
+    const std::string table = bench_text(document);
+    std::string text;
+    if (arguments.json == "-") text = bench_json(document);
+    if (arguments.csv == "-") text = bench_csv(document);
+    if (arguments.html == "-") text = bench_html(document);
+    if (arguments.markdown == "-") text = bench_markdown(document);
+    if (text.empty()) return print_result(table);
+    (void)std::fwrite(table.data(), 1, table.size(), stderr);
+    return print_result(text);
+}
+
+std::string title_of(const BenchArguments& arguments) {
+    std::vector<std::string> words{"mayfly", "boot"};
+    words.insert(words.end(), arguments.boot_words.begin(), arguments.boot_words.end());
+    return join_command(words);
+}
+
 Result<int> run_bench(const BenchArguments& arguments, const std::string& repeat) {
     BenchPlan plan = TRY(bench_plan(arguments));
     TRY_VOID(check_bench_files(arguments, plan));
-    const ResultFile json = TRY(ResultFile::open(arguments.json));
-    const ResultFile csv = TRY(ResultFile::open(arguments.csv));
-    const ResultFile html = TRY(ResultFile::open(arguments.html));
+    const ResultFile json = TRY(ResultFile::open(file_of(arguments.json)));
+    const ResultFile csv = TRY(ResultFile::open(file_of(arguments.csv)));
+    const ResultFile html = TRY(ResultFile::open(file_of(arguments.html)));
+    const ResultFile markdown = TRY(ResultFile::open(file_of(arguments.markdown)));
     const HostFacts host = gather_host();
-    std::optional<GuestFile> guest_file;
-    TRY_VOID(complete_qemu(arguments, host, plan, guest_file));
+    std::vector<GuestFile> guest_files;
+    TRY_VOID(complete_qemu(host, plan, guest_files));
     for (const Column& column : plan.columns)
         log::info(fmt::format("{}: {}", column.name, join_command(column.arguments)));
     Progress progress(plan);
-    const BenchResult result = TRY(run_session(
-        plan, [&](u32 done, u32 total, const Run& last) { progress.batch_done(done, total, last); }));
+    const auto on_progress = [&](const Progression& progression, std::span<const Run> batch) {
+        progress.batch_done(progression, batch);
+    };
+    Result<BenchResult> outcome = run_session(plan, on_progress);
     progress.finish();
-    guest_file.reset();  // a signal from now on would leave it behind
-    if (result.columns.front().is_given_up) return print_first_failure(result);
+    const BenchResult result = TRY(std::move(outcome));
+    guest_files.clear();  // a signal from now on would leave it behind
+    if (result.columns.front().is_hopeless) return print_first_failure(result);
     const Document document{plan,
                             result,
                             figures_of(plan, result),
                             repeat,
-                            join_command(plan.columns.front().arguments),
+                            title_of(arguments),
                             utc_now(),
                             host_rows(host, result)};
-    const int printed = print_result(bench_text(document));
+    const int printed = print_stdout(arguments, document);
     if (json.is_wanted()) TRY_VOID(json.write(bench_json(document)));
     if (csv.is_wanted()) TRY_VOID(csv.write(bench_csv(document)));
     if (html.is_wanted()) TRY_VOID(html.write(bench_html(document)));
+    if (markdown.is_wanted()) TRY_VOID(markdown.write(bench_markdown(document)));
     return printed != 0 ? printed : status_of(result);
 }
 

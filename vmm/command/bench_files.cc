@@ -24,7 +24,6 @@ void add_command(const Column& column, NamedFiles& files) {
     const auto add = [&](const std::string& name) {
         if (::access(name.c_str(), F_OK) == 0) files.add_input(column.name + "'s", name);
     };
-    add(column.program);
     for (const std::string& word : column.arguments) {
         add(word);
         if (const std::size_t equals = word.find('='); equals != std::string::npos)
@@ -39,7 +38,7 @@ Result<void> check_bench_files(const BenchArguments& arguments, const BenchPlan&
     bool has_outputs = false;
     for (const auto& [option, name] :
          {std::pair("--json", &arguments.json), std::pair("--csv", &arguments.csv),
-          std::pair("--html", &arguments.html)}) {
+          std::pair("--html", &arguments.html), std::pair("--export-markdown", &arguments.markdown)}) {
         if (name->empty()) continue;
         files.add_output(option, *name);
         has_outputs = true;
@@ -48,13 +47,15 @@ Result<void> check_bench_files(const BenchArguments& arguments, const BenchPlan&
     files.add_standard(STDOUT_FILENO);
     files.add_standard(STDERR_FILENO);
     for (const Column& column : plan.columns) {
+        files.add_input(column.name + "'s", column.program);
         if (column.kind == Column::Kind::Mayfly)
             add_boot_column(column, files);
         else
             add_command(column, files);
     }
     // The boots compare their own.
-    for (const char* option : {"--json", "--csv", "--html"}) TRY_VOID(files.check(option));
+    for (const char* option : {"--json", "--csv", "--html", "--export-markdown"})
+        TRY_VOID(files.check(option));
     return {};
 }
 

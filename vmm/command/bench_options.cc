@@ -6,10 +6,8 @@
 
 #include <fmt/format.h>
 
-#include "vmm/bench/words.h"
-#include "vmm/command/boot_options.h"
+#include "vmm/command/bench_columns.h"
 #include "vmm/command/option_table.h"
-#include "vmm/machine/guest_images.h"
 #include "vmm/text/size.h"
 
 namespace mayfly {
@@ -20,9 +18,7 @@ constexpr u32 kRunsMax = 100'000;
 constexpr u32 kWarmupMax = 10'000;
 constexpr u32 kParallelMax = 1'000;
 constexpr u64 kTimeoutMaxSeconds = 86'400;
-constexpr std::size_t kColumnsMax = 8;
 constexpr std::size_t kMarksMax = 32;
-constexpr std::string_view kQemuWord = "qemu-microvm";
 
 using B = BenchArguments;
 
@@ -35,18 +31,42 @@ constexpr std::array kBenchOptions{
     Option<B>{.name = "against",
               .value = "WHAT",
               .help = "qemu-microvm, or 'COMMAND': measured beside it; repeatable",
-              .list = &B::against},
+              .text = &B::peer},
+    Option<B>{.name = "vs",
+              .value = "'BOOT-ARGS'",
+              .help = "this mayfly with these instead, beside it; repeatable",
+              .text = &B::peer},
+    Option<B>{.name = "vs-binary",
+              .value = "PATH",
+              .help = "another mayfly with the same BOOT-ARGS; repeatable",
+              .text = &B::peer},
     Option<B>{.name = "name",
               .value = "NAME",
               .help = "of a column: the first is mayfly's; repeatable",
               .list = &B::names},
+    Option<B>{.name = "parameter",
+              .value = "NAME=A,B",
+              .help = "a column for each value, which takes {NAME}'s place; repeatable",
+              .list = &B::parameters},
+    Option<B>{.name = "prepare",
+              .value = "CMD",
+              .help = "for sh -c, before each run; one, or one for each of the above",
+              .list = &B::prepare},
+    Option<B>{.name = "expect-status",
+              .value = "N",
+              .help = "any other is a failure [0]; one, or one for each of the above",
+              .list = &B::expected},
     Option<B>{.name = "mark",
               .value = "[NAME=]REGEX",
               .help = "a console line that is a moment to measure; repeatable",
               .list = &B::marks},
     Option<B>{.name = "json", .value = "FILE", .help = "write every run and the summary", .text = &B::json},
-    Option<B>{.name = "csv", .value = "FILE", .help = "write one row a run", .text = &B::csv},
+    Option<B>{.name = "csv", .value = "FILE", .help = "write one row a run, and means", .text = &B::csv},
     Option<B>{.name = "html", .value = "FILE", .help = "write a page with charts", .text = &B::html},
+    Option<B>{.name = "export-markdown",
+              .value = "FILE",
+              .help = "write the table for a text on the web",
+              .text = &B::markdown},
     Option<B>{.name = "timeout",
               .value = "SECONDS",
               .help = "a run that takes longer fails [60]",
@@ -62,8 +82,10 @@ constexpr std::string_view kUsage =
     "usage: mayfly bench boot [OPTIONS] -- BOOT-ARGS\n"
     "\n"
     "Measures `mayfly boot BOOT-ARGS` from exec to its first guest instruction, to each mark and to its\n"
-    "exit, each time as a fresh process, and prints a table. status: 0 all runs ended alike, 1 some\n"
-    "failed, 125 mayfly failed, 127 no such kernel, 128+N ended by signal N.\n\n";
+    "exit, each time as a fresh process, and prints a table. A FILE may be -: stdout, and the table goes to\n"
+    "stderr. {NAME} is replaced in BOOT-ARGS, --against, --vs, --vs-binary, --prepare and --name.\n"
+    "status: 0 all runs ended as expected, 1 some failed, 125 mayfly failed, 127 no such kernel, 128+N\n"
+    "ended by signal N.\n\n";
 
 Result<u32> numbered(std::string_view option, const std::string& text, u32 min, u32 max) {
     Result<u64> value = parse_number(text, max);
@@ -72,159 +94,36 @@ Result<u32> numbered(std::string_view option, const std::string& text, u32 min, 
     return static_cast<u32>(*value);
 }
 
-Result<BootArguments> parse_boot_words(const std::vector<std::string>& words) {
-    // getopt_long moves pointers, not characters.
-    std::vector<std::string> copy = words;
-    std::string command = "boot";
-    std::vector<char*> argv{command.data()};
-    for (std::string& word : copy) argv.push_back(word.data());
-    argv.push_back(nullptr);
-    return parse_boot_arguments(static_cast<int>(argv.size() - 1), argv.data());
-}
-
-/// Wrong words are found before anything runs.
-Result<void> check_boot_words(const std::vector<std::string>& words) {
-    const BootArguments boot = TRY(parse_boot_words(words));
-    if (boot.is_help) return fail(Error::invalid("BOOT-ARGS ask for help").hint("see mayfly boot --help"));
-    if (!boot.timeline_json.empty() || !boot.stats_json.empty())
-        return fail(Error::invalid("BOOT-ARGS write reports of their own")
-                        .hint("leave --timeline-json and --stats-json out: the bench collects both"));
-    const BootConfig config = TRY(boot_config(boot));
-    TRY_VOID(builtin_of(config));
-    return {};
-}
-
-std::string unique_name(const std::vector<Column>& columns, std::string name) {
-    const auto is_taken = [&](const std::string& wanted) {
-        return std::any_of(columns.begin(), columns.end(),
-                           [&](const Column& column) { return column.name == wanted; });
-    };
-    std::string unique = name;
-    for (u32 number = 2; is_taken(unique); ++number) unique = fmt::format("{} {}", name, number);
-    return unique;
-}
-
-Result<Column> against_column(const std::string& what, const std::vector<std::string>& boot_words) {
-    Column column;
-    if (what == kQemuWord) {
-        column.kind = Column::Kind::Qemu;
-        const QemuMachine machine = TRY(qemu_machine(boot_words));
-        column.arguments = qemu_arguments(machine);
-        column.name = "QEMU microvm";
-    } else {
-        column.arguments = TRY(split_command(what));
-        const std::string& program = column.arguments.front();
-        column.name = program.substr(program.rfind('/') + 1);
+/// stdout carries one document, or the table.
+Result<void> check_stdout(const BenchArguments& arguments) {
+    const char* taken = nullptr;
+    const std::array<std::pair<const char*, const std::string*>, 4> files{
+        std::pair{"--json", &arguments.json},
+        {"--csv", &arguments.csv},
+        {"--html", &arguments.html},
+        {"--export-markdown", &arguments.markdown}};
+    for (const auto& [option, path] : files) {
+        if (*path != "-") continue;
+        if (taken != nullptr)
+            return fail(Error::invalid(fmt::format("{} - and {} -: stdout takes one document", taken, option))
+                            .hint("give one of them a file"));
+        taken = option;
     }
-    Result<std::string> program = find_program(column.arguments.front());
-    if (!program) return fail(std::move(program).error().about("--against"));
-    column.program = std::move(*program);
-    return column;
-}
-
-/// Only what QEMU's microvm can do as well, or what does not change the machine.
-struct QemuWords {
-    std::string initrd;
-    std::string append;
-    std::string memory = "128M";
-    std::string cpus;
-    std::string console = "stdio";
-    std::string ignored;
-    bool is_ignored = false;
-    bool is_no_default_append = false;
-};
-
-using Q = QemuWords;
-
-constexpr std::array kQemuOptions{
-    Option<Q>{.name = "initrd", .value = "", .text = &Q::initrd},
-    Option<Q>{.name = "append", .value = "", .text = &Q::append, .may_be_empty = true},
-    Option<Q>{.name = "memory", .value = "", .text = &Q::memory},
-    Option<Q>{.name = "cpus", .value = "", .text = &Q::cpus},
-    Option<Q>{.name = "console", .value = "", .text = &Q::console},
-    Option<Q>{.name = "timeout", .value = "", .text = &Q::ignored},
-    Option<Q>{.name = "exit-code", .value = "", .text = &Q::ignored},
-    Option<Q>{.name = "success", .value = "", .text = &Q::ignored},
-    Option<Q>{.name = "config-window", .value = "", .text = &Q::ignored},
-    Option<Q>{.name = "io", .value = "", .text = &Q::ignored},
-    Option<Q>{.name = "no-default-append", .flag = &Q::is_no_default_append},
-    Option<Q>{.name = "timeline", .flag = &Q::is_ignored},
-    Option<Q>{.name = "stats", .flag = &Q::is_ignored},
-    Option<Q>{.name = "verbose", .letter = 'v', .flag = &Q::is_ignored},
-};
-
-/// mayfly tells a Linux kernel where its console is, unless the user does; QEMU does not.
-void add_console(QemuMachine& machine, bool is_builtin) {
-    if (is_builtin || machine.append.find("console=") != std::string::npos) return;
-    machine.append += machine.append.empty() ? "console=ttyS0" : " console=ttyS0";
-}
-
-Result<void> add_columns(const BenchArguments& arguments, BenchPlan& plan) {
-    Column own{Column::Kind::Mayfly, "mayfly", "/proc/self/exe", {"mayfly", "boot"}};
-    own.arguments.insert(own.arguments.end(), arguments.boot_words.begin(), arguments.boot_words.end());
-    plan.columns.push_back(std::move(own));
-    if (arguments.against.size() >= kColumnsMax)
-        return fail(Error::invalid(
-            fmt::format("{} times --against; the limit is {}", arguments.against.size(), kColumnsMax - 1)));
-    for (const std::string& what : arguments.against)
-        plan.columns.push_back(TRY(against_column(what, arguments.boot_words)));
-    if (arguments.names.size() > plan.columns.size())
-        return fail(Error::invalid(fmt::format("{} times --name, but there are {} columns",
-                                               arguments.names.size(), plan.columns.size())));
-    std::vector<Column> named;
-    for (Column& column : plan.columns) {
-        const std::size_t index = named.size();
-        column.name =
-            unique_name(named, index < arguments.names.size() ? arguments.names[index] : column.name);
-        named.push_back(std::move(column));
-    }
-    plan.columns = std::move(named);
     return {};
 }
 
 }  // namespace
 
-Result<QemuMachine> qemu_machine(const std::vector<std::string>& boot_words) {
-    std::vector<std::string> copy = boot_words;
-    std::string command = "boot";
-    std::vector<char*> argv{command.data()};
-    for (std::string& word : copy) argv.push_back(word.data());
-    argv.push_back(nullptr);
-    QemuWords given;
-    Result<option_table::Words> words =
-        parse_options<Q>(kQemuOptions, static_cast<int>(argv.size() - 1), argv.data(), given);
-    const bool has_other_console = given.console != "stdio" && given.console != "null";
-    if (!words || !words->behind.empty() || has_other_console) {
-        const std::string which = !words              ? words.error().message()
-                                  : has_other_console ? fmt::format("--console {}", given.console)
-                                                      : std::string("words behind a second --");
-        return fail(
-            Error::invalid(fmt::format("--against qemu-microvm: BOOT-ARGS have what it has no counterpart "
-                                       "of: {}",
-                                       which))
-                .hint("write the command yourself: --against 'qemu-system-x86_64 ...'"));
-    }
-    const BootArguments boot = TRY(parse_boot_words(boot_words));
-    const BootConfig config = TRY(boot_config(boot));
-    const BuiltinGuest* builtin = TRY(builtin_of(config));
-    if (builtin != nullptr && (builtin->needs_test_device || builtin->irqchip == "none"))
-        return fail(Error::invalid(
-            fmt::format("--against qemu-microvm: {} needs a device of mayfly's", config.kernel)));
-    QemuMachine machine;
-    machine.kernel = config.kernel;
-    machine.initrd = config.initrd;
-    machine.append = config.append;
-    machine.memory_bytes = config.memory_bytes;
-    machine.cpus = config.cpus != 0 ? config.cpus : builtin != nullptr ? builtin->cpus : 1;
-    machine.has_serial_output = given.console == "stdio";
-    if (!given.is_no_default_append) add_console(machine, builtin != nullptr);
-    return machine;
-}
-
 Result<BenchArguments> parse_bench_arguments(int argc, char** argv) {
     BenchArguments arguments;
     const bool ends_with_dashes = std::string_view(argv[argc - 1]) == "--";
-    option_table::Words words = TRY(parse_options<B>(kBenchOptions, argc, argv, arguments));
+    // Their order among each other counts.
+    const auto store = [&](std::size_t index, const char* value) {
+        const Option<B>& option = kBenchOptions[index];
+        store_option(option, value, arguments);
+        if (option.text == &B::peer) arguments.peers.push_back({option.name, value});
+    };
+    option_table::Words words = TRY(option_table::parse(shapes_of<B>(kBenchOptions), argc, argv, store));
     if (arguments.is_help) {
         arguments.help_text = std::string(kUsage) + print_options<B>(kBenchOptions);
         return arguments;
@@ -260,8 +159,8 @@ Result<BenchPlan> bench_plan(const BenchArguments& arguments) {
         if (std::count_if(plan.marks.begin(), plan.marks.end(), is_same) > 1)
             return fail(Error::invalid(fmt::format("two times --mark '{}'", name)));
     }
-    TRY_VOID(check_boot_words(arguments.boot_words));
-    TRY_VOID(add_columns(arguments, plan));
+    TRY_VOID(check_stdout(arguments));
+    plan.columns = TRY(bench_columns(arguments));
     return plan;
 }
 

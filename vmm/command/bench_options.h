@@ -6,10 +6,15 @@
 #include <vector>
 
 #include "vmm/bench/plan.h"
-#include "vmm/bench/qemu_command.h"
 #include "vmm/error/result.h"
 
 namespace mayfly {
+
+/// Something to measure beside the first column: the option that asked for it, without dashes, and its value.
+struct Peer {
+    std::string option;
+    std::string value;
+};
 
 /// The words as given, before they are checked and converted.
 struct BenchArguments {
@@ -17,12 +22,17 @@ struct BenchArguments {
     std::string warmup = "1";
     std::string parallel = "1";
     std::string timeout = "60";
-    std::vector<std::string> against;
+    std::string peer;         ///< the last of
+    std::vector<Peer> peers;  ///< --against, --vs and --vs-binary, in their order
     std::vector<std::string> names;
+    std::vector<std::string> parameters;
+    std::vector<std::string> prepare;
+    std::vector<std::string> expected;
     std::vector<std::string> marks;
     std::string json;
     std::string csv;
     std::string html;
+    std::string markdown;
     bool is_verbose = false;
     bool is_help = false;
     std::string help_text;                ///< filled when is_help
@@ -35,9 +45,5 @@ Result<BenchArguments> parse_bench_arguments(int argc, char** argv);
 /// The columns but not yet QEMU's kernel when that is a built-in guest. Errors: Invalid, with the option, the
 /// value and the limit; NotFound for a built-in guest that does not exist.
 Result<BenchPlan> bench_plan(const BenchArguments& arguments);
-
-/// What QEMU needs to do the same as `mayfly boot BOOT-ARGS`. The kernel may be "builtin:NAME". Errors:
-/// Invalid for an option that QEMU's microvm has no counterpart of.
-Result<QemuMachine> qemu_machine(const std::vector<std::string>& boot_words);
 
 }  // namespace mayfly

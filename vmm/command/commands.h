@@ -25,7 +25,7 @@ int refused_boot_command(const BootArguments& arguments, const Error& error, con
 /// `mayfly doctor`. Returns 0 when this host can boot guests, else 125.
 int doctor_command(bool is_json);
 
-/// `mayfly bench`. `argv` starts at "bench". Returns 0 when all runs ended alike, 1 when some failed.
+/// `mayfly bench`. `argv` starts at "bench". Returns 0 when all runs ended as expected, 1 when some failed.
 int bench_command(int argc, char** argv);
 
 /// `mayfly version`.

@@ -65,13 +65,17 @@ template <typename Arguments>
 }
 
 template <typename Arguments>
+void store_option(const Option<Arguments>& option, const char* value, Arguments& arguments) {
+    if (option.flag != nullptr) arguments.*option.flag = true;
+    if (option.text != nullptr) arguments.*option.text = value;
+    if (option.list != nullptr) (arguments.*option.list).emplace_back(value);
+}
+
+template <typename Arguments>
 Result<option_table::Words> parse_options(std::span<const Option<Arguments>> options, int argc, char** argv,
                                           Arguments& arguments) {
     const auto store = [&](std::size_t index, const char* value) {
-        const Option<Arguments>& option = options[index];
-        if (option.flag != nullptr) arguments.*option.flag = true;
-        if (option.text != nullptr) arguments.*option.text = value;
-        if (option.list != nullptr) (arguments.*option.list).emplace_back(value);
+        store_option(options[index], value, arguments);
     };
     return option_table::parse(shapes_of(options), argc, argv, store);
 }

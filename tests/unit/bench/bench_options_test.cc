@@ -40,6 +40,8 @@ TEST_CASE("defaults are 20 runs, one warm-up, one at once, 60 seconds", "[bench_
     CHECK(made->columns[0].program == "/proc/self/exe");
     CHECK(made->columns[0].arguments ==
           std::vector<std::string>{"mayfly", "boot", "builtin:hello", "--cpus", "1"});
+    CHECK(made->columns[0].successes == std::vector<int>{0});
+    CHECK(made->columns[0].prepare.empty());
 }
 
 TEST_CASE("BOOT-ARGS may be none, and may have a -- of their own", "[bench_options]") {
@@ -85,36 +87,13 @@ TEST_CASE("missing and misplaced words are refused", "[bench_options]") {
 
 TEST_CASE("a command that does not exist is found before anything runs", "[bench_options]") {
     check_refused({"--against", "no-such-program", "--", "builtin:hello"}, "no-such-program");
-    check_refused({"--against", "true | cat", "--", "builtin:hello"}, "needs a shell");
+    check_refused({"--against", "true | cat", "--", "builtin:hello"},
+                  "--against: 'true | cat': '|' needs a shell");
     check_refused({"--against", "qemu-micro", "--", "builtin:hello"}, "qemu-micro");
 }
 
-TEST_CASE("QEMU gets kernel, initrd, command line, memory and processors", "[bench_options]") {
-    const Result<QemuMachine> machine =
-        qemu_machine({"vmlinux", "--initrd", "i", "--append", "quiet", "--memory", "1G", "--cpus", "2"});
-    REQUIRE(machine);
-    CHECK(machine->kernel == "vmlinux");
-    CHECK(machine->initrd == "i");
-    CHECK(machine->append == "quiet console=ttyS0");
-    CHECK(machine->memory_bytes == GiB(1));
-    CHECK(machine->cpus == 2);
-    CHECK(machine->has_serial_output);
-    CHECK(qemu_machine({"vmlinux", "--append", "console=hvc0"})->append == "console=hvc0");
-    CHECK(qemu_machine({"vmlinux", "--no-default-append"})->append.empty());
-    CHECK(qemu_machine({"builtin:hello"})->append.empty());
-    CHECK_FALSE(qemu_machine({"vmlinux", "--console", "null"})->has_serial_output);
-}
-
-TEST_CASE("what QEMU's microvm has no counterpart of is refused with a way out", "[bench_options]") {
-    const std::vector<std::vector<std::string>> lines{
-        {"vmlinux", "--disk", "d"},   {"vmlinux", "--net", "tap=x"},   {"vmlinux", "--exec", "/bin/true"},
-        {"vmlinux", "--rng"},         {"vmlinux", "--console", "hvc"}, {"vmlinux", "--profile", "legacy"},
-        {"vmlinux", "--", "argument"}};
-    for (const std::vector<std::string>& words : lines) {
-        const Result<QemuMachine> machine = qemu_machine(words);
-        REQUIRE_FALSE(machine);
-        INFO(machine.error().message());
-        CHECK(machine.error().message().find("--against 'qemu-system-x86_64") != std::string::npos);
-    }
-    CHECK_FALSE(qemu_machine({"builtin:pic"}));
+TEST_CASE("stdout takes one document", "[bench_options]") {
+    CHECK(plan({"--json", "-", "--csv", "file", "--", "builtin:hello"}));
+    check_refused({"--json", "-", "--csv", "-", "--", "builtin:hello"}, "--json - and --csv -");
+    check_refused({"--html", "-", "--export-markdown", "-", "--", "builtin:hello"}, "--export-markdown -");
 }

@@ -57,7 +57,18 @@ TEST_CASE("figures keep three digits and a unit that fits", "[statistics]") {
     CHECK(print_figure(512, Unit::Kibibytes) == "512 KiB");
     CHECK(print_figure(1664, Unit::Kibibytes) == "1.62 MiB");
     CHECK(print_figure(3 << 20, Unit::Kibibytes) == "3.00 GiB");
-    CHECK(print_ratio(270, 10) == "27.0 x");
-    CHECK(print_ratio(35, 100) == "0.35 x");
-    CHECK(print_ratio(5, 0) == "-");
+    CHECK(print_ratio(27) == "27.0 x");
+    CHECK(print_ratio(0.35) == "0.35 x");
+}
+
+TEST_CASE("the mean has the deviation of a sample beside it, unless it is of one value", "[statistics]") {
+    // 2, 4, 4, 4, 5, 5, 7, 9: mean 5, squares 32, of 7.
+    const Summary summary = summarize({2, 4, 4, 4, 5, 5, 7, 9}).value();
+    CHECK(summary.mean == Approx(5));
+    CHECK(summary.deviation.value() == Approx(2.13809));
+    CHECK(print_mean(summary, Unit::Count) == "5.00 ± 2.14");
+    CHECK_FALSE(summarize({5})->deviation);
+    CHECK(print_mean(*summarize({5'000'000}), Unit::Nanoseconds) == "5.00 ms");
+    CHECK(print_mean(*summarize({1'000'000, 3'000'000}), Unit::Nanoseconds) == "2.00 ms ± 1.41 ms");
+    CHECK(print_mean(*summarize({1024, 1024}), Unit::Kibibytes) == "1.00 MiB ± 0 KiB");
 }
