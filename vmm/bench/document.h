@@ -29,8 +29,8 @@ struct Document {
 [[nodiscard]] std::string bench_json(const Document& document);
 /// A table as GitHub shows it, and the warnings.
 [[nodiscard]] std::string bench_markdown(const Document& document);
-/// RFC 4180, a row a run, moments as columns; behind them a row "mean" and a row "stddev" of each column. What
-/// was not counted is empty.
+/// RFC 4180, a row a run, moments as columns; behind them a row "mean" and a row "stddev" of each column.
+/// What was not counted is empty.
 [[nodiscard]] std::string bench_csv(const Document& document);
 [[nodiscard]] std::string bench_html(const Document& document);
 

@@ -5,12 +5,12 @@
 //   date, title, repeat   when; the `mayfly boot` that was measured; the command that does it again
 //   host                  facts about the machine, as text
 //   settings              runs, warmup, parallel, timeout_ms
-//   columns[]             name, kind ("mayfly", "qemu", "command"), program, command[], parameters{}, prepare,
-//                         expected_statuses[], status (of the first good run, or null), failures, failed,
-//                         given_up, batches_ns (time in which its timed runs happened)
+//   columns[]             name, kind ("mayfly", "qemu", "command"), program, command[], parameters{},
+//                         prepare, expected_statuses[], status (of the first good run, or null),
+//                         failures, failed, given_up, batches_ns (time in which its timed runs happened)
 //   summary{quantity}     unit ("ns", "KiB", "count"), columns[]: null, or n, min, p50, p90, p99, max, mean,
-//                         stddev (null of one value) and ratio_p50 (to the first column; null where either has
-//                         failed); or these as null and missing: why
+//                         stddev (null of one value) and ratio_p50 (to the first column; null where either
+//                         has failed); or these as null and missing: why
 //   runs[]                column (index), kind ("warm-up", "timed", "bare", "counting"), round, good, end,
 //                         status, exec_monotonic_ns, exit_ns, user_ns, system_ns, voluntary_switches,
 //                         involuntary_switches, moments{name: ns since exec}; of counting runs

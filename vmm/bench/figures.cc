@@ -139,9 +139,10 @@ class Builder {
         for (std::size_t column = 0; column < plan_.columns.size(); ++column) {
             Cell& cell = figures_.rows.back().cells[column];
             if (cell.summary || counting_run(result_, column) == nullptr) continue;
-            cell.missing = plan_.columns[column].kind != Column::Kind::Mayfly ? kNotCounted
-                           : result_.has_silent_exit_tracepoint               ? "this KVM does not report them"
-                                                                              : "not permitted";
+            const bool is_ours = plan_.columns[column].kind == Column::Kind::Mayfly;
+            cell.missing = !is_ours                             ? kNotCounted
+                           : result_.has_silent_exit_tracepoint ? "this KVM does not report them"
+                                                                : "not permitted";
         }
     }
 

@@ -104,8 +104,10 @@ Result<std::vector<int>> bench_qemu_statuses(const std::vector<std::string>& boo
     std::vector<u64> ours{static_cast<u64>(status)};
     if (status == 0 && rules.success) ours.push_back(*rules.success);
     std::vector<int> theirs;
-    for (const u64 one : ours)
-        theirs.push_back(static_cast<int>((rules.exit_code == ExitCodeRule::Qemu ? one : one << 1 | 1) & 0xff));
+    for (const u64 one : ours) {
+        const u64 made = rules.exit_code == ExitCodeRule::Qemu ? one : one << 1 | 1;
+        theirs.push_back(static_cast<int>(made & 0xff));
+    }
     if (status == 0) theirs.push_back(0);
     return theirs;
 }
