@@ -2,7 +2,8 @@
 // The guest-physical map and the port map: one table for everything that a guest finds at a fixed place.
 //
 // RAM is contiguous from 0 to the hole, also under 0xA0000-0xFFFFF: old kernels that poke VGA text
-// memory or scan ROMs hit harmless RAM. Kernels are refused when they overlap a row of "low memory".
+// memory or scan ROMs hit harmless RAM. What a kernel's own segments lie over goes elsewhere, but for the
+// extended BIOS data area and the tables that kernels search for.
 #pragma once
 
 #include <array>
@@ -14,6 +15,8 @@ namespace mayfly::layout {
 
 // --- Low memory, all below 1 MiB so that a 2 MiB guest has everything -------------------------------
 
+/// BIOS data area, behind the interrupt vectors of real mode.
+constexpr Gpa kBiosData{0x400};
 /// Boot GDT: null, (unused), code, data, TSS; at Firecracker's address.
 constexpr Gpa kGdt{0x500};
 constexpr u64 kGdtBytes = 0x80;
@@ -38,7 +41,7 @@ constexpr Gpa kCommandLine{0x20000};
 constexpr u64 kCommandLineBytes = 0x10000;
 /// First address above the fixed rows that a kernel in low memory may use.
 constexpr Gpa kLowFree{0x30000};
-/// Extended BIOS data area: reserved in the memory map, otherwise unused.
+/// Extended BIOS data area: reserved in the memory map; its first byte is its size in KiB.
 constexpr Gpa kEbda{0x9fc00};
 constexpr Gpa kVgaHole{0xa0000};
 /// RSDP and every ACPI table; the BIOS area that every kernel scans for "RSD PTR ".
@@ -97,6 +100,7 @@ constexpr u16 kPortSystemControlB = 0x61;
 constexpr u16 kPortI8042Command = 0x64;
 constexpr u16 kPortCmos = 0x70;
 constexpr u16 kPortPost = 0x80;
+constexpr u16 kPortSystemControlA = 0x92;
 constexpr u16 kPortDebugConsole = 0xe9;
 constexpr u16 kPortExit = 0xf4;
 constexpr u16 kPortSerial = 0x3f8;

@@ -18,6 +18,11 @@ constexpr u8 kTimer2Output = 0x20;
 // IBM VGA, "Input Status Register 1": display disabled, and vertical retrace.
 constexpr u8 kDisplayDisabled = 0x01;
 constexpr u8 kVerticalRetrace = 0x08;
+// Intel 8272A (231468) "Main Status Register": a byte may be transferred; it goes to the processor.
+constexpr u8 kFloppyReady = 0x80;
+constexpr u8 kFloppyToProcessor = 0x40;
+/// ATA status: ready, seek complete; neither busy nor in error.
+constexpr u8 kDriveReady = 0x50;
 
 // Sorted by port. A port that is in no row, and on no device, reads all ones as well; rows that say just that
 // are here because guests probe them, and so that statistics have a name for them.
@@ -40,8 +45,14 @@ constexpr A::Row kRows[] = {
     {A::kPic, 0xa1, 1, A::Answer::Constant, 0xff, "second 8259 mask: does not read back what was written"},
     {A::kDma, 0xc0, 0x20, A::Answer::Constant, 0xff, "8237 DMA controller 2"},
     {A::kDelay, 0xed, 1, A::Answer::Constant, 0xff, "Linux's other delay port (io_delay=0xed)"},
+    {A::kDrives, 0x177, 1, A::Answer::DriveStatus, 0xff,
+     "second ATA channel: 0xff is no channel to who asks, and a loop that waits for ready ends"},
+    {A::kDrives, 0x1f7, 1, A::Answer::DriveStatus, 0xff, "first ATA channel: the same"},
+    {A::kParallel, 0x279, 1, A::Answer::Constant, 0xff,
+     "LPT2 status: not busy, so what prints there does not wait"},
     {A::kSerial, 0x2e8, 8, A::Answer::Constant, 0xff, "COM4: LSR 0xff is what drivers take for no UART"},
     {A::kSerial, 0x2f8, 8, A::Answer::Constant, 0xff, "COM2: LSR 0xff is what drivers take for no UART"},
+    {A::kParallel, 0x379, 1, A::Answer::Constant, 0xff, "LPT1 status: not busy"},
     {A::kVga, 0x3b4, 2, A::Answer::Constant, 0x00,
      "monochrome CRTC: a cursor at 0; 0xffff would send old consoles past their memory"},
     {A::kVga, 0x3ba, 1, A::Answer::Retrace, 0x00,
@@ -53,6 +64,8 @@ constexpr A::Row kRows[] = {
     {A::kVga, 0x3da, 1, A::Answer::Retrace, 0x00,
      "colour input status 1: loops that wait for a retrace, end"},
     {A::kSerial, 0x3e8, 8, A::Answer::Constant, 0xff, "COM3: LSR 0xff is what drivers take for no UART"},
+    {A::kDrives, 0x3f4, 1, A::Answer::FloppyStatus, 0x00,
+     "floppy controller's main status: loops that wait to send or to receive, end"},
     {A::kPic, 0x4d0, 2, A::Answer::Constant, 0xff,
      "ELCR: its fixed bits read 1, which a real one never does"},
 };
@@ -81,12 +94,21 @@ void AbsentPorts::io_write(IoAccess at, u64 value) {
     });
 }
 
+u8 AbsentPorts::drive_status() {
+    if (++state_.drive_status_reads < kStuckReads) return 0xff;
+    state_.drive_status_reads = 0;
+    return kDriveReady;
+}
+
 u8 AbsentPorts::read_port(u64 port) {
     for (const Row& row : kRows) {
         if (port < row.first || port - row.first >= row.count) continue;
         if (row.answer == Answer::Constant) return row.value;
+        if (row.answer == Answer::DriveStatus) return drive_status();
         state_.toggle = !state_.toggle;
         if (row.answer == Answer::Retrace) return state_.toggle ? kDisplayDisabled | kVerticalRetrace : 0;
+        if (row.answer == Answer::FloppyStatus)
+            return state_.toggle ? kFloppyReady : kFloppyReady | kFloppyToProcessor;
         const u8 toggling = state_.toggle ? kTimer2Output | kRefreshToggle : 0;
         return static_cast<u8>(state_.system_control_b | toggling);
     }

@@ -27,13 +27,17 @@ class AbsentPorts final : public IoDevice {
         kVga = 1 << 4,
         kSerial = 1 << 5,
         kDelay = 1 << 6,
-        kAll = (1 << 7) - 1,
+        kDrives = 1 << 7,
+        kParallel = 1 << 8,
+        kAll = (1 << 9) - 1,
     };
 
     enum class Answer : u8 {
         Constant,        ///< always `value`
         SystemControlB,  ///< port 0x61: two stored bits, two that toggle
         Retrace,         ///< VGA input status 1: the retrace bits toggle
+        FloppyStatus,    ///< 8272 main status: ready, for a command and for its result in turn
+        DriveStatus,     ///< ATA status: nothing there; one read in kStuckReads says ready
     };
 
     struct Row {
@@ -45,9 +49,13 @@ class AbsentPorts final : public IoDevice {
         std::string_view reason;
     };
 
+    /// How many reads of a drive's status in a row it takes until one says ready.
+    static constexpr u8 kStuckReads = 64;
+
     struct State {
         u8 system_control_b = 0;  // bits 0 and 1 as last written
         bool toggle = false;      // flips with each read of a port that toggles
+        u8 drive_status_reads = 0;
     };
 
     AbsentPorts();
@@ -66,6 +74,7 @@ class AbsentPorts final : public IoDevice {
 
   private:
     [[nodiscard]] u8 read_port(u64 port);
+    [[nodiscard]] u8 drive_status();
 
     State state_;
 };

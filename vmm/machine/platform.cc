@@ -42,6 +42,7 @@ Platform::Platform(const PlatformOptions& options, Interrupts& interrupts, Conso
       cmos_(cmos_memory(options.memory_bytes), clock_),
       i8042_(stop),
       reset_control_(stop),
+      system_control_a_(stop),
       acpi_sleep_(layout::kSleepTypeS5, stop),
       acpi_pm1_(layout::kSleepTypeS5, stop),
       pvpanic_(stop) {}
@@ -56,6 +57,7 @@ Result<void> Platform::map_devices(const PlatformOptions& options, Irqchip irqch
     ports_.map(layout::kPortI8042Data, 1, i8042_, I8042::kDataOffset);
     ports_.map(layout::kPortI8042Command, 1, i8042_, I8042::kCommandOffset);
     if (!has_config_ports) ports_.map(layout::kPortReset, ResetControl::kSizeBytes, reset_control_);
+    ports_.map(layout::kPortSystemControlA, SystemControlA::kSizeBytes, system_control_a_);
     ports_.map(layout::kPortPm1aEvent, AcpiPm1::kSizeBytes, acpi_pm1_);
     if (options.profile == Profile::Modern)
         ports_.map(layout::kPortSleepControl, AcpiSleep::kSizeBytes, acpi_sleep_);

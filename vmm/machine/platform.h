@@ -19,6 +19,7 @@
 #include "devices/platform/post_port.h"
 #include "devices/platform/pvpanic.h"
 #include "devices/platform/reset_control.h"
+#include "devices/platform/system_control_a.h"
 #include "devices/uart/uart16550.h"
 #include "vmm/machine/console.h"
 #include "vmm/machine/profile.h"
@@ -76,6 +77,7 @@ class Platform {
     Cmos cmos_;
     I8042 i8042_;
     ResetControl reset_control_;
+    SystemControlA system_control_a_;
     AcpiSleep acpi_sleep_;
     AcpiPm1 acpi_pm1_;
     Pvpanic pvpanic_;

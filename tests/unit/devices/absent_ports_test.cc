@@ -78,6 +78,22 @@ TEST_CASE("an absent VGA lets retrace loops end and has its cursor at 0", "[abse
     CHECK(f.in(0x3d5) == 0x00);
 }
 
+TEST_CASE("loops that wait for a drive or a printer that is not there, end", "[absent]") {
+    Fixture f;
+    for (const u64 port : std::vector<u64>{0x1f7, 0x177}) {
+        CHECK(f.in(port) == 0xff);  // what a probe asks first
+        bool is_ready = false;
+        for (int i = 0; i < 100 && !is_ready; ++i) is_ready = (f.in(port)&0xc0) == 0x40;
+        CHECK(is_ready);
+    }
+    CHECK(loop_ends(f, 0x3f4, 0xc0, 0x80));
+    CHECK(loop_ends(f, 0x3f4, 0xc0, 0xc0));
+    CHECK(loop_ends(f, 0x379, 0x80, 0x80));
+    CHECK(loop_ends(f, 0x279, 0x80, 0x80));
+    f.absent.reset();
+    CHECK(f.absent.state().drive_status_reads == 0);
+}
+
 TEST_CASE("DMA pages and delay ports swallow what is written", "[absent]") {
     Fixture f;
     f.ports.write(0x87, 1, 0x12);
@@ -107,8 +123,8 @@ TEST_CASE("every row of absent hardware has a reason and leaves room for what ex
     }
     // CMOS, POST, debug console, exit port, test device, COM1, boot timer, PCI, pvpanic, ACPI, i8042.
     for (const u64 port :
-         std::vector<u64>{0x60,  0x64,  0x70,  0x71,  0x80,  0x83,  0xe0,  0xe9,  0xf4,  0xf7, 0x3f0,
-                          0x3f8, 0x3ff, 0x501, 0x505, 0x600, 0x604, 0x610, 0xcf8, 0xcf9, 0xcfc}) {
+         std::vector<u64>{0x60,  0x64,  0x70,  0x71,  0x80,  0x83,  0x92,  0xe0,  0xe9,  0xf4,  0xf7,
+                          0x3f0, 0x3f8, 0x3ff, 0x501, 0x505, 0x600, 0x604, 0x610, 0xcf8, 0xcf9, 0xcfc}) {
         CAPTURE(port);
         CHECK(ports.name_at(port).empty());
     }

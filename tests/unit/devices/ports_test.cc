@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: Apache-2.0
-// The one-register devices: debug console, exit port, POST port, boot timer, i8042, 0xcf9, pvpanic.
+// The one-register devices: debug console, exit port, POST port, boot timer, i8042, 0xcf9, 0x92, pvpanic.
 #include <catch2/catch.hpp>
 
 #include "devices/platform/boot_timer.h"
@@ -9,6 +9,7 @@
 #include "devices/platform/post_port.h"
 #include "devices/platform/pvpanic.h"
 #include "devices/platform/reset_control.h"
+#include "devices/platform/system_control_a.h"
 #include "tests/support/device_fakes.h"
 
 using namespace mayfly;
@@ -210,4 +211,25 @@ TEST_CASE("pvpanic ends the machine on a panic and notes a loaded crash kernel",
     CHECK(verdicts.verdicts == std::vector<Verdict>{Verdict::Panic});
     pvpanic.reset();
     CHECK_FALSE(pvpanic.state().is_crash_loaded);
+}
+
+TEST_CASE("port 0x92 has the A20 gate open, reads back, and resets when its lowest bit rises",
+          "[system_control_a]") {
+    FakeVerdicts verdicts;
+    SystemControlA control(verdicts);
+    CHECK(read8(control, 0) == 0x02);
+    write8(control, 0, 0x00);
+    CHECK(read8(control, 0) == 0x00);
+    write8(control, 0, 0xfe);
+    CHECK(read8(control, 0) == 0x02);
+    control.io_write({0, 2}, 0xffff);  // too wide
+    CHECK(verdicts.verdicts.empty());
+    write8(control, 0, 0x03);
+    CHECK(verdicts.verdicts == std::vector<Verdict>{Verdict::Reset});
+    CHECK(read8(control, 0) == 0x03);
+    write8(control, 0, 0x03);
+    CHECK(verdicts.verdicts.size() == 1);
+    control.reset();
+    CHECK(read8(control, 0) == 0x02);
+    CHECK(hammer(control, 4) == 0);
 }
