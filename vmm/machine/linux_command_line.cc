@@ -87,13 +87,6 @@ int linux_log_level(std::string_view line) {
     return level;
 }
 
-std::string linux_like_command_line(const BootConfig& config) {
-    if (!config.has_default_append || has_parameter(config.append, "console")) return config.append;
-    std::string line = config.append;
-    add(line, config.console_device == ConsoleDevice::Virtio ? "console=hvc0" : "console=ttyS0");
-    return line.size() <= kLinuxCommandLineMax ? line : config.append;
-}
-
 LinuxCommandLine linux_command_line(const BootConfig& config, LinuxConsole console, std::string_view init,
                                     bool is_verbose) {
     std::string console_word;

@@ -46,9 +46,6 @@ struct LinuxConsole {
 [[nodiscard]] LinuxCommandLine linux_command_line(const BootConfig& config, LinuxConsole console,
                                                   std::string_view init, bool is_verbose);
 
-/// For a kernel that is started as Linux is, and may be none: its console, and else the user's words alone.
-[[nodiscard]] std::string linux_like_command_line(const BootConfig& config);
-
 /// Whether one of the words of `line`, up to a "--", is `key` or begins with `key` and '='. Read as Linux
 /// does: with quotes, and '-' as good as '_'.
 [[nodiscard]] bool has_parameter(std::string_view line, std::string_view key);

@@ -40,9 +40,12 @@ Result<void> check_memory_size(u64 bytes) {
     struct sysinfo info {};
     if (::sysinfo(&info) < 0) return fail(Error::os("sysinfo"));
     const u64 host_bytes = u64{info.totalram} * info.mem_unit;
+    // Guests that together, or alone, may have more than there is are what density lives on.
     if (bytes > host_bytes)
-        return fail(Error::invalid(fmt::format("--memory {} is more than this host has: {} MiB",
-                                               print_size(bytes), host_bytes >> 20)));
+        log::warning(
+            fmt::format("--memory {} is more than this host has, {} MiB: the guest may be killed when "
+                        "it uses that much",
+                        print_size(bytes), host_bytes >> 20));
     return {};
 }
 
@@ -197,7 +200,7 @@ std::string Machine::command_line() {
         if (kernel_log_) kernel_log_->set_level(linux_log_level(line.text));
         return std::move(line.text);
     }
-    if (choice_.protocol == Protocol::Linux) return linux_like_command_line(config_);
+    // A kernel that only starts like Linux may take a word that it does not know for its program's.
     const std::string devices = devices_->plan().mmio_words();
     return config_.append + (config_.append.empty() || devices.empty() ? "" : " ") + devices;
 }

@@ -165,17 +165,6 @@ TEST_CASE("a parameter is found as Linux finds it", "[linux_command_line]") {
     }
 }
 
-TEST_CASE("a kernel that only starts like Linux gets a console and no other word", "[linux_command_line]") {
-    BootConfig config = with("app --verbose");
-    CHECK(linux_like_command_line(config) == "app --verbose console=ttyS0");
-    config.console_device = ConsoleDevice::Virtio;
-    CHECK(linux_like_command_line(config) == "app --verbose console=hvc0");
-    config.has_default_append = false;
-    CHECK(linux_like_command_line(config) == "app --verbose");
-    CHECK(linux_like_command_line(with("console=none app")) == "console=none app");
-    CHECK(linux_like_command_line(with(std::string(2047, 'x'))) == std::string(2047, 'x'));
-}
-
 TEST_CASE("what the kernel keeps off its console follows the last word about it", "[linux_command_line]") {
     for (const auto& [line, level] :
          std::initializer_list<std::pair<const char*, int>>{{"", 7},
