@@ -4,6 +4,7 @@
 #include <algorithm>
 #include <cstring>
 
+#include "firmware/boot/bios_data.h"
 #include "firmware/boot/bzimage.h"
 #include "firmware/boot/elf.h"
 #include "firmware/boot/linux_boot.h"
@@ -168,6 +169,7 @@ Result<std::optional<Image>> unpack_kernel(const Image& kernel, const KernelChoi
 
 Result<EntryState> load_guest(const Image& kernel, const KernelChoice& choice, const BootRequest& request,
                               GuestRam& ram, const MemoryMap& map) {
+    write_bios_data(ram.memory());
     if (choice.is_bzimage) return load_bzimage(kernel, request, ram, map);
     switch (choice.protocol) {
         case Protocol::Linux: return load_linux_elf(kernel, request, ram, map);

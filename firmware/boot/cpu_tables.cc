@@ -25,8 +25,7 @@ constexpr u64 kEntries = 512;
 constexpr u64 kDirectories = 4;
 static_assert(layout::kPageTablesBytes == (2 + kDirectories) * kTableBytes);
 
-void write_page_tables(const GuestMemory& memory) {
-    const Gpa pml4 = layout::kPageTables;
+void write_page_tables(const GuestMemory& memory, Gpa pml4) {
     const Gpa pdpt = pml4 + kTableBytes;
     const Gpa directories = pdpt + kTableBytes;
     VERIFY(memory.write_object<u64>(pml4, pdpt.value | kPresentWritable) == MemStatus::Ok);
@@ -51,14 +50,24 @@ void write_reset_vector(const GuestMemory& memory) {
 
 }  // namespace
 
-void write_cpu_tables(const GuestMemory& memory, CpuMode mode) {
+Result<EntryState> prepare_cpu(const GuestMemory& memory, Occupancy& occupancy, CpuMode mode) {
+    constexpr u64 kStackBytes = layout::kBootStackTop - layout::kBootStackBottom;
+    EntryState entry{.mode = mode};
+    entry.gdt = TRY(occupancy.place(layout::kGdt, layout::kGdtBytes, "the boot GDT"));
+    entry.rsp =
+        TRY(occupancy.place(layout::kBootStackBottom, kStackBytes, "the boot stack")).value + kStackBytes;
     const u64 code = mode == CpuMode::Long64 ? kCode64 : kCode32;
     // Null, unused, code (0x10), data (0x18), TSS (0x20; its upper half in long mode is zero).
     const std::array<u64, 6> gdt{0, 0, code, kData, kTss, 0};
     static_assert(sizeof(gdt) <= layout::kGdtBytes);
-    VERIFY(memory.write(layout::kGdt, std::as_bytes(std::span(gdt))) == MemStatus::Ok);
-    if (mode == CpuMode::Long64) write_page_tables(memory);
+    VERIFY(memory.write(entry.gdt, std::as_bytes(std::span(gdt))) == MemStatus::Ok);
+    if (mode == CpuMode::Long64) {
+        entry.page_tables =
+            TRY(occupancy.place(layout::kPageTables, layout::kPageTablesBytes, "the boot page tables"));
+        write_page_tables(memory, entry.page_tables);
+    }
     write_reset_vector(memory);
+    return entry;
 }
 
 }  // namespace mayfly

@@ -6,6 +6,7 @@
 #pragma once
 
 #include "firmware/boot/entry_state.h"
+#include "firmware/boot/occupancy.h"
 #include "vmm/memory/guest_memory.h"
 
 namespace mayfly {
@@ -15,9 +16,8 @@ constexpr u16 kBootCodeSelector = 0x10;
 constexpr u16 kBootDataSelector = 0x18;
 constexpr u16 kBootTssSelector = 0x20;
 
-/// Writes the GDT at layout::kGdt and, for Long64, identity page tables for 0-4 GiB at layout::kPageTables;
-/// a reset at layout::kResetVector.
-/// Guest RAM reaches beyond both (VERIFY).
-void write_cpu_tables(const GuestMemory& memory, CpuMode mode);
+/// Writes a GDT and, for Long64, identity page tables for 0-4 GiB, where the kernel leaves room; a reset at
+/// layout::kResetVector. The entry has them, and a stack. Errors: Invalid where there is no room.
+Result<EntryState> prepare_cpu(const GuestMemory& memory, Occupancy& occupancy, CpuMode mode);
 
 }  // namespace mayfly

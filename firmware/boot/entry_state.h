@@ -2,13 +2,15 @@
 // EntryState: the registers a boot protocol promises to its kernel, as plain values.
 #pragma once
 
+#include "firmware/layout.h"
 #include "vmm/error/ints.h"
+#include "vmm/memory/gpa.h"
 
 namespace mayfly {
 
 enum class CpuMode : u8 {
     Protected32,  ///< flat 4 GiB segments, CS 0x10, DS/ES/SS 0x18, paging off
-    Long64,       ///< the same selectors, identity map of 0-4 GiB at layout::kPageTables, CR0.WP set
+    Long64,       ///< the same selectors, identity map of 0-4 GiB, CR0.WP set
 };
 
 struct EntryState {
@@ -18,6 +20,8 @@ struct EntryState {
     u64 rax = 0;
     u64 rbx = 0;
     u64 rsi = 0;
+    Gpa gdt = layout::kGdt;
+    Gpa page_tables = layout::kPageTables;  ///< for Long64
 };
 
 }  // namespace mayfly

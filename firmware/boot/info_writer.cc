@@ -26,12 +26,14 @@ Result<Gpa> InfoWriter::put_string(std::string_view text) {
     return at;
 }
 
-Result<void> write_command_line(const GuestMemory& memory, std::string_view text, u64 bytes_max) {
+Result<Gpa> write_command_line(const GuestMemory& memory, Occupancy& occupancy, std::string_view text,
+                               u64 bytes_max) {
     const u64 limit = std::min(bytes_max, layout::kCommandLineBytes - 1);
     if (text.size() > limit)
         return refuse("the command line has {} bytes, this kernel takes {}", text.size(), limit);
-    VERIFY(memory.write(layout::kCommandLine, std::as_bytes(std::span(text))) == MemStatus::Ok);
-    return {};
+    const Gpa at = TRY(occupancy.place(layout::kCommandLine, layout::kCommandLineBytes, "the command line"));
+    VERIFY(memory.write(at, std::as_bytes(std::span(text))) == MemStatus::Ok);
+    return at;
 }
 
 }  // namespace mayfly

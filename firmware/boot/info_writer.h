@@ -7,6 +7,8 @@
 #include <span>
 #include <string_view>
 
+#include "firmware/boot/occupancy.h"
+#include "firmware/layout.h"
 #include "vmm/error/result.h"
 #include "vmm/memory/guest_memory.h"
 
@@ -36,8 +38,9 @@ class InfoWriter {
     Gpa end_;
 };
 
-/// Writes a NUL-terminated command line at layout::kCommandLine. Errors: Invalid when it has more than
-/// `bytes_max` bytes without the NUL, or more than fit there.
-Result<void> write_command_line(const GuestMemory& memory, std::string_view text, u64 bytes_max);
+/// Writes a NUL-terminated command line, at layout::kCommandLine where that is free, and returns where.
+/// Errors: Invalid when it has more than `bytes_max` bytes without the NUL, or more than we have room for.
+Result<Gpa> write_command_line(const GuestMemory& memory, Occupancy& occupancy, std::string_view text,
+                               u64 bytes_max = layout::kCommandLineBytes - 1);
 
 }  // namespace mayfly

@@ -22,11 +22,23 @@ constexpr u64 kPage = 4096;
 /// Copying takes some 0.1 ms a MiB, before the guest starts.
 constexpr u64 kInitrdPopulatedMax = MiB(32);
 
-/// One field of the zero page, which is always RAM.
-template <typename T>
-void put(const GuestMemory& memory, u64 offset_bytes, T value) {
-    VERIFY(memory.write_object<T>(layout::kZeroPage + offset_bytes, value) == MemStatus::Ok);
-}
+/// boot_params, in a place that is RAM.
+class ZeroPage {
+  public:
+    ZeroPage(const GuestMemory& memory, Gpa at) : memory_(memory), at_(at) {}
+
+    template <typename T>
+    void put(u64 offset_bytes, T value) const {
+        VERIFY(memory_.write_object<T>(at_ + offset_bytes, value) == MemStatus::Ok);
+    }
+    void put_bytes(u64 offset_bytes, std::span<const std::byte> bytes) const {
+        VERIFY(memory_.write(at_ + offset_bytes, bytes) == MemStatus::Ok);
+    }
+
+  private:
+    const GuestMemory& memory_;
+    Gpa at_;
+};
 
 template <typename T>
 void put_header(std::vector<std::byte>& header, u64 offset_bytes, T value) {
@@ -37,7 +49,7 @@ u32 low_half(u64 value) { return static_cast<u32>(value); }
 u32 high_half(u64 value) { return static_cast<u32>(value >> 32); }
 
 Result<void> place_initrd(const Image& initrd, const LinuxSetup& setup, GuestRam& ram, const MemoryMap& map,
-                          Occupancy& occupancy) {
+                          Occupancy& occupancy, const ZeroPage& page) {
     const u64 size = initrd.size_bytes();
     const Gpa end{std::min(setup.initrd_address_max + 1, map.low_ram_end().value)};
     // boot.rst "ramdisk_image": as high in memory as possible, since low memory may be wanted by the kernel.
@@ -50,30 +62,32 @@ Result<void> place_initrd(const Image& initrd, const LinuxSetup& setup, GuestRam
     // The guest reads it, then frees its pages and soon has other uses for them: read first, written later.
     const bool is_mapped = initrd.file() != nullptr && size >= Image::kPlaceByPageMin;
     if (is_mapped && size <= kInitrdPopulatedMax) ram.populate(*at, align_down(size, kPage));
-    const GuestMemory& memory = ram.memory();
-    put<u32>(memory, kRamdiskImage, low_half(at->value));
-    put<u32>(memory, kRamdiskSize, low_half(size));
-    put<u32>(memory, kExtRamdiskImage, high_half(at->value));
-    put<u32>(memory, kExtRamdiskSize, high_half(size));
+    page.put<u32>(kRamdiskImage, low_half(at->value));
+    page.put<u32>(kRamdiskSize, low_half(size));
+    page.put<u32>(kExtRamdiskImage, high_half(at->value));
+    page.put<u32>(kExtRamdiskSize, high_half(size));
     return {};
 }
 
-void write_e820(const GuestMemory& memory, const MemoryMap& map) {
+void write_e820(const ZeroPage& page, const MemoryMap& map) {
     static_assert(MemoryMap::kRangesMax <= kE820EntryMax);
     u64 at = kE820Table;
     for (const MemoryRange& range : map.ranges()) {
-        put(memory, at, boot_e820_entry{range.base.value, range.size_bytes, static_cast<u32>(range.type)});
+        page.put(at, boot_e820_entry{range.base.value, range.size_bytes, static_cast<u32>(range.type)});
         at += sizeof(boot_e820_entry);
     }
-    put<u8>(memory, kE820Entries, static_cast<u8>(map.ranges().size()));
+    page.put<u8>(kE820Entries, static_cast<u8>(map.ranges().size()));
 }
 
 /// A list of one: the seed that lets the guest's random generator start without waiting.
-void write_setup_data(const GuestMemory& memory, const std::array<u8, 32>& seed) {
+Result<void> write_setup_data(const GuestMemory& memory, Occupancy& occupancy, const ZeroPage& page,
+                              const std::array<u8, 32>& seed) {
     const setup_data head{0, SETUP_RNG_SEED, static_cast<u32>(seed.size())};
-    VERIFY(memory.write_object(layout::kSetupData, head) == MemStatus::Ok);
-    VERIFY(memory.write_object(layout::kSetupData + sizeof(head), seed) == MemStatus::Ok);
-    put<u64>(memory, kSetupData, layout::kSetupData.value);
+    const Gpa at = TRY(occupancy.place(layout::kSetupData, sizeof(head) + sizeof(seed), "the setup data"));
+    VERIFY(memory.write_object(at, head) == MemStatus::Ok);
+    VERIFY(memory.write_object(at + sizeof(head), seed) == MemStatus::Ok);
+    page.put<u64>(kSetupData, at.value);
+    return {};
 }
 
 }  // namespace
@@ -100,23 +114,22 @@ Result<EntryState> finish_linux(const LinuxSetup& setup, const BootRequest& requ
     if (entry >= GiB(4))
         return refuse("the entry point {:#x} is above 4 GiB, where nothing is mapped yet", entry);
     const GuestMemory& memory = ram.memory();
+    EntryState state = TRY(prepare_cpu(memory, occupancy, mode));
+    const Gpa at = TRY(occupancy.place(layout::kZeroPage, kPage, "the zero page"));
+    const ZeroPage page(memory, at);
     const u64 header_bytes = std::min<u64>(setup.header.size(), kSetupHeaderEnd - linux_boot::kSetupHeader);
-    VERIFY(memory.write(layout::kZeroPage + kSetupHeader, std::span(setup.header).first(header_bytes)) ==
-           MemStatus::Ok);
-    put<u8>(memory, kTypeOfLoader, kLoaderUndefined);
-    put<u64>(memory, kAcpiRsdpAddr, request.rsdp.value);
-    TRY_VOID(write_command_line(memory, request.command_line, setup.command_line_max));
-    put<u32>(memory, kCmdLinePtr, low_half(layout::kCommandLine.value));
-    write_e820(memory, map);
-    write_setup_data(memory, request.rng_seed);
-    if (request.initrd != nullptr) TRY_VOID(place_initrd(*request.initrd, setup, ram, map, occupancy));
-    write_cpu_tables(memory, mode);
-    return EntryState{.mode = mode,
-                      .rip = entry,
-                      .rsp = layout::kBootStackTop.value,
-                      .rax = 0,
-                      .rbx = 0,
-                      .rsi = layout::kZeroPage.value};
+    page.put_bytes(kSetupHeader, std::span(setup.header).first(header_bytes));
+    page.put<u8>(kTypeOfLoader, kLoaderUndefined);
+    page.put<u64>(kAcpiRsdpAddr, request.rsdp.value);
+    const Gpa command_line =
+        TRY(write_command_line(memory, occupancy, request.command_line, setup.command_line_max));
+    page.put<u32>(kCmdLinePtr, low_half(command_line.value));
+    write_e820(page, map);
+    TRY_VOID(write_setup_data(memory, occupancy, page, request.rng_seed));
+    if (request.initrd != nullptr) TRY_VOID(place_initrd(*request.initrd, setup, ram, map, occupancy, page));
+    state.rip = entry;
+    state.rsi = at.value;
+    return state;
 }
 
 Result<EntryState> load_linux_elf(const Image& kernel, const BootRequest& request, GuestRam& ram,

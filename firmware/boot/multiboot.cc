@@ -83,16 +83,15 @@ BasicMemory basic_memory(const MemoryMap& map) {
             static_cast<u32>((map.low_ram_end() - layout::kHighMemory) / KiB(1))};
 }
 
-Result<EntryState> multiboot_entry(const GuestMemory& memory, u64 entry, u32 magic, Gpa info) {
+Result<EntryState> multiboot_entry(const GuestMemory& memory, Occupancy& occupancy, u64 entry, u32 magic,
+                                   Gpa info) {
     if (entry > ~u32{0})
         return refuse("the entry point {:#x} is above 4 GiB, out of reach in 32-bit mode", entry);
-    write_cpu_tables(memory, CpuMode::Protected32);
-    return EntryState{.mode = CpuMode::Protected32,
-                      .rip = entry,
-                      .rsp = layout::kBootStackTop.value,
-                      .rax = magic,
-                      .rbx = info.value,
-                      .rsi = 0};
+    EntryState state = TRY(prepare_cpu(memory, occupancy, CpuMode::Protected32));
+    state.rip = entry;
+    state.rax = magic;
+    state.rbx = info.value;
+    return state;
 }
 
 }  // namespace mayfly

@@ -50,6 +50,7 @@ BasicMemory basic_memory(const MemoryMap& map);
 constexpr const char* kLoaderName = "mayfly";
 
 /// 32-bit mode, EAX and EBX as both specifications want them. Errors: Invalid for an entry above 4 GiB.
-Result<EntryState> multiboot_entry(const GuestMemory& memory, u64 entry, u32 magic, Gpa info);
+Result<EntryState> multiboot_entry(const GuestMemory& memory, Occupancy& occupancy, u64 entry, u32 magic,
+                                   Gpa info);
 
 }  // namespace mayfly

@@ -63,9 +63,13 @@ Result<KernelPlan> plan_kernel(const Image& image) {
     return KernelPlan{std::move(kernel), entry};
 }
 
-Result<void> write_info(const std::vector<PlacedModule>& modules, const GuestMemory& memory,
-                        const MemoryMap& map) {
-    InfoWriter strings(memory, layout::kBootStrings, layout::kBootStringsBytes);
+/// Returns where.
+Result<Gpa> write_info(const std::vector<PlacedModule>& modules, Gpa command_line, const GuestMemory& memory,
+                       const MemoryMap& map, Occupancy& occupancy) {
+    const Gpa at = TRY(occupancy.place(layout::kBootInfo, layout::kBootInfoBytes, "the boot information"));
+    const Gpa strings_at =
+        TRY(occupancy.place(layout::kBootStrings, layout::kBootStringsBytes, "the boot strings"));
+    InfoWriter strings(memory, strings_at, layout::kBootStringsBytes);
     std::vector<Module> list;
     for (const PlacedModule& module : modules) {
         const Gpa text = TRY(strings.put_string(module.text));
@@ -74,7 +78,7 @@ Result<void> write_info(const std::vector<PlacedModule>& modules, const GuestMem
     const Gpa module_list = TRY(strings.put(std::as_bytes(std::span(list)), 4));
 
     // The structure, the map and the name share a page: the common case touches no other.
-    InfoWriter rest(memory, layout::kBootInfo + sizeof(Info), layout::kBootInfoBytes - sizeof(Info));
+    InfoWriter rest(memory, at + sizeof(Info), layout::kBootInfoBytes - sizeof(Info));
     std::vector<MemoryMapEntry> ranges;
     for (const MemoryRange& range : map.ranges())
         ranges.push_back({20, range.base.value, range.size_bytes, static_cast<u32>(range.type)});
@@ -86,15 +90,14 @@ Result<void> write_info(const std::vector<PlacedModule>& modules, const GuestMem
     const BasicMemory basic = basic_memory(map);
     info.mem_lower = basic.lower_kib;
     info.mem_upper = basic.upper_kib;
-    info.cmdline = static_cast<u32>(layout::kCommandLine.value);
+    info.cmdline = static_cast<u32>(command_line.value);
     info.mods_count = static_cast<u32>(list.size());
     info.mods_addr = list.empty() ? 0 : static_cast<u32>(module_list.value);
     info.mmap_length = static_cast<u32>(ranges.size() * sizeof(MemoryMapEntry));
     info.mmap_addr = static_cast<u32>(memory_map.value);
     info.boot_loader_name = static_cast<u32>(loader_name.value);
-    InfoWriter head(memory, layout::kBootInfo, sizeof(info));
-    TRY_VOID(head.put_object(info));
-    return {};
+    InfoWriter head(memory, at, sizeof(info));
+    return head.put_object(info);
 }
 
 }  // namespace
@@ -116,10 +119,10 @@ Result<EntryState> load_multiboot1(const Image& kernel, const BootRequest& reque
     Occupancy occupancy(ram.memory());
     TRY_VOID(about(load_elf(kernel, plan.kernel, 0, ram, occupancy), kernel.name()));
     const auto modules = TRY(place_multiboot_modules(request, ram, map, occupancy));
-    TRY_VOID(
-        write_command_line(ram.memory(), multiboot_command_line(request), layout::kCommandLineBytes - 1));
-    TRY_VOID(write_info(modules, ram.memory(), map));
-    return about(multiboot_entry(ram.memory(), plan.entry, kLoaderMagic, layout::kBootInfo), kernel.name());
+    const Gpa command_line =
+        TRY(write_command_line(ram.memory(), occupancy, multiboot_command_line(request)));
+    const Gpa info = TRY(write_info(modules, command_line, ram.memory(), map, occupancy));
+    return about(multiboot_entry(ram.memory(), occupancy, plan.entry, kLoaderMagic, info), kernel.name());
 }
 
 }  // namespace mayfly

@@ -192,9 +192,11 @@ Result<EntryState> load_multiboot2(const Image& kernel, const BootRequest& reque
         return refuse(
             "the Multiboot 2 information has {} bytes, the limit is {}: shorten command line or modules",
             info.size(), layout::kBootStringsBytes);
-    InfoWriter writer(memory, layout::kBootStrings, layout::kBootStringsBytes);
-    const Gpa at = TRY(writer.put(info, 8));
-    return about(multiboot_entry(memory, plan.entry + shift, kLoaderMagic, at), kernel.name());
+    const Gpa at =
+        TRY(occupancy.place(layout::kBootStrings, layout::kBootStringsBytes, "the boot information"));
+    InfoWriter writer(memory, at, layout::kBootStringsBytes);
+    TRY_VOID(writer.put(info, 8));
+    return about(multiboot_entry(memory, occupancy, plan.entry + shift, kLoaderMagic, at), kernel.name());
 }
 
 }  // namespace mayfly

@@ -20,16 +20,8 @@ struct Row {
     const char* what;
 };
 
-/// What we put at fixed places below 1 MiB. All of it for every protocol: one map to know.
-constexpr std::array<Row, 11> kFixedRows{{
-    {layout::kGdt, layout::kGdtBytes, "the boot GDT"},
-    {layout::kBootStackBottom, layout::kBootStackTop - layout::kBootStackBottom, "the boot stack"},
-    {layout::kBootInfo, layout::kBootInfoBytes, "the boot information"},
-    {layout::kZeroPage, kPage, "the zero page"},
-    {layout::kSetupData, kPage, "the setup data"},
-    {layout::kPageTables, layout::kPageTablesBytes, "the boot page tables"},
-    {layout::kBootStrings, layout::kBootStringsBytes, "the boot strings"},
-    {layout::kCommandLine, layout::kCommandLineBytes, "the command line"},
+/// What we put at fixed places, because it is not by a pointer that kernels find it.
+constexpr std::array<Row, 3> kFixedRows{{
     {layout::kEbda, layout::kVgaHole - layout::kEbda, "the extended BIOS data area"},
     {layout::kAcpi, layout::kAcpiBytes, "the ACPI tables"},
     {layout::kMpTable, layout::kMpTableBytes, "the MP table"},
@@ -72,6 +64,16 @@ Result<void> Occupancy::claim(Gpa base, u64 size_bytes, std::string_view what) {
                       print_range(other->base, other->size_bytes));
     claims_.push_back({base, size_bytes, std::string(what)});
     return {};
+}
+
+Result<Gpa> Occupancy::place(Gpa wish, u64 size_bytes, std::string_view what) {
+    std::optional<Gpa> at = wish;
+    if (find_claim(wish, size_bytes) != nullptr)
+        at = find_above(Gpa{kPage}, layout::kEbda, size_bytes, kPage);
+    if (!at) at = find_below(std::min(layout::kHole, Gpa{memory_.regions()[0].size_bytes}), size_bytes);
+    if (!at) return refuse("the kernel leaves no room for {} of {} bytes", what, size_bytes);
+    claims_.push_back({*at, size_bytes, std::string(what)});
+    return *at;
 }
 
 std::optional<Gpa> Occupancy::find_below(Gpa end, u64 size_bytes) const {

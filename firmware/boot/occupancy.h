@@ -22,12 +22,17 @@ class Occupancy {
   public:
     static constexpr std::size_t kClaimsUsual = 8;
 
-    /// The fixed rows of layout.h in low memory are taken from the start.
+    /// What kernels look for at fixed places of low memory is taken from the start.
     explicit Occupancy(const GuestMemory& memory) : memory_(memory) { claims_.reserve(kClaimsUsual); }
 
     /// Takes a range. Errors: Invalid when it wraps around, is not all RAM, or overlaps what is taken; the
     /// text says which, with both ranges. An empty range takes nothing.
     Result<void> claim(Gpa base, u64 size_bytes, std::string_view what);
+
+    /// A place for something of ours: `wish` where that is free, else the lowest free pages below the
+    /// extended BIOS data area, else the highest below 3 GiB; taken from then on. Errors: Invalid, where
+    /// there is none.
+    Result<Gpa> place(Gpa wish, u64 size_bytes, std::string_view what);
 
     /// The highest free page-aligned place above 1 MiB that ends at or below `end`.
     [[nodiscard]] std::optional<Gpa> find_below(Gpa end, u64 size_bytes) const;

@@ -59,14 +59,17 @@ Result<EntryState> load_pvh(const Image& kernel, const BootRequest& request, Gue
                                  kernel.name());
 
     const GuestMemory& memory = ram.memory();
-    InfoWriter lists(memory, layout::kBootStrings, layout::kBootStringsBytes);
+    EntryState state = TRY(prepare_cpu(memory, occupancy, CpuMode::Protected32));
+    const Gpa at = TRY(occupancy.place(layout::kBootInfo, layout::kBootInfoBytes, "the boot information"));
+    const Gpa lists_at =
+        TRY(occupancy.place(layout::kBootStrings, layout::kBootStringsBytes, "the boot strings"));
+    InfoWriter lists(memory, lists_at, layout::kBootStringsBytes);
     const auto modules = TRY(place_modules(request, lists, ram, map, occupancy));
     const Gpa module_list = TRY(lists.put(std::as_bytes(std::span(modules)), 8));
-    TRY_VOID(write_command_line(memory, request.command_line, layout::kCommandLineBytes - 1));
+    const Gpa command_line = TRY(write_command_line(memory, occupancy, request.command_line));
 
     // Start info and memory map share a page: the common case touches no other.
-    InfoWriter info(memory, layout::kBootInfo + sizeof(hvm_start_info),
-                    layout::kBootInfoBytes - sizeof(hvm_start_info));
+    InfoWriter info(memory, at + sizeof(hvm_start_info), layout::kBootInfoBytes - sizeof(hvm_start_info));
     std::vector<hvm_memmap_table_entry> ranges;
     ranges.reserve(MemoryMap::kRangesMax);
     for (const MemoryRange& range : map.ranges())
@@ -78,21 +81,17 @@ Result<EntryState> load_pvh(const Image& kernel, const BootRequest& request, Gue
         .flags = 0,
         .nr_modules = static_cast<u32>(modules.size()),
         .modlist_paddr = modules.empty() ? 0 : module_list.value,
-        .cmdline_paddr = layout::kCommandLine.value,
+        .cmdline_paddr = command_line.value,
         .rsdp_paddr = request.rsdp.value,
         .memmap_paddr = memory_map.value,
         .memmap_entries = static_cast<u32>(ranges.size()),
         .reserved = 0,
     };
-    InfoWriter head(memory, layout::kBootInfo, sizeof(start));
+    InfoWriter head(memory, at, sizeof(start));
     TRY_VOID(head.put_object(start));
-    write_cpu_tables(memory, CpuMode::Protected32);
-    return EntryState{.mode = CpuMode::Protected32,
-                      .rip = *elf.pvh_entry,
-                      .rsp = layout::kBootStackTop.value,
-                      .rax = 0,
-                      .rbx = layout::kBootInfo.value,
-                      .rsi = 0};
+    state.rip = *elf.pvh_entry;
+    state.rbx = at.value;
+    return state;
 }
 
 }  // namespace mayfly

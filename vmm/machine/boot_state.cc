@@ -67,14 +67,14 @@ void apply_entry_mode(const EntryState& entry, kvm_sregs& sregs) {
     sregs.tr.selector = kSelectorTss;
     sregs.tr.type = kTypeTss;
     sregs.tr.present = 1;
-    sregs.gdt.base = layout::kGdt.value;
+    sregs.gdt.base = entry.gdt.value;
     sregs.gdt.limit = static_cast<u16>(layout::kGdtBytes - 1);
     sregs.idt.base = 0;
     sregs.idt.limit = 0;
     sregs.cr0 = kCr0Pe | kCr0Et | kCr0Ne;
     if (!is_long) return;
     sregs.cr0 |= kCr0Pg | kCr0Wp;
-    sregs.cr3 = layout::kPageTables.value;
+    sregs.cr3 = entry.page_tables.value;
     sregs.cr4 = kCr4Pae;
     sregs.efer = kEferLme | kEferLma;
 }

@@ -59,10 +59,10 @@ inline void boot(const FileBytes& file, Protocol wanted, bool with_module) {
     }
     const GuestMemory& memory = ram.memory();
     expect(memory.contains(Gpa{entry->rip}, 1));
-    expect(memory.read_object<u64>(layout::kGdt + 0x18) == 0x00cf'9300'0000'ffff);
-    if (choice->protocol == Protocol::Pvh) expect(memory.read_object<u32>(layout::kBootInfo) == 0x336ec578u);
+    expect(memory.read_object<u64>(entry->gdt + 0x18) == 0x00cf'9300'0000'ffff);
+    if (choice->protocol == Protocol::Pvh) expect(memory.read_object<u32>(Gpa{entry->rbx}) == 0x336ec578u);
     if (choice->protocol == Protocol::Linux)
-        expect(memory.read_object<u32>(layout::kZeroPage + 0x202) == 0x53726448u);
+        expect(memory.read_object<u32>(Gpa{entry->rsi} + 0x202) == 0x53726448u);
     if (choice->protocol == Protocol::Multiboot) expect(entry->rax == 0x2badb002);
     if (choice->protocol == Protocol::Multiboot2) expect(entry->rax == 0x36d76289);
 }

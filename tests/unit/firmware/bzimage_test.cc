@@ -206,10 +206,10 @@ TEST_CASE("a kernel that needs more memory than there is, is refused", "[bzimage
     put<u32>(file, 0x260, 0x100001);
     CHECK(Guest().error_of(file) ==
           "vmx: the kernel (0x100000-0x200000) is outside guest RAM of 2 MiB (see --memory)");
-    put<u64>(file, 0x258, 0x8000);
+    put<u64>(file, 0x258, 0x9f000);
     put<u32>(file, 0x260, 0x1000);
     CHECK(Guest().error_of(file) ==
-          "vmx: the kernel (0x8000-0x8fff) overlaps the setup data (0x8000-0x8fff)");
+          "vmx: the kernel (0x9f000-0x9ffff) overlaps the extended BIOS data area (0x9fc00-0x9ffff)");
     put<u64>(file, 0x258, ~u64{0});
     CHECK_THAT(Guest().error_of(file), Contains("wraps around"));
 }

@@ -104,16 +104,8 @@ TEST_CASE("segments that overlap each other are refused with both ranges", "[elf
           "vmx: kernel segment 1 (0x101fff-0x10200e) overlaps kernel segment 0 (0x100000-0x101fff)");
 }
 
-TEST_CASE("a segment on any fixed row of low memory is refused and the row is named", "[elf]") {
+TEST_CASE("a segment on what kernels search for in low memory is refused and the row is named", "[elf]") {
     const std::pair<u64, const char*> rows[] = {
-        {0x500, "the boot GDT (0x500-0x57f)"},
-        {0x5000, "the boot stack (0x1000-0x5fef)"},
-        {0x6fff, "the boot information (0x6000-0x6fff)"},
-        {0x7000, "the zero page (0x7000-0x7fff)"},
-        {0x8800, "the setup data (0x8000-0x8fff)"},
-        {0xefff, "the boot page tables (0x9000-0xefff)"},
-        {0x10000, "the boot strings (0x10000-0x1ffff)"},
-        {0x2ffff, "the command line (0x20000-0x2ffff)"},
         {0x9fc00, "the extended BIOS data area (0x9fc00-0x9ffff)"},
         {0xe0000, "the ACPI tables (0xe0000-0xeffff)"},
         {0xfffff, "the MP table (0xf0000-0xfffff)"},

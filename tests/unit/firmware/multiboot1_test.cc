@@ -143,8 +143,8 @@ TEST_CASE("address fields that contradict themselves or the file are refused", "
           "vmx: the Multiboot header's bss end 0x1000ff is below its load end 0x100100");
     CHECK(error_of(flat_kernel({0x100020, 0x100000, 0x100100, 0x101000, 0x101000})) ==
           "vmx: the entry point 0x101000 is in no loaded segment");
-    CHECK(error_of(flat_kernel({0x7020, 0x7000, 0x7100, 0, 0x7040})) ==
-          "vmx: kernel segment 0 (0x7000-0x70ff) overlaps the zero page (0x7000-0x7fff)");
+    CHECK(error_of(flat_kernel({0xe0020, 0xe0000, 0xe0100, 0, 0xe0040})) ==
+          "vmx: kernel segment 0 (0xe0000-0xe00ff) overlaps the ACPI tables (0xe0000-0xeffff)");
     CHECK(error_of(flat_kernel({0x100020, 0x100000, 0x100100, 0xffffffff, 0x100040})) ==
           "vmx: kernel segment 0 (0x100000-0xfffffffe) is outside guest RAM of 2 MiB (see --memory)");
 }
