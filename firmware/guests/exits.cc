@@ -15,6 +15,7 @@ constexpr u16 kPm1ControlS5 = 5 << 10 | 1 << 13;
 constexpr u16 kPm1ControlQemu = 1 << 13;
 
 constexpr u16 kResetControl = 0xcf9;
+constexpr u16 kSystemControlA = 0x92;
 constexpr u16 kKeyboardCommand = 0x64;
 constexpr u8 kPulseResetLine = 0xfe;
 constexpr u16 kPvpanic = 0x505;
@@ -70,6 +71,8 @@ void leave() {
         out8(kKeyboardCommand, kPulseResetLine);
     } else if (has_option("cf9")) {
         out8(kResetControl, 6);
+    } else if (has_option("port92")) {
+        out8(kSystemControlA, 0x03);
     } else if (has_option("panic")) {
         out8(kPvpanic, 1);
     } else if (has_option("triple")) {

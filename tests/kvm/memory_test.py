@@ -4,7 +4,7 @@ import os
 
 import bzimage
 import flat_kernel
-from harness import boot, case, check, check_refused, check_silent, check_status, guest, guest_bytes, main
+from harness import FAILED, boot, case, check, check_match, check_refused, check_silent, check_status, guest, guest_bytes, main
 from harness import skip, temporary_directory, write_file
 
 KIB, MIB, GIB = 1 << 10, 1 << 20, 1 << 30
@@ -77,6 +77,26 @@ INITRD = b"initrd\x00\x01\x02" + bytes(range(200)) * 50
 
 def module_line(index, data):
     return b"module %d size %d bytes %s" % (index, len(data), data[:16].hex().encode())
+
+
+@case
+def a_kernel_that_is_not_linux_gets_the_users_words_alone():
+    for protocol in ("pvh", "linux"):
+        outcome = boot(
+            guest("bootinfo"), "--protocol", protocol, "--append", "app --verbose", "--timeout", 20
+        )
+        shows(outcome, b"cmdline app --verbose")
+
+
+@case
+def more_memory_than_the_host_has_is_a_warning():
+    host_gib = os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES") >> 30
+    outcome = boot(guest("hello"), "--memory", f"{host_gib + 2}G", "--timeout", 60)
+    check_status(outcome, 0)
+    check_match(outcome, rf"^mayfly: warning: --memory {host_gib + 2} GiB is more than this host has, \d+ MiB: ")
+    outcome = boot(guest("hello"), "--memory", f"{host_gib + 2}G", wrapper=("prlimit", f"--as={4 << 30}"))
+    check_status(outcome, FAILED)
+    check_match(outcome, rf"(?m)^mayfly: mmap --memory {host_gib + 2} GiB: .*ulimit -v")
 
 
 @case

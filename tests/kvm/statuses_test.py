@@ -111,7 +111,7 @@ def exit_ports_that_cannot_be_are_refused():
 
 @case
 def power_off_and_reset_are_0():
-    for how in ("poweroff", "sleepctl", "reset", "i8042", "cf9"):
+    for how in ("poweroff", "sleepctl", "reset", "i8042", "cf9", "port92"):
         for profile in ("modern", "legacy"):
             if how == "sleepctl" and profile == "legacy":
                 continue  # the register is the hardware-reduced machine's
