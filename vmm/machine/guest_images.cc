@@ -1,15 +1,23 @@
 // SPDX-License-Identifier: Apache-2.0
 #include "vmm/machine/guest_images.h"
 
+#include <algorithm>
+#include <array>
 #include <cstring>
 
 #include <fmt/format.h>
 
 #include "firmware/image/decompress.h"
+#include "firmware/image/refuse.h"
+#include "vmm/text/size.h"
 
 namespace mayfly {
 
 namespace {
+
+/// RFC 1952: the header's ten bytes and the trailer's eight.
+constexpr u64 kGzipBytesMin = 18;
+constexpr u64 kUnpackedBytesMax = GiB(1);
 
 std::string known_builtins() {
     std::string names;
@@ -51,9 +59,30 @@ Result<Image> image_of(const BuiltinGuest& guest) {
     return Image::from_mapping(std::move(name), std::move(unpacked), size_bytes);
 }
 
+/// A whole kernel may be gzipped, as Xen's is: GRUB reads it so.
+Result<Image> open_kernel(const std::string& path, u64 memory_bytes, StopToken stop) {
+    Image file = TRY(Image::open(path, stop));
+    std::array<std::byte, 3> start{};
+    if (file.size_bytes() < kGzipBytesMin || !file.read(0, start) || identify_packing(start) != Packing::Gzip)
+        return file;
+    u32 size_bytes = 0;
+    TRY_VOID(about(
+        file.read(file.size_bytes() - sizeof size_bytes, std::as_writable_bytes(std::span(&size_bytes, 1))),
+        path));
+    const u64 limit = std::min(kUnpackedBytesMax, memory_bytes);
+    if (size_bytes == 0 || size_bytes > limit || file.size_bytes() > limit)
+        return about<Image>(refuse("this gzip file of {} bytes claims to unpack to {}, the limit is {}",
+                                   file.size_bytes(), size_bytes, print_size(limit)),
+                            path);
+    const ImageBytes packed = TRY(about(file.bytes(0, file.size_bytes()), path));
+    Mapping unpacked = TRY(about(unpack(Packing::Gzip, packed.bytes, size_bytes, stop), path));
+    return Image::from_mapping(path, std::move(unpacked), size_bytes, stop);
+}
+
 Result<GuestImages> GuestImages::open(const BootConfig& config, StopToken stop) {
     const BuiltinGuest* builtin = TRY(builtin_of(config));
-    Result<Image> kernel = builtin != nullptr ? image_of(*builtin) : Image::open(config.kernel, stop);
+    Result<Image> kernel =
+        builtin != nullptr ? image_of(*builtin) : open_kernel(config.kernel, config.memory_bytes, stop);
     GuestImages images(TRY(std::move(kernel)));
     if (!config.initrd.empty()) images.initrd_ = TRY(open_companion(config.initrd, "--initrd", stop));
     for (const std::string& module : config.modules) {
