@@ -1,5 +1,7 @@
 # SPDX-License-Identifier: Apache-2.0
 """hello boots by every protocol, on every machine; -v says which and why."""
+import gzip
+
 import bzimage
 from harness import boot, case, check, check_match, check_out, check_refused, check_silent, check_status
 from harness import guest, guest_bytes, guest_file, main, skip, temporary_directory, write_file
@@ -85,6 +87,20 @@ def hello_as_lz4_payload_on_every_machine():
 @case
 def hello_as_zstd_payload_on_every_machine():
     as_payload("zstd", MACHINES)
+
+
+@case
+def a_gzipped_kernel_is_unpacked_as_grub_does():
+    with temporary_directory() as directory:
+        packed = gzip.compress(guest_bytes("hello"))
+        for protocol in ("auto", "multiboot", "multiboot2"):
+            says_hello(write_file(directory, "kernel.gz", packed), "--protocol", protocol)
+        name = write_file(directory, "short.gz", packed[:-4] + b"\x01\0\0\0")
+        check_refused(boot(name), name, "more than the 1 bytes that it claims")
+        name = write_file(directory, "large.gz", packed[:-4] + b"\xff\xff\xff\xff")
+        check_refused(boot(name), name, "claims to unpack to 4294967295, the limit is 128 MiB")
+        name = write_file(directory, "cut.gz", packed[: len(packed) // 2])
+        check_refused(boot(name), name)
 
 
 @case

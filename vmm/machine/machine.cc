@@ -247,7 +247,14 @@ Result<void> Machine::add_memory() {
     // guest's first access would hide that, but an exception's push to a fresh stack, or kvmclock's page, is
     // no access that comes back to user space.
     const std::span<const GuestRegion> regions = ram_->memory().regions();
-    for (u32 slot = 0; slot < regions.size(); ++slot) TRY_VOID(vm_->set_memory(slot, regions[slot]));
+    for (u32 slot = 0; slot < regions.size(); ++slot) {
+        Result<void> set = vm_->set_memory(slot, regions[slot]);
+        if (!set)
+            return fail(std::move(set)
+                            .error()
+                            .about("--memory " + print_size(config_.memory_bytes))
+                            .hint("KVM takes no slot above 8 TiB, and needs memory of its own for each"));
+    }
     const u32 slot = static_cast<u32>(regions.size());
     if (early_console_) TRY_VOID(early_console_->add_memory(*vm_, slot + 1));
     return devices_->add_window(*vm_, slot);
