@@ -108,7 +108,7 @@ def another_mayfly_with(value):
     other = popen(["boot", guest_file("iobench"), "--append", append, "--disk", value, "--timeout", 60])
     try:
         check(other.stdout.readline().startswith(b"iobench "), "the other mayfly does not read")
-        yield
+        yield other.pid
     finally:
         other.kill()
         other.communicate()
@@ -117,9 +117,10 @@ def another_mayfly_with(value):
 @case
 def a_disk_that_another_mayfly_has():
     with two_disks() as (path, _):
-        with another_mayfly_with(path):
-            refused(path, path, "in use by another process", ",ro")
-            refused(path + ",ro", path, "in use by another process", "somebody writes")
+        with another_mayfly_with(path) as process:
+            holder = f"in use by process {process} (mayfly)"
+            refused(path, path, holder, ",ro")
+            refused(path + ",ro", path, holder, "somebody writes")
         # Killed, it leaves nothing that is in the way.
         wait_until_free(path)
         check_status(boot(HELLO, "--disk", path, "--timeout", 20), 0)
@@ -128,9 +129,9 @@ def a_disk_that_another_mayfly_has():
 @case
 def a_disk_that_is_only_read_is_shared():
     with two_disks() as (path, _):
-        with another_mayfly_with(path + ",ro"):
+        with another_mayfly_with(path + ",ro") as process:
             check_status(boot(HELLO, "--disk", path + ",ro", "--timeout", 20), 0)
-            refused(path, path, "in use by another process")
+            refused(path, path, f"in use by process {process} (mayfly)")
 
 
 @case
