@@ -192,6 +192,24 @@ def a_terminals_late_answers_are_not_left_for_the_shell():
 
 
 @case
+def answers_to_a_guest_that_is_quit_are_not_left_for_the_shell():
+    for delay in (0.02, 0.15, 0.3):
+        with on_terminal() as terminal:
+            terminal.send(b"\x1b[6n")  # which the guest echoes
+            terminal.expect(b"\x1b[6n")
+            terminal.send(b"\x01x")
+            terminal.expect(b"\x1b[5n")
+            time.sleep(delay)
+            terminal.send(b"\x1b[1;1R\x1b[0n")
+            terminal.ends(128 + signal.SIGINT)
+            settings = termios.tcgetattr(terminal.slave)
+            settings[LOCAL_FLAGS] &= ~termios.ICANON
+            termios.tcsetattr(terminal.slave, termios.TCSANOW, settings)
+            left, _, _ = select.select([terminal.slave], [], [], 0)
+            check(not left, f"left for the shell: {os.read(terminal.slave, 100) if left else None!r}")
+
+
+@case
 def a_terminal_that_answers_nothing_holds_nothing_up():
     with harness.temporary_directory() as directory, Terminal(asking_kernel(directory)) as terminal:
         terminal.expect(b"\x1b[5n")

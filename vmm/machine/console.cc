@@ -167,9 +167,16 @@ void ConsoleInput::quit() {
     // A guest that has ended may still have output for a reader that has stalled: then this insists.
     stop_->end_from_signal(EndKind::Quit, 0);
     // Should a vCPU miss the kick, say just before it blocks in write(2), the next one reaches it; and the
-    // main thread's last words are written when it is no vCPU any more.
+    // main thread's last words are written when it is no vCPU any more. settle() needs what is typed.
     for (;;) {
-        ::poll(nullptr, 0, 100);
+        pollfd typed{.fd = wiring_.fd, .events = POLLIN, .revents = 0};
+        if (::poll(&typed, 1, 100) > 0) {
+            std::array<u8, 256> chunk;
+            const ssize_t got = ::read(wiring_.fd, chunk.data(), chunk.size());
+            if (got <= 0) wiring_.fd = -1;
+            if (got > 0 && is_settling_.load(std::memory_order_acquire))
+                look_for_answer({chunk.data(), static_cast<std::size_t>(got)});
+        }
         stop_->kick_all();
         ::tgkill(::getpid(), ::getpid(), kick_signal());
     }
@@ -178,14 +185,18 @@ void ConsoleInput::quit() {
 void ConsoleInput::settle(int output_fd) {
     // ECMA-48 DSR: "are you well?" is answered in turn, by every terminal that answers anything.
     constexpr std::string_view kQuestion = "\x1b[5n";
-    constexpr int kAnswerMs = 500;
+    constexpr u64 kAnswerNs = 500'000'000;
     Result<EventFd> answered = EventFd::create();
     if (!is_started_ || !answered || !has_room(output_fd)) return;
     answered_.emplace(std::move(*answered));
     is_settling_.store(true, std::memory_order_release);
     if (::write(output_fd, kQuestion.data(), kQuestion.size()) < 0) return;
-    pollfd come{.fd = answered_->fd().get(), .events = POLLIN, .revents = 0};
-    ::poll(&come, 1, kAnswerMs);
+    const u64 deadline_ns = monotonic_ns() + kAnswerNs;
+    for (u64 now_ns = monotonic_ns(); now_ns < deadline_ns; now_ns = monotonic_ns()) {
+        pollfd come{.fd = answered_->fd().get(), .events = POLLIN, .revents = 0};
+        // A kick, or who insists, interrupts it; half a second is not too long for either.
+        if (::poll(&come, 1, static_cast<int>((deadline_ns - now_ns) / 1'000'000) + 1) > 0) return;
+    }
 }
 
 void ConsoleInput::look_for_answer(std::span<const u8> bytes) {

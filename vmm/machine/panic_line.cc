@@ -20,6 +20,18 @@ std::string first_line(std::string_view text) {
     return shown(line);
 }
 
+/// What the kernel puts before its words: times and callers, "[    1.234567][    T1] ", and at a panic's end
+/// "---[ end ". What else comes before them is somebody's who speaks of a panic.
+std::string_view without_prefixes(std::string_view line) {
+    constexpr std::string_view kEnds = "---[ end ";
+    while (line.starts_with('[') && line.find(']') != std::string_view::npos) {
+        line.remove_prefix(line.find(']') + 1);
+        line.remove_prefix(std::min(line.find_first_not_of(' '), line.size()));
+    }
+    if (line.starts_with(kEnds)) line.remove_prefix(kEnds.size());
+    return line;
+}
+
 }  // namespace
 
 std::string panic_line(const PrintkRecords& records) {
@@ -36,8 +48,13 @@ std::string panic_line(const PrintkRecords& records) {
 }
 
 std::string panic_line(std::string_view console) {
-    const std::size_t at = console.rfind(kPanicWords);
-    return at == std::string_view::npos ? std::string() : first_line(console.substr(at));
+    std::string_view found;
+    while (!console.empty()) {
+        const std::string_view line = without_prefixes(console.substr(0, console.find('\n')));
+        if (line.starts_with(kPanicWords)) found = line;
+        console.remove_prefix(std::min(console.find('\n'), console.size() - 1) + 1);
+    }
+    return found.empty() ? std::string() : first_line(found);
 }
 
 }  // namespace mayfly

@@ -51,7 +51,11 @@ std::string lock_holder(const UniqueFd& fd) {
         process = find_lock_holder(read_text_file("/proc/locks", kLocksBytesMax), file);
     if (process <= 0) return "another process, or given twice";
     if (process == ::getpid()) return "this very mayfly: it is given twice";
-    const std::string name = read_text_file(fmt::format("/proc/{}/comm", process).c_str());
+    std::string name = read_text_file(fmt::format("/proc/{}/comm", process).c_str());
+    // A process chooses its name, and could speak to our user's terminal by it.
+    for (char& c : name) {
+        if (c < ' ' || c > '~') c = '?';
+    }
     // Locks are inherited: who took it may be gone.
     if (name.empty()) return fmt::format("a process to which process {} has left it", process);
     return fmt::format("process {} ({})", process, name);

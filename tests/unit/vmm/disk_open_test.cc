@@ -7,6 +7,7 @@
 #include <signal.h>
 #include <sys/file.h>
 #include <sys/ioctl.h>
+#include <sys/prctl.h>
 #include <sys/stat.h>
 #include <sys/sysmacros.h>
 #include <sys/wait.h>
@@ -81,6 +82,7 @@ TEST_CASE("who has a disk locked is named", "[disk]") {
     REQUIRE(::pipe(ready) == 0);
     const pid_t child = ::fork();
     if (child == 0) {
+        ::prctl(PR_SET_NAME, "a\nb\x1b[31mX");
         const int fd = ::open(file.path.c_str(), O_RDWR);
         const char done = ::flock(fd, LOCK_EX | LOCK_NB) == 0 ? 'y' : 'n';
         (void)!::write(ready[1], &done, 1);
@@ -91,7 +93,7 @@ TEST_CASE("who has a disk locked is named", "[disk]") {
     REQUIRE(::read(ready[0], &done, 1) == 1);
     REQUIRE(done == 'y');
     const std::string expected =
-        file.path + ": is in use by process " + std::to_string(child) + " (disk_test)";
+        file.path + ": is in use by process " + std::to_string(child) + " (a?b?[31mX)";
     CHECK(refusal({.path = file.path}) == expected + " (only disks that are ,ro can be shared)");
     CHECK(refusal({.path = file.path, .is_read_only = true}) == expected + " (somebody writes to it)");
     ::kill(child, SIGKILL);

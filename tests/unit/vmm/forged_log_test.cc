@@ -121,6 +121,11 @@ TEST_CASE("a stop while a long log is being said ends it", "[kernel_log]") {
 
 TEST_CASE("a panic's first words are found on the console", "[kernel_log]") {
     CHECK(panic_line("nothing").empty());
+    // Somebody who speaks of one.
+    CHECK(panic_line("PASS: no Kernel panic - not syncing\r\n").empty());
+    CHECK(panic_line("grep 'Kernel panic - not syncing' log").empty());
+    CHECK(panic_line("[    1.234567][    T1] Kernel panic - not syncing: a\r\n") ==
+          "Kernel panic - not syncing: a");
     CHECK(panic_line("") == "");
     CHECK(panic_line("[1.0] Kernel panic - not syncing: why\r\nCall Trace:\r\n") ==
           "Kernel panic - not syncing: why");
