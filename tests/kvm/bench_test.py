@@ -234,14 +234,22 @@ def bad_words_are_refused():
 
 @case
 def a_file_that_cannot_be_written_is_found_first():
-    for option in ("--json", "--csv", "--html"):
+    for option in ("--json", "--csv", "--html", "--export-markdown"):
         started = time.monotonic()
-        check_refused(bench("-n", 100_000, option, "/no/such/directory/file"), "/no/such/directory/file")
+        outcome = bench("-n", 100_000, option, "/no/such/directory/file")
+        check_refused(outcome, f"{option}: /no/such/directory/file")
         check(time.monotonic() - started < 15, "runs came first")
     if os.path.exists("/dev/full"):
         outcome = bench("-n", 1, "--json", "/dev/full")
         check_status(outcome, FAILED)
         check("/dev/full" in outcome.err and b"exec -> exit" in outcome.out, "not said", outcome)
+        with temporary_directory() as directory:
+            rest = [os.path.join(directory, option) for option in ("--csv", "--html", "--export-markdown")]
+            words = [word for path in rest for word in (os.path.basename(path), path)]
+            outcome = bench("-n", 1, "--json", "/dev/full", *words)
+            check_status(outcome, FAILED)
+            check("--json: /dev/full" in outcome.err, "the option is not named", outcome)
+            check(all(os.path.getsize(path) > 100 for path in rest), "not all were written", outcome)
 
 
 @case

@@ -36,19 +36,28 @@ constexpr int kStatusSomeFailed = 1;
 /// A file that was named for the result, looked at before the first run and written after the last.
 class ResultFile {
   public:
-    static Result<ResultFile> open(const std::string& path) {
-        ResultFile file;
-        if (!path.empty()) file.report_ = TRY(ReportFile::open(path));
+    /// `path` is what `option` says; "-" is stdout, and none.
+    static Result<ResultFile> open(const char* option, const std::string& path) {
+        ResultFile file(option);
+        if (path.empty() || path == "-") return file;
+        Result<ReportFile> report = ReportFile::open(path);
+        if (!report) return fail(std::move(report).error().about(option));
+        file.report_ = std::move(*report);
         return file;
     }
 
-    [[nodiscard]] bool is_wanted() const { return report_.has_value(); }
-
-    [[nodiscard]] Result<void> write(std::string_view text) const {
-        return report_->write(text, [] { return false; });
+    /// Returns `status`, or what becomes of it where this fails, which is said.
+    [[nodiscard]] int write(std::string (&print)(const Document&), const Document& document,
+                            int status) const {
+        if (!report_) return status;
+        Result<void> done = report_->write(print(document), [] { return false; });
+        return done ? status : print_error(std::move(done).error().about(option_));
     }
 
   private:
+    explicit ResultFile(const char* option) : option_(option) {}
+
+    const char* option_;
     std::optional<ReportFile> report_;
 };
 
@@ -159,9 +168,6 @@ int status_of(const BenchResult& result) {
     return 0;
 }
 
-/// Of "-", which is stdout: none.
-std::string file_of(const std::string& path) { return path == "-" ? std::string() : path; }
-
 /// The table, or the one document that was asked for there; then the table goes to stderr. Returns 0 or 125.
 int print_stdout(const BenchArguments& arguments, const Document& document) {
     const std::string table = bench_text(document);
@@ -184,10 +190,10 @@ std::string title_of(const BenchArguments& arguments) {
 Result<int> run_bench(const BenchArguments& arguments, const std::string& repeat) {
     BenchPlan plan = TRY(bench_plan(arguments));
     TRY_VOID(check_bench_files(arguments, plan));
-    const ResultFile json = TRY(ResultFile::open(file_of(arguments.json)));
-    const ResultFile csv = TRY(ResultFile::open(file_of(arguments.csv)));
-    const ResultFile html = TRY(ResultFile::open(file_of(arguments.html)));
-    const ResultFile markdown = TRY(ResultFile::open(file_of(arguments.markdown)));
+    const ResultFile json = TRY(ResultFile::open("--json", arguments.json));
+    const ResultFile csv = TRY(ResultFile::open("--csv", arguments.csv));
+    const ResultFile html = TRY(ResultFile::open("--html", arguments.html));
+    const ResultFile markdown = TRY(ResultFile::open("--export-markdown", arguments.markdown));
     const HostFacts host = gather_host();
     std::vector<GuestFile> guest_files;
     TRY_VOID(complete_qemu(host, plan, guest_files));
@@ -209,12 +215,12 @@ Result<int> run_bench(const BenchArguments& arguments, const std::string& repeat
                             title_of(arguments),
                             utc_now(),
                             host_rows(host, result)};
-    const int printed = print_stdout(arguments, document);
-    if (json.is_wanted()) TRY_VOID(json.write(bench_json(document)));
-    if (csv.is_wanted()) TRY_VOID(csv.write(bench_csv(document)));
-    if (html.is_wanted()) TRY_VOID(html.write(bench_html(document)));
-    if (markdown.is_wanted()) TRY_VOID(markdown.write(bench_markdown(document)));
-    return printed != 0 ? printed : status_of(result);
+    int status = print_stdout(arguments, document);
+    if (status == 0) status = status_of(result);
+    status = json.write(bench_json, document, status);
+    status = csv.write(bench_csv, document, status);
+    status = html.write(bench_html, document, status);
+    return markdown.write(bench_markdown, document, status);
 }
 
 }  // namespace
