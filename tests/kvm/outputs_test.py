@@ -9,6 +9,7 @@ import stat
 import subprocess
 import time
 
+import flat_kernel
 import harness
 from harness import boot, case, check, check_match, check_one_line, check_out, check_refused, check_silent
 from harness import check_status, guest, run, write_file
@@ -114,6 +115,56 @@ def a_program_in_a_root_is_an_input_and_its_bare_name_no_file_here():
             check(not os.path.exists(name), f"{output} made its file though there was nothing to report")
 
 
+def tree_of(directory):
+    """A kernel that takes an initramfs, a root with modules, and the files in it with their content."""
+    kernel = write_file(directory, "kernel", flat_kernel.linux64(flat_kernel.HALT))
+    root = os.path.join(directory, "root")
+    os.makedirs(os.path.join(root, "bin"))
+    os.makedirs(os.path.join(root, "modules"))
+    program = write_file(root, "bin/sh", harness.guest_bytes("hello"))
+    os.chmod(program, 0o755)
+    os.symlink("/bin/sh", os.path.join(root, "bin/zsh"))
+    listing = write_file(root, "modules/modules.dep", b"kernel/one.ko:\n")
+    os.link(program, os.path.join(directory, "sh"))
+    os.link(listing, os.path.join(directory, "listing"))
+    return kernel, root, {path: content(path) for path in (program, listing)}
+
+
+@case
+def no_output_is_a_file_that_is_packed():
+    with harness.temporary_directory() as directory:
+        kernel, root, files = tree_of(directory)
+        program, listing = files
+        modules = os.path.dirname(listing)
+        inside = (["--exec", "sh", "--root", root], ["--exec", "/bin/zsh", "--root", root])
+        beside = ["--exec", program, "--modules", modules]
+        for boots, names in ((inside, (program, os.path.join(directory, "sh"), listing)),
+                             ([beside], (listing, os.path.join(directory, "listing")))):
+            for arguments in boots:
+                for output in OUTPUTS:
+                    for name in names:
+                        outcome = boot(kernel, *arguments, output, name, "--timeout", 10)
+                        check_refused(outcome, f"{output} {name}", f"{output} would destroy it")
+                        for path in (*files, name):
+                            check(content(path) in files.values(), f"{output} {name} destroyed {path}", outcome)
+        for early in (["--memory", "much"], ["--expect", "("]):
+            for arguments, name in ((inside[0], program), (beside, listing)):
+                outcome = boot(kernel, *arguments, *early, "--junit", name)
+                check_status(outcome, harness.FAILED)
+                check(content(name) == files[name], "the report replaced what is to be packed", outcome)
+        # What was not there is nobody's input; 124: the kernel only halts.
+        for output in OUTPUTS:
+            new = os.path.join(root, "new")
+            check_status(boot(kernel, *inside[0], output, new, "--timeout", "0.2"), harness.TIMEOUT)
+            with contextlib.suppress(FileNotFoundError):  # where packing took all of the time
+                os.unlink(new)
+
+
+@case
+def a_log_limit_without_a_log_is_refused():
+    check_refused(boot("--log-limit", "5", guest("hello")), "--log-limit 5", "--log")
+
+
 @case
 def a_block_device_is_found_under_another_node():
     with harness.temporary_directory() as directory:
@@ -200,6 +251,11 @@ def a_log_is_not_emptied_by_a_command_that_is_refused():
         for arguments in (["--expect", "("], ["--junit", "/no/such/file"], ["--console", directory]):
             check_refused(boot("--log", log, *arguments, guest("hello")), arguments[0])
             check(content(log) == b"old", f"{arguments}: the log is gone")
+        check_status(boot("--log", log, "/no/such/kernel"), harness.NOT_FOUND)
+        check_status(boot("--log", log, "--disk", "/no/such/disk", guest("hello")), harness.FAILED)
+        check(content(log) == b"old", "a boot that failed early emptied the log")
+        check_status(boot("--log", log, guest("hello")), 0)
+        check(b"Hello" in content(log) and b"old" not in content(log), f"{content(log)!r}")
 
 
 @case

@@ -105,6 +105,7 @@ int console_fd(const BootConfig& config, const BootOutputs& outputs) {
 Result<Ending> run_boot(const BootConfig& config, EarlyKvm& early, StopControl& stop, Timeline& timeline,
                         BootRun& run) {
     if (run.outputs.error()) return fail(*run.outputs.error());
+    UniqueFd log;
     if (config.watch.needs_console()) {
         WatchHooks hooks;
         hooks.ends_when_expected = !config.exec;
@@ -113,14 +114,16 @@ Result<Ending> run_boot(const BootConfig& config, EarlyKvm& early, StopControl& 
         };
         hooks.must_hurry = [&stop] { return stop.is_abrupt(); };
         run.watch = TRY(ConsoleWatch::create(config.watch, hooks, timeline.phase_ns(Phase::Main)));
-        // From here on an older log is gone.
-        if (!config.watch.log_path.empty())
-            run.watch->set_log(config.watch, TRY(open_log(config.watch.log_path)));
+        if (!config.watch.log_path.empty()) log = TRY(open_log(config.watch.log_path));
     }
     Result<std::unique_ptr<Machine>> machine =
         Machine::create(config, console_fd(config, run.outputs), early, stop, timeline);
     if (!machine && stop.is_requested()) return ended_early(stop);
     run.machine = TRY(std::move(machine));
+    if (log.valid()) {
+        TRY_VOID(empty_log(log, config.watch.log_path));
+        run.watch->set_log(config.watch, std::move(log));
+    }
     if (run.watch != nullptr) run.machine->console_output().set_watch(run.watch.get());
     Ending ending = run.machine->run();
     if (run.watch != nullptr) run.watch->finish();
@@ -166,12 +169,14 @@ int boot_command(const BootArguments& arguments, BootConfig config, EarlyKvm& ea
     install_signal_handlers(stop);
     BootRun run;
     if (writes_files(config)) run.outputs = BootOutputs::open(arguments);
+    if (config.exec && !run.outputs.packed.empty()) config.exec->outputs = &run.outputs.packed;
     Result<Ending> ending =
         start_clock(config).and_then([&] { return apply_defaults(config); }).and_then([&] {
             return run_boot(config, early, stop, timeline, run);
         });
     BootOutcome outcome = ending ? judge_boot(config, *ending, run.watch.get()) : failed_boot(ending.error());
     say(config, outcome, run);
+    if (run.outputs.packed.was_refused("--junit")) run.outputs.junit.reset();
     const auto must_hurry = [] { return stop.is_abrupt(); };
     if (ending)
         outcome.status =

@@ -254,13 +254,18 @@ Result<void> read_exec(const BootArguments& arguments, BootConfig& config) {
 }
 
 Result<void> read_watch(const BootArguments& arguments, BootConfig& config) {
-    Result<u64> limit = parse_size(arguments.log_limit);
-    if (!limit) return fail(std::move(limit).error().about("--log-limit"));
     config.watch = WatchConfig{.expect = arguments.expect,
                                .fail_on = arguments.fail_on,
                                .log_path = arguments.log,
-                               .log_max_bytes = *limit,
                                .junit_path = arguments.junit};
+    if (arguments.log_limit.empty()) return {};
+    Result<u64> limit = parse_size(arguments.log_limit);
+    if (!limit) return fail(std::move(limit).error().about("--log-limit"));
+    if (arguments.log.empty())
+        return fail(Error::invalid(fmt::format("--log-limit {} belongs to --log, which is not given",
+                                               arguments.log_limit))
+                        .hint("--log FILE, or leave it out"));
+    config.watch.log_max_bytes = *limit;
     return {};
 }
 

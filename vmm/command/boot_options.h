@@ -25,7 +25,7 @@ struct BootArguments {
     std::vector<std::string> expect;
     std::vector<std::string> fail_on;
     std::string log;
-    std::string log_limit = "64M";
+    std::string log_limit;
     std::string junit;
     std::string protocol = "auto";
     std::string profile = "auto";

@@ -3,6 +3,7 @@
 
 #include <unistd.h>
 
+#include "firmware/image/refuse.h"
 #include "vmm/command/device_options.h"
 #include "vmm/machine/guest_images.h"
 
@@ -66,6 +67,9 @@ void add_boot_files(const BootArguments& arguments, std::string_view about, Name
     for (const std::string& module : arguments.modules) reads("--module", module.substr(0, module.find(' ')));
     for (const std::string& disk : arguments.disks) reads("--disk", disk_path(disk));
     reads("--exec", program_file(arguments));
+    if (!arguments.root.empty()) files.add_tree(called("--root"), arguments.root, false);
+    if (!arguments.modules_directory.empty())
+        files.add_tree(called("--modules"), arguments.modules_directory, true);
     writes("--console", console_file(arguments));
     writes("--log", arguments.log);
     writes(kJunit, arguments.junit);
@@ -91,6 +95,10 @@ Result<UniqueFd> open_log(const std::string& name) {
     return open_stream_of("--log", name, StreamStart::Afresh);
 }
 
+Result<void> empty_log(const UniqueFd& file, const std::string& name) {
+    return about(start_afresh(file, name), "--log");
+}
+
 BootOutputs BootOutputs::open_junit(const BootArguments& arguments) {
     BootOutputs outputs;
     if (arguments.junit.empty()) return outputs;
@@ -102,6 +110,7 @@ BootOutputs BootOutputs::open_junit(const BootArguments& arguments) {
 BootOutputs BootOutputs::open(const BootArguments& arguments) {
     BootOutputs outputs;
     const NamedFiles files = files_of(arguments);
+    outputs.packed = files.outputs();
     const Result<void> opened =
         outputs.open_junit_of(arguments, files)
             .and_then([&] { return files.check_all(); })

@@ -13,12 +13,14 @@
 
 namespace mayfly {
 
-/// What the options name, `about` being put before each option's name. What is in the directories of --root
-/// and --modules is not among it: it is packed as it is before the guest starts.
+/// What the options name, `about` being put before each option's name. What else is
+/// in the directories of --root and --modules finds the packer.
 void add_boot_files(const BootArguments& arguments, std::string_view about, NamedFiles& files);
 
-/// The file of --log, which loses what it held: after all that is opened and checked otherwise.
+/// The file of --log.
 Result<UniqueFd> open_log(const std::string& name);
+/// It loses what it held: when nothing but the guest's run is left to fail.
+Result<void> empty_log(const UniqueFd& file, const std::string& name);
 
 class BootOutputs {
   public:
@@ -35,6 +37,7 @@ class BootOutputs {
     std::optional<ReportFile> junit;
     std::optional<ReportFile> timeline;
     std::optional<ReportFile> stats;
+    OutputFiles packed;  ///< those that must not be, in --root or --modules
 
   private:
     Result<void> open_junit_of(const BootArguments& arguments, const NamedFiles& files);

@@ -26,6 +26,9 @@ class NamedFiles {
     void add_output(std::string option, std::string name) {
         add(Use::Written, std::move(option), std::move(name));
     }
+    /// A directory whose files are packed; `is_modules`: only a kernel's modules and their lists are. It is
+    /// found where an output is in there already, under the name given.
+    void add_tree(std::string option, std::string directory, bool is_modules);
     /// A standard descriptor that is in use. Naming it, as "-" say, is no clash; naming its file is.
     void add_standard(int number);
     /// stdout carries what nothing else may be mixed with; `why` completes "stdout is" and `hint` says what
@@ -36,9 +39,11 @@ class NamedFiles {
     [[nodiscard]] Result<void> check(std::string_view option) const;
     /// The same for all outputs.
     [[nodiscard]] Result<void> check_all() const;
+    /// What is there already and would be changed: for packers, who find them in trees by other names too.
+    [[nodiscard]] OutputFiles outputs() const;
 
   private:
-    enum class Use : unsigned char { Read, Written, Standard };
+    enum class Use : unsigned char { Read, Written, Standard, Tree, Modules };
     struct Entry {
         Use use;
         std::string option;
@@ -49,6 +54,7 @@ class NamedFiles {
 
     void add(Use use, std::string option, std::string name);
     [[nodiscard]] Result<void> check_entry(const Entry& output) const;
+    [[nodiscard]] static bool is_packed(const Entry& output, const Entry& tree);
     [[nodiscard]] static bool is_clash(const Entry& output, const Entry& other);
 
     std::vector<Entry> entries_;

@@ -118,7 +118,7 @@ Result<void> Packer::add_ours() {
     TRY_VOID(archive_.add(kInitPath.substr(1), kOurProgram, init_image()));
     std::vector<PackedModule> modules;
     if (!request_.modules.empty())
-        modules = TRY(pack_modules(request_.modules, request_.wanted_modules, archive_, request_.stop));
+        modules = TRY(pack_modules(request_, archive_));
     else if (!request_.wanted_modules.empty())
         return refuse("the kernel module {} is needed, but there is no directory of modules",
                       request_.wanted_modules.front());
@@ -144,6 +144,8 @@ EntryHeader Packer::header_of(const struct stat& status) const {
 }
 
 Result<void> Packer::add_regular(const TreeEntry& entry, EntryHeader header) {
+    if (request_.outputs != nullptr)
+        TRY_VOID(request_.outputs->check(entry.status, root_->label() + "/" + printable(entry.path)));
     if (entry.status.st_nlink > 1) {
         const auto next = static_cast<u32>(link_groups_.size() + 1);
         const auto [group, is_first] =

@@ -13,6 +13,7 @@
 #include <vector>
 
 #include "vmm/error/result.h"
+#include "vmm/os/file_identity.h"
 #include "vmm/os/stop_token.h"
 #include "vmm/os/unique_fd.h"
 
@@ -40,13 +41,15 @@ struct InitramfsRequest {
     u16 status_port = 0;
     /// The largest archive that the guest's memory has room for.
     u64 bytes_max = 0;
+    /// What must not be packed, because it is to be written; null for none.
+    OutputFiles* outputs = nullptr;
     StopToken stop{};
 };
 
 /// The archive, in a file without a name. Errors: NotFound where the program does not exist; Invalid where it
-/// could not run (not executable, its interpreter missing), for a file that newc cannot hold, for a module
-/// that is nowhere, and for an archive beyond `bytes_max`, each by name; Os for files that cannot be read;
-/// Stopped.
+/// could not run (not executable, its interpreter missing), for a file that newc cannot hold or that is an
+/// output, for a module that is nowhere, and for an archive beyond `bytes_max`, each by name; Os for files
+/// that cannot be read; Stopped.
 Result<UniqueFd> pack_initramfs(const InitramfsRequest& request);
 
 }  // namespace mayfly

@@ -97,23 +97,29 @@ Result<std::string> find_list(const std::string& directory, StopToken stop) {
 /// whoever filled it must not choose what of this host goes into the guest.
 class ModuleDirectory {
   public:
-    static Result<ModuleDirectory> open(std::string named, StopToken stop) {
+    static Result<ModuleDirectory> open(const InitramfsRequest& request) {
+        std::string named = request.modules;
         while (named.size() > 1 && named.back() == '/') named.pop_back();
         RootDirectory top = TRY(RootDirectory::open(named));
-        const std::string found = TRY(find_list(named, stop));
+        const std::string found = TRY(find_list(named, request.stop));
         std::string below = found.substr(named.size());
         below.erase(0, below.find_first_not_of('/'));
-        return ModuleDirectory(std::move(top), printable(found), below.empty() ? "" : below + "/", stop);
+        return ModuleDirectory(request, std::move(top), printable(found), below.empty() ? "" : below + "/");
     }
 
     [[nodiscard]] const std::string& label() const { return label_; }
     [[nodiscard]] std::string label_of(std::string_view name) const { return label_ + "/" + printable(name); }
-    [[nodiscard]] StopToken stop() const { return stop_; }
+    [[nodiscard]] StopToken stop() const { return request_.stop; }
 
-    /// Nothing where there is no such file.
+    /// Nothing where there is no such file. Errors: also where it is an output.
     [[nodiscard]] Result<std::optional<UniqueFd>> find(std::string_view name) const {
         UniqueFd file = top_.open_beneath(below_ + std::string(name));
-        if (file.valid()) return std::optional<UniqueFd>(std::move(file));
+        if (file.valid()) {
+            struct stat status {};
+            if (request_.outputs != nullptr && ::fstat(file.get(), &status) == 0)
+                TRY_VOID(request_.outputs->check(status, label_of(name)));
+            return std::optional<UniqueFd>(std::move(file));
+        }
         if (errno == ENOENT) return std::optional<UniqueFd>();
         if (errno == EXDEV || errno == ELOOP)
             return fail(Error::invalid("is a symbolic link that leads out of " + top_.label())
@@ -123,13 +129,13 @@ class ModuleDirectory {
     }
 
   private:
-    ModuleDirectory(RootDirectory top, std::string label, std::string below, StopToken stop)
-        : top_(std::move(top)), label_(std::move(label)), below_(std::move(below)), stop_(stop) {}
+    ModuleDirectory(const InitramfsRequest& request, RootDirectory top, std::string label, std::string below)
+        : request_(request), top_(std::move(top)), label_(std::move(label)), below_(std::move(below)) {}
 
+    const InitramfsRequest& request_;
     RootDirectory top_;
     std::string label_;
     std::string below_;  ///< from `top_` to where modules.dep is
-    StopToken stop_;
 };
 
 /// Empty where there is none: nothing built in, no soft dependencies.
@@ -176,17 +182,16 @@ Result<void> pack_module(const ModuleDirectory& directory, std::string_view path
 
 }  // namespace
 
-Result<std::vector<PackedModule>> pack_modules(const std::string& directory,
-                                               const std::vector<std::string_view>& wanted,
-                                               ArchiveWriter& archive, StopToken stop) {
-    const ModuleDirectory base = TRY(ModuleDirectory::open(directory, stop));
+Result<std::vector<PackedModule>> pack_modules(const InitramfsRequest& request, ArchiveWriter& archive) {
+    const ModuleDirectory base = TRY(ModuleDirectory::open(request));
     ModuleTexts texts;
     texts.dependencies = TRY(read_list(base, kList.substr(1)));
     texts.builtin = TRY(read_list(base, "modules.builtin"));
     texts.soft_dependencies = TRY(read_list(base, "modules.softdep"));
     if (!texts.soft_dependencies.empty()) texts.aliases = TRY(read_list(base, "modules.alias"));
     const ModuleList list(texts);
-    const std::vector<ModuleToLoad> modules = TRY(about(list.resolve(wanted, stop), base.label()));
+    const std::vector<ModuleToLoad> modules =
+        TRY(about(list.resolve(request.wanted_modules, request.stop), base.label()));
     std::vector<PackedModule> packed;
     if (modules.empty()) return packed;
     TRY_VOID(archive.add(".mayfly/modules", EntryHeader{.mode = S_IFDIR | 0755}));

@@ -5,12 +5,11 @@
 #pragma once
 
 #include <string>
-#include <string_view>
 #include <vector>
 
 #include "vmm/error/result.h"
 #include "vmm/initramfs/archive.h"
-#include "vmm/os/stop_token.h"
+#include "vmm/initramfs/initramfs.h"
 
 namespace mayfly {
 
@@ -20,11 +19,9 @@ struct PackedModule {
     bool is_optional;  ///< the guest can do without it
 };
 
-/// Packs `wanted` and what they need, unpacked, under .mayfly/modules/, which it adds. `directory` as in
-/// InitramfsRequest; nothing outside of it is opened. In load order. Errors: Invalid, Os: about the directory
-/// or a file; Stopped.
-Result<std::vector<PackedModule>> pack_modules(const std::string& directory,
-                                               const std::vector<std::string_view>& wanted,
-                                               ArchiveWriter& archive, StopToken stop);
+/// Packs the modules that are wanted and what they need, unpacked, under .mayfly/modules/, which it adds.
+/// Nothing outside of the directory of modules is opened. In load order. Errors: Invalid, Os: about the
+/// directory or a file; Stopped.
+Result<std::vector<PackedModule>> pack_modules(const InitramfsRequest& request, ArchiveWriter& archive);
 
 }  // namespace mayfly

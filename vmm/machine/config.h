@@ -10,6 +10,7 @@
 
 #include "firmware/boot/boot.h"
 #include "vmm/machine/ending.h"
+#include "vmm/os/file_identity.h"
 #include "vmm/watch/watch_config.h"
 
 namespace mayfly {
@@ -67,6 +68,7 @@ struct ExecConfig {
     std::vector<std::string> arguments;
     std::string root;     ///< a directory of the host; empty: nothing but the program
     std::string modules;  ///< kernel modules: .../lib/modules/VERSION, or what holds it; may be empty
+    OutputFiles* outputs = nullptr;  ///< InitramfsRequest's
 };
 
 struct BootConfig {

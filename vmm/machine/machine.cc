@@ -164,6 +164,7 @@ Result<void> Machine::pack_program() {
         .modules = config_.exec->modules,
         .status_port = config_.exit_ports.empty() ? layout::kPortExit : config_.exit_ports.front(),
         .bytes_max = config_.memory_bytes,
+        .outputs = config_.exec->outputs,
         .stop = stop_.token()};
     if (!request.modules.empty()) request.wanted_modules = devices_->plan().linux_modules();
     return images_->set_initrd("the initramfs of --exec", TRY(pack_initramfs(request)));

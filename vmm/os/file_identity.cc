@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 #include "vmm/os/file_identity.h"
 
+#include <algorithm>
 #include <array>
 #include <cerrno>
 #include <charconv>
@@ -8,8 +9,11 @@
 #include <string_view>
 #include <utility>
 
+#include <fcntl.h>
 #include <sys/stat.h>
 #include <unistd.h>
+
+#include "vmm/os/unique_fd.h"
 
 namespace mayfly {
 
@@ -65,6 +69,41 @@ std::string behind_links(const std::string& name) {
     const bool is_same = ::stat(path.c_str(), &at_path) == 0 && at_path.st_dev == at_name.st_dev &&
                          at_path.st_ino == at_name.st_ino;
     return is_same ? path : name;
+}
+
+bool is_file_beneath(const std::string& name, const std::string& directory) {
+    constexpr int kFlags = O_PATH | O_DIRECTORY | O_CLOEXEC;
+    struct stat file {};
+    struct stat top {};
+    if (::stat(name.c_str(), &file) < 0 || !S_ISREG(file.st_mode)) return false;
+    if (::stat(directory.c_str(), &top) < 0) return false;
+    UniqueFd place = UniqueFd::adopt(::open(split_path(behind_links(name)).directory.c_str(), kFlags));
+    ino_t below = 0;
+    struct stat at {};
+    while (place.valid() && ::fstat(place.get(), &at) == 0 && at.st_dev == top.st_dev) {
+        if (at.st_ino == top.st_ino) return true;
+        if (at.st_ino == below) return false;  // "/" is its own parent
+        below = at.st_ino;
+        place = UniqueFd::adopt(::openat(place.get(), "..", kFlags));
+    }
+    return false;
+}
+
+Result<void> OutputFiles::check(const struct stat& status, std::string_view label) {
+    const FileIdentity identity = FileIdentity::of(status);
+    for (File& file : files_) {
+        if (identity.is_shareable || file.identity != identity) continue;
+        file.is_refused = true;
+        const std::string output = file.option + " " + file.name;
+        return fail(Error::invalid(std::string(label) + " and " + output + " are one file")
+                        .hint(file.option + " would destroy it: give it a file of its own"));
+    }
+    return {};
+}
+
+bool OutputFiles::was_refused(std::string_view option) const {
+    return std::ranges::any_of(files_,
+                               [&](const File& file) { return file.is_refused && file.option == option; });
 }
 
 FileIdentity FileIdentity::of(const struct stat& status) {

@@ -1,14 +1,18 @@
 // SPDX-License-Identifier: Apache-2.0
 // FileIdentity: which file it is, by whatever name or descriptor one came to it. Symbolic and hard links and
 // /dev/fd/N do not hide it; nor does a file that is not there yet, which is a name in a directory.
+// OutputFiles: those that are to be written, for whoever reads files that no option names.
 //
 // Thread: any.
 #pragma once
 
 #include <optional>
 #include <string>
+#include <string_view>
+#include <vector>
 
 #include "vmm/error/ints.h"
+#include "vmm/error/result.h"
 
 struct stat;
 
@@ -30,6 +34,31 @@ struct FileIdentity {
 
     friend bool operator==(const FileIdentity&, const FileIdentity&) = default;
 };
+
+class OutputFiles {
+  public:
+    void add(std::string option, std::string name, FileIdentity identity) {
+        files_.push_back({std::move(option), std::move(name), std::move(identity)});
+    }
+    [[nodiscard]] bool empty() const { return files_.empty(); }
+
+    /// Errors: Invalid where the file that messages call `label` is one of them.
+    [[nodiscard]] Result<void> check(const struct stat& status, std::string_view label);
+    /// Whether check() found that option's.
+    [[nodiscard]] bool was_refused(std::string_view option) const;
+
+  private:
+    struct File {
+        std::string option;
+        std::string name;
+        FileIdentity identity;
+        bool is_refused = false;
+    };
+    std::vector<File> files_{};
+};
+
+/// Whether it is an ordinary file somewhere below a directory and on its file system, links followed.
+[[nodiscard]] bool is_file_beneath(const std::string& name, const std::string& directory);
 
 /// The descriptor that a name stands for: 1 for "-" and /dev/stdout, N for /dev/fd/N and /proc/self/fd/N.
 [[nodiscard]] std::optional<int> descriptor_named(const std::string& name);

@@ -81,11 +81,17 @@ Result<void> write_all(int fd, std::string_view text, const std::function<bool()
 
 Result<UniqueFd> open_stream(const std::string& name, StreamStart start) {
     if (const std::optional<int> number = descriptor_named(name)) return handed_descriptor(*number, name);
-    const int more = start == StreamStart::Append ? O_APPEND : O_TRUNC;
+    const int more = start == StreamStart::Append ? O_APPEND : 0;
     UniqueFd fd = UniqueFd::adopt(::open(name.c_str(), kOpenFlags | O_CREAT | more, kFreshMode));
     if (!fd.valid()) return fail(refusal(name, name));
-    ::fcntl(fd.get(), F_SETFL, more & O_APPEND);
+    ::fcntl(fd.get(), F_SETFL, more);
     return fd;
+}
+
+Result<void> start_afresh(const UniqueFd& stream, const std::string& name) {
+    // EINVAL: a FIFO or a terminal, which hold nothing.
+    if (descriptor_named(name) || ::ftruncate(stream.get(), 0) == 0 || errno == EINVAL) return {};
+    return fail(Error::os("truncate").about(name));
 }
 
 Result<ReportFile> ReportFile::open(const std::string& name) {

@@ -20,11 +20,17 @@
 
 namespace mayfly {
 
-enum class StreamStart : unsigned char { Afresh, Append };
+enum class StreamStart : unsigned char {
+    Afresh,  ///< at the beginning of what start_afresh() empties
+    Append,
+};
 
 /// Made where it is missing. Errors: Os and Invalid, with the name; also a FIFO that nobody reads, for which
 /// this does not wait.
 Result<UniqueFd> open_stream(const std::string& name, StreamStart start);
+
+/// What an ordinary file held is gone. Errors: Os, with the name.
+Result<void> start_afresh(const UniqueFd& stream, const std::string& name);
 
 /// An ordinary file is written beside and renamed, so that it is whole or not there, with the owner and mode
 /// of the one that it replaces; a link's target is. It is written in place where its directory takes no new

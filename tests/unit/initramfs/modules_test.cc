@@ -205,6 +205,23 @@ TEST_CASE("a directory without a list says how to make one") {
     CHECK(refusal(kernel.request("none", {})) == kernel.path("none") + ": no such directory");
 }
 
+TEST_CASE("a module or a list that is to be written is not packed") {
+    const Kernel kernel;
+    kernel.add_version("v");
+    for (const std::string name : {"v/modules.dep", "v/kernel/one.ko"}) {
+        OutputFiles outputs;
+        const std::optional<FileIdentity> identity = FileIdentity::of_name(kernel.path(name));
+        REQUIRE(identity.has_value());
+        outputs.add("--log", "l", *identity);
+        InitramfsRequest request = kernel.request("v");
+        request.outputs = &outputs;
+        CHECK(refusal(request) == kernel.path(name) + " and --log l are one file "
+                                                      "(--log would destroy it: give it a file of its own)");
+        CHECK(outputs.was_refused("--log"));
+        CHECK_FALSE(outputs.was_refused("--junit"));
+    }
+}
+
 TEST_CASE("a module that is nowhere is named with the directory") {
     const Kernel kernel;
     kernel.add_version("v");

@@ -137,6 +137,8 @@ TEST_CASE("a stream begins afresh or appends, and is no wait for a FIFO's reader
     const std::string path = scratch.file("stream");
     const auto put = [&](StreamStart start, std::string_view text) {
         Result<UniqueFd> file = open_stream(path, start);
+        REQUIRE(file.has_value());
+        if (start == StreamStart::Afresh) REQUIRE(start_afresh(*file, path).has_value());
         REQUIRE(file);
         REQUIRE(::write(file->get(), text.data(), text.size()) == static_cast<ssize_t>(text.size()));
     };
