@@ -47,6 +47,8 @@ class Image {
     [[nodiscard]] const UniqueFd* file() const;
     /// For work on its bytes.
     [[nodiscard]] StopToken stop() const { return stop_; }
+    /// For what is read later than a guest is loaded: to explain its end, which is such a stop.
+    void ignore_stop() { stop_ = {}; }
 
     /// Copies `out.size()` bytes from `offset_bytes`. Errors: Invalid when that is beyond the end
     /// (also when the file shrank meanwhile), Os when reading failed.

@@ -27,6 +27,8 @@ class GuestImages {
 
     [[nodiscard]] const Image& kernel() const { return kernel_; }
     [[nodiscard]] const Image* initrd() const { return initrd_ ? &*initrd_ : nullptr; }
+    /// The guest is loaded: what is read of its kernel from now on is to explain its end.
+    void ignore_stop() { kernel_.ignore_stop(); }
     /// In place of one that the configuration names.
     Result<void> set_initrd(std::string name, UniqueFd file);
     /// Pointers into this object.

@@ -95,6 +95,8 @@ Result<void> Machine::build(EarlyKvm& early) {
     TRY_VOID(add_platform());
     TRY_VOID(add_vcpus(early));
     timeline_.reach(Phase::Vcpus);
+    images_->ignore_stop();
+    if (vmlinux_) vmlinux_->ignore_stop();
     return {};
 }
 
