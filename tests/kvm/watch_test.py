@@ -101,6 +101,12 @@ def wrong_expressions_are_refused_before_the_guest_runs():
     check_refused(boot("--fail-on", "\\d+", guest("hello")), "--fail-on '\\d+' has \\d", "write [0-9]")
     check_refused(boot("--expect", "(?i)hello", guest("hello")), "--expect '(?i)hello' has flags", "[Oo]ops")
     check_refused(boot("--expect", "((a{1,255}){1,255}){1,255}", guest("hello")), "written out")
+    check_refused(boot("--fail-on", "panic|", guest("hello")), "--fail-on 'panic|' matches an empty text", "every line")
+    many = ["--fail-on", "(.?){1660}zzz"] * 20
+    check_refused(boot(*many, guest("hello")), "--fail-on '(.?){1660}zzz'", "all expressions together", "write fewer")
+    outcome = boot("--expect", "a\nb", guest("hello"))
+    check_refused(outcome, "--expect 'a\ufffdb' has a line's end in it")
+    check(len(outcome.err.splitlines()) == 1, "not one line", outcome)
 
 
 @case

@@ -3,6 +3,8 @@
 
 #include <fmt/format.h>
 
+#include "vmm/watch/plain_text.h"
+
 namespace mayfly {
 
 namespace {
@@ -23,7 +25,7 @@ Result<ConsoleMark> ConsoleMark::parse(std::string_view text) {
     if (pattern.empty())
         return fail(Error::invalid(fmt::format("--mark '{}': the expression is empty", text)));
     Expression expression = TRY(Expression::compile("--mark", pattern));
-    return ConsoleMark(std::string(is_named ? before : text),
+    return ConsoleMark(is_named ? std::string(before) : visible(text),
                        std::make_unique<Expression>(std::move(expression)));
 }
 

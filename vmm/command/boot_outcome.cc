@@ -5,6 +5,8 @@
 
 #include <fmt/format.h>
 
+#include "vmm/watch/plain_text.h"
+
 namespace mayfly {
 
 namespace {
@@ -48,7 +50,7 @@ void judge_watch(const ConsoleWatch& watch, EndKind kind, BootOutcome& outcome) 
     if (excuses_missing(kind)) return;
     for (const WatchedExpression& expected : watch.expected()) {
         if (expected.is_seen) continue;
-        outcome.lines.push_back(fmt::format("--expect '{}' was not seen", expected.text));
+        outcome.lines.push_back(fmt::format("--expect '{}' was not seen", visible(expected.text)));
         outcome.wants_tail = true;
         if (outcome.status == 0) outcome.status = kStatusWatchFailed;
     }
@@ -57,7 +59,7 @@ void judge_watch(const ConsoleWatch& watch, EndKind kind, BootOutcome& outcome) 
 }  // namespace
 
 std::string feared_line(const WatchedExpression& feared) {
-    return fmt::format("--fail-on '{}' matched: {}", feared.text, beginning(feared.line));
+    return fmt::format("--fail-on '{}' matched: {}", visible(feared.text), beginning(feared.line));
 }
 
 BootOutcome judge_boot(const BootConfig& config, const Ending& ending, const ConsoleWatch* watch) {

@@ -3,6 +3,8 @@
 
 #include <poll.h>
 
+#include <fmt/format.h>
+
 #include "vmm/os/clock.h"
 #include "vmm/watch/plain_text.h"
 
@@ -10,10 +12,22 @@ namespace mayfly {
 
 namespace {
 
-Result<std::vector<Expression>> compile_all(std::string_view option, const std::vector<std::string>& texts) {
+/// `room` is how large they may be.
+Result<std::vector<Expression>> compile_all(std::string_view option, const std::vector<std::string>& texts,
+                                            std::size_t& room) {
     std::vector<Expression> compiled;
     compiled.reserve(texts.size());
-    for (const std::string& text : texts) compiled.push_back(TRY(Expression::compile(option, text)));
+    for (const std::string& text : texts) {
+        compiled.push_back(TRY(Expression::compile(option, text)));
+        const std::size_t size = compiled.back().size();
+        if (size > room)
+            return fail(
+                Error::invalid(visible(fmt::format("{} '{}' is too much: all expressions together have more "
+                                                   "than {} characters once repetitions are written out",
+                                                   option, text, ConsoleWatch::kInstructionsMax)))
+                    .hint("write fewer expressions, or fewer or smaller repetitions {}"));
+        room -= size;
+    }
     return compiled;
 }
 
@@ -28,8 +42,9 @@ std::vector<WatchedExpression> unseen(const std::vector<std::string>& texts) {
 
 Result<std::unique_ptr<ConsoleWatch>> ConsoleWatch::create(const WatchConfig& config, WatchHooks hooks,
                                                            u64 start_ns) {
-    std::vector<Expression> expected = TRY(compile_all("--expect", config.expect));
-    std::vector<Expression> feared = TRY(compile_all("--fail-on", config.fail_on));
+    std::size_t room = kInstructionsMax;
+    std::vector<Expression> expected = TRY(compile_all("--expect", config.expect, room));
+    std::vector<Expression> feared = TRY(compile_all("--fail-on", config.fail_on, room));
     std::unique_ptr<ConsoleWatch> watch(new ConsoleWatch(std::move(hooks), start_ns));
     watch->expected_expressions_ = std::move(expected);
     watch->feared_expressions_ = std::move(feared);
@@ -93,28 +108,39 @@ void ConsoleWatch::take_piece(const LineSplitter::Piece& piece) {
 }
 
 void ConsoleWatch::look(const LineSplitter::Piece& piece, TextEnds ends) {
-    if (!is_looking()) return;
+    if (!is_looking() || gives_up()) return;
+    const std::function<bool()> give_up = [this] { return gives_up(); };
     const std::string_view line = without_escapes(piece.text, scratch_);
     const auto note = [&](WatchedExpression& watched) {
         watched.is_seen = true;
         watched.seen_ns = now_ns_;
         watched.line = shown(line);
     };
-    for (std::size_t i = 0; i < feared_.size(); ++i) {
-        if (!feared_expressions_[i].matches(line, ends)) continue;
+    for (std::size_t i = 0; i < feared_.size() && !is_over_; ++i) {
+        if (!feared_expressions_[i].matches(line, ends, give_up)) continue;
         note(feared_[i]);
         return decide(WatchVerdict::FailedOn);
     }
-    for (std::size_t i = 0; i < expected_.size(); ++i) {
-        if (expected_[i].is_seen || !expected_expressions_[i].matches(line, ends)) continue;
+    for (std::size_t i = 0; i < expected_.size() && !is_over_; ++i) {
+        if (expected_[i].is_seen || !expected_expressions_[i].matches(line, ends, give_up)) continue;
         note(expected_[i]);
         if (--missing_ == 0 && hooks_.ends_when_expected) decide(WatchVerdict::Expected);
     }
 }
 
 void ConsoleWatch::decide(WatchVerdict verdict) {
-    is_decided_ = true;
+    is_over_ = true;
     hooks_.decide(verdict);
+}
+
+bool ConsoleWatch::gives_up() {
+    constexpr u64 kHurryNs = u64{kHurryMs} * 1'000'000;
+    if (is_over_) return true;
+    if (!hooks_.must_hurry()) return false;
+    const u64 now_ns = monotonic_ns();
+    if (hurried_ns_ == 0) hurried_ns_ = now_ns;
+    is_over_ = now_ns - hurried_ns_ > kHurryNs;
+    return is_over_;
 }
 
 void ConsoleWatch::look_at_prompts() {

@@ -36,7 +36,8 @@ struct WatchHooks {
     bool ends_when_expected = true;
     /// Called once at most, on whichever thread; must not call back.
     std::function<void(WatchVerdict)> decide;
-    /// Whether mayfly is ending and must not wait for the log's reader. Any time.
+    /// Whether mayfly is ending and must not wait, for the log's reader or for expressions to be matched. Any
+    /// time; once true, it stays so.
     std::function<bool()> must_hurry;
 };
 
@@ -51,6 +52,10 @@ struct WatchedExpression {
 class ConsoleWatch {
   public:
     static constexpr int kStandstillMs = 5;
+    /// How long lines are still matched once mayfly is ending: what came before that is told as it was.
+    static constexpr int kHurryMs = 50;
+    /// Of all expressions together: some third of a second for the worst text of 4 KiB.
+    static constexpr std::size_t kInstructionsMax = 10'000;
 
     /// `start_ns` is mayfly's start on the monotonic clock. Errors: Invalid for an expression.
     static Result<std::unique_ptr<ConsoleWatch>> create(const WatchConfig& config, WatchHooks hooks,
@@ -79,9 +84,11 @@ class ConsoleWatch {
 
     void take_piece(const LineSplitter::Piece& piece);
     /// Whether any expression may still change anything.
-    [[nodiscard]] bool is_looking() const { return !is_decided_ && (missing_ > 0 || !feared_.empty()); }
+    [[nodiscard]] bool is_looking() const { return !is_over_ && (missing_ > 0 || !feared_.empty()); }
     void look(const LineSplitter::Piece& piece, TextEnds ends);
     void decide(WatchVerdict verdict);
+    /// Whether there is no time left to match anything. What was not looked at counts as not seen.
+    bool gives_up();
     void look_at_prompts();
     /// Whether the unfinished line is still to be waited for.
     bool look_at_standstill();
@@ -97,7 +104,8 @@ class ConsoleWatch {
     std::vector<WatchedExpression> expected_;  // as many as the expressions, and in their order
     std::vector<WatchedExpression> feared_;
     std::size_t missing_ = 0;
-    bool is_decided_ = false;
+    bool is_over_ = false;  // decided, or given up
+    u64 hurried_ns_ = 0;    // when it had to hurry first; 0: not yet
     bool is_finished_ = false;
     u64 now_ns_ = 0;         // since start, of the bytes that are being taken
     u64 line_began_ns_ = 0;  // of the unfinished line

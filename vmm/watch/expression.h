@@ -6,6 +6,7 @@
 // time.
 #pragma once
 
+#include <functional>
 #include <string>
 #include <string_view>
 
@@ -20,7 +21,13 @@ class Expression {
     /// what to write instead.
     static Result<Expression> compile(std::string_view option, const std::string& text);
 
-    [[nodiscard]] bool matches(std::string_view line, TextEnds ends) { return program_.matches(line, ends); }
+    /// `gives_up` is asked now and then (ExpressionProgram).
+    [[nodiscard]] bool matches(std::string_view line, TextEnds ends,
+                               const std::function<bool()>& gives_up = {}) {
+        return program_.matches(line, ends, gives_up);
+    }
+    /// What a character of a line costs at most; kInstructionsMax (expression_parser.h) or less.
+    [[nodiscard]] std::size_t size() const { return program_.size(); }
 
   private:
     explicit Expression(ExpressionProgram program) : program_(std::move(program)) {}

@@ -12,8 +12,6 @@ namespace {
 
 using Kind = Instruction::Kind;
 
-/// A third of a second for the worst text of 4 KiB, and ten times what a long list of words needs.
-constexpr std::size_t kInstructionsMax = 5'000;
 constexpr std::size_t kDepthMax = 200;
 constexpr u32 kRepeatsMax = 32767;  // RE_DUP_MAX of the C library's
 
@@ -80,7 +78,7 @@ std::string_view cure_of_escape(char letter) {
         case 'N':
         case 'o': return "write the character itself";
         case 'p':
-        case 'P': return "write a class, [[:alpha:]], or the characters themselves, [a-zé]";
+        case 'P': return "write the characters themselves, [a-zé]; [[:alpha:]] is ASCII's letters";
         default:
             return "a backslash makes a special character an ordinary one; of letters, \\w \\s \\b are known";
     }

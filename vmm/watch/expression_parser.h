@@ -13,6 +13,9 @@
 
 namespace mayfly {
 
+/// Of one expression: ten times what a long list of words needs.
+constexpr std::size_t kInstructionsMax = 5'000;
+
 /// Why an expression is refused: "'a{' {what}", and what to write instead.
 struct ExpressionFault {
     std::string what;

@@ -11,6 +11,8 @@ namespace mayfly {
 namespace {
 
 constexpr u32 kAscii = 0x80;
+/// Some ten milliseconds for the largest expression.
+constexpr unsigned kCharactersUnasked = 256;
 
 using Kind = Instruction::Kind;
 
@@ -131,10 +133,24 @@ void ExpressionProgram::find_first_characters() {
     todo_.clear();
 }
 
-bool ExpressionProgram::matches(std::string_view text, TextEnds ends) {
+bool ExpressionProgram::may_be_empty() {
+    bool may_be = false;
+    for (const Side before : {Side::Word, Side::Other}) {
+        for (const Side after : {Side::Word, Side::Other}) {
+            now_.assign(1, 0);
+            may_be |= follow(before, after);
+            todo_.clear();
+        }
+    }
+    now_.clear();
+    return may_be;
+}
+
+bool ExpressionProgram::matches(std::string_view text, TextEnds ends, const std::function<bool()>& gives_up) {
     now_.clear();
     todo_.clear();
     Side before = Side::Edge;
+    unsigned unasked = 0;
     if (!ends.is_line_start) {
         now_.assign(kept_.places.begin(), kept_.places.end());
         before = kept_.before;
@@ -151,6 +167,7 @@ bool ExpressionProgram::matches(std::string_view text, TextEnds ends) {
         } else {
             character = take_character(text);
         }
+        if (gives_up && ++unasked % kCharactersUnasked == 0 && gives_up()) return false;
         const Side after = side_of(character);
         now_.push_back(0);  // a match may begin anywhere
         if (follow(before, after)) return true;

@@ -7,6 +7,7 @@
 #pragma once
 
 #include <array>
+#include <functional>
 #include <string_view>
 #include <vector>
 
@@ -66,7 +67,12 @@ class ExpressionProgram {
   public:
     ExpressionProgram(std::vector<Instruction> code, std::vector<CharacterSet> sets);
 
-    [[nodiscard]] bool matches(std::string_view text, TextEnds ends);
+    /// `gives_up`, where there is one, is asked every some hundred characters: then no match is found.
+    [[nodiscard]] bool matches(std::string_view text, TextEnds ends,
+                               const std::function<bool()>& gives_up = {});
+    [[nodiscard]] std::size_t size() const { return code_.size(); }
+    /// Whether an empty text may be a match that is neither at a line's start nor at its end.
+    [[nodiscard]] bool may_be_empty();
 
   private:
     enum class Side : u8 { Edge, Word, Other, Unknown };

@@ -15,8 +15,9 @@ bool is_in(char byte, u8 first, u8 last) {
 }
 
 /// Behind the escape sequence that begins at `at`. A control string that does not end on this line loses its
-/// introducer only: what follows may be what is looked for.
-std::size_t after_escape(std::string_view line, std::size_t at) {
+/// introducer only: what follows may be what is looked for. `may_end` becomes false once no control string
+/// ends any more, lest each introducer looks for that anew.
+std::size_t after_escape(std::string_view line, std::size_t at, bool& may_end) {
     ++at;
     if (at == line.size()) return at;
     const char kind = line[at];
@@ -27,10 +28,11 @@ std::size_t after_escape(std::string_view line, std::size_t at) {
     }
     if (kind == ']' || kind == 'P' || kind == 'X' || kind == '^' || kind == '_') {
         const std::size_t body = at + 1;
-        for (std::size_t end = body; end < line.size(); ++end) {
+        for (std::size_t end = body; may_end && end < line.size(); ++end) {
             if (line[end] == kBell) return end + 1;
             if (line[end] == kEscape && end + 1 < line.size() && line[end + 1] == '\\') return end + 2;
         }
+        may_end = false;
         return body;
     }
     while (at < line.size() && is_in(line[at], 0x20, 0x2f)) ++at;
@@ -67,18 +69,17 @@ std::string_view without_escapes(std::string_view line, std::string& scratch) {
     if (escape == std::string_view::npos) return line;
     scratch.clear();
     std::size_t at = 0;
+    bool may_end = true;
     while (escape != std::string_view::npos) {
         scratch.append(line.substr(at, escape - at));
-        at = after_escape(line, escape);
+        at = after_escape(line, escape, may_end);
         escape = line.find(kEscape, at);
     }
     scratch.append(line.substr(at));
     return scratch;
 }
 
-std::string shown(std::string_view line) {
-    std::string scratch;
-    std::string_view text = without_escapes(line, scratch);
+std::string visible(std::string_view text) {
     std::string out;
     out.reserve(text.size());
     while (!text.empty()) {
@@ -88,6 +89,11 @@ std::string shown(std::string_view line) {
         text.remove_prefix(length != 0 ? length : 1);
     }
     return out;
+}
+
+std::string shown(std::string_view line) {
+    std::string scratch;
+    return visible(without_escapes(line, scratch));
 }
 
 std::string xml_escaped(std::string_view text) {

@@ -19,7 +19,10 @@ namespace mayfly {
 [[nodiscard]] std::string_view without_escapes(std::string_view line, std::string& scratch);
 
 /// Valid UTF-8 without control characters but tab: each of them, and each byte that is no UTF-8, becomes
-/// U+FFFD; so do the noncharacters that XML forbids. Escape sequences go. For one line.
+/// U+FFFD; so do the noncharacters that XML forbids. So a user's text stays on one line of a message.
+[[nodiscard]] std::string visible(std::string_view text);
+
+/// The same, for a line of a guest's: its escape sequences go.
 [[nodiscard]] std::string shown(std::string_view line);
 
 /// `text`, of shown() lines, as XML's character data or attribute value.

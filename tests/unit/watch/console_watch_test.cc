@@ -24,7 +24,7 @@ class Rig {
             verdict_ = static_cast<int>(verdict);
             ++verdicts_;
         };
-        hooks.must_hurry = [] { return false; };
+        hooks.must_hurry = [this] { return must_hurry_.load(); };
         Result<std::unique_ptr<ConsoleWatch>> made = ConsoleWatch::create(config, hooks, monotonic_ns());
         REQUIRE(made);
         watch_ = std::move(*made);
@@ -41,6 +41,7 @@ class Rig {
     void say_by_bytes(std::string_view text) {
         for (const char& byte : text) say({&byte, 1});
     }
+    void hurry() { must_hurry_ = true; }
     [[nodiscard]] bool is_expected() const { return verdicts_ == 1 && verdict_ == 0; }
     [[nodiscard]] bool has_failed() const { return verdicts_ == 1 && verdict_ == 1; }
     [[nodiscard]] bool is_undecided() const { return verdicts_ == 0; }
@@ -54,6 +55,7 @@ class Rig {
   private:
     std::atomic<int> verdict_ = -1;
     std::atomic<int> verdicts_ = 0;
+    std::atomic<bool> must_hurry_ = false;
     std::unique_ptr<ConsoleWatch> watch_;
 };
 
@@ -159,6 +161,55 @@ TEST_CASE("the log has every byte but the ends of lines, and the last line thoug
     rig->finish();
     const std::string after = contents(scratch.file("log"));
     CHECK(after.substr(before.size() + 15) == "c\n");
+}
+
+TEST_CASE("once mayfly is ending, lines are soon matched no more, and still logged") {
+    const ScratchDirectory scratch;
+    const std::string path = scratch.file("log");
+    Rig rig({.expect = {"first", "second"}, .fail_on = {"third"}, .log_path = path, .junit_path = {}});
+    rig.hurry();
+    rig.say("first\n");
+    std::this_thread::sleep_for(std::chrono::milliseconds(2 * ConsoleWatch::kHurryMs));
+    rig.say("second\nthird\nfour");
+    rig->finish();
+    CHECK(rig.is_undecided());
+    CHECK(rig->expected()[0].is_seen);
+    CHECK_FALSE(rig->expected()[1].is_seen);
+    CHECK_FALSE(rig->feared()[0].is_seen);
+    CHECK(rig->tail(9) == std::vector<std::string>{"first", "second", "third", "four"});
+    CHECK(contents(path).size() == 4 * 15 + 6 + 7 + 6 + 5);
+}
+
+TEST_CASE("an end of mayfly reaches a line that is being matched") {
+    std::atomic<int> asked = 0;
+    WatchHooks hooks;
+    hooks.must_hurry = [&] {
+        // At the third, long after the second.
+        if (asked == 2) std::this_thread::sleep_for(std::chrono::milliseconds(2 * ConsoleWatch::kHurryMs));
+        return ++asked > 1;
+    };
+    hooks.decide = [](WatchVerdict) {};
+    WatchConfig config;
+    config.expect = {"(.?){1000}z", "y$"};
+    auto made = ConsoleWatch::create(config, hooks, monotonic_ns());
+    REQUIRE(made);
+    const std::string line = std::string(3000, 'a') + "zy\n";
+    (*made)->take({reinterpret_cast<const u8*>(line.data()), line.size()});
+    (*made)->finish();
+    CHECK(asked == 3);
+    for (const WatchedExpression& expected : (*made)->expected()) CHECK_FALSE(expected.is_seen);
+}
+
+TEST_CASE("expressions that are too much together are refused by the first that is") {
+    WatchConfig config;
+    config.expect = std::vector<std::string>(4, "[a-z]{2400}");
+    CHECK(ConsoleWatch::create(config, {}, 0));
+    config.fail_on = {"a", "b{1000}\x01"};
+    const auto made = ConsoleWatch::create(config, {}, 0);
+    REQUIRE_FALSE(made);
+    CHECK_THAT(made.error().message(),
+               Catch::Contains("--fail-on 'b{1000}\xef\xbf\xbd' is too much") && Catch::Contains("10000") &&
+                   Catch::Contains("write fewer"));
 }
 
 TEST_CASE("an expression that is none is refused by its option and text") {

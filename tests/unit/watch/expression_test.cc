@@ -56,6 +56,40 @@ TEST_CASE("what is no expression is refused with the expression and the reason")
     CHECK_THAT(refusal(""), Catch::Contains("--expect is empty"));
 }
 
+TEST_CASE("what matches an empty text in the middle of a line is refused, since it matches every line") {
+    for (const char* expression :
+         {"a*", "panic|", "|panic", "()", "(oops)?", "a{,3}", "a||b", "(a|b*)c?", "(^|x?)", "\\b", "\\<|$",
+          "\\B", "(a{0,9}){0,9}", "^|a*", "(x*$)?"})
+        CHECK_THAT(refusal(expression),
+                   Catch::Contains(std::string("--expect '") + expression +
+                                   "' matches an empty text: it would match every line"));
+    for (const char* expression : {"^", "$", "^$", "^a*$", "^a*", "a*$", "^|x", "(^|b)*c", "a+", "a\\b",
+                                   "(|a)b"})
+        CHECK(Expression::compile("--expect", expression));
+}
+
+TEST_CASE("a refusal is one line whatever the expression has in it") {
+    for (const char* expression : {"a\nb", "a\r", "\x1b[1m(", "\x01*", "[\n", "[:\n:]", "\xc2\x9b("}) {
+        const std::string text = refusal(expression);
+        INFO(text);
+        for (const char c : text) CHECK((static_cast<unsigned char>(c) >= 0x20 && c != 0x7f));
+        CHECK(text.find("\xc2\x9b") == std::string::npos);
+    }
+}
+
+TEST_CASE("a match asks often whether it is to be given up, and then finds nothing") {
+    Result<Expression> compiled = Expression::compile("--expect", "(.?){1000}z");
+    REQUIRE(compiled);
+    const std::string text = std::string(1 << 12, 'a') + "z";
+    int asked = 0;
+    CHECK(compiled->matches(text, {}, [&] { return ++asked < 0; }));
+    CHECK(asked >= 15);
+    asked = 0;
+    CHECK_FALSE(compiled->matches(text, {}, [&] { return ++asked == 2; }));
+    CHECK(asked == 2);
+    CHECK(compiled->matches("z", {}));
+}
+
 TEST_CASE("back-references are refused, and what only looks like one is not") {
     for (const char* expression : {"(a*)*\\1", "(a)\\1", "(a)[b]\\1", "(a)[]\\\\]\\1", "(x)\\\\\\1"})
         CHECK_THAT(refusal(expression), Catch::Contains("has a back-reference"));
@@ -80,7 +114,7 @@ TEST_CASE("what another language means otherwise is refused, with what to write 
           Row{"a\\n", "has \\n,", "lines are matched one by one"},
           Row{"\\x41", "has \\x,", "the character itself"},
           Row{"\\Qa.b\\E", "has \\Q,", "a backslash before each"},
-          Row{"\\p{L}", "has \\p,", "[[:alpha:]]"},
+          Row{"\\p{L}", "has \\p,", "write the characters themselves, [a-zé]; [[:alpha:]] is ASCII's"},
           Row{"\\u00e9", "has \\u,", "the character itself"},
           Row{"\\Aa\\z", "has \\A,", "write ^"},
           Row{"a\\Z", "has \\Z,", "write $"},
@@ -140,7 +174,7 @@ TEST_CASE("what the tools of GNU know is known") {
     CHECK_FALSE(matches("\\Boops", "oops"));
     CHECK(matches("^a{,2}b$", "aab"));
     CHECK(matches("^a{0}b{2,}$", "bbb"));
-    CHECK(matches("(|a)b||", "x"));
+    CHECK(matches("^(|a)b(|x)$", "ab"));
 }
 
 TEST_CASE("a character of UTF-8 is one, in and out of brackets, in whatever locale") {
@@ -223,7 +257,7 @@ TEST_CASE("an expression that is too large once it is written out is refused at 
     CHECK_THAT(refusal("a{99999999999}"), Catch::Contains("repeats more than 32767 times"));
     CHECK_THAT(refusal(std::string(60'000, '(')), Catch::Contains("more than 200 deep"));
     CHECK_THAT(refusal(std::string(60'000, 'x')), Catch::Contains("has more than 5000 characters"));
-    CHECK(matches("((((((((){32767}){32767}){32767}){32767}){32767}){32767}){32767}){32767}", ""));
+    CHECK(matches("x((((((((){32767}){32767}){32767}){32767}){32767}){32767}){32767}){32767}", "x"));
     CHECK(matches("^(a{1,40}){1,50}$", std::string(2000, 'a')));
 }
 

@@ -33,6 +33,14 @@ TEST_CASE("a sequence that does not end takes nothing with it that is text") {
     CHECK(stripped("\x1b\x1b[1mbold") == "bold");
 }
 
+TEST_CASE("control strings that do not end, any number of them, take time in proportion to the text") {
+    // Looking for the end of each would take some minutes.
+    std::string line;
+    for (int i = 0; i < 1 << 20; ++i) line += "\x1b]";
+    CHECK(stripped(line).empty());
+    CHECK(stripped("\x1b]a\x07\x1b]b\x1b\\c\x1b]d\x1b[me\x1b]f") == "cdef");
+}
+
 TEST_CASE("what is shown is valid UTF-8 without control characters") {
     CHECK(shown("a\tb \xc3\xa9 \xe2\x82\xac \xf0\x9f\x90\x9d") ==
           "a\tb \xc3\xa9 \xe2\x82\xac \xf0\x9f\x90\x9d");
@@ -47,6 +55,10 @@ TEST_CASE("what is shown is valid UTF-8 without control characters") {
     CHECK(shown("\xc2\x9b"
                 "31m") == bad + "31m");  // a CSI of C1
     CHECK(shown("\x1b[31mred\x1b[m") == "red");
+}
+
+TEST_CASE("a user's text is visible on one line, with all that it has") {
+    CHECK(visible("a\nb\x1b[m \xc3\xa9") == "a\xef\xbf\xbd" "b\xef\xbf\xbd[m \xc3\xa9");
 }
 
 TEST_CASE("XML's own characters are escaped") {
