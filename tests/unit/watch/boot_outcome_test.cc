@@ -22,6 +22,7 @@ struct Watched {
         config.watch.fail_on = std::move(fail_on);
         WatchHooks hooks;
         hooks.decide = [](WatchVerdict) {};
+        hooks.must_hurry = [] { return false; };
         auto made = ConsoleWatch::create(config.watch, hooks, 0);
         REQUIRE(made);
         watch = std::move(*made);

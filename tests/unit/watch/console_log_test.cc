@@ -19,6 +19,7 @@ namespace {
 Result<ConsoleLog> open_log(const std::string& path, u64 max_bytes = 1 << 20, bool must_hurry = false) {
     Result<UniqueFd> file = open_stream(path, StreamStart::Afresh);
     if (!file) return fail(file.error());
+    if (const Result<void> emptied = start_afresh(*file, path); !emptied) return fail(emptied.error());
     return ConsoleLog({.path = path, .max_bytes = max_bytes, .must_hurry = [=] { return must_hurry; }},
                       std::move(*file));
 }
