@@ -93,7 +93,7 @@ struct BootRun {
 /// A stop came from outside while the machine was made: whatever failed then, that is the reason.
 Ending ended_early(const StopControl& stop) {
     Ending ending = stop.ending();
-    ending.message = "before the guest was started";
+    if (ending.message.empty()) ending.message = "before the guest was started";
     return ending;
 }
 
