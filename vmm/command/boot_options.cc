@@ -98,7 +98,7 @@ constexpr std::array kBootOptions{
               .text = &A::console_limit},
     Option<A>{.name = "disk",
               .value = "FILE",
-              .help = "virtio-blk disk; FILE[,ro][,direct][,iops=N][,bw=SIZE]; repeatable",
+              .help = "virtio-blk disk; FILE[,ro|,overlay][,direct][,iops=N][,bw=SIZE]; repeatable",
               .list = &A::disks},
     Option<A>{.name = "net",
               .value = "WHAT",

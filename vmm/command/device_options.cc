@@ -100,8 +100,15 @@ Result<std::array<u8, 6>> parse_mac(std::string_view text) {
 Result<void> read_disk_key(const KeyValue& word, DiskConfig& disk) {
     if (word.key == "ro" && !word.has_value) {
         disk.is_read_only = true;
+    } else if (word.key == "overlay" && !word.has_value) {
+        disk.is_overlay = true;
     } else if (word.key == "direct" && !word.has_value) {
         disk.is_direct = true;
+    } else if (word.key == "format" && word.has_value) {
+        if (word.value != "raw")
+            return fail(Error::invalid(fmt::format("--disk format={}: a disk is raw", word.value))
+                            .hint(fmt::format("qemu-img convert -O raw {0} {0}.raw", disk.path)));
+        disk.is_surely_raw = true;
     } else if (word.key == "queues" && word.has_value) {
         disk.queues = static_cast<u16>(TRY(parse_in_range("--disk queues", word.value, 1, kQueuesMax)));
     } else if (word.key == "iops" && word.has_value) {
@@ -114,8 +121,9 @@ Result<void> read_disk_key(const KeyValue& word, DiskConfig& disk) {
             return fail(
                 Error::invalid(fmt::format("--disk id={} is longer than {} bytes", disk.id, kIdBytesMax)));
     } else {
-        return fail(
-            unknown_key("--disk", word, "ro, direct, queues=N, id=NAME, iops=N[:BURST], bw=SIZE[:BURST]"));
+        return fail(unknown_key("--disk", word,
+                                "ro, overlay, direct, format=raw, queues=N, id=NAME, iops=N[:BURST], "
+                                "bw=SIZE[:BURST]"));
     }
     return {};
 }
@@ -149,6 +157,11 @@ Result<DiskConfig> parse_disk(std::string_view text) {
     disk.path = words[0];
     if (disk.path.empty()) return fail(Error::invalid("--disk without a file name").hint("--disk FILE[,ro]"));
     for (std::size_t i = 1; i < words.size(); ++i) TRY_VOID(read_disk_key(split_key(words[i]), disk));
+    if (disk.is_read_only && disk.is_overlay)
+        return fail(Error::invalid(fmt::format("--disk {}: ,ro lets the guest write nothing, and ,overlay keeps "
+                                               "what it writes",
+                                               disk.path))
+                        .hint("leave one out: neither changes the file"));
     return disk;
 }
 

@@ -8,8 +8,8 @@
 
 namespace mayfly {
 
-/// "FILE[,ro][,direct][,queues=N][,id=NAME][,iops=N[:BURST]][,bw=SIZE[:BURST]]". Errors: Invalid, with the
-/// key, the value and the limit.
+/// "FILE[,ro|,overlay][,direct][,format=raw][,queues=N][,id=NAME][,iops=N[:BURST]][,bw=SIZE[:BURST]]".
+/// Errors: Invalid, with the key, the value and the limit.
 Result<DiskConfig> parse_disk(std::string_view text);
 
 /// Its FILE, whatever follows.

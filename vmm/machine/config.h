@@ -44,7 +44,9 @@ struct RateConfig {
 struct DiskConfig {
     std::string path;
     bool is_read_only = false;
+    bool is_overlay = false;  ///< written, but not to the file: see DiskOverlay
     bool is_direct = false;
+    bool is_surely_raw = false;  ///< also where it looks like another format
     u16 queues = 1;
     std::string id;  ///< what GET_ID answers; empty: the disk's name
     RateConfig operations;

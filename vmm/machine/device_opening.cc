@@ -13,16 +13,21 @@
 #include "vmm/network/passt.h"
 #include "vmm/network/tap.h"
 #include "vmm/storage/disk_file.h"
+#include "vmm/storage/disk_overlay.h"
 
 namespace mayfly {
 
 namespace {
+
+constexpr u16 kDiskQueueSize = 256;
 
 RateLimit limit_of(const RateConfig& config) {
     return {.per_second = config.per_second, .burst = config.burst};
 }
 
 bool is_limited(const RateConfig& a, const RateConfig& b) { return a.per_second != 0 || b.per_second != 0; }
+
+bool writes_file(const DiskConfig& disk) { return !disk.is_read_only && !disk.is_overlay; }
 
 /// Two names of one file, of which one is written: each would break what the other reads. The lock would
 /// refuse it as well, but could not say who has it.
@@ -40,37 +45,51 @@ Result<void> check_for_twins(const BootConfig& config) {
         const Seen now{is_block ? status.st_rdev : status.st_dev, is_block ? 0 : status.st_ino, &disk};
         for (const Seen& before : seen) {
             if (before.device != now.device || before.inode != now.inode) continue;
-            if (disk.is_read_only && before.disk->is_read_only) continue;
+            if (!writes_file(disk) && !writes_file(*before.disk)) continue;
             return fail(
                 Error::invalid(fmt::format("--disk {} and --disk {} are one file, and a machine writes to it",
                                            before.disk->path, disk.path))
-                    .hint("give both ,ro, or one a copy"));
+                    .hint("give both ,ro or ,overlay, or one a copy"));
         }
         seen.push_back(now);
     }
     return {};
 }
 
-Result<DeviceParts> open_disk_device(const DiskConfig& config, const std::string& name) {
-    Result<std::unique_ptr<DiskFile>> opened = DiskFile::open(
-        {.path = config.path, .is_read_only = config.is_read_only, .is_direct = config.is_direct});
-    if (!opened) return fail(std::move(opened).error().about("--disk"));
-    std::shared_ptr<DiskFile> file = std::move(*opened);
+Result<DeviceParts> make_disk(const DiskConfig& config, const std::string& name, BlockBackend& backend) {
     Block::Options options;
     options.name = name;
     options.id = config.id.empty() ? name : config.id;
     options.queue_count = config.queues;
+    options.queue_size = kDiskQueueSize;
     options.requests_per_second = limit_of(config.operations);
     options.bytes_per_second = limit_of(config.bytes);
-    const u32 in_flight_max = u32{options.queue_size} * options.queue_count;
     DeviceParts parts;
-    parts.model = TRY(Block::create(std::move(options), *file));
-    parts.attach = [file, in_flight_max](Loop& loop) {
-        return file->attach(loop, {.in_flight_max = in_flight_max});
-    };
+    parts.model = TRY(Block::create(std::move(options), backend));
     parts.has_rate_limit = is_limited(config.operations, config.bytes);
-    parts.backend = std::move(file);
     return parts;
+}
+
+template <typename Disk>
+Result<DeviceParts> open_disk_on(const DiskConfig& config, const std::string& name) {
+    Result<std::unique_ptr<Disk>> opened = Disk::open({.path = config.path,
+                                                       .is_read_only = !writes_file(config),
+                                                       .is_direct = config.is_direct,
+                                                       .is_surely_raw = config.is_surely_raw});
+    if (!opened) return fail(std::move(opened).error().about("--disk"));
+    std::shared_ptr<Disk> disk = std::move(*opened);
+    DeviceParts parts = TRY(make_disk(config, name, *disk));
+    const u32 in_flight_max = u32{kDiskQueueSize} * config.queues;
+    parts.attach = [disk, in_flight_max](Loop& loop) {
+        return disk->attach(loop, {.in_flight_max = in_flight_max});
+    };
+    parts.backend = std::move(disk);
+    return parts;
+}
+
+Result<DeviceParts> open_disk_device(const DiskConfig& config, const std::string& name) {
+    if (config.is_overlay) return open_disk_on<DiskOverlay>(config, name);
+    return open_disk_on<DiskFile>(config, name);
 }
 
 /// Locally administered, and so for nobody else; random, because two machines may share a bridge.

@@ -6,8 +6,11 @@
 #include <utility>
 
 #include <sys/file.h>
+#include <sys/mman.h>
 #include <sys/uio.h>
 #include <unistd.h>
+
+#include <fmt/format.h>
 
 #include "vmm/os/clock.h"
 #include "vmm/storage/file_transfer.h"
@@ -43,6 +46,16 @@ i32 flush_now(const UniqueFd& fd) {
 
 Result<std::unique_ptr<DiskFile>> DiskFile::open(const DiskOptions& options) {
     auto disk = TRY(open_disk(options));  // not inside `new`, which TRY would leave without giving it back
+    return std::unique_ptr<DiskFile>(new DiskFile(std::move(disk)));
+}
+
+Result<std::unique_ptr<DiskFile>> DiskFile::in_memory(u64 size_bytes) {
+    OpenDisk disk;
+    disk.buffered = UniqueFd::adopt(::memfd_create("disk", MFD_CLOEXEC));
+    if (!disk.buffered.valid()) return fail(Error::os("memfd_create"));
+    if (::ftruncate(disk.buffered.get(), static_cast<off_t>(size_bytes)) != 0)
+        return fail(Error::os("ftruncate").about(fmt::format("memory file of {} bytes", size_bytes)));
+    disk.geometry.size_bytes = size_bytes;
     return std::unique_ptr<DiskFile>(new DiskFile(std::move(disk)));
 }
 
@@ -82,6 +95,11 @@ std::optional<i32> DiskFile::start(BlockIo& io) {
         if (const auto result = try_at_once(io, done_bytes)) return result;
     }
     return begin(io, done_bytes);
+}
+
+std::optional<i32> DiskFile::start_by_loop(BlockIo& io) {
+    if (loop_.load(std::memory_order_acquire) == nullptr) return start(io);
+    return begin(io, 0);
 }
 
 /// What the turn before was like, this one will be.

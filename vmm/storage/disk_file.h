@@ -54,6 +54,8 @@ class DiskFile final : public BlockBackend {
   public:
     /// Errors: as open_disk().
     static Result<std::unique_ptr<DiskFile>> open(const DiskOptions& options);
+    /// Of zeroes, in memory that is there once it was written. Errors: Os.
+    static Result<std::unique_ptr<DiskFile>> in_memory(u64 size_bytes);
     ~DiskFile() override;
 
     /// On the loop's thread, or before it runs. From now on start() is called there only. Allocates what all
@@ -62,6 +64,8 @@ class DiskFile final : public BlockBackend {
 
     [[nodiscard]] BlockGeometry geometry() const override { return disk_.geometry; }
     [[nodiscard]] std::optional<i32> start(BlockIo& io) override;
+    /// As start(), but by the loop where there is one, however quick it would be at once.
+    [[nodiscard]] std::optional<i32> start_by_loop(BlockIo& io);
     void cancel_all() override;
 
     [[nodiscard]] DiskIdentity identity() const { return disk_.identity; }

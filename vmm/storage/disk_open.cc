@@ -17,6 +17,7 @@
 #include <fmt/format.h>
 
 #include "vmm/os/text_file.h"
+#include "vmm/storage/image_format.h"
 #include "vmm/storage/lock_holder.h"
 
 namespace mayfly {
@@ -45,7 +46,7 @@ Result<UniqueFd> open_file(const DiskOptions& options, int more_flags) {
     if (may_not_write && !options.is_read_only)
         return fail(Error::os("open for writing", error)
                         .about(options.path)
-                        .hint("a disk that is only read: add ,ro"));
+                        .hint("a disk that is only read: add ,ro; whose changes are dropped: ,overlay"));
     return fail(Error::os("open", error).about(options.path));
 }
 
@@ -70,6 +71,17 @@ Result<void> check_size(u64 size_bytes, const std::string& path) {
     return {};
 }
 
+/// A copy of an image's own headers is no disk, and a guest that believed so would break the image.
+Result<void> check_format(const UniqueFd& fd, u64 size_bytes, const std::string& path) {
+    const std::string_view format = find_image_format(fd, size_bytes);
+    if (format.empty()) return {};
+    return fail(Error::invalid(fmt::format("is a {} image, and a disk is raw", format))
+                    .about(path)
+                    .hint(fmt::format("qemu-img convert -O raw {0} {0}.raw; where a guest wrote on a raw disk "
+                                      "what looks like one: add ,format=raw",
+                                      path)));
+}
+
 Result<void> lock(const UniqueFd& fd, const DiskOptions& options) {
     const int how = (options.is_read_only ? LOCK_SH : LOCK_EX) | LOCK_NB;
     for (int attempt = 1; ::flock(fd.get(), how) != 0; ++attempt) {
@@ -80,7 +92,7 @@ Result<void> lock(const UniqueFd& fd, const DiskOptions& options) {
             return fail(Error::invalid("is in use by " + lock_holder(fd))
                             .about(options.path)
                             .hint(options.is_read_only ? "somebody writes to it"
-                                                       : "only disks that are ,ro can be shared"));
+                                                       : "only disks that are ,ro or ,overlay can be shared"));
         ::nanosleep(&kLockPause, nullptr);
     }
     return {};
@@ -189,6 +201,8 @@ Result<OpenDisk> open_disk(const DiskOptions& options) {
         TRY_VOID(measure_device(disk, status.st_rdev, options.path));
     else
         measure_file(disk, status);
+    if (!options.is_surely_raw)
+        TRY_VOID(check_format(disk.buffered, disk.geometry.size_bytes, options.path));
     TRY_VOID(check_size(disk.geometry.size_bytes, options.path));
     if (options.is_direct) TRY_VOID(open_direct(disk, status, options));
     TRY_VOID(make_blocking(disk.buffered, options.path));

@@ -16,7 +16,8 @@ namespace mayfly {
 struct DiskOptions {
     std::string path;
     bool is_read_only = false;
-    bool is_direct = false;  ///< O_DIRECT: past the page cache
+    bool is_direct = false;      ///< O_DIRECT: past the page cache
+    bool is_surely_raw = false;  ///< also where it looks like another format
 };
 
 /// Which file it is, by whatever name: one writable disk given twice.
@@ -39,7 +40,7 @@ struct OpenDisk {
 };
 
 /// Locks it, shared when read-only, where the file system can: a writable disk has one user.
-/// Errors: Os from open(2); Invalid for what is no disk, or in use.
+/// Errors: Os from open(2); Invalid for what is no raw disk, or in use.
 Result<OpenDisk> open_disk(const DiskOptions& options);
 
 }  // namespace mayfly

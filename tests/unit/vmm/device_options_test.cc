@@ -22,7 +22,9 @@ TEST_CASE("a disk is a file and nothing more", "[device_options]") {
     REQUIRE(disk);
     CHECK(disk->path == "/var/disk.img");
     CHECK_FALSE(disk->is_read_only);
+    CHECK_FALSE(disk->is_overlay);
     CHECK_FALSE(disk->is_direct);
+    CHECK_FALSE(disk->is_surely_raw);
     CHECK(disk->queues == 1);
     CHECK(disk->id.empty());
     CHECK(disk->operations.per_second == 0);
@@ -41,6 +43,21 @@ TEST_CASE("every key of a disk", "[device_options]") {
     CHECK(disk->operations.burst == 50);
     CHECK(disk->bytes.per_second == 3 << 19);
     CHECK(disk->bytes.burst == 64 << 10);
+}
+
+TEST_CASE("a disk whose changes are dropped, and one that is raw whatever it looks like", "[device_options]") {
+    const Result<DiskConfig> disk = parse_disk("d,overlay,format=raw,direct");
+    REQUIRE(disk);
+    CHECK(disk->is_overlay);
+    CHECK(disk->is_surely_raw);
+    CHECK(disk->is_direct);
+    CHECK_FALSE(disk->is_read_only);
+    check_refused(parse_disk("d,overlay,ro"), "leave one out");
+    check_refused(parse_disk("d,ro,overlay"), "--disk d: ,ro");
+    check_refused(parse_disk("d,overlay=F"), "'overlay='");
+    check_refused(parse_disk("d,format"), "'format'");
+    check_refused(parse_disk("d,format="), "format=: a disk is raw");
+    check_refused(parse_disk("d.q,format=qcow2"), "qemu-img convert -O raw d.q d.q.raw");
 }
 
 TEST_CASE("two commas are one of the name's own", "[device_options]") {

@@ -61,16 +61,17 @@ class TempDisk {
 };
 
 /// Requests to one disk; run() does them all and returns their results.
-class DiskRunner final : public BlockIoClient {
+template <typename Disk>
+class DiskRunnerOn final : public BlockIoClient {
   public:
-    DiskRunner(std::unique_ptr<DiskFile> opened, How how, u32 in_flight_max = 64)
+    DiskRunnerOn(std::unique_ptr<Disk> opened, How how, u32 in_flight_max = 64)
         : disk(std::move(opened)), how_(how) {
         if (how == How::Inline) return;
         loop = make_loop();
         const DiskPath path = how == How::AllByRing ? DiskPath::Ring : DiskPath::Auto;
         REQUIRE(disk->attach(*loop, {.in_flight_max = in_flight_max, .path = path}).has_value());
     }
-    ~DiskRunner() override {
+    ~DiskRunnerOn() override {
         loop.reset();
         disk.reset();
     }
@@ -111,7 +112,7 @@ class DiskRunner final : public BlockIoClient {
 
     void on_block_io_done(BlockIo& io, i32 result) override { done(io, result); }
 
-    std::unique_ptr<DiskFile> disk;
+    std::unique_ptr<Disk> disk;
     std::unique_ptr<Loop> loop;
     std::function<void(u32)> before_start;  ///< called with the request's index
 
@@ -134,6 +135,8 @@ class DiskRunner final : public BlockIoClient {
     std::vector<i32> results_;
     std::size_t left_ = 0;
 };
+
+using DiskRunner = DiskRunnerOn<DiskFile>;
 
 inline std::unique_ptr<DiskFile> open_or_fail(const DiskOptions& options) {
     auto disk = DiskFile::open(options);

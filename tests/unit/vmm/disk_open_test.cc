@@ -37,6 +37,55 @@ TEST_CASE("what is no disk is refused with its name and why", "[disk]") {
     CHECK(contains(refusal({.path = "/dev/null"}), "/dev/null: is a character device"));
 }
 
+TEST_CASE("an image of another format is refused by name, with the command that converts it", "[disk]") {
+    using namespace std::string_view_literals;
+    struct Image {
+        std::string_view bytes;
+        u64 at;
+        std::string_view name;
+    };
+    constexpr u64 kBytes = KiB(8);
+    const Image image = GENERATE(
+        Image{"QFI\xfb\0\0\0\3"sv, 0, "qcow2"}, Image{"QFI\xfb\0\0\0\2"sv, 0, "qcow2"},
+        Image{"QFI\xfb\0\0\0\1"sv, 0, "qcow"}, Image{"KDMV\1\0\0\0"sv, 0, "VMDK"}, Image{"COWD"sv, 0, "VMDK"},
+        Image{"# Disk DescriptorFile\nversion=1\n"sv, 0, "VMDK"}, Image{"conectix"sv, 0, "VHD"},
+        Image{"conectix"sv, kBytes - 512, "VHD"}, Image{"conectix"sv, kBytes - 511, "VHD"},
+        Image{"vhdxfile"sv, 0, "VHDX"}, Image{"\x7f\x10\xda\xbe"sv, 64, "VDI"}, Image{"QED\0"sv, 0, "QED"},
+        Image{"WithoutFreeSpace"sv, 0, "Parallels"}, Image{"WithouFreSpacExt"sv, 0, "Parallels"},
+        Image{"Bochs Virtual HD Image"sv, 0, "Bochs"}, Image{"koly\0\0\0\4"sv, kBytes - 512, "DMG"});
+    const TempDisk file(kBytes);
+    REQUIRE(::pwrite(file.fd().get(), image.bytes.data(), image.bytes.size(), static_cast<off_t>(image.at)) > 0);
+    const std::string expected = file.path + ": is a " + std::string(image.name) +
+                                 " image, and a disk is raw (qemu-img convert -O raw " + file.path + " " +
+                                 file.path +
+                                 ".raw; where a guest wrote on a raw disk what looks like one: add "
+                                 ",format=raw)";
+    CHECK(refusal({.path = file.path}) == expected);
+    CHECK(refusal({.path = file.path, .is_read_only = true}) == expected);
+    CHECK(refusal({.path = file.path, .is_surely_raw = true}) == "opened");
+    // One bit off, or a byte further on, it is nothing.
+    const char other = static_cast<char>(image.bytes[0] ^ 1);
+    REQUIRE(::pwrite(file.fd().get(), &other, 1, static_cast<off_t>(image.at)) == 1);
+    CHECK(refusal({.path = file.path}) == "opened");
+}
+
+TEST_CASE("an image is told before its size is, which no disk need have", "[disk]") {
+    const TempDisk text(333);
+    REQUIRE(::pwrite(text.fd().get(), "# Disk DescriptorFile", 21, 0) == 21);
+    CHECK(contains(refusal({.path = text.path}), "is a VMDK image"));
+    const TempDisk old(KiB(8) + 511);
+    REQUIRE(::pwrite(old.fd().get(), "conectix", 8, KiB(8)) == 8);
+    CHECK(contains(refusal({.path = old.path}), "is a VHD image"));
+}
+
+TEST_CASE("what disks begin with is no image: a boot sector, a file system, a key slot", "[disk]") {
+    const TempDisk file(KiB(8));
+    for (const char* start : {"\xeb\x3c\x90", "LUKS\xba\xbe", "XFSB", "QFI", "\x1f\x8b\x08", "conecti"}) {
+        REQUIRE(::pwrite(file.fd().get(), start, std::strlen(start) + 1, 0) > 0);
+        CHECK(refusal({.path = file.path}) == "opened");
+    }
+}
+
 TEST_CASE("a pipe is refused, without waiting for somebody at its other end", "[disk]") {
     const TempDisk place(512);
     const std::string path = place.path + ".pipe";
@@ -57,7 +106,8 @@ TEST_CASE("an empty file and one of an odd size are refused with the cure", "[di
 TEST_CASE("a file that cannot be written is refused with a hint at ,ro", "[disk]") {
     // A program that runs: man open(2), ETXTBSY.
     CHECK(refusal({.path = "/proc/self/exe"}) ==
-          "open for writing /proc/self/exe: Text file busy (a disk that is only read: add ,ro)");
+          "open for writing /proc/self/exe: Text file busy (a disk that is only read: add ,ro; "
+          "whose changes are dropped: ,overlay)");
 }
 
 TEST_CASE("a writable disk has one user, a read-only one many", "[disk]") {
@@ -67,7 +117,7 @@ TEST_CASE("a writable disk has one user, a read-only one many", "[disk]") {
         CHECK(refusal({.path = file.path}) ==
               file.path +
                   ": is in use by this very mayfly: it is given twice (only disks "
-                  "that are ,ro can be shared)");
+                  "that are ,ro or ,overlay can be shared)");
         CHECK(refusal({.path = file.path, .is_read_only = true}) ==
               file.path + ": is in use by this very mayfly: it is given twice (somebody writes to it)");
     }
@@ -94,7 +144,7 @@ TEST_CASE("who has a disk locked is named", "[disk]") {
     REQUIRE(done == 'y');
     const std::string expected =
         file.path + ": is in use by process " + std::to_string(child) + " (a?b?[31mX)";
-    CHECK(refusal({.path = file.path}) == expected + " (only disks that are ,ro can be shared)");
+    CHECK(refusal({.path = file.path}) == expected + " (only disks that are ,ro or ,overlay can be shared)");
     CHECK(refusal({.path = file.path, .is_read_only = true}) == expected + " (somebody writes to it)");
     ::kill(child, SIGKILL);
     ::waitpid(child, nullptr, 0);
