@@ -1,13 +1,16 @@
 # SPDX-License-Identifier: Apache-2.0
 """--disk with what it cannot use: status 125 and one line that says the option, the value, and what to do."""
 import contextlib
+import itertools
 import os
+import shutil
 import signal
 import socket
+import subprocess
 
 from harness import boot, case, check, check_out, check_refused, check_silent, check_status, guest, guest_file
-from harness import main, popen, run, temporary_directory, write_file
-from virtio_harness import boot_at, check_good, disks, mounted, wait_until_free
+from harness import main, popen, run, skip, temporary_directory, write_file
+from virtio_harness import boot_at, check_good, disks, mounted, read_disk, wait_until_free
 
 HELLO = guest("hello")
 
@@ -52,9 +55,10 @@ def an_unreadable_disk():
             check_refused(outcome, "--disk", path, "Permission denied")
         os.chmod(path, 0o444)
         outcome = boot(HELLO, "--disk", path, wrapper=wrapper)
-        check_refused(outcome, "--disk", path, "for writing", "Permission denied", "add ,ro")
-        outcome = boot(HELLO, "--disk", path + ",ro", "--timeout", 20, wrapper=wrapper)
-        check_status(outcome, 0)
+        check_refused(outcome, "--disk", path, "for writing", "Permission denied", "add ,ro", ",overlay")
+        for key in ("ro", "overlay"):
+            outcome = boot(HELLO, "--disk", f"{path},{key}", "--timeout", 20, wrapper=wrapper)
+            check_status(outcome, 0)
 
 
 @case
@@ -96,9 +100,12 @@ def one_writable_disk_twice():
         for twin in (path, hard, soft, relative):
             for pair in ((path, twin), (path + ",ro", twin), (path, twin + ",ro"), (twin + ",direct", path)):
                 outcome = boot(HELLO, "--disk", pair[0], "--disk", other, "--disk", pair[1])
-                check_refused(outcome, "--disk", path, twin, "one file", "give both ,ro")
-        both = ("--disk", path + ",ro", "--disk", hard + ",ro", "--timeout", 20)
-        check_status(boot(HELLO, *both), 0)
+                check_refused(outcome, "--disk", path, twin, "one file", "give both ,ro or ,overlay")
+            outcome = boot(HELLO, "--disk", path + ",overlay", "--disk", twin)
+            check_refused(outcome, "--disk", path, twin, "one file", "give both ,ro or ,overlay")
+        for first, second in itertools.product(("ro", "overlay"), repeat=2):
+            both = ("--disk", f"{path},{first}", "--disk", f"{hard},{second}", "--timeout", 20)
+            check_status(boot(HELLO, *both), 0)
 
 
 @contextlib.contextmanager
@@ -129,16 +136,19 @@ def a_disk_that_another_mayfly_has():
 @case
 def a_disk_that_is_only_read_is_shared():
     with two_disks() as (path, _):
-        with another_mayfly_with(path + ",ro") as process:
-            check_status(boot(HELLO, "--disk", path + ",ro", "--timeout", 20), 0)
-            refused(path, path, f"in use by process {process} (mayfly)")
+        for key in ("ro", "overlay"):
+            with another_mayfly_with(f"{path},{key}") as process:
+                for other in ("ro", "overlay"):
+                    check_status(boot(HELLO, "--disk", f"{path},{other}", "--timeout", 20), 0)
+                refused(path, path, f"in use by process {process} (mayfly)", "only disks that are ,ro or ,overlay")
+            wait_until_free(path)
 
 
 @case
 def keys_that_are_not_known():
     with two_disks() as (path, _):
         for key in ("rw", "ro=1", "ro=", "direct=on", "queues", "id", "", "RO", "size=1M", "=", "=1"):
-            outcome = refused(f"{path},{key}", "is not known", "ro, direct, queues=N")
+            outcome = refused(f"{path},{key}", "is not known", "ro, overlay, direct, format=raw, queues=N")
             check(f"'{key.split('=')[0]}" in outcome.err, f"{key} is not named", outcome)
 
 
@@ -162,8 +172,69 @@ def values_that_cannot_be():
             ("bw=0", "bw=0", "1 to 2^40"),
             ("bw=1Q", "bw", "'1Q'", "128M"),
             ("bw=", "bw", "''"),
+            ("format=", "format=", "a disk is raw"),
+            ("format=qcow2", "format=qcow2", "a disk is raw", f"qemu-img convert -O raw {path} {path}.raw"),
+            ("overlay,ro", path, ",overlay", ",ro", "leave one out"),
+            ("ro,queues=2,overlay", path, ",overlay", ",ro", "leave one out"),
         ):
             refused(f"{path},{value}", *parts)
+
+
+@case
+def an_image_that_is_not_raw():
+    """By its magic number, in front or, of a VHD of fixed size, behind."""
+    size = 64 << 10
+    for name, at, magic in (
+        ("qcow2", 0, b"QFI\xfb\0\0\0\3"),
+        ("VMDK", 0, b"KDMV\1\0\0\0"),
+        ("VMDK", 0, b"# Disk DescriptorFile\n"),
+        ("VHD", 0, b"conectix"),
+        ("VHD", size - 512, b"conectix"),
+        ("VHDX", 0, b"vhdxfile"),
+    ):
+        image = bytearray(size)
+        image[at : at + len(magic)] = magic
+        with temporary_directory() as directory:
+            path = write_file(directory, "disk", bytes(image))
+            for options in ("", ",ro", ",overlay"):
+                what = f"is a {name} image, and a disk is raw"
+                refused(path + options, path, what, f"qemu-img convert -O raw {path} {path}.raw", ",format=raw")
+                said_so = boot(HELLO, "--disk", f"{path}{options},format=raw", "--timeout", 20)
+                check_status(said_so, 0)
+                check_silent(said_so)
+            check(read_disk(path) == image, "the image was changed")
+
+
+@case
+def an_image_that_qemu_made_and_what_its_hint_makes_of_it():
+    if shutil.which("qemu-img") is None:
+        skip("no qemu-img")
+    with disks(size=8 << 20) as (raw,):
+        for name, kind, *options in (
+            ("qcow2", "qcow2"),
+            ("qcow", "qcow"),
+            ("QED", "qed"),
+            ("VMDK", "vmdk"),
+            ("VMDK", "vmdk", "-o", "subformat=monolithicFlat"),
+            ("VHD", "vpc"),
+            ("VHD", "vpc", "-o", "subformat=fixed,force_size=on"),
+            ("VHDX", "vhdx"),
+            ("VDI", "vdi"),
+            ("Parallels", "parallels"),
+        ):
+            image = f"{raw}.{kind}"
+            make = ["qemu-img", "convert", "-f", "raw", "-O", kind, *options, raw, image]
+            made = subprocess.run(make, capture_output=True, text=True, check=False)
+            if "Unknown" in made.stderr or "not supported" in made.stderr:
+                continue
+            check(made.returncode == 0, f"{make}: {made.stderr}")
+            outcome = refused(image, image, f"is a {name} image")
+            command = outcome.err[outcome.err.index("qemu-img") : outcome.err.index(";")]
+            subprocess.run(command.split(), check=True)
+            check(read_disk(image + ".raw")[: 8 << 20] == read_disk(raw), f"{command}: made something else")
+            check_status(boot(HELLO, "--disk", image + ".raw", "--timeout", 20), 0)
+            for left in (image, image + ".raw"):
+                os.unlink(left)
 
 
 @case

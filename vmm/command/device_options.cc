@@ -158,8 +158,8 @@ Result<DiskConfig> parse_disk(std::string_view text) {
     if (disk.path.empty()) return fail(Error::invalid("--disk without a file name").hint("--disk FILE[,ro]"));
     for (std::size_t i = 1; i < words.size(); ++i) TRY_VOID(read_disk_key(split_key(words[i]), disk));
     if (disk.is_read_only && disk.is_overlay)
-        return fail(Error::invalid(fmt::format("--disk {}: ,ro lets the guest write nothing, and ,overlay keeps "
-                                               "what it writes",
+        return fail(Error::invalid(fmt::format("--disk {}: ,ro lets the guest write nothing, and ,overlay "
+                                               "keeps what it writes",
                                                disk.path))
                         .hint("leave one out: neither changes the file"));
     return disk;

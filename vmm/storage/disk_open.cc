@@ -46,7 +46,8 @@ Result<UniqueFd> open_file(const DiskOptions& options, int more_flags) {
     if (may_not_write && !options.is_read_only)
         return fail(Error::os("open for writing", error)
                         .about(options.path)
-                        .hint("a disk that is only read: add ,ro; whose changes are dropped: ,overlay"));
+                        .hint("a disk that is only read: add ,ro; whose changes are "
+                              "dropped: ,overlay"));
     return fail(Error::os("open", error).about(options.path));
 }
 
@@ -92,7 +93,8 @@ Result<void> lock(const UniqueFd& fd, const DiskOptions& options) {
             return fail(Error::invalid("is in use by " + lock_holder(fd))
                             .about(options.path)
                             .hint(options.is_read_only ? "somebody writes to it"
-                                                       : "only disks that are ,ro or ,overlay can be shared"));
+                                                       : "only disks that are ,ro or ,overlay "
+                                                         "can be shared"));
         ::nanosleep(&kLockPause, nullptr);
     }
     return {};

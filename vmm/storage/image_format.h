@@ -15,8 +15,8 @@
 
 namespace mayfly {
 
-/// "qcow2", "VMDK": what the first or last sector of `size_bytes` names; empty for anything else, and for what
-/// cannot be read, which its user will be told.
+/// "qcow2", "VMDK": what the first or last sector of `size_bytes` names; empty for anything else, and for
+/// what cannot be read, which its user will be told.
 [[nodiscard]] std::string_view find_image_format(const UniqueFd& fd, u64 size_bytes);
 
 }  // namespace mayfly

@@ -45,7 +45,7 @@ TEST_CASE("every key of a disk", "[device_options]") {
     CHECK(disk->bytes.burst == 64 << 10);
 }
 
-TEST_CASE("a disk whose changes are dropped, and one that is raw whatever it looks like", "[device_options]") {
+TEST_CASE("a disk whose changes are dropped, and one that is raw in any case", "[device_options]") {
     const Result<DiskConfig> disk = parse_disk("d,overlay,format=raw,direct");
     REQUIRE(disk);
     CHECK(disk->is_overlay);

@@ -121,7 +121,8 @@ TEST_CASE("an overlay is what a disk is, whatever is asked of it in which order 
             at += part;
         }
         io.parts = parts;
-        for (std::byte& byte : memory) byte = static_cast<std::byte>(io.kind == BlockIoKind::Read ? 0 : lot());
+        const bool is_read = io.kind == BlockIoKind::Read;
+        for (std::byte& byte : memory) byte = static_cast<std::byte>(is_read ? 0 : lot());
     };
     const auto check_one = [&](i32 result) {
         if (result != 0) ++wrong;
@@ -129,7 +130,8 @@ TEST_CASE("an overlay is what a disk is, whatever is asked of it in which order 
         const auto size = static_cast<std::ptrdiff_t>(io.size_bytes);
         if (io.kind == BlockIoKind::Write) std::copy_n(memory.begin(), size, at);
         if (io.kind == BlockIoKind::WriteZeroes) std::fill_n(at, size, std::byte{0});
-        if (io.kind == BlockIoKind::Discard) std::copy_n(base.content.begin() + (at - model.begin()), size, at);
+        if (io.kind == BlockIoKind::Discard)
+            std::copy_n(base.content.begin() + (at - model.begin()), size, at);
         if (io.kind == BlockIoKind::Read && !std::equal(at, at + size, memory.begin())) ++wrong;
     };
 
