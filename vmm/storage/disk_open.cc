@@ -78,8 +78,8 @@ Result<void> check_format(const UniqueFd& fd, u64 size_bytes, const std::string&
     if (format.empty()) return {};
     return fail(Error::invalid(fmt::format("is a {} image, and a disk is raw", format))
                     .about(path)
-                    .hint(fmt::format("qemu-img convert -O raw {0} {0}.raw; where a guest wrote on a raw disk "
-                                      "what looks like one: add ,format=raw",
+                    .hint(fmt::format("qemu-img convert -O raw {0} {0}.raw; where a guest wrote on a raw "
+                                      "disk what looks like one: add ,format=raw",
                                       path)));
 }
 
