@@ -112,7 +112,8 @@ def every_byte_value_passes_both_consoles():
     code += b"".join(flat_kernel.out8(0xE9, value) for value in range(256))
     with temporary_directory() as directory:
         kernel = write_file(directory, "kernel", flat_kernel.multiboot(code + flat_kernel.out8(0xF4, 0)))
-        check_out(boot(kernel, "--timeout", 20), bytes(range(256)) * 2)
+        check_out(boot(kernel, "--timeout", 20, "--debugcon", "stdout"), bytes(range(256)) * 2)
+        check_out(boot(kernel, "--timeout", 20), bytes(range(256)))
 
 
 def echoes(data, *options):

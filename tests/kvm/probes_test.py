@@ -1,6 +1,6 @@
 # SPDX-License-Identifier: Apache-2.0
 """Every probe guest passes on the machines it is for, and fails on one that lacks what it proves."""
-from harness import boot, case, check, check_one_line, check_silent, check_status, guest, main
+from harness import boot, case, check, check_match, check_one_line, check_silent, check_status, guest, main
 from harness import check_refused
 
 LIMIT = ("--timeout", 20)
@@ -85,6 +85,16 @@ def both_8259s():
 def the_8254():
     passes("pit")
     passes("pit", "--cpus", 4, "--profile", "legacy")
+
+
+@case
+def late_ticks_of_the_8254_come_unless_they_are_discarded():
+    passes("pit", "--append", "every", "--pit", "reinject")
+    passes("pit", "--append", "every", "--pit", "reinject", "--cpus", 4)
+    does_not_pass("pit", "--append", "every", "--pit", "discard")
+    for options in ((), ("--pit", "reinject"), ("--pit", "discard")):
+        outcome = boot(guest("hello"), *LIMIT, "-v", "--profile", "legacy", *options)
+        check_match(outcome, "8254: late ticks are (reinjected|discarded): " + ("as asked for" if options else "."))
 
 
 @case

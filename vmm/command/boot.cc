@@ -10,6 +10,7 @@
 #include "vmm/command/boot_outcome.h"
 #include "vmm/command/boot_outputs.h"
 #include "vmm/command/commands.h"
+#include "vmm/command/device_options.h"
 #include "vmm/machine/machine.h"
 #include "vmm/machine/report.h"
 #include "vmm/machine/signals.h"
@@ -54,7 +55,8 @@ bool writes_files(const BootConfig& config) {
     return config.watch.log_path.size() + config.watch.junit_path.size() + config.timeline_json.size() +
                    config.stats_json.size() !=
                0 ||
-           (config.console != "stdio" && config.console != "null");
+           (config.console != "stdio" && config.console != "null") || names_debugcon_file(config.debugcon) ||
+           config.debugcon == "stdout";
 }
 
 /// Failing to write a report is said, and makes a good status 125: who reads it must not take it for good.
@@ -97,8 +99,13 @@ Ending ended_early(const StopControl& stop) {
     return ending;
 }
 
-int console_fd(const BootConfig& config, const BootOutputs& outputs) {
-    return config.console == "stdio" ? STDOUT_FILENO : outputs.console.get();
+OutputFds output_fds(const BootConfig& config, const BootOutputs& outputs) {
+    const bool has_stdout = config.console == "stdio";
+    OutputFds fds{.console = has_stdout ? STDOUT_FILENO : outputs.console.get(),
+                  .debug = outputs.debugcon.get()};
+    if (config.debugcon == "stdout" && !has_stdout) fds.debug = STDOUT_FILENO;
+    if (config.debugcon == "stderr") fds.debug = STDERR_FILENO;
+    return fds;
 }
 
 /// To the guest's end. `stop` outlives every thread.
@@ -117,7 +124,7 @@ Result<Ending> run_boot(const BootConfig& config, EarlyKvm& early, StopControl& 
         if (!config.watch.log_path.empty()) log = TRY(open_log(config.watch.log_path));
     }
     Result<std::unique_ptr<Machine>> machine =
-        Machine::create(config, console_fd(config, run.outputs), early, stop, timeline);
+        Machine::create(config, output_fds(config, run.outputs), early, stop, timeline);
     if (!machine && stop.is_requested()) return ended_early(stop);
     run.machine = TRY(std::move(machine));
     if (log.valid()) {
@@ -188,6 +195,7 @@ int boot_command(const BootArguments& arguments, BootConfig config, EarlyKvm& ea
     (void)run.machine.release();
     (void)run.watch.release();
     (void)run.outputs.console.release();
+    (void)run.outputs.debugcon.release();
     return outcome.status;
 }
 

@@ -82,6 +82,10 @@ constexpr std::array kBootOptions{
               .text = &A::profile},
     Option<A>{
         .name = "irqchip", .value = "NAME", .help = "auto, split, full or none [auto]", .text = &A::irqchip},
+    Option<A>{.name = "pit",
+              .value = "MODE",
+              .help = "the 8254's late ticks: reinject, discard or auto [auto]",
+              .text = &A::pit},
     Option<A>{.name = "memory", .value = "SIZE", .help = "guest RAM, from 2M [128M]", .text = &A::memory},
     Option<A>{.name = "cpus", .value = "N", .help = "vCPUs, 1-64 [1]", .text = &A::cpus},
     Option<A>{.name = "timeout",
@@ -96,6 +100,11 @@ constexpr std::array kBootOptions{
               .value = "SIZE",
               .help = "of what is added to --console FILE; the rest is dropped and counted [none]",
               .text = &A::console_limit},
+    Option<A>{.name = "debugcon",
+              .value = "WHERE",
+              .help = "port 0xe9: stdout, stderr, a file, off; auto: the console, less what the serial port "
+                      "prints too [auto]",
+              .text = &A::debugcon},
     Option<A>{.name = "disk",
               .value = "FILE",
               .help = "virtio-blk disk; FILE[,ro|,overlay][,direct][,iops=N][,bw=SIZE]; repeatable",
@@ -159,6 +168,11 @@ constexpr std::array kIrqchips{
     std::pair<std::string_view, IrqchipChoice>{"full", IrqchipChoice::Full},
     std::pair<std::string_view, IrqchipChoice>{"none", IrqchipChoice::None},
 };
+constexpr std::array kPits{
+    std::pair<std::string_view, PitChoice>{"auto", PitChoice::Auto},
+    std::pair<std::string_view, PitChoice>{"reinject", PitChoice::Reinject},
+    std::pair<std::string_view, PitChoice>{"discard", PitChoice::Discard},
+};
 constexpr std::array kExitCodes{
     std::pair<std::string_view, ExitCodeRule>{"raw", ExitCodeRule::Raw},
     std::pair<std::string_view, ExitCodeRule>{"qemu", ExitCodeRule::Qemu},
@@ -208,6 +222,7 @@ Result<void> read_console(const BootArguments& arguments, BootConfig& config) {
     }
     config.console = std::move(console.place);
     config.console_device = console.device;
+    config.debugcon = arguments.debugcon == "-" ? "stdout" : arguments.debugcon;
     return {};
 }
 
@@ -304,6 +319,7 @@ Result<BootConfig> boot_config(const BootArguments& arguments) {
     config.protocol = TRY(choose<Protocol>("--protocol", arguments.protocol, kProtocols));
     config.profile = TRY(choose<ProfileChoice>("--profile", arguments.profile, kProfiles));
     config.irqchip = TRY(choose<IrqchipChoice>("--irqchip", arguments.irqchip, kIrqchips));
+    config.pit = TRY(choose<PitChoice>("--pit", arguments.pit, kPits));
     Result<u64> memory = parse_size(arguments.memory);
     if (!memory) return fail(std::move(memory).error().about("--memory"));
     config.memory_bytes = *memory;

@@ -30,11 +30,13 @@ struct BootArguments {
     std::string protocol = "auto";
     std::string profile = "auto";
     std::string irqchip = "auto";
+    std::string pit = "auto";
     std::string memory = "128M";
     std::string cpus;
     std::string timeout;
     std::string console = "stdio";
     std::string console_limit;
+    std::string debugcon = "auto";
     std::vector<std::string> disks;
     std::vector<std::string> nets;
     std::string transport = "pci";

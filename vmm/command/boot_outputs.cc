@@ -19,6 +19,11 @@ std::string console_file(const BootArguments& arguments) {
     return choice && choice->names_file() ? choice->place : std::string();
 }
 
+/// The file of --debugcon; empty for none.
+std::string debugcon_file(const BootArguments& arguments) {
+    return names_debugcon_file(arguments.debugcon) ? arguments.debugcon : std::string();
+}
+
 /// Where a program is looked for: initramfs/program.h. Empty for a bare name in a root, which is one of many
 /// places.
 std::string program_file(const BootArguments& arguments) {
@@ -35,6 +40,8 @@ NamedFiles files_of(const BootArguments& arguments) {
     if (choice && choice->place == "stdio") {
         files.add_standard(STDIN_FILENO);
         files.reserve_stdout("the guest's console", "--console null or --console FILE leaves it free");
+    } else if (arguments.debugcon == "stdout" || arguments.debugcon == "-") {
+        files.reserve_stdout("the guest's debug console", "--debugcon stderr or --debugcon FILE leaves it free");
     }
     return files;
 }
@@ -71,6 +78,7 @@ void add_boot_files(const BootArguments& arguments, std::string_view about, Name
     if (!arguments.modules_directory.empty())
         files.add_tree(called("--modules"), arguments.modules_directory, true);
     writes("--console", console_file(arguments));
+    writes("--debugcon", debugcon_file(arguments));
     writes("--log", arguments.log);
     writes(kJunit, arguments.junit);
     writes("--timeline-json", arguments.timeline_json);
@@ -83,11 +91,13 @@ Result<void> BootOutputs::open_junit_of(const BootArguments& arguments, const Na
     return {};
 }
 
-Result<void> BootOutputs::open_others(const BootArguments& arguments, const std::string& console_place) {
+Result<void> BootOutputs::open_others(const BootArguments& arguments) {
     timeline = TRY(open_report("--timeline-json", arguments.timeline_json));
     stats = TRY(open_report("--stats-json", arguments.stats_json));
-    if (!console_place.empty())
-        console = TRY(open_stream_of("--console", console_place, StreamStart::Append));
+    if (const std::string name = console_file(arguments); !name.empty())
+        console = TRY(open_stream_of("--console", name, StreamStart::Append));
+    if (const std::string name = debugcon_file(arguments); !name.empty())
+        debugcon = TRY(open_stream_of("--debugcon", name, StreamStart::Append));
     return {};
 }
 
@@ -114,7 +124,7 @@ BootOutputs BootOutputs::open(const BootArguments& arguments) {
     const Result<void> opened =
         outputs.open_junit_of(arguments, files)
             .and_then([&] { return files.check_all(); })
-            .and_then([&] { return outputs.open_others(arguments, console_file(arguments)); });
+            .and_then([&] { return outputs.open_others(arguments); });
     if (!opened) outputs.error_ = opened.error();
     return outputs;
 }

@@ -33,7 +33,8 @@ class BootOutputs {
     /// What could not be opened.
     [[nodiscard]] const std::optional<Error>& error() const { return error_; }
 
-    UniqueFd console;  ///< of --console FILE; none where not asked for
+    UniqueFd console;   ///< of --console FILE; none where not asked for
+    UniqueFd debugcon;  ///< the same of --debugcon FILE
     std::optional<ReportFile> junit;
     std::optional<ReportFile> timeline;
     std::optional<ReportFile> stats;
@@ -41,7 +42,7 @@ class BootOutputs {
 
   private:
     Result<void> open_junit_of(const BootArguments& arguments, const NamedFiles& files);
-    Result<void> open_others(const BootArguments& arguments, const std::string& console_place);
+    Result<void> open_others(const BootArguments& arguments);
 
     std::optional<Error> error_;
 };

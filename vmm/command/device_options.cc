@@ -1,6 +1,8 @@
 // SPDX-License-Identifier: Apache-2.0
 #include "vmm/command/device_options.h"
 
+#include <algorithm>
+#include <array>
 #include <charconv>
 
 #include <fmt/format.h>
@@ -207,6 +209,11 @@ Result<ConsoleChoice> parse_console(std::string_view text) {
                         .hint("WHERE[,hvc] or WHERE[,serial]; WHERE is stdio, null or a file"));
     choice.device = *device;
     return choice;
+}
+
+bool names_debugcon_file(std::string_view where) {
+    constexpr std::array<std::string_view, 5> kWords{"auto", "stdout", "stderr", "off", "-"};
+    return std::ranges::find(kWords, where) == kWords.end();
 }
 
 }  // namespace mayfly

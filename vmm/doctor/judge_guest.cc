@@ -64,6 +64,14 @@ void judge_avic(const HostFacts& host, const Adder& add) {
     add(Severity::Note, "AVIC", "this processor has no AVIC, or hides it");
 }
 
+/// What --pit auto does here.
+void judge_pit(const Facts& facts, const Adder& add) {
+    const bool has_avic = facts.host.flavour == KvmFlavour::Svm && is_on(facts.host.parameters.avic);
+    add(Severity::Ok, "8254 ticks",
+        has_avic ? "late ones are discarded: reinjection would keep AVIC off; --pit reinject keeps them"
+                 : "late ones are reinjected, for kernels other than Linux: no AVIC is kept off by it");
+}
+
 void judge_ipi(const HostFacts& host, const Adder& add) {
     const bool is_svm = host.flavour == KvmFlavour::Svm;
     const std::string& parameter = is_svm ? host.parameters.avic : host.parameters.enable_ipiv;
@@ -257,6 +265,7 @@ void judge_interrupts(const Facts& facts, Findings& out) {
     }
     if (facts.probe) judge_posting(facts, *facts.probe, add);
     if (!facts.kvm) return;
+    judge_pit(facts, add);
     const bool has_pv_eoi = (facts.kvm->paravirt_features & kFeaturePvEoi) != 0;
     add(has_pv_eoi ? Severity::Ok : Severity::Note, "PV EOI",
         has_pv_eoi ? "offered: most EOIs need no exit where interrupts are not posted"

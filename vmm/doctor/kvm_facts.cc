@@ -32,7 +32,7 @@ constexpr std::array kCapabilities{
     Capability{"IOEVENTFD_ANY_LENGTH", KVM_CAP_IOEVENTFD_ANY_LENGTH, kWanted, "fast doorbells; Linux 4.4"},
     Capability{"IRQCHIP", KVM_CAP_IRQCHIP, kWanted, "--profile legacy: IOAPIC and 8259s in the kernel"},
     Capability{"PIT2", KVM_CAP_PIT2, kWanted, "--profile legacy: the 8254 timer"},
-    Capability{"REINJECT_CONTROL", KVM_CAP_REINJECT_CONTROL, kWanted, "an 8254 that leaves AVIC on"},
+    Capability{"REINJECT_CONTROL", KVM_CAP_REINJECT_CONTROL, kWanted, "--pit discard: an 8254 that leaves AVIC on"},
     Capability{"X2APIC_API", KVM_CAP_X2APIC_API, kWanted, "APIC ids above 255"},
     Capability{"TSC_DEADLINE_TIMER", KVM_CAP_TSC_DEADLINE_TIMER, kWanted, "timers without calibration"},
     Capability{"GET_TSC_KHZ", KVM_CAP_GET_TSC_KHZ, kWanted, "telling guests the TSC's frequency"},

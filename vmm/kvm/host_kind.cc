@@ -49,8 +49,9 @@ HostKind detect_host_kind() {
     switch (host.flavour) {
         case KvmFlavour::Pvm: host.has_hypercalls = false; break;
         case KvmFlavour::Svm:
-            host.has_hardware_ipi = is_parameter_on("/sys/module/kvm_amd/parameters/avic");
-            host.hide_x2apic = host.has_hardware_ipi && !cpu_has_x2avic();
+            host.has_avic = is_parameter_on("/sys/module/kvm_amd/parameters/avic");
+            host.has_hardware_ipi = host.has_avic;
+            host.hide_x2apic = host.has_avic && !cpu_has_x2avic();
             break;
         case KvmFlavour::Vmx:
             host.has_hardware_ipi = is_parameter_on("/sys/module/kvm_intel/parameters/enable_ipiv");

@@ -22,6 +22,7 @@ struct HostKind {
     KvmFlavour flavour = KvmFlavour::Unknown;
     bool has_hypercalls = true;     ///< VMCALL/VMMCALL reach KVM
     bool has_hardware_ipi = false;  ///< Intel IPI virtualisation or AMD AVIC in use
+    bool has_avic = false;          ///< AVIC, which KVM keeps off while an 8254 reinjects; not VMX's APICv
     bool hide_x2apic = false;       ///< AVIC without x2AVIC
 };
 

@@ -23,6 +23,12 @@ enum class IrqchipChoice : u8 {
     None,   ///< nothing in the kernel: an 8259 pair in user space, one vCPU
 };
 
+enum class PitChoice : u8 {
+    Auto,      ///< what suits the kernel and the host
+    Reinject,  ///< a tick that the guest was too late for comes after
+    Discard    ///< it is lost
+};
+
 enum class TransportChoice : u8 { Pci, Mmio };
 enum class IoChoice : u8 {
     Auto,    ///< inline until a device proves hot
@@ -85,11 +91,13 @@ struct BootConfig {
     Protocol protocol = Protocol::Auto;
     ProfileChoice profile = ProfileChoice::Auto;
     IrqchipChoice irqchip = IrqchipChoice::Auto;
+    PitChoice pit = PitChoice::Auto;
     u64 memory_bytes = MiB(128);
     u32 cpus = 1;  ///< 0: as many as a built-in guest needs, else 1; settled before a Machine is made
     std::optional<std::chrono::milliseconds> timeout;
     std::string console = "stdio";  ///< "stdio", "null" or a file to append to
     std::optional<u64> console_max_bytes;  ///< of what is added to that file
+    std::string debugcon = "auto";  ///< "auto", "stdout", "stderr", "off" or a file to append to
     ConsoleDevice console_device = ConsoleDevice::Auto;
     std::vector<DiskConfig> disks;
     std::vector<NetConfig> nets;

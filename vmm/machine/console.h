@@ -138,7 +138,7 @@ class ConsoleInput {
 /// The host side of the UART.
 class SerialConsole final : public SerialHost {
   public:
-    SerialConsole(ConsoleOutput& output, ConsoleInput& input) : output_(output), input_(input) {}
+    SerialConsole(ByteSink& output, ConsoleInput& input) : output_(output), input_(input) {}
 
     void put(u8 byte) override { output_.put(byte); }
     void on_input_wanted() override {
@@ -148,7 +148,7 @@ class SerialConsole final : public SerialHost {
     void connect() { is_connected_ = true; }
 
   private:
-    ConsoleOutput& output_;
+    ByteSink& output_;
     ConsoleInput& input_;
     bool is_connected_ = false;
 };

@@ -74,7 +74,7 @@ void Interrupts::map_onto(Bus& mmio) {
     if (serial_) serial_->map_onto(mmio);
 }
 
-Result<void> Interrupts::create() {
+Result<void> Interrupts::create(bool pit_reinjects) {
     if (kind_ != Irqchip::None) {
         // APIC ids of 32 bits, and 0xff as an id like any other in x2APIC mode. Before the first vCPU. A host
         // without it keeps KVM's older reading, which differs only beyond 255 APIC ids.
@@ -89,6 +89,7 @@ Result<void> Interrupts::create() {
     TRY_VOID(vm_.create_irqchip());
     TRY_VOID(install_routes());
     TRY_VOID(vm_.create_pit());
+    if (pit_reinjects) return {};  // as KVM makes it
     // The guest need not wait for the grace period: until it is over AVIC stays off, and nothing else
     // differs. A thread that cannot be had is no reason to fail.
     Result<Thread> thread = Thread::start([this] { stop_pit_reinjection(); });

@@ -37,8 +37,9 @@ class Interrupts {
     Interrupts& operator=(const Interrupts&) = delete;
     ~Interrupts();
 
-    /// Makes the in-kernel controllers. After every memory slot, before the first vCPU.
-    Result<void> create();
+    /// Makes the in-kernel controllers. After every memory slot, before the first vCPU. `pit_reinjects` is of
+    /// the 8254 of a full irqchip.
+    Result<void> create(bool pit_reinjects);
 
     [[nodiscard]] Irqchip kind() const { return kind_; }
     /// The registers of the IOAPIC in user space, where there is one. Before any vCPU runs.

@@ -51,10 +51,11 @@ Result<void> check_memory_size(u64 bytes) {
 
 }  // namespace
 
-Result<std::unique_ptr<Machine>> Machine::create(const BootConfig& config, int console_fd, EarlyKvm& early,
+Result<std::unique_ptr<Machine>> Machine::create(const BootConfig& config, OutputFds fds, EarlyKvm& early,
                                                  StopControl& stop, Timeline& timeline) {
     std::unique_ptr<Machine> machine(new Machine(config, stop, timeline));
-    machine->output_.emplace(console_fd, stop, config.console_max_bytes);
+    machine->output_.emplace(fds.console, stop, config.console_max_bytes);
+    machine->debug_.emplace(config.debugcon, fds.debug, *machine->output_, stop);
     TRY_VOID(machine->build(early));
     return machine;
 }
@@ -266,7 +267,7 @@ Result<void> Machine::add_memory() {
 Result<void> Machine::add_irqchip() {
     if (shape_.irqchip == Irqchip::None) user_irqchip_ = TRY(UserIrqchip::create(stop_));
     interrupts_.emplace(*vm_, shape_.irqchip, user_irqchip_.get());
-    TRY_VOID(interrupts_->create());
+    TRY_VOID(interrupts_->create(choose_pit(config_.pit, choice_.is_linux, host_.has_avic).reinjects));
     if (!host_.has_hypercalls) {
         // KVM would patch a VMCALL into the vendor's form for ever where neither reaches it; refused, it is
         // #UD.
@@ -282,7 +283,7 @@ Result<void> Machine::add_platform() {
                                   .memory_bytes = config_.memory_bytes,
                                   .exit_ports = exit_ports,
                                   .exit_form = config_.exec ? ExitPort::Form::Word : ExitPort::Form::Value};
-    platform_.emplace(options, *interrupts_, *output_, input_, stop_, timeline_);
+    platform_.emplace(options, *interrupts_, *debug_, input_, stop_, timeline_);
     if (user_irqchip_ != nullptr) user_irqchip_->map_onto(platform_->ports());
     interrupts_->map_onto(platform_->mmio());
     if (early_console_) early_console_->map_onto(platform_->mmio(), *vm_);
@@ -319,6 +320,7 @@ Result<void> Machine::add_vcpus(EarlyKvm& early) {
                                         .buses = {platform_->ports(), platform_->mmio()},
                                         .stop = stop_,
                                         .output = *output_,
+                                        .debug = *debug_,
                                         .memory = ram_->memory(),
                                         .flavour = host_.flavour,
                                         .timeline = id == 0 ? &timeline_ : nullptr,
@@ -356,6 +358,11 @@ void Machine::say_what_was_chosen() const {
                           choice_.why));
     log::info(fmt::format("profile {}, irqchip {}: {}", to_string(shape_.profile), to_string(shape_.irqchip),
                           shape_.why));
+    if (shape_.irqchip == Irqchip::Full) {
+        const PitMode pit = choose_pit(config_.pit, choice_.is_linux, host_.has_avic);
+        log::info(
+            fmt::format("8254: late ticks are {}: {}", pit.reinjects ? "reinjected" : "discarded", pit.why));
+    }
     log::info(fmt::format("{} memory, {} vCPU{}, KVM flavour {}", print_size(config_.memory_bytes),
                           config_.cpus, config_.cpus == 1 ? "" : "s", to_string(host_.flavour)));
 }
@@ -437,6 +444,7 @@ Ending Machine::run() {
     devices_->finish();
     if (early_console_) early_console_->drain(vcpus_[0]);
     if (kernel_log_) kernel_log_->finish();
+    debug_->finish();
     output_->flush();
     if (output_->has_asked_lately()) input_.settle(output_->fd());
     restore_terminal();

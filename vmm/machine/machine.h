@@ -23,12 +23,18 @@
 
 namespace mayfly {
 
+/// ConsoleOutput's and DebugPort's; negative for none.
+struct OutputFds {
+    int console = -1;
+    int debug = -1;
+};
+
 class Machine {
   public:
-    /// `console_fd` is where the console goes, ConsoleOutput's. All but `early` outlive the machine; `early`
+    /// All but `early` outlive the machine; `early`
     /// outlives this call. Errors: those of every step, each with what to do; any of them, and Stopped, once
     /// a stop is requested.
-    static Result<std::unique_ptr<Machine>> create(const BootConfig& config, int console_fd, EarlyKvm& early,
+    static Result<std::unique_ptr<Machine>> create(const BootConfig& config, OutputFds fds, EarlyKvm& early,
                                                    StopControl& stop, Timeline& timeline);
     Machine(const Machine&) = delete;
     Machine& operator=(const Machine&) = delete;
@@ -94,6 +100,7 @@ class Machine {
     std::unique_ptr<UserIrqchip> user_irqchip_;
     std::optional<Interrupts> interrupts_;
     std::optional<ConsoleOutput> output_;
+    std::optional<DebugPort> debug_;
     // What a virtio console does not carry; one of them at most.
     std::optional<KernelLog> kernel_log_;
     std::optional<EarlyConsole> early_console_;

@@ -30,12 +30,11 @@ u32 absent_groups(Irqchip irqchip) {
 
 i64 Platform::HostClock::seconds_since_epoch() const { return wall_seconds(); }
 
-Platform::Platform(const PlatformOptions& options, Interrupts& interrupts, ConsoleOutput& output,
+Platform::Platform(const PlatformOptions& options, Interrupts& interrupts, DebugPort& debug,
                    ConsoleInput& input, StopControl& stop, Timeline& timeline)
     : marks_(timeline),
-      serial_(output, input),
+      serial_(debug.serial_sink(), input),
       uart_(interrupts.serial_line(), serial_),
-      debug_console_(output),
       exit_port_(stop, options.exit_form),
       post_port_(marks_),
       boot_timer_(marks_),
@@ -45,11 +44,13 @@ Platform::Platform(const PlatformOptions& options, Interrupts& interrupts, Conso
       system_control_a_(stop),
       acpi_sleep_(layout::kSleepTypeS5, stop),
       acpi_pm1_(layout::kSleepTypeS5, stop),
-      pvpanic_(stop) {}
+      pvpanic_(stop) {
+    if (ByteSink* sink = debug.sink()) debug_console_.emplace(*sink);
+}
 
 Result<void> Platform::map_devices(const PlatformOptions& options, Irqchip irqchip, bool has_config_ports) {
     ports_.map(layout::kPortSerial, Uart16550::kSizeBytes, uart_);
-    ports_.map(layout::kPortDebugConsole, DebugConsole::kSizeBytes, debug_console_);
+    if (debug_console_) ports_.map(layout::kPortDebugConsole, DebugConsole::kSizeBytes, *debug_console_);
     ports_.map(layout::kPortPost, PostPort::kSizeBytes, post_port_);
     ports_.map(BootTimer::kPort, BootTimer::kPortSizeBytes, boot_timer_);
     mmio_.map(layout::kBootTimer.value, BootTimer::kMmioSizeBytes, boot_timer_);

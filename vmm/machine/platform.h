@@ -22,6 +22,7 @@
 #include "devices/platform/system_control_a.h"
 #include "devices/uart/uart16550.h"
 #include "vmm/machine/console.h"
+#include "vmm/machine/debug_port.h"
 #include "vmm/machine/profile.h"
 #include "vmm/machine/timeline.h"
 
@@ -37,7 +38,7 @@ struct PlatformOptions {
 class Platform {
   public:
     /// All references outlive the platform.
-    Platform(const PlatformOptions& options, Interrupts& interrupts, ConsoleOutput& output,
+    Platform(const PlatformOptions& options, Interrupts& interrupts, DebugPort& debug,
              ConsoleInput& input, StopControl& stop, Timeline& timeline);
 
     /// Errors: an exit port that another device already has.
@@ -70,7 +71,7 @@ class Platform {
     HostClock clock_;
     SerialConsole serial_;
     Uart16550 uart_;
-    DebugConsole debug_console_;
+    std::optional<DebugConsole> debug_console_;
     ExitPort exit_port_;
     PostPort post_port_;
     BootTimer boot_timer_;

@@ -40,7 +40,20 @@ Result<MachineShape> choose_shape(const BootConfig& config, Protocol protocol) {
         return fail(
             Error::invalid(fmt::format("--cpus {} needs LAPICs, and --irqchip none has none", config.cpus))
                 .hint("use --cpus 1"));
+    if (shape.irqchip != Irqchip::Full && config.pit != PitChoice::Auto)
+        return fail(Error::invalid(fmt::format("--pit {} is for an 8254, and the {} profile with irqchip {} "
+                                               "has none",
+                                               config.pit == PitChoice::Reinject ? "reinject" : "discard",
+                                               to_string(shape.profile), to_string(shape.irqchip)))
+                        .hint("--profile legacy, or leave it out"));
     return shape;
+}
+
+PitMode choose_pit(PitChoice choice, bool is_linux, bool has_avic) {
+    if (choice != PitChoice::Auto) return {choice == PitChoice::Reinject, "as asked for"};
+    if (is_linux) return {false, "Linux keeps its time by other clocks"};
+    if (has_avic) return {false, "reinjection would keep this host's AVIC off"};
+    return {true, "a kernel may count ticks"};
 }
 
 }  // namespace mayfly

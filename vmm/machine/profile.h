@@ -5,6 +5,7 @@
 #pragma once
 
 #include <string>
+#include <string_view>
 
 #include "vmm/error/result.h"
 #include "vmm/machine/config.h"
@@ -22,7 +23,16 @@ struct MachineShape {
     std::string why;  ///< one clause for -v
 };
 
-/// Errors: Invalid for combinations that no machine is: a split irqchip in `legacy`, two vCPUs without LAPIC.
+/// Errors: Invalid for combinations that no machine is: a split irqchip in `legacy`, two vCPUs without LAPIC,
+/// --pit where there is no 8254.
 Result<MachineShape> choose_shape(const BootConfig& config, Protocol protocol);
+
+struct PitMode {
+    bool reinjects = true;
+    std::string_view why;  ///< one clause for -v
+};
+
+/// Of a machine that has an 8254.
+[[nodiscard]] PitMode choose_pit(PitChoice choice, bool is_linux, bool has_avic);
 
 }  // namespace mayfly

@@ -49,11 +49,12 @@ Result<void> UserIrqchip::before_run(KvmVcpu& vcpu) {
     return {};
 }
 
-void UserIrqchip::wait_for_interrupt() {
-    while (!is_pending_.load(std::memory_order_acquire) && !stop_.is_requested()) {
-        pollfd event{.fd = wake_.fd().get(), .events = POLLIN, .revents = 0};
-        if (::poll(&event, 1, -1) > 0) (void)wake_.take();
-    }
+bool UserIrqchip::wait_for_interrupt() {
+    const auto is_over = [&] { return is_pending_.load(std::memory_order_acquire) || stop_.is_requested(); };
+    if (is_over()) return true;
+    pollfd event{.fd = wake_.fd().get(), .events = POLLIN, .revents = 0};
+    if (::poll(&event, 1, -1) > 0) (void)wake_.take();
+    return is_over();
 }
 
 }  // namespace mayfly

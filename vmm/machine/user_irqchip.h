@@ -30,8 +30,8 @@ class UserIrqchip {
     /// Injects what is pending, or asks for the window. Right before KVM_RUN.
     Result<void> before_run(KvmVcpu& vcpu);
 
-    /// After HLT with interrupts on: returns when one is pending or the machine ends.
-    void wait_for_interrupt();
+    /// After HLT with interrupts on. True: one is pending or the machine ends; false: only a kick.
+    [[nodiscard]] bool wait_for_interrupt();
 
   private:
     class Intr final : public IrqLine {

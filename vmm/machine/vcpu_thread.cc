@@ -14,10 +14,20 @@ void crash(VcpuContext& context, RunOutcome outcome) {
         {EndKind::Crash, 0, crash_report(outcome, context.vcpu, context.memory, context.flavour)});
 }
 
+/// After a kick that ends nothing.
+void look_around(VcpuContext& context) {
+    if (context.early_console != nullptr) context.early_console->drain(context.vcpu);
+    if (context.kernel_log != nullptr) context.kernel_log->drain();
+    context.debug.look();
+    if (context.output.has_pending()) context.output.flush();
+}
+
 /// HLT reaches us only without an in-kernel LAPIC.
 void halt(VcpuContext& context) {
-    if (context.user_irqchip != nullptr && context.vcpu.run_page().if_flag != 0)
-        return context.user_irqchip->wait_for_interrupt();
+    if (context.user_irqchip != nullptr && context.vcpu.run_page().if_flag != 0) {
+        while (!context.user_irqchip->wait_for_interrupt()) look_around(context);
+        return;
+    }
     context.stop.end(
         {EndKind::Crash, 0,
          fmt::format("the guest halted with interrupts off: nothing can wake vCPU {}", context.vcpu.id())});
@@ -64,6 +74,7 @@ void handle_exit(VcpuContext& context) {
     const RunOutcome outcome = dispatch_exit(context.vcpu.run_bytes(), context.buses, context.counts);
     if (outcome != RunOutcome::Continue) act(context, outcome);
     if (had_batch) context.test_device->end_exit();
+    context.debug.flush();
     if (context.output.has_pending()) context.output.flush();
 }
 
@@ -96,9 +107,7 @@ void run_vcpu(VcpuContext& context, std::size_t index) {
             // A kick that asked for no more than a look around is over; one that ends the machine was
             // announced before it was sent, so the loop's condition sees it.
             __atomic_store_n(&run.immediate_exit, 0, __ATOMIC_SEQ_CST);
-            if (context.early_console != nullptr) context.early_console->drain(context.vcpu);
-            if (context.kernel_log != nullptr) context.kernel_log->drain();
-            if (context.output.has_pending()) context.output.flush();
+            look_around(context);
         }
     }
     context.stop.set_thread(index, false);

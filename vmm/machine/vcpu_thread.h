@@ -7,6 +7,7 @@
 #include "vmm/kvm/host_kind.h"
 #include "vmm/kvm/kvm_vcpu.h"
 #include "vmm/machine/console.h"
+#include "vmm/machine/debug_port.h"
 #include "vmm/machine/early_console.h"
 #include "vmm/machine/exit_dispatch.h"
 #include "vmm/machine/kernel_log.h"
@@ -23,6 +24,7 @@ struct VcpuContext {
     Buses buses;
     StopControl& stop;
     ConsoleOutput& output;
+    DebugPort& debug;
     const GuestMemory& memory;
     KvmFlavour flavour;
     Timeline* timeline;  ///< the bootstrap processor's only

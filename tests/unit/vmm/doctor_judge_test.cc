@@ -130,6 +130,15 @@ TEST_CASE("a well set up SVM host is judged by AVIC", "[doctor]") {
     CHECK(find(diagnosis, "APICv") == nullptr);
 }
 
+TEST_CASE("the doctor says what becomes of an 8254's late ticks", "[doctor]") {
+    CHECK(finding(vmx_host(), "8254 ticks").text.find("reinjected") != std::string::npos);
+    CHECK(finding(svm_host(), "8254 ticks").text.find("discarded: reinjection would keep AVIC off") !=
+          std::string::npos);
+    Facts facts = svm_host();
+    facts.host.parameters.avic = "N";
+    CHECK(finding(facts, "8254 ticks").text.find("reinjected") != std::string::npos);
+}
+
 TEST_CASE("AVIC that the processor has but the module leaves off is a problem with its cure", "[doctor]") {
     Facts facts = svm_host();
     facts.host.parameters.avic = "N";

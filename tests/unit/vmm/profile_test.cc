@@ -11,6 +11,7 @@ struct Asked {
     ProfileChoice profile = ProfileChoice::Auto;
     IrqchipChoice irqchip = IrqchipChoice::Auto;
     u32 cpus = 1;
+    PitChoice pit = PitChoice::Auto;
 };
 
 Result<MachineShape> shape(Protocol protocol, Asked asked = {}) {
@@ -18,6 +19,7 @@ Result<MachineShape> shape(Protocol protocol, Asked asked = {}) {
     config.profile = asked.profile;
     config.irqchip = asked.irqchip;
     config.cpus = asked.cpus;
+    config.pit = asked.pit;
     return choose_shape(config, protocol);
 }
 
@@ -61,4 +63,19 @@ TEST_CASE("machines that do not exist are refused with both words", "[profile]")
     refused({.profile = ProfileChoice::Modern, .irqchip = IrqchipChoice::None}, "modern", "none");
     refused({.profile = ProfileChoice::Legacy, .irqchip = IrqchipChoice::Split}, "legacy", "split");
     refused({.irqchip = IrqchipChoice::None, .cpus = 2}, "--cpus 2", "none");
+    refused({.pit = PitChoice::Reinject}, "--pit reinject", "modern");
+    refused({.irqchip = IrqchipChoice::None, .pit = PitChoice::Discard}, "--pit discard", "none");
+    CHECK(shape(Protocol::Multiboot, {.pit = PitChoice::Discard}));
+}
+
+TEST_CASE("late ticks are kept for kernels that may count them, unless that costs AVIC", "[profile]") {
+    CHECK(choose_pit(PitChoice::Auto, false, false).reinjects);
+    CHECK_FALSE(choose_pit(PitChoice::Auto, false, true).reinjects);
+    CHECK(choose_pit(PitChoice::Auto, false, true).why.find("AVIC") != std::string_view::npos);
+    CHECK_FALSE(choose_pit(PitChoice::Auto, true, false).reinjects);
+    for (const bool has_avic : {false, true}) {
+        CHECK(choose_pit(PitChoice::Reinject, true, has_avic).reinjects);
+        CHECK_FALSE(choose_pit(PitChoice::Discard, false, has_avic).reinjects);
+        CHECK(choose_pit(PitChoice::Discard, false, has_avic).why == "as asked for");
+    }
 }
