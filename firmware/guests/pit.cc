@@ -68,7 +68,8 @@ void check_every_tick() {
     ioapic::write_pin(kPin, kPinVector);
     const u64 start = read_tsc();
     load(kChannel0, 0x34, kSlowTicks);
-    while (read_tsc() - start < kLatePeriods * period) {}
+    while (read_tsc() - start < kLatePeriods * period) {
+    }
     u64 missing = kLatePeriods;
     while (missing > kOnTheirWay && read_tsc() - start < kPatiencePeriods * period) {
         listen_for(kSlowMicroseconds / 4);

@@ -186,8 +186,7 @@ int boot_command(const BootArguments& arguments, BootConfig config, EarlyKvm& ea
     if (run.outputs.packed.was_refused("--junit")) run.outputs.junit.reset();
     const auto must_hurry = [] { return stop.is_abrupt(); };
     if (ending)
-        outcome.status =
-            report(config, run.outputs, run.machine.get(), timeline, outcome.status, must_hurry);
+        outcome.status = report(config, run.outputs, run.machine.get(), timeline, outcome.status, must_hurry);
     if (run.outputs.junit)
         outcome.status = write_junit_report(*run.outputs.junit, config, outcome, ending ? &*ending : nullptr,
                                             run.watch.get(), timeline, must_hurry);

@@ -41,7 +41,8 @@ NamedFiles files_of(const BootArguments& arguments) {
         files.add_standard(STDIN_FILENO);
         files.reserve_stdout("the guest's console", "--console null or --console FILE leaves it free");
     } else if (arguments.debugcon == "stdout" || arguments.debugcon == "-") {
-        files.reserve_stdout("the guest's debug console", "--debugcon stderr or --debugcon FILE leaves it free");
+        files.reserve_stdout("the guest's debug console",
+                             "--debugcon stderr or --debugcon FILE leaves it free");
     }
     return files;
 }
@@ -122,9 +123,9 @@ BootOutputs BootOutputs::open(const BootArguments& arguments) {
     const NamedFiles files = files_of(arguments);
     outputs.packed = files.outputs();
     const Result<void> opened =
-        outputs.open_junit_of(arguments, files)
-            .and_then([&] { return files.check_all(); })
-            .and_then([&] { return outputs.open_others(arguments); });
+        outputs.open_junit_of(arguments, files).and_then([&] { return files.check_all(); }).and_then([&] {
+            return outputs.open_others(arguments);
+        });
     if (!opened) outputs.error_ = opened.error();
     return outputs;
 }

@@ -80,7 +80,7 @@ struct ExecConfig {
 };
 
 struct BootConfig {
-    std::string kernel;  ///< a path, or "builtin:NAME"
+    std::string kernel;        ///< a path, or "builtin:NAME"
     std::string kernel_cache;  ///< KernelCacheOptions::place
     std::string initrd;
     std::vector<std::string> modules;  ///< "FILE[ ARGS]", in order
@@ -95,9 +95,9 @@ struct BootConfig {
     u64 memory_bytes = MiB(128);
     u32 cpus = 1;  ///< 0: as many as a built-in guest needs, else 1; settled before a Machine is made
     std::optional<std::chrono::milliseconds> timeout;
-    std::string console = "stdio";  ///< "stdio", "null" or a file to append to
+    std::string console = "stdio";         ///< "stdio", "null" or a file to append to
     std::optional<u64> console_max_bytes;  ///< of what is added to that file
-    std::string debugcon = "auto";  ///< "auto", "stdout", "stderr", "off" or a file to append to
+    std::string debugcon = "auto";         ///< "auto", "stdout", "stderr", "off" or a file to append to
     ConsoleDevice console_device = ConsoleDevice::Auto;
     std::vector<DiskConfig> disks;
     std::vector<NetConfig> nets;

@@ -4,8 +4,8 @@
 //
 // The serial port's bytes pass at once, and are remembered. A line of the debug console's that they have, in
 // order and whole, is dropped; carriage returns are not compared, as the serial port alone needs them. Else
-// it is shown before the line that the serial port prints instead, or after that where both begin alike; or when
-// it has waited for too long, or for too much. Only then may it be in the middle of a line.
+// it is shown before the line that the serial port prints instead, or after that where both begin alike; or
+// when it has waited for too long, or for too much. Only then may it be in the middle of a line.
 //
 // Thread: any, one at a time.
 #pragma once
@@ -52,8 +52,8 @@ class DebugHold {
     bool has_begun_ = false;
     std::string held_;     // as it was written
     std::string printed_;  // the serial port's, without carriage returns, after the last that was compared
-    u64 since_ns_ = 0;      // of held_
-    u64 printed_ns_ = 0;    // of the last whole line in printed_
+    u64 since_ns_ = 0;     // of held_
+    u64 printed_ns_ = 0;   // of the last whole line in printed_
     bool is_line_begun_ = false;  // of the serial port's
     // The comparison: printed_ from place_ on has the first agreed_ bytes of held_.
     std::size_t place_ = 0;

@@ -38,8 +38,8 @@ struct PlatformOptions {
 class Platform {
   public:
     /// All references outlive the platform.
-    Platform(const PlatformOptions& options, Interrupts& interrupts, DebugPort& debug,
-             ConsoleInput& input, StopControl& stop, Timeline& timeline);
+    Platform(const PlatformOptions& options, Interrupts& interrupts, DebugPort& debug, ConsoleInput& input,
+             StopControl& stop, Timeline& timeline);
 
     /// Errors: an exit port that another device already has.
     /// Without its reset control, where the PCI configuration ports lie around it and reach it.

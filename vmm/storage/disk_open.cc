@@ -203,8 +203,7 @@ Result<OpenDisk> open_disk(const DiskOptions& options) {
         TRY_VOID(measure_device(disk, status.st_rdev, options.path));
     else
         measure_file(disk, status);
-    if (!options.is_surely_raw)
-        TRY_VOID(check_format(disk.buffered, disk.geometry.size_bytes, options.path));
+    if (!options.is_surely_raw) TRY_VOID(check_format(disk.buffered, disk.geometry.size_bytes, options.path));
     TRY_VOID(check_size(disk.geometry.size_bytes, options.path));
     if (options.is_direct) TRY_VOID(open_direct(disk, status, options));
     TRY_VOID(make_blocking(disk.buffered, options.path));

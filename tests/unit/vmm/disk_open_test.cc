@@ -54,8 +54,8 @@ TEST_CASE("an image of another format is refused by name, with the command that 
         Image{"WithoutFreeSpace"sv, 0, "Parallels"}, Image{"WithouFreSpacExt"sv, 0, "Parallels"},
         Image{"Bochs Virtual HD Image"sv, 0, "Bochs"}, Image{"koly\0\0\0\4"sv, kBytes - 512, "DMG"});
     const TempDisk file(kBytes);
-    REQUIRE(::pwrite(file.fd().get(), image.bytes.data(), image.bytes.size(),
-                     static_cast<off_t>(image.at)) > 0);
+    REQUIRE(::pwrite(file.fd().get(), image.bytes.data(), image.bytes.size(), static_cast<off_t>(image.at)) >
+            0);
     const std::string expected = file.path + ": is a " + std::string(image.name) +
                                  " image, and a disk is raw (qemu-img convert -O raw " + file.path + " " +
                                  file.path +
