@@ -1,6 +1,6 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Writes the seeds of fuzz_kernel_file and fuzz_storage. Run by hand when an input changes: make_file_seeds.py
-CORPUS-DIRECTORY."""
+"""Writes the seeds of fuzz_kernel_file and fuzz_storage. Run by hand when an input changes:
+make_file_seeds.py CORPUS-DIRECTORY."""
 import gzip
 import os
 import struct
