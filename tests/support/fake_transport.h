@@ -12,8 +12,8 @@
 #include <vector>
 
 #include "devices/io/msi_port.h"
-#include "devices/virtio/core.h"
-#include "devices/virtio/mmio_transport.h"
+#include "devices/virtio/transport/core.h"
+#include "devices/virtio/transport/mmio_transport.h"
 
 namespace mayfly {
 

@@ -13,12 +13,12 @@
 #include <vector>
 
 #include "vmm/kvm/host_kind.h"
-#include "vmm/machine/config.h"
-#include "vmm/machine/early_kvm.h"
-#include "vmm/machine/guest_images.h"
+#include "vmm/machine/boot/guest_images.h"
+#include "vmm/machine/lifecycle/early_kvm.h"
+#include "vmm/machine/plan/config.h"
 #include "vmm/machine/platform.h"
-#include "vmm/machine/vcpu_thread.h"
-#include "vmm/machine/virtio_devices.h"
+#include "vmm/machine/vcpu/vcpu_thread.h"
+#include "vmm/machine/virtio/virtio_devices.h"
 #include "vmm/os/thread.h"
 
 namespace mayfly {

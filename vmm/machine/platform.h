@@ -21,10 +21,10 @@
 #include "devices/platform/reset_control.h"
 #include "devices/platform/system_control_a.h"
 #include "devices/uart/uart16550.h"
-#include "vmm/machine/console.h"
-#include "vmm/machine/debug_port.h"
-#include "vmm/machine/profile.h"
-#include "vmm/machine/timeline.h"
+#include "vmm/machine/console/console.h"
+#include "vmm/machine/console/debug_port.h"
+#include "vmm/machine/lifecycle/timeline.h"
+#include "vmm/machine/plan/profile.h"
 
 namespace mayfly {
 

@@ -8,7 +8,7 @@
 #include <atomic>
 #include <string_view>
 
-#include "devices/virtio/net_backend.h"
+#include "devices/virtio/net/net_backend.h"
 #include "vmm/loop/loop.h"
 
 namespace mayfly {

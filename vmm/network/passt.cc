@@ -10,7 +10,7 @@
 
 #include <fmt/format.h>
 
-#include "devices/virtio/chain.h"
+#include "devices/virtio/queue/chain.h"
 
 namespace mayfly {
 

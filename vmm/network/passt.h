@@ -13,8 +13,8 @@
 #include <mutex>
 #include <string>
 
-#include "devices/virtio/net_backend.h"
-#include "devices/virtio/net_spec.h"
+#include "devices/virtio/net/net_backend.h"
+#include "devices/virtio/net/net_spec.h"
 #include "vmm/error/result.h"
 #include "vmm/network/link.h"
 #include "vmm/network/readiness.h"

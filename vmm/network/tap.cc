@@ -12,7 +12,7 @@
 
 #include <fmt/format.h>
 
-#include "devices/virtio/net_spec.h"
+#include "devices/virtio/net/net_spec.h"
 #include "vmm/error/verify.h"
 #include "vmm/network/tap_open.h"
 

@@ -13,7 +13,7 @@
 #include <string>
 #include <vector>
 
-#include "devices/virtio/net_backend.h"
+#include "devices/virtio/net/net_backend.h"
 #include "vmm/error/result.h"
 #include "vmm/network/link.h"
 #include "vmm/network/readiness.h"

@@ -23,7 +23,7 @@
 #include <memory>
 #include <optional>
 
-#include "devices/virtio/block_backend.h"
+#include "devices/virtio/block/block_backend.h"
 #include "vmm/error/result.h"
 #include "vmm/loop/loop.h"
 #include "vmm/loop/task.h"

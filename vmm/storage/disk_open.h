@@ -6,7 +6,7 @@
 #include <compare>
 #include <string>
 
-#include "devices/virtio/block_backend.h"
+#include "devices/virtio/block/block_backend.h"
 #include "vmm/error/ints.h"
 #include "vmm/error/result.h"
 #include "vmm/os/unique_fd.h"

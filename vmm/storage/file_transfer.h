@@ -9,7 +9,7 @@
 
 #include <sys/uio.h>
 
-#include "devices/virtio/block_backend.h"
+#include "devices/virtio/block/block_backend.h"
 #include "vmm/error/ints.h"
 #include "vmm/os/unique_fd.h"
 

@@ -9,10 +9,10 @@
 #include <cstring>
 #include <memory>
 
-#include "devices/virtio/block.h"
+#include "devices/virtio/block/block.h"
 #include "tests/support/driver_queue.h"
 #include "tests/support/fake_device_host.h"
-#include "tests/unit/virtio/fake_block_backend.h"
+#include "tests/unit/devices/virtio/block/fake_block_backend.h"
 
 namespace {
 

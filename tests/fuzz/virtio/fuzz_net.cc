@@ -12,7 +12,7 @@
 #include <deque>
 #include <memory>
 
-#include "devices/virtio/net.h"
+#include "devices/virtio/net/net.h"
 #include "tests/fuzz/virtio/input_reader.h"
 
 namespace {

@@ -10,7 +10,7 @@
 #include <cstring>
 #include <vector>
 
-#include "devices/virtio/queue.h"
+#include "devices/virtio/queue/queue.h"
 #include "tests/fuzz/virtio/input_reader.h"
 
 namespace {

@@ -11,10 +11,10 @@
 #include <memory>
 #include <optional>
 
-#include "devices/virtio/block.h"
-#include "devices/virtio/pci_transport.h"
+#include "devices/virtio/block/block.h"
+#include "devices/virtio/transport/pci_transport.h"
 #include "tests/fuzz/virtio/input_reader.h"
-#include "tests/unit/virtio/order_rig.h"
+#include "tests/unit/devices/virtio/transport/order_rig.h"
 #include "vmm/text/log.h"
 
 namespace mayfly::log {

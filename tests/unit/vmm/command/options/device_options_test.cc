@@ -1,0 +1,159 @@
+// SPDX-License-Identifier: Apache-2.0
+#include "vmm/command/options/device_options.h"
+
+#include <catch2/catch.hpp>
+
+using namespace mayfly;
+
+namespace {
+
+template <typename T>
+void check_refused(const Result<T>& result, std::string_view word) {
+    REQUIRE_FALSE(result);
+    CHECK(result.error().kind() == ErrorKind::Invalid);
+    INFO(result.error().message());
+    CHECK(result.error().message().find(word) != std::string::npos);
+}
+
+}  // namespace
+
+TEST_CASE("a disk is a file and nothing more", "[device_options]") {
+    const Result<DiskConfig> disk = parse_disk("/var/disk.img");
+    REQUIRE(disk);
+    CHECK(disk->path == "/var/disk.img");
+    CHECK_FALSE(disk->is_read_only);
+    CHECK_FALSE(disk->is_overlay);
+    CHECK_FALSE(disk->is_direct);
+    CHECK_FALSE(disk->is_surely_raw);
+    CHECK(disk->queues == 1);
+    CHECK(disk->id.empty());
+    CHECK(disk->operations.per_second == 0);
+    CHECK(disk->bytes.per_second == 0);
+}
+
+TEST_CASE("every key of a disk", "[device_options]") {
+    const Result<DiskConfig> disk =
+        parse_disk("d,ro,direct,queues=16,id=exactly20bytes-12345,iops=1000:50,bw=1.5M:64K");
+    REQUIRE(disk);
+    CHECK(disk->is_read_only);
+    CHECK(disk->is_direct);
+    CHECK(disk->queues == 16);
+    CHECK(disk->id == "exactly20bytes-12345");
+    CHECK(disk->operations.per_second == 1000);
+    CHECK(disk->operations.burst == 50);
+    CHECK(disk->bytes.per_second == 3 << 19);
+    CHECK(disk->bytes.burst == 64 << 10);
+}
+
+TEST_CASE("a disk whose changes are dropped, and one that is raw in any case", "[device_options]") {
+    const Result<DiskConfig> disk = parse_disk("d,overlay,format=raw,direct");
+    REQUIRE(disk);
+    CHECK(disk->is_overlay);
+    CHECK(disk->is_surely_raw);
+    CHECK(disk->is_direct);
+    CHECK_FALSE(disk->is_read_only);
+    check_refused(parse_disk("d,overlay,ro"), "leave one out");
+    check_refused(parse_disk("d,ro,overlay"), "--disk d: ,ro");
+    check_refused(parse_disk("d,overlay=F"), "'overlay='");
+    check_refused(parse_disk("d,format"), "'format'");
+    check_refused(parse_disk("d,format="), "format=: a disk is raw");
+    check_refused(parse_disk("d.q,format=qcow2"), "qemu-img convert -O raw d.q d.q.raw");
+}
+
+TEST_CASE("two commas are one of the name's own", "[device_options]") {
+    CHECK(parse_disk("a,,b,ro")->path == "a,b");
+    CHECK(parse_disk("a,,b,ro")->is_read_only);
+    CHECK(parse_disk(",,")->path == ",");
+    CHECK(parse_disk("a,,,ro")->path == "a,");
+    CHECK(parse_disk("a,,,,ro")->path == "a,,ro");
+    CHECK(parse_disk("x=y")->path == "x=y");
+    CHECK(parse_net("passt=/tmp/a,,b")->place == "/tmp/a,b");
+}
+
+TEST_CASE("what a disk's value gets wrong is named", "[device_options]") {
+    check_refused(parse_disk(""), "without a file");
+    check_refused(parse_disk(",ro"), "without a file");
+    check_refused(parse_disk("d,"), "''");
+    check_refused(parse_disk("d,rw"), "'rw'");
+    check_refused(parse_disk("d,ro=1"), "'ro='");
+    check_refused(parse_disk("d,queues"), "'queues'");
+    check_refused(parse_disk("d,RO"), "'RO'");
+    check_refused(parse_disk("d, ro"), "' ro'");
+    check_refused(parse_disk("d,=3"), "'='");
+    check_refused(parse_disk("d,queues=0"), "below 1");
+    check_refused(parse_disk("d,queues=17"), "16");
+    check_refused(parse_disk("d,queues="), "queues");
+    check_refused(parse_disk("d,queues=-1"), "queues");
+    check_refused(parse_disk("d,queues=65537"), "16");
+    check_refused(parse_disk("d,id=exactly20bytes-123456"), "20 bytes");
+    check_refused(parse_disk("d,iops=0"), "1 to 2^40");
+    check_refused(parse_disk("d,iops=5:0"), "1 to 2^40");
+    check_refused(parse_disk("d,iops=5:"), "iops");
+    check_refused(parse_disk("d,iops=:5"), "iops");
+    check_refused(parse_disk("d,iops=5:6:7"), "iops");
+    check_refused(parse_disk("d,iops=1K"), "iops");
+    check_refused(parse_disk("d,iops=1099511627777"), "iops");
+    check_refused(parse_disk("d,bw=2T:1.1T"), "2^40");
+    check_refused(parse_disk("d,bw=much"), "bw");
+}
+
+TEST_CASE("networks on a tap and through passt", "[device_options]") {
+    const Result<NetConfig> tap =
+        parse_net("tap=tap0,mac=52:54:00:ab:CD:ef,mtu=9000,queues=8,bw=1G:1M,pps=1000");
+    REQUIRE(tap);
+    CHECK(tap->kind == NetConfig::Kind::Tap);
+    CHECK(tap->place == "tap0");
+    CHECK(tap->mac == std::array<u8, 6>{0x52, 0x54, 0, 0xab, 0xcd, 0xef});
+    CHECK(tap->mtu == 9000);
+    CHECK(tap->pairs == 8);
+    CHECK(tap->bytes.per_second == u64{1} << 30);
+    CHECK(tap->bytes.burst == u64{1} << 20);
+    CHECK(tap->packets.per_second == 1000);
+    const Result<NetConfig> passt = parse_net("passt=/run/passt.sock");
+    REQUIRE(passt);
+    CHECK(passt->kind == NetConfig::Kind::Passt);
+    CHECK(passt->place == "/run/passt.sock");
+    CHECK_FALSE(passt->mac);
+    CHECK_FALSE(passt->mtu);
+    CHECK(passt->pairs == 1);
+}
+
+TEST_CASE("what a network's value gets wrong is named", "[device_options]") {
+    for (const char* none : {"", "tap", "tap0", "passt", "passt=", "bridge=br0", "mac=52:54:00:00:00:01"})
+        check_refused(parse_net(none), "says no network");
+    check_refused(parse_net("tap=t,passt=s"), "'passt='");
+    check_refused(parse_net("tap=t,up"), "'up'");
+    check_refused(parse_net("tap=t,mtu=67"), "below 68");
+    check_refused(parse_net("tap=t,mtu=65536"), "65535");
+    check_refused(parse_net("tap=t,queues=9"), "8");
+    check_refused(parse_net("tap=t,queues=0"), "below 1");
+    check_refused(parse_net("passt=s,queues=2"), "one queue pair");
+    check_refused(parse_net("tap=t,pps=0"), "2^40");
+    for (const char* mac :
+         {"", "52:54:00:12:34", "52:54:00:12:34:5", "52:54:00:12:34:567", "52-54-00-12-34-56",
+          "52:54:00:12:34:5g", "0x:54:00:12:34:56", "+2:54:00:12:34:56", " 2:54:00:12:34:56",
+          "525400:123456:12", "52:54:00:12:34:56:"})
+        check_refused(parse_net("tap=t,mac=" + std::string(mac)), "MAC");
+    check_refused(parse_net("tap=t,mac=01:00:5e:00:00:01"), "group");
+    check_refused(parse_net("tap=t,mac=ff:ff:ff:ff:ff:ff"), "group");
+    check_refused(parse_net("tap=t,mac=00:00:00:00:00:00"), "all zeroes");
+}
+
+TEST_CASE("a console is a place, a device, or both", "[device_options]") {
+    const auto is = [](std::string_view text, std::string_view place, ConsoleDevice device) {
+        const Result<ConsoleChoice> choice = parse_console(text);
+        return choice && choice->place == place && choice->device == device;
+    };
+    CHECK(is("stdio", "stdio", ConsoleDevice::Auto));
+    CHECK(is("null", "null", ConsoleDevice::Auto));
+    CHECK(is("/tmp/log", "/tmp/log", ConsoleDevice::Auto));
+    CHECK(is("hvc", "stdio", ConsoleDevice::Virtio));
+    CHECK(is("serial", "stdio", ConsoleDevice::Serial));
+    CHECK(is("null,hvc", "null", ConsoleDevice::Virtio));
+    CHECK(is("hvc,hvc", "hvc", ConsoleDevice::Virtio));
+    CHECK(is("a,,b,serial", "a,b", ConsoleDevice::Serial));
+    check_refused(parse_console("stdio,vga"), "stdio,vga");
+    check_refused(parse_console("stdio,"), "stdio,");
+    check_refused(parse_console("stdio,hvc,hvc"), "not known");
+    check_refused(parse_console("null,HVC"), "not known");
+}

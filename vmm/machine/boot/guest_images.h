@@ -1,0 +1,49 @@
+// SPDX-License-Identifier: Apache-2.0
+// GuestImages: the files that a guest is made of, opened.
+#pragma once
+
+#include <optional>
+#include <vector>
+
+#include "firmware/boot/boot.h"
+#include "firmware/guests/builtin.h"
+#include "vmm/machine/plan/config.h"
+
+namespace mayfly {
+
+constexpr std::string_view kBuiltinPrefix = "builtin:";
+
+/// The built-in guest that `config` names, or null when it names a file. Errors: an unknown name.
+Result<const BuiltinGuest*> builtin_of(const BootConfig& config);
+
+/// Its ELF file. Errors: none that a user can cause.
+Result<Image> image_of(const BuiltinGuest& guest);
+
+class GuestImages {
+  public:
+    /// Errors: NotFound for the kernel only; Invalid and Os with the file's name.
+    /// What is read of the files later looks at `stop`.
+    static Result<GuestImages> open(const BootConfig& config, StopToken stop);
+
+    [[nodiscard]] const Image& kernel() const { return kernel_; }
+    [[nodiscard]] const Image* initrd() const { return initrd_ ? &*initrd_ : nullptr; }
+    /// The guest is loaded: what is read of its kernel from now on is to explain its end.
+    void ignore_stop() { kernel_.ignore_stop(); }
+    /// In place of one that the configuration names.
+    Result<void> set_initrd(std::string name, UniqueFd file);
+    /// Pointers into this object.
+    [[nodiscard]] std::vector<BootModule> modules() const;
+
+  private:
+    struct Module {
+        Image image;
+        std::string arguments;
+    };
+    explicit GuestImages(Image kernel) : kernel_(std::move(kernel)) {}
+
+    Image kernel_;
+    std::optional<Image> initrd_;
+    std::vector<Module> modules_;
+};
+
+}  // namespace mayfly

@@ -1,0 +1,41 @@
+// SPDX-License-Identifier: Apache-2.0
+// vcpu_thread: the loop around KVM_RUN.
+//
+// Thread: run_vcpu() is the body of each vCPU's own thread; the bootstrap processor's is the main thread.
+#pragma once
+
+#include "vmm/kvm/host_kind.h"
+#include "vmm/kvm/kvm_vcpu.h"
+#include "vmm/machine/console/console.h"
+#include "vmm/machine/console/debug_port.h"
+#include "vmm/machine/console/early_console.h"
+#include "vmm/machine/console/kernel_log.h"
+#include "vmm/machine/interrupts/test_device_wiring.h"
+#include "vmm/machine/interrupts/user_irqchip.h"
+#include "vmm/machine/lifecycle/stop_control.h"
+#include "vmm/machine/lifecycle/timeline.h"
+#include "vmm/machine/vcpu/exit_dispatch.h"
+
+namespace mayfly {
+
+/// What a vCPU thread works with. References and pointers outlive the thread; pointers may be null.
+struct VcpuContext {
+    KvmVcpu& vcpu;
+    Buses buses;
+    StopControl& stop;
+    ConsoleOutput& output;
+    DebugPort& debug;
+    const GuestMemory& memory;
+    KvmFlavour flavour;
+    Timeline* timeline;  ///< the bootstrap processor's only
+    UserIrqchip* user_irqchip;
+    TestDeviceWiring* test_device;
+    EarlyConsole* early_console;
+    KernelLog* kernel_log;
+    ExitCounts counts{};
+};
+
+/// Returns when the machine ends; by then everything the guest printed from this vCPU is written.
+void run_vcpu(VcpuContext& context, std::size_t index);
+
+}  // namespace mayfly

@@ -1,0 +1,192 @@
+// SPDX-License-Identifier: Apache-2.0
+#include "vmm/machine/virtio/device_opening.h"
+
+#include <sys/random.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+#include <fmt/format.h>
+
+#include "devices/virtio/block/block.h"
+#include "devices/virtio/entropy.h"
+#include "devices/virtio/net/net.h"
+#include "vmm/network/passt.h"
+#include "vmm/network/tap.h"
+#include "vmm/storage/disk_file.h"
+#include "vmm/storage/disk_overlay.h"
+
+namespace mayfly {
+
+namespace {
+
+constexpr u16 kDiskQueueSize = 256;
+
+RateLimit limit_of(const RateConfig& config) {
+    return {.per_second = config.per_second, .burst = config.burst};
+}
+
+bool is_limited(const RateConfig& a, const RateConfig& b) { return a.per_second != 0 || b.per_second != 0; }
+
+bool writes_file(const DiskConfig& disk) { return !disk.is_read_only && !disk.is_overlay; }
+
+/// Two names of one file, of which one is written: each would break what the other reads. The lock would
+/// refuse it as well, but could not say who has it.
+Result<void> check_for_twins(const BootConfig& config) {
+    struct Seen {
+        dev_t device;
+        ino_t inode;
+        const DiskConfig* disk;
+    };
+    std::vector<Seen> seen;
+    for (const DiskConfig& disk : config.disks) {
+        struct stat status {};
+        if (::stat(disk.path.c_str(), &status) < 0) continue;  // its opening will say why
+        const bool is_block = S_ISBLK(status.st_mode);
+        const Seen now{is_block ? status.st_rdev : status.st_dev, is_block ? 0 : status.st_ino, &disk};
+        for (const Seen& before : seen) {
+            if (before.device != now.device || before.inode != now.inode) continue;
+            if (!writes_file(disk) && !writes_file(*before.disk)) continue;
+            return fail(
+                Error::invalid(fmt::format("--disk {} and --disk {} are one file, and a machine writes to it",
+                                           before.disk->path, disk.path))
+                    .hint("give both ,ro or ,overlay, or one a copy"));
+        }
+        seen.push_back(now);
+    }
+    return {};
+}
+
+Result<DeviceParts> make_disk(const DiskConfig& config, const std::string& name, BlockBackend& backend) {
+    Block::Options options;
+    options.name = name;
+    options.id = config.id.empty() ? name : config.id;
+    options.queue_count = config.queues;
+    options.queue_size = kDiskQueueSize;
+    options.requests_per_second = limit_of(config.operations);
+    options.bytes_per_second = limit_of(config.bytes);
+    DeviceParts parts;
+    parts.model = TRY(Block::create(std::move(options), backend));
+    parts.has_rate_limit = is_limited(config.operations, config.bytes);
+    return parts;
+}
+
+template <typename Disk>
+Result<DeviceParts> open_disk_on(const DiskConfig& config, const std::string& name) {
+    Result<std::unique_ptr<Disk>> opened = Disk::open({.path = config.path,
+                                                       .is_read_only = !writes_file(config),
+                                                       .is_direct = config.is_direct,
+                                                       .is_surely_raw = config.is_surely_raw});
+    if (!opened) return fail(std::move(opened).error().about("--disk"));
+    std::shared_ptr<Disk> disk = std::move(*opened);
+    DeviceParts parts = TRY(make_disk(config, name, *disk));
+    const u32 in_flight_max = u32{kDiskQueueSize} * config.queues;
+    parts.attach = [disk, in_flight_max](Loop& loop) {
+        return disk->attach(loop, {.in_flight_max = in_flight_max});
+    };
+    parts.backend = std::move(disk);
+    return parts;
+}
+
+Result<DeviceParts> open_disk_device(const DiskConfig& config, const std::string& name) {
+    if (config.is_overlay) return open_disk_on<DiskOverlay>(config, name);
+    return open_disk_on<DiskFile>(config, name);
+}
+
+/// Locally administered, and so for nobody else; random, because two machines may share a bridge.
+Result<std::array<u8, 6>> make_mac() {
+    std::array<u8, 6> mac{};
+    if (::getrandom(mac.data(), mac.size(), 0) != static_cast<ssize_t>(mac.size()))
+        return fail(Error::os("getrandom"));
+    mac[0] = static_cast<u8>((mac[0] & ~1) | 2);
+    return mac;
+}
+
+template <typename Backend>
+Result<DeviceParts> make_net(std::shared_ptr<Backend> backend, const NetConfig& config,
+                             const std::string& name) {
+    NetOptions options;
+    options.name = name;
+    options.mac = config.mac ? *config.mac : TRY(make_mac());
+    options.mtu = config.mtu;
+    options.bytes = limit_of(config.bytes);
+    options.packets = limit_of(config.packets);
+    DeviceParts parts;
+    parts.model = std::make_unique<Net>(options, *backend);
+    parts.attach = [backend](Loop& loop) { return backend->attach(loop); };
+    parts.has_rate_limit = is_limited(config.bytes, config.packets);
+    parts.backend = std::move(backend);
+    return parts;
+}
+
+Result<DeviceParts> open_net_device(const NetConfig& config, const std::string& name) {
+    if (config.kind == NetConfig::Kind::Passt) {
+        Result<std::unique_ptr<Passt>> passt = Passt::connect(config.place);
+        if (!passt) return fail(std::move(passt).error().about("--net passt=" + config.place));
+        return make_net<Passt>(std::move(*passt), config, name);
+    }
+    Result<std::unique_ptr<Tap>> tap = Tap::open({.name = config.place, .pairs = config.pairs});
+    if (!tap) return fail(std::move(tap).error().about("--net tap=" + config.place));
+    return make_net<Tap>(std::move(*tap), config, name);
+}
+
+DeviceParts make_console(const BootConfig& config, const std::string& name, const ConsoleEnds& ends,
+                         VirtioConsole*& console) {
+    const WindowSize size = config.console == "stdio" ? window_size(STDOUT_FILENO) : WindowSize{};
+    auto made = std::make_shared<VirtioConsole>(name, ends, size);
+    console = made.get();
+    DeviceParts parts;
+    // The model is part of the console, which outlives it here.
+    parts.model = std::shared_ptr<VirtioDevice>(made, &made->model());
+    parts.stays_inline = true;  // a terminal that stalls must not hold up disks
+    return parts;
+}
+
+/// getrandom(2) straight into guest memory.
+class HostEntropy final : public EntropySource {
+  public:
+    bool fill(std::span<const iovec> parts) override {
+        for (const iovec& part : parts) {
+            for (std::size_t done = 0; done < part.iov_len;) {
+                const ssize_t got =
+                    ::getrandom(static_cast<std::byte*>(part.iov_base) + done, part.iov_len - done, 0);
+                if (got < 0 && errno == EINTR) continue;
+                if (got <= 0) return false;
+                done += static_cast<std::size_t>(got);
+            }
+        }
+        return true;
+    }
+};
+
+DeviceParts make_entropy(const std::string& name) {
+    auto source = std::make_shared<HostEntropy>();
+    DeviceParts parts;
+    parts.model = std::make_shared<Entropy>(name, *source);
+    parts.backend = std::move(source);
+    parts.stays_inline = true;
+    return parts;
+}
+
+}  // namespace
+
+Result<std::vector<DeviceParts>> open_devices(const BootConfig& config, const DevicePlan& plan,
+                                              const ConsoleEnds& ends, VirtioConsole*& console) {
+    TRY_VOID(check_for_twins(config));
+    console = nullptr;
+    std::vector<DeviceParts> all;
+    for (const PlannedDevice& device : plan.devices) {
+        switch (device.kind) {
+            case DeviceKind::Disk:
+                all.push_back(TRY(open_disk_device(config.disks[device.index], device.name)));
+                break;
+            case DeviceKind::Net:
+                all.push_back(TRY(open_net_device(config.nets[device.index], device.name)));
+                break;
+            case DeviceKind::Console: all.push_back(make_console(config, device.name, ends, console)); break;
+            case DeviceKind::Entropy: all.push_back(make_entropy(device.name)); break;
+        }
+    }
+    return all;
+}
+
+}  // namespace mayfly
