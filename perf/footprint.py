@@ -13,7 +13,7 @@ import sys
 import tempfile
 import time
 
-import results
+from support import results
 
 GUEST_BYTES = 128 << 20
 DEADLINE_SECONDS = 10

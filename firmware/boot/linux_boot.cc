@@ -18,7 +18,6 @@ namespace {
 
 using namespace linux_boot;
 
-constexpr u64 kPage = 4096;
 /// Copying takes some 0.1 ms a MiB, before the guest starts.
 constexpr u64 kInitrdPopulatedMax = MiB(32);
 
@@ -61,7 +60,7 @@ Result<void> place_initrd(const Image& initrd, const LinuxSetup& setup, GuestRam
     TRY_VOID(about(initrd.place(ram, *at, 0, size), initrd.name()));
     // The guest reads it, then frees its pages and soon has other uses for them: read first, written later.
     const bool is_mapped = initrd.file() != nullptr && size >= Image::kPlaceByPageMin;
-    if (is_mapped && size <= kInitrdPopulatedMax) ram.populate(*at, align_down(size, kPage));
+    if (is_mapped && size <= kInitrdPopulatedMax) ram.populate(*at, align_down(size, kPageBytes));
     page.put<u32>(kRamdiskImage, low_half(at->value));
     page.put<u32>(kRamdiskSize, low_half(size));
     page.put<u32>(kExtRamdiskImage, high_half(at->value));
@@ -115,7 +114,7 @@ Result<EntryState> finish_linux(const LinuxSetup& setup, const BootRequest& requ
         return refuse("the entry point {:#x} is above 4 GiB, where nothing is mapped yet", entry);
     const GuestMemory& memory = ram.memory();
     EntryState state = TRY(prepare_cpu(memory, occupancy, mode));
-    const Gpa at = TRY(occupancy.place(layout::kZeroPage, kPage, "the zero page"));
+    const Gpa at = TRY(occupancy.place(layout::kZeroPage, kPageBytes, "the zero page"));
     const ZeroPage page(memory, at);
     const u64 header_bytes = std::min<u64>(setup.header.size(), kSetupHeaderEnd - linux_boot::kSetupHeader);
     page.put_bytes(kSetupHeader, std::span(setup.header).first(header_bytes));

@@ -11,7 +11,6 @@ namespace mayfly {
 
 namespace {
 
-constexpr u64 kPage = 4096;
 /// From here on a huge page, cleared and copied, is less work than an exit for each small one.
 constexpr u64 kWrittenMin = KiB(512);
 /// More of it would be no longer shared with other guests.
@@ -80,7 +79,7 @@ class HugeChunks {
 
 /// Into fresh pages. A file that shrinks meanwhile raises SIGBUS.
 Result<void> copy_mapped(const Image& vmlinux, u64 offset_bytes, GuestSpan into) {
-    const u64 head = offset_bytes % kPage;
+    const u64 head = offset_bytes % kPageBytes;
     const Mapping source =
         TRY(Mapping::file_private(*vmlinux.file(), offset_bytes - head, head + into.size_bytes));
     copy_to_fresh_pages(static_cast<std::byte*>(into.host_base), source.data() + head, into.size_bytes);
@@ -101,7 +100,7 @@ Result<void> place_linux(const Image& vmlinux, const ElfKernel& kernel, u64 shif
             TRY_VOID(vmlinux.stop().check());
             next = chunks.run_end(at, end);
             const u64 offset = segment.file_offset_bytes + (at - base);
-            const bool is_page_aligned = (at.value - offset) % kPage == 0;
+            const bool is_page_aligned = (at.value - offset) % kPageBytes == 0;
             if (chunks.has(at) && is_page_aligned)
                 TRY_VOID(copy_mapped(vmlinux, offset, ram.memory().span(at, next - at).value()));
             else

@@ -12,7 +12,6 @@ namespace {
 
 using namespace elf;
 
-constexpr u64 kPage = 4096;
 constexpr u64 kPiece = KiB(64);
 constexpr u64 kProbe = 64;
 constexpr u64 kWrittenMax = MiB(64);
@@ -48,8 +47,9 @@ FileRange pages_of(const SectionHeader64& section, const ElfSegment& segment) {
     if (begin >= segment.file_bytes) return {0, 0};
     const u64 end = begin + std::min(section.sh_size, segment.file_bytes - begin);
     const u64 offset = segment.file_offset_bytes;
-    return {std::max(align_down(offset + begin, kPage), align_up(offset, kPage)),
-            std::min(align_up(offset + end, kPage), align_down(offset + segment.file_bytes, kPage))};
+    return {
+        std::max(align_down(offset + begin, kPageBytes), align_up(offset, kPageBytes)),
+        std::min(align_up(offset + end, kPageBytes), align_down(offset + segment.file_bytes, kPageBytes))};
 }
 
 /// Padding up to the next section's alignment is megabytes, of int3 or of zeros.
@@ -96,7 +96,7 @@ std::vector<WrittenPages> find_written_pages(const Image& vmlinux, const ElfKern
             pages.to = std::min(pages.to, pages.from + left);
             left -= pages.to - pages.from;
             const Gpa first = segment.base + shift_bytes + (pages.from - segment.file_offset_bytes);
-            if (first.value % kPage == 0) append_section(out, vmlinux, pages, use, first);
+            if (first.value % kPageBytes == 0) append_section(out, vmlinux, pages, use, first);
         }
     }
     return out;

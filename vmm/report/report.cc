@@ -136,7 +136,7 @@ std::string timeline_json(const Timeline& timeline, int exit_status) {
 
 StatsReport collect_stats(const Machine& machine) {
     StatsReport report;
-    report.exits = machine.exit_counts();
+    report.exits = machine.vcpus().exit_counts();
     report.devices = collect_devices(machine.devices());
     Result<std::vector<KvmCounter>> vm = read_counters(machine.vm().stats_fd());
     if (!vm) {
@@ -149,8 +149,9 @@ StatsReport collect_stats(const Machine& machine) {
         report.kvm_counters_missing = "a vCPU does not leave KVM_RUN";
         return report;
     }
-    for (std::size_t i = 0; i < machine.vcpu_count(); ++i)
-        report.vcpus.push_back(read_counters(machine.vcpu(i).stats_fd()).value_or(std::vector<KvmCounter>{}));
+    const Vcpus& vcpus = machine.vcpus();
+    for (std::size_t i = 0; i < vcpus.count(); ++i)
+        report.vcpus.push_back(read_counters(vcpus[i].stats_fd()).value_or(std::vector<KvmCounter>{}));
     return report;
 }
 

@@ -12,6 +12,7 @@
 
 #include <fmt/format.h>
 
+#include "devices/virtio/queue/chain.h"
 #include "vmm/os/clock.h"
 #include "vmm/storage/file_transfer.h"
 
@@ -156,7 +157,7 @@ std::optional<i32> DiskFile::try_without_waiting(BlockIo& io, u64& done_bytes) {
     if (moved == 0) return -EIO;
     done_bytes += static_cast<u64>(moved);
     if (done_bytes == io.size_bytes) return 0;
-    advance(io, static_cast<u64>(moved));  // the rest is not in the page cache
+    io.parts = drop_front(io.parts, static_cast<u64>(moved));  // the rest is not in the page cache
     return std::nullopt;
 }
 

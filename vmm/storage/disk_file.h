@@ -68,7 +68,6 @@ class DiskFile final : public BlockBackend {
     [[nodiscard]] std::optional<i32> start_by_loop(BlockIo& io);
     void cancel_all() override;
 
-    [[nodiscard]] DiskIdentity identity() const { return disk_.identity; }
     /// For whoever may call start().
     [[nodiscard]] const DiskCounts& counts() const { return counts_; }
 

@@ -122,7 +122,6 @@ Result<void> measure_device(OpenDisk& disk, dev_t device, const std::string& pat
     geometry.can_write_zeroes = may_write;
     geometry.can_discard = may_write && queue_limit(device, "discard_max_bytes") != 0;
     geometry.discard_alignment_bytes = static_cast<u32>(queue_limit(device, "discard_granularity"));
-    disk.identity = {.device = device, .inode = 0};
     return {};
 }
 
@@ -138,7 +137,6 @@ void measure_file(OpenDisk& disk, const struct stat& status) {
     const bool is_sane =
         std::has_single_bit(block_bytes) && block_bytes >= kSectorBytes && block_bytes <= KiB(64);
     geometry.discard_alignment_bytes = is_sane ? static_cast<u32>(block_bytes) : kBlockBytes;
-    disk.identity = {.device = status.st_dev, .inode = status.st_ino};
 }
 
 Error no_direct(const std::string& path) {

@@ -20,13 +20,6 @@ struct DiskOptions {
     bool is_surely_raw = false;  ///< also where it looks like another format
 };
 
-/// Which file it is, by whatever name: one writable disk given twice.
-struct DiskIdentity {
-    u64 device = 0;
-    u64 inode = 0;  ///< of a block device: 0, and `device` is the device itself
-    auto operator<=>(const DiskIdentity&) const = default;
-};
-
 struct OpenDisk {
     /// Through the page cache. Holds the lock.
     UniqueFd buffered;
@@ -36,7 +29,6 @@ struct OpenDisk {
     u32 direct_memory_alignment = 1;
     u32 direct_offset_alignment = 1;
     BlockGeometry geometry;
-    DiskIdentity identity;
 };
 
 /// Locks it, shared when read-only, where the file system can: a writable disk has one user.

@@ -17,8 +17,6 @@ namespace mayfly {
 
 /// As many parts as one system call takes. man readv(2), IOV_MAX.
 [[nodiscard]] std::span<const iovec> parts_of_one_call(const BlockIo& io);
-/// Takes what was transferred off the front of the parts.
-void advance(BlockIo& io, u64 bytes);
 
 /// One preadv2 or pwritev2, again when a signal broke it. \returns bytes, or -errno.
 [[nodiscard]] i64 transfer_once(const UniqueFd& fd, const BlockIo& io, u64 done_bytes, int rw_flags);

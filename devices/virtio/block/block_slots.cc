@@ -11,7 +11,6 @@ namespace mayfly {
 
 namespace {
 
-constexpr u64 kPageBytes = 4096;
 /// Two of them in a page.
 constexpr std::size_t kPartsOutside = 128;
 static_assert(kPartsOutside >= kBlockSegmentsMax && kPartsOutside * sizeof(iovec) == KiB(2));

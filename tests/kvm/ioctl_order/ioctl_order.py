@@ -148,7 +148,7 @@ def main():
     if sys.argv[1] == "--self-test":
         return 1 if self_test() else 0
     sys.path.insert(0, sys.argv[2])
-    import syscall_trace  # perf/syscall_trace.py
+    from support import syscall_trace  # perf/support/syscall_trace.py
     if not os.access("/dev/kvm", os.R_OK | os.W_OK):
         print("SKIPPED: the order of KVM ioctls needs /dev/kvm, readable and writable")
         return SKIPPED

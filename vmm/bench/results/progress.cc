@@ -7,16 +7,13 @@
 
 #include "vmm/bench/results/document.h"
 #include "vmm/os/clock.h"
+#include "vmm/text/log.h"
 
 namespace mayfly {
 
 namespace {
 
 constexpr std::size_t kNameMax = 24;
-
-void write_stderr(std::string_view text) {
-    [[maybe_unused]] const ssize_t written = ::write(STDERR_FILENO, text.data(), text.size());
-}
 
 }  // namespace
 
@@ -37,9 +34,9 @@ void Progress::tell_each(const Progression& progression, std::span<const Run> ba
         ++number;
         const std::string which =
             run.kind == RunKind::Bare ? std::string() : fmt::format(" {} of {}", number, progression.total);
-        write_stderr(fmt::format("mayfly: {} {}{}, round {}: {} after {}\n", plan_.columns[run.column].name,
-                                 kind_name(run.kind), which, run.round + 1, describe_end(run),
-                                 print_figure(run.exit_ns, Unit::Nanoseconds)));
+        log::write_stderr(fmt::format(
+            "mayfly: {} {}{}, round {}: {} after {}\n", plan_.columns[run.column].name, kind_name(run.kind),
+            which, run.round + 1, describe_end(run), print_figure(run.exit_ns, Unit::Nanoseconds)));
     }
 }
 
@@ -55,15 +52,15 @@ void Progress::batch_done(const Progression& progression, std::span<const Run> b
         "{}; last {}: {}", describe(progression, last.kind, monotonic_ns() - started_ns_),
         plan_.columns[last.column].name.substr(0, kNameMax), print_figure(last.exit_ns, Unit::Nanoseconds));
     if (is_terminal_) {
-        write_stderr("\r\x1b[K" + line);
+        log::write_stderr("\r\x1b[K" + line);
         has_line_ = true;
     } else {
-        write_stderr("mayfly: bench: " + line + "\n");
+        log::write_stderr("mayfly: bench: " + line + "\n");
     }
 }
 
 void Progress::finish() {
-    if (has_line_) write_stderr("\r\x1b[K");
+    if (has_line_) log::write_stderr("\r\x1b[K");
     has_line_ = false;
 }
 

@@ -139,25 +139,17 @@ std::vector<std::pair<std::string, std::string>> host_rows(const HostFacts& host
     };
 }
 
-/// Not gmtime_r(3): it brings the time zones, and with them scanf, a hundred kilobytes.
 std::string utc_now() {
-    const i64 now = wall_seconds();
-    i64 days = now / 86'400;
-    int year = 1970;
-    const auto is_leap = [](int y) { return (y % 4 == 0 && y % 100 != 0) || y % 400 == 0; };
-    for (; days >= 365 + is_leap(year); ++year) days -= 365 + is_leap(year);
-    std::array<int, 12> lengths{31, 28 + is_leap(year), 31, 30, 31, 30, 31, 31, 30, 31, 30, 31};
-    std::size_t month = 0;
-    for (; days >= lengths[month]; ++month) days -= lengths[month];
-    return fmt::format("{:04}-{:02}-{:02} {:02}:{:02} UTC", year, month + 1, days + 1, now / 3600 % 24,
-                       now / 60 % 60);
+    const UtcTime now = utc_time(wall_seconds());
+    return fmt::format("{:04}-{:02}-{:02} {:02}:{:02} UTC", now.year, now.month, now.day, now.hour,
+                       now.minute);
 }
 
 /// What every run of mayfly said is said once.
 int print_first_failure(const BenchResult& result) {
     const Run& run = result.runs.back();
     const std::string& text = run.error_tail;
-    [[maybe_unused]] const ssize_t written = ::write(STDERR_FILENO, text.data(), text.size());
+    log::write_stderr(text);
     if (text.empty()) log::error(fmt::format("mayfly boot: {}", describe_end(run)));
     return run.end == RunEnd::Exited ? run.status : kStatusFailed;
 }

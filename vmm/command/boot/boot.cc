@@ -49,10 +49,6 @@ Result<void> start_clock(const BootConfig& config) {
     return about(start_timeout(*config.timeout), "--timeout");
 }
 
-void write_stderr(std::string_view text) {
-    [[maybe_unused]] const ssize_t written = ::write(STDERR_FILENO, text.data(), text.size());
-}
-
 bool writes_files(const BootConfig& config) {
     return config.watch.log_path.size() + config.watch.junit_path.size() + config.timeline_json.size() +
                    config.stats_json.size() !=
@@ -74,14 +70,14 @@ int write_report(const char* option, const ReportFile& file, std::string_view te
 /// `machine` is null where there was an end before there was one.
 int report(const BootConfig& config, const BootOutputs& outputs, const Machine* machine,
            const Timeline& timeline, int status, const std::function<bool()>& must_hurry) {
-    if (config.wants_timeline) write_stderr(timeline_table(timeline));
+    if (config.wants_timeline) log::write_stderr(timeline_table(timeline));
     int reported = status;
     if (outputs.timeline)
         reported = write_report("--timeline-json", *outputs.timeline, timeline_json(timeline, status),
                                 reported, must_hurry);
     if (machine == nullptr || (!config.wants_stats && !outputs.stats)) return reported;
     const StatsReport stats = collect_stats(*machine);
-    if (config.wants_stats) write_stderr(stats_table(stats));
+    if (config.wants_stats) log::write_stderr(stats_table(stats));
     if (outputs.stats)
         reported = write_report("--stats-json", *outputs.stats, stats_json(stats), reported, must_hurry);
     return reported;
@@ -155,7 +151,7 @@ void say(const BootConfig& config, const BootOutcome& outcome, const BootRun& ru
     const std::vector<std::string> lines = watch->tail(kTailLines);
     std::string text = fmt::format("mayfly: the console's last lines{}\n", lines.empty() ? ": none" : ":");
     for (const std::string& line : lines) text += "  | " + line + "\n";
-    write_stderr(text);
+    log::write_stderr(text);
 }
 
 int write_junit_report(const ReportFile& file, const BootConfig& config, const BootOutcome& outcome,

@@ -79,6 +79,16 @@ void apply_entry_mode(const EntryState& entry, kvm_sregs& sregs) {
     sregs.efer = kEferLme | kEferLma;
 }
 
+CpuidFacts cpuid_facts(u32 cpu_count, Irqchip irqchip, const HostKind& host, bool has_tsc_deadline) {
+    return {.cpu_count = cpu_count,
+            .tsc_khz = 0,
+            .has_kernel_apic = irqchip != Irqchip::None,
+            .has_tsc_deadline = has_tsc_deadline,
+            .has_hypercalls = host.has_hypercalls,
+            .has_hardware_ipi = host.has_hardware_ipi,
+            .hide_x2apic = host.hide_x2apic};
+}
+
 std::array<kvm_msr_entry, 2> entry_msrs() {
     // Write-back as the default type: KVM and guests take an unprogrammed MTRR for uncached memory.
     // KVM stops at the first MSR that it refuses, so the one that matters is first.

@@ -9,6 +9,7 @@
 
 #include "firmware/image/decompress.h"
 #include "firmware/image/refuse.h"
+#include "vmm/kernel_cache/kernel_cache.h"
 #include "vmm/text/size.h"
 
 namespace mayfly {
@@ -92,6 +93,11 @@ Result<GuestImages> GuestImages::open(const BootConfig& config, StopToken stop) 
         images.modules_.push_back({std::move(image), std::move(arguments)});
     }
     return images;
+}
+
+Result<void> GuestImages::unpack(const KernelChoice& choice, u64 memory_bytes, const std::string& cache) {
+    unpacked_ = TRY(unpack_cached(kernel_, choice, memory_bytes, {.place = cache}));
+    return {};
 }
 
 Result<void> GuestImages::set_initrd(std::string name, UniqueFd file) {

@@ -26,9 +26,18 @@ class GuestImages {
     static Result<GuestImages> open(const BootConfig& config, StopToken stop);
 
     [[nodiscard]] const Image& kernel() const { return kernel_; }
+    /// What a bzImage unpacks to, from the cache where that has it. Errors: as unpack_cached(). Once.
+    Result<void> unpack(const KernelChoice& choice, u64 memory_bytes, const std::string& cache);
+    /// What unpack() made; null: nothing.
+    [[nodiscard]] const Image* unpacked() const { return unpacked_ ? &*unpacked_ : nullptr; }
+    /// The ELF, if there is one: what was unpacked, else the kernel's file.
+    [[nodiscard]] const Image& vmlinux() const { return unpacked_ ? *unpacked_ : kernel_; }
     [[nodiscard]] const Image* initrd() const { return initrd_ ? &*initrd_ : nullptr; }
     /// The guest is loaded: what is read of its kernel from now on is to explain its end.
-    void ignore_stop() { kernel_.ignore_stop(); }
+    void ignore_stop() {
+        kernel_.ignore_stop();
+        if (unpacked_) unpacked_->ignore_stop();
+    }
     /// In place of one that the configuration names.
     Result<void> set_initrd(std::string name, UniqueFd file);
     /// Pointers into this object.
@@ -42,6 +51,7 @@ class GuestImages {
     explicit GuestImages(Image kernel) : kernel_(std::move(kernel)) {}
 
     Image kernel_;
+    std::optional<Image> unpacked_;
     std::optional<Image> initrd_;
     std::vector<Module> modules_;
 };

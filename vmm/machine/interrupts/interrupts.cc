@@ -54,18 +54,26 @@ void add_pc_routes(RouteList& list) {
 
 }  // namespace
 
-Interrupts::Interrupts(KvmVm& vm, Irqchip kind, UserIrqchip* user)
-    : vm_(vm), kind_(kind), user_(user), serial_line_(*this, layout::kIrqSerial) {
-    // no guest: the machine makes both, before the guest runs.
-    VERIFY((kind == Irqchip::None) == (user != nullptr));
+Interrupts::Interrupts(KvmVm& vm, Irqchip kind, std::unique_ptr<UserIrqchip> user)
+    : vm_(vm), kind_(kind), user_(std::move(user)), serial_line_(*this, layout::kIrqSerial) {
     if (kind == Irqchip::Split) serial_.emplace(vm);
 }
 
-void Interrupts::map_onto(Bus& mmio) {
+void Interrupts::map_onto(Bus& ports, Bus& mmio) {
+    if (user_) user_->map_onto(ports);
     if (serial_) serial_->map_onto(mmio);
 }
 
-Result<void> Interrupts::create(bool pit_reinjects) {
+Result<std::unique_ptr<Interrupts>> Interrupts::create(KvmVm& vm, Irqchip kind, bool pit_reinjects,
+                                                       StopControl& stop) {
+    std::unique_ptr<UserIrqchip> user;
+    if (kind == Irqchip::None) user = TRY(UserIrqchip::create(stop));
+    std::unique_ptr<Interrupts> interrupts(new Interrupts(vm, kind, std::move(user)));
+    TRY_VOID(interrupts->make_in_kernel(pit_reinjects));
+    return interrupts;
+}
+
+Result<void> Interrupts::make_in_kernel(bool pit_reinjects) {
     if (kind_ != Irqchip::None) {
         // APIC ids of 32 bits, and 0xff as an id like any other in x2APIC mode. Before the first vCPU. A host
         // without it keeps KVM's older reading, which differs only beyond 255 APIC ids.

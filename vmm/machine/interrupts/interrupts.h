@@ -3,10 +3,11 @@
 //
 // Split: LAPICs in the kernel, MSIs, no io-bus registration, and an IOAPIC with one pin in user space, for
 // the serial port. Full: IOAPIC, 8259s and the 8254 in the kernel as well. None: an 8259 pair in user space.
-// Thread: create() by the main thread; the rest by any, internally locked.
+// Thread: create() on the main thread; the rest on any, internally locked.
 #pragma once
 
 #include <array>
+#include <memory>
 #include <mutex>
 #include <optional>
 #include <span>
@@ -28,19 +29,19 @@ class Interrupts {
     /// The first of them are the test device's.
     static constexpr u32 kTestDeviceMsis = 2;
 
-    /// `user` is null unless `kind` is None. Both outlive this object.
-    Interrupts(KvmVm& vm, Irqchip kind, UserIrqchip* user);
+    /// Makes the controllers. After every memory slot, before the first vCPU. `pit_reinjects` is of the 8254
+    /// of a full irqchip. `vm` and `stop` outlive the object. Errors: KVM's; Os.
+    static Result<std::unique_ptr<Interrupts>> create(KvmVm& vm, Irqchip kind, bool pit_reinjects,
+                                                      StopControl& stop);
     Interrupts(const Interrupts&) = delete;
     Interrupts& operator=(const Interrupts&) = delete;
     ~Interrupts();
 
-    /// Makes the in-kernel controllers. After every memory slot, before the first vCPU. `pit_reinjects` is of
-    /// the 8254 of a full irqchip.
-    Result<void> create(bool pit_reinjects);
-
     [[nodiscard]] Irqchip kind() const { return kind_; }
-    /// The registers of the IOAPIC in user space, where there is one. Before any vCPU runs.
-    void map_onto(Bus& mmio);
+    /// Of a machine without controllers in the kernel; null for the others.
+    [[nodiscard]] UserIrqchip* user() { return user_.get(); }
+    /// The registers of what is in user space: an IOAPIC, or the 8259s. Before any vCPU runs.
+    void map_onto(Bus& ports, Bus& mmio);
     /// Drives an ISA or IOAPIC input. Leads nowhere where the machine has no such pin.
     void set_gsi(u32 gsi, bool is_high);
     /// The line of one ISA device.
@@ -70,12 +71,14 @@ class Interrupts {
         u64 address = 0;
         u32 data = 0;
     };
+    Interrupts(KvmVm& vm, Irqchip kind, std::unique_ptr<UserIrqchip> user);
+    Result<void> make_in_kernel(bool pit_reinjects);
     Result<void> install_routes();
     void stop_pit_reinjection();
 
     KvmVm& vm_;
     Irqchip kind_;
-    UserIrqchip* user_;
+    std::unique_ptr<UserIrqchip> user_;      // None only
     std::optional<SerialInterrupt> serial_;  // Split only
     GsiLine serial_line_;
     std::optional<Thread> pit_thread_;

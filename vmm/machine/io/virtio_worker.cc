@@ -4,9 +4,9 @@
 #include <bit>
 
 #include <poll.h>
-#include <sched.h>
 
 #include "vmm/os/clock.h"
+#include "vmm/os/processors.h"
 #include "vmm/text/log.h"
 
 namespace mayfly {
@@ -23,12 +23,6 @@ constexpr u32 kHotDoorbells = 64;
 constexpr u64 kHotWorkNs = 5'000'000;
 /// The same when one doorbell brings so many budgets' worth.
 constexpr u32 kInlineRoundsMax = 64;
-
-/// A thread that shares its only CPU with the guest makes it slower.
-bool has_spare_cpu() {
-    cpu_set_t cpus;
-    return ::sched_getaffinity(0, sizeof cpus, &cpus) != 0 || CPU_COUNT(&cpus) > 1;
-}
 
 IoEventPlace event_place(const DoorbellPlace& place) {
     return {place.address, place.is_port, place.size_bytes, place.match};
@@ -69,7 +63,7 @@ bool VirtioWorker::is_hot(u64 begin_ns, u64 end_ns) {
     }
     ++window_doorbells_;
     window_work_ns_ += end_ns - begin_ns;
-    return (window_doorbells_ >= kHotDoorbells || window_work_ns_ >= kHotWorkNs) && has_spare_cpu();
+    return (window_doorbells_ >= kHotDoorbells || window_work_ns_ >= kHotWorkNs) && !has_one_processor();
 }
 
 void VirtioWorker::run_inline(VirtioCore& core, u16 queue) {
@@ -78,7 +72,8 @@ void VirtioWorker::run_inline(VirtioCore& core, u16 queue) {
     is_inside_ = true;
     for (u32 round = 0; due_ != 0 && !is_ending(); ++round) {
         // Another vCPU may refill the rings as fast as this one empties them, and keep it from its guest.
-        if (round == kInlineRoundsMax && options_.io == IoChoice::Auto && has_spare_cpu() && promote(core))
+        if (round == kInlineRoundsMax && options_.io == IoChoice::Auto && !has_one_processor() &&
+            promote(core))
             break;
         // Each in its turn: the next above the last.
         const u64 above = queue + 1 < 64 ? due_ >> (queue + 1) << (queue + 1) : 0;

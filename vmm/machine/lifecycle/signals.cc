@@ -10,6 +10,7 @@
 #include <unistd.h>
 
 #include "vmm/os/terminal.h"
+#include "vmm/text/log.h"
 
 namespace mayfly {
 
@@ -37,14 +38,10 @@ void on_alarm(int number) {
 
 void on_kick(int /*number*/) {}
 
-void write_stderr(std::string_view line) {
-    [[maybe_unused]] const ssize_t written = ::write(STDERR_FILENO, line.data(), line.size());
-}
-
 /// The only file pages that mayfly touches itself are those of a kernel or initrd.
 void on_bus_error(int /*number*/) {
     restore_terminal_at_once();
-    write_stderr("mayfly: a kernel or initrd file shrank, or could not be read, while it was in use\n");
+    log::write_stderr("mayfly: a kernel or initrd file shrank, or could not be read, while it was in use\n");
     ::_exit(kStatusFailed);
 }
 

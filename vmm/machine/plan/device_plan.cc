@@ -14,7 +14,6 @@ namespace {
 
 constexpr u32 kSlots = 31;  // slot 0 is the host bridge
 constexpr u32 kFunctionsPerSlot = 8;
-constexpr u64 kPage = 0x1000;
 /// The I/O BARs of transitional devices end with the ports.
 constexpr u32 kLegacyMax = (0x1'0000 - layout::kPortPciIo) / PciTransport::kLegacyBytes;
 
@@ -35,8 +34,8 @@ Result<void> place_on_pci(DevicePlan& plan, bool is_legacy) {
         const u32 slot = 1 + i / per_slot;
         PciPlace& place = plan.devices[i].pci;
         place.devfn = static_cast<u8>(slot << 3 | i % per_slot);
-        place.config_address = static_cast<u32>(layout::kPciConfigPages.value + i * kPage);
-        place.live_address = static_cast<u32>(layout::kPciMemory.value + i * kPage);
+        place.config_address = static_cast<u32>(layout::kPciConfigPages.value + i * kPageBytes);
+        place.live_address = static_cast<u32>(layout::kPciMemory.value + i * kPageBytes);
         if (!is_legacy) continue;
         place.legacy_port = static_cast<u16>(layout::kPortPciIo + i * PciTransport::kLegacyBytes);
         place.interrupt_line = layout::kIrqPci[slot % 2];
@@ -56,7 +55,8 @@ Result<void> place_on_mmio(DevicePlan& plan, Irqchip irqchip) {
                                                plan.devices.size(), layout::kIrqVirtioMmio.size()))
                         .hint("--transport pci"));
     for (u32 i = 0; i < plan.devices.size(); ++i)
-        plan.devices[i].mmio = {.base = layout::kVirtioMmio + i * kPage, .gsi = layout::kIrqVirtioMmio[i]};
+        plan.devices[i].mmio = {.base = layout::kVirtioMmio + i * kPageBytes,
+                                .gsi = layout::kIrqVirtioMmio[i]};
     return {};
 }
 
@@ -93,12 +93,12 @@ std::string DevicePlan::mmio_words() const {
     return words;
 }
 
-Result<DevicePlan> plan_devices(const BootConfig& config, const MachineShape& shape) {
+Result<DevicePlan> plan_devices(const BootConfig& config, const MachineShape& shape, ConsoleDevice console) {
     DevicePlan plan;
     plan.transport = config.transport;
     add(plan, DeviceKind::Disk, static_cast<u32>(config.disks.size()), "disk");
     add(plan, DeviceKind::Net, static_cast<u32>(config.nets.size()), "net");
-    add(plan, DeviceKind::Console, config.console_device == ConsoleDevice::Virtio ? 1 : 0, "console");
+    add(plan, DeviceKind::Console, console == ConsoleDevice::Virtio ? 1 : 0, "console");
     add(plan, DeviceKind::Entropy, config.has_rng ? 1 : 0, "rng");
     const bool is_legacy = shape.profile == Profile::Legacy;
     if (plan.transport == TransportChoice::Mmio) {

@@ -46,6 +46,6 @@ struct DevicePlan {
 };
 
 /// Errors: Invalid for more devices than the transport carries, or one that the profile does not have.
-Result<DevicePlan> plan_devices(const BootConfig& config, const MachineShape& shape);
+Result<DevicePlan> plan_devices(const BootConfig& config, const MachineShape& shape, ConsoleDevice console);
 
 }  // namespace mayfly

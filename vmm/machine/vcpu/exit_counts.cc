@@ -6,7 +6,7 @@
 namespace mayfly {
 
 namespace {
-constexpr u64 kPageMask = ~u64{4095};
+constexpr u64 kPageMask = ~(kPageBytes - 1);
 constexpr std::size_t kProbesMax = 8;
 }  // namespace
 

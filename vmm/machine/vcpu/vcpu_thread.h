@@ -6,10 +6,7 @@
 
 #include "vmm/kvm/host_kind.h"
 #include "vmm/kvm/kvm_vcpu.h"
-#include "vmm/machine/console/console.h"
-#include "vmm/machine/console/debug_port.h"
-#include "vmm/machine/console/early_console.h"
-#include "vmm/machine/console/kernel_log.h"
+#include "vmm/machine/console/guest_console.h"
 #include "vmm/machine/interrupts/test_device_wiring.h"
 #include "vmm/machine/interrupts/user_irqchip.h"
 #include "vmm/machine/lifecycle/stop_control.h"
@@ -18,20 +15,21 @@
 
 namespace mayfly {
 
-/// What a vCPU thread works with. References and pointers outlive the thread; pointers may be null.
-struct VcpuContext {
-    KvmVcpu& vcpu;
+/// What all vCPUs of a machine work with. It outlives their threads; pointers may be null.
+struct VcpuWiring {
     Buses buses;
     StopControl& stop;
-    ConsoleOutput& output;
-    DebugPort& debug;
+    GuestConsole& console;
     const GuestMemory& memory;
     KvmFlavour flavour;
-    Timeline* timeline;  ///< the bootstrap processor's only
     UserIrqchip* user_irqchip;
     TestDeviceWiring* test_device;
-    EarlyConsole* early_console;
-    KernelLog* kernel_log;
+};
+
+struct VcpuContext {
+    KvmVcpu& vcpu;
+    VcpuWiring wiring;
+    Timeline* timeline = nullptr;  ///< the bootstrap processor's only
     ExitCounts counts{};
 };
 

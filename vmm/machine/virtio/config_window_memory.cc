@@ -16,20 +16,19 @@ namespace mayfly {
 
 namespace {
 
-constexpr std::size_t kPage = 4096;
 /// Larger: fewer mappings, more pages to fill.
-constexpr std::size_t kOnesBytes = 32 * kPage;
+constexpr std::size_t kOnesBytes = 32 * kPageBytes;
 static_assert(ConfigWindow::kEcamBytes % kOnesBytes == 0);
 
 Result<UniqueFd> make_ones() {
     UniqueFd fd = UniqueFd::adopt(::memfd_create("pci-absent", MFD_CLOEXEC));
     if (!fd.valid()) return fail(Error::os("memfd_create"));
     static const auto page = [] {
-        std::array<std::byte, kPage> ones;
+        std::array<std::byte, kPageBytes> ones;
         ones.fill(std::byte{0xff});
         return ones;
     }();
-    std::array<iovec, kOnesBytes / kPage> parts;
+    std::array<iovec, kOnesBytes / kPageBytes> parts;
     // SAFETY: writev only reads.
     parts.fill({const_cast<std::byte*>(page.data()), page.size()});
     const ssize_t written = ::writev(fd.get(), parts.data(), parts.size());

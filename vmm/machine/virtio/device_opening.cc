@@ -12,6 +12,7 @@
 #include "devices/virtio/net/net.h"
 #include "vmm/network/passt.h"
 #include "vmm/network/tap.h"
+#include "vmm/os/file_identity.h"
 #include "vmm/storage/disk_file.h"
 #include "vmm/storage/disk_overlay.h"
 
@@ -33,18 +34,16 @@ bool writes_file(const DiskConfig& disk) { return !disk.is_read_only && !disk.is
 /// refuse it as well, but could not say who has it.
 Result<void> check_for_twins(const BootConfig& config) {
     struct Seen {
-        dev_t device;
-        ino_t inode;
+        FileIdentity identity;
         const DiskConfig* disk;
     };
     std::vector<Seen> seen;
     for (const DiskConfig& disk : config.disks) {
         struct stat status {};
         if (::stat(disk.path.c_str(), &status) < 0) continue;  // its opening will say why
-        const bool is_block = S_ISBLK(status.st_mode);
-        const Seen now{is_block ? status.st_rdev : status.st_dev, is_block ? 0 : status.st_ino, &disk};
+        const Seen now{FileIdentity::of(status), &disk};
         for (const Seen& before : seen) {
-            if (before.device != now.device || before.inode != now.inode) continue;
+            if (before.identity != now.identity) continue;
             if (!writes_file(disk) && !writes_file(*before.disk)) continue;
             return fail(
                 Error::invalid(fmt::format("--disk {} and --disk {} are one file, and a machine writes to it",

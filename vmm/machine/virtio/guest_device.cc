@@ -11,18 +11,17 @@ void GuestDevice::make_core(const DeviceSurroundings& around, VirtioCore::Kind k
     core_.emplace(*parts_.model, around.memory, *worker_, kind);
 }
 
-void GuestDevice::put_on_pci(const DeviceSurroundings& around, PciBus& bus, ConfigWindow& window,
-                             IntxWire* wire) {
+void GuestDevice::put_on_pci(const DeviceSurroundings& around, PciHostBridge& pci) {
     const PciPlace& place = plan_.pci;
     make_core(around, place.legacy_port != 0 ? VirtioCore::Kind::Transitional : VirtioCore::Kind::Modern);
     vectors_.emplace(around.vm, around.interrupts, around.io, static_cast<u16>(core_->queue_count() + 1));
-    if (wire != nullptr) pin_.emplace(*wire);
-    pci_.emplace(*core_, window.config_space(place.devfn), *vectors_, pin_ ? &*pin_ : nullptr,
+    if (place.interrupt_line != 0) pin_.emplace(pci.wire_of(place.devfn));
+    pci_.emplace(*core_, pci.window().config_space(place.devfn), *vectors_, pin_ ? &*pin_ : nullptr,
                  PciTransportOptions{.config_address = place.config_address,
                                      .live_address = place.live_address,
                                      .legacy_port = place.legacy_port,
                                      .interrupt_line = place.interrupt_line});
-    bus.add(place.devfn, pci_->function());
+    pci.bus().add(place.devfn, pci_->function());
 }
 
 void GuestDevice::put_on_mmio(const DeviceSurroundings& around, Bus& mmio) {

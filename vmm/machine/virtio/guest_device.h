@@ -7,14 +7,13 @@
 #include <memory>
 #include <optional>
 
-#include "devices/pci/pci_bus.h"
 #include "devices/virtio/transport/core.h"
 #include "devices/virtio/transport/mmio_transport.h"
 #include "devices/virtio/transport/pci_transport.h"
-#include "vmm/machine/interrupts/intx_wire.h"
 #include "vmm/machine/interrupts/msi_vectors.h"
 #include "vmm/machine/io/virtio_worker.h"
 #include "vmm/machine/plan/device_plan.h"
+#include "vmm/machine/virtio/pci_host_bridge.h"
 
 namespace mayfly {
 
@@ -43,7 +42,7 @@ class GuestDevice {
     GuestDevice(const GuestDevice&) = delete;
     GuestDevice& operator=(const GuestDevice&) = delete;
 
-    void put_on_pci(const DeviceSurroundings& around, PciBus& bus, ConfigWindow& window, IntxWire* wire);
+    void put_on_pci(const DeviceSurroundings& around, PciHostBridge& pci);
     void put_on_mmio(const DeviceSurroundings& around, Bus& mmio);
 
     [[nodiscard]] const PlannedDevice& plan() const { return plan_; }

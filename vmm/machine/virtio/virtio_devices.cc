@@ -3,8 +3,6 @@
 
 #include <sys/resource.h>
 
-#include "firmware/layout.h"
-
 namespace mayfly {
 
 namespace {
@@ -20,60 +18,38 @@ void allow_all_files() {
 
 }  // namespace
 
-Result<std::unique_ptr<VirtioDevices>> VirtioDevices::open(const BootConfig& config,
-                                                           const MachineShape& shape, const ConsoleEnds& ends,
-                                                           StopControl& stop) {
+Result<std::unique_ptr<VirtioDevices>> VirtioDevices::open(const BootConfig& config, const DevicePlan& plan,
+                                                           const ConsoleEnds& ends, StopControl& stop) {
     std::unique_ptr<VirtioDevices> self(new VirtioDevices(stop));
-    self->plan_ = TRY(plan_devices(config, shape));
-    if (!self->plan_.devices.empty()) allow_all_files();
-    std::vector<DeviceParts> parts = TRY(open_devices(config, self->plan_, ends, self->console_));
+    if (!plan.devices.empty()) allow_all_files();
+    std::vector<DeviceParts> parts = TRY(open_devices(config, plan, ends, self->console_));
     for (std::size_t i = 0; i < parts.size(); ++i)
-        self->devices_.emplace_back(self->plan_.devices[i], std::move(parts[i]));
-    self->is_window_on_ = config.has_config_window;
+        self->devices_.emplace_back(plan.devices[i], std::move(parts[i]));
     // Now, while another thread waits for KVM_CREATE_VM.
-    if (self->plan_.has_pci())
-        self->window_memory_.emplace(TRY(ConfigWindowMemory::create(self->is_window_on_)));
+    if (plan.has_pci()) self->pci_ = TRY(PciHostBridge::create(config.has_config_window));
     return self;
 }
 
 Result<void> VirtioDevices::add_window(KvmVm& vm, u32 slot) {
-    if (!plan_.has_pci()) return {};
-    // Without it, guests read the same memory by exits.
-    if (!is_window_on_ || vm.check(KVM_CAP_READONLY_MEM) == 0) return {};
-    const std::span<std::byte> bytes = window_memory_->bytes();
-    return vm.set_readonly_memory(slot, {layout::kEcam, bytes.size(), bytes.data()});
+    return pci_ != nullptr ? pci_->add_window(vm, slot) : Result<void>();
+}
+
+void VirtioDevices::build(const DeviceSurroundings& around, Bus& ports, Bus& mmio, IoDevice* reset_control) {
+    if (pci_ != nullptr) pci_->add_wires(around.interrupts);
+    for (GuestDevice& device : devices_) {
+        if (pci_ == nullptr)
+            device.put_on_mmio(around, mmio);
+        else
+            device.put_on_pci(around, *pci_);
+        if (device.plan().kind == DeviceKind::Console) console_->set_core(device.core());
+    }
+    if (pci_ == nullptr) return;
+    pci_->map_onto(mmio);
+    if (reset_control != nullptr) pci_->map_config_ports(ports, *reset_control);
 }
 
 void VirtioDevices::finish() {
     if (IoThread* thread = io_.running()) has_loop_ended_ = thread->finish();
-}
-
-void VirtioDevices::build(const DeviceSurroundings& around, Bus& ports, Bus& mmio, IoDevice& reset_control,
-                          bool has_config_ports) {
-    if (plan_.has_pci()) return build_pci(around, ports, mmio, reset_control, has_config_ports);
-    for (GuestDevice& device : devices_) {
-        device.put_on_mmio(around, mmio);
-        if (device.plan().kind == DeviceKind::Console) console_->set_core(device.core());
-    }
-}
-
-void VirtioDevices::build_pci(const DeviceSurroundings& around, Bus& ports, Bus& mmio,
-                              IoDevice& reset_control, bool has_config_ports) {
-    window_.emplace(window_memory_->bytes(), layout::kEcam.value);
-    bus_.emplace(*window_);
-    around.interrupts.set_level_triggered(layout::kIrqPci);
-    for (const u8 line : layout::kIrqPci) wires_.emplace_back(around.interrupts, line);
-    for (GuestDevice& device : devices_) {
-        const bool has_pin = device.plan().pci.interrupt_line != 0;
-        IntxWire* wire = has_pin ? &wires_[device.plan().pci.devfn >> 3 & 1] : nullptr;
-        device.put_on_pci(around, *bus_, *window_, wire);
-        if (device.plan().kind == DeviceKind::Console) console_->set_core(device.core());
-    }
-    mmio.map(layout::kEcam.value, Ecam::kSizeBytes, ecam_.emplace(*bus_));
-    mmio.set_fallback(pci_memory_.emplace(*bus_));
-    if (!has_config_ports) return;
-    ports.map(ConfigPorts::kPort, ConfigPorts::kSizeBytes, config_ports_.emplace(*bus_, &reset_control));
-    ports.set_fallback(pci_io_.emplace(*bus_));
 }
 
 }  // namespace mayfly

@@ -6,33 +6,27 @@
 
 #include <deque>
 #include <memory>
-#include <optional>
 
-#include "devices/io/bus.h"
-#include "devices/pci/bar_space.h"
-#include "devices/pci/config_ports.h"
-#include "devices/pci/ecam.h"
-#include "vmm/machine/virtio/config_window_memory.h"
 #include "vmm/machine/virtio/device_opening.h"
 #include "vmm/machine/virtio/guest_device.h"
+#include "vmm/machine/virtio/pci_host_bridge.h"
 
 namespace mayfly {
 
 class VirtioDevices {
   public:
-    /// Opens what the devices stand for. Errors: each with the option and the value.
-    static Result<std::unique_ptr<VirtioDevices>> open(const BootConfig& config, const MachineShape& shape,
+    /// Opens what the devices stand for. `plan` outlives this object. Errors: each with the option and the
+    /// value.
+    static Result<std::unique_ptr<VirtioDevices>> open(const BootConfig& config, const DevicePlan& plan,
                                                        const ConsoleEnds& ends, StopControl& stop);
     VirtioDevices(const VirtioDevices&) = delete;
     VirtioDevices& operator=(const VirtioDevices&) = delete;
 
-    [[nodiscard]] const DevicePlan& plan() const { return plan_; }
     /// The read-only memory slot that holds the configuration; with the other slots, before the irqchip.
     Result<void> add_window(KvmVm& vm, u32 slot);
-    /// Puts the devices on their bus, and that on the machine's. `reset_control` has the byte at 0xcf9 in the
-    /// middle of the configuration ports.
-    void build(const DeviceSurroundings& around, Bus& ports, Bus& mmio, IoDevice& reset_control,
-               bool has_config_ports);
+    /// Puts the devices on their bus, and that on the machine's. `reset_control` is where the configuration
+    /// ports answer: it has the byte at 0xcf9 in the middle of them; null: they do not.
+    void build(const DeviceSurroundings& around, Bus& ports, Bus& mmio, IoDevice* reset_control);
 
     /// Ends the I/O thread, once the vCPUs have stopped.
     void finish();
@@ -47,21 +41,10 @@ class VirtioDevices {
 
   private:
     explicit VirtioDevices(StopControl& stop) : io_(stop) {}
-    void build_pci(const DeviceSurroundings& around, Bus& ports, Bus& mmio, IoDevice& reset_control,
-                   bool has_config_ports);
 
-    DevicePlan plan_;
     IoService io_;
-    std::optional<ConfigWindowMemory> window_memory_;
-    bool is_window_on_ = false;
     bool has_loop_ended_ = false;
-    std::optional<ConfigWindow> window_;
-    std::optional<PciBus> bus_;
-    std::optional<Ecam> ecam_;
-    std::optional<ConfigPorts> config_ports_;
-    std::optional<PciMemory> pci_memory_;
-    std::optional<PciIo> pci_io_;
-    std::deque<IntxWire> wires_;
+    std::unique_ptr<PciHostBridge> pci_;  // null without PCI
     std::deque<GuestDevice> devices_;
     VirtioConsole* console_ = nullptr;
 };

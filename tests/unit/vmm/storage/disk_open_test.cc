@@ -177,19 +177,6 @@ TEST_CASE("a disk is free at once when the one that used it on a loop is gone", 
     }
 }
 
-TEST_CASE("a disk is the same under another name", "[disk]") {
-    const TempDisk file(4096);
-    const TempDisk other(4096);
-    const std::string link = file.path + ".link";
-    REQUIRE(::link(file.path.c_str(), link.c_str()) == 0);
-    const auto a = open_or_fail({.path = file.path, .is_read_only = true});
-    const auto b = open_or_fail({.path = link, .is_read_only = true});
-    const auto c = open_or_fail({.path = other.path, .is_read_only = true});
-    ::unlink(link.c_str());
-    CHECK(a->identity() == b->identity());
-    CHECK(a->identity() != c->identity());
-}
-
 TEST_CASE("a file's geometry: its size, sectors of 512 bytes, blocks of 4096", "[disk]") {
     const TempDisk file(3 * 512);
     const BlockGeometry writable = open_or_fail({.path = file.path})->geometry();
@@ -222,7 +209,6 @@ TEST_CASE("a block device is a disk of its own size", "[disk]") {
         DiskRunner runner(open_or_fail({.path = path}), How::Inline);
         CHECK(runner.disk->geometry().size_bytes == MiB(1));
         CHECK(runner.disk->geometry().logical_block_bytes == 512);
-        CHECK(runner.disk->identity().inode == 0);
         runner.add(BlockIoKind::Write, 4096, out);
         runner.add(BlockIoKind::Flush, 0, 0);
         runner.add(BlockIoKind::Read, 4096, in);

@@ -27,6 +27,11 @@ MachineShape shape_of(Profile profile, Irqchip irqchip) {
 const MachineShape kModern = shape_of(Profile::Modern, Irqchip::Split);
 const MachineShape kLegacy = shape_of(Profile::Legacy, Irqchip::Full);
 
+/// With the console that the configuration names.
+Result<DevicePlan> plan_of(const BootConfig& config, const MachineShape& shape) {
+    return plan_devices(config, shape, config.console_device);
+}
+
 }  // namespace
 
 TEST_CASE("no devices make an empty plan on every transport", "[device_plan]") {
@@ -34,7 +39,7 @@ TEST_CASE("no devices make an empty plan on every transport", "[device_plan]") {
         for (const MachineShape& shape : {kModern, kLegacy}) {
             BootConfig config;
             config.transport = transport;
-            const Result<DevicePlan> plan = plan_devices(config, shape);
+            const Result<DevicePlan> plan = plan_of(config, shape);
             REQUIRE(plan);
             CHECK(plan->devices.empty());
             CHECK_FALSE(plan->has_pci());
@@ -45,7 +50,7 @@ TEST_CASE("no devices make an empty plan on every transport", "[device_plan]") {
 }
 
 TEST_CASE("devices come in the order of their kinds, and are named by it", "[device_plan]") {
-    const Result<DevicePlan> plan = plan_devices(with(2, 2, true, true), kModern);
+    const Result<DevicePlan> plan = plan_of(with(2, 2, true, true), kModern);
     REQUIRE(plan);
     std::vector<std::string> names;
     for (const PlannedDevice& device : plan->devices) names.push_back(device.name);
@@ -56,7 +61,7 @@ TEST_CASE("devices come in the order of their kinds, and are named by it", "[dev
 }
 
 TEST_CASE("a few devices have a PCI slot each, behind the bridge", "[device_plan]") {
-    const Result<DevicePlan> plan = plan_devices(with(31), kModern);
+    const Result<DevicePlan> plan = plan_of(with(31), kModern);
     REQUIRE(plan);
     for (u32 i = 0; i < 31; ++i) {
         const PciPlace& place = plan->devices[i].pci;
@@ -69,7 +74,7 @@ TEST_CASE("a few devices have a PCI slot each, behind the bridge", "[device_plan
 TEST_CASE("many devices share slots, and nothing else", "[device_plan]") {
     const std::size_t nets = GENERATE(0U, 30U, 40U);
     for (const MachineShape& shape : {kModern, kLegacy}) {
-        const Result<DevicePlan> plan = plan_devices(with(64, nets, true, true), shape);
+        const Result<DevicePlan> plan = plan_of(with(64, nets, true, true), shape);
         REQUIRE(plan);
         std::set<u8> functions;
         std::set<u32> pages;
@@ -98,10 +103,10 @@ TEST_CASE("many devices share slots, and nothing else", "[device_plan]") {
 }
 
 TEST_CASE("more devices than PCI carries are refused with both numbers", "[device_plan]") {
-    CHECK(plan_devices(with(248), kModern));
-    CHECK(plan_devices(with(128), kLegacy));
+    CHECK(plan_of(with(248), kModern));
+    CHECK(plan_of(with(128), kLegacy));
     const auto refused = [](std::size_t count, const MachineShape& shape, const char* limit) {
-        const Result<DevicePlan> plan = plan_devices(with(count), shape);
+        const Result<DevicePlan> plan = plan_of(with(count), shape);
         REQUIRE_FALSE(plan);
         CHECK(plan.error().kind() == ErrorKind::Invalid);
         CHECK(plan.error().message().find(std::to_string(count)) != std::string::npos);
@@ -115,7 +120,7 @@ TEST_CASE("more devices than PCI carries are refused with both numbers", "[devic
 TEST_CASE("devices on mmio have a page and an interrupt each", "[device_plan]") {
     BootConfig config = with(16);
     config.transport = TransportChoice::Mmio;
-    const Result<DevicePlan> plan = plan_devices(config, kLegacy);
+    const Result<DevicePlan> plan = plan_of(config, kLegacy);
     REQUIRE(plan);
     CHECK_FALSE(plan->has_pci());
     const std::vector<VirtioMmioSlot> slots = plan->mmio_slots();
@@ -132,29 +137,28 @@ TEST_CASE("devices on mmio have a page and an interrupt each", "[device_plan]") 
 TEST_CASE("mmio devices are words of the kernel's command line", "[device_plan]") {
     BootConfig config = with(1, 1);
     config.transport = TransportChoice::Mmio;
-    CHECK(plan_devices(config, kLegacy)->mmio_words() ==
+    CHECK(plan_of(config, kLegacy)->mmio_words() ==
           "virtio_mmio.device=4K@0xc0001000:5 virtio_mmio.device=4K@0xc0002000:6");
-    CHECK(plan_devices(with(1), kLegacy)->mmio_words().empty());
+    CHECK(plan_of(with(1), kLegacy)->mmio_words().empty());
 }
 
 TEST_CASE("Linux needs the transport's driver and each kind's once", "[device_plan]") {
     using Names = std::vector<std::string_view>;
-    CHECK(plan_devices(BootConfig(), kModern)->linux_modules() == Names{});
-    CHECK(plan_devices(with(3), kModern)->linux_modules() == Names{"virtio_pci", "virtio_blk"});
-    CHECK(plan_devices(with(0, 2), kLegacy)->linux_modules() == Names{"virtio_pci", "virtio_net"});
-    CHECK(plan_devices(with(2, 2, true, true), kModern)->linux_modules() ==
+    CHECK(plan_of(BootConfig(), kModern)->linux_modules() == Names{});
+    CHECK(plan_of(with(3), kModern)->linux_modules() == Names{"virtio_pci", "virtio_blk"});
+    CHECK(plan_of(with(0, 2), kLegacy)->linux_modules() == Names{"virtio_pci", "virtio_net"});
+    CHECK(plan_of(with(2, 2, true, true), kModern)->linux_modules() ==
           Names{"virtio_pci", "virtio_blk", "virtio_net", "virtio_console", "virtio_rng"});
     BootConfig config = with(1, 0, true);
     config.transport = TransportChoice::Mmio;
-    CHECK(plan_devices(config, kLegacy)->linux_modules() ==
-          Names{"virtio_mmio", "virtio_blk", "virtio_console"});
+    CHECK(plan_of(config, kLegacy)->linux_modules() == Names{"virtio_mmio", "virtio_blk", "virtio_console"});
 }
 
 TEST_CASE("mmio is refused where it cannot interrupt", "[device_plan]") {
     const auto refused = [](std::size_t disks, const MachineShape& shape, const char* word) {
         BootConfig config = with(disks);
         config.transport = TransportChoice::Mmio;
-        const Result<DevicePlan> plan = plan_devices(config, shape);
+        const Result<DevicePlan> plan = plan_of(config, shape);
         REQUIRE_FALSE(plan);
         CHECK(plan.error().kind() == ErrorKind::Invalid);
         CHECK(plan.error().message().find(word) != std::string::npos);

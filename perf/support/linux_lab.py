@@ -33,11 +33,11 @@ import socket
 import sys
 import tempfile
 
-ROOT = os.path.join(os.path.dirname(os.path.realpath(__file__)), os.pardir)
+ROOT = os.path.join(os.path.dirname(os.path.realpath(__file__)), os.pardir, os.pardir)
 sys.path.insert(1, os.path.join(ROOT, "tests", "lab"))
 
 import image  # noqa: E402
-import linux_btf  # noqa: E402
+from support import linux_btf  # noqa: E402
 import packages  # noqa: E402
 from cpio import CpioWriter  # noqa: E402
 from errors import LabError  # noqa: E402
