@@ -78,12 +78,7 @@ Result<void> Machine::build(EarlyKvm& early) {
     TRY_VOID(add_irqchip());
     timeline_.reach(Phase::Irqchip);
     TRY_VOID(add_platform());
-    TRY_VOID(vcpus_.create(*vm_, plan_.cpus));
-    // Asked for last: the other thread has had the time that the vCPUs took.
-    const CpuidTable supported = TRY(early.take_cpuid());
-    const bool has_tsc_deadline = early.system().check(KVM_CAP_TSC_DEADLINE_TIMER) != 0;
-    TRY_VOID(vcpus_.set_up(
-        supported, cpuid_facts(plan_.cpus, plan_.shape.irqchip, plan_.host, has_tsc_deadline), entry));
+    TRY_VOID(add_vcpus(early, entry));
     timeline_.reach(Phase::Vcpus);
     images_.ignore_stop();
     return {};
@@ -163,6 +158,15 @@ Result<void> Machine::add_platform() {
     devices_->build(around, platform_->ports(), platform_->mmio(),
                     plan_.has_config_ports ? &platform_->reset_control() : nullptr);
     return platform_->map_devices(options, plan_.shape.irqchip, plan_.has_config_ports);
+}
+
+Result<void> Machine::add_vcpus(EarlyKvm& early, const EntryState& entry) {
+    TRY_VOID(vcpus_.create(*vm_, plan_.cpus));
+    // Asked for last: the other thread has had the time that the vCPUs took.
+    const CpuidTable supported = TRY(early.take_cpuid());
+    const bool has_tsc_deadline = early.system().check(KVM_CAP_TSC_DEADLINE_TIMER) != 0;
+    return vcpus_.set_up(supported,
+                         cpuid_facts(plan_.cpus, plan_.shape.irqchip, plan_.host, has_tsc_deadline), entry);
 }
 
 Result<void> Machine::connect_console() {

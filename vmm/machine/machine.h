@@ -49,6 +49,7 @@ class Machine {
     Result<void> add_memory_slots();
     Result<void> add_irqchip();
     Result<void> add_platform();
+    Result<void> add_vcpus(EarlyKvm& early, const EntryState& entry);
     Result<void> connect_console();
     [[nodiscard]] Ending understood(Ending ending) const;
     /// Of a Linux guest, once it has ended; empty where it has not panicked.

@@ -181,7 +181,7 @@ int boot_command(const BootArguments& arguments, BootConfig config, EarlyKvm& ea
         });
     BootOutcome outcome = ending ? judge_boot(config, *ending, run.watch.get()) : failed_boot(ending.error());
     say(config, outcome, run);
-    if (run.outputs.packed.was_refused("--junit")) run.outputs.junit.reset();
+    if (run.outputs.junit && run.outputs.packed.was_refused("--junit")) run.outputs.junit.reset();
     const auto must_hurry = [] { return stop.is_abrupt(); };
     if (ending)
         outcome.status = report(config, run.outputs, run.machine.get(), timeline, outcome.status, must_hurry);

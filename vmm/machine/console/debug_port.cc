@@ -37,11 +37,12 @@ void DebugPort::Held::put(u8 byte) {
     if (!port_.is_watched_) port_.start_watching();
     if (!port_.is_idle_) return;
     port_.is_idle_ = false;
-    port_.began_.notify_one();
+    port_.began_->notify_one();
 }
 
 void DebugPort::start_watching() {
     is_watched_ = true;
+    began_.emplace();
     Result<Thread> thread = Thread::start([this] { watch(); });
     // Without it what is held is shown at the end, or when it is too much.
     if (thread) thread->detach();
@@ -53,7 +54,7 @@ void DebugPort::watch() {
         const std::optional<u64> since_ns = hold_->held_since_ns();
         if (!since_ns) {
             is_idle_ = true;
-            began_.wait(lock, [this] { return !is_idle_; });
+            began_->wait(lock, [this] { return !is_idle_; });
             continue;
         }
         const u64 held_ns = monotonic_ns() - *since_ns;

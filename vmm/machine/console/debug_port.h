@@ -61,7 +61,7 @@ class DebugPort {
     Held serial_{*this, &DebugHold::put_serial};
     Held debug_{*this, &DebugHold::put_debug};
     std::mutex mutex_;
-    std::condition_variable began_;
+    std::optional<std::condition_variable> began_;  // made with the watching thread
     std::optional<DebugHold> hold_;  // auto only; under mutex_, as all below
     bool is_watched_ = false;
     bool is_idle_ = false;             // the watching thread sleeps until something is held
