@@ -75,7 +75,7 @@ TEST_CASE("tables are written, and the RSDP is where it is said to be", "[boot_t
         write_boot_tables(plan_of(Profile::Legacy, Irqchip::Full, false, true), ram.memory());
     REQUIRE(rsdp);
     std::array<char, 8> signature{};
-    REQUIRE(ram.memory().read(*rsdp, std::as_writable_bytes(std::span(signature))));
+    REQUIRE(ram.memory().read(*rsdp, std::as_writable_bytes(std::span(signature))) == MemStatus::Ok);
     CHECK(std::string_view(signature.data(), signature.size()) == "RSD PTR ");
 }
 
@@ -87,7 +87,7 @@ TEST_CASE("a machine without LAPICs has no tables", "[boot_tables]") {
     CHECK(rsdp->value == 0);
     for (u64 at = 0xe'0000; at < 0x10'0000; at += 16) {
         std::array<char, 4> start{};
-        REQUIRE(ram.memory().read(Gpa{at}, std::as_writable_bytes(std::span(start))));
+        REQUIRE(ram.memory().read(Gpa{at}, std::as_writable_bytes(std::span(start))) == MemStatus::Ok);
         CHECK(std::string_view(start.data(), 4) != "RSD ");
         CHECK(std::string_view(start.data(), 4) != "_MP_");
     }
