@@ -10,6 +10,7 @@
 
 #include "devices/virtio/queue/chain.h"
 #include "devices/virtio/queue/queue_format.h"
+#include "devices/virtio/queue/queue_spec.h"
 #include "vmm/memory/guest_memory.h"
 
 namespace mayfly {
@@ -63,8 +64,9 @@ inline WhyBroken check_indirect(bool is_negotiated, u32 size_bytes) {
     // VIRTQ_DESC_F_INDIRECT flag unless the VIRTIO_F_INDIRECT_DESC feature was negotiated."
     if (!is_negotiated) return "an indirect descriptor was not negotiated";
     if (size_bytes == 0) return "an indirect table is empty";
-    if (size_bytes % 16 != 0) return "an indirect table's length is not a multiple of 16";
-    if (size_bytes / 16 > kIndirectTableMax) return "an indirect table has more than 65536 entries";
+    if (size_bytes % virtio::DESC_BYTES != 0) return "an indirect table's length is not a multiple of 16";
+    if (size_bytes / virtio::DESC_BYTES > kIndirectTableMax)
+        return "an indirect table has more than 65536 entries";
     return nullptr;
 }
 

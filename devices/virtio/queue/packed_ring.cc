@@ -7,7 +7,9 @@ namespace mayfly {
 
 namespace {
 
-u32 event_word(u16 position_bits, u16 flags) { return position_bits | (u32{flags} << 16); }
+u32 event_word(u16 position_bits, u16 flags) {
+    return position_bits | (u32{flags} << virtio::EVENT_FLAGS_SHIFT);
+}
 
 }  // namespace
 
@@ -43,8 +45,8 @@ PopResult PackedRing::pop(std::span<iovec> storage, Chain& chain) {
     const u64 word = descriptors_.load_acquire<u64>(at + virtio::DESC_LEN_ID_FLAGS);
     const virtio::PackedDescriptor first{.addr = descriptors_.load<u64>(at),
                                          .len = static_cast<u32>(word),
-                                         .id = static_cast<u16>(word >> 32),
-                                         .flags = static_cast<u16>(word >> 48)};
+                                         .id = static_cast<u16>(word >> virtio::DESC_ID_SHIFT),
+                                         .flags = static_cast<u16>(word >> virtio::DESC_FLAGS_SHIFT)};
     if (!state_.next_avail.is_available(first.flags)) return PopResult::Empty;
     ChainParts parts(memory_, storage);
     ChainToken token;
@@ -113,7 +115,8 @@ void PackedRing::push(ChainToken chain, u32 written_bytes) {
     // virtio 1.2 §2.8.3 "Write Flag": in a used descriptor it says whether the length means anything.
     const u64 flags = (at.wrap ? virtio::DESC_F_AVAIL | virtio::DESC_F_USED : 0U) |
                       (written_bytes != 0 ? virtio::DESC_F_WRITE : 0U);
-    const u64 word = written_bytes | (u64{chain.id} << 32) | (flags << 48);
+    const u64 word =
+        written_bytes | (u64{chain.id} << virtio::DESC_ID_SHIFT) | (flags << virtio::DESC_FLAGS_SHIFT);
     if (state_.unpublished == 0) {
         state_.first_index = at.index;
         state_.first_word = word;
@@ -134,7 +137,7 @@ bool PackedRing::publish() {
     descriptors_.store_fenced<u64>(virtio::DESC_BYTES * state_.first_index + virtio::DESC_LEN_ID_FLAGS,
                                    state_.first_word);
     const u32 wanted = driver_events_.load_fenced<u32>(0);
-    const u32 mode = (wanted >> 16) & virtio::RING_EVENT_FLAGS_MASK;
+    const u32 mode = (wanted >> virtio::EVENT_FLAGS_SHIFT) & virtio::RING_EVENT_FLAGS_MASK;
     if (mode == virtio::RING_EVENT_FLAGS_DISABLE) return false;
     if (mode != virtio::RING_EVENT_FLAGS_DESC || !state_.has_event_idx) return true;
     const auto event = RingPosition::of_bits(static_cast<u16>(wanted));

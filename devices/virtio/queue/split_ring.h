@@ -49,8 +49,6 @@ class SplitRing {
     [[nodiscard]] WhyBroken walk(u16 head, ChainParts& parts, u16& count) const;
     [[nodiscard]] WhyBroken walk_table(u64 table_addr, u32 table_bytes, ChainParts& parts) const;
     PopResult latch(WhyBroken why);
-    [[nodiscard]] u64 used_event_at() const { return 4 + u64{2} * state_.size; }
-    [[nodiscard]] u64 avail_event_at() const { return 4 + u64{8} * state_.size; }
 
     const GuestMemory& memory_;
     GuestWindow descriptors_;

@@ -75,6 +75,7 @@ constexpr std::size_t kBodyBytes = sizeof(CapabilityBody) - sizeof(u32);
 // Offsets from the capability's start, its header included.
 constexpr u16 kCapabilityBar = 4;
 constexpr u16 kCapabilityOffset = 8;
+constexpr u16 kCapabilityLength = 12;
 constexpr u16 kCapabilityData = 16;
 
 u16 vector_count(const VirtioDevice& device) {
@@ -294,11 +295,14 @@ void PciTransport::write_queue_field(u64 offset_bytes, u8 size_bytes, u64 value)
             if (size_bytes == 2 && value == 1) queue->is_enabled = true;
             return;
         case virtio_pci::queue_desc:
-        case virtio_pci::queue_desc + 4: return set_address(queue->descriptors, virtio_pci::queue_desc);
+        case virtio_pci::queue_desc + virtio_pci::HIGH_HALF:
+            return set_address(queue->descriptors, virtio_pci::queue_desc);
         case virtio_pci::queue_driver:
-        case virtio_pci::queue_driver + 4: return set_address(queue->driver_area, virtio_pci::queue_driver);
+        case virtio_pci::queue_driver + virtio_pci::HIGH_HALF:
+            return set_address(queue->driver_area, virtio_pci::queue_driver);
         case virtio_pci::queue_device:
-        case virtio_pci::queue_device + 4: return set_address(queue->device_area, virtio_pci::queue_device);
+        case virtio_pci::queue_device + virtio_pci::HIGH_HALF:
+            return set_address(queue->device_area, virtio_pci::queue_device);
         default: return;
     }
 }
@@ -399,7 +403,7 @@ std::optional<PciTransport::ConfigSpaceAccess> PciTransport::aimed_access() cons
     const u16 capability = access_capability_;
     const u8 bar = function_.config8(static_cast<u16>(capability + kCapabilityBar));
     const u32 offset = function_.config32(static_cast<u16>(capability + kCapabilityOffset));
-    const u32 size = function_.config32(static_cast<u16>(capability + kCapabilityOffset + 4));
+    const u32 size = function_.config32(static_cast<u16>(capability + kCapabilityLength));
     // virtio 1.2 §4.1.4.9 "PCI configuration access capability": 1, 2 or 4 bytes, aligned, inside a BAR.
     if ((size != 1 && size != 2 && size != 4) || offset % size != 0) return std::nullopt;
     if (bar >= pci::BASE_ADDRESSES || offset >= function_.bar(bar).size_bytes) return std::nullopt;
