@@ -16,13 +16,14 @@
 #include "devices/virtio/net/net_backend.h"
 #include "devices/virtio/net/net_spec.h"
 #include "vmm/error/result.h"
+#include "vmm/loop/backend.h"
 #include "vmm/network/link.h"
 #include "vmm/network/readiness.h"
 #include "vmm/os/unique_fd.h"
 
 namespace mayfly {
 
-class Passt final : public NetBackend, private ReadinessClient {
+class Passt final : public NetBackend, public Backend, private ReadinessClient {
   public:
     static constexpr u32 kFrameBytesMin = 14;
     static constexpr u32 kFrameBytesMax = 65535;
@@ -32,7 +33,7 @@ class Passt final : public NetBackend, private ReadinessClient {
     /// `socket`: a connected stream socket, non-blocking. `subject`: what messages call it.
     Passt(UniqueFd socket, std::string subject);
 
-    Result<void> attach(Loop& loop);
+    Result<void> attach(Loop& loop) override;
 
     [[nodiscard]] u16 pair_count() const override { return 1; }
     [[nodiscard]] u64 offload_features() const override { return 0; }

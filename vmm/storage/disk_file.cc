@@ -47,30 +47,31 @@ i32 flush_now(const UniqueFd& fd) {
 
 Result<std::unique_ptr<DiskFile>> DiskFile::open(const DiskOptions& options) {
     auto disk = TRY(open_disk(options));  // not inside `new`, which TRY would leave without giving it back
-    return std::unique_ptr<DiskFile>(new DiskFile(std::move(disk)));
+    return std::unique_ptr<DiskFile>(new DiskFile(std::move(disk), options.in_flight_max));
 }
 
-Result<std::unique_ptr<DiskFile>> DiskFile::in_memory(u64 size_bytes) {
+Result<std::unique_ptr<DiskFile>> DiskFile::in_memory(u64 size_bytes, u32 in_flight_max) {
     OpenDisk disk;
     disk.buffered = UniqueFd::adopt(::memfd_create("disk", MFD_CLOEXEC));
     if (!disk.buffered.valid()) return fail(Error::os("memfd_create"));
     if (::ftruncate(disk.buffered.get(), static_cast<off_t>(size_bytes)) != 0)
         return fail(Error::os("ftruncate").about(fmt::format("memory file of {} bytes", size_bytes)));
     disk.geometry.size_bytes = size_bytes;
-    return std::unique_ptr<DiskFile>(new DiskFile(std::move(disk)));
+    return std::unique_ptr<DiskFile>(new DiskFile(std::move(disk), in_flight_max));
 }
 
-DiskFile::DiskFile(OpenDisk disk)
-    : disk_(std::move(disk)), cancel_task_(std::make_unique<CancelTask>(*this)) {}
+DiskFile::DiskFile(OpenDisk disk, u32 in_flight_max)
+    : disk_(std::move(disk)),
+      in_flight_max_(in_flight_max),
+      cancel_task_(std::make_unique<CancelTask>(*this)) {}
 
 /// Not left to close(2): a ring that had the file lets go of it when the kernel gets round to that.
 DiskFile::~DiskFile() { (void)::flock(disk_.buffered.get(), LOCK_UN); }
 
-Result<void> DiskFile::attach(Loop& loop, const DiskAttachment& attachment) {
+Result<void> DiskFile::attach(Loop& loop) {
     buffered_file_ = TRY(loop.add_file(disk_.buffered));
     if (disk_.direct.valid()) direct_file_ = TRY(loop.add_file(disk_.direct));
-    path_ = attachment.path;
-    for (u32 n = 0; n < attachment.in_flight_max; ++n) release(requests_.emplace_back(*this));
+    for (u32 n = 0; n < in_flight_max_; ++n) release(requests_.emplace_back(*this));
     loop_.store(&loop, std::memory_order_release);
     return {};
 }
@@ -91,7 +92,7 @@ std::optional<i32> DiskFile::start(BlockIo& io) {
     u64 done_bytes = 0;
     if (loop_.load(std::memory_order_acquire) == nullptr) return do_now(io, done_bytes);
     const bool is_buffered = is_transfer(io) && !disk_.direct.valid() && !io.is_write_through;
-    const bool is_at_once = is_buffered && path_ == DiskPath::Auto;
+    const bool is_at_once = is_buffered && !is_all_by_ring_;
     if (is_at_once && !(io.kind == BlockIoKind::Read && has_nowait_reads_ && is_one_of_many_reads())) {
         if (const auto result = try_at_once(io, done_bytes)) return result;
     }

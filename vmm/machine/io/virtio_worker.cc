@@ -144,7 +144,7 @@ void VirtioWorker::Promotion::run() {
 
 Result<void> VirtioWorker::finish_promotion(VirtioCore& core) {
     Loop& loop = service_.running()->loop();
-    if (options_.attach) TRY_VOID(options_.attach(loop));
+    TRY_VOID(options_.backend.attach(loop));
     bool has_warned = false;
     for (u16 index = 0; index < core.queue_count(); ++index) {
         queues_.emplace_back(*this, core, index);
