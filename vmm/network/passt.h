@@ -39,7 +39,7 @@ class Passt final : public NetBackend, public Backend, private ReadinessClient {
     [[nodiscard]] u64 offload_features() const override { return 0; }
     [[nodiscard]] bool configure(u64 features, u8 header_bytes, u16 pairs_in_use) override;
     [[nodiscard]] NetStatus send(u16 pair, std::span<const iovec> frame) override;
-    [[nodiscard]] NetStatus receive(u16 pair, std::span<const iovec> into, u64& frame_bytes) override;
+    [[nodiscard]] NetReceived receive(u16 pair, std::span<const iovec> into) override;
     void set_client(NetClient* client) override { link_.set_client(client); }
 
   private:
@@ -54,7 +54,7 @@ class Passt final : public NetBackend, public Backend, private ReadinessClient {
     [[nodiscard]] NetStatus lose(std::string_view why);
     /// Wait and Down as in NetStatus; Done: more bytes came.
     [[nodiscard]] NetStatus read_more();
-    [[nodiscard]] NetStatus deliver(std::span<const iovec> into, u32 size_bytes, u64& frame_bytes);
+    [[nodiscard]] NetReceived deliver(std::span<const iovec> into, u32 size_bytes);
     [[nodiscard]] std::span<const std::byte> received() const;
 
     void on_readable(u16 index) override;

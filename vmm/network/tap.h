@@ -43,7 +43,7 @@ class Tap final : public NetBackend, public Backend, private ReadinessClient {
     [[nodiscard]] u64 offload_features() const override;
     [[nodiscard]] bool configure(u64 features, u8 header_bytes, u16 pairs_in_use) override;
     [[nodiscard]] NetStatus send(u16 pair, std::span<const iovec> frame) override;
-    [[nodiscard]] NetStatus receive(u16 pair, std::span<const iovec> into, u64& frame_bytes) override;
+    [[nodiscard]] NetReceived receive(u16 pair, std::span<const iovec> into) override;
     void set_client(NetClient* client) override { link_.set_client(client); }
 
   private:

@@ -160,13 +160,13 @@ Progress Block::take_requests(u16 queue, u32 budget) {
     served_bytes_ = 0;
     for (; budget > 0 && served_bytes_ < kBytesPerCall; --budget) {
         if (state_.has_failed) return Progress::Waiting;
-        Chain chain;
-        switch (from.pop(slots_.scratch(), chain)) {
+        Popped popped = from.pop(slots_.scratch());
+        switch (popped.result) {
             case PopResult::Empty: return Progress::Drained;
             case PopResult::Broken: fail(from.why_broken()); return Progress::Waiting;
             case PopResult::Chain: break;
         }
-        if (!serve(queue, chain)) return Progress::Waiting;
+        if (!serve(queue, popped.chain)) return Progress::Waiting;
     }
     return Progress::More;
 }

@@ -39,11 +39,12 @@ class ChainParts {
         return nullptr;
     }
 
-    void give(Chain& chain) const {
-        chain.readable = storage_.first(readable_count_);
-        chain.writable = storage_.subspan(readable_count_, count_ - readable_count_);
-        chain.readable_bytes = readable_bytes_;
-        chain.writable_bytes = writable_bytes_;
+    [[nodiscard]] Chain chain(ChainToken token) const {
+        return {.token = token,
+                .readable = storage_.first(readable_count_),
+                .writable = storage_.subspan(readable_count_, count_ - readable_count_),
+                .readable_bytes = readable_bytes_,
+                .writable_bytes = writable_bytes_};
     }
 
   private:

@@ -55,41 +55,42 @@ PopResult SplitRing::look_for_more() {
     return PopResult::Chain;
 }
 
-PopResult SplitRing::pop(std::span<iovec> storage, Chain& chain) {
+Popped SplitRing::pop(std::span<iovec> storage) {
+    if (state_.why_broken != nullptr) return {.result = PopResult::Broken, .chain = {}};
     if (state_.next_avail == state_.avail_seen) {
         const PopResult more = look_for_more();
-        if (more != PopResult::Chain) return more;
+        if (more != PopResult::Chain) return {.result = more, .chain = {}};
     }
     const u64 slot = state_.next_avail & (state_.size - 1U);
     const u16 head = avail_.load<u16>(virtio::AVAIL_RING + virtio::AVAIL_ELEMENT_BYTES * slot);
     ChainParts parts(memory_, storage);
-    u16 count = 0;
-    if (const WhyBroken why = walk(head, parts, count)) return latch(why);
-    parts.give(chain);
-    chain.token = {head, count};
+    const Walked walked = walk(head, parts);
+    if (walked.why_broken != nullptr) return {.result = latch(walked.why_broken), .chain = {}};
     ++state_.next_avail;
     ++state_.in_flight;
-    return PopResult::Chain;
+    return {.result = PopResult::Chain,
+            .chain = parts.chain({.id = head, .descriptor_count = walked.descriptor_count})};
 }
 
-WhyBroken SplitRing::walk(u16 head, ChainParts& parts, u16& count) const {
+SplitRing::Walked SplitRing::walk(u16 head, ChainParts& parts) const {
+    u16 count = 0;
     for (u16 index = head; count < state_.size;) {
-        if (index >= state_.size) return "a descriptor's index is not below the queue's size";
+        if (index >= state_.size) return {"a descriptor's index is not below the queue's size"};
         const auto it = descriptors_.copy<virtio::SplitDescriptor>(virtio::DESC_BYTES * index);
         ++count;
         if ((it.flags & virtio::DESC_F_INDIRECT) != 0) {
             // virtio 1.2 §2.7.5.3.2 "Device Requirements: Indirect Descriptors": "The device MUST handle the
             // case of zero or more normal chained descriptors followed by a single descriptor with
             // flags&VIRTQ_DESC_F_INDIRECT." Its WRITE is ignored.
-            if ((it.flags & virtio::DESC_F_NEXT) != 0) return "an indirect descriptor has a next one";
-            return walk_table(it.addr, it.len, parts);
+            if ((it.flags & virtio::DESC_F_NEXT) != 0) return {"an indirect descriptor has a next one"};
+            return {walk_table(it.addr, it.len, parts), count};
         }
         if (const WhyBroken why = parts.add(it.addr, it.len, (it.flags & virtio::DESC_F_WRITE) != 0))
-            return why;
-        if ((it.flags & virtio::DESC_F_NEXT) == 0) return nullptr;
+            return {why};
+        if ((it.flags & virtio::DESC_F_NEXT) == 0) return {nullptr, count};
         index = it.next;
     }
-    return "a chain is longer than the queue's size";
+    return {"a chain is longer than the queue's size"};
 }
 
 WhyBroken SplitRing::walk_table(u64 table_addr, u32 table_bytes, ChainParts& parts) const {

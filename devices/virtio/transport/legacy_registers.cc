@@ -67,11 +67,11 @@ void LegacyRegisters::write(IoAccess at, u64 value, std::unique_lock<std::mutex>
         case virtio_pci::LEGACY_QUEUE_NOTIFY: core.notify(static_cast<u16>(value)); break;
         case virtio_pci::LEGACY_DEVICE_STATUS: transport_.set_status(static_cast<u8>(value), lock); break;
         case virtio_pci::LEGACY_CONFIG_MSIX_VECTOR:
-            transport_.set_vector(transport_.state_.config_vector, value);
+            transport_.state_.config_vector = transport_.vector_for(value);
             break;
         case virtio_pci::LEGACY_QUEUE_MSIX_VECTOR:
             if (transport_.state_.queue_select < core.queue_count())
-                transport_.set_vector(transport_.queue_vectors_[transport_.state_.queue_select], value);
+                transport_.queue_vectors_[transport_.state_.queue_select] = transport_.vector_for(value);
             break;
         default: break;
     }
