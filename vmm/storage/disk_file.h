@@ -77,8 +77,12 @@ class DiskFile final : public BlockBackend, public Backend {
     void release(DiskRequest& request);
 
     [[nodiscard]] i32 do_now(BlockIo& io, u64 done_bytes);
-    [[nodiscard]] std::optional<i32> try_at_once(BlockIo& io, u64& done_bytes);
-    [[nodiscard]] std::optional<i32> try_without_waiting(BlockIo& io, u64& done_bytes);
+    struct Attempt {
+        std::optional<i32> result;
+        u64 done_bytes = 0;  ///< without a result: where the rest begins, which needs the ring
+    };
+    [[nodiscard]] Attempt try_at_once(BlockIo& io);
+    [[nodiscard]] Attempt try_without_waiting(BlockIo& io);
     [[nodiscard]] bool is_one_of_many_reads();
     [[nodiscard]] std::optional<i32> begin(BlockIo& io, u64 done_bytes);
     [[nodiscard]] bool needs_worker(const BlockIo& io, bool is_direct) const;
