@@ -78,7 +78,8 @@ class VirtioWorker final : public QueueWorker {
             Queue& queue_;
         };
         void run() override { work(); }
-        void attach(std::optional<DoorbellPlace>& place);
+        /// \returns `place`, or nothing where KVM refuses it.
+        [[nodiscard]] std::optional<DoorbellPlace> attach(const DoorbellPlace& place) const;
         void on_complete(i32 result, bool has_more) override;
         void on_time() override { work(); }
 
