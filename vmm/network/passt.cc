@@ -176,21 +176,20 @@ NetStatus Passt::read_more() {
     return errno == EAGAIN ? NetStatus::Wait : lose("the connection failed");
 }
 
-NetStatus Passt::deliver(std::span<const iovec> into, u32 size_bytes, u64& frame_bytes) {
+NetReceived Passt::deliver(std::span<const iovec> into, u32 size_bytes) {
     const std::span<const std::byte> frame = received().subspan(kLengthBytes, size_bytes);
     received_begin_ += kLengthBytes + size_bytes;
-    if (size_bytes < kFrameBytesMin) return NetStatus::Dropped;
+    if (size_bytes < kFrameBytesMin) return {NetStatus::Dropped};
     // virtio 1.2 §5.1.6.4.1 "Device Requirements: Processing of Incoming Packets": nothing was offloaded.
     // The device writes num_buffers.
     const std::array<std::byte, virtio_net::kHeaderBytes> header{};
-    if (!copy_to_parts(into, header_bytes_, frame)) return NetStatus::Dropped;
-    if (!copy_to_parts(into, 0, std::span(header).first(header_bytes_))) return NetStatus::Dropped;
-    frame_bytes = header_bytes_ + size_bytes;
-    return NetStatus::Done;
+    if (!copy_to_parts(into, header_bytes_, frame)) return {NetStatus::Dropped};
+    if (!copy_to_parts(into, 0, std::span(header).first(header_bytes_))) return {NetStatus::Dropped};
+    return {NetStatus::Done, u64{header_bytes_} + size_bytes};
 }
 
-NetStatus Passt::receive(u16 /*pair*/, std::span<const iovec> into, u64& frame_bytes) {
-    if (!link_.is_up()) return NetStatus::Down;
+NetReceived Passt::receive(u16 /*pair*/, std::span<const iovec> into) {
+    if (!link_.is_up()) return {NetStatus::Down};
     const std::lock_guard lock(mutex_);
     for (;;) {
         if (received().size() >= kLengthBytes) {
@@ -198,13 +197,13 @@ NetStatus Passt::receive(u16 /*pair*/, std::span<const iovec> into, u64& frame_b
             std::memcpy(&length, received().data(), kLengthBytes);
             length = from_big_endian(length);
             if (length > kFrameBytesMax) {
-                return lose(
-                    fmt::format("it sent a frame of {} bytes, the limit is {}", length, kFrameBytesMax));
+                return {lose(
+                    fmt::format("it sent a frame of {} bytes, the limit is {}", length, kFrameBytesMax))};
             }
-            if (received().size() - kLengthBytes >= length) return deliver(into, length, frame_bytes);
+            if (received().size() - kLengthBytes >= length) return deliver(into, length);
         }
         const NetStatus status = read_more();
-        if (status != NetStatus::Done) return status;
+        if (status != NetStatus::Done) return {status};
     }
 }
 

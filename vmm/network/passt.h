@@ -16,13 +16,14 @@
 #include "devices/virtio/net/net_backend.h"
 #include "devices/virtio/net/net_spec.h"
 #include "vmm/error/result.h"
+#include "vmm/loop/backend.h"
 #include "vmm/network/link.h"
 #include "vmm/network/readiness.h"
 #include "vmm/os/unique_fd.h"
 
 namespace mayfly {
 
-class Passt final : public NetBackend, private ReadinessClient {
+class Passt final : public NetBackend, public Backend, private ReadinessClient {
   public:
     static constexpr u32 kFrameBytesMin = 14;
     static constexpr u32 kFrameBytesMax = 65535;
@@ -32,13 +33,13 @@ class Passt final : public NetBackend, private ReadinessClient {
     /// `socket`: a connected stream socket, non-blocking. `subject`: what messages call it.
     Passt(UniqueFd socket, std::string subject);
 
-    Result<void> attach(Loop& loop);
+    Result<void> attach(Loop& loop) override;
 
     [[nodiscard]] u16 pair_count() const override { return 1; }
     [[nodiscard]] u64 offload_features() const override { return 0; }
     [[nodiscard]] bool configure(u64 features, u8 header_bytes, u16 pairs_in_use) override;
     [[nodiscard]] NetStatus send(u16 pair, std::span<const iovec> frame) override;
-    [[nodiscard]] NetStatus receive(u16 pair, std::span<const iovec> into, u64& frame_bytes) override;
+    [[nodiscard]] NetReceived receive(u16 pair, std::span<const iovec> into) override;
     void set_client(NetClient* client) override { link_.set_client(client); }
 
   private:
@@ -53,7 +54,7 @@ class Passt final : public NetBackend, private ReadinessClient {
     [[nodiscard]] NetStatus lose(std::string_view why);
     /// Wait and Down as in NetStatus; Done: more bytes came.
     [[nodiscard]] NetStatus read_more();
-    [[nodiscard]] NetStatus deliver(std::span<const iovec> into, u32 size_bytes, u64& frame_bytes);
+    [[nodiscard]] NetReceived deliver(std::span<const iovec> into, u32 size_bytes);
     [[nodiscard]] std::span<const std::byte> received() const;
 
     void on_readable(u16 index) override;

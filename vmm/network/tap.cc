@@ -118,8 +118,8 @@ NetStatus Tap::send(u16 pair, std::span<const iovec> frame) {
     return NetStatus::Wait;
 }
 
-NetStatus Tap::receive(u16 pair, std::span<const iovec> into, u64& frame_bytes) {
-    if (!link_.is_up()) return NetStatus::Down;
+NetReceived Tap::receive(u16 pair, std::span<const iovec> into) {
+    if (!link_.is_up()) return {NetStatus::Down};
     VERIFY(into.size() < kPartsMax);
     // One byte more than there is room: when it is written, the frame was cut.
     std::array<iovec, kPartsMax> parts;
@@ -136,10 +136,10 @@ NetStatus Tap::receive(u16 pair, std::span<const iovec> into, u64& frame_bytes) 
         // Any other error would come again at once: it waits for the next event.
         const NetStatus status = lost_or(errno, errno == EINVAL ? NetStatus::Dropped : NetStatus::Wait);
         queue.is_waited_for.store(status == NetStatus::Wait, std::memory_order_release);
-        return status;
+        return {status};
     }
-    frame_bytes = static_cast<u64>(size);
-    return frame_bytes > room_bytes ? NetStatus::Dropped : NetStatus::Done;
+    const auto frame_bytes = static_cast<u64>(size);
+    return {frame_bytes > room_bytes ? NetStatus::Dropped : NetStatus::Done, frame_bytes};
 }
 
 void Tap::on_readable(u16 index) {

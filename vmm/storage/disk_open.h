@@ -18,6 +18,7 @@ struct DiskOptions {
     bool is_read_only = false;
     bool is_direct = false;      ///< O_DIRECT: past the page cache
     bool is_surely_raw = false;  ///< also where it looks like another format
+    u32 in_flight_max = 256;     ///< what its queues hold; more is done synchronously
 };
 
 struct OpenDisk {

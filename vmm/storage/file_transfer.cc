@@ -3,10 +3,11 @@
 
 #include <algorithm>
 #include <cerrno>
-#include <climits>
 
 #include <fcntl.h>
 #include <unistd.h>
+
+#include <climits>
 
 #include "devices/virtio/queue/chain.h"
 
@@ -60,15 +61,15 @@ i64 transfer_once(const UniqueFd& fd, const BlockIo& io, u64 done_bytes, int rw_
     }
 }
 
-i32 transfer_all(const UniqueFd& fd, BlockIo& io, u64& done_bytes, int rw_flags) {
+Transferred transfer_all(const UniqueFd& fd, BlockIo& io, u64 done_bytes, int rw_flags) {
     while (done_bytes < io.size_bytes) {
         const i64 moved = transfer_once(fd, io, done_bytes, rw_flags);
-        if (moved < 0) return static_cast<i32>(moved);
-        if (moved == 0) return -EIO;
+        if (moved < 0) return {static_cast<i32>(moved), done_bytes};
+        if (moved == 0) return {-EIO, done_bytes};
         done_bytes += static_cast<u64>(moved);
         io.parts = drop_front(io.parts, static_cast<u64>(moved));
     }
-    return 0;
+    return {0, done_bytes};
 }
 
 int fallocate_mode(const BlockIo& io) {

@@ -60,6 +60,7 @@ constexpr u32 kChainPartsMin = 256;
 
 /// After so much the caller looks around: a few requests may be as much work as many.
 constexpr u64 kBytesPerCall = MiB(2);
+static_assert(kBlockTransferBytesMax < std::numeric_limits<u32>::max());  // a queue's lengths have 32 bits
 /// Of requests that become one operation: little enough to be done at once.
 constexpr u64 kRunBytesMax = KiB(256);
 
@@ -159,13 +160,13 @@ Progress Block::take_requests(u16 queue, u32 budget) {
     served_bytes_ = 0;
     for (; budget > 0 && served_bytes_ < kBytesPerCall; --budget) {
         if (state_.has_failed) return Progress::Waiting;
-        Chain chain;
-        switch (from.pop(slots_.scratch(), chain)) {
+        Popped popped = from.pop(slots_.scratch());
+        switch (popped.result) {
             case PopResult::Empty: return Progress::Drained;
             case PopResult::Broken: fail(from.why_broken()); return Progress::Waiting;
             case PopResult::Chain: break;
         }
-        if (!serve(queue, chain)) return Progress::Waiting;
+        if (!serve(queue, popped.chain)) return Progress::Waiting;
     }
     return Progress::More;
 }
@@ -205,75 +206,77 @@ void Block::begin(u16 queue, const Chain& chain, const BlockRequest& request) {
     // no guest: a queue lets out no more chains than it has entries, for each of which there is a slot, and
     // no queue that has some out starts anew (VirtioCore::start_queues(), clear()).
     VERIFY(slot != nullptr);
-    slot->client = this;
+    const bool is_change = request.kind == BlockIoKind::Write || request.kind == BlockIoKind::WriteZeroes;
     slot->kind = request.kind;
-    slot->is_write_through = request.kind == BlockIoKind::Write && is_write_through();
     slot->may_unmap = request.may_unmap;
+    slot->must_be_stable = is_change && is_write_through();
     slot->offset_bytes = request.offset_bytes;
     slot->size_bytes = request.size_bytes;
     slot->token = chain.token;
     slot->queue = queue;
     slot->status_at = request.status_at;
-    // A file's zeroes have no flag that writes them through: a flush follows.
-    slot->is_flush_next = request.kind == BlockIoKind::WriteZeroes && is_write_through();
-    slot->written_bytes = 1;
-    if (request.kind == BlockIoKind::Read)
-        slot->written_bytes =
-            static_cast<u32>(std::min<u64>(request.size_bytes + 1, std::numeric_limits<u32>::max()));
     count(request.kind);
     if (request.kind != BlockIoKind::Discard) served_bytes_ += request.size_bytes;
     if (request.kind == BlockIoKind::Read || request.kind == BlockIoKind::Write)
         host_->queue(queue).counts.bytes += request.size_bytes;
-    slot->own_size_bytes = request.size_bytes;
     if (join_run(*slot)) return;
     start_run();
-    run_ = {.first = slot, .last = slot, .size_bytes = slot->size_bytes, .part_count = slot->parts.size()};
+    run_ = &make_run(*slot);
+}
+
+BlockRun& Block::make_run(BlockSlot& slot) {
+    BlockRun& run = slot.run;
+    run.client = this;
+    run.kind = slot.kind;
+    // A file's zeroes have no flag that writes them through: a flush follows.
+    run.is_write_through = slot.must_be_stable && slot.kind == BlockIoKind::Write;
+    run.is_flush_next = slot.must_be_stable && slot.kind == BlockIoKind::WriteZeroes;
+    run.may_unmap = slot.may_unmap;
+    run.offset_bytes = slot.offset_bytes;
+    run.size_bytes = slot.size_bytes;
+    run.parts = slots_.parts_of(slot);
+    run.part_count = slot.part_count;
+    run.first = run.last = &slot;
+    slot.next_in_run = nullptr;
+    return run;
 }
 
 /// One system call for what many small requests ask for: a file system charges by the call.
 bool Block::join_run(BlockSlot& slot) {
-    if (run_.first == nullptr || slot.kind != run_.first->kind) return false;
+    if (run_ == nullptr || slot.kind != run_->kind) return false;
     if (slot.kind != BlockIoKind::Read && slot.kind != BlockIoKind::Write) return false;
-    if (slot.is_write_through != run_.first->is_write_through) return false;
-    if (slot.offset_bytes != run_.first->offset_bytes + run_.size_bytes) return false;
-    if (run_.size_bytes + slot.size_bytes > kRunBytesMax) return false;
-    if (run_.part_count + slot.parts.size() > kBlockSegmentsMax) return false;
-    if (!BlockSlots::can_join(*run_.first) || !BlockSlots::can_join(slot)) return false;
-    run_.last->next_in_run = &slot;
-    run_.last = &slot;
-    run_.size_bytes += slot.size_bytes;
-    run_.part_count += slot.parts.size();
+    if (slot.must_be_stable != run_->first->must_be_stable) return false;
+    if (slot.offset_bytes != run_->offset_bytes + run_->size_bytes) return false;
+    if (run_->size_bytes + slot.size_bytes > kRunBytesMax) return false;
+    if (run_->part_count + slot.part_count > kBlockSegmentsMax) return false;
+    if (!BlockSlots::can_join(*run_->first) || !BlockSlots::can_join(slot)) return false;
+    run_->last->next_in_run = &slot;
+    run_->last = &slot;
+    run_->size_bytes += slot.size_bytes;
+    run_->part_count += slot.part_count;
     ++counts_.joined;
     return true;
 }
 
 void Block::start_run() {
-    if (run_.first == nullptr) return;
-    const Run run = std::exchange(run_, Run{});
-    BlockSlot& first = *run.first;
-    if (first.next_in_run != nullptr) {
-        const std::span<iovec> parts = slots_.parts_of_run(first);
-        auto into = parts.begin();
-        for (const BlockSlot* slot = &first; slot != nullptr; slot = slot->next_in_run)
-            into = std::copy(slot->parts.begin(), slot->parts.end(), into);
-        first.parts = parts.first(run.part_count);
-        first.size_bytes = run.size_bytes;
-    }
-    (void)advance(first, backend_.start(first));
+    if (run_ == nullptr) return;
+    BlockRun& run = *std::exchange(run_, nullptr);
+    if (run.first != run.last) run.parts = slots_.gather_parts(run);
+    (void)advance(run, backend_.start(run));
 }
 
-bool Block::advance(BlockSlot& slot, std::optional<i32> result) {
-    if (result == 0 && slot.is_flush_next) {
-        slot.is_flush_next = false;
-        slot.kind = BlockIoKind::Flush;
-        result = backend_.start(slot);
+bool Block::advance(BlockRun& run, std::optional<i32> result) {
+    if (result == 0 && run.is_flush_next) {
+        run.is_flush_next = false;
+        run.kind = BlockIoKind::Flush;
+        result = backend_.start(run);
     }
     if (!result) return false;
-    if (slot.next_in_run != nullptr && *result != 0 && *result != -ECANCELED) {
-        start_alone(slot);
+    if (run.first != run.last && *result != 0 && *result != -ECANCELED) {
+        start_alone(run);
         return true;
     }
-    for (BlockSlot* next = &slot; next != nullptr;) {
+    for (BlockSlot* next = run.first; next != nullptr;) {
         BlockSlot& done = *std::exchange(next, next->next_in_run);
         finish(done, *result);
     }
@@ -281,20 +284,20 @@ bool Block::advance(BlockSlot& slot, std::optional<i32> result) {
 }
 
 /// An error of several requests is not each one's: who it belongs to, another try tells.
-void Block::start_alone(BlockSlot& first) {
-    first.size_bytes = first.own_size_bytes;
-    for (BlockSlot* next = &first; next != nullptr;) {
+void Block::start_alone(BlockRun& failed) {
+    for (BlockSlot* next = failed.first; next != nullptr;) {
         BlockSlot& slot = *std::exchange(next, next->next_in_run);
-        slot.next_in_run = nullptr;
-        slot.parts = BlockSlots::own_parts(slot);
-        (void)advance(slot, backend_.start(slot));
+        BlockRun& run = make_run(slot);
+        (void)advance(run, backend_.start(run));
     }
 }
 
 void Block::finish(BlockSlot& slot, i32 result) {
     const u8 status = status_of(result);
     // What came of a read that failed is not told: only the status byte is.
-    answer(slot.queue, slot.token, slot.status_at, status, status == blk::S_OK ? slot.written_bytes : 1);
+    const bool has_data = status == blk::S_OK && slot.kind == BlockIoKind::Read;
+    const u32 written_bytes = 1 + (has_data ? static_cast<u32>(slot.size_bytes) : 0);
+    answer(slot.queue, slot.token, slot.status_at, status, written_bytes);
     slots_.give_back(slot);
 }
 
@@ -315,13 +318,13 @@ void Block::identify(const BlockRequest& request) {
 }
 
 void Block::on_block_io_done(BlockIo& io, i32 result) {
-    // no guest: the operation's slot is taken, and VirtioCore::reset() calls stop() when none is.
+    // no guest: the operation's slots are taken, and VirtioCore::reset() calls stop() when none is.
     VERIFY(host_ != nullptr);
     const std::lock_guard lock(host_->mutex());
-    // SAFETY: only begin() makes a BlockIo whose client is this device, and it is a BlockSlot.
-    auto& slot = static_cast<BlockSlot&>(io);
-    const u16 queue = slot.queue;
-    if (advance(slot, result)) host_->completed(queue);
+    // SAFETY: only make_run() makes a BlockIo whose client is this device, and it is a BlockRun.
+    auto& run = static_cast<BlockRun&>(io);
+    const u16 queue = run.first->queue;
+    if (advance(run, result)) host_->completed(queue);
 }
 
 void Block::count(BlockIoKind kind) {

@@ -81,13 +81,15 @@ class Block final : public VirtioDevice, public BlockIoClient {
     /// False: nothing more may be taken now.
     [[nodiscard]] Progress take_requests(u16 queue, u32 budget);
     [[nodiscard]] bool serve(u16 queue, Chain& chain);
+    void begin(u16 queue, const Chain& chain, const BlockRequest& request);
+    /// An operation for this request alone, which others may join until it is started.
+    [[nodiscard]] BlockRun& make_run(BlockSlot& slot);
     [[nodiscard]] bool join_run(BlockSlot& slot);
     void start_run();
-    void start_alone(BlockSlot& first);
+    void start_alone(BlockRun& failed);
+    /// Goes on after an operation that ended with `result`. False: it is still in flight.
+    [[nodiscard]] bool advance(BlockRun& run, std::optional<i32> result);
     void finish(BlockSlot& slot, i32 result);
-    void begin(u16 queue, const Chain& chain, const BlockRequest& request);
-    /// Goes on with a request whose operation ended with `result`. False: it is still in flight.
-    [[nodiscard]] bool advance(BlockSlot& slot, std::optional<i32> result);
     void answer(u16 queue, ChainToken token, void* status_at, u8 status, u32 written_bytes);
     void identify(const BlockRequest& request);
     void count(BlockIoKind kind);
@@ -105,13 +107,7 @@ class Block final : public VirtioDevice, public BlockIoClient {
     BlockCounts counts_;
     u64 served_bytes_ = 0;  // by this call of process()
 
-    /// Requests of this call of process() that lie behind one another on the disk: one operation.
-    struct Run {
-        BlockSlot* first = nullptr;
-        BlockSlot* last = nullptr;
-        u64 size_bytes = 0;
-        std::size_t part_count = 0;
-    } run_;
+    BlockRun* run_ = nullptr;  ///< what the requests of this call of process() join; not started yet
 
     DeviceHost* host_ = nullptr;  // between start() and stop()
     BlockRules rules_;

@@ -42,9 +42,10 @@ std::span<iovec> BlockSlots::area(u32 index) const {
     return {parts_outside_ + index * kPartsOutside, kPartsOutside};
 }
 
-std::span<iovec> BlockSlots::take_area(BlockSlot& slot) {
-    // no guest: take() made it 0; parts_of_run() is for a slot that can_join(), whose parts are inside.
-    VERIFY(slot.area == 0);
+std::span<iovec> BlockSlots::take_area(BlockRun& run) {
+    // no guest: take() made it 0; gather_parts() is for slots that can_join(), whose parts are inside, and
+    // once for each run.
+    VERIFY(run.area == 0);
     u32 index = fresh_area_;
     if (first_free_area_ != 0) {
         index = first_free_area_ - 1;
@@ -54,8 +55,18 @@ std::span<iovec> BlockSlots::take_area(BlockSlot& slot) {
         VERIFY(fresh_area_ < slot_count_);
         ++fresh_area_;
     }
-    slot.area = static_cast<u16>(index + 1);
+    run.area = static_cast<u16>(index + 1);
     return area(index);
+}
+
+std::span<iovec> BlockSlots::gather_parts(BlockRun& run) {
+    const std::span<iovec> parts = take_area(run);
+    auto into = parts.begin();
+    for (BlockSlot* slot = run.first; slot != nullptr; slot = slot->next_in_run) {
+        const std::span<const iovec> own = parts_of(*slot);
+        into = std::copy(own.begin(), own.end(), into);
+    }
+    return parts.first(run.part_count);
 }
 
 BlockSlot* BlockSlots::take(std::span<const iovec> parts) {
@@ -74,14 +85,12 @@ BlockSlot* BlockSlots::take(std::span<const iovec> parts) {
     auto* const slot = new (&slots_[index]) BlockSlot;
     slot->index = static_cast<u16>(index);
     slot->next_free = 0;
-    slot->is_flush_next = false;
     slot->next_in_run = nullptr;
-    slot->area = 0;
+    slot->part_count = static_cast<u16>(parts.size());
+    slot->run.area = 0;
     const std::span<iovec> into =
-        parts.size() <= BlockSlot::kPartsInside ? std::span<iovec>(slot->parts_inside) : take_area(*slot);
+        can_join(*slot) ? std::span<iovec>(slot->parts_inside) : take_area(slot->run);
     std::copy(parts.begin(), parts.end(), into.begin());
-    slot->parts = into.first(parts.size());
-    slot->own_part_count = parts.size();
     return slot;
 }
 
@@ -89,9 +98,9 @@ void BlockSlots::give_back(BlockSlot& slot) {
     // no guest: Block::finish() alone calls this, once for each slot that begin() took.
     VERIFY(taken_count_ > 0 && &slot == &slots_[slot.index]);
     --taken_count_;
-    if (slot.area != 0) {
-        area(slot.area - 1U)[0].iov_len = first_free_area_;
-        first_free_area_ = slot.area;
+    if (slot.run.area != 0) {
+        area(slot.run)[0].iov_len = first_free_area_;
+        first_free_area_ = slot.run.area;
     }
     slot.next_free = static_cast<u16>(first_free_);
     first_free_ = u32{slot.index} + 1;

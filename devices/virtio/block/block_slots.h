@@ -19,22 +19,35 @@
 
 namespace mayfly {
 
-struct BlockSlot : BlockIo {
+struct BlockSlot;
+
+/// One operation of the backend's: for one request, or for several that lie behind one another on the disk.
+struct BlockRun : BlockIo {
+    BlockSlot* first;  ///< its requests, by their next_in_run
+    BlockSlot* last;
+    u32 part_count;      ///< of all of them
+    u16 area;            ///< index + 1 of its memory for many parts, 0: none
+    bool is_flush_next;  ///< WriteZeroes that must be on the medium before it is done
+};
+
+/// One request. What it says stays as it is until it is answered; how far it has come, its run says.
+struct BlockSlot {
     /// What nearly every request fits in; more go to memory of their own.
     static constexpr std::size_t kPartsInside = 6;
 
+    BlockIoKind kind;
+    bool may_unmap;
+    bool must_be_stable;  ///< Write and WriteZeroes: on the medium before it is done
+    u16 part_count;
+    u64 offset_bytes;
+    u64 size_bytes;
     ChainToken token;
     u16 queue;
     u16 index;               ///< its own
     u16 next_free;           ///< index + 1 of the next free slot, 0: none
-    u16 area;                ///< index + 1 of its memory for many parts, 0: none
-    bool is_flush_next;      ///< WriteZeroes that must be on the medium before it is done
-    u32 written_bytes;       ///< told to the driver on success
     void* status_at;         ///< guest memory, checked
-    BlockSlot* next_in_run;  ///< what this operation does besides: the requests behind it on the disk
-    // Of this request alone: `size_bytes` and `parts` are the operation's.
-    u64 own_size_bytes;
-    std::size_t own_part_count;
+    BlockSlot* next_in_run;  ///< the request behind it on the disk, which the same operation serves
+    BlockRun run;            ///< the operation that begins with it; not in use when it joined another's
     std::array<iovec, kPartsInside> parts_inside;
 };
 
@@ -49,23 +62,24 @@ class BlockSlots {
     void give_back(BlockSlot& slot);
     /// Whether its parts are inside it, so that it may be one of several in an operation.
     [[nodiscard]] static bool can_join(const BlockSlot& slot) {
-        return slot.parts.size() <= BlockSlot::kPartsInside;
+        return slot.part_count <= BlockSlot::kPartsInside;
     }
-    /// The parts of a slot that can_join(), as they came.
-    [[nodiscard]] static std::span<iovec> own_parts(BlockSlot& slot) {
-        return std::span(slot.parts_inside).first(slot.own_part_count);
+    /// As they came, until an operation for this request alone has changed them.
+    [[nodiscard]] std::span<iovec> parts_of(BlockSlot& slot) const {
+        return (can_join(slot) ? std::span<iovec>(slot.parts_inside) : area(slot.run)).first(slot.part_count);
     }
-    /// Memory for the parts of an operation that begins with `slot`, which keeps its own inside.
-    [[nodiscard]] std::span<iovec> parts_of_run(BlockSlot& slot) { return take_area(slot); }
+    /// A copy of the parts of all its requests, of which there are several that can_join().
+    [[nodiscard]] std::span<iovec> gather_parts(BlockRun& run);
     [[nodiscard]] u32 taken_count() const { return taken_count_; }
     /// Bytes of slots that were ever touched, for the test of what a disk costs.
     [[nodiscard]] u64 touched_bytes() const { return fresh_index_ * sizeof(BlockSlot); }
 
   private:
     BlockSlots(Mapping memory, u32 slot_count, u32 chain_parts_max);
-    /// Memory for kPartsOutside parts, which goes back with the slot.
-    [[nodiscard]] std::span<iovec> take_area(BlockSlot& slot);
+    /// Memory for kPartsOutside parts, which goes back with the first slot.
+    [[nodiscard]] std::span<iovec> take_area(BlockRun& run);
     [[nodiscard]] std::span<iovec> area(u32 index) const;
+    [[nodiscard]] std::span<iovec> area(const BlockRun& run) const { return area(run.area - 1U); }
 
     Mapping memory_;  // scratch, slots, then the parts that do not fit inside; pages appear when touched
     std::span<iovec> scratch_;

@@ -19,6 +19,11 @@ enum class NetStatus : u8 {
     Down,     ///< the interface or its peer is gone; on_net_link(false) was or will be called
 };
 
+struct NetReceived {
+    NetStatus status;
+    u64 frame_bytes = 0;  ///< when Done; header included
+};
+
 /// Called on the I/O thread, without the device's lock.
 class NetClient {
   public:
@@ -50,8 +55,8 @@ class NetBackend {
 
     /// Sends one frame, all of it or nothing. When Wait, the same frame is tried again later.
     [[nodiscard]] virtual NetStatus send(u16 pair, std::span<const iovec> frame) = 0;
-    /// Receives one frame into `into`; `frame_bytes` is its size, header included.
-    [[nodiscard]] virtual NetStatus receive(u16 pair, std::span<const iovec> into, u64& frame_bytes) = 0;
+    /// Receives one frame into `into`.
+    [[nodiscard]] virtual NetReceived receive(u16 pair, std::span<const iovec> into) = 0;
     /// From now on `client` is told; null: nobody is.
     virtual void set_client(NetClient* client) = 0;
 };

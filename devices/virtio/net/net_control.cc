@@ -18,8 +18,7 @@ std::optional<T> read_data(const Chain& chain) {
 Progress Net::control(u32 budget) {
     VirtQueue& ring = queue(control_queue());
     for (u32 done = 0; done < budget; ++done) {
-        Chain chain;
-        const PopResult popped = ring.pop({parts_.get(), kSendPartsMax}, chain);
+        const auto [popped, chain] = ring.pop({parts_.get(), kSendPartsMax});
         if (popped != PopResult::Chain) return end_of(ring, popped);
         // A command can cost the host milliseconds, some of them under a lock of all its networks.
         if (const auto deadline_ns = commands_limit_.take(1, options_.now_ns())) {

@@ -32,8 +32,8 @@ ReceiveWindow::Added ReceiveWindow::add(VirtQueue& ring, u64 bytes_min) {
     // no guest: fill_window() asks is_full() before each add().
     VERIFY(!is_full());
     make_room();
-    Chain chain;
-    switch (ring.pop({parts_.get() + part_end_, kPartsPerChainMax}, chain)) {
+    const auto [popped, chain] = ring.pop({parts_.get() + part_end_, kPartsPerChainMax});
+    switch (popped) {
         case PopResult::Empty: return Added::RingEmpty;
         case PopResult::Broken: return Added::RingBroken;
         case PopResult::Chain: break;
@@ -104,8 +104,8 @@ bool Net::fill_window(VirtQueue& ring, ReceiveWindow& window) {
 
 Net::Step Net::receive_one(u16 pair, VirtQueue& ring, ReceiveWindow& window) {
     if (is_refused_) return Step::Wait;
-    u64 frame_bytes = 0;
-    switch (backend_.receive(pair, window.parts(), frame_bytes)) {
+    const auto [status, frame_bytes] = backend_.receive(pair, window.parts());
+    switch (status) {
         case NetStatus::Done: break;
         case NetStatus::Dropped: ++counts_.receive_dropped; return Step::Next;
         case NetStatus::Wait:

@@ -32,8 +32,7 @@ Net::Step Net::send_one(u16 pair, VirtQueue& ring, const Chain& chain) {
 Progress Net::send(u16 pair, u32 budget) {
     VirtQueue& ring = queue(static_cast<u16>(2 * pair + 1));
     for (u32 done = 0; done < budget; ++done) {
-        Chain chain;
-        const PopResult popped = ring.pop({parts_.get(), kSendPartsMax}, chain);
+        const auto [popped, chain] = ring.pop({parts_.get(), kSendPartsMax});
         if (popped != PopResult::Chain) return end_of(ring, popped);
         if (!chain.writable.empty() || chain.readable_bytes < state_.header_bytes) {
             return fail("a frame to send is shorter than its header, or is not for reading");

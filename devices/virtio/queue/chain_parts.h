@@ -10,6 +10,7 @@
 
 #include "devices/virtio/queue/chain.h"
 #include "devices/virtio/queue/queue_format.h"
+#include "devices/virtio/queue/queue_spec.h"
 #include "vmm/memory/guest_memory.h"
 
 namespace mayfly {
@@ -38,11 +39,12 @@ class ChainParts {
         return nullptr;
     }
 
-    void give(Chain& chain) const {
-        chain.readable = storage_.first(readable_count_);
-        chain.writable = storage_.subspan(readable_count_, count_ - readable_count_);
-        chain.readable_bytes = readable_bytes_;
-        chain.writable_bytes = writable_bytes_;
+    [[nodiscard]] Chain chain(ChainToken token) const {
+        return {.token = token,
+                .readable = storage_.first(readable_count_),
+                .writable = storage_.subspan(readable_count_, count_ - readable_count_),
+                .readable_bytes = readable_bytes_,
+                .writable_bytes = writable_bytes_};
     }
 
   private:
@@ -63,8 +65,9 @@ inline WhyBroken check_indirect(bool is_negotiated, u32 size_bytes) {
     // VIRTQ_DESC_F_INDIRECT flag unless the VIRTIO_F_INDIRECT_DESC feature was negotiated."
     if (!is_negotiated) return "an indirect descriptor was not negotiated";
     if (size_bytes == 0) return "an indirect table is empty";
-    if (size_bytes % 16 != 0) return "an indirect table's length is not a multiple of 16";
-    if (size_bytes / 16 > kIndirectTableMax) return "an indirect table has more than 65536 entries";
+    if (size_bytes % virtio::DESC_BYTES != 0) return "an indirect table's length is not a multiple of 16";
+    if (size_bytes / virtio::DESC_BYTES > kIndirectTableMax)
+        return "an indirect table has more than 65536 entries";
     return nullptr;
 }
 

@@ -7,7 +7,9 @@ namespace mayfly {
 
 namespace {
 
-u32 event_word(u16 position_bits, u16 flags) { return position_bits | (u32{flags} << 16); }
+u32 event_word(u16 position_bits, u16 flags) {
+    return position_bits | (u32{flags} << virtio::EVENT_FLAGS_SHIFT);
+}
 
 }  // namespace
 
@@ -35,7 +37,8 @@ void PackedRing::stop() {
     state_ = {};
 }
 
-PopResult PackedRing::pop(std::span<iovec> storage, Chain& chain) {
+Popped PackedRing::pop(std::span<iovec> storage) {
+    if (state_.why_broken != nullptr) return {.result = PopResult::Broken, .chain = {}};
     const u64 at = virtio::DESC_BYTES * state_.next_avail.index;
     // Length, id and flags are one word, read once. Pairs with the driver's barrier before it writes the
     // flags: the address and the rest of the list are complete. virtio 1.2 §2.8.21.1.1 "Driver Requirements:
@@ -43,45 +46,43 @@ PopResult PackedRing::pop(std::span<iovec> storage, Chain& chain) {
     const u64 word = descriptors_.load_acquire<u64>(at + virtio::DESC_LEN_ID_FLAGS);
     const virtio::PackedDescriptor first{.addr = descriptors_.load<u64>(at),
                                          .len = static_cast<u32>(word),
-                                         .id = static_cast<u16>(word >> 32),
-                                         .flags = static_cast<u16>(word >> 48)};
-    if (!state_.next_avail.is_available(first.flags)) return PopResult::Empty;
+                                         .id = static_cast<u16>(word >> virtio::DESC_ID_SHIFT),
+                                         .flags = static_cast<u16>(word >> virtio::DESC_FLAGS_SHIFT)};
+    if (!state_.next_avail.is_available(first.flags)) return {};
     ChainParts parts(memory_, storage);
-    ChainToken token;
-    if (const WhyBroken why = walk(first, parts, token.id, token.descriptor_count)) {
-        state_.why_broken = why;
-        return PopResult::Broken;
+    const auto [why_broken, token] = walk(first, parts);
+    if (why_broken != nullptr) {
+        state_.why_broken = why_broken;
+        return {.result = PopResult::Broken, .chain = {}};
     }
-    parts.give(chain);
-    chain.token = token;
     state_.next_avail.advance(token.descriptor_count, state_.size);
     state_.in_flight = static_cast<u16>(state_.in_flight + token.descriptor_count);
-    return PopResult::Chain;
+    return {.result = PopResult::Chain, .chain = parts.chain(token)};
 }
 
-WhyBroken PackedRing::walk(virtio::PackedDescriptor first, ChainParts& parts, u16& last_id,
-                           u16& count) const {
+PackedRing::Walked PackedRing::walk(virtio::PackedDescriptor first, ChainParts& parts) const {
     RingPosition position = state_.next_avail;
     virtio::PackedDescriptor it = first;
+    u16 count = 0;
     // A descriptor is not available again before it was published as used. Devices rely on it: what they keep
     // per request is bounded by the size.
     for (int room = state_.size - state_.in_flight - state_.unpublished; room > 0; --room) {
         ++count;
-        last_id = it.id;  // "Buffer ID is included in the last descriptor in the list."
         if ((it.flags & virtio::DESC_F_INDIRECT) != 0) {
             // virtio 1.2 §2.8.19 "Driver Requirements: Indirect Descriptors": "A driver MUST NOT write direct
             // descriptors with DESC_F_INDIRECT set in a scatter-gather list linked by VIRTQ_DESC_F_NEXT."
             if (count > 1 || (it.flags & virtio::DESC_F_NEXT) != 0)
-                return "an indirect descriptor is part of a list";
-            return walk_table(it.addr, it.len, parts);
+                return {"an indirect descriptor is part of a list", {}};
+            return {walk_table(it.addr, it.len, parts), {it.id, count}};
         }
         if (const WhyBroken why = parts.add(it.addr, it.len, (it.flags & virtio::DESC_F_WRITE) != 0))
-            return why;
-        if ((it.flags & virtio::DESC_F_NEXT) == 0) return nullptr;
+            return {why, {}};
+        // "Buffer ID is included in the last descriptor in the list."
+        if ((it.flags & virtio::DESC_F_NEXT) == 0) return {nullptr, {it.id, count}};
         position.advance(1, state_.size);
         it = descriptors_.copy<virtio::PackedDescriptor>(virtio::DESC_BYTES * position.index);
     }
-    return "more descriptors are available than the queue's size";
+    return {"more descriptors are available than the queue's size", {}};
 }
 
 WhyBroken PackedRing::walk_table(u64 table_addr, u32 table_bytes, ChainParts& parts) const {
@@ -113,7 +114,8 @@ void PackedRing::push(ChainToken chain, u32 written_bytes) {
     // virtio 1.2 §2.8.3 "Write Flag": in a used descriptor it says whether the length means anything.
     const u64 flags = (at.wrap ? virtio::DESC_F_AVAIL | virtio::DESC_F_USED : 0U) |
                       (written_bytes != 0 ? virtio::DESC_F_WRITE : 0U);
-    const u64 word = written_bytes | (u64{chain.id} << 32) | (flags << 48);
+    const u64 word =
+        written_bytes | (u64{chain.id} << virtio::DESC_ID_SHIFT) | (flags << virtio::DESC_FLAGS_SHIFT);
     if (state_.unpublished == 0) {
         state_.first_index = at.index;
         state_.first_word = word;
@@ -134,7 +136,7 @@ bool PackedRing::publish() {
     descriptors_.store_fenced<u64>(virtio::DESC_BYTES * state_.first_index + virtio::DESC_LEN_ID_FLAGS,
                                    state_.first_word);
     const u32 wanted = driver_events_.load_fenced<u32>(0);
-    const u32 mode = (wanted >> 16) & virtio::RING_EVENT_FLAGS_MASK;
+    const u32 mode = (wanted >> virtio::EVENT_FLAGS_SHIFT) & virtio::RING_EVENT_FLAGS_MASK;
     if (mode == virtio::RING_EVENT_FLAGS_DISABLE) return false;
     if (mode != virtio::RING_EVENT_FLAGS_DESC || !state_.has_event_idx) return true;
     const auto event = RingPosition::of_bits(static_cast<u16>(wanted));

@@ -72,7 +72,7 @@ class PackedRing {
     void stop();
     [[nodiscard]] const State& state() const { return state_; }
 
-    [[nodiscard]] PopResult pop(std::span<iovec> storage, Chain& chain);
+    [[nodiscard]] Popped pop(std::span<iovec> storage);
     void unpop(ChainToken chain);
     void push(ChainToken chain, u32 written_bytes);
     [[nodiscard]] bool is_publish_due() const { return state_.unpublished != 0; }
@@ -81,9 +81,12 @@ class PackedRing {
     [[nodiscard]] bool rearm_doorbells();
 
   private:
-    /// Walks the list whose first descriptor was read; `last_id` and `count` are results.
-    [[nodiscard]] WhyBroken walk(virtio::PackedDescriptor first, ChainParts& parts, u16& last_id,
-                                 u16& count) const;
+    struct Walked {
+        WhyBroken why_broken = nullptr;
+        ChainToken token;
+    };
+    /// Walks the list whose first descriptor was read.
+    [[nodiscard]] Walked walk(virtio::PackedDescriptor first, ChainParts& parts) const;
     [[nodiscard]] WhyBroken walk_table(u64 table_addr, u32 table_bytes, ChainParts& parts) const;
 
     const GuestMemory& memory_;

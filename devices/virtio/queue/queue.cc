@@ -58,13 +58,12 @@ bool VirtQueue::has_work() const {
     return flags && next.is_available(*flags);
 }
 
-PopResult VirtQueue::pop(std::span<iovec> storage, Chain& chain) {
-    if (size_ == 0) return PopResult::Empty;
-    if (is_broken()) return PopResult::Broken;
-    const PopResult result = is_packed_ ? packed_.pop(storage, chain) : split_.pop(storage, chain);
-    if (result == PopResult::Chain) update_hint();
-    if (result == PopResult::Broken) hint_at_.store(kNoHint, std::memory_order_relaxed);
-    return result;
+Popped VirtQueue::pop(std::span<iovec> storage) {
+    // One object on every way out: it is made where the caller has it.
+    Popped popped = size_ == 0 ? Popped{} : is_packed_ ? packed_.pop(storage) : split_.pop(storage);
+    if (popped.result == PopResult::Chain) update_hint();
+    if (popped.result == PopResult::Broken) hint_at_.store(kNoHint, std::memory_order_relaxed);
+    return popped;
 }
 
 void VirtQueue::unpop(ChainToken chain) {

@@ -53,9 +53,9 @@ class VirtQueue {
 
     /// The driver has made something available that was not popped yet. False when not running or broken.
     [[nodiscard]] bool has_work() const;
-    /// Takes the next chain; its parts are written to `storage`. A chain of more parts than that is Broken.
+    /// Takes the next chain; its parts lie in `storage`. A chain of more parts than that is Broken.
     /// Chain parts are never empty. At most size() chains are popped and not pushed, whatever a driver does.
-    [[nodiscard]] PopResult pop(std::span<iovec> storage, Chain& chain);
+    [[nodiscard]] Popped pop(std::span<iovec> storage);
     /// Gives back the chain popped last, which was not pushed. Repeatable, newest first.
     void unpop(ChainToken chain);
 

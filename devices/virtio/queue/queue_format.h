@@ -2,6 +2,7 @@
 // What VirtQueue and its two ring formats have in common. Thread: values.
 #pragma once
 
+#include "devices/virtio/queue/chain.h"
 #include "vmm/error/ints.h"
 #include "vmm/memory/gpa.h"
 
@@ -18,6 +19,11 @@ struct QueueSetup {
 };
 
 enum class PopResult : u8 { Chain, Empty, Broken };
+
+struct Popped {
+    PopResult result = PopResult::Empty;
+    Chain chain;  ///< of PopResult::Chain
+};
 
 /// What a driver did wrong, a literal; null: nothing.
 using WhyBroken = const char*;

@@ -10,13 +10,14 @@ namespace mayfly {
 
 bool SplitRing::start(const QueueSetup& setup) {
     // virtio 1.2 §2.7 "Split Virtqueues": "Queue Size value is always a power of 2." The parts' sizes and
-    // alignments are its table's; both event fields are part of it whether negotiated or not.
+    // alignments are its table's.
     if (!std::has_single_bit(setup.size)) return false;
-    const u64 size = setup.size;
     const auto descriptors =
-        memory_.window(setup.descriptors, virtio::DESC_BYTES * size, virtio::DESC_ALIGNMENT);
-    const auto avail = memory_.window(setup.driver_area, 6 + 2 * size, virtio::AVAIL_ALIGNMENT);
-    const auto used = memory_.window(setup.device_area, 6 + 8 * size, virtio::USED_ALIGNMENT);
+        memory_.window(setup.descriptors, virtio::DESC_BYTES * setup.size, virtio::DESC_ALIGNMENT);
+    const auto avail =
+        memory_.window(setup.driver_area, virtio::avail_bytes(setup.size), virtio::AVAIL_ALIGNMENT);
+    const auto used =
+        memory_.window(setup.device_area, virtio::used_bytes(setup.size), virtio::USED_ALIGNMENT);
     if (!descriptors || !avail || !used) return false;
     descriptors_ = *descriptors;
     avail_ = *avail;
@@ -54,41 +55,42 @@ PopResult SplitRing::look_for_more() {
     return PopResult::Chain;
 }
 
-PopResult SplitRing::pop(std::span<iovec> storage, Chain& chain) {
+Popped SplitRing::pop(std::span<iovec> storage) {
+    if (state_.why_broken != nullptr) return {.result = PopResult::Broken, .chain = {}};
     if (state_.next_avail == state_.avail_seen) {
         const PopResult more = look_for_more();
-        if (more != PopResult::Chain) return more;
+        if (more != PopResult::Chain) return {.result = more, .chain = {}};
     }
     const u64 slot = state_.next_avail & (state_.size - 1U);
-    const u16 head = avail_.load<u16>(virtio::AVAIL_RING + 2 * slot);
+    const u16 head = avail_.load<u16>(virtio::AVAIL_RING + virtio::AVAIL_ELEMENT_BYTES * slot);
     ChainParts parts(memory_, storage);
-    u16 count = 0;
-    if (const WhyBroken why = walk(head, parts, count)) return latch(why);
-    parts.give(chain);
-    chain.token = {head, count};
+    const Walked walked = walk(head, parts);
+    if (walked.why_broken != nullptr) return {.result = latch(walked.why_broken), .chain = {}};
     ++state_.next_avail;
     ++state_.in_flight;
-    return PopResult::Chain;
+    return {.result = PopResult::Chain,
+            .chain = parts.chain({.id = head, .descriptor_count = walked.descriptor_count})};
 }
 
-WhyBroken SplitRing::walk(u16 head, ChainParts& parts, u16& count) const {
+SplitRing::Walked SplitRing::walk(u16 head, ChainParts& parts) const {
+    u16 count = 0;
     for (u16 index = head; count < state_.size;) {
-        if (index >= state_.size) return "a descriptor's index is not below the queue's size";
+        if (index >= state_.size) return {"a descriptor's index is not below the queue's size"};
         const auto it = descriptors_.copy<virtio::SplitDescriptor>(virtio::DESC_BYTES * index);
         ++count;
         if ((it.flags & virtio::DESC_F_INDIRECT) != 0) {
             // virtio 1.2 §2.7.5.3.2 "Device Requirements: Indirect Descriptors": "The device MUST handle the
             // case of zero or more normal chained descriptors followed by a single descriptor with
             // flags&VIRTQ_DESC_F_INDIRECT." Its WRITE is ignored.
-            if ((it.flags & virtio::DESC_F_NEXT) != 0) return "an indirect descriptor has a next one";
-            return walk_table(it.addr, it.len, parts);
+            if ((it.flags & virtio::DESC_F_NEXT) != 0) return {"an indirect descriptor has a next one"};
+            return {walk_table(it.addr, it.len, parts), count};
         }
         if (const WhyBroken why = parts.add(it.addr, it.len, (it.flags & virtio::DESC_F_WRITE) != 0))
-            return why;
-        if ((it.flags & virtio::DESC_F_NEXT) == 0) return nullptr;
+            return {why};
+        if ((it.flags & virtio::DESC_F_NEXT) == 0) return {nullptr, count};
         index = it.next;
     }
-    return "a chain is longer than the queue's size";
+    return {"a chain is longer than the queue's size"};
 }
 
 WhyBroken SplitRing::walk_table(u64 table_addr, u32 table_bytes, ChainParts& parts) const {
@@ -123,8 +125,8 @@ void SplitRing::push(ChainToken chain, u32 written_bytes) {
     VERIFY(state_.in_flight > 0);
     const u64 slot = state_.next_used & (state_.size - 1U);
     const u64 element = virtio::USED_RING + virtio::USED_ELEMENT_BYTES * slot;
-    used_.store<u32>(element, chain.id);
-    used_.store<u32>(element + 4, written_bytes);
+    used_.store<u32>(element + virtio::USED_ELEMENT_ID, chain.id);
+    used_.store<u32>(element + virtio::USED_ELEMENT_LEN, written_bytes);
     ++state_.next_used;
     --state_.in_flight;
 }
@@ -139,7 +141,7 @@ bool SplitRing::publish() {
     used_.store_fenced<u16>(virtio::USED_IDX, now);
     if (!state_.has_event_idx)
         return (avail_.load_fenced<u16>(virtio::AVAIL_FLAGS) & virtio::AVAIL_F_NO_INTERRUPT) == 0;
-    return has_crossed(avail_.load_fenced<u16>(used_event_at()), now, before);
+    return has_crossed(avail_.load_fenced<u16>(virtio::used_event_at(state_.size)), now, before);
 }
 
 void SplitRing::suppress_doorbells() {
@@ -153,7 +155,7 @@ bool SplitRing::rearm_doorbells() {
     // virtio 1.2 §2.7.10.1 "Driver Requirements: Available Buffer Notification Suppression": the driver
     // writes idx, then a barrier, then reads these. We store these, then a barrier, then read idx.
     if (state_.has_event_idx) {
-        used_.store_fenced<u16>(avail_event_at(), state_.next_avail);
+        used_.store_fenced<u16>(virtio::avail_event_at(state_.size), state_.next_avail);
     } else {
         state_.are_doorbells_off = false;
         used_.store_fenced<u16>(virtio::USED_FLAGS, 0);

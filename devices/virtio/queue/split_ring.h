@@ -35,7 +35,7 @@ class SplitRing {
     void stop();
     [[nodiscard]] const State& state() const { return state_; }
 
-    [[nodiscard]] PopResult pop(std::span<iovec> storage, Chain& chain);
+    [[nodiscard]] Popped pop(std::span<iovec> storage);
     void unpop();
     void push(ChainToken chain, u32 written_bytes);
     /// Are there pushed chains that the driver does not see?
@@ -46,11 +46,13 @@ class SplitRing {
 
   private:
     [[nodiscard]] PopResult look_for_more();
-    [[nodiscard]] WhyBroken walk(u16 head, ChainParts& parts, u16& count) const;
+    struct Walked {
+        WhyBroken why_broken = nullptr;
+        u16 descriptor_count = 0;
+    };
+    [[nodiscard]] Walked walk(u16 head, ChainParts& parts) const;
     [[nodiscard]] WhyBroken walk_table(u64 table_addr, u32 table_bytes, ChainParts& parts) const;
     PopResult latch(WhyBroken why);
-    [[nodiscard]] u64 used_event_at() const { return 4 + u64{2} * state_.size; }
-    [[nodiscard]] u64 avail_event_at() const { return 4 + u64{8} * state_.size; }
 
     const GuestMemory& memory_;
     GuestWindow descriptors_;

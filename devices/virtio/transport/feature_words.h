@@ -6,8 +6,10 @@
 
 namespace mayfly {
 
-inline void set_low_half(u64& whole, u32 low) { whole = (whole & ~u64{0xffff'ffff}) | low; }
-inline void set_high_half(u64& whole, u32 high) { whole = (whole & 0xffff'ffff) | u64{high} << 32; }
+[[nodiscard]] constexpr u64 with_low_half(u64 whole, u32 low) { return (whole & ~u64{0xffff'ffff}) | low; }
+[[nodiscard]] constexpr u64 with_high_half(u64 whole, u32 high) {
+    return (whole & 0xffff'ffff) | u64{high} << 32;
+}
 
 /// Word `select` of a feature mask; words beyond the second are 0.
 [[nodiscard]] constexpr u32 feature_word(u64 features, u32 select) {

@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 #include "devices/virtio/transport/legacy_registers.h"
 
+#include "devices/virtio/queue/queue_spec.h"
 #include "devices/virtio/transport/pci_spec.h"
 #include "devices/virtio/transport/pci_transport.h"
 
@@ -9,7 +10,6 @@ namespace mayfly {
 namespace {
 
 constexpr u64 kQueueAlignment = 4096;
-constexpr u64 kDescriptorBytes = 16;
 
 constexpr u64 align_up(u64 value) { return (value + kQueueAlignment - 1) & ~(kQueueAlignment - 1); }
 
@@ -67,11 +67,11 @@ void LegacyRegisters::write(IoAccess at, u64 value, std::unique_lock<std::mutex>
         case virtio_pci::LEGACY_QUEUE_NOTIFY: core.notify(static_cast<u16>(value)); break;
         case virtio_pci::LEGACY_DEVICE_STATUS: transport_.set_status(static_cast<u8>(value), lock); break;
         case virtio_pci::LEGACY_CONFIG_MSIX_VECTOR:
-            transport_.set_vector(transport_.state_.config_vector, value);
+            transport_.state_.config_vector = transport_.vector_for(value);
             break;
         case virtio_pci::LEGACY_QUEUE_MSIX_VECTOR:
             if (transport_.state_.queue_select < core.queue_count())
-                transport_.set_vector(transport_.queue_vectors_[transport_.state_.queue_select], value);
+                transport_.queue_vectors_[transport_.state_.queue_select] = transport_.vector_for(value);
             break;
         default: break;
     }
@@ -87,8 +87,8 @@ void LegacyRegisters::write_queue_address(u32 page) {
     // virtio 1.2 §2.7.2 "Legacy Interfaces: A Note on Virtqueue Layout": descriptors, then the available
     // ring, then the used ring on a page of its own.
     const u64 descriptors = u64{page} * kQueueAlignment;
-    const u64 available = descriptors + size * kDescriptorBytes;
-    const u64 used = align_up(available + 2 * (3 + size));
+    const u64 available = descriptors + size * virtio::DESC_BYTES;
+    const u64 used = align_up(available + virtio::avail_bytes(size));
     *queue = {.size = static_cast<u16>(size),
               .is_enabled = page != 0,
               .descriptors = descriptors,

@@ -102,12 +102,24 @@ bool MmioTransport::write_queue_register(u64 offset_bytes, u32 value) {
             queue->size = value > VirtQueue::kSizeMax ? u16{0} : static_cast<u16>(value);
             return true;
         case virtio_mmio::QueueReady: queue->is_enabled = (value & 1) != 0; return true;
-        case virtio_mmio::QueueDescLow: set_low_half(queue->descriptors, value); return true;
-        case virtio_mmio::QueueDescHigh: set_high_half(queue->descriptors, value); return true;
-        case virtio_mmio::QueueDriverLow: set_low_half(queue->driver_area, value); return true;
-        case virtio_mmio::QueueDriverHigh: set_high_half(queue->driver_area, value); return true;
-        case virtio_mmio::QueueDeviceLow: set_low_half(queue->device_area, value); return true;
-        case virtio_mmio::QueueDeviceHigh: set_high_half(queue->device_area, value); return true;
+        case virtio_mmio::QueueDescLow:
+            queue->descriptors = with_low_half(queue->descriptors, value);
+            return true;
+        case virtio_mmio::QueueDescHigh:
+            queue->descriptors = with_high_half(queue->descriptors, value);
+            return true;
+        case virtio_mmio::QueueDriverLow:
+            queue->driver_area = with_low_half(queue->driver_area, value);
+            return true;
+        case virtio_mmio::QueueDriverHigh:
+            queue->driver_area = with_high_half(queue->driver_area, value);
+            return true;
+        case virtio_mmio::QueueDeviceLow:
+            queue->device_area = with_low_half(queue->device_area, value);
+            return true;
+        case virtio_mmio::QueueDeviceHigh:
+            queue->device_area = with_high_half(queue->device_area, value);
+            return true;
         default: return false;
     }
 }

@@ -37,6 +37,7 @@ constexpr u64 queue_desc = 32;
 constexpr u64 queue_driver = 40;
 constexpr u64 queue_device = 48;
 constexpr u32 COMMON_CFG_BYTES = 56;
+constexpr u64 HIGH_HALF = 4;  ///< of an address
 
 constexpr u16 NO_VECTOR = 0xffff;
 

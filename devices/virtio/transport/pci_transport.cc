@@ -75,6 +75,7 @@ constexpr std::size_t kBodyBytes = sizeof(CapabilityBody) - sizeof(u32);
 // Offsets from the capability's start, its header included.
 constexpr u16 kCapabilityBar = 4;
 constexpr u16 kCapabilityOffset = 8;
+constexpr u16 kCapabilityLength = 12;
 constexpr u16 kCapabilityData = 16;
 
 u16 vector_count(const VirtioDevice& device) {
@@ -240,7 +241,7 @@ void PciTransport::write_common(u64 offset_bytes, u8 size_bytes, u64 value,
                     with_feature_word(core_.state().driver_features, state_.driver_feature_select, word));
             return;
         case virtio_pci::config_msix_vector:
-            if (size_bytes == 2) set_vector(state_.config_vector, value);
+            if (size_bytes == 2) state_.config_vector = vector_for(value);
             return;
         case virtio_pci::device_status:
             if (size_bytes == 1) set_status(static_cast<u8>(value), lock);
@@ -262,23 +263,25 @@ void PciTransport::set_status(u8 status, std::unique_lock<std::mutex>& lock) {
     show_device_config();
 }
 
-void PciTransport::set_vector(u16& vector, u64 value) {
+u16 PciTransport::vector_for(u64 value) const {
     // virtio 1.2 §4.1.5.1.2.1 "Device Requirements: MSI-X Vector Configuration": what cannot be mapped reads
     // NO_VECTOR.
-    vector = value < msix_.vector_count() ? static_cast<u16>(value) : virtio_pci::NO_VECTOR;
+    return value < msix_.vector_count() ? static_cast<u16>(value) : virtio_pci::NO_VECTOR;
 }
 
 void PciTransport::write_queue_field(u64 offset_bytes, u8 size_bytes, u64 value) {
     if (state_.queue_select >= core_.queue_count()) return;
-    if (offset_bytes == virtio_pci::queue_msix_vector && size_bytes == 2)
-        return set_vector(queue_vectors_[state_.queue_select], value);
+    if (offset_bytes == virtio_pci::queue_msix_vector && size_bytes == 2) {
+        queue_vectors_[state_.queue_select] = vector_for(value);
+        return;
+    }
     VirtioCore::QueueState* const queue = core_.configurable_queue(state_.queue_select);
     if (queue == nullptr) return;
-    const auto set_address = [&](u64& address, u64 field) {
-        if (size_bytes == 8 && offset_bytes == field) address = value;
-        if (size_bytes != 4) return;
-        offset_bytes == field ? set_low_half(address, static_cast<u32>(value))
-                              : set_high_half(address, static_cast<u32>(value));
+    const auto written = [&](u64 address, u64 field) {
+        if (size_bytes == 8 && offset_bytes == field) return value;
+        if (size_bytes != 4) return address;
+        return offset_bytes == field ? with_low_half(address, static_cast<u32>(value))
+                                     : with_high_half(address, static_cast<u32>(value));
     };
     switch (offset_bytes) {
         case virtio_pci::queue_size:
@@ -294,11 +297,17 @@ void PciTransport::write_queue_field(u64 offset_bytes, u8 size_bytes, u64 value)
             if (size_bytes == 2 && value == 1) queue->is_enabled = true;
             return;
         case virtio_pci::queue_desc:
-        case virtio_pci::queue_desc + 4: return set_address(queue->descriptors, virtio_pci::queue_desc);
+        case virtio_pci::queue_desc + virtio_pci::HIGH_HALF:
+            queue->descriptors = written(queue->descriptors, virtio_pci::queue_desc);
+            return;
         case virtio_pci::queue_driver:
-        case virtio_pci::queue_driver + 4: return set_address(queue->driver_area, virtio_pci::queue_driver);
+        case virtio_pci::queue_driver + virtio_pci::HIGH_HALF:
+            queue->driver_area = written(queue->driver_area, virtio_pci::queue_driver);
+            return;
         case virtio_pci::queue_device:
-        case virtio_pci::queue_device + 4: return set_address(queue->device_area, virtio_pci::queue_device);
+        case virtio_pci::queue_device + virtio_pci::HIGH_HALF:
+            queue->device_area = written(queue->device_area, virtio_pci::queue_device);
+            return;
         default: return;
     }
 }
@@ -399,7 +408,7 @@ std::optional<PciTransport::ConfigSpaceAccess> PciTransport::aimed_access() cons
     const u16 capability = access_capability_;
     const u8 bar = function_.config8(static_cast<u16>(capability + kCapabilityBar));
     const u32 offset = function_.config32(static_cast<u16>(capability + kCapabilityOffset));
-    const u32 size = function_.config32(static_cast<u16>(capability + kCapabilityOffset + 4));
+    const u32 size = function_.config32(static_cast<u16>(capability + kCapabilityLength));
     // virtio 1.2 §4.1.4.9 "PCI configuration access capability": 1, 2 or 4 bytes, aligned, inside a BAR.
     if ((size != 1 && size != 2 && size != 4) || offset % size != 0) return std::nullopt;
     if (bar >= pci::BASE_ADDRESSES || offset >= function_.bar(bar).size_bytes) return std::nullopt;

@@ -78,7 +78,7 @@ class PciTransport final : public FunctionClient, public MsixClient, public Tran
     void write_common(u64 offset_bytes, u8 size_bytes, u64 value, std::unique_lock<std::mutex>& lock);
     void write_queue_field(u64 offset_bytes, u8 size_bytes, u64 value);
     void set_status(u8 status, std::unique_lock<std::mutex>& lock);
-    void set_vector(u16& vector, u64 value);
+    [[nodiscard]] u16 vector_for(u64 value) const;
     [[nodiscard]] u64 live_read(IoAccess at, bool has_side_effects);
     [[nodiscard]] u8 read_isr();
     void drive_pin();

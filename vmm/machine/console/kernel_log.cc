@@ -90,8 +90,8 @@ std::optional<KernelLog::Place> KernelLog::find(std::string_view bytes) const {
     for (u64 id = range.to; id != range.from;) {
         if (Records::distance(id, range.to) >= kAtStop && stop_.is_abrupt()) break;
         id = Records::before(id, 1);
-        Record record{};
-        if (records_.read(id, false, record) != Found::Record) continue;
+        const auto [found, record] = records_.read(id, false);
+        if (found != Found::Record) continue;
         const std::string line = printed(record.time_ns, record.text);
         if (begins_so(line, record.text, bytes)) return Place{id, 0};
         // The console may have got its driver in the middle of a record that it then printed the rest of.
@@ -130,8 +130,7 @@ void KernelLog::say_until(u64 to, bool has_ended) {
         // The newest tell why.
         if (Records::distance(id, to) > kAtStop && stop_.is_abrupt())
             id = skip_to(id, Records::before(to, kAtStop));
-        Record record{};
-        const Found found = records_.read(id, has_ended, record);
+        const auto [found, record] = records_.read(id, has_ended);
         if (found == Found::Unfinished) break;
         if (found == Found::Nothing) continue;
         if (is_distress(record.text)) level_ = kAllLevels;
@@ -157,9 +156,11 @@ void KernelLog::give_way_to(std::span<const u8> bytes) {
     // SAFETY: characters of the guest's.
     const std::optional<Place> place = find({reinterpret_cast<const char*>(bytes.data()), bytes.size()});
     say_until(place ? place->id : unsaid().to, false);
-    Record record{};
-    if (place && place->offset != 0 && records_.read(place->id, false, record) == Found::Record)
-        say(std::string_view(printed(record.time_ns, record.text)).substr(0, place->offset));
+    if (place && place->offset != 0) {
+        const auto [found, record] = records_.read(place->id, false);
+        if (found == Found::Record)
+            say(std::string_view(printed(record.time_ns, record.text)).substr(0, place->offset));
+    }
     has_given_way_.store(true, std::memory_order_release);
 }
 

@@ -38,10 +38,9 @@ std::string panic_line(const PrintkRecords& records) {
     const u64 end = records.end_id();
     u64 count = PrintkRecords::distance(records.first_id(), end);
     count = std::min({count, records.count_max(), kRecordsMax});
-    PrintkRecords::Record record{};
     for (u64 i = 1; i <= count; ++i) {
-        if (records.read(PrintkRecords::before(end, i), true, record) == PrintkRecords::Found::Record &&
-            record.text.starts_with(kPanicWords))
+        const auto [found, record] = records.read(PrintkRecords::before(end, i), true);
+        if (found == PrintkRecords::Found::Record && record.text.starts_with(kPanicWords))
             return first_line(record.text);
     }
     return {};

@@ -11,7 +11,7 @@ enum State : u64 { kReserved = 0, kCommitted = 1, kFinalized = 2, kReusable = 3 
 /// Positions of a record that has no text.
 constexpr u64 kNoText = 3;
 /// Linux's own records are half as long at most.
-constexpr std::size_t kRecordMax = 2048;
+constexpr u64 kRecordMax = 2048;
 
 struct Descriptor {
     u64 state;
@@ -35,7 +35,7 @@ u64 PrintkRecords::end_id() const {
     return after(memory_->read_object<u64>(ring_.head_id).value_or(0) & kIdMask, 1);
 }
 
-bool PrintkRecords::read_text(u64 id, u64 begin, u64 next, std::string& text) const {
+std::optional<std::string> PrintkRecords::read_text(u64 id, u64 begin, u64 next, u64 bytes_max) const {
     const u64 size = text_max();
     const u64 from = begin % size;
     u64 at = from;
@@ -51,42 +51,41 @@ bool PrintkRecords::read_text(u64 id, u64 begin, u64 next, std::string& text) co
         }
     }
     u64 owner = 0;
-    if (bytes <= sizeof owner || bytes > size - at) return false;
+    if (bytes <= sizeof owner || bytes > size - at) return std::nullopt;
     if (memory_->read(ring_.text + at, std::as_writable_bytes(std::span(&owner, 1))) != MemStatus::Ok)
-        return false;
-    if (owner != id) return false;
-    text.resize(std::min<u64>(text.size(), bytes - sizeof owner));
-    return memory_->read(ring_.text + at + sizeof owner, std::as_writable_bytes(std::span(text))) ==
-           MemStatus::Ok;
+        return std::nullopt;
+    if (owner != id) return std::nullopt;
+    std::string text(std::min(bytes_max, bytes - sizeof owner), '\0');
+    if (memory_->read(ring_.text + at + sizeof owner, std::as_writable_bytes(std::span(text))) !=
+        MemStatus::Ok)
+        return std::nullopt;
+    return text;
 }
 
-PrintkRecords::Found PrintkRecords::read(u64 id, bool has_ended, Record& record) const {
+PrintkRecords::Reading PrintkRecords::read(u64 id, bool has_ended) const {
     const u64 index = id & (count_max() - 1);
     const Gpa at = ring_.descriptors + index * PrintkRing::kDescriptorBytes;
     const auto descriptor = memory_->read_object<Descriptor>(at);
     const auto info = memory_->read_object<Info>(ring_.infos + index * PrintkRing::kInfoBytes);
-    if (!descriptor || !info) return Found::Nothing;
+    if (!descriptor || !info) return {};
     const u64 owner = descriptor->state & kIdMask;
     // Between taking an id and a descriptor a writer leaves the one before in that.
-    if (owner != id) return is_older(owner, id) && !has_ended ? Found::Unfinished : Found::Nothing;
+    if (owner != id) return {is_older(owner, id) && !has_ended ? Found::Unfinished : Found::Nothing};
     const u64 state = descriptor->state >> 62;
     // A committed record may be continued yet.
     if (state == kReserved || (state == kCommitted && !has_ended))
-        return has_ended ? Found::Nothing : Found::Unfinished;
-    if (state == kReusable) return Found::Nothing;
-    record.time_ns = info->time_ns;
-    record.level = info->flags_and_level >> 5;
-    record.text.assign(std::min<std::size_t>(info->text_bytes, kRecordMax), '\0');
+        return {has_ended ? Found::Nothing : Found::Unfinished};
+    if (state == kReusable) return {};
     const bool has_text = (descriptor->begin & 1) == 0 || (descriptor->next & 1) == 0;
-    if (!has_text) {
-        if (descriptor->begin != kNoText) return Found::Nothing;
-        record.text.clear();
-    } else if (!read_text(id, descriptor->begin, descriptor->next, record.text)) {
-        return Found::Nothing;
-    }
+    if (!has_text && descriptor->begin != kNoText) return {};
+    std::optional<std::string> text = std::string();
+    if (has_text)
+        text =
+            read_text(id, descriptor->begin, descriptor->next, std::min(u64{info->text_bytes}, kRecordMax));
     // Still the same record, so what was read is its own.
     const auto now = memory_->read_object<u64>(at);
-    return now == descriptor->state ? Found::Record : Found::Nothing;
+    if (!text || now != descriptor->state) return {};
+    return {Found::Record, {info->time_ns, info->flags_and_level >> 5, std::move(*text)}};
 }
 
 }  // namespace mayfly

@@ -5,6 +5,7 @@
 // was its own from the beginning of the reading to its end. Thread: any.
 #pragma once
 
+#include <optional>
 #include <string>
 
 #include "firmware/boot/printk_ring.h"
@@ -24,8 +25,12 @@ class PrintkRecords {
         std::string text;
     };
     enum class Found : u8 { Record, Nothing, Unfinished };
+    struct Reading {
+        Found found = Found::Nothing;
+        Record record{};
+    };
     /// `has_ended`: nobody writes any more, so that what is committed is not continued.
-    [[nodiscard]] Found read(u64 id, bool has_ended, Record& record) const;
+    [[nodiscard]] Reading read(u64 id, bool has_ended) const;
 
     /// Behind the newest record's.
     [[nodiscard]] u64 end_id() const;
@@ -44,7 +49,8 @@ class PrintkRecords {
   private:
     // kernel/printk/printk_ringbuffer.h: the upper two bits of a descriptor's first word are its state.
     static constexpr u64 kIdMask = ~u64{0} >> 2;
-    [[nodiscard]] bool read_text(u64 id, u64 begin, u64 next, std::string& text) const;
+    /// Nothing when there is no text of that record's.
+    [[nodiscard]] std::optional<std::string> read_text(u64 id, u64 begin, u64 next, u64 bytes_max) const;
 
     PrintkRing ring_;
     const GuestMemory* memory_ = nullptr;

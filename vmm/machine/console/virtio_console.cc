@@ -8,16 +8,23 @@
 
 namespace mayfly {
 
+std::unique_ptr<Console> VirtioConsole::make_model(std::string name, WindowSize size) {
+    ConsoleSink& sink = *this;
+    auto model = std::make_unique<Console>(std::move(name), sink, size.columns, size.rows);
+    model_ = model.get();
+    return model;
+}
+
 std::optional<std::size_t> VirtioConsole::receive(std::span<const u8> bytes) {
     const std::unique_lock<std::mutex> lock(core_->mutex(), std::try_to_lock);
     if (!lock.owns_lock()) return std::nullopt;
-    return model_.receive(bytes);
+    return model_->receive(bytes);
 }
 
 bool VirtioConsole::resize(WindowSize size) {
     const std::unique_lock<std::mutex> lock(core_->mutex(), std::try_to_lock);
     if (!lock.owns_lock()) return false;
-    model_.resize(size.columns, size.rows);
+    model_->resize(size.columns, size.rows);
     if (!core_->is_running()) core_->config_changed();  // what can be read without an exit follows
     return true;
 }

@@ -4,8 +4,11 @@
 // Thread: receive() and resize() on the console input's thread; the rest as ConsoleSink says.
 #pragma once
 
+#include <memory>
+
 #include "devices/virtio/console.h"
 #include "devices/virtio/transport/core.h"
+#include "vmm/loop/backend.h"
 #include "vmm/machine/console/console.h"
 #include "vmm/machine/console/kernel_log.h"
 
@@ -18,18 +21,18 @@ struct ConsoleEnds {
     KernelLog* log = nullptr;  ///< of what was said before the console; null where there is none
 };
 
-class VirtioConsole final : private ConsoleSink {
+class VirtioConsole final : public Backend, private ConsoleSink {
   public:
     /// Its ends outlive the console.
-    VirtioConsole(std::string name, const ConsoleEnds& ends, WindowSize size)
-        : output_(ends.output),
-          input_(ends.input),
-          log_(ends.log),
-          model_(std::move(name), *this, size.columns, size.rows) {}
+    explicit VirtioConsole(const ConsoleEnds& ends)
+        : output_(ends.output), input_(ends.input), log_(ends.log) {}
 
-    [[nodiscard]] VirtioDevice& model() { return model_; }
-    /// Before the guest runs.
+    /// The device, which the console outlives. Once; with set_core(), before the guest runs.
+    [[nodiscard]] std::unique_ptr<Console> make_model(std::string name, WindowSize size);
     void set_core(VirtioCore& core) { core_ = &core; }
+
+    /// The vCPU that asks does the work.
+    Result<void> attach(Loop& /*loop*/) override { return {}; }
 
     /// Both do nothing while the device is at work, and say so: ConsoleInput::Deliver, Resize.
     [[nodiscard]] std::optional<std::size_t> receive(std::span<const u8> bytes);
@@ -42,7 +45,7 @@ class VirtioConsole final : private ConsoleSink {
     ConsoleOutput& output_;
     ConsoleInput& input_;
     KernelLog* log_;
-    Console model_;
+    Console* model_ = nullptr;
     VirtioCore* core_ = nullptr;
 };
 

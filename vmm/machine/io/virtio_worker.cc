@@ -144,7 +144,7 @@ void VirtioWorker::Promotion::run() {
 
 Result<void> VirtioWorker::finish_promotion(VirtioCore& core) {
     Loop& loop = service_.running()->loop();
-    if (options_.attach) TRY_VOID(options_.attach(loop));
+    TRY_VOID(options_.backend.attach(loop));
     bool has_warned = false;
     for (u16 index = 0; index < core.queue_count(); ++index) {
         queues_.emplace_back(*this, core, index);
@@ -166,13 +166,15 @@ Result<void> VirtioWorker::Queue::open_doorbell(Loop& loop) {
     doorbell_.emplace(std::move(event));
     loop.poll_multishot(file, POLLIN, *this);
     places_ = core_.transport().doorbells(index_);
-    for (std::optional<DoorbellPlace>& place : places_) attach(place);
+    for (std::optional<DoorbellPlace>& place : places_)
+        if (place) place = attach(*place);
     return {};
 }
 
 /// One that KVM refuses (another device has its place) still traps, and so works.
-void VirtioWorker::Queue::attach(std::optional<DoorbellPlace>& place) {
-    if (place && !worker_.vm_.attach_io_event(*doorbell_, event_place(*place))) place.reset();
+std::optional<DoorbellPlace> VirtioWorker::Queue::attach(const DoorbellPlace& place) const {
+    if (!worker_.vm_.attach_io_event(*doorbell_, event_place(place))) return std::nullopt;
+    return place;
 }
 
 void VirtioWorker::Queue::leave_doorbells() {
@@ -192,8 +194,7 @@ void VirtioWorker::Queue::follow_doorbell() {
     for (std::size_t i = 0; i < wanted.size(); ++i) {
         if (places_[i] == wanted[i]) continue;
         if (!worker_.service_.rewiring().take()) return;  // it traps until there is a token
-        places_[i] = wanted[i];
-        attach(places_[i]);
+        places_[i] = wanted[i] ? attach(*wanted[i]) : std::nullopt;
     }
     has_moved_ = false;
 }

@@ -8,11 +8,11 @@
 #pragma once
 
 #include <deque>
-#include <functional>
 #include <optional>
 
 #include "devices/virtio/transport/core.h"
 #include "vmm/kvm/kvm_vm.h"
+#include "vmm/loop/backend.h"
 #include "vmm/machine/io/io_thread.h"
 #include "vmm/machine/plan/config.h"
 
@@ -20,18 +20,15 @@ namespace mayfly {
 
 class VirtioWorker final : public QueueWorker {
   public:
-    /// Gives the device's backend to the loop; on the I/O thread, under the device's lock.
-    using Attach = std::function<Result<void>(Loop&)>;
-
     struct Options {
         IoChoice io = IoChoice::Auto;
         bool has_rate_limit = false;  ///< waits for a time, so it needs the thread
-        Attach attach;
+        Backend& backend;             ///< is given to the loop under the device's lock
     };
 
     /// The references outlive the worker.
-    VirtioWorker(IoService& service, KvmVm& vm, Options options)
-        : service_(service), vm_(vm), options_(std::move(options)) {}
+    VirtioWorker(IoService& service, KvmVm& vm, const Options& options)
+        : service_(service), vm_(vm), options_(options) {}
 
     void on_start(VirtioCore& core) override;
     void on_stop(VirtioCore& /*core*/) override {}
@@ -81,7 +78,8 @@ class VirtioWorker final : public QueueWorker {
             Queue& queue_;
         };
         void run() override { work(); }
-        void attach(std::optional<DoorbellPlace>& place);
+        /// \returns `place`, or nothing where KVM refuses it.
+        [[nodiscard]] std::optional<DoorbellPlace> attach(const DoorbellPlace& place) const;
         void on_complete(i32 result, bool has_more) override;
         void on_time() override { work(); }
 

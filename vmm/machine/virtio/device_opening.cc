@@ -74,15 +74,11 @@ Result<DeviceParts> open_disk_on(const DiskConfig& config, const std::string& na
     Result<std::unique_ptr<Disk>> opened = Disk::open({.path = config.path,
                                                        .is_read_only = !writes_file(config),
                                                        .is_direct = config.is_direct,
-                                                       .is_surely_raw = config.is_surely_raw});
+                                                       .is_surely_raw = config.is_surely_raw,
+                                                       .in_flight_max = u32{kDiskQueueSize} * config.queues});
     if (!opened) return fail(std::move(opened).error().about("--disk"));
-    std::shared_ptr<Disk> disk = std::move(*opened);
-    DeviceParts parts = TRY(make_disk(config, name, *disk));
-    const u32 in_flight_max = u32{kDiskQueueSize} * config.queues;
-    parts.attach = [disk, in_flight_max](Loop& loop) {
-        return disk->attach(loop, {.in_flight_max = in_flight_max});
-    };
-    parts.backend = std::move(disk);
+    DeviceParts parts = TRY(make_disk(config, name, **opened));
+    parts.backend = std::move(*opened);
     return parts;
 }
 
@@ -100,9 +96,8 @@ Result<std::array<u8, 6>> make_mac() {
     return mac;
 }
 
-template <typename Backend>
-Result<DeviceParts> make_net(std::shared_ptr<Backend> backend, const NetConfig& config,
-                             const std::string& name) {
+template <typename Peer>
+Result<DeviceParts> make_net(std::unique_ptr<Peer> peer, const NetConfig& config, const std::string& name) {
     NetOptions options;
     options.name = name;
     options.mac = config.mac ? *config.mac : TRY(make_mac());
@@ -110,10 +105,9 @@ Result<DeviceParts> make_net(std::shared_ptr<Backend> backend, const NetConfig& 
     options.bytes = limit_of(config.bytes);
     options.packets = limit_of(config.packets);
     DeviceParts parts;
-    parts.model = std::make_unique<Net>(options, *backend);
-    parts.attach = [backend](Loop& loop) { return backend->attach(loop); };
+    parts.model = std::make_unique<Net>(options, *peer);
     parts.has_rate_limit = is_limited(config.bytes, config.packets);
-    parts.backend = std::move(backend);
+    parts.backend = std::move(peer);
     return parts;
 }
 
@@ -128,21 +122,20 @@ Result<DeviceParts> open_net_device(const NetConfig& config, const std::string& 
     return make_net<Tap>(std::move(*tap), config, name);
 }
 
-DeviceParts make_console(const BootConfig& config, const std::string& name, const ConsoleEnds& ends,
-                         VirtioConsole*& console) {
+DeviceParts make_console(const BootConfig& config, const std::string& name,
+                         std::unique_ptr<VirtioConsole> console) {
     const WindowSize size = config.console == "stdio" ? window_size(STDOUT_FILENO) : WindowSize{};
-    auto made = std::make_shared<VirtioConsole>(name, ends, size);
-    console = made.get();
     DeviceParts parts;
-    // The model is part of the console, which outlives it here.
-    parts.model = std::shared_ptr<VirtioDevice>(made, &made->model());
+    parts.model = console->make_model(name, size);
+    parts.backend = std::move(console);
     parts.stays_inline = true;  // a terminal that stalls must not hold up disks
     return parts;
 }
 
 /// getrandom(2) straight into guest memory.
-class HostEntropy final : public EntropySource {
+class HostEntropy final : public EntropySource, public Backend {
   public:
+    Result<void> attach(Loop& /*loop*/) override { return {}; }
     bool fill(std::span<const iovec> parts) override {
         for (const iovec& part : parts) {
             for (std::size_t done = 0; done < part.iov_len;) {
@@ -158,9 +151,9 @@ class HostEntropy final : public EntropySource {
 };
 
 DeviceParts make_entropy(const std::string& name) {
-    auto source = std::make_shared<HostEntropy>();
+    auto source = std::make_unique<HostEntropy>();
     DeviceParts parts;
-    parts.model = std::make_shared<Entropy>(name, *source);
+    parts.model = std::make_unique<Entropy>(name, *source);
     parts.backend = std::move(source);
     parts.stays_inline = true;
     return parts;
@@ -168,21 +161,24 @@ DeviceParts make_entropy(const std::string& name) {
 
 }  // namespace
 
-Result<std::vector<DeviceParts>> open_devices(const BootConfig& config, const DevicePlan& plan,
-                                              const ConsoleEnds& ends, VirtioConsole*& console) {
+Result<OpenDevices> open_devices(const BootConfig& config, const DevicePlan& plan, const ConsoleEnds& ends) {
     TRY_VOID(check_for_twins(config));
-    console = nullptr;
-    std::vector<DeviceParts> all;
+    OpenDevices all;
     for (const PlannedDevice& device : plan.devices) {
         switch (device.kind) {
             case DeviceKind::Disk:
-                all.push_back(TRY(open_disk_device(config.disks[device.index], device.name)));
+                all.parts.push_back(TRY(open_disk_device(config.disks[device.index], device.name)));
                 break;
             case DeviceKind::Net:
-                all.push_back(TRY(open_net_device(config.nets[device.index], device.name)));
+                all.parts.push_back(TRY(open_net_device(config.nets[device.index], device.name)));
                 break;
-            case DeviceKind::Console: all.push_back(make_console(config, device.name, ends, console)); break;
-            case DeviceKind::Entropy: all.push_back(make_entropy(device.name)); break;
+            case DeviceKind::Console: {
+                auto console = std::make_unique<VirtioConsole>(ends);
+                all.console = console.get();
+                all.parts.push_back(make_console(config, device.name, std::move(console)));
+                break;
+            }
+            case DeviceKind::Entropy: all.parts.push_back(make_entropy(device.name)); break;
         }
     }
     return all;

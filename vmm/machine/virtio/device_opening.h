@@ -12,9 +12,12 @@
 
 namespace mayfly {
 
-/// One for each device of the plan, in its order. `console` is set when there is one.
+struct OpenDevices {
+    std::vector<DeviceParts> parts;    ///< of each device of the plan, in its order
+    VirtioConsole* console = nullptr;  ///< the backend among them that is one
+};
+
 /// Errors: each backend's, with the option it came from; one file as two disks of which one writes.
-Result<std::vector<DeviceParts>> open_devices(const BootConfig& config, const DevicePlan& plan,
-                                              const ConsoleEnds& ends, VirtioConsole*& console);
+Result<OpenDevices> open_devices(const BootConfig& config, const DevicePlan& plan, const ConsoleEnds& ends);
 
 }  // namespace mayfly

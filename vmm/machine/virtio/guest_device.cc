@@ -7,7 +7,7 @@ void GuestDevice::make_core(const DeviceSurroundings& around, VirtioCore::Kind k
     worker_.emplace(around.io, around.vm,
                     VirtioWorker::Options{.io = parts_.stays_inline ? IoChoice::Inline : around.io_choice,
                                           .has_rate_limit = parts_.has_rate_limit,
-                                          .attach = std::move(parts_.attach)});
+                                          .backend = *parts_.backend});
     core_.emplace(*parts_.model, around.memory, *worker_, kind);
 }
 

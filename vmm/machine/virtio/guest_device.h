@@ -28,10 +28,8 @@ struct DeviceSurroundings {
 
 /// A device as its backend's opener made it; the parts below are added when the machine is there.
 struct DeviceParts {
-    /// Keeps the backend, whatever its type.
-    std::shared_ptr<void> backend;
-    std::shared_ptr<VirtioDevice> model;
-    VirtioWorker::Attach attach;
+    std::unique_ptr<Backend> backend;
+    std::unique_ptr<VirtioDevice> model;  ///< asks the backend
     bool has_rate_limit = false;
     bool stays_inline = false;  ///< its work may block on the host, or is never much
 };

@@ -22,9 +22,10 @@ Result<std::unique_ptr<VirtioDevices>> VirtioDevices::open(const BootConfig& con
                                                            const ConsoleEnds& ends, StopControl& stop) {
     std::unique_ptr<VirtioDevices> self(new VirtioDevices(stop));
     if (!plan.devices.empty()) allow_all_files();
-    std::vector<DeviceParts> parts = TRY(open_devices(config, plan, ends, self->console_));
-    for (std::size_t i = 0; i < parts.size(); ++i)
-        self->devices_.emplace_back(plan.devices[i], std::move(parts[i]));
+    OpenDevices opened = TRY(open_devices(config, plan, ends));
+    self->console_ = opened.console;
+    for (std::size_t i = 0; i < opened.parts.size(); ++i)
+        self->devices_.emplace_back(plan.devices[i], std::move(opened.parts[i]));
     // Now, while another thread waits for KVM_CREATE_VM.
     if (plan.has_pci()) self->pci_ = TRY(PciHostBridge::create(config.has_config_window));
     return self;

@@ -86,8 +86,7 @@ inline Received receive_bytes(NetBackend& backend, std::size_t room_bytes = 7000
     const iovec parts[] = {{.iov_base = room.data(), .iov_len = cut},
                            {.iov_base = room.data() + cut, .iov_len = rest},
                            {.iov_base = room.data() + cut + rest, .iov_len = room_bytes - cut - rest}};
-    u64 frame_bytes = 0;
-    const NetStatus status = backend.receive(pair, parts, frame_bytes);
+    const auto [status, frame_bytes] = backend.receive(pair, parts);
     room.resize(status == NetStatus::Done ? frame_bytes : 0);
     return {status, room};
 }

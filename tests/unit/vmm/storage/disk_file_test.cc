@@ -222,7 +222,7 @@ TEST_CASE("O_DIRECT and the page cache see the same bytes, aligned or not", "[di
 TEST_CASE("more requests than were announced are done all the same", "[disk]") {
     const TempDisk file(MiB(1));
     file.fill(std::byte{7}, 0, MiB(1));
-    DiskRunner runner(open_or_fail({.path = file.path}), How::AllByRing, 2);
+    DiskRunner runner(open_or_fail({.path = file.path, .in_flight_max = 2}), How::AllByRing);
     std::vector<std::byte> in(16 * 4096);
     for (u32 n = 0; n < 16; ++n)
         runner.add(BlockIoKind::Read, n * 4096, std::span(in).subspan(n * 4096, 4096));
@@ -260,7 +260,7 @@ TEST_CASE("cancelling a disk that nothing is asked of is harmless", "[disk]") {
     const auto disk = open_or_fail({.path = file.path});
     disk->cancel_all();
     auto loop = make_loop();
-    REQUIRE(disk->attach(*loop, {}).has_value());
+    REQUIRE(disk->attach(*loop).has_value());
     disk->cancel_all();
     loop.reset();
 }
@@ -268,7 +268,7 @@ TEST_CASE("cancelling a disk that nothing is asked of is harmless", "[disk]") {
 TEST_CASE("cached reads and writes need no worker thread of the kernel", "[disk]") {
     const TempDisk file(MiB(4), a_directory());
     file.fill(std::byte{7}, 0, MiB(4));
-    DiskRunner runner(open_or_fail({.path = file.path}), How::Attached, 64);
+    DiskRunner runner(open_or_fail({.path = file.path, .in_flight_max = 64}), How::Attached);
     std::vector<std::byte> memory(4096);
     for (u32 n = 0; n < 1'000; ++n)
         runner.add(n % 2 == 0 ? BlockIoKind::Read : BlockIoKind::Write, n * 4096, memory);

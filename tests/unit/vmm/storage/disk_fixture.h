@@ -64,12 +64,11 @@ class TempDisk {
 template <typename Disk>
 class DiskRunnerOn final : public BlockIoClient {
   public:
-    DiskRunnerOn(std::unique_ptr<Disk> opened, How how, u32 in_flight_max = 64)
-        : disk(std::move(opened)), how_(how) {
+    DiskRunnerOn(std::unique_ptr<Disk> opened, How how) : disk(std::move(opened)), how_(how) {
         if (how == How::Inline) return;
         loop = make_loop();
-        const DiskPath path = how == How::AllByRing ? DiskPath::Ring : DiskPath::Auto;
-        REQUIRE(disk->attach(*loop, {.in_flight_max = in_flight_max, .path = path}).has_value());
+        if (how == How::AllByRing) disk->give_all_to_ring();
+        REQUIRE(disk->attach(*loop).has_value());
     }
     ~DiskRunnerOn() override {
         loop.reset();

@@ -80,7 +80,7 @@ TEST_CASE("an overlay is what a disk is, whatever is asked of it in which order 
     constexpr u64 kSectors = 256;
     constexpr u64 kBytes = kSectors * 512;
     BaseFile base(kBytes);
-    auto opened = DiskOverlay::open({.path = base.file.path, .is_direct = is_direct});
+    auto opened = DiskOverlay::open({.path = base.file.path, .is_direct = is_direct, .in_flight_max = 4});
     if (!opened && is_direct) return;  // its file system has no O_DIRECT
     REQUIRE(opened.has_value());
     std::shared_ptr<DiskOverlay> disk = std::move(*opened);
@@ -145,8 +145,8 @@ TEST_CASE("an overlay is what a disk is, whatever is asked of it in which order 
         return;
     }
     auto loop = make_loop();
-    const DiskPath path = how == How::AllByRing ? DiskPath::Ring : DiskPath::Auto;
-    REQUIRE(disk->attach(*loop, {.in_flight_max = 4, .path = path}).has_value());
+    if (how == How::AllByRing) disk->give_all_to_ring();
+    REQUIRE(disk->attach(*loop).has_value());
     const auto go = [&] {
         for (; count < kOperations; ++count) {
             begin_one();

@@ -6,10 +6,7 @@
 using namespace mayfly;
 
 namespace {
-std::string stripped(std::string_view line) {
-    std::string scratch;
-    return std::string(without_escapes(line, scratch));
-}
+std::string stripped(std::string_view line) { return std::string(EscapeFilter().apply(line)); }
 }  // namespace
 
 TEST_CASE("colours, cursor movements, titles and character sets are taken out of a line") {

@@ -39,10 +39,10 @@ class FakeNetBackend : public NetBackend {
         sent_pairs.push_back(pair);
         return NetStatus::Done;
     }
-    [[nodiscard]] NetStatus receive(u16 /*pair*/, std::span<const iovec> into, u64& frame_bytes) override {
+    [[nodiscard]] NetReceived receive(u16 /*pair*/, std::span<const iovec> into) override {
         ++receives;
-        if (is_down) return NetStatus::Down;
-        if (waiting.empty()) return NetStatus::Wait;
+        if (is_down) return {NetStatus::Down};
+        if (waiting.empty()) return {NetStatus::Wait};
         room_bytes = 0;
         for (const iovec& part : into) room_bytes += part.iov_len;
         const Bytes frame = waiting.front();
@@ -53,8 +53,7 @@ class FakeNetBackend : public NetBackend {
             if (piece != 0) std::memcpy(part.iov_base, frame.data() + done, piece);
             done += piece;
         }
-        frame_bytes = frame.size();
-        return done == frame.size() ? NetStatus::Done : NetStatus::Dropped;
+        return {done == frame.size() ? NetStatus::Done : NetStatus::Dropped, frame.size()};
     }
     void set_client(NetClient* told) override { client = told; }
 

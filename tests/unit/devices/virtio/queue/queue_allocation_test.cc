@@ -20,14 +20,14 @@ TEST_CASE("the device's side of a queue allocates nothing", "[queue]") {
     it.driver.show();
     const u64 before = allocations_so_far();
     it.queue.suppress_doorbells();
-    bool is_good = it.queue.pop(it.storage, it.chain) == PopResult::Chain;
+    bool is_good = it.pop() == PopResult::Chain;
     it.queue.unpop(it.chain.token);
     for (int i = 0; i < 2; ++i) {
-        is_good = is_good && it.queue.pop(it.storage, it.chain) == PopResult::Chain;
+        is_good = is_good && it.pop() == PopResult::Chain;
         it.queue.push(it.chain.token, 1);
     }
     is_good = is_good && it.queue.publish() && it.queue.rearm_doorbells() && it.queue.has_work();
-    is_good = is_good && it.queue.pop(it.storage, it.chain) == PopResult::Broken;
+    is_good = is_good && it.pop() == PopResult::Broken;
     it.queue.stop();
     is_good = is_good && it.queue.start(it.driver.setup());
     REQUIRE(allocations_so_far() == before);

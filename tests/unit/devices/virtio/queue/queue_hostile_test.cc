@@ -71,11 +71,10 @@ TEST_CASE("a descriptor that spans the hole below 4 GiB breaks the queue", "[que
     VirtQueue queue(ram.memory());
     REQUIRE(queue.start(driver.setup()));
     std::array<iovec, 4> storage{};
-    Chain chain;
     driver.add(ChainBuilder().readable(Gpa{TestRam::kHighBase}, 4096));
-    REQUIRE(queue.pop(storage, chain) == PopResult::Chain);
+    REQUIRE(queue.pop(storage).result == PopResult::Chain);
     driver.add(ChainBuilder().readable(Gpa{0xfff0}, 0x20));
-    REQUIRE(queue.pop(storage, chain) == PopResult::Broken);
+    REQUIRE(queue.pop(storage).result == PopResult::Broken);
 }
 
 TEST_CASE("an empty descriptor breaks the queue", "[queue]") {

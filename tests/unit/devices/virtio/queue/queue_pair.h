@@ -14,7 +14,11 @@ struct QueuePair {
     explicit QueuePair(DriverQueue::Options options = {}) : driver(ram, options), queue(ram.memory()) {
         REQUIRE(queue.start(driver.setup()));
     }
-    PopResult pop() { return queue.pop(storage, chain); }
+    PopResult pop() {
+        const Popped popped = queue.pop(storage);
+        if (popped.result == PopResult::Chain) chain = popped.chain;
+        return popped.result;
+    }
     /// The device takes `count` chains and gives them back, unpublished.
     void use(int count) {
         for (int i = 0; i < count; ++i) {

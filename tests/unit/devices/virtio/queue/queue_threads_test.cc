@@ -46,10 +46,11 @@ struct Totals {
 
 void run_device(VirtQueue& queue, Doorbell& doorbell, Doorbell& interrupt, Totals& totals) {
     std::array<iovec, 4> storage{};
-    Chain chain;
     for (u32 done = 0; done < kBuffers;) {
         queue.suppress_doorbells();
-        for (int budget = 64; budget > 0 && queue.pop(storage, chain) == PopResult::Chain; --budget) {
+        for (int budget = 64; budget > 0; --budget) {
+            const auto [result, chain] = queue.pop(storage);
+            if (result != PopResult::Chain) break;
             const auto serial = read_from_parts<u32>(chain.readable, 0);
             if (serial != done) ++totals.errors;
             queue.push(chain.token, serial.value_or(0));
@@ -202,8 +203,8 @@ TEST_CASE("a driver that rewrites rings while they are read harms nothing", "[qu
         if (!queue.start(driver.setup())) break;
         for (int i = 0; i < 30 && !queue.is_broken(); ++i) {
             scribbler.write();
-            Chain chain;
-            if (queue.pop(storage, chain) != PopResult::Chain) continue;
+            const auto [result, chain] = queue.pop(storage);
+            if (result != PopResult::Chain) continue;
             for (const auto& parts : {chain.readable, chain.writable})
                 for (const iovec& part : parts)
                     if (part.iov_base < start || part.iov_len > ram.low_bytes() ||

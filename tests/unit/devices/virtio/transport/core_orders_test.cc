@@ -71,8 +71,8 @@ class Watcher {
 
   private:
     [[nodiscard]] bool needs_reset() const { return (rig_.core->state().status & kNeedsReset) != 0; }
-    // SAFETY: a block device's operations are slots.
-    static u16 queue_of(const BlockIo& io) { return static_cast<const BlockSlot&>(io).queue; }
+    // SAFETY: a block device's operations are runs.
+    static u16 queue_of(const BlockIo& io) { return static_cast<const BlockRun&>(io).first->queue; }
 
     const char* look() {
         const auto& pending = rig_.backend.disk.pending;
