@@ -6,7 +6,7 @@
 
 #include "firmware/boot/bios_data.h"
 #include "firmware/boot/bzimage.h"
-#include "firmware/boot/elf.h"
+#include "firmware/boot/elf_kernel.h"
 #include "firmware/boot/linux_boot.h"
 #include "firmware/boot/multiboot1.h"
 #include "firmware/boot/multiboot2.h"

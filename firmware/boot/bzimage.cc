@@ -5,7 +5,7 @@
 #include <array>
 #include <cstring>
 
-#include "firmware/boot/elf.h"
+#include "firmware/boot/elf_kernel.h"
 #include "firmware/boot/linux_boot.h"
 #include "firmware/boot/linux_boot_spec.h"
 #include "firmware/image/refuse.h"

@@ -21,7 +21,7 @@ constexpr u64 kChunk = KiB(256);
 
 bool has_driver(const Image& vmlinux, std::string_view name) {
     const std::optional<ElfSections> sections = ElfSections::read(vmlinux);
-    const elf::SectionHeader64* constants = sections ? sections->find(".rodata") : nullptr;
+    const Elf64_Shdr* constants = sections ? sections->find(".rodata") : nullptr;
     if (constants == nullptr || constants->sh_size > kConstantsMax) return false;
     if (constants->sh_offset >= vmlinux.size_bytes()) return false;
     const u64 size = std::min(constants->sh_size, vmlinux.size_bytes() - constants->sh_offset);

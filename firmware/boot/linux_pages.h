@@ -9,7 +9,7 @@
 // guests. Thread: one thread, before any vCPU runs.
 #pragma once
 
-#include "firmware/boot/elf.h"
+#include "firmware/boot/elf_kernel.h"
 
 namespace mayfly {
 

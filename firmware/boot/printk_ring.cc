@@ -6,7 +6,7 @@
 #include <cstring>
 #include <vector>
 
-#include "firmware/boot/elf.h"
+#include "firmware/boot/elf_kernel.h"
 #include "firmware/boot/elf_sections.h"
 
 namespace mayfly {
@@ -85,7 +85,7 @@ std::optional<PrintkRing> understand(const Ring& ring, u64 address, const ElfKer
 
 std::optional<PrintkRing> find_printk_ring(const Image& vmlinux) {
     const std::optional<ElfSections> sections = ElfSections::read(vmlinux);
-    const elf::SectionHeader64* data = sections ? sections->find(".data") : nullptr;
+    const Elf64_Shdr* data = sections ? sections->find(".data") : nullptr;
     if (data == nullptr || data->sh_offset >= vmlinux.size_bytes()) return std::nullopt;
     const Result<ElfKernel> kernel = read_elf(vmlinux);
     if (!kernel) return std::nullopt;

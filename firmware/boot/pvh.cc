@@ -4,7 +4,7 @@
 #include <vector>
 
 #include "firmware/boot/cpu_tables.h"
-#include "firmware/boot/elf.h"
+#include "firmware/boot/elf_kernel.h"
 #include "firmware/boot/info_writer.h"
 #include "firmware/boot/pvh_spec.h"
 #include "firmware/image/refuse.h"

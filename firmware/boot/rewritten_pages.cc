@@ -10,8 +10,6 @@ namespace mayfly {
 
 namespace {
 
-using namespace elf;
-
 constexpr u64 kPiece = KiB(64);
 constexpr u64 kProbe = 64;
 constexpr u64 kWrittenMax = MiB(64);
@@ -29,7 +27,7 @@ enum class Use : u8 {
     Zeros,  ///< without bytes in the file
 };
 
-Use use_of(const SectionHeader64& section, const ElfSegment& segment) {
+Use use_of(const Elf64_Shdr& section, const ElfSegment& segment) {
     if ((section.sh_flags & SHF_ALLOC) == 0) return Use::Kept;
     // Linux's constants are in a section that calls itself writable, in a segment that does not.
     const bool is_writable = (section.sh_flags & SHF_WRITE) != 0 && segment.is_writable;
@@ -41,7 +39,7 @@ Use use_of(const SectionHeader64& section, const ElfSegment& segment) {
 
 /// The part of a section that is in the segment's file bytes, widened to those of its pages that are whole;
 /// empty where there is none.
-FileRange pages_of(const SectionHeader64& section, const ElfSegment& segment) {
+FileRange pages_of(const Elf64_Shdr& section, const ElfSegment& segment) {
     if (section.sh_addr < segment.virtual_base) return {0, 0};
     const u64 begin = section.sh_addr - segment.virtual_base;
     if (begin >= segment.file_bytes) return {0, 0};
@@ -88,7 +86,7 @@ std::vector<WrittenPages> find_written_pages(const Image& vmlinux, const ElfKern
     if (!sections) return out;
     u64 left = kWrittenMax;
     for (const ElfSegment& segment : kernel.segments) {
-        for (const SectionHeader64& section : sections->headers()) {
+        for (const Elf64_Shdr& section : sections->headers()) {
             const Use use = use_of(section, segment);
             if (use == Use::Kept) continue;
             FileRange pages = pages_of(section, segment);

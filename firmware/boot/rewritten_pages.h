@@ -8,7 +8,7 @@
 
 #include <vector>
 
-#include "firmware/boot/elf.h"
+#include "firmware/boot/elf_kernel.h"
 
 namespace mayfly {
 

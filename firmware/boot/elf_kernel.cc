@@ -1,11 +1,13 @@
 // SPDX-License-Identifier: Apache-2.0
-#include "firmware/boot/elf.h"
+#include "firmware/boot/elf_kernel.h"
 
 #include <algorithm>
 #include <array>
 #include <cstring>
 
-#include "firmware/boot/elf_spec.h"
+#include <elf.h>
+
+#include "firmware/boot/elf_notes_spec.h"
 #include "firmware/boot/linux_pages.h"
 #include "firmware/image/refuse.h"
 #include "vmm/os/huge_pages.h"
@@ -14,7 +16,7 @@ namespace mayfly {
 
 namespace {
 
-using namespace elf;
+using namespace elf_notes;
 
 /// Kernels have a handful; more is not a kernel, and each costs us time.
 constexpr u16 kProgramHeadersMax = 128;
@@ -51,13 +53,13 @@ class HeaderWindow {
     std::array<std::byte, 4096> start_;
 };
 
-ProgramHeader64 widen(const ProgramHeader64& header) { return header; }
-ProgramHeader64 widen(const ProgramHeader32& header) {
+Elf64_Phdr widen(const Elf64_Phdr& header) { return header; }
+Elf64_Phdr widen(const Elf32_Phdr& header) {
     return {header.p_type,  header.p_flags,  header.p_offset, header.p_vaddr,
             header.p_paddr, header.p_filesz, header.p_memsz,  header.p_align};
 }
 
-Result<void> check_load(const ProgramHeader64& header, u32 index, u64 file_bytes) {
+Result<void> check_load(const Elf64_Phdr& header, u32 index, u64 file_bytes) {
     if (header.p_filesz > header.p_memsz)
         return refuse("segment {} has {:#x} bytes in the file, but only {:#x} in memory", index,
                       header.p_filesz, header.p_memsz);
@@ -86,7 +88,7 @@ void take_note(ElfKernel& kernel, u32 type, std::string_view name, std::span<con
     }
 }
 
-Result<void> read_notes(const HeaderWindow& window, const ProgramHeader64& header, u32 index, u64 file_bytes,
+Result<void> read_notes(const HeaderWindow& window, const Elf64_Phdr& header, u32 index, u64 file_bytes,
                         ElfKernel& kernel) {
     if (header.p_offset > file_bytes || header.p_filesz > file_bytes - header.p_offset)
         return refuse("truncated: note segment {} is {:#x} bytes at byte {:#x}, the file has {:#x}", index,
@@ -96,8 +98,8 @@ Result<void> read_notes(const HeaderWindow& window, const ProgramHeader64& heade
     // gABI "Note Section" asks for 8 in ELF64, but tools write 4 and say so in p_align.
     const u64 alignment = header.p_align == 8 ? 8 : 4;
     u64 at = 0;
-    while (notes.size() - at >= sizeof(NoteHeader)) {
-        NoteHeader note;
+    while (notes.size() - at >= sizeof(Elf64_Nhdr)) {
+        Elf64_Nhdr note;
         std::memcpy(&note, notes.data() + at, sizeof(note));
         const u64 descriptor_at = align_up(at + sizeof(note) + note.n_namesz, alignment);
         if (descriptor_at > notes.size() || note.n_descsz > notes.size() - descriptor_at) break;
@@ -130,10 +132,10 @@ Result<ElfKernel> read_class(const HeaderWindow& window, u64 file_bytes, u16 mac
     TRY_VOID(window.read(header.e_phoff, std::as_writable_bytes(std::span(table))));
 
     ElfKernel kernel;
-    kernel.is_64 = sizeof(ElfHeader) == sizeof(Header64);
+    kernel.is_64 = sizeof(ElfHeader) == sizeof(Elf64_Ehdr);
     kernel.entry = header.e_entry;
     for (u32 index = 0; index < table.size(); index++) {
-        const ProgramHeader64 segment = widen(table[index]);
+        const Elf64_Phdr segment = widen(table[index]);
         if (segment.p_type == PT_NOTE) TRY_VOID(read_notes(window, segment, index, file_bytes, kernel));
         if (segment.p_type != PT_LOAD || segment.p_memsz == 0) continue;
         TRY_VOID(check_load(segment, index, file_bytes));
@@ -147,22 +149,19 @@ Result<ElfKernel> read_class(const HeaderWindow& window, u64 file_bytes, u16 mac
 }  // namespace
 
 bool is_elf(std::span<const std::byte> start) {
-    return start.size() >= 4 && std::memcmp(start.data(),
-                                            "\x7f"
-                                            "ELF",
-                                            4) == 0;
+    return start.size() >= SELFMAG && std::memcmp(start.data(), ELFMAG, SELFMAG) == 0;
 }
 
 Result<ElfKernel> read_elf(const Image& image) {
     const HeaderWindow window = TRY(HeaderWindow::open(image));
-    using Ident = std::array<u8, 16>;
+    using Ident = std::array<u8, EI_NIDENT>;
     const Ident ident = TRY(window.read_object<Ident>(0));
     if (ident[EI_DATA] != ELFDATA2LSB)
         return refuse("ELF data encoding {} is not little endian (1)", ident[EI_DATA]);
     if (ident[EI_CLASS] == ELFCLASS32)
-        return read_class<Header32, ProgramHeader32>(window, image.size_bytes(), EM_386);
+        return read_class<Elf32_Ehdr, Elf32_Phdr>(window, image.size_bytes(), EM_386);
     if (ident[EI_CLASS] == ELFCLASS64)
-        return read_class<Header64, ProgramHeader64>(window, image.size_bytes(), EM_X86_64);
+        return read_class<Elf64_Ehdr, Elf64_Phdr>(window, image.size_bytes(), EM_X86_64);
     return refuse("ELF class {} is neither 32 (1) nor 64 bits (2)", ident[EI_CLASS]);
 }
 
