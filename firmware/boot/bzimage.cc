@@ -5,6 +5,8 @@
 #include <array>
 #include <cstring>
 
+#include <asm/bootparam.h>
+
 #include "firmware/boot/elf_kernel.h"
 #include "firmware/boot/linux_boot.h"
 #include "firmware/boot/linux_boot_spec.h"
@@ -21,26 +23,33 @@ using namespace linux_boot;
 /// A distribution's kernel unpacks to less than 100 MiB; this is where we stop believing.
 constexpr u64 kUnpackedBytesMax = GiB(1);
 
-using Sector = std::array<std::byte, kSetupHeaderEnd>;
+constexpr u64 kHeaderBegin = offsetof(boot_params, hdr);
+constexpr u64 kHeaderEndMax = offsetof(boot_params, edd_mbr_sig_buffer);
 
-template <typename T>
-T field(const Sector& start, u64 offset_bytes) {
-    T value;
-    std::memcpy(&value, start.data() + offset_bytes, sizeof(value));
-    return value;
+/// In the file's first sector and behind, as in the zero page.
+using Sector = std::array<std::byte, kHeaderEndMax>;
+
+constexpr u64 offset_in_file(u64 offset_in_header) { return kHeaderBegin + offset_in_header; }
+
+/// As much of it as there is.
+setup_header header_at(std::span<const std::byte> start) {
+    setup_header header{};
+    const auto there = start.subspan(kHeaderBegin);
+    std::memcpy(&header, there.data(), std::min(there.size(), sizeof(header)));
+    return header;
 }
 
 /// Where the protected-mode part lies. boot.rst "setup_sects": 0 means 4.
-Result<void> read_extent(const Sector& start, u64 file_bytes, BzImage& bz) {
-    const u8 setup_sects = field<u8>(start, kSetupSects);
-    bz.kernel_offset_bytes = (u64{setup_sects == 0 ? u8{4} : setup_sects} + 1) * kSectorBytes;
+Result<void> read_extent(const setup_header& header, u64 file_bytes, BzImage& bz) {
+    const u64 setup_sects = header.setup_sects == 0 ? 4 : header.setup_sects;
+    bz.kernel_offset_bytes = (setup_sects + 1) * kSectorBytes;
     if (bz.kernel_offset_bytes >= file_bytes)
         return refuse("truncated: the setup code of this bzImage has {} bytes, the file has {}",
                       bz.kernel_offset_bytes, file_bytes);
     // syssize counts 16-byte units, the last one perhaps incomplete. What follows (a signature) is not
     // loaded.
     const u64 rest_bytes = file_bytes - bz.kernel_offset_bytes;
-    const u64 named_bytes = u64{field<u32>(start, kSysSize)} * 16;
+    const u64 named_bytes = u64{header.syssize} * 16;
     if (named_bytes > rest_bytes + 15)
         return refuse("truncated: this bzImage has {} bytes of kernel at byte {}, the file has {}",
                       named_bytes, bz.kernel_offset_bytes, file_bytes);
@@ -49,30 +58,33 @@ Result<void> read_extent(const Sector& start, u64 file_bytes, BzImage& bz) {
 }
 
 /// Fields came with protocol versions; before that their bytes meant something else.
-Result<void> read_versioned(const Sector& start, BzImage& bz) {
+Result<void> read_versioned(const Sector& start, const setup_header& header, BzImage& bz) {
     const u16 version = bz.version;
-    bz.command_line_max = version >= 0x0206 ? field<u32>(start, kCmdlineSize) : 255;
-    bz.initrd_address_max = version >= 0x0203 ? field<u32>(start, kInitrdAddrMax) : 0x37ff'ffff;
-    bz.has_entry_64 = version >= 0x020c && (field<u16>(start, kXloadflags) & XLF_KERNEL_64) != 0;
+    bz.command_line_max = version >= 0x0206 ? header.cmdline_size : 255;
+    bz.initrd_address_max = version >= 0x0203 ? header.initrd_addr_max : 0x37ff'ffff;
+    bz.has_entry_64 = version >= 0x020c && (header.xloadflags & XLF_KERNEL_64) != 0;
     bz.load_base = layout::kHighMemory;
     if (version >= 0x020a) {
-        bz.load_base = Gpa{field<u64>(start, kPrefAddress)};
-        bz.init_bytes = field<u32>(start, kInitSize);
+        bz.load_base = Gpa{header.pref_address};
+        bz.init_bytes = header.init_size;
     }
-    // boot.rst "The Real-Mode Kernel Header": it ends where the jump at 0x200 goes.
-    const u64 header_end = std::min<u64>(kHeader + field<u8>(start, kJumpLength), kSetupHeaderEnd);
-    if (header_end < kCmdLinePtr + sizeof(u32))
+    // boot.rst "The Real-Mode Kernel Header": it ends where the jump goes, whose second byte is how far.
+    const u64 jump_bytes = header.jump >> 8;
+    const u64 header_end =
+        std::min(offset_in_file(offsetof(setup_header, header)) + jump_bytes, kHeaderEndMax);
+    constexpr u64 kCommandLine = offset_in_file(offsetof(setup_header, cmd_line_ptr));
+    if (header_end < kCommandLine + sizeof(header.cmd_line_ptr))
         return refuse("the setup header ends at byte {:#x}, before its command line field at {:#x}",
-                      header_end, kCmdLinePtr);
-    const auto header = std::span(start).subspan(kSetupHeader, header_end - kSetupHeader);
-    bz.header.assign(header.begin(), header.end());
+                      header_end, kCommandLine);
+    const auto bytes = std::span(start).subspan(kHeaderBegin, header_end - kHeaderBegin);
+    bz.header.assign(bytes.begin(), bytes.end());
     return {};
 }
 
-Result<void> read_payload(const Image& image, const Sector& start, BzImage& bz) {
+Result<void> read_payload(const Image& image, const setup_header& header, BzImage& bz) {
     if (bz.version < 0x0208) return {};
-    const u64 offset = field<u32>(start, kPayloadOffset);
-    const u64 bytes = field<u32>(start, kPayloadLength);
+    const u64 offset = header.payload_offset;
+    const u64 bytes = header.payload_length;
     if (bytes == 0) return {};
     if (offset > bz.kernel_bytes || bytes > bz.kernel_bytes - offset)
         return refuse("truncated: the payload is {} bytes at byte {} of the kernel, which has {}", bytes,
@@ -162,7 +174,7 @@ Result<EntryState> load_whole(const Image& image, BzImage& bz, const BootRequest
     TRY_VOID(about(place_whole(image, bz, ram, occupancy), image.name()));
     LinuxSetup setup = linux_setup(bz);
     const u32 code32_start = static_cast<u32>(bz.load_base.value);
-    constexpr u64 kAt = kCode32Start - kSetupHeader;
+    constexpr u64 kAt = offsetof(setup_header, code32_start);
     if (setup.header.size() >= kAt + sizeof(code32_start))
         std::memcpy(setup.header.data() + kAt, &code32_start, sizeof(code32_start));
     const CpuMode mode = bz.has_entry_64 ? CpuMode::Long64 : CpuMode::Protected32;
@@ -173,12 +185,9 @@ Result<EntryState> load_whole(const Image& image, BzImage& bz, const BootRequest
 }  // namespace
 
 bool is_bzimage(std::span<const std::byte> start) {
-    if (start.size() < kHeader + sizeof(u32)) return false;
-    u16 flag = 0;
-    u32 magic = 0;
-    std::memcpy(&flag, start.data() + kBootFlag, sizeof(flag));
-    std::memcpy(&magic, start.data() + kHeader, sizeof(magic));
-    return flag == kBootFlagValue && magic == kHeaderValue;
+    if (start.size() < offset_in_file(offsetof(setup_header, version))) return false;
+    const setup_header header = header_at(start);
+    return header.boot_flag == kBootFlag && header.header == kHeaderMagic;
 }
 
 Result<BzImage> read_bzimage(const Image& image) {
@@ -187,17 +196,18 @@ Result<BzImage> read_bzimage(const Image& image) {
         return refuse("truncated: a bzImage has at least {} bytes, the file has {}", start.size(),
                       image.size_bytes());
     TRY_VOID(image.read(0, start));
+    const setup_header header = header_at(start);
     BzImage bz;
-    bz.version = field<u16>(start, kVersion);
+    bz.version = header.version;
     // boot.rst "The Kernel Command Line": before 2.02 it was passed in another way.
     if (bz.version < 0x0202)
         return refuse("boot protocol version {}.{:02} is older than 2.02", bz.version >> 8,
                       bz.version & 0xff);
-    if ((field<u8>(start, kLoadflags) & LOADED_HIGH) == 0)
+    if ((header.loadflags & LOADED_HIGH) == 0)
         return refuse("this is a zImage, which loads below 1 MiB; only bzImages can be booted");
-    TRY_VOID(read_extent(start, image.size_bytes(), bz));
-    TRY_VOID(read_versioned(start, bz));
-    TRY_VOID(read_payload(image, start, bz));
+    TRY_VOID(read_extent(header, image.size_bytes(), bz));
+    TRY_VOID(read_versioned(start, header, bz));
+    TRY_VOID(read_payload(image, header, bz));
     return bz;
 }
 
