@@ -23,36 +23,6 @@ constexpr u16 kProgramHeadersMax = 128;
 /// Enough for every kernel's notes; what lies behind is not looked at.
 constexpr u64 kNoteBytesMax = KiB(64);
 
-/// The start of the file, read once: program headers and notes are nearly always in it.
-class HeaderWindow {
-  public:
-    static Result<HeaderWindow> open(const Image& image) {
-        HeaderWindow window(image);
-        window.size_bytes_ = std::min<u64>(image.size_bytes(), window.start_.size());
-        TRY_VOID(image.read(0, std::span(window.start_).first(window.size_bytes_)));
-        return window;
-    }
-    [[nodiscard]] Result<void> read(u64 offset_bytes, std::span<std::byte> out) const {
-        if (offset_bytes > size_bytes_ || out.size() > size_bytes_ - offset_bytes)
-            return image_->read(offset_bytes, out);
-        if (!out.empty()) std::memcpy(out.data(), start_.data() + offset_bytes, out.size());
-        return {};
-    }
-    template <typename T>
-    [[nodiscard]] Result<T> read_object(u64 offset_bytes) const {
-        T value{};
-        TRY_VOID(read(offset_bytes, std::as_writable_bytes(std::span(&value, 1))));
-        return value;
-    }
-
-  private:
-    explicit HeaderWindow(const Image& image) : image_(&image) {}
-
-    const Image* image_;
-    u64 size_bytes_ = 0;
-    std::array<std::byte, 4096> start_;
-};
-
 Elf64_Phdr widen(const Elf64_Phdr& header) { return header; }
 Elf64_Phdr widen(const Elf32_Phdr& header) {
     return {header.p_type,  header.p_flags,  header.p_offset, header.p_vaddr,
@@ -112,7 +82,8 @@ Result<void> read_notes(const HeaderWindow& window, const Elf64_Phdr& header, u3
 }
 
 template <typename ElfHeader, typename ProgramHeader>
-Result<ElfKernel> read_class(const HeaderWindow& window, u64 file_bytes, u16 machine) {
+Result<ElfKernel> read_class(const HeaderWindow& window, u16 machine) {
+    const u64 file_bytes = window.image().size_bytes();
     const auto header = TRY(window.read_object<ElfHeader>(0));
     if (header.e_machine != machine)
         return refuse("this is an ELF for machine {}, not for x86 (3 in 32 bits, 62 in 64 bits)",
@@ -152,32 +123,32 @@ bool is_elf(std::span<const std::byte> start) {
     return start.size() >= SELFMAG && std::memcmp(start.data(), ELFMAG, SELFMAG) == 0;
 }
 
-Result<ElfKernel> read_elf(const Image& image) {
-    const HeaderWindow window = TRY(HeaderWindow::open(image));
+Result<ElfKernel> read_elf(const HeaderWindow& window) {
     using Ident = std::array<u8, EI_NIDENT>;
     const Ident ident = TRY(window.read_object<Ident>(0));
     if (ident[EI_DATA] != ELFDATA2LSB)
         return refuse("ELF data encoding {} is not little endian (1)", ident[EI_DATA]);
-    if (ident[EI_CLASS] == ELFCLASS32)
-        return read_class<Elf32_Ehdr, Elf32_Phdr>(window, image.size_bytes(), EM_386);
-    if (ident[EI_CLASS] == ELFCLASS64)
-        return read_class<Elf64_Ehdr, Elf64_Phdr>(window, image.size_bytes(), EM_X86_64);
+    if (ident[EI_CLASS] == ELFCLASS32) return read_class<Elf32_Ehdr, Elf32_Phdr>(window, EM_386);
+    if (ident[EI_CLASS] == ELFCLASS64) return read_class<Elf64_Ehdr, Elf64_Phdr>(window, EM_X86_64);
     return refuse("ELF class {} is neither 32 (1) nor 64 bits (2)", ident[EI_CLASS]);
 }
 
-Result<void> load_elf(const Image& image, const ElfKernel& kernel, u64 shift_bytes, GuestRam& ram,
-                      Occupancy& occupancy) {
+const ElfKernel* good_elf(const MaybeElf& elf) { return elf && *elf ? &**elf : nullptr; }
+
+Result<void> load_elf(const ElfImage& elf, u64 shift_bytes, GuestRam& ram, Occupancy& occupancy) {
+    const ElfKernel& kernel = elf.kernel;
     for (const ElfSegment& segment : kernel.segments)
         TRY_VOID(occupancy.claim(segment.base + shift_bytes, segment.memory_bytes,
                                  fmt::format("kernel segment {}", segment.index)));
     if (kernel.says_linux) {
         const HugePages huge_pages = host_huge_pages();
         if (huge_pages == HugePages::OnAdvice) ram.advise_huge();
-        if (image.file() != nullptr)
-            return place_linux(image, kernel, shift_bytes, ram, huge_pages != HugePages::Never);
+        if (elf.image.file() != nullptr)
+            return place_linux(elf, shift_bytes, ram, huge_pages != HugePages::Never);
     }
     for (const ElfSegment& segment : kernel.segments)
-        TRY_VOID(image.place(ram, segment.base + shift_bytes, segment.file_offset_bytes, segment.file_bytes));
+        TRY_VOID(
+            elf.image.place(ram, segment.base + shift_bytes, segment.file_offset_bytes, segment.file_bytes));
     return {};
 }
 

@@ -14,14 +14,14 @@
 
 #include <elf.h>
 
-#include "firmware/image/image.h"
+#include "firmware/boot/header_window.h"
 
 namespace mayfly {
 
 class ElfSections {
   public:
     /// None where the image is no ELF64, or has no section headers that can be read.
-    static std::optional<ElfSections> read(const Image& image);
+    static std::optional<ElfSections> read(const HeaderWindow& window);
 
     [[nodiscard]] std::span<const Elf64_Shdr> headers() const { return headers_; }
     /// The first section of that name and type SHT_PROGBITS, or null.

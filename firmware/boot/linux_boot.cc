@@ -7,7 +7,6 @@
 #include <asm/bootparam.h>
 
 #include "firmware/boot/cpu_tables.h"
-#include "firmware/boot/elf_kernel.h"
 #include "firmware/boot/info_writer.h"
 #include "firmware/boot/linux_boot_spec.h"
 #include "firmware/image/refuse.h"
@@ -118,12 +117,12 @@ Result<EntryState> finish_linux(const LinuxSetup& setup, const BootRequest& requ
     return state;
 }
 
-Result<EntryState> load_linux_elf(const Image& kernel, const BootRequest& request, GuestRam& ram,
+Result<EntryState> load_linux_elf(const ElfImage& elf, const BootRequest& request, GuestRam& ram,
                                   const MemoryMap& map) {
-    const ElfKernel elf = TRY(about(read_elf(kernel), kernel.name()));
+    const std::string& name = elf.image.name();
     Occupancy occupancy(ram.memory());
-    TRY_VOID(about(load_elf(kernel, elf, 0, ram, occupancy), kernel.name()));
-    const u64 entry = TRY(about(find_entry(elf, elf.entry), kernel.name()));
+    TRY_VOID(about(load_elf(elf, 0, ram, occupancy), name));
+    const u64 entry = TRY(about(find_entry(elf.kernel, elf.kernel.entry), name));
     return finish_linux(linux_setup_for_elf(), request, CpuMode::Long64, entry, ram, map, occupancy);
 }
 

@@ -4,8 +4,6 @@
 #include <algorithm>
 #include <array>
 
-#include "firmware/boot/elf_sections.h"
-
 namespace mayfly {
 
 namespace {
@@ -80,13 +78,13 @@ void append_section(std::vector<WrittenPages>& out, const Image& vmlinux, FileRa
 
 }  // namespace
 
-std::vector<WrittenPages> find_written_pages(const Image& vmlinux, const ElfKernel& kernel, u64 shift_bytes) {
+std::vector<WrittenPages> find_written_pages(const ElfImage& vmlinux, u64 shift_bytes) {
     std::vector<WrittenPages> out;
-    const std::optional<ElfSections> sections = ElfSections::read(vmlinux);
-    if (!sections) return out;
+    const ElfKernel& kernel = vmlinux.kernel;
+    if (!kernel.sections) return out;
     u64 left = kWrittenMax;
     for (const ElfSegment& segment : kernel.segments) {
-        for (const Elf64_Shdr& section : sections->headers()) {
+        for (const Elf64_Shdr& section : kernel.sections->headers()) {
             const Use use = use_of(section, segment);
             if (use == Use::Kept) continue;
             FileRange pages = pages_of(section, segment);
@@ -94,7 +92,7 @@ std::vector<WrittenPages> find_written_pages(const Image& vmlinux, const ElfKern
             pages.to = std::min(pages.to, pages.from + left);
             left -= pages.to - pages.from;
             const Gpa first = segment.base + shift_bytes + (pages.from - segment.file_offset_bytes);
-            if (first.value % kPageBytes == 0) append_section(out, vmlinux, pages, use, first);
+            if (first.value % kPageBytes == 0) append_section(out, vmlinux.image, pages, use, first);
         }
     }
     return out;
