@@ -212,9 +212,10 @@ Ending Machine::understood(Ending ending) const {
 std::string Machine::panic_words() const {
     if (!plan_.kernel.is_linux) return {};
     std::string line;
+    const std::optional<ElfImage> vmlinux = images_.vmlinux(plan_.kernel);
     if (const KernelLog* log = console_.log()) {
         line = panic_line(log->records());
-    } else if (const auto ring = find_printk_ring(images_.vmlinux())) {
+    } else if (const auto ring = vmlinux ? find_printk_ring(*vmlinux) : std::nullopt) {
         PrintkRecords records(*ring);
         records.set_memory(ram_->memory());
         line = panic_line(records);

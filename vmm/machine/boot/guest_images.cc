@@ -96,8 +96,15 @@ Result<GuestImages> GuestImages::open(const BootConfig& config, StopToken stop) 
 }
 
 Result<void> GuestImages::unpack(const KernelChoice& choice, u64 memory_bytes, const std::string& cache) {
-    unpacked_ = TRY(unpack_cached(kernel_, choice, memory_bytes, {.place = cache}));
+    std::optional<Image> unpacked = TRY(unpack_cached(kernel_, choice, memory_bytes, {.place = cache}));
+    if (unpacked) unpacked_ = read_unpacked(std::move(*unpacked));
     return {};
+}
+
+std::optional<ElfImage> GuestImages::vmlinux(const KernelChoice& choice) const {
+    const ElfKernel* elf = good_elf(unpacked_ ? unpacked_->elf : choice.headers.elf);
+    if (elf == nullptr) return std::nullopt;
+    return ElfImage{.image = unpacked_ ? unpacked_->image : kernel_, .kernel = *elf};
 }
 
 Result<void> GuestImages::set_initrd(std::string name, UniqueFd file) {

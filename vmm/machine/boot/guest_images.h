@@ -26,17 +26,19 @@ class GuestImages {
     static Result<GuestImages> open(const BootConfig& config, StopToken stop);
 
     [[nodiscard]] const Image& kernel() const { return kernel_; }
-    /// What a bzImage unpacks to, from the cache where that has it. Errors: as unpack_cached(). Once.
+    /// What a bzImage unpacks to, from the cache where that has it; its headers are read. `choice` is of the
+    /// kernel. Errors: as unpack_cached(). Once.
     Result<void> unpack(const KernelChoice& choice, u64 memory_bytes, const std::string& cache);
     /// What unpack() made; null: nothing.
-    [[nodiscard]] const Image* unpacked() const { return unpacked_ ? &*unpacked_ : nullptr; }
-    /// The ELF, if there is one: what was unpacked, else the kernel's file.
-    [[nodiscard]] const Image& vmlinux() const { return unpacked_ ? *unpacked_ : kernel_; }
+    [[nodiscard]] const UnpackedKernel* unpacked() const { return unpacked_ ? &*unpacked_ : nullptr; }
+    /// The ELF, if there is a good one: what was unpacked, else the kernel's file. Views into this object and
+    /// `choice`, which is of the kernel.
+    [[nodiscard]] std::optional<ElfImage> vmlinux(const KernelChoice& choice) const;
     [[nodiscard]] const Image* initrd() const { return initrd_ ? &*initrd_ : nullptr; }
     /// The guest is loaded: what is read of its kernel from now on is to explain its end.
     void ignore_stop() {
         kernel_.ignore_stop();
-        if (unpacked_) unpacked_->ignore_stop();
+        if (unpacked_) unpacked_->image.ignore_stop();
     }
     /// In place of one that the configuration names.
     Result<void> set_initrd(std::string name, UniqueFd file);
@@ -51,7 +53,7 @@ class GuestImages {
     explicit GuestImages(Image kernel) : kernel_(std::move(kernel)) {}
 
     Image kernel_;
-    std::optional<Image> unpacked_;
+    std::optional<UnpackedKernel> unpacked_;
     std::optional<Image> initrd_;
     std::vector<Module> modules_;
 };

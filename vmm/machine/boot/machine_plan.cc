@@ -12,13 +12,15 @@ namespace mayfly {
 
 namespace {
 
-ConsoleDevice choose_console(const BootConfig& config, bool is_linux, const Image& vmlinux) {
+ConsoleDevice choose_console(const BootConfig& config, bool is_linux,
+                             const std::optional<ElfImage>& vmlinux) {
     if (const std::optional<ConsoleDevice> chosen = console_by_options(config, is_linux)) return *chosen;
     // Each takes a search of the kernel's constants, so neither is made for nothing.
     LinuxDrivers drivers;
-    drivers.has_virtio_mmio = config.transport == TransportChoice::Mmio && has_driver(vmlinux, "virtio-mmio");
-    drivers.has_virtio_console = (config.transport == TransportChoice::Pci || drivers.has_virtio_mmio) &&
-                                 has_driver(vmlinux, "virtio_console");
+    const auto has = [&](std::string_view driver) { return vmlinux && has_driver(*vmlinux, driver); };
+    drivers.has_virtio_mmio = config.transport == TransportChoice::Mmio && has("virtio-mmio");
+    drivers.has_virtio_console =
+        (config.transport == TransportChoice::Pci || drivers.has_virtio_mmio) && has("virtio_console");
     return console_by_drivers(config.transport, drivers);
 }
 
@@ -33,9 +35,10 @@ Result<MachinePlan> plan_machine(const BootConfig& config, const HostKind& host,
     TRY_VOID(images.unpack(plan.kernel, config.memory_bytes, config.kernel_cache));
     const bool is_linux = plan.kernel.is_linux;
     plan.pit = choose_pit(config.pit, is_linux, host.has_avic);
-    plan.console = choose_console(config, is_linux, images.vmlinux());
+    const std::optional<ElfImage> vmlinux = images.vmlinux(plan.kernel);
+    plan.console = choose_console(config, is_linux, vmlinux);
     if (lacks_early_output(config, is_linux, plan.console)) {
-        plan.log = find_printk_ring(images.vmlinux());
+        if (vmlinux) plan.log = find_printk_ring(*vmlinux);
         plan.early_output = choose_early_output(config, plan.log);
     }
     plan.devices = TRY(plan_devices(config, plan.shape, plan.console));

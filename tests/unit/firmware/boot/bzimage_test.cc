@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 #include <catch2/catch.hpp>
 
+#include "tests/unit/firmware/boot/guest_pages.h"
 #include "tests/unit/firmware/image/packer.h"
 
 using namespace mayfly;
@@ -96,12 +97,13 @@ TEST_CASE("a kernel unpacked beforehand leaves the same guest as one that is not
     const EntryState entry = ordinary.boot(image).value();
 
     Guest guest;
-    const std::optional<Image> vmlinux = unpack_kernel(image, ordinary.choice, MiB(2)).value();
-    REQUIRE(vmlinux);
-    Bytes bytes(vmlinux->size_bytes());
-    REQUIRE(vmlinux->read(0, bytes));
+    std::optional<Image> unpacked = unpack_kernel(image, ordinary.choice, MiB(2)).value();
+    REQUIRE(unpacked);
+    Bytes bytes(unpacked->size_bytes());
+    REQUIRE(unpacked->read(0, bytes));
     CHECK(bytes == kernel);
-    guest.request.vmlinux = &*vmlinux;
+    const UnpackedKernel vmlinux = read_unpacked(std::move(*unpacked));
+    guest.request.vmlinux = &vmlinux;
     const EntryState other = guest.boot(image).value();
     CHECK(other.mode == entry.mode);
     CHECK(other.rip == entry.rip);
@@ -111,17 +113,34 @@ TEST_CASE("a kernel unpacked beforehand leaves the same guest as one that is not
 
 TEST_CASE("a kernel unpacked beforehand takes the payload's place, whatever that is", "[bzimage]") {
     const Bytes kernel = kernel64();
-    const Image vmlinux = Image::from_bytes("unpacked", kernel);
+    const UnpackedKernel vmlinux = read_unpacked(Image::from_bytes("unpacked", kernel));
     Guest guest;
     guest.request.vmlinux = &vmlinux;
     // A size that would be refused, if anybody looked.
     REQUIRE(guest.boot(bzimage(with_size(pack_zstd(kernel), 0))));
     CHECK(guest.text_at(0x100000) == kCode);
     const Bytes nothing = from_hex("001122");
-    const Image no_kernel = Image::from_bytes("unpacked", nothing);
+    const UnpackedKernel no_kernel = read_unpacked(Image::from_bytes("unpacked", nothing));
     Guest other;
     other.request.vmlinux = &no_kernel;
     CHECK(other.error_of(bzimage(zstd_payload(kernel))) == "vmx: the zstd payload does not hold an ELF");
+}
+
+TEST_CASE("what a bzImage's header says is read once", "[bzimage]") {
+    for (const Bytes& payload : {zstd_payload(kernel64()), Bytes()}) {
+        const Bytes file = bzimage(payload);
+        Guest ordinary;
+        const EntryState entry = ordinary.boot(file).value();
+
+        const Image image = file_of(file);
+        const KernelChoice choice = choose_kernel(image, Protocol::Auto).value();
+        const Bytes nothing(0x290);
+        REQUIRE(::pwrite(image.file()->get(), nothing.data(), nothing.size(), 0) == 0x290);
+        Guest guest;
+        const EntryState other = load_guest(image, choice, guest.request, guest.ram, guest.map).value();
+        CHECK(other.rip == entry.rip);
+        CHECK(guest.at(0, MiB(2)) == ordinary.at(0, MiB(2)));
+    }
 }
 
 TEST_CASE("what has no ELF kernel inside is not unpacked, and what cannot be is refused", "[bzimage]") {

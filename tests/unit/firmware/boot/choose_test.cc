@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 #include <catch2/catch.hpp>
 
+#include "tests/unit/firmware/boot/guest_pages.h"
 #include "tests/unit/firmware/boot/kernel_builder.h"
 
 using namespace mayfly;
@@ -108,4 +109,38 @@ TEST_CASE("a Multiboot kernel may be an ELF that makes no sense", "[choose]") {
     Bytes file = with_multiboot1(kernel64());
     put<u16>(file, 18, 40);  // ARM
     CHECK(choice_of(file).protocol == Protocol::Multiboot);
+}
+
+TEST_CASE("what was read of a kernel to choose it is not read again to load it", "[choose]") {
+    const Bytes salt = note({"Linux\0", 6}, 0x100, text("salt"), 4);
+    const std::pair<Protocol, Bytes> kernels[] = {{Protocol::Linux, kernel64(salt)},
+                                                  {Protocol::Pvh, kernel32(pvh_note())},
+                                                  {Protocol::Multiboot, with_multiboot1(kernel32())},
+                                                  {Protocol::Multiboot2, with_multiboot2(kernel64())}};
+    for (const auto& [protocol, file] : kernels) {
+        CAPTURE(to_string(protocol));
+        Guest ordinary;
+        const EntryState entry = ordinary.boot(file).value();
+        CHECK(ordinary.choice.protocol == protocol);
+
+        const Image image = file_of(file);
+        const KernelChoice choice = choose_kernel(image, Protocol::Auto).value();
+        const Bytes nothing(kCodeOffset);  // of the headers
+        REQUIRE(::pwrite(image.file()->get(), nothing.data(), nothing.size(), 0) == kCodeOffset);
+        Guest guest;
+        const EntryState other = load_guest(image, choice, guest.request, guest.ram, guest.map).value();
+        CHECK(other.rip == entry.rip);
+        CHECK(guest.at(0, MiB(2)) == ordinary.at(0, MiB(2)));
+    }
+}
+
+TEST_CASE("the sections of a kernel that says it is Linux are read with its headers", "[choose]") {
+    const auto has_sections = [](std::string_view name) {
+        Bytes file = kernel64(note(name, 0x100, text("salt"), 4));
+        put_section(file, 0x800, {});
+        put_section_table(file, 0x800, 1);
+        return choice_of(file).headers.elf->value().sections.has_value();
+    };
+    CHECK(has_sections({"Linux\0", 6}));
+    CHECK_FALSE(has_sections({"Other\0", 6}));
 }

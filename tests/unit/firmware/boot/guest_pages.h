@@ -13,7 +13,6 @@
 
 namespace mayfly::test {
 
-
 /// Which pages of guest RAM are our own: in memory, and no file's. Documentation/admin-guide/mm/pagemap.rst:
 /// bit 63 present, bit 61 file page or shared.
 inline std::string own_pages(const GuestRam& ram, Gpa at, u64 size_bytes) {

@@ -82,8 +82,8 @@ struct Loaded {
     explicit Loaded(const Vmlinux& vmlinux, bool has_huge_pages = true, u64 ram_bytes = MiB(16))
         : kernel(vmlinux),
           ram(GuestRam::create({.size_bytes = ram_bytes, .hole_base = Gpa{GiB(3)}}).value()) {
-        const Image image = file_of(kernel.file);
-        REQUIRE(place_linux(image, read_elf(image).value(), 0, ram, has_huge_pages));
+        const UnpackedKernel image = read_unpacked(file_of(kernel.file));
+        REQUIRE(place_linux({image.image, image.elf->value()}, 0, ram, has_huge_pages));
     }
     [[nodiscard]] std::string own(u64 offset_bytes, u64 size_bytes) const {
         return own_pages(ram, Gpa{kernel.base + offset_bytes}, size_bytes);
@@ -140,13 +140,13 @@ TEST_CASE("what sections call zeros and the file does not is as the file says", 
 
 TEST_CASE("huge pages are asked for where the host wants to be asked, and for Linux", "[linux_pages]") {
     const Vmlinux vmlinux({{kProgbits, kData, 0, kHuge}}, kHuge, kHuge);
-    const Image image = file_of(vmlinux.file);
+    UnpackedKernel image = read_unpacked(file_of(vmlinux.file));
     for (const bool says_linux : {false, true}) {
         GuestRam ram = GuestRam::create({.size_bytes = MiB(16), .hole_base = Gpa{GiB(3)}}).value();
-        ElfKernel kernel = read_elf(image).value();
+        ElfKernel& kernel = image.elf->value();
         kernel.says_linux = says_linux;
         Occupancy occupancy(ram.memory());
-        REQUIRE(load_elf(image, kernel, 0, ram, occupancy));
+        REQUIRE(load_elf({image.image, kernel}, 0, ram, occupancy));
         // proc_pid_smaps(5): VmFlags, hg: huge page advise flag.
         const std::string flags =
             line_of("/proc/self/smaps", ram.memory().span(Gpa{0}, 1)->host_base, "VmFlags:");
@@ -237,15 +237,15 @@ TEST_CASE("whatever sections say, what is loaded is what the file has", "[linux_
 
 TEST_CASE("a file that shrinks while it is copied raises SIGBUS", "[linux_pages]") {
     const Vmlinux vmlinux({{kProgbits, kData, 0, kHuge}}, kHuge, kHuge);
-    const Image image = file_of(vmlinux.file);
-    const ElfKernel kernel = read_elf(image).value();
-    REQUIRE(::ftruncate(image.file()->get(), kPageBytes) == 0);
+    const UnpackedKernel image = read_unpacked(file_of(vmlinux.file));
+    REQUIRE(image.elf->value().sections);
+    REQUIRE(::ftruncate(image.image.file()->get(), kPageBytes) == 0);
     const pid_t child = ::fork();
     REQUIRE(child >= 0);
     if (child == 0) {
         std::signal(SIGBUS, SIG_DFL);
         GuestRam ram = GuestRam::create({.size_bytes = MiB(16), .hole_base = Gpa{GiB(3)}}).value();
-        ::_exit(place_linux(image, kernel, 0, ram, true) ? 0 : 1);
+        ::_exit(place_linux({image.image, image.elf->value()}, 0, ram, true) ? 0 : 1);
     }
     int status = 0;
     REQUIRE(::waitpid(child, &status, 0) == child);

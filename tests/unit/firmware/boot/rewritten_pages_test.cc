@@ -41,11 +41,11 @@ Bytes vmlinux(const Section& text) {
 
 struct Loaded {
     explicit Loaded(const Bytes& bytes, bool says_linux = true) : file(bytes) {
-        const Image image = file_of(bytes);
-        ElfKernel kernel = read_elf(image).value();
+        UnpackedKernel vmlinux = read_unpacked(file_of(bytes));
+        ElfKernel& kernel = vmlinux.elf->value();
         kernel.says_linux = says_linux;
         Occupancy occupancy(ram.memory());
-        REQUIRE(load_elf(image, kernel, 0, ram, occupancy));
+        REQUIRE(load_elf({vmlinux.image, kernel}, 0, ram, occupancy));
     }
     [[nodiscard]] std::string own() const { return own_pages(ram, Gpa{kBase}, kFileEnd - kTextAt); }
     [[nodiscard]] bool is_intact() const {

@@ -80,17 +80,18 @@ TEST_CASE("a kernel from the cache is loaded as the unpacked one, without the en
     CHECK(cache.boot(path).line == "stored in " + cache.options.place);
     const Image kernel = Image::open(path).value();
     const KernelChoice choice = choose_kernel(kernel, Protocol::Auto).value();
-    const std::optional<Image> cached = unpack_cached(kernel, choice, MiB(8), cache.options).value();
+    std::optional<Image> cached = unpack_cached(kernel, choice, MiB(8), cache.options).value();
     REQUIRE(cached);
     REQUIRE(cached->file() != nullptr);
+    const UnpackedKernel vmlinux = read_unpacked(std::move(*cached));
     Guest guest(MiB(8));
-    guest.request.vmlinux = &*cached;
+    guest.request.vmlinux = &vmlinux;
     const Result<EntryState> entry = load_guest(kernel, choice, guest.request, guest.ram, guest.map);
     REQUIRE(entry);
     CHECK(entry->rip == 0x100000);
     CHECK(guest.at(0x100000, 0x120123) == Bytes(elf.begin() + 0x1000, elf.end()));
     CHECK(guest.at(0x100000 + 0x120123, 0xfedd) == Bytes(0xfedd));
-    CHECK_FALSE(cached->read(elf.size() - 1, std::as_writable_bytes(std::span(elf.data(), 2))));
+    CHECK_FALSE(vmlinux.image.read(elf.size() - 1, std::as_writable_bytes(std::span(elf.data(), 2))));
 }
 
 TEST_CASE("a kernel that was written over is unpacked again, and takes the place of its entry", "[cache]") {

@@ -1,11 +1,13 @@
 // SPDX-License-Identifier: Apache-2.0
-#include "firmware/boot/elf.h"
+#include "firmware/boot/elf_kernel.h"
 
 #include <algorithm>
 #include <array>
 #include <cstring>
 
-#include "firmware/boot/elf_spec.h"
+#include <elf.h>
+
+#include "firmware/boot/elf_notes_spec.h"
 #include "firmware/boot/linux_pages.h"
 #include "firmware/image/refuse.h"
 #include "vmm/os/huge_pages.h"
@@ -14,50 +16,20 @@ namespace mayfly {
 
 namespace {
 
-using namespace elf;
+using namespace elf_notes;
 
 /// Kernels have a handful; more is not a kernel, and each costs us time.
 constexpr u16 kProgramHeadersMax = 128;
 /// Enough for every kernel's notes; what lies behind is not looked at.
 constexpr u64 kNoteBytesMax = KiB(64);
 
-/// The start of the file, read once: program headers and notes are nearly always in it.
-class HeaderWindow {
-  public:
-    static Result<HeaderWindow> open(const Image& image) {
-        HeaderWindow window(image);
-        window.size_bytes_ = std::min<u64>(image.size_bytes(), window.start_.size());
-        TRY_VOID(image.read(0, std::span(window.start_).first(window.size_bytes_)));
-        return window;
-    }
-    [[nodiscard]] Result<void> read(u64 offset_bytes, std::span<std::byte> out) const {
-        if (offset_bytes > size_bytes_ || out.size() > size_bytes_ - offset_bytes)
-            return image_->read(offset_bytes, out);
-        if (!out.empty()) std::memcpy(out.data(), start_.data() + offset_bytes, out.size());
-        return {};
-    }
-    template <typename T>
-    [[nodiscard]] Result<T> read_object(u64 offset_bytes) const {
-        T value{};
-        TRY_VOID(read(offset_bytes, std::as_writable_bytes(std::span(&value, 1))));
-        return value;
-    }
-
-  private:
-    explicit HeaderWindow(const Image& image) : image_(&image) {}
-
-    const Image* image_;
-    u64 size_bytes_ = 0;
-    std::array<std::byte, 4096> start_;
-};
-
-ProgramHeader64 widen(const ProgramHeader64& header) { return header; }
-ProgramHeader64 widen(const ProgramHeader32& header) {
+Elf64_Phdr widen(const Elf64_Phdr& header) { return header; }
+Elf64_Phdr widen(const Elf32_Phdr& header) {
     return {header.p_type,  header.p_flags,  header.p_offset, header.p_vaddr,
             header.p_paddr, header.p_filesz, header.p_memsz,  header.p_align};
 }
 
-Result<void> check_load(const ProgramHeader64& header, u32 index, u64 file_bytes) {
+Result<void> check_load(const Elf64_Phdr& header, u32 index, u64 file_bytes) {
     if (header.p_filesz > header.p_memsz)
         return refuse("segment {} has {:#x} bytes in the file, but only {:#x} in memory", index,
                       header.p_filesz, header.p_memsz);
@@ -86,7 +58,7 @@ void take_note(ElfKernel& kernel, u32 type, std::string_view name, std::span<con
     }
 }
 
-Result<void> read_notes(const HeaderWindow& window, const ProgramHeader64& header, u32 index, u64 file_bytes,
+Result<void> read_notes(const HeaderWindow& window, const Elf64_Phdr& header, u32 index, u64 file_bytes,
                         ElfKernel& kernel) {
     if (header.p_offset > file_bytes || header.p_filesz > file_bytes - header.p_offset)
         return refuse("truncated: note segment {} is {:#x} bytes at byte {:#x}, the file has {:#x}", index,
@@ -96,8 +68,8 @@ Result<void> read_notes(const HeaderWindow& window, const ProgramHeader64& heade
     // gABI "Note Section" asks for 8 in ELF64, but tools write 4 and say so in p_align.
     const u64 alignment = header.p_align == 8 ? 8 : 4;
     u64 at = 0;
-    while (notes.size() - at >= sizeof(NoteHeader)) {
-        NoteHeader note;
+    while (notes.size() - at >= sizeof(Elf64_Nhdr)) {
+        Elf64_Nhdr note;
         std::memcpy(&note, notes.data() + at, sizeof(note));
         const u64 descriptor_at = align_up(at + sizeof(note) + note.n_namesz, alignment);
         if (descriptor_at > notes.size() || note.n_descsz > notes.size() - descriptor_at) break;
@@ -110,7 +82,8 @@ Result<void> read_notes(const HeaderWindow& window, const ProgramHeader64& heade
 }
 
 template <typename ElfHeader, typename ProgramHeader>
-Result<ElfKernel> read_class(const HeaderWindow& window, u64 file_bytes, u16 machine) {
+Result<ElfKernel> read_class(const HeaderWindow& window, u16 machine) {
+    const u64 file_bytes = window.image().size_bytes();
     const auto header = TRY(window.read_object<ElfHeader>(0));
     if (header.e_machine != machine)
         return refuse("this is an ELF for machine {}, not for x86 (3 in 32 bits, 62 in 64 bits)",
@@ -130,10 +103,10 @@ Result<ElfKernel> read_class(const HeaderWindow& window, u64 file_bytes, u16 mac
     TRY_VOID(window.read(header.e_phoff, std::as_writable_bytes(std::span(table))));
 
     ElfKernel kernel;
-    kernel.is_64 = sizeof(ElfHeader) == sizeof(Header64);
+    kernel.is_64 = sizeof(ElfHeader) == sizeof(Elf64_Ehdr);
     kernel.entry = header.e_entry;
     for (u32 index = 0; index < table.size(); index++) {
-        const ProgramHeader64 segment = widen(table[index]);
+        const Elf64_Phdr segment = widen(table[index]);
         if (segment.p_type == PT_NOTE) TRY_VOID(read_notes(window, segment, index, file_bytes, kernel));
         if (segment.p_type != PT_LOAD || segment.p_memsz == 0) continue;
         TRY_VOID(check_load(segment, index, file_bytes));
@@ -147,38 +120,35 @@ Result<ElfKernel> read_class(const HeaderWindow& window, u64 file_bytes, u16 mac
 }  // namespace
 
 bool is_elf(std::span<const std::byte> start) {
-    return start.size() >= 4 && std::memcmp(start.data(),
-                                            "\x7f"
-                                            "ELF",
-                                            4) == 0;
+    return start.size() >= SELFMAG && std::memcmp(start.data(), ELFMAG, SELFMAG) == 0;
 }
 
-Result<ElfKernel> read_elf(const Image& image) {
-    const HeaderWindow window = TRY(HeaderWindow::open(image));
-    using Ident = std::array<u8, 16>;
+Result<ElfKernel> read_elf(const HeaderWindow& window) {
+    using Ident = std::array<u8, EI_NIDENT>;
     const Ident ident = TRY(window.read_object<Ident>(0));
     if (ident[EI_DATA] != ELFDATA2LSB)
         return refuse("ELF data encoding {} is not little endian (1)", ident[EI_DATA]);
-    if (ident[EI_CLASS] == ELFCLASS32)
-        return read_class<Header32, ProgramHeader32>(window, image.size_bytes(), EM_386);
-    if (ident[EI_CLASS] == ELFCLASS64)
-        return read_class<Header64, ProgramHeader64>(window, image.size_bytes(), EM_X86_64);
+    if (ident[EI_CLASS] == ELFCLASS32) return read_class<Elf32_Ehdr, Elf32_Phdr>(window, EM_386);
+    if (ident[EI_CLASS] == ELFCLASS64) return read_class<Elf64_Ehdr, Elf64_Phdr>(window, EM_X86_64);
     return refuse("ELF class {} is neither 32 (1) nor 64 bits (2)", ident[EI_CLASS]);
 }
 
-Result<void> load_elf(const Image& image, const ElfKernel& kernel, u64 shift_bytes, GuestRam& ram,
-                      Occupancy& occupancy) {
+const ElfKernel* good_elf(const MaybeElf& elf) { return elf && *elf ? &**elf : nullptr; }
+
+Result<void> load_elf(const ElfImage& elf, u64 shift_bytes, GuestRam& ram, Occupancy& occupancy) {
+    const ElfKernel& kernel = elf.kernel;
     for (const ElfSegment& segment : kernel.segments)
         TRY_VOID(occupancy.claim(segment.base + shift_bytes, segment.memory_bytes,
                                  fmt::format("kernel segment {}", segment.index)));
     if (kernel.says_linux) {
         const HugePages huge_pages = host_huge_pages();
         if (huge_pages == HugePages::OnAdvice) ram.advise_huge();
-        if (image.file() != nullptr)
-            return place_linux(image, kernel, shift_bytes, ram, huge_pages != HugePages::Never);
+        if (elf.image.file() != nullptr)
+            return place_linux(elf, shift_bytes, ram, huge_pages != HugePages::Never);
     }
     for (const ElfSegment& segment : kernel.segments)
-        TRY_VOID(image.place(ram, segment.base + shift_bytes, segment.file_offset_bytes, segment.file_bytes));
+        TRY_VOID(
+            elf.image.place(ram, segment.base + shift_bytes, segment.file_offset_bytes, segment.file_bytes));
     return {};
 }
 

@@ -2,7 +2,7 @@
 // ELF kernels, 32 and 64 bits: headers and notes read by copy, segments placed at their physical addresses.
 //
 // Knows no boot protocol. Symbols, sections and relocations do not matter to a kernel that is loaded where it
-// was linked, and are not looked at here.
+// was linked, and are not looked at here; of Linux, sections are kept for those who do.
 // Thread: one thread, before any vCPU runs.
 #pragma once
 
@@ -10,6 +10,8 @@
 #include <span>
 #include <vector>
 
+#include "firmware/boot/elf_sections.h"
+#include "firmware/boot/header_window.h"
 #include "firmware/boot/occupancy.h"
 #include "firmware/image/image.h"
 #include "vmm/error/result.h"
@@ -33,19 +35,31 @@ struct ElfKernel {
     u64 entry = 0;  ///< e_entry: physical in most kernels, virtual in some
     std::vector<ElfSegment> segments;
     std::optional<u32> pvh_entry;
-    bool says_linux = false;  ///< a note says that this is Linux
+    bool says_linux = false;              ///< a note says that this is Linux
+    std::optional<ElfSections> sections;  ///< of Linux, where there are any: read_elf() leaves them out
+};
+
+/// What a file may be. Nothing: no ELF. An error: an ELF, but a bad one.
+using MaybeElf = std::optional<Result<ElfKernel>>;
+
+/// An ELF and what was read of it; both outlive it.
+struct ElfImage {
+    const Image& image;
+    const ElfKernel& kernel;
 };
 
 [[nodiscard]] bool is_elf(std::span<const std::byte> start);
 
 /// Reads headers and notes. Errors: Invalid for what is not an x86 executable or contradicts itself.
-Result<ElfKernel> read_elf(const Image& image);
+Result<ElfKernel> read_elf(const HeaderWindow& window);
+
+/// Null where there is none.
+[[nodiscard]] const ElfKernel* good_elf(const MaybeElf& elf);
 
 /// Claims every segment's memory, moved up by `shift_bytes` (which may wrap: a move down), then places the
 /// file bytes. Zero-initialised memory needs no work: guest RAM is fresh. Of a Linux kernel, the pages that
 /// it will write are copied at once.
-Result<void> load_elf(const Image& image, const ElfKernel& kernel, u64 shift_bytes, GuestRam& ram,
-                      Occupancy& occupancy);
+Result<void> load_elf(const ElfImage& elf, u64 shift_bytes, GuestRam& ram, Occupancy& occupancy);
 
 /// `entry` as a physical address: itself where that is loaded, else translated as the virtual address that it
 /// must be. Errors: Invalid when it is in no segment.
