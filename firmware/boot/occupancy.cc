@@ -35,6 +35,7 @@ std::string print_range(Gpa base, u64 size_bytes) {
 }
 
 const Occupancy::Claim* Occupancy::find_claim(Gpa base, u64 size_bytes) const {
+    if (size_bytes == 0) return nullptr;
     for (const Claim& claim : claims_)
         if (overlaps(base, size_bytes, claim.base, claim.size_bytes)) return &claim;
     return nullptr;

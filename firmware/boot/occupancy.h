@@ -51,7 +51,7 @@ class Occupancy {
         u64 size_bytes;
         std::string what;
     };
-    /// The first claim that a range touches, or null.
+    /// The first claim that a range touches, or null. An empty one touches none.
     [[nodiscard]] const Claim* find_claim(Gpa base, u64 size_bytes) const;
 
     const GuestMemory& memory_;

@@ -81,22 +81,33 @@ def write_whole(path, data):
     os.replace(file.name, path)
 
 
-def fetch(name, cache):
-    """The directory that the package is unpacked in."""
+def fetch(name, cache, part=None):
+    """The directory that the package is unpacked in; `part` is the only one of its directories that is
+    wanted, where the rest is large: "boot"."""
     with locked(cache):
         try:
-            return _fetch(name, cache)
+            return _fetch(name, cache, part)
         except Unavailable:
             # A machine that has never read its package lists does so now.
             if os.geteuid() != 0:
                 raise
             subprocess.run(["apt-get", "-q", "update"], capture_output=True, timeout=300, check=False)
-            return _fetch(name, cache)
+            return _fetch(name, cache, part)
 
 
-def _fetch(name, cache):
+def _unpack(archive, directory, part):
+    if part is None:
+        output_of("dpkg-deb", "-x", archive, directory)
+        return
+    os.makedirs(directory)
+    # tar says what a pipe of dpkg-deb's that ends early lacks.
+    piped = 'dpkg-deb --fsys-tarfile "$0" | tar -x -C "$1" "$2"'
+    output_of("sh", "-c", piped, archive, directory, f"./{part}")
+
+
+def _fetch(name, cache, part):
     package = resolved(name, cache)
-    directory = os.path.join(cache, package)
+    directory = os.path.join(cache, f"{package}-{part}" if part else package)
     if not os.path.isdir(directory):
         with tempfile.TemporaryDirectory(dir=cache) as work:
             output_of("apt-get", "-q", "download", package, directory=work)
@@ -104,7 +115,7 @@ def _fetch(name, cache):
             if not archives:
                 raise Unavailable(f"apt-get download {package}: no package came")
             unpacked = os.path.join(work, "unpacked")
-            output_of("dpkg-deb", "-x", archives[0], unpacked)
+            _unpack(archives[0], unpacked, part)
             os.rename(unpacked, directory)
     return directory
 

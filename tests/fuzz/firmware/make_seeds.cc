@@ -1,5 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
 // Writes the seeds of the corpora: make_seeds tests/fuzz/firmware/corpus
+#include <array>
 #include <filesystem>
 #include <fstream>
 
@@ -122,6 +123,27 @@ void save_packed(const std::filesystem::path& corpus) {
     save(corpus / "fuzz_bzimage", "bzip2", 0, bzimage(from_hex("425a6839314159265359000000112233")));
 }
 
+/// Operations of fuzz_occupancy: what, and the words of a place and a size, sixteen times as much.
+Bytes operations(std::initializer_list<std::array<u32, 3>> list) {
+    Bytes out;
+    for (const auto& [what, place, size] : list) {
+        put<u8>(out, out.size(), static_cast<u8>(what));
+        put<u32>(out, out.size(), place << 4 | 15);
+        put<u32>(out, out.size(), size << 4 | 15);
+    }
+    return out;
+}
+
+void save_occupancy(const std::filesystem::path& corpus) {
+    const std::filesystem::path directory = corpus / "fuzz_occupancy";
+    save(directory, "low", 0, operations({{0, 0x500, 0x9f700}, {1, 5, 0x1000}, {1, 0xf, 0x10000}}));
+    save(directory, "between", 1, operations({{0, 0x8000, 0x1000}, {1, 7, 100}, {1, 5, 0x5000}, {1, 0, 1}}));
+    save(directory, "high", 2,
+         operations({{0, 0x100000, 0x300000}, {2, 0x500000, 0x2000}, {51, 0x123, 0x456}}));
+    save(directory, "full", 0,
+         operations({{0, 0, 0x9fc00}, {0, 0x100000, 0x100000}, {1, 1, 1}, {2, 0x200000, 1}}));
+}
+
 }  // namespace
 
 int main(int argc, char** argv) {
@@ -129,5 +151,6 @@ int main(int argc, char** argv) {
     save_elves(argv[1]);
     save_multiboot(argv[1]);
     save_packed(argv[1]);
+    save_occupancy(argv[1]);
     return 0;
 }

@@ -10,6 +10,7 @@
 #include <memory>
 
 #include "devices/virtio/block/block.h"
+#include "devices/virtio/block/block_slots.h"
 #include "tests/support/driver_queue.h"
 #include "tests/support/fake_device_host.h"
 #include "tests/unit/devices/virtio/block/fake_block_backend.h"
@@ -90,7 +91,7 @@ class Session {
                 case 6: poke(); break;
                 case 7: operation >= 0xc0 ? restart() : disturb(operation); break;
             }
-            require(block_->in_flight() == disk_->pending.size());
+            require(block_->in_flight() == pending_requests());
             require(block_->in_flight() <= kQueueSize);
         }
         end();
@@ -115,6 +116,17 @@ class Session {
         disk_->finish_all(-ECANCELED);
         require(block_->in_flight() == 0);
         block_->stop();
+    }
+
+    /// One operation may be several requests that lie behind one another.
+    [[nodiscard]] std::size_t pending_requests() const {
+        std::size_t count = 0;
+        for (const BlockIo* io : disk_->pending)
+            // SAFETY: only Block gives the disk operations, and each of its is a run.
+            for (const BlockSlot* slot = static_cast<const BlockRun*>(io)->first; slot != nullptr;
+                 slot = slot->next_in_run)
+                ++count;
+        return count;
     }
 
     /// The memory of a device that was stopped goes: what still used it would be seen.

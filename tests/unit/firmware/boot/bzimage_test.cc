@@ -10,34 +10,6 @@ using Catch::Matchers::Contains;
 
 namespace {
 
-/// Two setup sectors, then a protected-mode part with the payload at 0x300.
-Bytes bzimage(const Bytes& payload) {
-    Bytes file(3 * 512 + 0x300);
-    append(file, payload);
-    file.resize(align_up(file.size(), 16));
-    put_text(file, 3 * 512, "32-bit entry");
-    put_text(file, 3 * 512 + 0x200, "64-bit entry");
-    put<u8>(file, 0x1f1, 2);                                                // setup_sects
-    put<u32>(file, 0x1f4, static_cast<u32>((file.size() - 3 * 512) / 16));  // syssize
-    put<u16>(file, 0x1fe, 0xaa55);
-    put<u16>(file, 0x200, 0x66eb);  // jump: header ends at 0x268
-    put_text(file, 0x202, "HdrS");
-    put<u16>(file, 0x206, 0x020f);
-    put<u8>(file, 0x211, 1);            // loaded high
-    put<u32>(file, 0x214, 0x100000);    // code32_start
-    put<u32>(file, 0x22c, 0x7fffffff);  // initrd_addr_max
-    put<u32>(file, 0x230, 0x200000);    // kernel_alignment
-    put<u16>(file, 0x236, 1);           // XLF_KERNEL_64
-    put<u32>(file, 0x238, 100);         // cmdline_size
-    put<u32>(file, 0x248, payload.empty() ? 0 : 0x300);
-    put<u32>(file, 0x24c, static_cast<u32>(payload.size()));
-    put<u64>(file, 0x258, 0x100000);  // pref_address
-    put<u32>(file, 0x260, 0x10000);   // init_size
-    put<u8>(file, 0x267, 0x77);
-    put<u8>(file, 0x268, 0x88);  // not of the header
-    return file;
-}
-
 Bytes zstd_payload(const Bytes& kernel) {
     return with_size(pack_zstd(kernel), static_cast<u32>(kernel.size()));
 }
