@@ -22,10 +22,9 @@ class PlainBackend final : public NetBackend {
     [[nodiscard]] NetStatus send(u16, std::span<const iovec>) override {
         return ++sends % 2 == 0 ? NetStatus::Wait : NetStatus::Done;
     }
-    [[nodiscard]] NetStatus receive(u16, std::span<const iovec>, u64& frame_bytes) override {
-        if (++receives % 4 == 0) return NetStatus::Wait;
-        frame_bytes = 3000;
-        return NetStatus::Done;
+    [[nodiscard]] NetReceived receive(u16, std::span<const iovec>) override {
+        if (++receives % 4 == 0) return {NetStatus::Wait};
+        return {NetStatus::Done, 3000};
     }
     void set_client(NetClient* told) override { client = told; }
 
