@@ -5,8 +5,8 @@ import shutil
 import socket
 import tempfile
 
-from harness import boot, case, check, check_refused, check_status, guest_file, skip
-from network_harness import Echo, Running, Tap, check_guest, ip, is_there, main, virtio
+from harness import boot, case, check, check_one_line, check_refused, check_silent, check_status, guest_file, skip
+from network_harness import Echo, Running, Tap, check_guest, ip, is_there, main, mtu_of, virtio
 
 HELLO = "builtin:hello"
 
@@ -147,6 +147,33 @@ def without_rights_the_remedy_is_told():
     check_refused(boot_as_nobody("666", HELLO, "--net", "tap=t0,queues=2"), "multi_queue", *remedy)
     with Tap("t0", "user", "1"):  # somebody else's
         check_refused(boot_as_nobody("666", HELLO, "--net", "tap=t0"), "--net tap=t0", *remedy)
+
+
+@case
+def a_tap_gets_the_mtu_that_is_asked_for():
+    with Tap("t0"):
+        check_silent(boot(HELLO, "--net", "tap=t0,mtu=9000"))
+        check(mtu_of("t0") == 9000, f"t0 has an MTU of {mtu_of('t0')}")
+        check_silent(boot(HELLO, "--net", "tap=t0"))
+        check(mtu_of("t0") == 9000, f"t0 has an MTU of {mtu_of('t0')}")
+        # The kernel gives a tap no more than fits behind an Ethernet header in 64 KiB.
+        outcome = boot(HELLO, "--net", "tap=t0,mtu=65535")
+        check_status(outcome, 0)
+        check_one_line(outcome, "tap 't0' keeps its MTU of 9000", "Invalid argument", "65535")
+
+
+@case
+def an_mtu_that_needs_rights_is_told_with_the_remedy():
+    if shutil.which("setpriv") is None or shutil.which("unshare") is None:
+        skip("setpriv or unshare is not installed")
+    with Tap("t0", "user", "65534"):
+        for value in ("tap=t0", "tap=t0,mtu=1500"):  # nothing to be done
+            check_silent(boot_as_nobody("666", HELLO, "--net", value))
+        outcome = boot_as_nobody("666", HELLO, "--net", "tap=t0,mtu=9000")
+        check_status(outcome, 0)
+        remedy = "ip link set dev t0 mtu 9000"
+        check_one_line(outcome, "tap 't0' keeps its MTU of 1500", "not permitted", "told 9000", remedy)
+        check(mtu_of("t0") == 1500, f"t0 has an MTU of {mtu_of('t0')}")
 
 
 @case

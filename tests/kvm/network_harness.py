@@ -73,6 +73,11 @@ def counters(name):
     return numbers["rx"]["packets"], numbers["tx"]["dropped"]
 
 
+def mtu_of(name):
+    answer = subprocess.run(["ip", "-j", "link", "show", name], capture_output=True, check=True).stdout
+    return json.loads(answer)[0]["mtu"]
+
+
 def wait_for(holds, what, seconds=20):
     end = time.monotonic() + seconds
     while not holds():

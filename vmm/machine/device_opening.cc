@@ -124,7 +124,8 @@ Result<DeviceParts> open_net_device(const NetConfig& config, const std::string& 
         if (!passt) return fail(std::move(passt).error().about("--net passt=" + config.place));
         return make_net<Passt>(std::move(*passt), config, name);
     }
-    Result<std::unique_ptr<Tap>> tap = Tap::open({.name = config.place, .pairs = config.pairs});
+    Result<std::unique_ptr<Tap>> tap =
+        Tap::open({.name = config.place, .pairs = config.pairs, .mtu = config.mtu});
     if (!tap) return fail(std::move(tap).error().about("--net tap=" + config.place));
     return make_net<Tap>(std::move(*tap), config, name);
 }
