@@ -22,6 +22,9 @@ namespace mayfly {
 
 namespace {
 
+// The numbers that ProcessFiles gives them.
+constexpr int kTimelineFd = 3;
+constexpr int kStatsFd = 4;
 constexpr std::size_t kErrorTailBytes = 2048;
 constexpr std::size_t kReportMaxBytes = 1024 * 1024;
 constexpr u64 kGraceNs = 2'000'000'000;  // from SIGTERM to SIGKILL
@@ -192,12 +195,12 @@ Result<BatchRunner::Slot> BatchRunner::start(std::size_t column, RunKind kind, u
     };
     if (what.kind == Column::Kind::Mayfly && (kind == RunKind::Timed || kind == RunKind::WarmUp)) {
         timeline = TRY(make_report_file());
-        files.timeline = timeline.get();
+        files.third = timeline.get();
         report_to("--timeline-json", kTimelineFd);
     }
     if (what.kind == Column::Kind::Mayfly && kind == RunKind::Counting) {
         stats = TRY(make_report_file());
-        files.stats = stats.get();
+        files.fourth = stats.get();
         report_to("--stats-json", kStatsFd);
     }
     Process process = TRY(Process::start(what.program, arguments, files, kind == RunKind::Counting));

@@ -11,7 +11,7 @@
 #include <vector>
 
 #include "vmm/bench/plan.h"
-#include "vmm/bench/process.h"
+#include "vmm/os/process.h"
 
 namespace mayfly {
 

@@ -8,6 +8,7 @@
 #include "vmm/bench/words.h"
 #include "vmm/command/bench_qemu.h"
 #include "vmm/machine/guest_images.h"
+#include "vmm/os/program_path.h"
 #include "vmm/text/size.h"
 
 namespace mayfly {
@@ -87,8 +88,7 @@ struct Template {
             column.kind = Column::Kind::Qemu;
             column.arguments = qemu_arguments(TRY(bench_qemu_machine(with_values)));
             column.program = TRY(program_of(column.arguments.front(), from.option));
-            if (!has_own_status)
-                column.successes = TRY(bench_qemu_statuses(with_values, status.value_or(0)));
+            if (!has_own_status) column.successes = TRY(bench_qemu_statuses(with_values, status.value_or(0)));
             column.boot_words = std::move(with_values);
             usual_name = "QEMU microvm";
         } else {
@@ -206,9 +206,10 @@ Result<std::vector<Column>> bench_columns(const BenchArguments& arguments) {
         }
     }
     if (columns.size() > kColumnsMax)
-        return fail(Error::invalid(fmt::format("{} columns are asked for by --against, --vs, --vs-binary and "
-                                               "--parameter; the limit is {}",
-                                               columns.size(), kColumnsMax)));
+        return fail(
+            Error::invalid(fmt::format("{} columns are asked for by --against, --vs, --vs-binary and "
+                                       "--parameter; the limit is {}",
+                                       columns.size(), kColumnsMax)));
     return columns;
 }
 

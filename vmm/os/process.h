@@ -18,17 +18,15 @@
 
 namespace mayfly {
 
-/// Descriptors that the new process gets; -1: none. Not below kReportFd + 2, so that none is overwritten.
+/// Descriptors that the new process gets; -1: ours, or for the last two none.
 struct ProcessFiles {
     int input = -1;
     int output = -1;
     int error = -1;
-    int timeline = -1;  ///< becomes kTimelineFd
-    int stats = -1;     ///< becomes kStatsFd
+    int third = -1;   ///< becomes 3
+    int fourth = -1;  ///< becomes 4
 };
-constexpr int kTimelineFd = 3;
-constexpr int kStatsFd = 4;
-/// Descriptors to be handed down are at least this.
+/// Descriptors to be handed down are at least this, so that none is overwritten.
 constexpr int kHandedFdMin = 10;
 
 class Process {
