@@ -18,8 +18,8 @@ def refused(value, *parts, **options):
 @case
 def networks_that_nobody_knows_are_refused():
     refused("", "--net", "empty")
-    for value in ("t0", "tun=t0", "passt=", "tap", "user", ",mac=52:54:00:12:34:56"):
-        refused(value, "--net", "tap=IFACE", "passt=SOCKET")
+    for value in ("t0", "tun=t0", "passt=", "tap", "user=", ",mac=52:54:00:12:34:56"):
+        refused(value, "--net", "tap=IFACE", "--net user", "passt=SOCKET")
 
 
 @case
@@ -100,6 +100,23 @@ def a_tap_that_is_in_use_is_refused():
 @case
 def passt_has_one_queue_pair():
     refused("passt=/nowhere,queues=2", "--net passt", "queues=")
+    refused("user,queues=2", "--net user", "queues=")
+
+
+@case
+def ports_that_cannot_lead_into_a_guest_are_refused():
+    for value, *parts in (
+        ("user,hostfwd=8080:80", "neither tcp nor udp"),
+        ("user,hostfwd=tcp::8080:80", "PROTOCOL:[ADDRESS]:PORT-:PORT"),
+        ("user,hostfwd=tcp:localhost:8080-:80", "'localhost'", "IPv4"),
+        ("user,hostfwd=tcp::65536-:80", "'65536'", "1 to 65535"),
+        ("user,hostfwd=tcp::8080-:0", "'0'", "1 to 65535"),
+        ("user,hostfwd=tcp::8080-10.0.2.15:80", "one address"),
+    ):
+        refused(value, "--net hostfwd=", *parts, "hostfwd=tcp:127.0.0.1:8080-:80")
+    for value in ("tap=t0,hostfwd=tcp::1-:1", "passt=/nowhere,host-loopback"):
+        refused(value, "--net", "are for user")
+    check(not is_there("t0"), "a tap was made")
 
 
 @case
@@ -141,7 +158,7 @@ def boot_as_nobody(tun_mode, *arguments):
 def without_rights_the_remedy_is_told():
     if shutil.which("setpriv") is None or shutil.which("unshare") is None:
         skip("setpriv or unshare is not installed")
-    remedy = ("ip tuntap add dev t0 mode tap user", "passt=SOCKET")
+    remedy = ("ip tuntap add dev t0 mode tap user", "--net user")
     check_refused(boot_as_nobody("600", HELLO, "--net", "tap=t0"), "/dev/net/tun", *remedy)
     check_refused(boot_as_nobody("666", HELLO, "--net", "tap=t0"), "--net tap=t0", *remedy)
     check_refused(boot_as_nobody("666", HELLO, "--net", "tap=t0,queues=2"), "multi_queue", *remedy)

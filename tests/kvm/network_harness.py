@@ -4,6 +4,7 @@
 Nothing of it is left when the program ends, however it ends: the namespace goes with its last process.
 Without root everything is skipped, loudly.
 """
+import contextlib
 import ctypes
 import errno
 import json
@@ -100,6 +101,15 @@ class Tap:
     def __exit__(self, *_):
         if is_there(self.name):
             ip("link", "del", self.name)
+
+
+@contextlib.contextmanager
+def uplink():
+    """What passt wants of a host: 192.0.2.10 on an interface, and a default route to a gateway nobody has."""
+    with Tap("up0") as tap:
+        ip("address", "add", "192.0.2.10/24", "dev", tap.name)
+        ip("route", "add", "default", "via", "192.0.2.1")
+        yield
 
 
 def unbound_socket():

@@ -269,7 +269,7 @@ Result<void> BatchRunner::watch(std::vector<Slot>& slots) {
         bool is_all_over = true;
         for (const Slot& slot : slots) {
             is_all_over = is_all_over && slot.is_over;
-            fds.push_back({slot.is_over ? -1 : slot.process.pidfd(), POLLIN, 0});
+            fds.push_back({slot.is_over ? -1 : slot.process.pidfd().get(), POLLIN, 0});
             fds.push_back({slot.is_over ? -1 : slot.output.get(), POLLIN, 0});
             fds.push_back({slot.is_over ? -1 : slot.error.get(), POLLIN, 0});
             if (!slot.is_over) next_ns = std::min(next_ns, slot.deadline_ns);

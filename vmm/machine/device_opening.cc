@@ -12,6 +12,7 @@
 #include "devices/virtio/net.h"
 #include "vmm/network/passt.h"
 #include "vmm/network/tap.h"
+#include "vmm/network/user_network.h"
 #include "vmm/storage/disk_file.h"
 #include "vmm/storage/disk_overlay.h"
 
@@ -101,8 +102,9 @@ Result<std::array<u8, 6>> make_mac() {
     return mac;
 }
 
-template <typename Backend>
-Result<DeviceParts> make_net(std::shared_ptr<Backend> backend, const NetConfig& config,
+/// `owner` has the backend, and is attached to the loop; it may be the backend.
+template <typename Owner>
+Result<DeviceParts> make_net(std::shared_ptr<Owner> owner, NetBackend& backend, const NetConfig& config,
                              const std::string& name) {
     NetOptions options;
     options.name = name;
@@ -111,23 +113,36 @@ Result<DeviceParts> make_net(std::shared_ptr<Backend> backend, const NetConfig& 
     options.bytes = limit_of(config.bytes);
     options.packets = limit_of(config.packets);
     DeviceParts parts;
-    parts.model = std::make_unique<Net>(options, *backend);
-    parts.attach = [backend](Loop& loop) { return backend->attach(loop); };
+    parts.model = std::make_unique<Net>(options, backend);
+    parts.attach = [owner](Loop& loop) { return owner->attach(loop); };
     parts.has_rate_limit = is_limited(config.bytes, config.packets);
-    parts.backend = std::move(backend);
+    parts.backend = std::move(owner);
     return parts;
 }
 
-Result<DeviceParts> open_net_device(const NetConfig& config, const std::string& name) {
+Result<DeviceParts> open_user_network(const NetConfig& config, const std::string& name, StopControl& stop) {
+    UserNetworkOptions options{
+        .forwards = config.forwards, .mtu = config.mtu, .has_host_loopback = config.has_host_loopback};
+    const auto on_failure = [&stop](std::string why) { stop.end({EndKind::HostError, 0, std::move(why)}); };
+    std::shared_ptr<UserNetwork> network = TRY(UserNetwork::start(std::move(options), on_failure));
+    DeviceParts parts = TRY(make_net(network, network->backend(), config, name));
+    parts.finish = [network] { network->finish(); };
+    return parts;
+}
+
+Result<DeviceParts> open_net_device(const NetConfig& config, const std::string& name, StopControl& stop) {
+    if (config.kind == NetConfig::Kind::User) return open_user_network(config, name, stop);
     if (config.kind == NetConfig::Kind::Passt) {
-        Result<std::unique_ptr<Passt>> passt = Passt::connect(config.place);
-        if (!passt) return fail(std::move(passt).error().about("--net passt=" + config.place));
-        return make_net<Passt>(std::move(*passt), config, name);
+        Result<std::unique_ptr<Passt>> opened = Passt::connect(config.place);
+        if (!opened) return fail(std::move(opened).error().about("--net passt=" + config.place));
+        const std::shared_ptr<Passt> passt = std::move(*opened);
+        return make_net(passt, *passt, config, name);
     }
-    Result<std::unique_ptr<Tap>> tap =
+    Result<std::unique_ptr<Tap>> opened =
         Tap::open({.name = config.place, .pairs = config.pairs, .mtu = config.mtu});
-    if (!tap) return fail(std::move(tap).error().about("--net tap=" + config.place));
-    return make_net<Tap>(std::move(*tap), config, name);
+    if (!opened) return fail(std::move(opened).error().about("--net tap=" + config.place));
+    const std::shared_ptr<Tap> tap = std::move(*opened);
+    return make_net(tap, *tap, config, name);
 }
 
 DeviceParts make_console(const BootConfig& config, const std::string& name, const ConsoleEnds& ends,
@@ -171,7 +186,8 @@ DeviceParts make_entropy(const std::string& name) {
 }  // namespace
 
 Result<std::vector<DeviceParts>> open_devices(const BootConfig& config, const DevicePlan& plan,
-                                              const ConsoleEnds& ends, VirtioConsole*& console) {
+                                              const ConsoleEnds& ends, StopControl& stop,
+                                              VirtioConsole*& console) {
     TRY_VOID(check_for_twins(config));
     console = nullptr;
     std::vector<DeviceParts> all;
@@ -181,7 +197,7 @@ Result<std::vector<DeviceParts>> open_devices(const BootConfig& config, const De
                 all.push_back(TRY(open_disk_device(config.disks[device.index], device.name)));
                 break;
             case DeviceKind::Net:
-                all.push_back(TRY(open_net_device(config.nets[device.index], device.name)));
+                all.push_back(TRY(open_net_device(config.nets[device.index], device.name, stop)));
                 break;
             case DeviceKind::Console: all.push_back(make_console(config, device.name, ends, console)); break;
             case DeviceKind::Entropy: all.push_back(make_entropy(device.name)); break;

@@ -8,13 +8,16 @@
 
 #include "vmm/machine/console.h"
 #include "vmm/machine/guest_device.h"
+#include "vmm/machine/stop_control.h"
 #include "vmm/machine/virtio_console.h"
 
 namespace mayfly {
 
-/// One for each device of the plan, in its order. `console` is set when there is one.
+/// One for each device of the plan, in its order. `console` is set when there is one. `stop`, which outlives
+/// them, is told when one cannot do its work after all.
 /// Errors: each backend's, with the option it came from; one file as two disks of which one writes.
 Result<std::vector<DeviceParts>> open_devices(const BootConfig& config, const DevicePlan& plan,
-                                              const ConsoleEnds& ends, VirtioConsole*& console);
+                                              const ConsoleEnds& ends, StopControl& stop,
+                                              VirtioConsole*& console);
 
 }  // namespace mayfly

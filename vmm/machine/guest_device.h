@@ -4,6 +4,7 @@
 // Thread: built by the main thread; each part then says for itself.
 #pragma once
 
+#include <functional>
 #include <memory>
 #include <optional>
 
@@ -33,6 +34,7 @@ struct DeviceParts {
     std::shared_ptr<void> backend;
     std::shared_ptr<VirtioDevice> model;
     VirtioWorker::Attach attach;
+    std::function<void()> finish{};  ///< when no loop runs any more; may be empty
     bool has_rate_limit = false;
     bool stays_inline = false;  ///< its work may block on the host, or is never much
 };
@@ -50,6 +52,9 @@ class GuestDevice {
     [[nodiscard]] VirtioCore& core() { return *core_; }
     [[nodiscard]] const VirtioWorker& worker() const { return *worker_; }
     [[nodiscard]] VirtioDevice& model() { return *parts_.model; }
+    void finish() {
+        if (parts_.finish) parts_.finish();
+    }
 
   private:
     void make_core(const DeviceSurroundings& around, VirtioCore::Kind kind);

@@ -26,7 +26,7 @@ Result<std::unique_ptr<VirtioDevices>> VirtioDevices::open(const BootConfig& con
     std::unique_ptr<VirtioDevices> self(new VirtioDevices(stop));
     self->plan_ = TRY(plan_devices(config, shape));
     if (!self->plan_.devices.empty()) allow_all_files();
-    std::vector<DeviceParts> parts = TRY(open_devices(config, self->plan_, ends, self->console_));
+    std::vector<DeviceParts> parts = TRY(open_devices(config, self->plan_, ends, stop, self->console_));
     for (std::size_t i = 0; i < parts.size(); ++i)
         self->devices_.emplace_back(self->plan_.devices[i], std::move(parts[i]));
     self->is_window_on_ = config.has_config_window;
@@ -45,7 +45,11 @@ Result<void> VirtioDevices::add_window(KvmVm& vm, u32 slot) {
 }
 
 void VirtioDevices::finish() {
-    if (IoThread* thread = io_.running()) has_loop_ended_ = thread->finish();
+    IoThread* const thread = io_.running();
+    if (thread != nullptr) has_loop_ended_ = thread->finish();
+    // A thread that hangs in the host has them still.
+    if (thread != nullptr && !has_loop_ended_) return;
+    for (GuestDevice& device : devices_) device.finish();
 }
 
 void VirtioDevices::build(const DeviceSurroundings& around, Bus& ports, Bus& mmio, IoDevice& reset_control,

@@ -34,7 +34,7 @@ class VirtioDevices {
     void build(const DeviceSurroundings& around, Bus& ports, Bus& mmio, IoDevice& reset_control,
                bool has_config_ports);
 
-    /// Ends the I/O thread, once the vCPUs have stopped.
+    /// Ends the I/O thread, and what backends run beside us, once the vCPUs have stopped.
     void finish();
 
     [[nodiscard]] IoService& io() { return io_; }

@@ -25,8 +25,9 @@ constexpr const char* kDevice = "/dev/net/tun";
 std::string how_to_create(const std::string& name, u16 pairs) {
     const std::string tap = name.empty() || name.find('%') != std::string::npos ? "tap0" : name;
     return fmt::format(
-        "as root: ip tuntap add dev {0} mode tap user $USER{1} && ip link set {0} up; or use passt=SOCKET, "
-        "which needs no rights",
+        "as root: ip tuntap add dev {0} mode tap user $USER{1} && ip link set {0} up; or use --net user, "
+        "which "
+        "needs no rights",
         tap, pairs > 1 ? " multi_queue" : "");
 }
 
@@ -39,7 +40,7 @@ Result<UniqueFd> open_device(const std::string& name, u16 pairs) {
         case EPERM: return fail(std::move(error).hint(how_to_create(name, pairs)));
         case ENOENT:
         case ENODEV:
-        case ENXIO: return fail(std::move(error).hint("modprobe tun; or use passt=SOCKET"));
+        case ENXIO: return fail(std::move(error).hint("modprobe tun; or use --net user"));
         default: return fail(std::move(error));
     }
 }

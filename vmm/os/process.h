@@ -50,7 +50,10 @@ class Process {
     Process& operator=(Process&&) = default;
 
     /// Readable when the process has ended.
-    [[nodiscard]] int pidfd() const { return pidfd_.get(); }
+    [[nodiscard]] const UniqueFd& pidfd() const { return pidfd_; }
+    [[nodiscard]] pid_t pid() const { return pid_; }
+    /// Of execve(2), 0 when it succeeded. Not of a forked one: its reap() knows.
+    [[nodiscard]] int exec_errno() const { return birth_.exec_errno; }
     /// To its whole group.
     void signal(int number) const;
     /// Waits for the end, and ends what it left behind in its group.

@@ -49,7 +49,7 @@ TEST_CASE("a program that cannot be executed says why", "[process]") {
 
 TEST_CASE("a signal reaches the whole group", "[process]") {
     const Process process = shell("sleep 100 & sleep 100", false);
-    pollfd over{process.pidfd(), POLLIN, 0};
+    pollfd over{process.pidfd().get(), POLLIN, 0};
     CHECK(::poll(&over, 1, 50) == 0);
     process.signal(SIGKILL);
     CHECK(::poll(&over, 1, 10'000) == 1);
