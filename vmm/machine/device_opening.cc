@@ -9,10 +9,7 @@
 
 #include "devices/virtio/block.h"
 #include "devices/virtio/entropy.h"
-#include "devices/virtio/net.h"
-#include "vmm/network/passt.h"
-#include "vmm/network/tap.h"
-#include "vmm/network/user_network.h"
+#include "vmm/machine/net_opening.h"
 #include "vmm/storage/disk_file.h"
 #include "vmm/storage/disk_overlay.h"
 
@@ -91,58 +88,6 @@ Result<DeviceParts> open_disk_on(const DiskConfig& config, const std::string& na
 Result<DeviceParts> open_disk_device(const DiskConfig& config, const std::string& name) {
     if (config.is_overlay) return open_disk_on<DiskOverlay>(config, name);
     return open_disk_on<DiskFile>(config, name);
-}
-
-/// Locally administered, and so for nobody else; random, because two machines may share a bridge.
-Result<std::array<u8, 6>> make_mac() {
-    std::array<u8, 6> mac{};
-    if (::getrandom(mac.data(), mac.size(), 0) != static_cast<ssize_t>(mac.size()))
-        return fail(Error::os("getrandom"));
-    mac[0] = static_cast<u8>((mac[0] & ~1) | 2);
-    return mac;
-}
-
-/// `owner` has the backend, and is attached to the loop; it may be the backend.
-template <typename Owner>
-Result<DeviceParts> make_net(std::shared_ptr<Owner> owner, NetBackend& backend, const NetConfig& config,
-                             const std::string& name) {
-    NetOptions options;
-    options.name = name;
-    options.mac = config.mac ? *config.mac : TRY(make_mac());
-    options.mtu = config.mtu;
-    options.bytes = limit_of(config.bytes);
-    options.packets = limit_of(config.packets);
-    DeviceParts parts;
-    parts.model = std::make_unique<Net>(options, backend);
-    parts.attach = [owner](Loop& loop) { return owner->attach(loop); };
-    parts.has_rate_limit = is_limited(config.bytes, config.packets);
-    parts.backend = std::move(owner);
-    return parts;
-}
-
-Result<DeviceParts> open_user_network(const NetConfig& config, const std::string& name, StopControl& stop) {
-    UserNetworkOptions options{
-        .forwards = config.forwards, .mtu = config.mtu, .has_host_loopback = config.has_host_loopback};
-    const auto on_failure = [&stop](std::string why) { stop.end({EndKind::HostError, 0, std::move(why)}); };
-    std::shared_ptr<UserNetwork> network = TRY(UserNetwork::start(std::move(options), on_failure));
-    DeviceParts parts = TRY(make_net(network, network->backend(), config, name));
-    parts.finish = [network] { network->finish(); };
-    return parts;
-}
-
-Result<DeviceParts> open_net_device(const NetConfig& config, const std::string& name, StopControl& stop) {
-    if (config.kind == NetConfig::Kind::User) return open_user_network(config, name, stop);
-    if (config.kind == NetConfig::Kind::Passt) {
-        Result<std::unique_ptr<Passt>> opened = Passt::connect(config.place);
-        if (!opened) return fail(std::move(opened).error().about("--net passt=" + config.place));
-        const std::shared_ptr<Passt> passt = std::move(*opened);
-        return make_net(passt, *passt, config, name);
-    }
-    Result<std::unique_ptr<Tap>> opened =
-        Tap::open({.name = config.place, .pairs = config.pairs, .mtu = config.mtu});
-    if (!opened) return fail(std::move(opened).error().about("--net tap=" + config.place));
-    const std::shared_ptr<Tap> tap = std::move(*opened);
-    return make_net(tap, *tap, config, name);
 }
 
 DeviceParts make_console(const BootConfig& config, const std::string& name, const ConsoleEnds& ends,
