@@ -20,6 +20,8 @@ class Backend {
 
     /// From now on it is asked on the loop's thread only. Once; `loop` is destroyed first.
     virtual Result<void> attach(Loop& loop) = 0;
+    /// No loop runs any more: ends what it has running beside us. On the main thread.
+    virtual void finish() {}
 };
 
 }  // namespace mayfly

@@ -49,7 +49,7 @@ Result<std::unique_ptr<Tap>> Tap::open(const TapOptions& options) {
         return fail(
             Error::invalid(fmt::format("{} queue pairs, 1 to {} can be had", options.pairs, kPairsMax)));
     }
-    OpenedTap opened = TRY(open_tap(options.name, options.pairs));
+    OpenedTap opened = TRY(open_tap(options.name, options.pairs, options.mtu));
     return std::unique_ptr<Tap>(new Tap(std::move(opened.name), std::move(opened.fds)));
 }
 

@@ -25,6 +25,7 @@ namespace mayfly {
 struct TapOptions {
     std::string name;  ///< empty or with "%d": the kernel chooses
     u16 pairs = 1;
+    std::optional<u16> mtu{};  ///< the interface's from now on, where the host allows it
 };
 
 class Tap final : public NetBackend, public Backend, private ReadinessClient {

@@ -22,6 +22,9 @@ namespace mayfly {
 
 namespace {
 
+// The numbers that ProcessFiles gives them.
+constexpr int kTimelineFd = 3;
+constexpr int kStatsFd = 4;
 constexpr std::size_t kErrorTailBytes = 2048;
 constexpr std::size_t kReportMaxBytes = 1024 * 1024;
 constexpr u64 kGraceNs = 2'000'000'000;  // from SIGTERM to SIGKILL
@@ -192,12 +195,12 @@ Result<BatchRunner::Slot> BatchRunner::start(std::size_t column, RunKind kind, u
     };
     if (what.kind == Column::Kind::Mayfly && (kind == RunKind::Timed || kind == RunKind::WarmUp)) {
         timeline = TRY(make_report_file());
-        files.timeline = timeline.get();
+        files.third = timeline.get();
         report_to("--timeline-json", kTimelineFd);
     }
     if (what.kind == Column::Kind::Mayfly && kind == RunKind::Counting) {
         stats = TRY(make_report_file());
-        files.stats = stats.get();
+        files.fourth = stats.get();
         report_to("--stats-json", kStatsFd);
     }
     Process process = TRY(Process::start(what.program, arguments, files, kind == RunKind::Counting));
@@ -266,7 +269,7 @@ Result<void> BatchRunner::watch(std::vector<Slot>& slots) {
         bool is_all_over = true;
         for (const Slot& slot : slots) {
             is_all_over = is_all_over && slot.is_over;
-            fds.push_back({slot.is_over ? -1 : slot.process.pidfd(), POLLIN, 0});
+            fds.push_back({slot.is_over ? -1 : slot.process.pidfd().get(), POLLIN, 0});
             fds.push_back({slot.is_over ? -1 : slot.output.get(), POLLIN, 0});
             fds.push_back({slot.is_over ? -1 : slot.error.get(), POLLIN, 0});
             if (!slot.is_over) next_ns = std::min(next_ns, slot.deadline_ns);

@@ -11,7 +11,7 @@
 #include <vector>
 
 #include "vmm/bench/measure/plan.h"
-#include "vmm/bench/measure/process.h"
+#include "vmm/os/process.h"
 
 namespace mayfly {
 

@@ -1,11 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
 #include "vmm/bench/results/words.h"
 
-#include <cstdlib>
-
-#include <sys/stat.h>
-#include <unistd.h>
-
 #include <fmt/format.h>
 
 namespace mayfly {
@@ -15,11 +10,6 @@ namespace {
 constexpr std::string_view kShellOnly = "|&;<>()$`*?[#~\n";
 constexpr std::string_view kSafe =
     "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789-_./:,+@%=^";
-
-bool is_executable_file(const std::string& path) {
-    struct stat status {};
-    return ::stat(path.c_str(), &status) == 0 && S_ISREG(status.st_mode) && ::access(path.c_str(), X_OK) == 0;
-}
 
 Error shell_needed(std::string_view text, char what) {
     return Error::invalid(fmt::format("'{}': '{}' needs a shell", text, what)).hint("quote it");
@@ -85,23 +75,6 @@ std::string join_command(std::span<const std::string> words) {
         line += '\'';
     }
     return line;
-}
-
-Result<std::string> find_program(const std::string& word) {
-    if (word.find('/') != std::string::npos) {
-        if (is_executable_file(word)) return word;
-        return fail(Error::invalid(fmt::format("'{}' is no executable file", word)));
-    }
-    const char* path = std::getenv("PATH");
-    std::string_view rest = path != nullptr ? path : "/usr/local/bin:/usr/bin:/bin";
-    while (!rest.empty()) {
-        const std::size_t colon = rest.find(':');
-        const std::string_view directory = rest.substr(0, colon);
-        std::string candidate = fmt::format("{}/{}", directory.empty() ? "." : directory, word);
-        if (is_executable_file(candidate)) return candidate;
-        rest.remove_prefix(colon == std::string_view::npos ? rest.size() : colon + 1);
-    }
-    return fail(Error::invalid(fmt::format("the command '{}' is not found along PATH", word)));
 }
 
 }  // namespace mayfly

@@ -21,8 +21,4 @@ Result<std::vector<std::string>> split_command(std::string_view text);
 /// The words with quotes where a shell needs them.
 [[nodiscard]] std::string join_command(std::span<const std::string> words);
 
-/// The program as execve(2) needs it: a word with a slash as it is, else found along PATH. Errors: Invalid
-/// when there is no such executable file.
-Result<std::string> find_program(const std::string& word);
-
 }  // namespace mayfly

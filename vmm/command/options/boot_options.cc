@@ -111,7 +111,8 @@ constexpr std::array kBootOptions{
               .list = &A::disks},
     Option<A>{.name = "net",
               .value = "WHAT",
-              .help = "virtio-net: tap=IFACE or passt=SOCKET[,mac=MAC]; repeatable",
+              .help = "virtio-net: user[,hostfwd=tcp::PORT-:PORT], tap=IFACE or passt=SOCKET[,mac=MAC]; "
+                      "repeatable",
               .list = &A::nets},
     Option<A>{.name = "rng", .help = "virtio-rng: the host's random numbers", .flag = &A::is_rng},
     Option<A>{

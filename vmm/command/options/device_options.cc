@@ -7,6 +7,7 @@
 
 #include <fmt/format.h>
 
+#include "vmm/command/options/port_forward_option.h"
 #include "vmm/text/size.h"
 
 namespace mayfly {
@@ -131,9 +132,16 @@ Result<void> read_disk_key(const KeyValue& word, DiskConfig& disk) {
 }
 
 Result<void> read_net_key(const KeyValue& word, NetConfig& net) {
-    constexpr std::string_view kKnown = "mac=MAC, mtu=N, queues=N, bw=SIZE[:BURST], pps=N[:BURST]";
-    if (!word.has_value) return fail(unknown_key("--net", word, kKnown));
-    if (word.key == "mac") {
+    constexpr std::string_view kKnown =
+        "mac=MAC, mtu=N, bw=SIZE[:BURST], pps=N[:BURST]; tap: queues=N; user: "
+        "hostfwd=tcp|udp:[ADDRESS]:PORT-:PORT, host-loopback";
+    if (word.key == "host-loopback" && !word.has_value) {
+        net.has_host_loopback = true;
+    } else if (!word.has_value) {
+        return fail(unknown_key("--net", word, kKnown));
+    } else if (word.key == "hostfwd") {
+        net.forwards.push_back(TRY(parse_port_forward(word.value)));
+    } else if (word.key == "mac") {
         net.mac = TRY(parse_mac(word.value));
     } else if (word.key == "mtu") {
         net.mtu = static_cast<u16>(TRY(parse_in_range("--net mtu", word.value, kMtuMin, kMtuMax)));
@@ -175,14 +183,19 @@ Result<NetConfig> parse_net(std::string_view text) {
         net.kind = NetConfig::Kind::Tap;
     } else if (first.key == "passt" && !first.value.empty()) {
         net.kind = NetConfig::Kind::Passt;
+    } else if (first.key == "user" && !first.has_value) {
+        net.kind = NetConfig::Kind::User;
     } else {
         return fail(Error::invalid(fmt::format("--net '{}' says no network", text))
-                        .hint("--net tap=IFACE, or --net passt=SOCKET, which needs no rights"));
+                        .hint("--net tap=IFACE; or --net user or passt=SOCKET, which need no rights"));
     }
     net.place = first.value;
     for (std::size_t i = 1; i < words.size(); ++i) TRY_VOID(read_net_key(split_key(words[i]), net));
-    if (net.kind == NetConfig::Kind::Passt && net.pairs > 1)
-        return fail(Error::invalid("--net passt has one queue pair; queues= is for tap"));
+    if (net.kind != NetConfig::Kind::Tap && net.pairs > 1)
+        return fail(
+            Error::invalid(fmt::format("--net {} has one queue pair; queues= is for tap", first.key)));
+    if (net.kind != NetConfig::Kind::User && (!net.forwards.empty() || net.has_host_loopback))
+        return fail(Error::invalid(fmt::format("--net {}: hostfwd= and host-loopback are for user", text)));
     return net;
 }
 

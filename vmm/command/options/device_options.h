@@ -15,7 +15,9 @@ Result<DiskConfig> parse_disk(std::string_view text);
 /// Its FILE, whatever follows.
 [[nodiscard]] std::string disk_path(std::string_view text);
 
-/// "tap=IFACE" or "passt=SOCKET", then "[,mac=MAC][,mtu=N][,queues=N][,bw=SIZE[:BURST]][,pps=N[:BURST]]".
+/// "tap=IFACE", "passt=SOCKET" or "user", then "[,mac=MAC][,mtu=N][,bw=SIZE[:BURST]][,pps=N[:BURST]]"; of tap
+/// also "[,queues=N]", of user "[,hostfwd=tcp|udp:[ADDRESS]:PORT-:PORT][,host-loopback]", the former
+/// repeatable.
 Result<NetConfig> parse_net(std::string_view text);
 
 struct ConsoleChoice {

@@ -10,6 +10,7 @@
 
 #include "firmware/boot/boot.h"
 #include "vmm/machine/lifecycle/ending.h"
+#include "vmm/network/port_forward.h"
 #include "vmm/os/file_identity.h"
 #include "vmm/watch/watch_config.h"
 
@@ -60,14 +61,16 @@ struct DiskConfig {
 };
 
 struct NetConfig {
-    enum class Kind : u8 { Tap, Passt };
+    enum class Kind : u8 { Tap, Passt, User };
     Kind kind = Kind::Tap;
-    std::string place;  ///< the interface's name, or the socket's path
+    std::string place;  ///< the interface's name, or the socket's path; of User: empty
     std::optional<std::array<u8, 6>> mac;
     std::optional<u16> mtu;
     u16 pairs = 1;
     RateConfig bytes;
     RateConfig packets;
+    std::vector<PortForward> forwards;  ///< of User only, as is the next
+    bool has_host_loopback = false;     ///< the gateway's address leads to the host's loopback
 };
 
 /// A program to run in the guest, with our own init, from an initramfs that is packed for this boot.

@@ -9,9 +9,7 @@
 
 #include "devices/virtio/block/block.h"
 #include "devices/virtio/entropy.h"
-#include "devices/virtio/net/net.h"
-#include "vmm/network/passt.h"
-#include "vmm/network/tap.h"
+#include "vmm/machine/virtio/net_opening.h"
 #include "vmm/os/file_identity.h"
 #include "vmm/storage/disk_file.h"
 #include "vmm/storage/disk_overlay.h"
@@ -21,10 +19,6 @@ namespace mayfly {
 namespace {
 
 constexpr u16 kDiskQueueSize = 256;
-
-RateLimit limit_of(const RateConfig& config) {
-    return {.per_second = config.per_second, .burst = config.burst};
-}
 
 bool is_limited(const RateConfig& a, const RateConfig& b) { return a.per_second != 0 || b.per_second != 0; }
 
@@ -87,41 +81,6 @@ Result<DeviceParts> open_disk_device(const DiskConfig& config, const std::string
     return open_disk_on<DiskFile>(config, name);
 }
 
-/// Locally administered, and so for nobody else; random, because two machines may share a bridge.
-Result<std::array<u8, 6>> make_mac() {
-    std::array<u8, 6> mac{};
-    if (::getrandom(mac.data(), mac.size(), 0) != static_cast<ssize_t>(mac.size()))
-        return fail(Error::os("getrandom"));
-    mac[0] = static_cast<u8>((mac[0] & ~1) | 2);
-    return mac;
-}
-
-template <typename Peer>
-Result<DeviceParts> make_net(std::unique_ptr<Peer> peer, const NetConfig& config, const std::string& name) {
-    NetOptions options;
-    options.name = name;
-    options.mac = config.mac ? *config.mac : TRY(make_mac());
-    options.mtu = config.mtu;
-    options.bytes = limit_of(config.bytes);
-    options.packets = limit_of(config.packets);
-    DeviceParts parts;
-    parts.model = std::make_unique<Net>(options, *peer);
-    parts.has_rate_limit = is_limited(config.bytes, config.packets);
-    parts.backend = std::move(peer);
-    return parts;
-}
-
-Result<DeviceParts> open_net_device(const NetConfig& config, const std::string& name) {
-    if (config.kind == NetConfig::Kind::Passt) {
-        Result<std::unique_ptr<Passt>> passt = Passt::connect(config.place);
-        if (!passt) return fail(std::move(passt).error().about("--net passt=" + config.place));
-        return make_net<Passt>(std::move(*passt), config, name);
-    }
-    Result<std::unique_ptr<Tap>> tap = Tap::open({.name = config.place, .pairs = config.pairs});
-    if (!tap) return fail(std::move(tap).error().about("--net tap=" + config.place));
-    return make_net<Tap>(std::move(*tap), config, name);
-}
-
 DeviceParts make_console(const BootConfig& config, const std::string& name,
                          std::unique_ptr<VirtioConsole> console) {
     const WindowSize size = config.console == "stdio" ? window_size(STDOUT_FILENO) : WindowSize{};
@@ -161,7 +120,8 @@ DeviceParts make_entropy(const std::string& name) {
 
 }  // namespace
 
-Result<OpenDevices> open_devices(const BootConfig& config, const DevicePlan& plan, const ConsoleEnds& ends) {
+Result<OpenDevices> open_devices(const BootConfig& config, const DevicePlan& plan, const ConsoleEnds& ends,
+                                 StopControl& stop) {
     TRY_VOID(check_for_twins(config));
     OpenDevices all;
     for (const PlannedDevice& device : plan.devices) {
@@ -170,7 +130,7 @@ Result<OpenDevices> open_devices(const BootConfig& config, const DevicePlan& pla
                 all.parts.push_back(TRY(open_disk_device(config.disks[device.index], device.name)));
                 break;
             case DeviceKind::Net:
-                all.parts.push_back(TRY(open_net_device(config.nets[device.index], device.name)));
+                all.parts.push_back(TRY(open_net_device(config.nets[device.index], device.name, stop)));
                 break;
             case DeviceKind::Console: {
                 auto console = std::make_unique<VirtioConsole>(ends);

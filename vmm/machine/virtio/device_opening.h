@@ -8,6 +8,7 @@
 
 #include "vmm/machine/console/console.h"
 #include "vmm/machine/console/virtio_console.h"
+#include "vmm/machine/lifecycle/stop_control.h"
 #include "vmm/machine/virtio/guest_device.h"
 
 namespace mayfly {
@@ -17,7 +18,9 @@ struct OpenDevices {
     VirtioConsole* console = nullptr;  ///< the backend among them that is one
 };
 
+/// `stop`, which outlives them, is told when one cannot do its work after all.
 /// Errors: each backend's, with the option it came from; one file as two disks of which one writes.
-Result<OpenDevices> open_devices(const BootConfig& config, const DevicePlan& plan, const ConsoleEnds& ends);
+Result<OpenDevices> open_devices(const BootConfig& config, const DevicePlan& plan, const ConsoleEnds& ends,
+                                 StopControl& stop);
 
 }  // namespace mayfly

@@ -4,6 +4,7 @@
 // Thread: built by the main thread; each part then says for itself.
 #pragma once
 
+#include <functional>
 #include <memory>
 #include <optional>
 
@@ -26,6 +27,10 @@ struct DeviceSurroundings {
     IoChoice io_choice;
 };
 
+[[nodiscard]] inline RateLimit limit_of(const RateConfig& config) {
+    return {.per_second = config.per_second, .burst = config.burst};
+}
+
 /// A device as its backend's opener made it; the parts below are added when the machine is there.
 struct DeviceParts {
     std::unique_ptr<Backend> backend;
@@ -47,6 +52,13 @@ class GuestDevice {
     [[nodiscard]] VirtioCore& core() { return *core_; }
     [[nodiscard]] const VirtioWorker& worker() const { return *worker_; }
     [[nodiscard]] VirtioDevice& model() { return *parts_.model; }
+    /// When no loop runs any more.
+    void finish() {
+        if (parts_.backend != nullptr) parts_.backend->finish();
+    }
+    void finish() {
+        if (parts_.finish) parts_.finish();
+    }
 
   private:
     void make_core(const DeviceSurroundings& around, VirtioCore::Kind kind);

@@ -22,7 +22,7 @@ Result<std::unique_ptr<VirtioDevices>> VirtioDevices::open(const BootConfig& con
                                                            const ConsoleEnds& ends, StopControl& stop) {
     std::unique_ptr<VirtioDevices> self(new VirtioDevices(stop));
     if (!plan.devices.empty()) allow_all_files();
-    OpenDevices opened = TRY(open_devices(config, plan, ends));
+    OpenDevices opened = TRY(open_devices(config, plan, ends, stop));
     self->console_ = opened.console;
     for (std::size_t i = 0; i < opened.parts.size(); ++i)
         self->devices_.emplace_back(plan.devices[i], std::move(opened.parts[i]));
@@ -50,7 +50,11 @@ void VirtioDevices::build(const DeviceSurroundings& around, Bus& ports, Bus& mmi
 }
 
 void VirtioDevices::finish() {
-    if (IoThread* thread = io_.running()) has_loop_ended_ = thread->finish();
+    IoThread* const thread = io_.running();
+    if (thread != nullptr) has_loop_ended_ = thread->finish();
+    // A thread that hangs in the host has them still.
+    if (thread != nullptr && !has_loop_ended_) return;
+    for (GuestDevice& device : devices_) device.finish();
 }
 
 }  // namespace mayfly

@@ -28,7 +28,7 @@ class VirtioDevices {
     /// ports answer: it has the byte at 0xcf9 in the middle of them; null: they do not.
     void build(const DeviceSurroundings& around, Bus& ports, Bus& mmio, IoDevice* reset_control);
 
-    /// Ends the I/O thread, once the vCPUs have stopped.
+    /// Ends the I/O thread, and what backends run beside us, once the vCPUs have stopped.
     void finish();
 
     [[nodiscard]] IoService& io() { return io_; }

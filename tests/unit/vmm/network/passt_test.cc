@@ -222,6 +222,134 @@ TEST_CASE("passt: a frame may be cut into as many parts as a chain has, header i
     CHECK((it.read_exactly(4 + count - 12) == with_length(pattern(count - 12))));
 }
 
+namespace {
+
+/// Ethernet, then an IPv4 header with this destination, then a pattern.
+Bytes ipv4_frame(std::array<u8, 4> to, std::size_t size_bytes) {
+    Bytes frame = pattern(size_bytes);
+    frame[12] = std::byte{8};
+    frame[13] = std::byte{0};
+    for (std::size_t i = 0; i < to.size(); ++i) frame[30 + i] = std::byte{to[i]};
+    return frame;
+}
+
+struct CountingKeeper final : PasstKeeper {
+    void on_passt_lost(std::string_view why) override {
+        is_closed = why == kPasstClosed;
+        ++losses;
+    }
+    std::atomic<int> losses = 0;
+    std::atomic<bool> is_closed = false;
+};
+
+struct KeptPair : Pair {
+    KeptPair() { passt->set_keeper(keeper); }
+    /// On the loop's thread, as a keeper does.
+    bool reconnect(RunningLoop& loop) {
+        std::array<int, 2> fds{};
+        REQUIRE(::socketpair(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0, fds.data()) == 0);
+        UniqueFd socket = UniqueFd::adopt(fds[0]);
+        peer = UniqueFd::adopt(fds[1]);
+        struct Step final : Task {
+            void run() override {
+                passt->let_go();
+                if (!passt->has_settled()) return loop->run_soon(*this);
+                is_done = passt->reconnect(*loop, std::move(socket)).has_value();
+            }
+            Loop* loop = nullptr;
+            Passt* passt = nullptr;
+            UniqueFd socket;
+            std::atomic<bool> is_done = false;
+        } step;
+        step.loop = loop.loop.get();
+        step.passt = passt.get();
+        step.socket = std::move(socket);
+        loop.loop->post(step);
+        const bool is_done = comes_true([&] { return step.is_done.load(); });
+        return comes_true([&] { return !step.is_queued(); }) && is_done;
+    }
+    CountingKeeper keeper;
+};
+
+}  // namespace
+
+TEST_CASE("passt: another peer gets no rest of a frame, and its own frames begin anew", "[passt]") {
+    KeptPair it;
+    RunningLoop loop;
+    REQUIRE(it.passt->attach(*loop.loop));
+    loop.run();
+    // Both streams stand in the middle of a frame.
+    Bytes half = with_length(pattern(1000));
+    half.resize(500);
+    it.write(half);
+    CHECK(receive_bytes(*it.passt).status == NetStatus::Wait);
+    while (send_bytes(*it.passt, with_header(pattern(20000))) == NetStatus::Done) {
+    }
+    it.peer = UniqueFd();
+    CHECK(comes_true([&] { return it.client.downs == 1 && it.keeper.losses == 1; }));
+    CHECK(it.keeper.is_closed);
+    CHECK(send_bytes(*it.passt, with_header(pattern(60))) == NetStatus::Down);
+
+    REQUIRE(it.reconnect(loop));
+    CHECK(comes_true([&] { return it.client.ups == 1; }));
+    CHECK(send_bytes(*it.passt, with_header(pattern(60))) == NetStatus::Done);
+    CHECK(it.read_exactly(64) == with_length(pattern(60)));
+    const int readable = it.client.readable[0];
+    it.write(with_length(pattern(80)));
+    CHECK(comes_true([&] { return it.client.readable[0] > readable; }));
+    CHECK(receive_bytes(*it.passt).bytes == with_header(pattern(80)));
+    // It waits for room again, and is told of it.
+    while (send_bytes(*it.passt, with_header(pattern(20000))) == NetStatus::Done) {
+    }
+    const int writable = it.client.writable;
+    std::thread reader([&] { static_cast<void>(it.read_exactly(8 << 20)); });
+    CHECK(comes_true([&] { return it.client.writable > writable; }));
+
+    it.passt->set_client(nullptr);
+    REQUIRE(it.reconnect(loop));  // the other end of the reader's socket goes
+    reader.join();
+}
+
+TEST_CASE("passt: a keeper is told of nonsense, and may find another peer", "[passt]") {
+    KeptPair it;
+    RunningLoop loop;
+    REQUIRE(it.passt->attach(*loop.loop));
+    loop.run();
+    for (int i = 1; i <= 3; ++i) {
+        it.write(std::array{std::byte{0xff}, std::byte{1}, std::byte{0}, std::byte{0}});
+        CHECK(comes_true([&] { return receive_bytes(*it.passt).status == NetStatus::Down; }));
+        CHECK(comes_true([&] { return it.client.downs == i && it.keeper.losses == i; }));
+        CHECK_FALSE(it.keeper.is_closed);
+        REQUIRE(it.reconnect(loop));
+        CHECK(comes_true([&] { return it.client.ups == i; }));
+    }
+    CHECK(it.passt->has_spoken());
+}
+
+TEST_CASE("passt: when guarded, frames to the host's loopback are dropped and others are whole", "[passt]") {
+    Pair it;
+    it.passt->guard_loopback();
+    const std::size_t part_bytes = GENERATE(as<std::size_t>{}, 1, 5, 12, 13, 40, 66, 67, 2000);
+    for (const std::size_t size_bytes :
+         {std::size_t{34}, std::size_t{53}, std::size_t{54}, std::size_t{55}, std::size_t{900}}) {
+        for (const u8 first : {u8{127}, u8{192}}) {
+            const Bytes frame = ipv4_frame({first, 0, 2, 1}, size_bytes);
+            Bytes bytes = with_header(frame);
+            std::vector<iovec> parts;
+            for (std::size_t at = 0; at < bytes.size(); at += part_bytes)
+                parts.push_back({&bytes[at], std::min(part_bytes, bytes.size() - at)});
+            const NetStatus status = it.passt->send(0, parts);
+            CHECK(status == (first == 127 ? NetStatus::Dropped : NetStatus::Done));
+            if (first != 127) CHECK((it.read_exactly(4 + size_bytes) == with_length(frame)));
+        }
+    }
+    // Not IP: any bytes may stand there.
+    Bytes frame = ipv4_frame({127, 0, 0, 1}, 60);
+    frame[13] = std::byte{6};
+    CHECK(send_bytes(*it.passt, with_header(frame)) == NetStatus::Done);
+    CHECK(it.read_exactly(64) == with_length(frame));
+}
+
 TEST_CASE("passt: what cannot be connected to is said, with what to do", "[passt]") {
     const auto none = Passt::connect("/nonexistent/passt.socket");
     REQUIRE_FALSE(none);

@@ -6,6 +6,7 @@
 #include <net/if.h>
 
 #include "tests/unit/vmm/network/tap_host.h"
+#include "vmm/network/interface.h"
 
 namespace {
 
@@ -44,6 +45,21 @@ Bytes next_frame(Tap& tap, u16 pair = 0) {
 }
 
 }  // namespace
+
+TEST_CASE("tap: an MTU that is asked for is the interface's", "[tap]") {
+    tap_host::enter_own_network();
+    tap_host::create_persistent("mf0", true, false);
+    const Interfaces interfaces = Interfaces::open().value();
+    REQUIRE(Tap::open({.name = "mf0"}).has_value());
+    CHECK(interfaces.mtu_of("mf0") == 1500);
+    REQUIRE(Tap::open({.name = "mf0", .mtu = 1400}).has_value());
+    CHECK(interfaces.mtu_of("mf0") == 1400);
+    // More than a tap can have: it keeps its own.
+    REQUIRE(Tap::open({.name = "mf0", .mtu = 65535}).has_value());
+    CHECK(interfaces.mtu_of("mf0") == 1400);
+    CHECK_FALSE(interfaces.mtu_of("none"));
+    REQUIRE(tap_host::remove("mf0"));
+}
 
 TEST_CASE("tap: one that does not exist is made, is up, and goes with us", "[tap]") {
     {

@@ -118,6 +118,47 @@ TEST_CASE("networks on a tap and through passt", "[device_options]") {
     CHECK(passt->pairs == 1);
 }
 
+TEST_CASE("a network of the user's own, with ports that lead into the guest", "[device_options]") {
+    const Result<NetConfig> plain = parse_net("user");
+    REQUIRE(plain);
+    CHECK(plain->kind == NetConfig::Kind::User);
+    CHECK(plain->place.empty());
+    CHECK(plain->forwards.empty());
+    CHECK_FALSE(plain->has_host_loopback);
+    using Protocol = PortForward::Protocol;
+    const Result<NetConfig> net = parse_net(
+        "user,hostfwd=tcp:127.0.0.1:8080-:80,mtu=1400,hostfwd=udp::53-:5353,host-loopback,"
+        "hostfwd=tcp:[::1]:1-:65535,mac=52:54:00:12:34:56");
+    REQUIRE(net);
+    CHECK(net->has_host_loopback);
+    CHECK(net->mtu == 1400);
+    CHECK(net->mac);
+    CHECK(net->forwards == std::vector<PortForward>{{Protocol::Tcp, "127.0.0.1", 8080, 80},
+                                                    {Protocol::Udp, "", 53, 5353},
+                                                    {Protocol::Tcp, "::1", 1, 65535}});
+}
+
+TEST_CASE("what a port's way into the guest gets wrong is named", "[device_options]") {
+    const auto refused = [](std::string value, const char* part) {
+        check_refused(parse_net("user,hostfwd=" + value), part);
+        check_refused(parse_net("user,hostfwd=" + value), "hostfwd=tcp:127.0.0.1:8080-:80");
+    };
+    for (const char* value : {"", "8080", "8080:80", "sctp::1-:1", ":127.0.0.1:8080-:80", "TCP::1-:1"})
+        refused(value, "neither tcp nor udp");
+    for (const char* value :
+         {"tcp:", "tcp::", "tcp::80", "tcp::80-80", "tcp:80-:80", "tcp:[::1:80-:80", "tcp:[::1]80-:80"})
+        refused(value, "PROTOCOL:[ADDRESS]:PORT-:PORT");
+    for (const char* value : {"tcp:localhost:1-:1", "tcp:127.1:1-:1", "tcp:1.2.3.256:1-:1"})
+        refused(value, "no IPv4 address");
+    for (const char* value : {"tcp:[]:1-:1", "tcp:[1.2.3.4]:1-:1", "tcp:[::g]:1-:1"})
+        refused(value, "no IPv6 address");
+    for (const char* value : {"tcp::0-:1", "tcp::65536-:1", "tcp::-:1", "tcp::1x-:1"})
+        refused(value, "1 to 65535");
+    for (const char* value : {"tcp::1-:0", "udp::1-:65536", "udp::1-:", "udp::1-:-1"})
+        refused(value, "1 to 65535");
+    refused("tcp::80-10.0.2.15:80", "one address");
+}
+
 TEST_CASE("what a network's value gets wrong is named", "[device_options]") {
     for (const char* none : {"", "tap", "tap0", "passt", "passt=", "bridge=br0", "mac=52:54:00:00:00:01"})
         check_refused(parse_net(none), "says no network");
@@ -128,6 +169,11 @@ TEST_CASE("what a network's value gets wrong is named", "[device_options]") {
     check_refused(parse_net("tap=t,queues=9"), "8");
     check_refused(parse_net("tap=t,queues=0"), "below 1");
     check_refused(parse_net("passt=s,queues=2"), "one queue pair");
+    check_refused(parse_net("user,queues=2"), "one queue pair");
+    check_refused(parse_net("user=x"), "says no network");
+    check_refused(parse_net("tap=t,hostfwd=tcp::1-:1"), "for user");
+    check_refused(parse_net("passt=s,host-loopback"), "for user");
+    check_refused(parse_net("user,host-loopback=yes"), "'host-loopback='");
     check_refused(parse_net("tap=t,pps=0"), "2^40");
     for (const char* mac :
          {"", "52:54:00:12:34", "52:54:00:12:34:5", "52:54:00:12:34:567", "52-54-00-12-34-56",

@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: Apache-2.0
-#include "vmm/bench/measure/process.h"
+#include "vmm/os/process.h"
 
 #include <cerrno>
 #include <csignal>
@@ -42,8 +42,8 @@ void hand_down(int fd, int number) {
     hand_down(files.input, STDIN_FILENO);
     hand_down(files.output, STDOUT_FILENO);
     hand_down(files.error, STDERR_FILENO);
-    hand_down(files.timeline, kTimelineFd);
-    hand_down(files.stats, kStatsFd);
+    hand_down(files.third, STDERR_FILENO + 1);
+    hand_down(files.fourth, STDERR_FILENO + 2);
     // We ignore them, and an exec leaves ignored what was.
     struct sigaction standard {};
     standard.sa_handler = SIG_DFL;

@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
 // One child: its stamp, its end, its descriptors, and what becomes of its own children.
-#include "vmm/bench/measure/process.h"
+#include "vmm/os/process.h"
 
 #include <array>
 #include <cerrno>
@@ -14,6 +14,7 @@
 #include <catch2/catch.hpp>
 
 #include "vmm/os/clock.h"
+#include "vmm/os/program_path.h"
 
 using namespace mayfly;
 
@@ -48,7 +49,7 @@ TEST_CASE("a program that cannot be executed says why", "[process]") {
 
 TEST_CASE("a signal reaches the whole group", "[process]") {
     const Process process = shell("sleep 100 & sleep 100", false);
-    pollfd over{process.pidfd(), POLLIN, 0};
+    pollfd over{process.pidfd().get(), POLLIN, 0};
     CHECK(::poll(&over, 1, 50) == 0);
     process.signal(SIGKILL);
     CHECK(::poll(&over, 1, 10'000) == 1);
@@ -78,14 +79,15 @@ TEST_CASE("what a process leaves behind is ended with it", "[process]") {
     ::close(ends[0]);
 }
 
-TEST_CASE("report descriptors have their numbers, and no others are handed down", "[process]") {
+TEST_CASE("descriptors beyond the standard ones have their numbers, and no others are handed down",
+          "[process]") {
     std::array<int, 2> ends{};
     REQUIRE(::pipe2(ends.data(), O_CLOEXEC) == 0);
     const int high = ::fcntl(ends[1], F_DUPFD_CLOEXEC, kHandedFdMin);
     const Process process = shell(
         "echo here >&3; { : >&4; } 2>/dev/null && echo four >&3; "
         "{ : >&10; } 2>/dev/null && echo ten >&3; exit 0",
-        false, {.timeline = high});
+        false, {.third = high});
     (void)process.reap();
     std::array<char, 64> text{};
     CHECK(::read(ends[0], text.data(), text.size()) == 5);
@@ -93,4 +95,11 @@ TEST_CASE("report descriptors have their numbers, and no others are handed down"
     ::close(high);
     ::close(ends[0]);
     ::close(ends[1]);
+}
+
+TEST_CASE("a program is found along PATH, or is a file that can be executed", "[process]") {
+    CHECK(find_program("sh").value().ends_with("/sh"));
+    CHECK(find_program("/bin/sh").value() == "/bin/sh");
+    for (const char* word : {"no-such-program-anywhere", "/etc/passwd", "/tmp", "/no/such/file", ""})
+        CHECK_FALSE(find_program(word));
 }

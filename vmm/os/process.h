@@ -18,17 +18,15 @@
 
 namespace mayfly {
 
-/// Descriptors that the new process gets; -1: none. Not below kReportFd + 2, so that none is overwritten.
+/// Descriptors that the new process gets; -1: ours, or for the last two none.
 struct ProcessFiles {
     int input = -1;
     int output = -1;
     int error = -1;
-    int timeline = -1;  ///< becomes kTimelineFd
-    int stats = -1;     ///< becomes kStatsFd
+    int third = -1;   ///< becomes 3
+    int fourth = -1;  ///< becomes 4
 };
-constexpr int kTimelineFd = 3;
-constexpr int kStatsFd = 4;
-/// Descriptors to be handed down are at least this.
+/// Descriptors to be handed down are at least this, so that none is overwritten.
 constexpr int kHandedFdMin = 10;
 
 class Process {
@@ -52,7 +50,10 @@ class Process {
     Process& operator=(Process&&) = default;
 
     /// Readable when the process has ended.
-    [[nodiscard]] int pidfd() const { return pidfd_.get(); }
+    [[nodiscard]] const UniqueFd& pidfd() const { return pidfd_; }
+    [[nodiscard]] pid_t pid() const { return pid_; }
+    /// Of execve(2), 0 when it succeeded. Not of a forked one: its reap() knows.
+    [[nodiscard]] int exec_errno() const { return birth_.exec_errno; }
     /// To its whole group.
     void signal(int number) const;
     /// Waits for the end, and ends what it left behind in its group.
