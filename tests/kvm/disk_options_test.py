@@ -148,7 +148,7 @@ def a_disk_that_is_only_read_is_shared():
 def keys_that_are_not_known():
     with two_disks() as (path, _):
         for key in ("rw", "ro=1", "ro=", "direct=on", "queues", "id", "", "RO", "size=1M", "=", "=1"):
-            outcome = refused(f"{path},{key}", "is not known", "ro, overlay, direct, format=raw, queues=N")
+            outcome = refused(f"{path},{key}", "is not known", "FILE[,ro|,overlay][,direct][,format=raw][,queues=N]")
             check(f"'{key.split('=')[0]}" in outcome.err, f"{key} is not named", outcome)
 
 

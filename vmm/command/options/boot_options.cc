@@ -105,15 +105,8 @@ constexpr std::array kBootOptions{
               .help = "port 0xe9: stdout, stderr, a file, off; auto: the console, less what the serial port "
                       "prints too [auto]",
               .text = &A::debugcon},
-    Option<A>{.name = "disk",
-              .value = "FILE",
-              .help = "virtio-blk disk; FILE[,ro|,overlay][,direct][,iops=N][,bw=SIZE]; repeatable",
-              .list = &A::disks},
-    Option<A>{.name = "net",
-              .value = "WHAT",
-              .help = "virtio-net: user[,hostfwd=tcp::PORT-:PORT], tap=IFACE or passt=SOCKET[,mac=MAC]; "
-                      "repeatable",
-              .list = &A::nets},
+    Option<A>{.name = "disk", .value = "FILE", .help = kDiskHelp, .list = &A::disks},
+    Option<A>{.name = "net", .value = "WHAT", .help = kNetHelp, .list = &A::nets},
     Option<A>{.name = "rng", .help = "virtio-rng: the host's random numbers", .flag = &A::is_rng},
     Option<A>{
         .name = "transport", .value = "NAME", .help = "of virtio: pci or mmio [pci]", .text = &A::transport},

@@ -48,9 +48,12 @@ KeyValue split_key(const std::string& word) {
     return {word.substr(0, equals), word.substr(equals + 1), true};
 }
 
-Error unknown_key(std::string_view option, const KeyValue& word, std::string_view known) {
+/// `help`: the option's.
+Error unknown_key(std::string_view option, const KeyValue& word, std::string_view help) {
+    constexpr std::string_view kBetween = ": ";
     return Error::invalid(fmt::format("{}: '{}{}' is not known", option, word.key, word.has_value ? "=" : ""))
-        .hint(fmt::format("known: {}; a comma in a name is written ',,'", known));
+        .hint(fmt::format("{} {}; a comma in a name is written ',,'", option,
+                          help.substr(help.find(kBetween) + kBetween.size())));
 }
 
 /// "N" or "N:BURST"; `parse` reads either number.
@@ -124,21 +127,16 @@ Result<void> read_disk_key(const KeyValue& word, DiskConfig& disk) {
             return fail(
                 Error::invalid(fmt::format("--disk id={} is longer than {} bytes", disk.id, kIdBytesMax)));
     } else {
-        return fail(unknown_key("--disk", word,
-                                "ro, overlay, direct, format=raw, queues=N, id=NAME, iops=N[:BURST], "
-                                "bw=SIZE[:BURST]"));
+        return fail(unknown_key("--disk", word, kDiskHelp));
     }
     return {};
 }
 
 Result<void> read_net_key(const KeyValue& word, NetConfig& net) {
-    constexpr std::string_view kKnown =
-        "mac=MAC, mtu=N, bw=SIZE[:BURST], pps=N[:BURST]; tap: queues=N; user: "
-        "hostfwd=tcp|udp:[ADDRESS]:PORT-:PORT, host-loopback";
     if (word.key == "host-loopback" && !word.has_value) {
         net.has_host_loopback = true;
     } else if (!word.has_value) {
-        return fail(unknown_key("--net", word, kKnown));
+        return fail(unknown_key("--net", word, kNetHelp));
     } else if (word.key == "hostfwd") {
         net.forwards.push_back(TRY(parse_port_forward(word.value)));
     } else if (word.key == "mac") {
@@ -152,7 +150,7 @@ Result<void> read_net_key(const KeyValue& word, NetConfig& net) {
     } else if (word.key == "pps") {
         net.packets = TRY(parse_rate("--net pps", word.value, parse_count));
     } else {
-        return fail(unknown_key("--net", word, kKnown));
+        return fail(unknown_key("--net", word, kNetHelp));
     }
     return {};
 }

@@ -8,16 +8,22 @@
 
 namespace mayfly {
 
-/// "FILE[,ro|,overlay][,direct][,format=raw][,queues=N][,id=NAME][,iops=N[:BURST]][,bw=SIZE[:BURST]]".
-/// Errors: Invalid, with the key, the value and the limit.
+/// What --help says of the options, and after the colon what hints do.
+constexpr char kDiskHelp[] =
+    "virtio-blk, repeatable: FILE[,ro|,overlay][,direct][,format=raw][,queues=N][,id=NAME][,iops=N[:BURST]]"
+    "[,bw=SIZE[:BURST]]";
+constexpr char kNetHelp[] =
+    "virtio-net, repeatable: user[,hostfwd=tcp|udp:[ADDRESS]:PORT-:PORT][,host-loopback], "
+    "tap=IFACE[,queues=N] "
+    "or passt=SOCKET, then [,mac=MAC][,mtu=N][,bw=SIZE[:BURST]][,pps=N[:BURST]]";
+
+/// As kDiskHelp has it. Errors: Invalid, with the key, the value and the limit.
 Result<DiskConfig> parse_disk(std::string_view text);
 
 /// Its FILE, whatever follows.
 [[nodiscard]] std::string disk_path(std::string_view text);
 
-/// "tap=IFACE", "passt=SOCKET" or "user", then "[,mac=MAC][,mtu=N][,bw=SIZE[:BURST]][,pps=N[:BURST]]"; of tap
-/// also "[,queues=N]", of user "[,hostfwd=tcp|udp:[ADDRESS]:PORT-:PORT][,host-loopback]", the former
-/// repeatable.
+/// As kNetHelp has it; hostfwd may be repeated. Errors: as parse_disk().
 Result<NetConfig> parse_net(std::string_view text);
 
 struct ConsoleChoice {

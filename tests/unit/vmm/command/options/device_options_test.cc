@@ -1,6 +1,10 @@
 // SPDX-License-Identifier: Apache-2.0
 #include "vmm/command/options/device_options.h"
 
+#include <map>
+#include <string>
+#include <vector>
+
 #include <catch2/catch.hpp>
 
 using namespace mayfly;
@@ -202,4 +206,49 @@ TEST_CASE("a console is a place, a device, or both", "[device_options]") {
     check_refused(parse_console("stdio,"), "stdio,");
     check_refused(parse_console("stdio,hvc,hvc"), "not known");
     check_refused(parse_console("null,HVC"), "not known");
+}
+
+namespace {
+
+/// The words behind the commas of what --help says, without their values.
+std::vector<std::string> keys_of(std::string_view help) {
+    std::vector<std::string> keys;
+    for (std::size_t at = help.find(','); at != std::string_view::npos; at = help.find(',', at + 1)) {
+        const std::size_t end = help.find_first_not_of("abcdefghijklmnopqrstuvwxyz-", at + 1);
+        if (end > at + 1) keys.emplace_back(help.substr(at + 1, end - at - 1));
+    }
+    return keys;
+}
+
+}  // namespace
+
+TEST_CASE("what --help says of a disk and a network is what is taken", "[device_options]") {
+    const std::map<std::string, std::string> values{{"format", "raw"},
+                                                    {"queues", "2"},
+                                                    {"id", "x"},
+                                                    {"iops", "5"},
+                                                    {"bw", "1M"},
+                                                    {"mtu", "1400"},
+                                                    {"pps", "5"},
+                                                    {"mac", "02:00:00:00:00:01"},
+                                                    {"hostfwd", "tcp::8080-:80"}};
+    const auto word = [&](const std::string& key) {
+        const auto value = values.find(key);
+        return "," + key + (value == values.end() ? "" : "=" + value->second);
+    };
+    const std::vector<std::string> disk = keys_of(kDiskHelp);
+    CHECK(disk.size() == 8);
+    for (const std::string& key : disk) {
+        INFO(key);
+        CHECK(parse_disk("f" + word(key)));
+    }
+    const std::vector<std::string> net = keys_of(kNetHelp);
+    CHECK(net.size() == 7);
+    for (const std::string& key : net) {
+        INFO(key);
+        CHECK(parse_net((key == "queues" ? "tap=t" : "user") + word(key)));
+    }
+    // What is refused is told with the same words.
+    CHECK(parse_disk("f,what").error().message().find("FILE[,ro|,overlay]") != std::string::npos);
+    CHECK(parse_net("user,what").error().message().find("user[,hostfwd=") != std::string::npos);
 }
