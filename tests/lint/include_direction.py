@@ -12,7 +12,7 @@ import source_tree
 LAYERS = [
     ["vmm/error"],
     ["vmm/text", "vmm/os"],
-    ["vmm/memory", "vmm/loop"],
+    ["vmm/memory", "vmm/loop", "vmm/process"],
     ["vmm/kvm", "devices/io"],
     ["devices/uart", "devices/platform", "devices/pci", "devices/virtio/queue", "firmware"],
     ["devices/virtio", "firmware/tables", "firmware/image", "firmware/guests", "firmware/guests/runtime",

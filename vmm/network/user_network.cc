@@ -12,7 +12,7 @@
 
 #include <fmt/format.h>
 
-#include "vmm/os/program_path.h"
+#include "vmm/process/program_path.h"
 #include "vmm/text/log.h"
 
 namespace mayfly {

@@ -20,7 +20,7 @@
 #include "vmm/network/passt_arguments.h"
 #include "vmm/network/readiness.h"
 #include "vmm/network/restart_policy.h"
-#include "vmm/os/process.h"
+#include "vmm/process/process.h"
 
 namespace mayfly {
 

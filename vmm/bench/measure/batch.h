@@ -11,7 +11,7 @@
 #include <vector>
 
 #include "vmm/bench/measure/plan.h"
-#include "vmm/os/process.h"
+#include "vmm/process/process.h"
 
 namespace mayfly {
 

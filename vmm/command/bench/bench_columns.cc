@@ -8,7 +8,7 @@
 #include "vmm/bench/results/words.h"
 #include "vmm/command/bench/bench_qemu.h"
 #include "vmm/machine/boot/guest_images.h"
-#include "vmm/os/program_path.h"
+#include "vmm/process/program_path.h"
 #include "vmm/text/size.h"
 
 namespace mayfly {

@@ -14,7 +14,7 @@
 #include "tests/unit/vmm/network/tap_host.h"
 #include "vmm/network/interface.h"
 #include "vmm/network/user_network.h"
-#include "vmm/os/program_path.h"
+#include "vmm/process/program_path.h"
 
 namespace {
 

@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: Apache-2.0
-#include "vmm/os/process.h"
+#include "vmm/process/process.h"
 
 #include <cerrno>
 #include <csignal>

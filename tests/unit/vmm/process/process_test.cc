@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
 // One child: its stamp, its end, its descriptors, and what becomes of its own children.
-#include "vmm/os/process.h"
+#include "vmm/process/process.h"
 
 #include <array>
 #include <cerrno>
@@ -14,7 +14,7 @@
 #include <catch2/catch.hpp>
 
 #include "vmm/os/clock.h"
-#include "vmm/os/program_path.h"
+#include "vmm/process/program_path.h"
 
 using namespace mayfly;
 

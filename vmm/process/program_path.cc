@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: Apache-2.0
-#include "vmm/os/program_path.h"
+#include "vmm/process/program_path.h"
 
 #include <cstdlib>
 #include <string_view>
