@@ -4,7 +4,6 @@
 // Thread: built by the main thread; each part then says for itself.
 #pragma once
 
-#include <functional>
 #include <memory>
 #include <optional>
 
@@ -55,9 +54,6 @@ class GuestDevice {
     /// When no loop runs any more.
     void finish() {
         if (parts_.backend != nullptr) parts_.backend->finish();
-    }
-    void finish() {
-        if (parts_.finish) parts_.finish();
     }
 
   private:
