@@ -1,6 +1,9 @@
 // SPDX-License-Identifier: Apache-2.0
 #include "vmm/network/passt_arguments.h"
 
+#include <algorithm>
+#include <array>
+
 #include <fmt/format.h>
 
 namespace mayfly {
@@ -27,9 +30,11 @@ void add_forwards(std::vector<std::string>& words, const UserNetworkOptions& opt
 
 /// Said by every start, or by its logging.
 bool is_noise(std::string_view line) {
-    constexpr std::string_view kRoot = "Don't run as root";
-    return line.empty() || line.starts_with("Failed to send ") || line.starts_with(kRoot) ||
-           line.starts_with("No external routable interface");
+    constexpr std::array<std::string_view, 4> kNoise{"Failed to send ", "Don't run as root",
+                                                     "No external routable interface",
+                                                     "Couldn't get any nameserver address"};
+    return line.empty() ||
+           std::ranges::any_of(kNoise, [&](std::string_view noise) { return line.starts_with(noise); });
 }
 
 std::string_view remedy(std::string_view line) {

@@ -40,7 +40,8 @@ TEST_CASE("passt's last words are those that say why", "[passt_arguments]") {
     CHECK(passt_last_words("").empty());
     CHECK(passt_last_words("\n\n").empty());
     CHECK(passt_last_words("Failed to send 47 bytes to syslog\nDon't run as root. Changing to nobody...\n"
-                           "Failed to send 46 bytes to syslog\nNo external routable interface for IPv6\n")
+                           "Failed to send 46 bytes to syslog\nNo external routable interface for IPv6\n"
+                           "Couldn't get any nameserver address\n")
               .empty());
     CHECK(passt_last_words("No external routable interface for IPv6\n"
                            "Failed to bind any port for '-t 80', exiting\n"
