@@ -151,8 +151,8 @@ def check_run(parts, fetched):
 def the_hosts_loopback_is_out_of_reach():
     parts, fetched = run("plain", ",mtu=1400")
     check_run(parts, fetched)
-    check(parts["mtu"] == "1400\n", "the MTU", parts.outcome)
-    check(parts["loopback"] == "unreachable\n", "the host's loopback", parts.outcome)
+    check(parts["mtu"].startswith("1400\n"), "the MTU", parts.outcome)
+    check(parts["loopback"].endswith("unreachable\n"), "the host's loopback", parts.outcome)
 
 
 @case
