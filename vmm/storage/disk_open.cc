@@ -74,13 +74,12 @@ Result<void> check_size(u64 size_bytes, const std::string& path) {
 
 /// A copy of an image's own headers is no disk, and a guest that believed so would break the image.
 Result<void> check_format(const UniqueFd& fd, u64 size_bytes, const std::string& path) {
-    const std::string_view format = find_image_format(fd, size_bytes);
-    if (format.empty()) return {};
-    return fail(Error::invalid(fmt::format("is a {} image, and a disk is raw", format))
+    const ImageFormat format = find_image_format(fd, size_bytes);
+    if (format.name.empty()) return {};
+    return fail(Error::invalid(fmt::format("is a {} image, and a disk is raw", format.name))
                     .about(path)
-                    .hint(fmt::format("qemu-img convert -O raw {0} {0}.raw; where a guest wrote on a raw "
-                                      "disk what looks like one: add ,format=raw",
-                                      path)));
+                    .hint(conversion_command(format.qemu_name, path) +
+                          "; where a guest wrote on a raw disk what looks like one: add ,format=raw"));
 }
 
 Result<void> lock(const UniqueFd& fd, const DiskOptions& options) {

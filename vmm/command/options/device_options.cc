@@ -8,6 +8,7 @@
 #include <fmt/format.h>
 
 #include "vmm/command/options/port_forward_option.h"
+#include "vmm/storage/image_format.h"
 #include "vmm/text/size.h"
 
 namespace mayfly {
@@ -113,7 +114,7 @@ Result<void> read_disk_key(const KeyValue& word, DiskConfig& disk) {
     } else if (word.key == "format" && word.has_value) {
         if (word.value != "raw")
             return fail(Error::invalid(fmt::format("--disk format={}: a disk is raw", word.value))
-                            .hint(fmt::format("qemu-img convert -O raw {0} {0}.raw", disk.path)));
+                            .hint(conversion_command(word.value.empty() ? "FORMAT" : word.value, disk.path)));
         disk.is_surely_raw = true;
     } else if (word.key == "queues" && word.has_value) {
         disk.queues = static_cast<u16>(TRY(parse_in_range("--disk queues", word.value, 1, kQueuesMax)));

@@ -43,22 +43,26 @@ TEST_CASE("an image of another format is refused by name, with the command that 
         std::string_view bytes;
         u64 at;
         std::string_view name;
+        std::string_view qemu_name;
     };
     constexpr u64 kBytes = KiB(8);
     const Image image = GENERATE(
-        Image{"QFI\xfb\0\0\0\3"sv, 0, "qcow2"}, Image{"QFI\xfb\0\0\0\2"sv, 0, "qcow2"},
-        Image{"QFI\xfb\0\0\0\1"sv, 0, "qcow"}, Image{"KDMV\1\0\0\0"sv, 0, "VMDK"}, Image{"COWD"sv, 0, "VMDK"},
-        Image{"# Disk DescriptorFile\nversion=1\n"sv, 0, "VMDK"}, Image{"conectix"sv, 0, "VHD"},
-        Image{"conectix"sv, kBytes - 512, "VHD"}, Image{"conectix"sv, kBytes - 511, "VHD"},
-        Image{"vhdxfile"sv, 0, "VHDX"}, Image{"\x7f\x10\xda\xbe"sv, 64, "VDI"}, Image{"QED\0"sv, 0, "QED"},
-        Image{"WithoutFreeSpace"sv, 0, "Parallels"}, Image{"WithouFreSpacExt"sv, 0, "Parallels"},
-        Image{"Bochs Virtual HD Image"sv, 0, "Bochs"}, Image{"koly\0\0\0\4"sv, kBytes - 512, "DMG"});
+        Image{"QFI\xfb\0\0\0\3"sv, 0, "qcow2", "qcow2"}, Image{"QFI\xfb\0\0\0\2"sv, 0, "qcow2", "qcow2"},
+        Image{"QFI\xfb\0\0\0\1"sv, 0, "qcow", "qcow"}, Image{"KDMV\1\0\0\0"sv, 0, "VMDK", "vmdk"},
+        Image{"COWD"sv, 0, "VMDK", "vmdk"}, Image{"# Disk DescriptorFile\nversion=1\n"sv, 0, "VMDK", "vmdk"},
+        Image{"conectix"sv, 0, "VHD", "vpc"}, Image{"conectix"sv, kBytes - 512, "VHD", "vpc"},
+        Image{"conectix"sv, kBytes - 511, "VHD", "vpc"}, Image{"vhdxfile"sv, 0, "VHDX", "vhdx"},
+        Image{"\x7f\x10\xda\xbe"sv, 64, "VDI", "vdi"}, Image{"QED\0"sv, 0, "QED", "qed"},
+        Image{"WithoutFreeSpace"sv, 0, "Parallels", "parallels"},
+        Image{"WithouFreSpacExt"sv, 0, "Parallels", "parallels"},
+        Image{"Bochs Virtual HD Image"sv, 0, "Bochs", "bochs"},
+        Image{"koly\0\0\0\4"sv, kBytes - 512, "DMG", "dmg"});
     const TempDisk file(kBytes);
     REQUIRE(::pwrite(file.fd().get(), image.bytes.data(), image.bytes.size(), static_cast<off_t>(image.at)) >
             0);
     const std::string expected = file.path + ": is a " + std::string(image.name) +
-                                 " image, and a disk is raw (qemu-img convert -O raw " + file.path + " " +
-                                 file.path +
+                                 " image, and a disk is raw (qemu-img convert -f " +
+                                 std::string(image.qemu_name) + " -O raw " + file.path + " " + file.path +
                                  ".raw; where a guest wrote on a raw disk what looks like one: add "
                                  ",format=raw)";
     CHECK(refusal({.path = file.path}) == expected);

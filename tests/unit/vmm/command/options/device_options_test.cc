@@ -61,7 +61,7 @@ TEST_CASE("a disk whose changes are dropped, and one that is raw in any case", "
     check_refused(parse_disk("d,overlay=F"), "'overlay='");
     check_refused(parse_disk("d,format"), "'format'");
     check_refused(parse_disk("d,format="), "format=: a disk is raw");
-    check_refused(parse_disk("d.q,format=qcow2"), "qemu-img convert -O raw d.q d.q.raw");
+    check_refused(parse_disk("d.q,format=qcow2"), "qemu-img convert -f qcow2 -O raw d.q d.q.raw");
 }
 
 TEST_CASE("two commas are one of the name's own", "[device_options]") {
