@@ -11,7 +11,7 @@ import argparse
 import shutil
 import sys
 
-import results
+from support import results
 
 QUANTITY_FIRST = "exec to first guest instruction"
 QUANTITY_EXIT = "exec to exit"

@@ -13,8 +13,8 @@ import subprocess
 import sys
 import tempfile
 
-import results
-import syscall_trace
+from support import results
+from support import syscall_trace
 
 VARIANTS = (("mayfly", []), ("mayfly, legacy profile", ["--profile", "legacy"]),
             ("mayfly, 4 vCPUs", ["--cpus", "4"]))

@@ -18,9 +18,9 @@ import time
 
 import boot_time
 import footprint
-import io_runs
-import results
-import tap_namespace
+from support import io_runs
+from support import results
+from support import tap_namespace
 
 START_MAX_MS = 0.3
 DISK_MAX_KIB = 64

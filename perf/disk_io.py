@@ -11,8 +11,8 @@ import os
 import statistics
 import sys
 
-import io_runs
-import results
+from support import io_runs
+from support import results
 
 SIZES = ((4096, "4 KiB"), (131072, "128 KiB"))
 DEPTHS = (1, 8, 32)

@@ -13,7 +13,7 @@ import struct
 import sys
 import time
 
-import results
+from support import results
 
 SIZES = (("64 KiB ELF", 64 << 10), ("64 MiB ELF", 64 << 20))
 LOAD_ADDRESS = 2 << 20

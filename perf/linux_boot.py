@@ -8,7 +8,7 @@
 
 Debian's cloud kernel, an initramfs of one busybox whose /init says a word and powers off, 128 MiB, one vCPU.
 Until /init: from exec of the monitor to that word on its stdout. Needs no KVM: see tests/lab/README.md, and
-linux_lab.py for how it counts.
+support/linux_lab.py for how it counts.
 """
 import argparse
 import concurrent.futures
@@ -20,9 +20,9 @@ import subprocess
 import sys
 import types
 
-import results
+from support import results
 
-from linux_lab import Lab, SplitLab, measure_alone, measure_with_reader, open_lab
+from support.linux_lab import Lab, SplitLab, measure_alone, measure_with_reader, open_lab
 from errors import LabError, Unavailable  # found by linux_lab
 import packages
 

@@ -5,7 +5,7 @@
 fio in the guest, random reads of 4 KiB, 32 at a time, O_DIRECT and libaio, of a file on ext4 that the host
 has in its page cache. A request's cost is the difference of a long and a short run by the difference of their
 requests, so that neither the boot nor fio's start is in it: in all, and outside the guest (monitor and host
-kernel). QEMU runs in each way that could be its best, and the best is compared. Needs no KVM: linux_lab.py.
+kernel). QEMU runs in each way that could be its best, and the best is compared. Needs no KVM: support/linux_lab.py.
 """
 import argparse
 import os
@@ -14,9 +14,9 @@ import sys
 import tempfile
 import types
 
-import results
+from support import results
 
-from linux_lab import MARKER, ROOT, SplitLab, measure_with_reader, open_lab
+from support.linux_lab import MARKER, ROOT, SplitLab, measure_with_reader, open_lab
 from errors import LabError, Unavailable  # found by linux_lab
 import image
 import packages
@@ -25,7 +25,7 @@ sys.path.insert(1, os.path.join(ROOT, "tests", "linux"))
 from guests import busybox_initramfs, ext4_image  # noqa: E402  pylint: disable=wrong-import-position
 
 SKIPPED = 77
-# The longer, the likelier is an interrupt that the emulation delivers twice (linux_lab.py).
+# The longer, the likelier is an interrupt that the emulation delivers twice (support/linux_lab.py).
 SHORT, LONG = 500, 2500
 DISK_MIB = 64
 BOUND = 1.3

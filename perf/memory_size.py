@@ -10,8 +10,8 @@ import argparse
 import os
 import sys
 
-import results
-import syscall_trace
+from support import results
+from support import syscall_trace
 
 SIZES = ("64M", "8G")
 SLOT = "KVM_SET_USER_MEMORY_REGION"

@@ -11,9 +11,9 @@ import contextlib
 import subprocess
 import sys
 
-import io_runs
-import results
-import tap_namespace
+from support import io_runs
+from support import results
+from support import tap_namespace
 
 TAP = "mayfly-perf"
 # The largest is what TCP hands down at most: headers, and 45 segments of 1448 bytes.

@@ -3,7 +3,7 @@
 """report: joins the benchmarks' JSON files into results.json and prints them as one table.
 
     report.py BUILD/perf              for a terminal
-    report.py --markdown BUILD/perf   for perf/README.md
+    report.py --markdown BUILD/perf   for perf/RESULTS.md
 
 Breakdowns, such as calls by name, are in the JSON only.
 """
@@ -12,7 +12,7 @@ import json
 import pathlib
 import sys
 
-import results
+from support import results
 
 ORDER = ("boot_time", "memory_size", "footprint", "image_load", "counts", "device_cost", "disk_io",
          "net_io", "linux_boot", "linux_disk")

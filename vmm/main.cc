@@ -11,10 +11,13 @@
 #include <fcntl.h>
 #include <unistd.h>
 
-#include "vmm/command/boot_options.h"
+#include "vmm/command/bench/bench.h"
+#include "vmm/command/boot/boot.h"
 #include "vmm/command/commands.h"
-#include "vmm/command/option_table.h"
-#include "vmm/machine/ending.h"
+#include "vmm/command/options/boot_options.h"
+#include "vmm/command/options/option_table.h"
+#include "vmm/command/outputs/answer.h"
+#include "vmm/machine/lifecycle/ending.h"
 #include "vmm/text/log.h"
 
 namespace {

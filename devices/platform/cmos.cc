@@ -2,6 +2,7 @@
 #include "devices/platform/cmos.h"
 
 #include <algorithm>
+#include <chrono>
 
 #include "devices/io/bytewise.h"
 
@@ -10,38 +11,6 @@ namespace mayfly {
 using namespace cmos;
 
 namespace {
-
-constexpr i64 kSecondsPerDay = 86400;
-
-struct Date {
-    i64 year;
-    int month;  // 1-12
-    int day;    // 1-31
-};
-
-/// Days since 1970-01-01 in the Gregorian calendar. Years are counted from March, so that the leap day is a
-/// year's last; `month` and `day` may lie outside their range and carry over.
-[[nodiscard]] i64 days_from_date(i64 year, i64 month, i64 day) {
-    const i64 months = year * 12 + (month - 1) - 2;
-    const i64 march_year = months >= 0 ? months / 12 : -((11 - months) / 12);
-    const i64 march_month = months - march_year * 12;
-    const i64 era = march_year >= 0 ? march_year / 400 : -((399 - march_year) / 400);
-    const i64 year_of_era = march_year - era * 400;
-    const i64 day_of_year = (153 * march_month + 2) / 5 + day - 1;
-    return era * 146097 + year_of_era * 365 + year_of_era / 4 - year_of_era / 100 + day_of_year - 719468;
-}
-
-[[nodiscard]] Date date_from_days(i64 days) {
-    const i64 shifted = days + 719468;
-    const i64 era = shifted >= 0 ? shifted / 146097 : -((146096 - shifted) / 146097);
-    const i64 day_of_era = shifted - era * 146097;
-    const i64 year_of_era = (day_of_era - day_of_era / 1460 + day_of_era / 36524 - day_of_era / 146096) / 365;
-    const i64 day_of_year = day_of_era - (365 * year_of_era + year_of_era / 4 - year_of_era / 100);
-    const i64 march_month = (5 * day_of_year + 2) / 153;
-    const int month = static_cast<int>(march_month < 10 ? march_month + 3 : march_month - 9);
-    return {era * 400 + year_of_era + (month <= 2 ? 1 : 0), month,
-            static_cast<int>(day_of_year - (153 * march_month + 2) / 5 + 1)};
-}
 
 /// The cells that make up the time; writing one of them sets the clock. The day of the week is not among
 /// them: it follows from the date.
@@ -138,13 +107,10 @@ void Cmos::write_register_b(u8 value) {
 }
 
 void Cmos::time_to_cells(i64 seconds) {
-    i64 days = seconds / kSecondsPerDay;
-    i64 second_of_day = seconds % kSecondsPerDay;
-    if (second_of_day < 0) {
-        second_of_day += kSecondsPerDay;
-        --days;
-    }
-    const Date date = date_from_days(days);
+    const std::chrono::sys_seconds time{std::chrono::seconds(seconds)};
+    const auto day = std::chrono::floor<std::chrono::days>(time);
+    const std::chrono::year_month_day date(day);
+    const i64 second_of_day = (time - day).count();
     const int hour = static_cast<int>(second_of_day / 3600);
     const bool is_24 = (state_.cells[kRegisterB] & kHours24) != 0;
     const u8 hour_cell =
@@ -153,12 +119,12 @@ void Cmos::time_to_cells(i64 seconds) {
     state_.cells[kSeconds] = encode(static_cast<int>(second_of_day % 60));
     state_.cells[kMinutes] = encode(static_cast<int>(second_of_day / 60 % 60));
     state_.cells[kHours] = hour_cell;
-    // 1970-01-01 was a Thursday, day 5. The remainder is kept from going negative for days before it.
-    state_.cells[kDayOfWeek] = encode(static_cast<int>(((days + 4) % 7 + 7) % 7 + 1));
-    state_.cells[kDayOfMonth] = encode(date.day);
-    state_.cells[kMonth] = encode(date.month);
-    state_.cells[kYear] = encode(static_cast<int>((date.year % 100 + 100) % 100));
-    state_.cells[kCentury] = encode(static_cast<int>((date.year / 100 % 100 + 100) % 100));
+    state_.cells[kDayOfWeek] = encode(static_cast<int>(std::chrono::weekday(day).c_encoding()) + 1);
+    state_.cells[kDayOfMonth] = encode(static_cast<int>(unsigned{date.day()}));
+    state_.cells[kMonth] = encode(static_cast<int>(unsigned{date.month()}));
+    const int year = int{date.year()};
+    state_.cells[kYear] = encode((year % 100 + 100) % 100);
+    state_.cells[kCentury] = encode((year / 100 % 100 + 100) % 100);
 }
 
 i64 Cmos::cells_to_time() const {
@@ -168,10 +134,14 @@ i64 Cmos::cells_to_time() const {
     if (!is_24) {
         hour = decode(hour_cell & static_cast<u8>(~kPm)) % 12 + ((hour_cell & kPm) != 0 ? 12 : 0);
     }
-    const i64 year = i64{decode(state_.cells[kCentury])} * 100 + decode(state_.cells[kYear]);
-    const i64 days = days_from_date(year, decode(state_.cells[kMonth]), decode(state_.cells[kDayOfMonth]));
-    return days * kSecondsPerDay + hour * 3600 + i64{decode(state_.cells[kMinutes])} * 60 +
-           decode(state_.cells[kSeconds]);
+    const int year = decode(state_.cells[kCentury]) * 100 + decode(state_.cells[kYear]);
+    // Cells may lie outside the range of what they stand for: the excess is carried over.
+    const auto month = std::chrono::year(year) / std::chrono::January +
+                       std::chrono::months(decode(state_.cells[kMonth]) - 1);
+    const auto day =
+        std::chrono::sys_days(month / 1) + std::chrono::days(decode(state_.cells[kDayOfMonth]) - 1);
+    return std::chrono::sys_seconds(day).time_since_epoch().count() + hour * 3600 +
+           i64{decode(state_.cells[kMinutes])} * 60 + decode(state_.cells[kSeconds]);
 }
 
 u8 Cmos::encode(int value) const {

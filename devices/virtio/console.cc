@@ -64,8 +64,7 @@ std::size_t Console::receive(std::span<const u8> bytes) {
     bool is_pushed = false;
     std::array<iovec, kQueueSize> parts;
     while (taken < bytes.size()) {
-        Chain chain;
-        const PopResult result = queue.pop(parts, chain);
+        const auto [result, chain] = queue.pop(parts);
         if (result == PopResult::Empty) {
             state_.wants_room = true;
             host_->run_again(RECEIVEQ);
@@ -104,21 +103,20 @@ Progress Console::look_for_room() {
     return Progress::Waiting;
 }
 
-bool Console::write_output(u64& left) {
+u64 Console::write_output(u64 bytes_max) {
     Output& output = state_.output;
     std::array<iovec, kQueueSize> piece;
     std::size_t count = 0;
     u64 size_bytes = 0;
     for (const iovec& part : output.rest) {
-        if (left == 0) break;
-        piece[count] = {part.iov_base, std::min<u64>(part.iov_len, left)};
-        left -= piece[count].iov_len;
+        if (size_bytes == bytes_max) break;
+        piece[count] = {part.iov_base, std::min<u64>(part.iov_len, bytes_max - size_bytes)};
         size_bytes += piece[count++].iov_len;
     }
     if (count != 0) sink_.write(std::span(piece).first(count));
     host_->queue(TRANSMITQ).counts.bytes += size_bytes;
     output.rest = drop_front(output.rest, size_bytes);
-    return output.rest.empty();
+    return size_bytes;
 }
 
 Progress Console::transmit(u32 budget) {
@@ -127,15 +125,15 @@ Progress Console::transmit(u32 budget) {
     u64 left = kBytesPerCallMax;
     for (; budget > 0 && left > 0; --budget) {
         if (!output.is_pending) {
-            Chain chain;
-            const PopResult result = queue.pop(output_parts_, chain);
+            const auto [result, chain] = queue.pop(output_parts_);
             if (result != PopResult::Chain)
                 return result == PopResult::Empty ? Progress::Drained : Progress::Waiting;
             // virtio 1.2 §5.3.6.1 "Driver Requirements: Device Operation": "The driver MUST NOT put a
             // device-writable buffer in a transmitq." It is not looked at.
             output = {.is_pending = true, .token = chain.token, .rest = chain.readable};
         }
-        if (!write_output(left)) break;
+        left -= write_output(left);
+        if (!output.rest.empty()) break;
         output.is_pending = false;
         queue.push(output.token, 0);
     }

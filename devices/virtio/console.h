@@ -77,8 +77,8 @@ class Console final : public VirtioDevice {
 
     [[nodiscard]] Progress transmit(u32 budget);
     [[nodiscard]] Progress look_for_room();
-    /// Writes what is pending, up to `left` bytes, which it lowers. True when the chain is done.
-    [[nodiscard]] bool write_output(u64& left);
+    /// Writes what is pending, and takes it off that. \returns how many bytes.
+    [[nodiscard]] u64 write_output(u64 bytes_max);
 
     std::string name_;
     ConsoleSink& sink_;

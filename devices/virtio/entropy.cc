@@ -23,8 +23,7 @@ Progress Entropy::process(u16 queue, u32 budget) {
     VirtQueue& requests = host_->queue(queue);
     u64 left = kBytesPerCallMax;
     for (; budget > 0 && left > 0; --budget) {
-        Chain chain;
-        const PopResult result = requests.pop(parts_, chain);
+        const auto [result, chain] = requests.pop(parts_);
         if (result != PopResult::Chain)
             return result == PopResult::Empty ? Progress::Drained : Progress::Waiting;
         // virtio 1.2 §5.4.6.1 "Driver Requirements: Device Operation": "The driver MUST NOT place

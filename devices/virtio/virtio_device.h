@@ -11,7 +11,7 @@
 #include <span>
 #include <string_view>
 
-#include "devices/virtio/queue.h"
+#include "devices/virtio/queue/queue.h"
 #include "vmm/error/ints.h"
 
 namespace mayfly {

@@ -2,11 +2,9 @@
 #include "firmware/boot/boot.h"
 
 #include <algorithm>
-#include <cstring>
 
 #include "firmware/boot/bios_data.h"
-#include "firmware/boot/bzimage.h"
-#include "firmware/boot/elf.h"
+#include "firmware/boot/bzimage_load.h"
 #include "firmware/boot/linux_boot.h"
 #include "firmware/boot/multiboot1.h"
 #include "firmware/boot/multiboot2.h"
@@ -18,22 +16,12 @@ namespace mayfly {
 
 namespace {
 
-/// A bzImage and nearly every ELF show what they are in their first page.
-constexpr u64 kFirstBytes = 4096;
 /// The wider of the two Multiboot searches.
 constexpr u64 kSearchBytes = 32768;
 
-/// What kinds of kernel a file is; several may apply.
-struct Finding {
-    bool is_bzimage = false;
-    std::optional<ElfKernel> elf;
-    std::optional<Error> elf_error;  ///< an ELF, but a bad one: a Multiboot header may still carry it
-    bool has_multiboot1 = false;
-    bool has_multiboot2 = false;
-};
-
+/// A choice, but for the headers that it was made by.
 KernelChoice chosen(Protocol protocol, bool is_linux, std::string_view why) {
-    return {.protocol = protocol, .is_bzimage = false, .is_linux = is_linux, .why = std::string(why)};
+    return {.protocol = protocol, .is_linux = is_linux, .why = std::string(why), .headers = {}};
 }
 
 std::string describe_start(std::span<const std::byte> start) {
@@ -47,8 +35,8 @@ std::string describe_start(std::span<const std::byte> start) {
     return fmt::format("{} \"{}\"", hex, text);
 }
 
-Unexpected refuse_unknown(const Finding& found, std::span<const std::byte> start) {
-    if (found.elf_error) return fail(Error(*found.elf_error));
+Unexpected refuse_unknown(const KernelHeaders& found, std::span<const std::byte> start) {
+    if (found.elf && !*found.elf) return fail(Error(found.elf->error()));
     if (found.elf)
         return fail(
             Error::invalid("this ELF32 has no PVH note, no Multiboot header and no Multiboot 2 header")
@@ -60,88 +48,92 @@ Unexpected refuse_unknown(const Finding& found, std::span<const std::byte> start
         "this is no kernel: no bzImage, ELF or Multiboot header; it starts with {}", describe_start(start))));
 }
 
-Result<KernelChoice> choose_bzimage(const Image& kernel, Protocol wanted) {
+Result<void> check_bzimage_wanted(Protocol wanted) {
     if (wanted != Protocol::Auto && wanted != Protocol::Linux)
         return fail(
             Error::invalid(fmt::format("this is a bzImage, which protocol {} cannot boot", to_string(wanted)))
                 .hint("--protocol linux, or the ELF vmlinux"));
-    const BzImage bz = TRY(read_bzimage(kernel));
-    KernelChoice choice{
-        .protocol = Protocol::Linux, .is_bzimage = true, .is_linux = bz.packing.has_value(), .why = {}};
-    if (bz.packing)
-        choice.why = fmt::format("bzImage with a {} payload, unpacked here", to_string(*bz.packing));
-    else
-        choice.why = fmt::format("bzImage without a compressed ELF, entered whole at its {}-bit entry",
-                                 bz.has_entry_64 ? 64 : 32);
-    return choice;
+    return {};
 }
 
-Result<KernelChoice> choose_auto(const Finding& found, std::span<const std::byte> start) {
-    const bool is_elf64 = found.elf && found.elf->is_64;
-    if (is_elf64 && found.elf->says_linux) return chosen(Protocol::Linux, true, "ELF64 with a note of Linux");
-    if (found.elf && found.elf->pvh_entry)
-        return chosen(Protocol::Pvh, found.elf->says_linux,
+KernelChoice choose_bzimage(const BzImage& bz) {
+    if (bz.packing)
+        return chosen(Protocol::Linux, true,
+                      fmt::format("bzImage with a {} payload, unpacked here", to_string(*bz.packing)));
+    return chosen(Protocol::Linux, false,
+                  fmt::format("bzImage without a compressed ELF, entered whole at its {}-bit entry",
+                              bz.has_entry_64 ? 64 : 32));
+}
+
+Result<KernelChoice> choose_auto(const KernelHeaders& found, std::span<const std::byte> start) {
+    const ElfKernel* elf = good_elf(found.elf);
+    const bool is_elf64 = elf != nullptr && elf->is_64;
+    if (is_elf64 && elf->says_linux) return chosen(Protocol::Linux, true, "ELF64 with a note of Linux");
+    if (elf != nullptr && elf->pvh_entry)
+        return chosen(Protocol::Pvh, elf->says_linux,
                       is_elf64 ? "ELF64 with a PVH note" : "ELF32 with a PVH note");
-    if (found.has_multiboot2) return chosen(Protocol::Multiboot2, false, "Multiboot 2 header");
-    if (found.has_multiboot1) return chosen(Protocol::Multiboot, false, "Multiboot header");
+    if (found.multiboot2) return chosen(Protocol::Multiboot2, false, "Multiboot 2 header");
+    if (found.multiboot1) return chosen(Protocol::Multiboot, false, "Multiboot header");
     if (is_elf64) return chosen(Protocol::Linux, false, "ELF64 without a PVH note or Multiboot header");
     return refuse_unknown(found, start);
 }
 
-Result<KernelChoice> choose_wanted(const Finding& found, Protocol wanted) {
-    const bool is_linux = found.elf && found.elf->says_linux;
+Result<KernelChoice> choose_wanted(const KernelHeaders& found, Protocol wanted) {
+    const ElfKernel* elf = good_elf(found.elf);
+    const bool is_linux = elf != nullptr && elf->says_linux;
     const char* missing = "";
     switch (wanted) {
         case Protocol::Linux:
-            if (found.elf && found.elf->is_64) return chosen(wanted, is_linux, "ELF64, as asked for");
+            if (elf != nullptr && elf->is_64) return chosen(wanted, is_linux, "ELF64, as asked for");
             missing = "a bzImage or an ELF64";
             break;
         case Protocol::Pvh:
-            if (found.elf && found.elf->pvh_entry) return chosen(wanted, is_linux, "PVH note, as asked for");
+            if (elf != nullptr && elf->pvh_entry) return chosen(wanted, is_linux, "PVH note, as asked for");
             missing = "an ELF with a PVH note";
             break;
         case Protocol::Multiboot:
-            if (found.has_multiboot1) return chosen(wanted, false, "Multiboot header, as asked for");
+            if (found.multiboot1) return chosen(wanted, false, "Multiboot header, as asked for");
             missing = "a Multiboot header in the first 8192 bytes";
             break;
         case Protocol::Multiboot2:
-            if (found.has_multiboot2) return chosen(wanted, false, "Multiboot 2 header, as asked for");
+            if (found.multiboot2) return chosen(wanted, false, "Multiboot 2 header, as asked for");
             missing = "a Multiboot 2 header in the first 32768 bytes";
             break;
         case Protocol::Auto: UNREACHABLE();
     }
-    if (found.elf_error) return fail(Error(*found.elf_error));
+    if (found.elf && !*found.elf) return fail(Error(found.elf->error()));
     return refuse("protocol {} needs {}, and this file has none", to_string(wanted), missing);
 }
 
-/// The file's first bytes are extended to the Multiboot search range only when nothing better was found.
-Result<void> look_for_multiboot(const Image& kernel, std::vector<std::byte>& start, Finding& found) {
-    const u64 known = start.size();
-    start.resize(std::min(kSearchBytes, kernel.size_bytes()));
-    TRY_VOID(kernel.read(known, std::span(start).subspan(known)));
-    found.has_multiboot1 = find_multiboot1(start).has_value();
-    found.has_multiboot2 = find_multiboot2(start).has_value();
-    return {};
+/// Nothing better was found, or it was asked for.
+bool may_be_multiboot(const MaybeElf& elf, Protocol wanted) {
+    if (wanted != Protocol::Auto) return wanted == Protocol::Multiboot || wanted == Protocol::Multiboot2;
+    const ElfKernel* good = good_elf(elf);
+    return good == nullptr || !((good->is_64 && good->says_linux) || good->pvh_entry);
 }
 
 Result<KernelChoice> choose(const Image& kernel, Protocol wanted) {
-    std::vector<std::byte> start(std::min(kFirstBytes, kernel.size_bytes()));
-    TRY_VOID(kernel.read(0, start));
-    if (is_bzimage(start)) return choose_bzimage(kernel, wanted);
-    Finding found;
-    if (is_elf(start)) {
-        Result<ElfKernel> elf = read_elf(kernel);
-        if (elf)
-            found.elf = std::move(*elf);
-        else
-            found.elf_error = elf.error();
+    HeaderWindow window = TRY(HeaderWindow::open(kernel));
+    KernelHeaders found;
+    KernelChoice choice;
+    if (is_bzimage(window.bytes())) {
+        TRY_VOID(check_bzimage_wanted(wanted));
+        found.bzimage = TRY(read_bzimage(window));
+        choice = choose_bzimage(*found.bzimage);
+    } else {
+        if (is_elf(window.bytes())) found.elf = read_elf(window);
+        if (found.elf && *found.elf && (*found.elf)->says_linux)
+            (*found.elf)->sections = ElfSections::read(window);
+        if (may_be_multiboot(found.elf, wanted)) {
+            TRY_VOID(window.widen(kSearchBytes));
+            found.multiboot1 = find_multiboot1(window.bytes());
+            found.multiboot2 = find_multiboot2(window.bytes());
+        }
+        choice =
+            TRY(wanted == Protocol::Auto ? choose_auto(found, window.bytes()) : choose_wanted(found, wanted));
     }
-    const bool is_settled =
-        found.elf && ((found.elf->is_64 && found.elf->says_linux) || found.elf->pvh_entry);
-    const bool wants_multiboot = wanted == Protocol::Multiboot || wanted == Protocol::Multiboot2;
-    if (wants_multiboot || (wanted == Protocol::Auto && !is_settled))
-        TRY_VOID(look_for_multiboot(kernel, start, found));
-    return wanted == Protocol::Auto ? choose_auto(found, start) : choose_wanted(found, wanted);
+    choice.headers = std::move(found);
+    return choice;
 }
 
 }  // namespace
@@ -163,19 +155,31 @@ Result<KernelChoice> choose_kernel(const Image& kernel, Protocol wanted) {
 
 Result<std::optional<Image>> unpack_kernel(const Image& kernel, const KernelChoice& choice,
                                            u64 memory_bytes) {
-    if (!choice.is_bzimage) return std::optional<Image>();
-    return unpack_bzimage(kernel, memory_bytes);
+    if (!choice.headers.bzimage) return std::optional<Image>();
+    return unpack_bzimage(kernel, *choice.headers.bzimage, memory_bytes);
+}
+
+UnpackedKernel read_unpacked(Image image) {
+    UnpackedKernel unpacked{.image = std::move(image), .elf = {}};
+    const Result<HeaderWindow> window = HeaderWindow::open(unpacked.image);
+    if (!window)
+        unpacked.elf = fail(Error(window.error()));
+    else if (is_elf(window->bytes()))
+        unpacked.elf = read_elf(*window);
+    if (unpacked.elf && *unpacked.elf) (*unpacked.elf)->sections = ElfSections::read(*window);
+    return unpacked;
 }
 
 Result<EntryState> load_guest(const Image& kernel, const KernelChoice& choice, const BootRequest& request,
                               GuestRam& ram, const MemoryMap& map) {
+    const KernelHeaders& headers = choice.headers;
     write_bios_data(ram.memory());
-    if (choice.is_bzimage) return load_bzimage(kernel, request, ram, map);
+    if (headers.bzimage) return load_bzimage(kernel, *headers.bzimage, request, ram, map);
     switch (choice.protocol) {
-        case Protocol::Linux: return load_linux_elf(kernel, request, ram, map);
-        case Protocol::Pvh: return load_pvh(kernel, request, ram, map);
-        case Protocol::Multiboot: return load_multiboot1(kernel, request, ram, map);
-        case Protocol::Multiboot2: return load_multiboot2(kernel, request, ram, map);
+        case Protocol::Linux: return load_linux_elf({kernel, **headers.elf}, request, ram, map);
+        case Protocol::Pvh: return load_pvh({kernel, **headers.elf}, request, ram, map);
+        case Protocol::Multiboot: return load_multiboot1(kernel, headers, request, ram, map);
+        case Protocol::Multiboot2: return load_multiboot2(kernel, headers, request, ram, map);
         case Protocol::Auto: break;
     }
     UNREACHABLE();

@@ -1,6 +1,5 @@
 // SPDX-License-Identifier: Apache-2.0
-// bzImage: the kernel as distributions ship it. Its payload is unpacked on the host and the ELF inside is
-// entered directly; without one, the protected-mode part is loaded whole and entered as a boot loader would.
+// bzImage: the kernel as distributions ship it, and what its header says. Loads nothing: bzimage_load.
 //
 // Spec: Linux Documentation/arch/x86/boot.rst "The Real-Mode Kernel Header".
 // Thread: one thread, before any vCPU runs.
@@ -10,8 +9,9 @@
 #include <span>
 #include <vector>
 
-#include "firmware/boot/boot.h"
+#include "firmware/boot/header_window.h"
 #include "firmware/image/decompress.h"
+#include "vmm/memory/gpa.h"
 
 namespace mayfly {
 
@@ -35,14 +35,6 @@ struct BzImage {
 [[nodiscard]] bool is_bzimage(std::span<const std::byte> start);
 
 /// Errors: Invalid for a truncated file, a zImage, or offsets beyond the end.
-Result<BzImage> read_bzimage(const Image& image);
-
-/// The payload, or nothing where it is of no kind that we know. Errors: as load_bzimage().
-Result<std::optional<Image>> unpack_bzimage(const Image& image, u64 memory_bytes);
-
-/// Takes `request.vmlinux` for the payload when it is there.
-/// Errors: Invalid, as load_guest(); bzip2 and LZO payloads by name.
-Result<EntryState> load_bzimage(const Image& image, const BootRequest& request, GuestRam& ram,
-                                const MemoryMap& map);
+Result<BzImage> read_bzimage(const HeaderWindow& window);
 
 }  // namespace mayfly

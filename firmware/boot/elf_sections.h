@@ -12,22 +12,23 @@
 #include <string_view>
 #include <vector>
 
-#include "firmware/boot/elf_spec.h"
-#include "firmware/image/image.h"
+#include <elf.h>
+
+#include "firmware/boot/header_window.h"
 
 namespace mayfly {
 
 class ElfSections {
   public:
     /// None where the image is no ELF64, or has no section headers that can be read.
-    static std::optional<ElfSections> read(const Image& image);
+    static std::optional<ElfSections> read(const HeaderWindow& window);
 
-    [[nodiscard]] std::span<const elf::SectionHeader64> headers() const { return headers_; }
+    [[nodiscard]] std::span<const Elf64_Shdr> headers() const { return headers_; }
     /// The first section of that name and type SHT_PROGBITS, or null.
-    [[nodiscard]] const elf::SectionHeader64* find(std::string_view name) const;
+    [[nodiscard]] const Elf64_Shdr* find(std::string_view name) const;
 
   private:
-    std::vector<elf::SectionHeader64> headers_;
+    std::vector<Elf64_Shdr> headers_;
     std::string names_;
 };
 

@@ -22,8 +22,8 @@ struct LinuxSetup {
 /// The setup header of a kernel that comes without one.
 LinuxSetup linux_setup_for_elf();
 
-/// `kernel` is an ELF64. Errors: Invalid, as load_guest().
-Result<EntryState> load_linux_elf(const Image& kernel, const BootRequest& request, GuestRam& ram,
+/// Of an ELF64. Errors: Invalid, as load_guest().
+Result<EntryState> load_linux_elf(const ElfImage& elf, const BootRequest& request, GuestRam& ram,
                                   const MemoryMap& map);
 
 /// Once the kernel is placed and claimed: initrd, command line, zero page, GDT and page tables, for an entry

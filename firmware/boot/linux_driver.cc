@@ -3,11 +3,8 @@
 
 #include <algorithm>
 #include <cstring>
-#include <optional>
 #include <string>
 #include <vector>
-
-#include "firmware/boot/elf_sections.h"
 
 namespace mayfly {
 
@@ -19,12 +16,13 @@ constexpr u64 kChunk = KiB(256);
 
 }  // namespace
 
-bool has_driver(const Image& vmlinux, std::string_view name) {
-    const std::optional<ElfSections> sections = ElfSections::read(vmlinux);
-    const elf::SectionHeader64* constants = sections ? sections->find(".rodata") : nullptr;
+bool has_driver(const ElfImage& vmlinux, std::string_view name) {
+    const Image& image = vmlinux.image;
+    const std::optional<ElfSections>& sections = vmlinux.kernel.sections;
+    const Elf64_Shdr* constants = sections ? sections->find(".rodata") : nullptr;
     if (constants == nullptr || constants->sh_size > kConstantsMax) return false;
-    if (constants->sh_offset >= vmlinux.size_bytes()) return false;
-    const u64 size = std::min(constants->sh_size, vmlinux.size_bytes() - constants->sh_offset);
+    if (constants->sh_offset >= image.size_bytes()) return false;
+    const u64 size = std::min(constants->sh_size, image.size_bytes() - constants->sh_offset);
     // The whole word, between the NULs that separate constants; chunks overlap by its length.
     std::string wanted(1, '\0');
     wanted.append(name).push_back('\0');
@@ -33,7 +31,7 @@ bool has_driver(const Image& vmlinux, std::string_view name) {
     for (u64 end = size; end != 0;) {
         const u64 begin = end - std::min(end, kChunk);
         const auto piece = std::span(chunk).first(std::min(end + wanted.size(), size) - begin);
-        if (!vmlinux.read(constants->sh_offset + begin, piece)) return false;
+        if (!image.read(constants->sh_offset + begin, piece)) return false;
         if (::memmem(piece.data(), piece.size(), wanted.data(), wanted.size()) != nullptr) return true;
         end = begin;
     }

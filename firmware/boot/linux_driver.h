@@ -8,11 +8,11 @@
 
 #include <string_view>
 
-#include "firmware/image/image.h"
+#include "firmware/boot/elf_kernel.h"
 
 namespace mayfly {
 
-/// False where the image is no ELF64 with a section .rodata, or the name is not in it.
-[[nodiscard]] bool has_driver(const Image& vmlinux, std::string_view name);
+/// False where the kernel has no section .rodata, or the name is not in it.
+[[nodiscard]] bool has_driver(const ElfImage& vmlinux, std::string_view name);
 
 }  // namespace mayfly

@@ -11,7 +11,6 @@ namespace mayfly {
 
 namespace {
 
-constexpr u64 kPage = 4096;
 /// From here on a huge page, cleared and copied, is less work than an exit for each small one.
 constexpr u64 kWrittenMin = KiB(512);
 /// More of it would be no longer shared with other guests.
@@ -80,7 +79,7 @@ class HugeChunks {
 
 /// Into fresh pages. A file that shrinks meanwhile raises SIGBUS.
 Result<void> copy_mapped(const Image& vmlinux, u64 offset_bytes, GuestSpan into) {
-    const u64 head = offset_bytes % kPage;
+    const u64 head = offset_bytes % kPageBytes;
     const Mapping source =
         TRY(Mapping::file_private(*vmlinux.file(), offset_bytes - head, head + into.size_bytes));
     copy_to_fresh_pages(static_cast<std::byte*>(into.host_base), source.data() + head, into.size_bytes);
@@ -89,29 +88,29 @@ Result<void> copy_mapped(const Image& vmlinux, u64 offset_bytes, GuestSpan into)
 
 }  // namespace
 
-Result<void> place_linux(const Image& vmlinux, const ElfKernel& kernel, u64 shift_bytes, GuestRam& ram,
-                         bool has_huge_pages) {
-    const std::vector<WrittenPages> written = find_written_pages(vmlinux, kernel, shift_bytes);
+Result<void> place_linux(const ElfImage& vmlinux, u64 shift_bytes, GuestRam& ram, bool has_huge_pages) {
+    const auto& [image, kernel] = vmlinux;
+    const std::vector<WrittenPages> written = find_written_pages(vmlinux, shift_bytes);
     const HugeChunks chunks =
         has_huge_pages ? HugeChunks(kernel, shift_bytes, written, ram.memory()) : HugeChunks();
     for (const ElfSegment& segment : kernel.segments) {
         const Gpa base = segment.base + shift_bytes;
         const Gpa end = base + segment.file_bytes;
         for (Gpa at = base, next; at < end; at = next) {
-            TRY_VOID(vmlinux.stop().check());
+            TRY_VOID(image.stop().check());
             next = chunks.run_end(at, end);
             const u64 offset = segment.file_offset_bytes + (at - base);
-            const bool is_page_aligned = (at.value - offset) % kPage == 0;
+            const bool is_page_aligned = (at.value - offset) % kPageBytes == 0;
             if (chunks.has(at) && is_page_aligned)
-                TRY_VOID(copy_mapped(vmlinux, offset, ram.memory().span(at, next - at).value()));
+                TRY_VOID(copy_mapped(image, offset, ram.memory().span(at, next - at).value()));
             else
-                TRY_VOID(vmlinux.place(ram, at, offset, next - at));
+                TRY_VOID(image.place(ram, at, offset, next - at));
         }
     }
     for (const WrittenPages& pages : written) {
         const Gpa end = pages.at + pages.size_bytes;
         for (Gpa at = pages.at, next; at < end; at = next) {
-            TRY_VOID(vmlinux.stop().check());
+            TRY_VOID(image.stop().check());
             next = chunks.run_end(at, end);
             if (pages.is_read_first && !chunks.has(at)) ram.populate(at, next - at);
         }

@@ -9,13 +9,12 @@
 // guests. Thread: one thread, before any vCPU runs.
 #pragma once
 
-#include "firmware/boot/elf.h"
+#include "firmware/boot/elf_kernel.h"
 
 namespace mayfly {
 
 /// Places the segments' file bytes, which the caller has claimed, of an image that is a file. Errors: as
 /// Image::place().
-Result<void> place_linux(const Image& vmlinux, const ElfKernel& kernel, u64 shift_bytes, GuestRam& ram,
-                         bool has_huge_pages);
+Result<void> place_linux(const ElfImage& vmlinux, u64 shift_bytes, GuestRam& ram, bool has_huge_pages);
 
 }  // namespace mayfly

@@ -8,7 +8,7 @@
 #include <vector>
 
 #include "firmware/boot/boot.h"
-#include "firmware/boot/elf.h"
+#include "firmware/boot/elf_kernel.h"
 #include "firmware/boot/occupancy.h"
 
 namespace mayfly {

@@ -1,9 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
 #include "firmware/boot/multiboot1.h"
 
-#include <algorithm>
-#include <cstring>
-
 #include "firmware/boot/info_writer.h"
 #include "firmware/boot/multiboot.h"
 #include "firmware/boot/multiboot1_spec.h"
@@ -35,31 +32,25 @@ Result<void> check_requirements(u32 flags) {
 
 /// Multiboot Specification 0.6.96 §3.1.3 "The address fields of Multiboot header": with flag 16 set they win
 /// over the ELF headers.
-Result<KernelPlan> plan_kernel(const Image& image) {
-    std::vector<std::byte> start(std::min(kSearchBytes, image.size_bytes()));
-    TRY_VOID(image.read(0, start));
-    const std::optional<Multiboot1Header> found = find_multiboot1(start);
-    if (!found) return refuse("there is no Multiboot header in the first {} bytes", kSearchBytes);
-    TRY_VOID(check_requirements(found->flags));
-    if ((found->flags & kAddressFields) == 0) {
-        if (!is_elf(start))
-            return refuse("the Multiboot header has no address fields, and this is not an ELF");
-        ElfKernel kernel = TRY(read_elf(image));
+Result<KernelPlan> plan_kernel(const Image& image, const Multiboot1Header& header, const MaybeElf& elf) {
+    TRY_VOID(check_requirements(header.flags));
+    if ((header.flags & kAddressFields) == 0) {
+        if (!elf) return refuse("the Multiboot header has no address fields, and this is not an ELF");
+        ElfKernel kernel = TRY(Result<ElfKernel>(*elf));
         const u64 entry = TRY(find_entry(kernel, kernel.entry));
         return KernelPlan{std::move(kernel), entry};
     }
-    Header header{};
-    if (start.size() - found->offset_bytes < sizeof(header))
+    if (!header.addresses)
         return refuse(
             "truncated: the Multiboot header at byte {} has address fields beyond the file's {} bytes",
-            found->offset_bytes, image.size_bytes());
-    std::memcpy(&header, start.data() + found->offset_bytes, sizeof(header));
-    ElfKernel kernel = TRY(read_address_fields(image, {.header_offset_bytes = found->offset_bytes,
-                                                       .header_addr = header.header_addr,
-                                                       .load_addr = header.load_addr,
-                                                       .load_end_addr = header.load_end_addr,
-                                                       .bss_end_addr = header.bss_end_addr}));
-    const u64 entry = TRY(find_entry(kernel, header.entry_addr));
+            header.offset_bytes, image.size_bytes());
+    const Multiboot1Header::Addresses& fields = *header.addresses;
+    ElfKernel kernel = TRY(read_address_fields(image, {.header_offset_bytes = header.offset_bytes,
+                                                       .header_addr = fields.header_addr,
+                                                       .load_addr = fields.load_addr,
+                                                       .load_end_addr = fields.load_end_addr,
+                                                       .bss_end_addr = fields.bss_end_addr}));
+    const u64 entry = TRY(find_entry(kernel, fields.entry_addr));
     return KernelPlan{std::move(kernel), entry};
 }
 
@@ -102,22 +93,12 @@ Result<Gpa> write_info(const std::vector<PlacedModule>& modules, Gpa command_lin
 
 }  // namespace
 
-std::optional<Multiboot1Header> find_multiboot1(std::span<const std::byte> start) {
-    const u64 end = std::min<u64>(start.size(), kSearchBytes);
-    for (u64 at = 0; at + kHeaderBytesMin <= end; at += kHeaderAlignment) {
-        u32 words[3];
-        std::memcpy(words, start.data() + at, sizeof(words));
-        if (words[0] == kHeaderMagic && words[0] + words[1] + words[2] == 0)
-            return Multiboot1Header{at, words[1]};
-    }
-    return std::nullopt;
-}
-
-Result<EntryState> load_multiboot1(const Image& kernel, const BootRequest& request, GuestRam& ram,
-                                   const MemoryMap& map) {
-    const KernelPlan plan = TRY(about(plan_kernel(kernel), kernel.name()));
+Result<EntryState> load_multiboot1(const Image& kernel, const KernelHeaders& headers,
+                                   const BootRequest& request, GuestRam& ram, const MemoryMap& map) {
+    const KernelPlan plan =
+        TRY(about(plan_kernel(kernel, headers.multiboot1.value(), headers.elf), kernel.name()));
     Occupancy occupancy(ram.memory());
-    TRY_VOID(about(load_elf(kernel, plan.kernel, 0, ram, occupancy), kernel.name()));
+    TRY_VOID(about(load_elf({kernel, plan.kernel}, 0, ram, occupancy), kernel.name()));
     const auto modules = TRY(place_multiboot_modules(request, ram, map, occupancy));
     const Gpa command_line =
         TRY(write_command_line(ram.memory(), occupancy, multiboot_command_line(request)));

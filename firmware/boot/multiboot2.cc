@@ -77,20 +77,15 @@ Result<ElfKernel> read_addresses(const Image& image, u64 header_offset, const Mu
                                        .bss_end_addr = tag.bss_end_addr});
 }
 
-Result<KernelPlan> plan_kernel(const Image& image) {
-    std::vector<std::byte> start(std::min(kSearchBytes, image.size_bytes()));
-    TRY_VOID(image.read(0, start));
-    const std::optional<u64> found = find_multiboot2(start);
-    if (!found) return refuse("there is no Multiboot 2 header in the first {} bytes", kSearchBytes);
-    const Multiboot2Wishes wishes = TRY(read_multiboot2_tags(start, *found));
+Result<KernelPlan> plan_kernel(const Image& image, const Multiboot2Header& header, const MaybeElf& elf) {
+    const Multiboot2Wishes wishes = TRY(read_multiboot2_tags(header));
     KernelPlan plan;
     plan.relocation = wishes.relocation;
     if (wishes.addresses) {
-        plan.kernel = TRY(read_addresses(image, *found, wishes));
+        plan.kernel = TRY(read_addresses(image, header.offset_bytes, wishes));
     } else {
-        if (!is_elf(start))
-            return refuse("the Multiboot 2 header has no address tag, and this is not an ELF");
-        plan.kernel = TRY(read_elf(image));
+        if (!elf) return refuse("the Multiboot 2 header has no address tag, and this is not an ELF");
+        plan.kernel = TRY(Result<ElfKernel>(*elf));
     }
     plan.entry = TRY(find_entry(plan.kernel, wishes.entry_addr ? *wishes.entry_addr : plan.kernel.entry));
     return plan;
@@ -169,13 +164,14 @@ void add_module(TagList& tags, const PlacedModule& module) {
 
 }  // namespace
 
-Result<EntryState> load_multiboot2(const Image& kernel, const BootRequest& request, GuestRam& ram,
-                                   const MemoryMap& map) {
-    const KernelPlan plan = TRY(about(plan_kernel(kernel), kernel.name()));
+Result<EntryState> load_multiboot2(const Image& kernel, const KernelHeaders& headers,
+                                   const BootRequest& request, GuestRam& ram, const MemoryMap& map) {
+    const KernelPlan plan =
+        TRY(about(plan_kernel(kernel, headers.multiboot2.value(), headers.elf), kernel.name()));
     const GuestMemory& memory = ram.memory();
     Occupancy occupancy(memory);
     const u64 shift = TRY(about(find_shift(plan, map, occupancy), kernel.name()));
-    TRY_VOID(about(load_elf(kernel, plan.kernel, shift, ram, occupancy), kernel.name()));
+    TRY_VOID(about(load_elf({kernel, plan.kernel}, shift, ram, occupancy), kernel.name()));
     const auto modules = TRY(place_multiboot_modules(request, ram, map, occupancy));
 
     TagList tags;

@@ -1,9 +1,9 @@
 // SPDX-License-Identifier: Apache-2.0
-// The header that the kernel carries: search and tags.
+#include "firmware/boot/multiboot2_header.h"
+
 #include <algorithm>
 #include <cstring>
 
-#include "firmware/boot/multiboot2.h"
 #include "firmware/boot/multiboot2_spec.h"
 #include "firmware/image/refuse.h"
 
@@ -88,23 +88,27 @@ Result<void> take_tag(const HeaderTag& tag, std::span<const std::byte> body, Mul
 
 }  // namespace
 
-std::optional<u64> find_multiboot2(std::span<const std::byte> start) {
+std::optional<Multiboot2Header> find_multiboot2(std::span<const std::byte> start) {
     const u64 end = std::min<u64>(start.size(), kSearchBytes);
     for (u64 at = 0; at + sizeof(Header) <= end; at += kHeaderAlignment) {
         const auto header = object_at<Header>(start, at);
         if (header.magic != kHeaderMagic || header.architecture != kArchitectureI386) continue;
         const u32 sum = header.magic + header.architecture + header.header_length + header.checksum;
-        if (sum == 0) return at;
+        if (sum != 0) continue;
+        const u64 bytes = std::clamp<u64>(header.header_length, sizeof(Header), end - at);
+        const auto there = start.subspan(at, bytes);
+        return Multiboot2Header{
+            .offset_bytes = at, .searched_bytes = end, .bytes = {there.begin(), there.end()}};
     }
     return std::nullopt;
 }
 
-Result<Multiboot2Wishes> read_multiboot2_tags(std::span<const std::byte> start, u64 offset_bytes) {
-    const auto header = object_at<Header>(start, offset_bytes);
-    if (header.header_length < sizeof(Header) || header.header_length > start.size() - offset_bytes)
+Result<Multiboot2Wishes> read_multiboot2_tags(const Multiboot2Header& found) {
+    const auto header = object_at<Header>(found.bytes, 0);
+    if (header.header_length < sizeof(Header) || header.header_length > found.bytes.size())
         return refuse("truncated: the Multiboot 2 header has {} bytes at byte {}, beyond the first {}",
-                      header.header_length, offset_bytes, start.size());
-    const auto tags = start.subspan(offset_bytes, header.header_length);
+                      header.header_length, found.offset_bytes, found.searched_bytes);
+    const std::span<const std::byte> tags = found.bytes;
     Multiboot2Wishes wishes;
     u64 at = sizeof(Header);
     while (tags.size() - at >= sizeof(HeaderTag)) {

@@ -12,8 +12,6 @@ namespace mayfly {
 
 namespace {
 
-constexpr u64 kPage = 4096;
-
 struct Row {
     Gpa base;
     u64 size_bytes;
@@ -70,7 +68,7 @@ Result<void> Occupancy::claim(Gpa base, u64 size_bytes, std::string_view what) {
 Result<Gpa> Occupancy::place(Gpa wish, u64 size_bytes, std::string_view what) {
     std::optional<Gpa> at = wish;
     if (find_claim(wish, size_bytes) != nullptr)
-        at = find_above(Gpa{kPage}, layout::kEbda, size_bytes, kPage);
+        at = find_above(Gpa{kPageBytes}, layout::kEbda, size_bytes, kPageBytes);
     if (!at) at = find_below(std::min(layout::kHole, Gpa{memory_.regions()[0].size_bytes}), size_bytes);
     if (!at) return refuse("the kernel leaves no room for {} of {} bytes", what, size_bytes);
     claims_.push_back({*at, size_bytes, std::string(what)});
@@ -81,7 +79,7 @@ std::optional<Gpa> Occupancy::find_below(Gpa end, u64 size_bytes) const {
     Gpa limit = end;
     // Each turn moves below one more claim, so there are at most as many turns as claims, and one.
     while (limit.value >= size_bytes) {
-        const Gpa base{align_down(limit.value - size_bytes, kPage)};
+        const Gpa base{align_down(limit.value - size_bytes, kPageBytes)};
         if (base < layout::kHighMemory) break;
         const Claim* claim = find_claim(base, size_bytes);
         if (claim == nullptr) {

@@ -6,9 +6,6 @@
 #include <cstring>
 #include <vector>
 
-#include "firmware/boot/elf.h"
-#include "firmware/boot/elf_sections.h"
-
 namespace mayfly {
 
 namespace {
@@ -83,25 +80,24 @@ std::optional<PrintkRing> understand(const Ring& ring, u64 address, const ElfKer
 
 }  // namespace
 
-std::optional<PrintkRing> find_printk_ring(const Image& vmlinux) {
-    const std::optional<ElfSections> sections = ElfSections::read(vmlinux);
-    const elf::SectionHeader64* data = sections ? sections->find(".data") : nullptr;
-    if (data == nullptr || data->sh_offset >= vmlinux.size_bytes()) return std::nullopt;
-    const Result<ElfKernel> kernel = read_elf(vmlinux);
-    if (!kernel) return std::nullopt;
-    const u64 size = std::min({data->sh_size, kDataMax, vmlinux.size_bytes() - data->sh_offset});
+std::optional<PrintkRing> find_printk_ring(const ElfImage& vmlinux) {
+    const Image& image = vmlinux.image;
+    const std::optional<ElfSections>& sections = vmlinux.kernel.sections;
+    const Elf64_Shdr* data = sections ? sections->find(".data") : nullptr;
+    if (data == nullptr || data->sh_offset >= image.size_bytes()) return std::nullopt;
+    const u64 size = std::min({data->sh_size, kDataMax, image.size_bytes() - data->sh_offset});
     // Chunks overlap by a ring.
     std::vector<std::byte> chunk(kChunk + kRingBytes);
     for (u64 begin = 0; begin + kRingBytes <= size; begin += kChunk) {
         const auto piece = std::span(chunk).first(std::min(chunk.size(), size - begin));
-        if (!vmlinux.read(data->sh_offset + begin, piece)) return std::nullopt;
+        if (!image.read(data->sh_offset + begin, piece)) return std::nullopt;
         for (u64 at = 0; at + kRingBytes <= piece.size(); at += sizeof(u64)) {
             u64 head_id = 0;
             std::memcpy(&head_id, &piece[at + HeadId * sizeof(u64)], sizeof head_id);
             if (head_id >> 20 != 0xfff) continue;  // ids begin shortly before 1 << 32
             Ring ring;
             std::memcpy(ring.data(), &piece[at], kRingBytes);
-            if (is_fresh_ring(ring)) return understand(ring, data->sh_addr + begin + at, *kernel);
+            if (is_fresh_ring(ring)) return understand(ring, data->sh_addr + begin + at, vmlinux.kernel);
         }
     }
     return std::nullopt;

@@ -9,7 +9,7 @@
 
 #include <optional>
 
-#include "firmware/image/image.h"
+#include "firmware/boot/elf_kernel.h"
 
 namespace mayfly {
 
@@ -26,7 +26,7 @@ struct PrintkRing {
     u64 first_id = 0;  ///< of the first record ever
 };
 
-/// None where the image is no ELF64 with a section .data, or has no such ring.
-[[nodiscard]] std::optional<PrintkRing> find_printk_ring(const Image& vmlinux);
+/// None where the kernel has no section .data, or no such ring in it.
+[[nodiscard]] std::optional<PrintkRing> find_printk_ring(const ElfImage& vmlinux);
 
 }  // namespace mayfly

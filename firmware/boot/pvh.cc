@@ -4,7 +4,6 @@
 #include <vector>
 
 #include "firmware/boot/cpu_tables.h"
-#include "firmware/boot/elf.h"
 #include "firmware/boot/info_writer.h"
 #include "firmware/boot/pvh_spec.h"
 #include "firmware/image/refuse.h"
@@ -44,19 +43,17 @@ Result<std::vector<hvm_modlist_entry>> place_modules(const BootRequest& request,
 
 }  // namespace
 
-Result<EntryState> load_pvh(const Image& kernel, const BootRequest& request, GuestRam& ram,
+Result<EntryState> load_pvh(const ElfImage& elf, const BootRequest& request, GuestRam& ram,
                             const MemoryMap& map) {
-    const ElfKernel elf = TRY(about(read_elf(kernel), kernel.name()));
-    if (!elf.pvh_entry) return about<EntryState>(refuse("this ELF has no PVH note"), kernel.name());
+    const std::string& name = elf.image.name();
+    const u32 entry = elf.kernel.pvh_entry.value();
     Occupancy occupancy(ram.memory());
-    TRY_VOID(about(load_elf(kernel, elf, 0, ram, occupancy), kernel.name()));
+    TRY_VOID(about(load_elf(elf, 0, ram, occupancy), name));
     bool is_loaded = false;
-    for (const ElfSegment& segment : elf.segments)
-        is_loaded |= *elf.pvh_entry >= segment.base.value &&
-                     *elf.pvh_entry - segment.base.value < segment.memory_bytes;
+    for (const ElfSegment& segment : elf.kernel.segments)
+        is_loaded |= entry >= segment.base.value && entry - segment.base.value < segment.memory_bytes;
     if (!is_loaded)
-        return about<EntryState>(refuse("the PVH entry point {:#x} is in no loaded segment", *elf.pvh_entry),
-                                 kernel.name());
+        return about<EntryState>(refuse("the PVH entry point {:#x} is in no loaded segment", entry), name);
 
     const GuestMemory& memory = ram.memory();
     EntryState state = TRY(prepare_cpu(memory, occupancy, CpuMode::Protected32));
@@ -89,7 +86,7 @@ Result<EntryState> load_pvh(const Image& kernel, const BootRequest& request, Gue
     };
     InfoWriter head(memory, at, sizeof(start));
     TRY_VOID(head.put_object(start));
-    state.rip = *elf.pvh_entry;
+    state.rip = entry;
     state.rbx = at.value;
     return state;
 }

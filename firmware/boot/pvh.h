@@ -9,8 +9,8 @@
 
 namespace mayfly {
 
-/// `kernel` is an ELF with a PVH note. Errors: Invalid, as load_guest().
-Result<EntryState> load_pvh(const Image& kernel, const BootRequest& request, GuestRam& ram,
+/// Of an ELF with a PVH note. Errors: Invalid, as load_guest().
+Result<EntryState> load_pvh(const ElfImage& elf, const BootRequest& request, GuestRam& ram,
                             const MemoryMap& map);
 
 }  // namespace mayfly

@@ -4,15 +4,10 @@
 #include <algorithm>
 #include <array>
 
-#include "firmware/boot/elf_sections.h"
-
 namespace mayfly {
 
 namespace {
 
-using namespace elf;
-
-constexpr u64 kPage = 4096;
 constexpr u64 kPiece = KiB(64);
 constexpr u64 kProbe = 64;
 constexpr u64 kWrittenMax = MiB(64);
@@ -30,7 +25,7 @@ enum class Use : u8 {
     Zeros,  ///< without bytes in the file
 };
 
-Use use_of(const SectionHeader64& section, const ElfSegment& segment) {
+Use use_of(const Elf64_Shdr& section, const ElfSegment& segment) {
     if ((section.sh_flags & SHF_ALLOC) == 0) return Use::Kept;
     // Linux's constants are in a section that calls itself writable, in a segment that does not.
     const bool is_writable = (section.sh_flags & SHF_WRITE) != 0 && segment.is_writable;
@@ -42,14 +37,15 @@ Use use_of(const SectionHeader64& section, const ElfSegment& segment) {
 
 /// The part of a section that is in the segment's file bytes, widened to those of its pages that are whole;
 /// empty where there is none.
-FileRange pages_of(const SectionHeader64& section, const ElfSegment& segment) {
+FileRange pages_of(const Elf64_Shdr& section, const ElfSegment& segment) {
     if (section.sh_addr < segment.virtual_base) return {0, 0};
     const u64 begin = section.sh_addr - segment.virtual_base;
     if (begin >= segment.file_bytes) return {0, 0};
     const u64 end = begin + std::min(section.sh_size, segment.file_bytes - begin);
     const u64 offset = segment.file_offset_bytes;
-    return {std::max(align_down(offset + begin, kPage), align_up(offset, kPage)),
-            std::min(align_up(offset + end, kPage), align_down(offset + segment.file_bytes, kPage))};
+    return {
+        std::max(align_down(offset + begin, kPageBytes), align_up(offset, kPageBytes)),
+        std::min(align_up(offset + end, kPageBytes), align_down(offset + segment.file_bytes, kPageBytes))};
 }
 
 /// Padding up to the next section's alignment is megabytes, of int3 or of zeros.
@@ -82,13 +78,13 @@ void append_section(std::vector<WrittenPages>& out, const Image& vmlinux, FileRa
 
 }  // namespace
 
-std::vector<WrittenPages> find_written_pages(const Image& vmlinux, const ElfKernel& kernel, u64 shift_bytes) {
+std::vector<WrittenPages> find_written_pages(const ElfImage& vmlinux, u64 shift_bytes) {
     std::vector<WrittenPages> out;
-    const std::optional<ElfSections> sections = ElfSections::read(vmlinux);
-    if (!sections) return out;
+    const ElfKernel& kernel = vmlinux.kernel;
+    if (!kernel.sections) return out;
     u64 left = kWrittenMax;
     for (const ElfSegment& segment : kernel.segments) {
-        for (const SectionHeader64& section : sections->headers()) {
+        for (const Elf64_Shdr& section : kernel.sections->headers()) {
             const Use use = use_of(section, segment);
             if (use == Use::Kept) continue;
             FileRange pages = pages_of(section, segment);
@@ -96,7 +92,7 @@ std::vector<WrittenPages> find_written_pages(const Image& vmlinux, const ElfKern
             pages.to = std::min(pages.to, pages.from + left);
             left -= pages.to - pages.from;
             const Gpa first = segment.base + shift_bytes + (pages.from - segment.file_offset_bytes);
-            if (first.value % kPage == 0) append_section(out, vmlinux, pages, use, first);
+            if (first.value % kPageBytes == 0) append_section(out, vmlinux.image, pages, use, first);
         }
     }
     return out;

@@ -8,7 +8,7 @@
 
 #include <vector>
 
-#include "firmware/boot/elf.h"
+#include "firmware/boot/elf_kernel.h"
 
 namespace mayfly {
 
@@ -21,7 +21,6 @@ struct WrittenPages {
 
 /// Of at most 64 MiB, in the order of the sections. Padding between text's last byte and what follows it is
 /// not among them.
-[[nodiscard]] std::vector<WrittenPages> find_written_pages(const Image& vmlinux, const ElfKernel& kernel,
-                                                           u64 shift_bytes);
+[[nodiscard]] std::vector<WrittenPages> find_written_pages(const ElfImage& vmlinux, u64 shift_bytes);
 
 }  // namespace mayfly

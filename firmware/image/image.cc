@@ -17,7 +17,6 @@ namespace mayfly {
 
 namespace {
 
-constexpr u64 kPage = 4096;
 /// No signal ends a read of a regular file: between two of so much a stop is looked for.
 constexpr u64 kPieceBytes = MiB(16);
 
@@ -120,7 +119,7 @@ Result<ImageBytes> Image::bytes(u64 offset_bytes, u64 size_bytes) const {
     const auto* file = std::get_if<File>(&source_);
     if (file == nullptr) return ImageBytes{Mapping(), resident(offset_bytes, size_bytes)};
     const bool is_large = size_bytes >= MiB(2);
-    Mapping copy = TRY(Mapping::anonymous(size_bytes, is_large ? MiB(2) : kPage));
+    Mapping copy = TRY(Mapping::anonymous(size_bytes, is_large ? MiB(2) : kPageBytes));
     // Every page will be written, so fewer and larger faults; a host without huge pages does as it likes.
     if (is_large) (void)::madvise(copy.data(), size_bytes, MADV_HUGEPAGE);
     TRY_VOID(read_file(file->fd, offset_bytes, copy.data(), size_bytes, stop_));
@@ -161,12 +160,12 @@ Result<void> Image::place_pages(GuestRam& ram, Gpa at, u64 offset_bytes, u64 siz
 
 Result<void> Image::place(GuestRam& ram, Gpa at, u64 offset_bytes, u64 size_bytes) const {
     TRY_VOID(check(offset_bytes, size_bytes));
-    const bool is_congruent = (at.value - offset_bytes) % kPage == 0;
+    const bool is_congruent = (at.value - offset_bytes) % kPageBytes == 0;
     const bool is_bytes = std::holds_alternative<Bytes>(source_);
     if (is_bytes || !is_congruent || size_bytes < kPlaceByPageMin)
         return copy_to(ram, at, offset_bytes, size_bytes);
-    const u64 head = align_up(offset_bytes, kPage) - offset_bytes;
-    const u64 pages = align_down(size_bytes - head, kPage);
+    const u64 head = align_up(offset_bytes, kPageBytes) - offset_bytes;
+    const u64 pages = align_down(size_bytes - head, kPageBytes);
     const u64 tail = size_bytes - head - pages;
     // The tail is copied, not mapped: what follows it in its page of the file is not the guest's, and what
     // follows it in guest RAM must stay zero.

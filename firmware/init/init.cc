@@ -107,10 +107,10 @@ extern "C" [[noreturn]] void init_main() {
     mark(kInitMarkStarted);
     mount_file_systems();
     open_console();
-    Job job{};
-    if (const long result = read_job(job); result != 0) {
+    const auto [error, job] = read_job();
+    if (error != 0) {
         // Without the job we do not know the port for a report.
-        say("cannot report: ", kJobPath.data(), ": ", error_name(-result));
+        say("cannot report: ", kJobPath.data(), ": ", error_name(-error));
         power_off();
     }
     open_status_port(job.status_port);

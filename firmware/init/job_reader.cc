@@ -14,26 +14,26 @@ namespace mayfly::init {
 namespace {
 
 struct Pages {
+    long error;  ///< 0, or a negated errno
     const char* text;
     u64 size_bytes;
 };
 
-long map_job(Pages& pages) {
+Pages map_job() {
     const int file = open_file(kJobPath.data(), O_RDONLY);
-    if (file < 0) return file;
+    if (file < 0) return {file, nullptr, 0};
+    u64 size_bytes = 0;
     struct stat status {};
     long result = system_call(__NR_fstat, static_cast<u64>(file), address(&status));
     if (result == 0 && status.st_size <= 0) result = -EBADMSG;
     if (result == 0) {
-        pages.size_bytes = static_cast<u64>(status.st_size);
-        result =
-            system_call(__NR_mmap, 0, pages.size_bytes, PROT_READ, MAP_PRIVATE, static_cast<u64>(file), 0);
+        size_bytes = static_cast<u64>(status.st_size);
+        result = system_call(__NR_mmap, 0, size_bytes, PROT_READ, MAP_PRIVATE, static_cast<u64>(file), 0);
     }
     close_file(file);
-    if (result < 0) return result;
+    if (result < 0) return {result, nullptr, 0};
     // SAFETY: the file's pages are mapped there; nobody truncates a file of the initramfs.
-    pages.text = reinterpret_cast<const char*>(result);
-    return 0;
+    return {0, reinterpret_cast<const char*>(result), size_bytes};
 }
 
 u16 decimal(const char* digits) {
@@ -64,10 +64,12 @@ class Lists {
 
 }  // namespace
 
-long read_job(Job& job) {
-    Pages pages{};
-    if (const long result = map_job(pages); result != 0) return result;
-    if (pages.text[pages.size_bytes - 1] != 0 || !is_same(pages.text, kJobHeader.data())) return -EBADMSG;
+JobReading read_job() {
+    Pages pages = map_job();
+    if (pages.error != 0) return {pages.error, {}};
+    if (pages.text[pages.size_bytes - 1] != 0 || !is_same(pages.text, kJobHeader.data()))
+        return {-EBADMSG, {}};
+    Job job{};
     pages.size_bytes -= kJobHeader.size() + 1;
     pages.text += kJobHeader.size() + 1;
     u64 count = 0;
@@ -78,14 +80,14 @@ long read_job(Job& job) {
         if (*field == static_cast<char>(JobField::StatusPort)) job.status_port = decimal(field + 1);
         if (*field == static_cast<char>(JobField::Program)) job.program = field + 1;
     }
-    if (!is_same(last, kJobEnd.data()) || job.program == nullptr) return -EBADMSG;
+    if (!is_same(last, kJobEnd.data()) || job.program == nullptr) return {-EBADMSG, {}};
     auto** room = static_cast<const char**>(allocate((count + 3) * sizeof(const char*)));
-    if (room == nullptr) return -ENOMEM;
+    if (room == nullptr) return {-ENOMEM, {}};
     Lists lists(room);
     job.arguments = lists.gather(pages, JobField::Argument, JobField::Argument, 1);
     job.environment = lists.gather(pages, JobField::Environment, JobField::Environment, 1);
     job.modules = lists.gather(pages, JobField::Module, JobField::OptionalModule, 0);
-    return 0;
+    return {0, job};
 }
 
 }  // namespace mayfly::init

@@ -17,7 +17,11 @@ struct Job {
     const char* const* modules;      ///< ends with null; each begins with its JobField
 };
 
-/// Reads kJobPath. 0, or a negated errno; EBADMSG for a file that is no job of ours.
-long read_job(Job& job);
+struct JobReading {
+    long error;  ///< 0, or a negated errno; EBADMSG for a file that is no job of ours
+    Job job;
+};
+/// Reads kJobPath.
+[[nodiscard]] JobReading read_job();
 
 }  // namespace mayfly::init

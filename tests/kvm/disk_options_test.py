@@ -148,7 +148,7 @@ def a_disk_that_is_only_read_is_shared():
 def keys_that_are_not_known():
     with two_disks() as (path, _):
         for key in ("rw", "ro=1", "ro=", "direct=on", "queues", "id", "", "RO", "size=1M", "=", "=1"):
-            outcome = refused(f"{path},{key}", "is not known", "ro, overlay, direct, format=raw, queues=N")
+            outcome = refused(f"{path},{key}", "is not known", "FILE[,ro|,overlay][,direct][,format=raw][,queues=N]")
             check(f"'{key.split('=')[0]}" in outcome.err, f"{key} is not named", outcome)
 
 
@@ -173,7 +173,7 @@ def values_that_cannot_be():
             ("bw=1Q", "bw", "'1Q'", "128M"),
             ("bw=", "bw", "''"),
             ("format=", "format=", "a disk is raw"),
-            ("format=qcow2", "format=qcow2", "a disk is raw", f"qemu-img convert -O raw {path} {path}.raw"),
+            ("format=qcow2", "format=qcow2", "a disk is raw", f"qemu-img convert -f qcow2 -O raw {path} {path}.raw"),
             ("overlay,ro", path, ",overlay", ",ro", "leave one out"),
             ("ro,queues=2,overlay", path, ",overlay", ",ro", "leave one out"),
         ):
@@ -184,13 +184,13 @@ def values_that_cannot_be():
 def an_image_that_is_not_raw():
     """By its magic number, in front or, of a VHD of fixed size, behind."""
     size = 64 << 10
-    for name, at, magic in (
-        ("qcow2", 0, b"QFI\xfb\0\0\0\3"),
-        ("VMDK", 0, b"KDMV\1\0\0\0"),
-        ("VMDK", 0, b"# Disk DescriptorFile\n"),
-        ("VHD", 0, b"conectix"),
-        ("VHD", size - 512, b"conectix"),
-        ("VHDX", 0, b"vhdxfile"),
+    for name, qemu_name, at, magic in (
+        ("qcow2", "qcow2", 0, b"QFI\xfb\0\0\0\3"),
+        ("VMDK", "vmdk", 0, b"KDMV\1\0\0\0"),
+        ("VMDK", "vmdk", 0, b"# Disk DescriptorFile\n"),
+        ("VHD", "vpc", 0, b"conectix"),
+        ("VHD", "vpc", size - 512, b"conectix"),
+        ("VHDX", "vhdx", 0, b"vhdxfile"),
     ):
         image = bytearray(size)
         image[at : at + len(magic)] = magic
@@ -198,7 +198,8 @@ def an_image_that_is_not_raw():
             path = write_file(directory, "disk", bytes(image))
             for options in ("", ",ro", ",overlay"):
                 what = f"is a {name} image, and a disk is raw"
-                refused(path + options, path, what, f"qemu-img convert -O raw {path} {path}.raw", ",format=raw")
+                command = f"qemu-img convert -f {qemu_name} -O raw {path} {path}.raw"
+                refused(path + options, path, what, command, ",format=raw")
                 said_so = boot(HELLO, "--disk", f"{path}{options},format=raw", "--timeout", 20)
                 check_status(said_so, 0)
                 check_silent(said_so)

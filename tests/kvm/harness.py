@@ -25,6 +25,7 @@ CASE_SECONDS = 600
 mayfly_path = ""
 guests_directory = ""
 _cases = []
+_processes = []
 
 # The user's own cache of unpacked kernels is neither filled nor used.
 _kernel_cache = tempfile.TemporaryDirectory(prefix="mayfly-kernel-cache-")
@@ -65,7 +66,18 @@ def popen(arguments, wrapper=(), **options):
     options.setdefault("stdin", subprocess.DEVNULL)
     options.setdefault("stdout", subprocess.PIPE)
     options.setdefault("stderr", subprocess.PIPE)
-    return subprocess.Popen([*wrapper, mayfly_path, *(str(a) for a in arguments)], **options)
+    process = subprocess.Popen([*wrapper, mayfly_path, *(str(a) for a in arguments)], **options)
+    _processes.append(process)
+    return process
+
+
+def _end_processes():
+    """What a case that failed has left running. A wrapper's mayfly ends with its console."""
+    while _processes:
+        process = _processes.pop()
+        if process.poll() is None:
+            process.kill()
+            process.wait()
 
 
 def finish(process, started, input_bytes=None):
@@ -202,6 +214,7 @@ def _run_case(function):
         return "FAIL"
     finally:
         signal.alarm(0)
+        _end_processes()
     print(f"ok   {name} ({time.monotonic() - started:.2f} s)", flush=True)
     return "ok"
 
@@ -215,6 +228,8 @@ def main(needs_kvm=True):
     for number in (signal.SIGHUP, signal.SIGINT, signal.SIGQUIT, signal.SIGTERM):
         if signal.getsignal(number) == signal.SIG_IGN:
             signal.signal(number, signal.SIG_DFL)
+    # Whoever ends the tests ends what they started too.
+    signal.signal(signal.SIGTERM, lambda *_: sys.exit(128 + signal.SIGTERM))
     if needs_kvm and why_no_kvm():
         print(f"SKIPPED, NOTHING WAS TESTED: no usable {why_no_kvm()}", flush=True)
         sys.exit(SKIPPED)

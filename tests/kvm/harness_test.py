@@ -43,5 +43,35 @@ def a_case_that_waits_for_ever_is_ended_and_the_next_one_runs():
     check("ok   the next" in ended.stdout, f"the next did not run: {ended.stdout}")
 
 
+ENDLESS = b"""
+import harness
+
+@harness.case
+def leaves_it_running():
+    process = harness.popen(())
+    print("PID", process.pid, flush=True)
+    %s
+
+harness.main(needs_kvm=False)
+"""
+
+
+@case
+def a_case_that_fails_or_is_ended_leaves_nothing_running():
+    for last in (b"raise harness.Failure('x')", b"process.wait()"):
+        with temporary_directory() as directory:
+            program = write_file(directory, "program.py", ENDLESS % last)
+            stand_in = write_file(directory, "sleeper", b"#!/bin/sh\nexec sleep 50\n")
+            os.chmod(stand_in, 0o755)
+            environment = {**os.environ, "PYTHONPATH": os.path.dirname(os.path.abspath(__file__))}
+            command = [sys.executable, "-B", program, stand_in, "guests"]
+            with subprocess.Popen(command, env=environment, stdout=subprocess.PIPE, text=True) as tests:
+                pid = int(tests.stdout.readline().split()[1])
+                if last == b"process.wait()":
+                    tests.terminate()
+                tests.communicate(timeout=40)
+        check(not os.path.exists(f"/proc/{pid}"), f"{last}: {pid} is still there")
+
+
 if __name__ == "__main__":
     main(needs_kvm=False)

@@ -5,8 +5,8 @@ import shutil
 import socket
 import tempfile
 
-from harness import boot, case, check, check_refused, check_status, guest_file, skip
-from network_harness import Echo, Running, Tap, check_guest, ip, is_there, main, virtio
+from harness import boot, case, check, check_one_line, check_refused, check_silent, check_status, guest_file, skip
+from network_harness import Echo, Running, Tap, check_guest, ip, is_there, main, mtu_of, virtio
 
 HELLO = "builtin:hello"
 
@@ -18,8 +18,8 @@ def refused(value, *parts, **options):
 @case
 def networks_that_nobody_knows_are_refused():
     refused("", "--net", "empty")
-    for value in ("t0", "tun=t0", "passt=", "tap", "user", ",mac=52:54:00:12:34:56"):
-        refused(value, "--net", "tap=IFACE", "passt=SOCKET")
+    for value in ("t0", "tun=t0", "passt=", "tap", "user=", ",mac=52:54:00:12:34:56"):
+        refused(value, "--net", "tap=IFACE", "--net user", "passt=SOCKET")
 
 
 @case
@@ -100,6 +100,23 @@ def a_tap_that_is_in_use_is_refused():
 @case
 def passt_has_one_queue_pair():
     refused("passt=/nowhere,queues=2", "--net passt", "queues=")
+    refused("user,queues=2", "--net user", "queues=")
+
+
+@case
+def ports_that_cannot_lead_into_a_guest_are_refused():
+    for value, *parts in (
+        ("user,hostfwd=8080:80", "neither tcp nor udp"),
+        ("user,hostfwd=tcp::8080:80", "PROTOCOL:[ADDRESS]:PORT-:PORT"),
+        ("user,hostfwd=tcp:localhost:8080-:80", "'localhost'", "IPv4"),
+        ("user,hostfwd=tcp::65536-:80", "'65536'", "1 to 65535"),
+        ("user,hostfwd=tcp::8080-:0", "'0'", "1 to 65535"),
+        ("user,hostfwd=tcp::8080-10.0.2.15:80", "one address"),
+    ):
+        refused(value, "--net hostfwd=", *parts, "hostfwd=tcp:127.0.0.1:8080-:80")
+    for value in ("tap=t0,hostfwd=tcp::1-:1", "passt=/nowhere,host-loopback"):
+        refused(value, "--net", "are for user")
+    check(not is_there("t0"), "a tap was made")
 
 
 @case
@@ -141,12 +158,39 @@ def boot_as_nobody(tun_mode, *arguments):
 def without_rights_the_remedy_is_told():
     if shutil.which("setpriv") is None or shutil.which("unshare") is None:
         skip("setpriv or unshare is not installed")
-    remedy = ("ip tuntap add dev t0 mode tap user", "passt=SOCKET")
+    remedy = ("ip tuntap add dev t0 mode tap user", "--net user")
     check_refused(boot_as_nobody("600", HELLO, "--net", "tap=t0"), "/dev/net/tun", *remedy)
     check_refused(boot_as_nobody("666", HELLO, "--net", "tap=t0"), "--net tap=t0", *remedy)
     check_refused(boot_as_nobody("666", HELLO, "--net", "tap=t0,queues=2"), "multi_queue", *remedy)
     with Tap("t0", "user", "1"):  # somebody else's
         check_refused(boot_as_nobody("666", HELLO, "--net", "tap=t0"), "--net tap=t0", *remedy)
+
+
+@case
+def a_tap_gets_the_mtu_that_is_asked_for():
+    with Tap("t0"):
+        check_silent(boot(HELLO, "--net", "tap=t0,mtu=9000"))
+        check(mtu_of("t0") == 9000, f"t0 has an MTU of {mtu_of('t0')}")
+        check_silent(boot(HELLO, "--net", "tap=t0"))
+        check(mtu_of("t0") == 9000, f"t0 has an MTU of {mtu_of('t0')}")
+        # The kernel gives a tap no more than fits behind an Ethernet header in 64 KiB.
+        outcome = boot(HELLO, "--net", "tap=t0,mtu=65535")
+        check_status(outcome, 0)
+        check_one_line(outcome, "tap 't0' keeps its MTU of 9000", "Invalid argument", "65535")
+
+
+@case
+def an_mtu_that_needs_rights_is_told_with_the_remedy():
+    if shutil.which("setpriv") is None or shutil.which("unshare") is None:
+        skip("setpriv or unshare is not installed")
+    with Tap("t0", "user", "65534"):
+        for value in ("tap=t0", "tap=t0,mtu=1500"):  # nothing to be done
+            check_silent(boot_as_nobody("666", HELLO, "--net", value))
+        outcome = boot_as_nobody("666", HELLO, "--net", "tap=t0,mtu=9000")
+        check_status(outcome, 0)
+        remedy = "ip link set dev t0 mtu 9000"
+        check_one_line(outcome, "tap 't0' keeps its MTU of 1500", "not permitted", "told 9000", remedy)
+        check(mtu_of("t0") == 1500, f"t0 has an MTU of {mtu_of('t0')}")
 
 
 @case

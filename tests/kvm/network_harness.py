@@ -4,6 +4,7 @@
 Nothing of it is left when the program ends, however it ends: the namespace goes with its last process.
 Without root everything is skipped, loudly.
 """
+import contextlib
 import ctypes
 import errno
 import json
@@ -73,6 +74,11 @@ def counters(name):
     return numbers["rx"]["packets"], numbers["tx"]["dropped"]
 
 
+def mtu_of(name):
+    answer = subprocess.run(["ip", "-j", "link", "show", name], capture_output=True, check=True).stdout
+    return json.loads(answer)[0]["mtu"]
+
+
 def wait_for(holds, what, seconds=20):
     end = time.monotonic() + seconds
     while not holds():
@@ -95,6 +101,15 @@ class Tap:
     def __exit__(self, *_):
         if is_there(self.name):
             ip("link", "del", self.name)
+
+
+@contextlib.contextmanager
+def uplink():
+    """What passt wants of a host: 192.0.2.10 on an interface, and a default route to a gateway nobody has."""
+    with Tap("up0") as tap:
+        ip("address", "add", "192.0.2.10/24", "dev", tap.name)
+        ip("route", "add", "default", "via", "192.0.2.1")
+        yield
 
 
 def unbound_socket():

@@ -12,7 +12,7 @@ import threading
 import time
 
 from harness import boot, case, check, check_one_line, check_silent, skip
-from network_harness import Running, Tap, check_guest, ip, main, virtio, wait_for
+from network_harness import Running, check_guest, main, uplink, virtio, wait_for
 
 FRAME_MAX = 65535
 ECHOED = (b"ok net echo", b"ok net bursts", b"ok net reset with frames in flight", b"ok net sound at the end")
@@ -277,13 +277,11 @@ def is_listening(path):
 
 @contextlib.contextmanager
 def real_passt():
-    """(its process, its socket), on an uplink 192.0.2.10 whose gateway nobody has."""
+    """(its process, its socket)."""
     if shutil.which("passt") is None:
         skip("passt is not installed")
-    with Tap("up0") as uplink, tempfile.TemporaryDirectory(prefix="mayfly-passt-") as directory:
+    with uplink(), tempfile.TemporaryDirectory(prefix="mayfly-passt-") as directory:
         os.chmod(directory, 0o777)  # passt gives its rights away
-        ip("address", "add", "192.0.2.10/24", "dev", uplink.name)
-        ip("route", "add", "default", "via", "192.0.2.1")
         path = os.path.join(directory, "socket")
         quiet = {"stdout": subprocess.DEVNULL, "stderr": subprocess.DEVNULL}
         with subprocess.Popen(["passt", "-f", "-s", path], **quiet) as passt:

@@ -108,8 +108,8 @@ def two_machines_make_up_different_addresses_of_their_own():
 def the_guest_is_told_the_mtu_and_the_link():
     for profile, transport in ON_EVERY_MACHINE:
         with Tap("t0"):
-            options = options_of("t0", profile, transport, "mtu=1400")
-            echoes("t0", f"transport={transport} frames=16", options, b"net link 1 mtu 1400\n")
+            options = options_of("t0", profile, transport, "mtu=1600")
+            echoes("t0", f"transport={transport} frames=16", options, b"net link 1 mtu 1600\n")
     with Tap("t0"):
         outcome, _ = echoes("t0", "frames=16", options_of("t0"), b"net link 1\n")
     check(b"mtu" not in outcome.out, "an MTU that nobody gave", outcome)

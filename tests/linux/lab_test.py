@@ -33,7 +33,7 @@ FILE_BYTES = 8 << 20
 
 # kvm.tsc_tolerance_ppm: rates that are further apart are different ones for KVM.
 KVM_TOLERANCE_PPM = 250
-PROBE_TEST = os.path.join(os.path.dirname(lab_agent_path), os.pardir, "kvm_doctor", "probe_test")
+PROBE_TEST = os.path.join(os.path.dirname(lab_agent_path), os.pardir, "kvm", "doctor", "probe_test")
 
 host = linux_host(needs_lab=True, tools=["strace", PROBE_TEST], files={"/work/words": b"some words\n"})
 

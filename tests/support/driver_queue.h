@@ -21,7 +21,7 @@
 #include <utility>
 #include <vector>
 
-#include "devices/virtio/queue.h"
+#include "devices/virtio/queue/queue.h"
 #include "tests/support/test_ram.h"
 
 namespace mayfly {

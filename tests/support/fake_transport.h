@@ -12,8 +12,8 @@
 #include <vector>
 
 #include "devices/io/msi_port.h"
-#include "devices/virtio/core.h"
-#include "devices/virtio/mmio_transport.h"
+#include "devices/virtio/transport/core.h"
+#include "devices/virtio/transport/mmio_transport.h"
 
 namespace mayfly {
 
@@ -42,9 +42,8 @@ class FakeVirtioDevice final : public VirtioDevice {
     }
     [[nodiscard]] Progress process(u16 queue, u32 budget) override {
         ++processed;
-        Chain chain;
         for (u32 i = 0; i < budget; ++i) {
-            const PopResult result = host_->queue(queue).pop(parts_, chain);
+            const auto [result, chain] = host_->queue(queue).pop(parts_);
             if (result == PopResult::Empty) return Progress::Drained;
             if (result == PopResult::Broken) return Progress::Waiting;
             held.push_back({queue, chain.token});

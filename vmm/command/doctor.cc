@@ -6,13 +6,14 @@
 #include <unistd.h>
 
 #include "vmm/command/commands.h"
-#include "vmm/doctor/host_facts.h"
+#include "vmm/command/outputs/answer.h"
+#include "vmm/doctor/facts/host_facts.h"
+#include "vmm/doctor/facts/kvm_facts.h"
+#include "vmm/doctor/facts/tsc_rate.h"
 #include "vmm/doctor/judge.h"
-#include "vmm/doctor/kvm_facts.h"
 #include "vmm/doctor/print.h"
-#include "vmm/doctor/probe.h"
-#include "vmm/doctor/tsc_rate.h"
-#include "vmm/machine/ending.h"
+#include "vmm/doctor/probe/probe.h"
+#include "vmm/machine/lifecycle/ending.h"
 
 namespace mayfly {
 

@@ -7,7 +7,7 @@
 #include <string_view>
 #include <vector>
 
-#include "vmm/doctor/facts.h"
+#include "vmm/doctor/facts/facts.h"
 
 namespace mayfly {
 

@@ -5,8 +5,8 @@
 
 #include <fmt/format.h>
 
+#include "vmm/doctor/facts/parse.h"
 #include "vmm/doctor/judge.h"
-#include "vmm/doctor/parse.h"
 
 namespace mayfly {
 

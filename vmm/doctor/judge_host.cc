@@ -4,8 +4,8 @@
 
 #include <fmt/format.h>
 
+#include "vmm/doctor/facts/parse.h"
 #include "vmm/doctor/judge.h"
-#include "vmm/doctor/parse.h"
 #include "vmm/error/ints.h"
 #include "vmm/text/size.h"
 

@@ -18,6 +18,9 @@ using i64 = std::int64_t;
 [[nodiscard]] constexpr u64 MiB(u64 n) { return n << 20; }
 [[nodiscard]] constexpr u64 GiB(u64 n) { return n << 30; }
 
+/// Of a page: the host's, the guest's and KVM's.
+constexpr u64 kPageBytes = KiB(4);
+
 /// `alignment` is a power of two.
 [[nodiscard]] constexpr u64 align_down(u64 value, u64 alignment) { return value & ~(alignment - 1); }
 

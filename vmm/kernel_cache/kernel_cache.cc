@@ -43,12 +43,12 @@ std::string find_place(const std::string& option) {
 /// One kernel's dealings with the cache.
 class Visit {
   public:
-    Visit(const Image& kernel, u64 memory_bytes, const KernelCacheOptions& options) : options_(options) {
+    Visit(const Image& kernel, const BzImage& bz, u64 memory_bytes, const KernelCacheOptions& options)
+        : options_(options) {
         place_ = find_place(options.place);
         if (place_ == kOff || kernel.file() == nullptr) return;
-        const Result<BzImage> bz = read_bzimage(kernel);
-        if (!bz || !bz->packing || bz->payload_bytes < kPayloadMin) return;
-        kernel_ = identify(kernel, *bz, options.settling_ns);
+        if (!bz.packing || bz.payload_bytes < kPayloadMin) return;
+        kernel_ = identify(kernel, bz, options.settling_ns);
         stop_ = kernel.stop();
         // Unpacking refuses it, in its own words.
         if (kernel_ && kernel_->unpacked_bytes > memory_bytes) kernel_.reset();
@@ -110,8 +110,8 @@ class Visit {
 
 Result<std::optional<Image>> unpack_cached(const Image& kernel, const KernelChoice& choice, u64 memory_bytes,
                                            const KernelCacheOptions& options) {
-    if (!choice.is_bzimage) return std::optional<Image>();
-    Visit visit(kernel, memory_bytes, options);
+    if (!choice.headers.bzimage) return std::optional<Image>();
+    Visit visit(kernel, *choice.headers.bzimage, memory_bytes, options);
     if (UniqueFd file = visit.find(); file.valid())
         return Image::from_file_part("the unpacked kernel", std::move(file), visit.unpacked_bytes(),
                                      kernel.stop());

@@ -11,7 +11,6 @@ namespace mayfly {
 
 namespace {
 constexpr std::size_t kMsrsMax = 16;
-constexpr std::size_t kPage = 4096;
 }  // namespace
 
 Result<RunStatus> KvmVcpu::run() {
@@ -25,8 +24,8 @@ Result<RunStatus> KvmVcpu::run() {
 }
 
 kvm_coalesced_mmio_ring* KvmVcpu::coalesced_ring(int page_offset) const {
-    const std::size_t offset = static_cast<std::size_t>(page_offset) * kPage;
-    if (page_offset <= 0 || offset + kPage > run_.size_bytes()) return nullptr;
+    const std::size_t offset = static_cast<std::size_t>(page_offset) * kPageBytes;
+    if (page_offset <= 0 || offset + kPageBytes > run_.size_bytes()) return nullptr;
     // SAFETY: the kernel keeps the ring in that page of the mapping (api.rst, KVM_CAP_COALESCED_MMIO).
     return reinterpret_cast<kvm_coalesced_mmio_ring*>(run_.data() + offset);
 }

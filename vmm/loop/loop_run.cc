@@ -4,13 +4,12 @@
 #include <bit>
 #include <utility>
 
-#include <sched.h>
-
 #include "vmm/error/verify.h"
 #include "vmm/loop/loop.h"
 #include "vmm/loop/ring.h"
 #include "vmm/loop/wake_up.h"
 #include "vmm/os/clock.h"
+#include "vmm/os/processors.h"
 
 namespace mayfly {
 
@@ -22,12 +21,6 @@ constexpr u64 kOne = 1;
 // SAFETY: to_user_data() of loop.cc made it from such a pointer; the operation is pending, so it lives.
 Operation& from_user_data(u64 user_data) { return *std::bit_cast<Operation*>(user_data); }
 
-/// Looking around on the only CPU would keep away whoever makes the work.
-bool has_one_cpu() {
-    cpu_set_t cpus;
-    return ::sched_getaffinity(0, sizeof cpus, &cpus) == 0 && CPU_COUNT(&cpus) == 1;
-}
-
 }  // namespace
 
 void Loop::run(Poller& poller) {
@@ -35,7 +28,7 @@ void Loop::run(Poller& poller) {
     VERIFY(life_ == Life::New);
     life_ = Life::Running;
     ring_->take_over();
-    if (has_one_cpu()) spin_ = SpinWindow(0);
+    if (has_one_processor()) spin_ = SpinWindow(0);
     while (!is_stopping()) {
         const bool has_work = run_turn(&poller) || is_work_visible();
         if (!has_work)

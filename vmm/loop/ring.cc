@@ -125,14 +125,12 @@ void Ring::leave() {
 }
 
 io_uring_sqe* Ring::next_entry() {
-    if (unsubmitted_count() == ring_.sq.ring_entries) return nullptr;
-    io_uring_sqe* entry = &ring_.sq.sqes[sq_tail_ & ring_.sq.ring_mask];
-    ++sq_tail_;
-    std::memset(entry, 0, sizeof *entry);
+    io_uring_sqe* entry = ::io_uring_get_sqe(&ring_);
+    if (entry != nullptr) std::memset(entry, 0, sizeof *entry);
     return entry;
 }
 
-u32 Ring::unsubmitted_count() const { return sq_tail_ - io_uring_smp_load_acquire(ring_.sq.khead); }
+u32 Ring::unsubmitted_count() const { return ::io_uring_sq_ready(&ring_); }
 
 bool Ring::wants_enter() const {
     return (IO_URING_READ_ONCE(*ring_.sq.kflags) & (IORING_SQ_TASKRUN | IORING_SQ_CQ_OVERFLOW)) != 0;
@@ -168,7 +166,9 @@ void Ring::stash_completions() {
 }
 
 u32 Ring::enter(u32 completions_min, std::optional<u64> timeout_ns) {
-    io_uring_smp_store_release(ring_.sq.ktail, sq_tail_);
+    // Not io_uring_submit_and_wait_timeout(): where there is nothing to wait for, or a completion is there
+    // already, it asks for no GETEVENTS, and what the kernel deferred takes another call.
+    io_uring_smp_store_release(ring_.sq.ktail, ring_.sq.sqe_tail);
     const u32 before = unsubmitted_count();
     __kernel_timespec time{};
     io_uring_getevents_arg argument{};

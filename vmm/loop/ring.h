@@ -65,7 +65,6 @@ class Ring {
     void stash_completions();
 
     io_uring ring_{};
-    u32 sq_tail_ = 0;  ///< free-running, ahead of what the kernel sees until enter()
     u32 files_max_ = 0;
     bool is_fd_registered_ = false;
     std::vector<Completion> stash_;  ///< see stash_completions()

@@ -45,20 +45,26 @@ constexpr std::array kOperations{
     Flag{"OP_ASYNC_CANCEL", "5.5", IORING_OP_ASYNC_CANCEL},
 };
 
-/// The ring with the most flags that the kernel takes. \returns 0, or the error of the plainest set-up.
-int set_up(io_uring& ring, io_uring_params& params) {
+struct SetUp {
+    int error;  ///< 0: there is a ring
+    io_uring ring;
+    io_uring_params params;
+};
+
+/// The ring with the most flags that the kernel takes, or the error of the plainest set-up.
+SetUp set_up() {
+    SetUp made{};
     u32 flags = IORING_SETUP_CQSIZE;
     for (const Flag& flag : kSetupFlags) flags |= flag.bit;
-    int error = 0;
     for (std::size_t dropped = 0; dropped <= kSetupFlags.size(); ++dropped) {
         if (dropped != 0) flags &= ~kSetupFlags[dropped - 1].bit;
-        params = io_uring_params{};
-        params.flags = flags;
-        params.cq_entries = kEntries * 2;
-        error = ::io_uring_queue_init_params(kEntries, &ring, &params);
-        if (error != -EINVAL) break;
+        made.params = io_uring_params{};
+        made.params.flags = flags;
+        made.params.cq_entries = kEntries * 2;
+        made.error = -::io_uring_queue_init_params(kEntries, &made.ring, &made.params);
+        if (made.error != EINVAL) break;
     }
-    return -error;
+    return made;
 }
 
 }  // namespace
@@ -71,9 +77,8 @@ bool RingFeatures::has(std::string_view name) const {
 
 RingFeatures detect_ring_features() {
     RingFeatures found;
-    io_uring ring{};
-    io_uring_params params{};
-    found.setup_errno = set_up(ring, params);
+    auto [error, ring, params] = set_up();
+    found.setup_errno = error;
     if (found.setup_errno != 0) return found;
     for (const Flag& flag : kSetupFlags)
         found.features.push_back({flag.name, flag.since, (params.flags & flag.bit) != 0});

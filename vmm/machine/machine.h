@@ -10,107 +10,64 @@
 
 #include <memory>
 #include <optional>
-#include <vector>
 
-#include "vmm/kvm/host_kind.h"
-#include "vmm/machine/config.h"
-#include "vmm/machine/early_kvm.h"
-#include "vmm/machine/guest_images.h"
+#include "vmm/machine/boot/machine_plan.h"
+#include "vmm/machine/console/guest_console.h"
+#include "vmm/machine/lifecycle/early_kvm.h"
 #include "vmm/machine/platform.h"
-#include "vmm/machine/vcpu_thread.h"
-#include "vmm/machine/virtio_devices.h"
-#include "vmm/os/thread.h"
+#include "vmm/machine/vcpu/vcpus.h"
+#include "vmm/machine/virtio/virtio_devices.h"
 
 namespace mayfly {
 
-/// ConsoleOutput's and DebugPort's; negative for none.
-struct OutputFds {
-    int console = -1;
-    int debug = -1;
-};
-
 class Machine {
   public:
-    /// All but `early` outlive the machine; `early`
-    /// outlives this call. Errors: those of every step, each with what to do; any of them, and Stopped, once
-    /// a stop is requested.
+    /// All but `early` outlive the machine; `early` outlives this call. Errors: those of every step, each
+    /// with what to do; any of them, and Stopped, once a stop is requested.
     static Result<std::unique_ptr<Machine>> create(const BootConfig& config, OutputFds fds, EarlyKvm& early,
                                                    StopControl& stop, Timeline& timeline);
     Machine(const Machine&) = delete;
     Machine& operator=(const Machine&) = delete;
-    ~Machine();
 
     /// Runs the guest to its end.
     [[nodiscard]] Ending run();
 
-    /// After run(): returns to user space of all vCPUs.
-    [[nodiscard]] ExitCounts exit_counts() const;
     [[nodiscard]] const KvmVm& vm() const { return *vm_; }
-    [[nodiscard]] const KvmVcpu& vcpu(std::size_t index) const { return vcpus_[index]; }
-    [[nodiscard]] std::size_t vcpu_count() const { return vcpus_.size(); }
+    [[nodiscard]] const Vcpus& vcpus() const { return vcpus_; }
     [[nodiscard]] VirtioDevices& devices() const { return *devices_; }
     /// Between create() and run(), for its watch.
-    [[nodiscard]] ConsoleOutput& console_output() { return *output_; }
+    [[nodiscard]] ConsoleOutput& console_output() { return console_.output(); }
     [[nodiscard]] bool have_vcpus_stopped() const { return stop_.threads_inside() == 0; }
 
   private:
-    Machine(const BootConfig& config, StopControl& stop, Timeline& timeline)
-        : config_(config), stop_(stop), timeline_(timeline) {}
+    Machine(const BootConfig& config, MachinePlan plan, GuestImages images, OutputFds fds, StopControl& stop,
+            Timeline& timeline);
 
     Result<void> build(EarlyKvm& early);
-    Result<void> load();
-    Result<void> write_tables(BootRequest& request) const;
-    Result<void> open_images();
-    [[nodiscard]] Result<void> pack_program();
-    [[nodiscard]] ConsoleDevice choose_console() const;
-    [[nodiscard]] bool lacks_early_output() const;
     void add_early_output();
-    [[nodiscard]] bool can_read_log(const PrintkRing& ring) const;
-    [[nodiscard]] std::string command_line();
+    Result<void> add_ram();
+    Result<void> add_memory_slots();
+    Result<void> add_irqchip();
+    Result<void> add_platform();
+    Result<void> add_vcpus(EarlyKvm& early, const EntryState& entry);
+    Result<void> connect_console();
     [[nodiscard]] Ending understood(Ending ending) const;
     /// Of a Linux guest, once it has ended; empty where it has not panicked.
     [[nodiscard]] std::string panic_words() const;
-    Result<void> add_memory();
-    Result<void> add_irqchip();
-    Result<void> add_platform();
-    Result<void> add_vcpus(EarlyKvm& early);
-    Result<void> set_up_vcpu(KvmVcpu& vcpu, CpuidTable cpuid, bool has_tsc_deadline);
-    Result<void> connect_console();
-    void say_what_was_chosen() const;
-    void start_aps();
-    /// While what the guest says is being looked at. Before any vCPU runs.
-    Result<void> hurry_early_output();
-    void wait_for_aps();
 
-    BootConfig config_;
+    const BootConfig config_;
+    const MachinePlan plan_;
     StopControl& stop_;
     Timeline& timeline_;
-    HostKind host_;
-    MachineShape shape_;
-    KernelChoice choice_;
-    bool has_config_ports_ = false;
-    bool marks_panics_ = false;
-    EntryState entry_;
-
     // Destroyed from the last to the first: vCPUs before the VM, guest RAM after it.
-    std::optional<GuestImages> images_;
-    std::optional<Image> vmlinux_;  // a bzImage's payload
+    GuestImages images_;
     std::optional<GuestRam> ram_;
     std::optional<KvmVm> vm_;
-    std::unique_ptr<UserIrqchip> user_irqchip_;
-    std::optional<Interrupts> interrupts_;
-    std::optional<ConsoleOutput> output_;
-    std::optional<DebugPort> debug_;
-    // What a virtio console does not carry; one of them at most.
-    std::optional<KernelLog> kernel_log_;
-    std::optional<EarlyConsole> early_console_;
-    ConsoleInput input_;
+    std::unique_ptr<Interrupts> interrupts_;
+    GuestConsole console_;
     std::optional<Platform> platform_;
     std::unique_ptr<VirtioDevices> devices_;
-    std::optional<TestDeviceWiring> test_device_;
-    std::vector<KvmVcpu> vcpus_;
-    std::vector<VcpuContext> contexts_;
-    std::vector<Thread> aps_;
+    Vcpus vcpus_;
 };
 
 }  // namespace mayfly

@@ -30,51 +30,72 @@ u32 absent_groups(Irqchip irqchip) {
 
 i64 Platform::HostClock::seconds_since_epoch() const { return wall_seconds(); }
 
-Platform::Platform(const PlatformOptions& options, Interrupts& interrupts, DebugPort& debug,
-                   ConsoleInput& input, StopControl& stop, Timeline& timeline)
-    : marks_(timeline),
-      serial_(debug.serial_sink(), input),
-      uart_(interrupts.serial_line(), serial_),
-      exit_port_(stop, options.exit_form),
-      post_port_(marks_),
-      boot_timer_(marks_),
-      cmos_(cmos_memory(options.memory_bytes), clock_),
-      i8042_(stop),
-      reset_control_(stop),
-      system_control_a_(stop),
-      acpi_sleep_(layout::kSleepTypeS5, stop),
-      acpi_pm1_(layout::kSleepTypeS5, stop),
-      pvpanic_(stop) {
-    if (ByteSink* sink = debug.sink()) debug_console_.emplace(*sink);
+Platform::Consoles::Consoles(GuestConsole& console, IrqLine& serial_line)
+    : serial(console.debug().serial_sink(), console.input()), uart(serial_line, serial) {
+    if (ByteSink* sink = console.debug().sink()) debug.emplace(*sink);
+}
+
+Platform::Reports::Reports(Timeline& timeline, VerdictSink& verdicts, ExitPort::Form exit_form)
+    : marks(timeline), exit_port(verdicts, exit_form), post_port(marks), boot_timer(marks) {}
+
+Platform::Endings::Endings(VerdictSink& verdicts)
+    : i8042(verdicts),
+      reset_control(verdicts),
+      system_control_a(verdicts),
+      acpi_sleep(layout::kSleepTypeS5, verdicts),
+      acpi_pm1(layout::kSleepTypeS5, verdicts),
+      pvpanic(verdicts) {}
+
+Platform::Platform(const PlatformOptions& options, Interrupts& interrupts, GuestConsole& console,
+                   StopControl& stop, Timeline& timeline)
+    : cmos_(cmos_memory(options.memory_bytes), clock_),
+      consoles_(console, interrupts.serial_line()),
+      reports_(timeline, stop, options.exit_form),
+      endings_(stop) {}
+
+void Platform::add_test_device(KvmVm& vm, Interrupts& interrupts, RewiringLimit& rewiring) {
+    test_device_.emplace(vm, interrupts, rewiring, ports_).map_onto(ports_);
+}
+
+ConsoleInput::Deliver Platform::connect_serial() {
+    consoles_.serial.connect();
+    return [this](std::span<const u8> bytes) -> std::optional<std::size_t> {
+        const std::unique_lock<std::mutex> lock = ports_.lock(consoles_.uart);
+        return consoles_.uart.receive(bytes);
+    };
 }
 
 Result<void> Platform::map_devices(const PlatformOptions& options, Irqchip irqchip, bool has_config_ports) {
-    ports_.map(layout::kPortSerial, Uart16550::kSizeBytes, uart_);
-    if (debug_console_) ports_.map(layout::kPortDebugConsole, DebugConsole::kSizeBytes, *debug_console_);
-    ports_.map(layout::kPortPost, PostPort::kSizeBytes, post_port_);
-    ports_.map(BootTimer::kPort, BootTimer::kPortSizeBytes, boot_timer_);
-    mmio_.map(layout::kBootTimer.value, BootTimer::kMmioSizeBytes, boot_timer_);
+    ports_.map(layout::kPortSerial, Uart16550::kSizeBytes, consoles_.uart);
+    if (consoles_.debug) ports_.map(layout::kPortDebugConsole, DebugConsole::kSizeBytes, *consoles_.debug);
+    ports_.map(layout::kPortPost, PostPort::kSizeBytes, reports_.post_port);
+    ports_.map(BootTimer::kPort, BootTimer::kPortSizeBytes, reports_.boot_timer);
+    mmio_.map(layout::kBootTimer.value, BootTimer::kMmioSizeBytes, reports_.boot_timer);
     ports_.map(layout::kPortCmos, Cmos::kSizeBytes, cmos_);
-    ports_.map(layout::kPortI8042Data, 1, i8042_, I8042::kDataOffset);
-    ports_.map(layout::kPortI8042Command, 1, i8042_, I8042::kCommandOffset);
-    if (!has_config_ports) ports_.map(layout::kPortReset, ResetControl::kSizeBytes, reset_control_);
-    ports_.map(layout::kPortSystemControlA, SystemControlA::kSizeBytes, system_control_a_);
-    ports_.map(layout::kPortPm1aEvent, AcpiPm1::kSizeBytes, acpi_pm1_);
+    ports_.map(layout::kPortI8042Data, 1, endings_.i8042, I8042::kDataOffset);
+    ports_.map(layout::kPortI8042Command, 1, endings_.i8042, I8042::kCommandOffset);
+    if (!has_config_ports) ports_.map(layout::kPortReset, ResetControl::kSizeBytes, endings_.reset_control);
+    ports_.map(layout::kPortSystemControlA, SystemControlA::kSizeBytes, endings_.system_control_a);
+    ports_.map(layout::kPortPm1aEvent, AcpiPm1::kSizeBytes, endings_.acpi_pm1);
     if (options.profile == Profile::Modern)
-        ports_.map(layout::kPortSleepControl, AcpiSleep::kSizeBytes, acpi_sleep_);
-    ports_.map(layout::kPortPvpanic, Pvpanic::kSizeBytes, pvpanic_);
+        ports_.map(layout::kPortSleepControl, AcpiSleep::kSizeBytes, endings_.acpi_sleep);
+    ports_.map(layout::kPortPvpanic, Pvpanic::kSizeBytes, endings_.pvpanic);
     absent_ports_.map_onto(ports_, absent_groups(irqchip));
-    for (const u16 port : options.exit_ports) {
+    return map_exit_ports(options.exit_ports);
+}
+
+Result<void> Platform::map_exit_ports(std::span<const u16> exit_ports) {
+    for (const u16 port : exit_ports) {
         // Up to four bytes wide, as far as the neighbours leave room.
         u64 width = ExitPort::kSizeBytes;
-        for (const u16 other : options.exit_ports) {
+        for (const u16 other : exit_ports) {
             if (other > port) width = std::min<u64>(width, other - port);
         }
         while (width > 0 && !ports_.is_free(port, width)) --width;
         if (width == 0)
             return fail(Error::invalid(
                 fmt::format("--exit-port {:#x} is taken by the machine's {}", port, ports_.name_at(port))));
-        ports_.map(port, width, exit_port_);
+        ports_.map(port, width, reports_.exit_port);
     }
     return {};
 }

@@ -21,10 +21,10 @@
 #include "devices/platform/reset_control.h"
 #include "devices/platform/system_control_a.h"
 #include "devices/uart/uart16550.h"
-#include "vmm/machine/console.h"
-#include "vmm/machine/debug_port.h"
-#include "vmm/machine/profile.h"
-#include "vmm/machine/timeline.h"
+#include "vmm/machine/console/guest_console.h"
+#include "vmm/machine/interrupts/test_device_wiring.h"
+#include "vmm/machine/lifecycle/timeline.h"
+#include "vmm/machine/plan/profile.h"
 
 namespace mayfly {
 
@@ -38,18 +38,22 @@ struct PlatformOptions {
 class Platform {
   public:
     /// All references outlive the platform.
-    Platform(const PlatformOptions& options, Interrupts& interrupts, DebugPort& debug, ConsoleInput& input,
-             StopControl& stop, Timeline& timeline);
+    Platform(const PlatformOptions& options, Interrupts& interrupts, GuestConsole& console, StopControl& stop,
+             Timeline& timeline);
 
     /// Errors: an exit port that another device already has.
     /// Without its reset control, where the PCI configuration ports lie around it and reach it.
     Result<void> map_devices(const PlatformOptions& options, Irqchip irqchip, bool has_config_ports);
+    /// Before map_devices(), whose ports yield to its. `vm` and `rewiring` outlive the platform.
+    void add_test_device(KvmVm& vm, Interrupts& interrupts, RewiringLimit& rewiring);
 
     [[nodiscard]] Bus& ports() { return ports_; }
     [[nodiscard]] Bus& mmio() { return mmio_; }
-    [[nodiscard]] Uart16550& uart() { return uart_; }
-    [[nodiscard]] SerialConsole& serial() { return serial_; }
-    [[nodiscard]] IoDevice& reset_control() { return reset_control_; }
+    [[nodiscard]] IoDevice& reset_control() { return endings_.reset_control; }
+    /// Null where there is none.
+    [[nodiscard]] TestDeviceWiring* test_device() { return test_device_ ? &*test_device_ : nullptr; }
+    /// The serial port is the console that is typed at: what takes the bytes. Before any vCPU runs.
+    [[nodiscard]] ConsoleInput::Deliver connect_serial();
 
   private:
     class Marks final : public BootMarkSink {
@@ -64,25 +68,45 @@ class Platform {
       public:
         [[nodiscard]] i64 seconds_since_epoch() const override;
     };
+    /// Through which the guest speaks.
+    struct Consoles {
+        Consoles(GuestConsole& console, IrqLine& serial_line);
+
+        SerialConsole serial;
+        Uart16550 uart;
+        std::optional<DebugConsole> debug;
+    };
+    /// Through which it tells how far it is, and with what verdict it ends.
+    struct Reports {
+        Reports(Timeline& timeline, VerdictSink& verdicts, ExitPort::Form exit_form);
+
+        Marks marks;
+        ExitPort exit_port;
+        PostPort post_port;
+        BootTimer boot_timer;
+    };
+    /// Through which it resets, powers off or panics as on a PC.
+    struct Endings {
+        explicit Endings(VerdictSink& verdicts);
+
+        I8042 i8042;
+        ResetControl reset_control;
+        SystemControlA system_control_a;
+        AcpiSleep acpi_sleep;
+        AcpiPm1 acpi_pm1;
+        Pvpanic pvpanic;
+    };
+    Result<void> map_exit_ports(std::span<const u16> exit_ports);
 
     Bus ports_;
     Bus mmio_;
-    Marks marks_;
     HostClock clock_;
-    SerialConsole serial_;
-    Uart16550 uart_;
-    std::optional<DebugConsole> debug_console_;
-    ExitPort exit_port_;
-    PostPort post_port_;
-    BootTimer boot_timer_;
     Cmos cmos_;
-    I8042 i8042_;
-    ResetControl reset_control_;
-    SystemControlA system_control_a_;
-    AcpiSleep acpi_sleep_;
-    AcpiPm1 acpi_pm1_;
-    Pvpanic pvpanic_;
+    Consoles consoles_;
+    Reports reports_;
+    Endings endings_;
     AbsentPorts absent_ports_;
+    std::optional<TestDeviceWiring> test_device_;
 };
 
 }  // namespace mayfly

@@ -9,16 +9,14 @@
 
 namespace mayfly {
 
-namespace {
-constexpr u64 kPage = 4096;
-}
+namespace {}
 
 Result<GuestRam> GuestRam::create(GuestRamOptions options) {
     // no guest: --memory is checked and rounded before; the hole is the layout's.
-    VERIFY(options.size_bytes >= kPage && options.size_bytes % kPage == 0);
-    VERIFY(options.hole_base.value % kPage == 0 && options.hole_base <= kAboveHole);
+    VERIFY(options.size_bytes >= kPageBytes && options.size_bytes % kPageBytes == 0);
+    VERIFY(options.hole_base.value % kPageBytes == 0 && options.hole_base <= kAboveHole);
     // 2 MiB alignment lets the host back equally aligned guest ranges with huge pages.
-    const u64 alignment = options.size_bytes >= MiB(2) ? MiB(2) : kPage;
+    const u64 alignment = options.size_bytes >= MiB(2) ? MiB(2) : kPageBytes;
     Mapping mapping = TRY(Mapping::anonymous(options.size_bytes, alignment));
     const u64 low = std::min(options.size_bytes, options.hole_base.value);
     std::array<GuestRegion, 2> regions{
@@ -31,7 +29,7 @@ Result<GuestRam> GuestRam::create(GuestRamOptions options) {
 
 std::byte* GuestRam::page_range(Gpa at, u64 size_bytes) const {
     // no guest: loaders place whole pages where Occupancy::claim() found RAM, before the guest runs.
-    VERIFY(at.value % kPage == 0 && size_bytes % kPage == 0);
+    VERIFY(at.value % kPageBytes == 0 && size_bytes % kPageBytes == 0);
     const std::optional<GuestSpan> span = memory_.span(at, size_bytes);
     // no guest: as above: Occupancy claims RAM only.
     VERIFY(span.has_value());
@@ -40,7 +38,7 @@ std::byte* GuestRam::page_range(Gpa at, u64 size_bytes) const {
 
 Result<void> GuestRam::map_file(Gpa at, const UniqueFd& fd, u64 offset_bytes, u64 size_bytes) {
     // no guest: Image::place() maps whole pages and copies the rest.
-    VERIFY(offset_bytes % kPage == 0);
+    VERIFY(offset_bytes % kPageBytes == 0);
     void* mapped =
         ::mmap(page_range(at, size_bytes), size_bytes, PROT_READ | PROT_WRITE,
                MAP_PRIVATE | MAP_FIXED | MAP_NORESERVE, fd.get(), static_cast<off_t>(offset_bytes));

@@ -65,4 +65,17 @@ Result<void> Interfaces::bring_up(const std::string& name) const {
     return {};
 }
 
+std::optional<u32> Interfaces::mtu_of(const std::string& name) const {
+    ifreq request = request_for(name);
+    if (::ioctl(socket_.get(), SIOCGIFMTU, &request) != 0) return std::nullopt;
+    return static_cast<u32>(request.ifr_mtu);
+}
+
+Result<void> Interfaces::set_mtu(const std::string& name, u32 mtu) const {
+    ifreq request = request_for(name);
+    request.ifr_mtu = static_cast<int>(mtu);
+    if (::ioctl(socket_.get(), SIOCSIFMTU, &request) != 0) return fail(Error::os("SIOCSIFMTU").about(name));
+    return {};
+}
+
 }  // namespace mayfly

@@ -1,14 +1,14 @@
 // SPDX-License-Identifier: Apache-2.0
 // Link: whether a network backend still has its other side, and who is to know.
 //
-// It only ever goes down, once: one line of log, and the device is told on the loop's thread, because whoever
-// notices may hold the device's lock. Lives until the loop is destroyed. Thread: any; attach() once.
+// The device is told on the loop's thread, because whoever notices may hold the device's lock. Lives until
+// the loop is destroyed. Thread: any; attach() once.
 #pragma once
 
 #include <atomic>
 #include <string_view>
 
-#include "devices/virtio/net_backend.h"
+#include "devices/virtio/net/net_backend.h"
 #include "vmm/loop/loop.h"
 
 namespace mayfly {
@@ -22,10 +22,14 @@ class Link final : private Task {
     [[nodiscard]] NetClient* client() const { return client_.load(std::memory_order_acquire); }
 
     [[nodiscard]] bool is_up() const { return is_up_.load(std::memory_order_acquire); }
-    /// `subject`: which backend, as its user named it.
+    /// Down for good, with one line of log. `subject`: which backend, as its user named it.
     void lose(std::string_view subject, std::string_view why);
+    /// \returns false when it is down already.
+    bool take_down();
+    void restore();
 
   private:
+    void tell();
     void run() override;
 
     std::atomic<NetClient*> client_ = nullptr;

@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 #include "vmm/network/passt.h"
 
+#include <algorithm>
 #include <array>
 #include <cerrno>
 #include <cstring>
@@ -10,13 +11,15 @@
 
 #include <fmt/format.h>
 
-#include "devices/virtio/chain.h"
+#include "devices/virtio/queue/chain.h"
+#include "vmm/network/loopback_guard.h"
 
 namespace mayfly {
 
 namespace {
 
-constexpr std::size_t kPartsMax = 1024;  // UIO_MAXIOV
+constexpr std::size_t kPartsMax = 1024;   // UIO_MAXIOV
+constexpr std::size_t kPartsInFront = 2;  // the length, and a copy of the frame's head
 
 u32 from_big_endian(u32 value) { return __builtin_bswap32(value); }
 u32 to_big_endian(u32 value) { return __builtin_bswap32(value); }
@@ -66,8 +69,30 @@ bool Passt::configure(u64 /*features*/, u8 header_bytes, u16 /*pairs_in_use*/) {
 }
 
 NetStatus Passt::lose(std::string_view why) {
-    link_.lose(subject_, why);
+    if (keeper_ == nullptr) {
+        link_.lose(subject_, why);
+    } else if (link_.take_down()) {
+        keeper_->on_passt_lost(why);
+    }
     return NetStatus::Down;
+}
+
+void Passt::let_go() {
+    readiness_.detach();
+    static_cast<void>(link_.take_down());
+}
+
+Result<void> Passt::reconnect(Loop& loop, UniqueFd socket) {
+    {
+        const std::lock_guard lock(mutex_);
+        socket_ = std::move(socket);
+        // What is left of a frame belongs to a stream that is over.
+        unsent_begin_ = unsent_end_ = 0;
+        received_begin_ = received_end_ = 0;
+        TRY_VOID(readiness_.attach(loop, socket_));
+    }
+    link_.restore();
+    return {};
 }
 
 // --- to the peer ---
@@ -82,7 +107,7 @@ Passt::Flush Passt::flush() {
             readiness_.want_writable();
             return Flush::Left;
         } else if (errno != EINTR) {
-            static_cast<void>(lose("it closed the connection"));
+            static_cast<void>(lose(kPasstClosed));
             return Flush::Lost;
         }
     }
@@ -116,8 +141,32 @@ NetStatus Passt::send_parts(std::span<iovec> parts, u64 size_bytes) {
         case EAGAIN: readiness_.want_writable(); return NetStatus::Wait;
         case ENOBUFS:
         case ENOMEM: return NetStatus::Dropped;
-        default: return lose("it closed the connection");
+        default: return lose(kPasstClosed);
     }
+}
+
+/// `parts`: kPartsInFront free ones, then the frame behind its header.
+NetStatus Passt::send_frame(std::span<iovec> parts, u64 size_bytes) {
+    std::span<iovec> payload = drop_front(parts.subspan(kPartsInFront), header_bytes_);
+    // A part that is put in front of the payload has a place there: one of those, or a part that was dropped.
+    const auto put_in_front = [&](void* bytes, std::size_t count_bytes) {
+        iovec* const first = payload.data() - 1;
+        *first = {.iov_base = bytes, .iov_len = count_bytes};
+        payload = {first, payload.size() + 1};
+    };
+    std::array<std::byte, kGuardedHeadBytes> head;
+    if (is_guarded_) {
+        // What is looked at is what is sent: the guest may change its memory meanwhile.
+        const std::size_t head_bytes = std::min<u64>(head.size(), size_bytes);
+        const std::span<std::byte> looked_at = std::span(head).first(head_bytes);
+        if (!copy_from_parts(payload, 0, looked_at) || leads_to_loopback(looked_at))
+            return NetStatus::Dropped;
+        payload = drop_front(payload, head_bytes);
+        put_in_front(head.data(), head_bytes);
+    }
+    u32 length = to_big_endian(static_cast<u32>(size_bytes));
+    put_in_front(&length, kLengthBytes);
+    return send_parts(payload, kLengthBytes + size_bytes);
 }
 
 NetStatus Passt::send(u16 /*pair*/, std::span<const iovec> frame) {
@@ -128,11 +177,11 @@ NetStatus Passt::send(u16 /*pair*/, std::span<const iovec> frame) {
         case Flush::Lost: return NetStatus::Down;
         case Flush::Empty: break;
     }
-    std::array<iovec, kPartsMax + 1> parts;
+    std::array<iovec, kPartsInFront + kPartsMax> parts;
     if (frame.size() > kPartsMax) return NetStatus::Dropped;
     u64 size_bytes = 0;
     for (std::size_t i = 0; i < frame.size(); ++i) {
-        parts[1 + i] = frame[i];
+        parts[kPartsInFront + i] = frame[i];
         size_bytes += frame[i].iov_len;
     }
     const std::optional<u8> flags = read_from_parts<u8>(frame, virtio_net::HDR_FLAGS);
@@ -144,12 +193,7 @@ NetStatus Passt::send(u16 /*pair*/, std::span<const iovec> frame) {
         (*flags & virtio_net::HDR_F_NEEDS_CSUM) != 0 || *gso_type != virtio_net::HDR_GSO_NONE;
     if (is_unfinished || size_bytes > kFrameBytesMax) return NetStatus::Dropped;
 
-    u32 length = to_big_endian(static_cast<u32>(size_bytes));
-    const std::span<iovec> payload = drop_front(std::span(parts).subspan(1, frame.size()), header_bytes_);
-    // In front of the payload: at least one place is free, the header's or the first.
-    iovec* const first = payload.data() - 1;
-    *first = {.iov_base = &length, .iov_len = kLengthBytes};
-    return send_parts({first, payload.size() + 1}, kLengthBytes + size_bytes);
+    return send_frame(std::span(parts).first(kPartsInFront + frame.size()), size_bytes);
 }
 
 // --- from the peer ---
@@ -167,30 +211,30 @@ NetStatus Passt::read_more() {
     // What is here is less than one frame, and two fit nearly: there is room.
     const ssize_t count = ::recv(socket_.get(), received_.get() + received_end_,
                                  kReceiveBufferBytes - received_end_, MSG_DONTWAIT);
-    if (count == 0) return lose("it closed the connection");
+    if (count == 0) return lose(kPasstClosed);
     if (count > 0) {
         received_end_ += static_cast<u32>(count);
+        has_spoken_.store(true, std::memory_order_release);
         return NetStatus::Done;
     }
     if (errno == EINTR) return NetStatus::Done;
     return errno == EAGAIN ? NetStatus::Wait : lose("the connection failed");
 }
 
-NetStatus Passt::deliver(std::span<const iovec> into, u32 size_bytes, u64& frame_bytes) {
+NetReceived Passt::deliver(std::span<const iovec> into, u32 size_bytes) {
     const std::span<const std::byte> frame = received().subspan(kLengthBytes, size_bytes);
     received_begin_ += kLengthBytes + size_bytes;
-    if (size_bytes < kFrameBytesMin) return NetStatus::Dropped;
+    if (size_bytes < kFrameBytesMin) return {NetStatus::Dropped};
     // virtio 1.2 §5.1.6.4.1 "Device Requirements: Processing of Incoming Packets": nothing was offloaded.
     // The device writes num_buffers.
     const std::array<std::byte, virtio_net::kHeaderBytes> header{};
-    if (!copy_to_parts(into, header_bytes_, frame)) return NetStatus::Dropped;
-    if (!copy_to_parts(into, 0, std::span(header).first(header_bytes_))) return NetStatus::Dropped;
-    frame_bytes = header_bytes_ + size_bytes;
-    return NetStatus::Done;
+    if (!copy_to_parts(into, header_bytes_, frame)) return {NetStatus::Dropped};
+    if (!copy_to_parts(into, 0, std::span(header).first(header_bytes_))) return {NetStatus::Dropped};
+    return {NetStatus::Done, u64{header_bytes_} + size_bytes};
 }
 
-NetStatus Passt::receive(u16 /*pair*/, std::span<const iovec> into, u64& frame_bytes) {
-    if (!link_.is_up()) return NetStatus::Down;
+NetReceived Passt::receive(u16 /*pair*/, std::span<const iovec> into) {
+    if (!link_.is_up()) return {NetStatus::Down};
     const std::lock_guard lock(mutex_);
     for (;;) {
         if (received().size() >= kLengthBytes) {
@@ -198,13 +242,13 @@ NetStatus Passt::receive(u16 /*pair*/, std::span<const iovec> into, u64& frame_b
             std::memcpy(&length, received().data(), kLengthBytes);
             length = from_big_endian(length);
             if (length > kFrameBytesMax) {
-                return lose(
-                    fmt::format("it sent a frame of {} bytes, the limit is {}", length, kFrameBytesMax));
+                return {lose(
+                    fmt::format("it sent a frame of {} bytes, the limit is {}", length, kFrameBytesMax))};
             }
-            if (received().size() - kLengthBytes >= length) return deliver(into, length, frame_bytes);
+            if (received().size() - kLengthBytes >= length) return deliver(into, length);
         }
         const NetStatus status = read_more();
-        if (status != NetStatus::Done) return status;
+        if (status != NetStatus::Done) return {status};
     }
 }
 
@@ -224,7 +268,7 @@ void Passt::on_writable(u16 index) {
 
 void Passt::on_gone(u16 /*index*/) {
     readiness_.detach();
-    static_cast<void>(lose("it closed the connection"));
+    static_cast<void>(lose(kPasstClosed));
 }
 
 }  // namespace mayfly

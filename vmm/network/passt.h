@@ -4,25 +4,42 @@
 //
 // No offloads: the virtio-net header is cut off and put back as zeroes. What the socket did not take of a
 // frame is kept, one frame at most; then the device waits. A peer that dies or breaks the framing takes the
-// link down; there is no second connection. Lives until the loop is destroyed. Thread: as NetBackend says;
-// locked inside, because the loop flushes without the device's lock. Lock order: the device's lock, then
-// this. Protocol: man passt(1), man qemu(1) "-netdev stream"; passt takes frames of 14 to 65535 bytes.
+// link down: for good, unless there is a PasstKeeper, who may have another. Lives until the loop is
+// destroyed. Thread: as NetBackend says, where nothing else is said; locked inside, because the loop flushes
+// without the device's lock. Lock order: the device's lock, then this. Protocol: man passt(1), man qemu(1)
+// "-netdev stream"; passt takes frames of 14 to 65535 bytes.
 #pragma once
 
+#include <atomic>
 #include <memory>
 #include <mutex>
 #include <string>
 
-#include "devices/virtio/net_backend.h"
-#include "devices/virtio/net_spec.h"
+#include "devices/virtio/net/net_backend.h"
+#include "devices/virtio/net/net_spec.h"
 #include "vmm/error/result.h"
+#include "vmm/loop/backend.h"
 #include "vmm/network/link.h"
 #include "vmm/network/readiness.h"
 #include "vmm/os/unique_fd.h"
 
 namespace mayfly {
 
-class Passt final : public NetBackend, private ReadinessClient {
+/// Whoever sees to it that there is a peer.
+class PasstKeeper {
+  public:
+    PasstKeeper() = default;
+    PasstKeeper(const PasstKeeper&) = delete;
+    PasstKeeper& operator=(const PasstKeeper&) = delete;
+    virtual ~PasstKeeper() = default;
+
+    /// The link is down. Any thread, under locks: to be brief. `why` is kPasstClosed when the peer went.
+    virtual void on_passt_lost(std::string_view why) = 0;
+};
+
+constexpr std::string_view kPasstClosed = "it closed the connection";
+
+class Passt final : public NetBackend, public Backend, private ReadinessClient {
   public:
     static constexpr u32 kFrameBytesMin = 14;
     static constexpr u32 kFrameBytesMax = 65535;
@@ -32,13 +49,28 @@ class Passt final : public NetBackend, private ReadinessClient {
     /// `socket`: a connected stream socket, non-blocking. `subject`: what messages call it.
     Passt(UniqueFd socket, std::string subject);
 
-    Result<void> attach(Loop& loop);
+    /// Before any frame. The keeper outlives this.
+    void set_keeper(PasstKeeper& keeper) { keeper_ = &keeper; }
+    /// Before any frame: from now on what leads to this host's loopback is dropped.
+    void guard_loopback() { is_guarded_ = true; }
+
+    Result<void> attach(Loop& loop) override;
+
+    // For the keeper, on the loop's thread, after attach().
+    /// Takes the link down if it is up, and listens to this peer no more.
+    void let_go();
+    /// After let_go(), when reconnect() may be called.
+    [[nodiscard]] bool has_settled() const { return readiness_.has_settled(); }
+    /// Another peer, for which the stream begins anew, and the link is up. Errors: the loop's.
+    Result<void> reconnect(Loop& loop, UniqueFd socket);
+    /// Whether any peer has ever sent anything.
+    [[nodiscard]] bool has_spoken() const { return has_spoken_.load(std::memory_order_acquire); }
 
     [[nodiscard]] u16 pair_count() const override { return 1; }
     [[nodiscard]] u64 offload_features() const override { return 0; }
     [[nodiscard]] bool configure(u64 features, u8 header_bytes, u16 pairs_in_use) override;
     [[nodiscard]] NetStatus send(u16 pair, std::span<const iovec> frame) override;
-    [[nodiscard]] NetStatus receive(u16 pair, std::span<const iovec> into, u64& frame_bytes) override;
+    [[nodiscard]] NetReceived receive(u16 pair, std::span<const iovec> into) override;
     void set_client(NetClient* client) override { link_.set_client(client); }
 
   private:
@@ -48,12 +80,13 @@ class Passt final : public NetBackend, private ReadinessClient {
 
     enum class Flush : u8 { Empty, Left, Lost };
     [[nodiscard]] Flush flush();
+    [[nodiscard]] NetStatus send_frame(std::span<iovec> parts, u64 size_bytes);
     [[nodiscard]] NetStatus send_parts(std::span<iovec> parts, u64 size_bytes);
     [[nodiscard]] NetStatus keep(std::span<const iovec> parts, u64 size_bytes);
     [[nodiscard]] NetStatus lose(std::string_view why);
     /// Wait and Down as in NetStatus; Done: more bytes came.
     [[nodiscard]] NetStatus read_more();
-    [[nodiscard]] NetStatus deliver(std::span<const iovec> into, u32 size_bytes, u64& frame_bytes);
+    [[nodiscard]] NetReceived deliver(std::span<const iovec> into, u32 size_bytes);
     [[nodiscard]] std::span<const std::byte> received() const;
 
     void on_readable(u16 index) override;
@@ -61,9 +94,12 @@ class Passt final : public NetBackend, private ReadinessClient {
     void on_gone(u16 index) override;
 
     std::string subject_;
-    UniqueFd socket_;
+    UniqueFd socket_;  ///< read under the mutex or on the loop's thread, replaced under and on both
     Link link_;
     Readiness readiness_;
+    PasstKeeper* keeper_ = nullptr;
+    bool is_guarded_ = false;
+    std::atomic<bool> has_spoken_ = false;
 
     std::mutex mutex_;  // what follows
     u8 header_bytes_ = virtio_net::kHeaderBytes;

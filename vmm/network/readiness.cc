@@ -14,6 +14,8 @@ Readiness::Readiness(ReadinessClient& client, u16 index)
 
 Result<void> Readiness::attach(Loop& loop, const UniqueFd& fd) {
     file_ = TRY(loop.add_file(fd));
+    is_detached_ = false;
+    is_room_wanted_.store(false, std::memory_order_release);
     loop_.store(&loop, std::memory_order_release);
     loop.poll_multishot(file_, POLLIN, read_poll_);
     return {};
@@ -31,6 +33,7 @@ void Readiness::detach() {
     is_detached_ = true;
     if (read_poll_.is_pending()) loop->cancel(read_poll_);
     if (write_poll_.is_pending()) loop->cancel(write_poll_);
+    loop->remove_file(file_);
 }
 
 void Readiness::on_read_event(i32 result, bool /*has_more*/) {

@@ -32,12 +32,14 @@ class Readiness {
   public:
     Readiness(ReadinessClient& client, u16 index);
 
-    /// `fd` stays open as long as the loop runs.
+    /// `fd` stays open until detach(). Also after one, with another fd, once has_settled().
     Result<void> attach(Loop& loop, const UniqueFd& fd);
     /// Have on_writable() called when there is room. No effect before attach().
     void want_writable();
     /// No more callbacks.
     void detach();
+    /// What was asked of the kernel is over; so it is some turns after detach().
+    [[nodiscard]] bool has_settled() const { return !read_poll_.is_pending() && !write_poll_.is_pending(); }
 
   private:
     class Poll final : public Operation {

@@ -12,7 +12,7 @@
 
 #include <fmt/format.h>
 
-#include "devices/virtio/net_spec.h"
+#include "devices/virtio/net/net_spec.h"
 #include "vmm/error/verify.h"
 #include "vmm/network/tap_open.h"
 
@@ -49,7 +49,7 @@ Result<std::unique_ptr<Tap>> Tap::open(const TapOptions& options) {
         return fail(
             Error::invalid(fmt::format("{} queue pairs, 1 to {} can be had", options.pairs, kPairsMax)));
     }
-    OpenedTap opened = TRY(open_tap(options.name, options.pairs));
+    OpenedTap opened = TRY(open_tap(options.name, options.pairs, options.mtu));
     return std::unique_ptr<Tap>(new Tap(std::move(opened.name), std::move(opened.fds)));
 }
 
@@ -118,8 +118,8 @@ NetStatus Tap::send(u16 pair, std::span<const iovec> frame) {
     return NetStatus::Wait;
 }
 
-NetStatus Tap::receive(u16 pair, std::span<const iovec> into, u64& frame_bytes) {
-    if (!link_.is_up()) return NetStatus::Down;
+NetReceived Tap::receive(u16 pair, std::span<const iovec> into) {
+    if (!link_.is_up()) return {NetStatus::Down};
     VERIFY(into.size() < kPartsMax);
     // One byte more than there is room: when it is written, the frame was cut.
     std::array<iovec, kPartsMax> parts;
@@ -136,10 +136,10 @@ NetStatus Tap::receive(u16 pair, std::span<const iovec> into, u64& frame_bytes) 
         // Any other error would come again at once: it waits for the next event.
         const NetStatus status = lost_or(errno, errno == EINVAL ? NetStatus::Dropped : NetStatus::Wait);
         queue.is_waited_for.store(status == NetStatus::Wait, std::memory_order_release);
-        return status;
+        return {status};
     }
-    frame_bytes = static_cast<u64>(size);
-    return frame_bytes > room_bytes ? NetStatus::Dropped : NetStatus::Done;
+    const auto frame_bytes = static_cast<u64>(size);
+    return {frame_bytes > room_bytes ? NetStatus::Dropped : NetStatus::Done, frame_bytes};
 }
 
 void Tap::on_readable(u16 index) {

@@ -13,8 +13,9 @@
 #include <string>
 #include <vector>
 
-#include "devices/virtio/net_backend.h"
+#include "devices/virtio/net/net_backend.h"
 #include "vmm/error/result.h"
+#include "vmm/loop/backend.h"
 #include "vmm/network/link.h"
 #include "vmm/network/readiness.h"
 #include "vmm/os/unique_fd.h"
@@ -24,9 +25,10 @@ namespace mayfly {
 struct TapOptions {
     std::string name;  ///< empty or with "%d": the kernel chooses
     u16 pairs = 1;
+    std::optional<u16> mtu{};  ///< the interface's from now on, where the host allows it
 };
 
-class Tap final : public NetBackend, private ReadinessClient {
+class Tap final : public NetBackend, public Backend, private ReadinessClient {
   public:
     static constexpr u16 kPairsMax = 16;
 
@@ -36,13 +38,13 @@ class Tap final : public NetBackend, private ReadinessClient {
 
     /// What the kernel calls it.
     [[nodiscard]] const std::string& name() const { return name_; }
-    Result<void> attach(Loop& loop);
+    Result<void> attach(Loop& loop) override;
 
     [[nodiscard]] u16 pair_count() const override { return static_cast<u16>(queues_.size()); }
     [[nodiscard]] u64 offload_features() const override;
     [[nodiscard]] bool configure(u64 features, u8 header_bytes, u16 pairs_in_use) override;
     [[nodiscard]] NetStatus send(u16 pair, std::span<const iovec> frame) override;
-    [[nodiscard]] NetStatus receive(u16 pair, std::span<const iovec> into, u64& frame_bytes) override;
+    [[nodiscard]] NetReceived receive(u16 pair, std::span<const iovec> into) override;
     void set_client(NetClient* client) override { link_.set_client(client); }
 
   private:

@@ -25,8 +25,9 @@ constexpr const char* kDevice = "/dev/net/tun";
 std::string how_to_create(const std::string& name, u16 pairs) {
     const std::string tap = name.empty() || name.find('%') != std::string::npos ? "tap0" : name;
     return fmt::format(
-        "as root: ip tuntap add dev {0} mode tap user $USER{1} && ip link set {0} up; or use passt=SOCKET, "
-        "which needs no rights",
+        "as root: ip tuntap add dev {0} mode tap user $USER{1} && ip link set {0} up; or use --net user, "
+        "which "
+        "needs no rights",
         tap, pairs > 1 ? " multi_queue" : "");
 }
 
@@ -39,7 +40,7 @@ Result<UniqueFd> open_device(const std::string& name, u16 pairs) {
         case EPERM: return fail(std::move(error).hint(how_to_create(name, pairs)));
         case ENOENT:
         case ENODEV:
-        case ENXIO: return fail(std::move(error).hint("modprobe tun; or use passt=SOCKET"));
+        case ENXIO: return fail(std::move(error).hint("modprobe tun; or use --net user"));
         default: return fail(std::move(error));
     }
 }
@@ -92,9 +93,21 @@ Result<void> see_that_it_is_up(const Interfaces& interfaces, const std::string& 
     return {};
 }
 
+void see_to_its_mtu(const Interfaces& interfaces, const std::string& name, u16 mtu) {
+    const u32 now = interfaces.mtu_of(name).value_or(0);
+    if (now == mtu) return;
+    const Result<void> set = interfaces.set_mtu(name, mtu);
+    if (set) return;
+    const int error = set.error().os_errno();
+    const bool lacks_right = error == EPERM || error == EACCES;
+    log::warning(fmt::format(
+        "tap '{0}' keeps its MTU of {1}: {2}; the guest is told {3}{4}", name, now, set.error().message(),
+        mtu, lacks_right ? fmt::format(" (as root: ip link set dev {} mtu {})", name, mtu) : ""));
+}
+
 }  // namespace
 
-Result<OpenedTap> open_tap(const std::string& name, u16 pairs) {
+Result<OpenedTap> open_tap(const std::string& name, u16 pairs, std::optional<u16> mtu) {
     TRY_VOID(check_interface_name(name));
     const Interfaces interfaces = TRY(Interfaces::open());
     const bool is_ours = name.empty() || !interfaces.flags_of(name);
@@ -107,6 +120,8 @@ Result<OpenedTap> open_tap(const std::string& name, u16 pairs) {
         const int error = set_interface(tap.fds.back(), tap.name, queues);
         if (error != 0) return fail(refusal(error, tap.name, pairs));
     }
+    // Before it is up: nobody sees it with another.
+    if (mtu) see_to_its_mtu(interfaces, tap.name, *mtu);
     TRY_VOID(see_that_it_is_up(interfaces, tap.name, is_ours));
     return tap;
 }

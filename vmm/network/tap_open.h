@@ -2,6 +2,7 @@
 // How a tap is joined or made. Thread: any.
 #pragma once
 
+#include <optional>
 #include <string>
 #include <vector>
 
@@ -15,6 +16,8 @@ struct OpenedTap {
     std::vector<UniqueFd> fds;  ///< one per queue pair, non-blocking
 };
 
-Result<OpenedTap> open_tap(const std::string& name, u16 pairs);
+/// With `mtu`, bytes without the link's header, the interface gets it; where the host refuses, a line of log
+/// says so and the interface keeps its own.
+Result<OpenedTap> open_tap(const std::string& name, u16 pairs, std::optional<u16> mtu);
 
 }  // namespace mayfly

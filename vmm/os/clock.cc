@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 #include "vmm/os/clock.h"
 
+#include <chrono>
 #include <ctime>
 
 namespace mayfly {
@@ -21,6 +22,19 @@ i64 wall_seconds() {
     timespec now{};
     ::clock_gettime(CLOCK_REALTIME, &now);
     return now.tv_sec;
+}
+
+UtcTime utc_time(i64 seconds_since_epoch) {
+    const std::chrono::sys_seconds time{std::chrono::seconds(seconds_since_epoch)};
+    const auto day = std::chrono::floor<std::chrono::days>(time);
+    const std::chrono::year_month_day date(day);
+    const std::chrono::hh_mm_ss clock(time - day);
+    return {.year = int{date.year()},
+            .month = unsigned{date.month()},
+            .day = unsigned{date.day()},
+            .hour = static_cast<unsigned>(clock.hours().count()),
+            .minute = static_cast<unsigned>(clock.minutes().count()),
+            .second = static_cast<unsigned>(clock.seconds().count())};
 }
 
 }  // namespace mayfly

@@ -15,4 +15,16 @@ namespace mayfly {
 /// Wall-clock seconds since the Unix epoch, UTC.
 [[nodiscard]] i64 wall_seconds();
 
+/// Such seconds as a date and a time of day, UTC. The C library's gmtime would bring its time zones, and with
+/// them its scanf, a hundred kilobytes.
+struct UtcTime {
+    int year = 1970;
+    unsigned month = 1;  ///< 1-12
+    unsigned day = 1;    ///< 1-31
+    unsigned hour = 0;
+    unsigned minute = 0;
+    unsigned second = 0;
+};
+[[nodiscard]] UtcTime utc_time(i64 seconds_since_epoch);
+
 }  // namespace mayfly

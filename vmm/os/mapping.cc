@@ -9,15 +9,13 @@
 
 namespace mayfly {
 
-namespace {
-constexpr std::size_t kPage = 4096;
-}
+namespace {}
 
 Result<Mapping> Mapping::anonymous(std::size_t size_bytes, std::size_t alignment_bytes) {
     VERIFY(size_bytes > 0);
-    VERIFY(alignment_bytes >= kPage && (alignment_bytes & (alignment_bytes - 1)) == 0);
-    const std::size_t slack = alignment_bytes - kPage;
-    const std::size_t rounded = align_up(size_bytes, kPage);
+    VERIFY(alignment_bytes >= kPageBytes && (alignment_bytes & (alignment_bytes - 1)) == 0);
+    const std::size_t slack = alignment_bytes - kPageBytes;
+    const std::size_t rounded = align_up(size_bytes, kPageBytes);
     if (rounded < size_bytes || rounded + slack < rounded) return fail(Error::os("mmap", ENOMEM));
     void* at = ::mmap(nullptr, rounded + slack, PROT_READ | PROT_WRITE,
                       MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE, -1, 0);

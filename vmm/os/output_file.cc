@@ -134,19 +134,20 @@ Result<void> ReportFile::look_beside() {
                       ::fstatfs(directory_.get(), &system) == 0 && system.f_blocks != 0;
     if (takes_new_file_) return {};
     const SignalsHeld held;
-    std::string beside;
-    const UniqueFd fd = make_beside(beside);
+    const auto [beside, fd] = make_beside();
     takes_new_file_ = fd.valid();
     if (!fd.valid() && !replaced_) return fail(Error::os("open").about(name_));
     if (fd.valid()) ::unlinkat(directory_.get(), beside.c_str(), 0);
     return {};
 }
 
-UniqueFd ReportFile::make_beside(std::string& beside) const {
+ReportFile::Beside ReportFile::make_beside() const {
     // A name of its own, because one with more added to it may be too long.
-    beside = ".mayfly-" + std::to_string(::getpid()) + "-" + std::to_string(monotonic_ns());
-    return UniqueFd::adopt(::openat(directory_.get(), beside.c_str(),
-                                    O_WRONLY | O_CREAT | O_EXCL | O_CLOEXEC, replaced_ ? 0600 : kFreshMode));
+    std::string name = ".mayfly-" + std::to_string(::getpid()) + "-" + std::to_string(monotonic_ns());
+    UniqueFd fd =
+        UniqueFd::adopt(::openat(directory_.get(), name.c_str(), O_WRONLY | O_CREAT | O_EXCL | O_CLOEXEC,
+                                 replaced_ ? 0600 : kFreshMode));
+    return {std::move(name), std::move(fd)};
 }
 
 /// False, for in place, where the directory refuses what `operation` tried and there is a file to write to.
@@ -160,8 +161,8 @@ Result<bool> ReportFile::unless_refused(const char* operation) const {
 /// False where it is to be written in place.
 Result<bool> ReportFile::replace(std::string_view text) const {
     const SignalsHeld held;
-    std::string beside;
-    const UniqueFd fd = make_beside(beside);
+    const Beside beside = make_beside();
+    const UniqueFd& fd = beside.fd;
     if (!fd.valid()) return unless_refused("open");
     const auto keep_owner = [&] {
         struct stat status {};
@@ -177,9 +178,10 @@ Result<bool> ReportFile::replace(std::string_view text) const {
         const Result<void> written = write_all(fd.get(), text, [] { return false; });
         if (!written) done = fail(written.error());
     }
-    if (done && *done && ::renameat(directory_.get(), beside.c_str(), directory_.get(), base_.c_str()) < 0)
+    if (done && *done &&
+        ::renameat(directory_.get(), beside.name.c_str(), directory_.get(), base_.c_str()) < 0)
         done = unless_refused("rename");
-    if (!done || !*done) ::unlinkat(directory_.get(), beside.c_str(), 0);
+    if (!done || !*done) ::unlinkat(directory_.get(), beside.name.c_str(), 0);
     return done;
 }
 

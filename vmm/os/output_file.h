@@ -54,10 +54,15 @@ class ReportFile {
         gid_t group;
     };
 
+    struct Beside {
+        std::string name;
+        UniqueFd fd;
+    };
+
     ReportFile() = default;
 
     Result<void> look_beside();
-    [[nodiscard]] UniqueFd make_beside(std::string& beside) const;
+    [[nodiscard]] Beside make_beside() const;
     [[nodiscard]] Result<bool> unless_refused(const char* operation) const;
     [[nodiscard]] Result<bool> replace(std::string_view text) const;
     [[nodiscard]] Result<void> write_in_place(std::string_view text,

@@ -12,6 +12,7 @@
 
 #include <fmt/format.h>
 
+#include "devices/virtio/queue/chain.h"
 #include "vmm/os/clock.h"
 #include "vmm/storage/file_transfer.h"
 
@@ -46,30 +47,31 @@ i32 flush_now(const UniqueFd& fd) {
 
 Result<std::unique_ptr<DiskFile>> DiskFile::open(const DiskOptions& options) {
     auto disk = TRY(open_disk(options));  // not inside `new`, which TRY would leave without giving it back
-    return std::unique_ptr<DiskFile>(new DiskFile(std::move(disk)));
+    return std::unique_ptr<DiskFile>(new DiskFile(std::move(disk), options.in_flight_max));
 }
 
-Result<std::unique_ptr<DiskFile>> DiskFile::in_memory(u64 size_bytes) {
+Result<std::unique_ptr<DiskFile>> DiskFile::in_memory(u64 size_bytes, u32 in_flight_max) {
     OpenDisk disk;
     disk.buffered = UniqueFd::adopt(::memfd_create("disk", MFD_CLOEXEC));
     if (!disk.buffered.valid()) return fail(Error::os("memfd_create"));
     if (::ftruncate(disk.buffered.get(), static_cast<off_t>(size_bytes)) != 0)
         return fail(Error::os("ftruncate").about(fmt::format("memory file of {} bytes", size_bytes)));
     disk.geometry.size_bytes = size_bytes;
-    return std::unique_ptr<DiskFile>(new DiskFile(std::move(disk)));
+    return std::unique_ptr<DiskFile>(new DiskFile(std::move(disk), in_flight_max));
 }
 
-DiskFile::DiskFile(OpenDisk disk)
-    : disk_(std::move(disk)), cancel_task_(std::make_unique<CancelTask>(*this)) {}
+DiskFile::DiskFile(OpenDisk disk, u32 in_flight_max)
+    : disk_(std::move(disk)),
+      in_flight_max_(in_flight_max),
+      cancel_task_(std::make_unique<CancelTask>(*this)) {}
 
 /// Not left to close(2): a ring that had the file lets go of it when the kernel gets round to that.
 DiskFile::~DiskFile() { (void)::flock(disk_.buffered.get(), LOCK_UN); }
 
-Result<void> DiskFile::attach(Loop& loop, const DiskAttachment& attachment) {
+Result<void> DiskFile::attach(Loop& loop) {
     buffered_file_ = TRY(loop.add_file(disk_.buffered));
     if (disk_.direct.valid()) direct_file_ = TRY(loop.add_file(disk_.direct));
-    path_ = attachment.path;
-    for (u32 n = 0; n < attachment.in_flight_max; ++n) release(requests_.emplace_back(*this));
+    for (u32 n = 0; n < in_flight_max_; ++n) release(requests_.emplace_back(*this));
     loop_.store(&loop, std::memory_order_release);
     return {};
 }
@@ -87,14 +89,14 @@ std::optional<i32> DiskFile::start(BlockIo& io) {
     const bool changes = io.kind != BlockIoKind::Read && io.kind != BlockIoKind::Flush;
     if (changes && disk_.geometry.is_read_only) return -EROFS;
     if (io.kind != BlockIoKind::Flush && io.size_bytes == 0) return 0;
-    u64 done_bytes = 0;
-    if (loop_.load(std::memory_order_acquire) == nullptr) return do_now(io, done_bytes);
+    if (loop_.load(std::memory_order_acquire) == nullptr) return do_now(io, 0);
     const bool is_buffered = is_transfer(io) && !disk_.direct.valid() && !io.is_write_through;
-    const bool is_at_once = is_buffered && path_ == DiskPath::Auto;
+    const bool is_at_once = is_buffered && !is_all_by_ring_;
     if (is_at_once && !(io.kind == BlockIoKind::Read && has_nowait_reads_ && is_one_of_many_reads())) {
-        if (const auto result = try_at_once(io, done_bytes)) return result;
+        const Attempt attempt = try_at_once(io);
+        return attempt.result ? attempt.result : begin(io, attempt.done_bytes);
     }
-    return begin(io, done_bytes);
+    return begin(io, 0);
 }
 
 std::optional<i32> DiskFile::start_by_loop(BlockIo& io) {
@@ -118,46 +120,47 @@ i32 DiskFile::do_now(BlockIo& io, u64 done_bytes) {
     if (!is_transfer(io)) return deallocate_now(disk_.buffered, io);
     const int flags = io.kind == BlockIoKind::Write && io.is_write_through ? RWF_DSYNC : 0;
     if (disk_.direct.valid() && is_aligned(io, done_bytes)) {
-        const i32 result = transfer_all(disk_.direct, io, done_bytes, flags);
+        const Transferred direct = transfer_all(disk_.direct, io, done_bytes, flags);
         // The file system is pickier than it said, or stopped in between. Through the page cache anything
         // goes.
-        if (result != -EINVAL) return result;
+        if (direct.result != -EINVAL) return direct.result;
+        done_bytes = direct.done_bytes;
     }
-    return transfer_all(disk_.buffered, io, done_bytes, flags);
+    return transfer_all(disk_.buffered, io, done_bytes, flags).result;
 }
 
-/// What of it can be done without the ring. \returns nothing when the rest, from `done_bytes` on, needs it.
-std::optional<i32> DiskFile::try_at_once(BlockIo& io, u64& done_bytes) {
+/// What of it can be done without the ring.
+DiskFile::Attempt DiskFile::try_at_once(BlockIo& io) {
     // Copying this much would keep other devices waiting; a worker thread can do it.
-    if (io.size_bytes > kAtOnceBytesMax) return std::nullopt;
+    if (io.size_bytes > kAtOnceBytesMax) return {};
     const bool is_read = io.kind == BlockIoKind::Read;
     const bool& has_nowait = is_read ? has_nowait_reads_ : has_nowait_writes_;
     if (has_nowait) {
-        const auto result = try_without_waiting(io, done_bytes);
-        if (result || has_nowait) return result;
+        const Attempt attempt = try_without_waiting(io);
+        if (attempt.result || has_nowait) return attempt;
     }
     SlowGate& gate = is_read ? read_gate_ : write_gate_;
     const u64 begin_ns = monotonic_ns();
-    if (!gate.is_open(begin_ns)) return std::nullopt;
-    const i32 result = do_now(io, done_bytes);
+    if (!gate.is_open(begin_ns)) return {};
+    const i32 result = do_now(io, 0);
     gate.took(begin_ns, monotonic_ns());
-    return result;
+    return {.result = result};
 }
 
-std::optional<i32> DiskFile::try_without_waiting(BlockIo& io, u64& done_bytes) {
-    const i64 moved = transfer_once(disk_.buffered, io, done_bytes, RWF_NOWAIT);
+DiskFile::Attempt DiskFile::try_without_waiting(BlockIo& io) {
+    const i64 moved = transfer_once(disk_.buffered, io, 0, RWF_NOWAIT);
     if (moved == -EOPNOTSUPP) {
         (io.kind == BlockIoKind::Read ? has_nowait_reads_ : has_nowait_writes_) = false;
-        return std::nullopt;
+        return {};
     }
-    if (moved == -EAGAIN) return std::nullopt;
+    if (moved == -EAGAIN) return {};
     ++counts_.direct;
-    if (moved < 0) return static_cast<i32>(moved);
-    if (moved == 0) return -EIO;
-    done_bytes += static_cast<u64>(moved);
-    if (done_bytes == io.size_bytes) return 0;
-    advance(io, static_cast<u64>(moved));  // the rest is not in the page cache
-    return std::nullopt;
+    if (moved < 0) return {.result = static_cast<i32>(moved)};
+    if (moved == 0) return {.result = -EIO};
+    const auto done_bytes = static_cast<u64>(moved);
+    if (done_bytes == io.size_bytes) return {.result = 0};
+    io.parts = drop_front(io.parts, done_bytes);  // the rest is not in the page cache
+    return {.result = std::nullopt, .done_bytes = done_bytes};
 }
 
 std::optional<i32> DiskFile::begin(BlockIo& io, u64 done_bytes) {

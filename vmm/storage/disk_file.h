@@ -23,8 +23,9 @@
 #include <memory>
 #include <optional>
 
-#include "devices/virtio/block_backend.h"
+#include "devices/virtio/block/block_backend.h"
 #include "vmm/error/result.h"
+#include "vmm/loop/backend.h"
 #include "vmm/loop/loop.h"
 #include "vmm/loop/task.h"
 #include "vmm/storage/disk_open.h"
@@ -40,27 +41,18 @@ struct DiskCounts {
     u64 by_worker = 0;  ///< given to the ring knowing that a worker thread of the kernel does them
 };
 
-enum class DiskPath : u8 {
-    Auto,
-    Ring,  ///< everything through the ring: for measurements
-};
-
-struct DiskAttachment {
-    u32 in_flight_max = 256;  ///< what the queues hold; more is done synchronously
-    DiskPath path = DiskPath::Auto;
-};
-
-class DiskFile final : public BlockBackend {
+class DiskFile final : public BlockBackend, public Backend {
   public:
     /// Errors: as open_disk().
     static Result<std::unique_ptr<DiskFile>> open(const DiskOptions& options);
     /// Of zeroes, in memory that is there once it was written. Errors: Os.
-    static Result<std::unique_ptr<DiskFile>> in_memory(u64 size_bytes);
+    static Result<std::unique_ptr<DiskFile>> in_memory(u64 size_bytes, u32 in_flight_max);
     ~DiskFile() override;
 
-    /// On the loop's thread, or before it runs. From now on start() is called there only. Allocates what all
-    /// operations need. Errors: as Loop::add_file().
-    Result<void> attach(Loop& loop, const DiskAttachment& attachment);
+    /// Allocates what all operations need. Errors: as Loop::add_file().
+    Result<void> attach(Loop& loop) override;
+    /// Before attach(): nothing is tried at once. For measurements.
+    void give_all_to_ring() { is_all_by_ring_ = true; }
 
     [[nodiscard]] BlockGeometry geometry() const override { return disk_.geometry; }
     [[nodiscard]] std::optional<i32> start(BlockIo& io) override;
@@ -68,7 +60,6 @@ class DiskFile final : public BlockBackend {
     [[nodiscard]] std::optional<i32> start_by_loop(BlockIo& io);
     void cancel_all() override;
 
-    [[nodiscard]] DiskIdentity identity() const { return disk_.identity; }
     /// For whoever may call start().
     [[nodiscard]] const DiskCounts& counts() const { return counts_; }
 
@@ -76,7 +67,7 @@ class DiskFile final : public BlockBackend {
     friend class DiskRequest;
     class CancelTask;
 
-    explicit DiskFile(OpenDisk disk);
+    DiskFile(OpenDisk disk, u32 in_flight_max);
 
     // For DiskRequest.
     [[nodiscard]] Loop& loop() const { return *loop_.load(std::memory_order_relaxed); }
@@ -86,8 +77,12 @@ class DiskFile final : public BlockBackend {
     void release(DiskRequest& request);
 
     [[nodiscard]] i32 do_now(BlockIo& io, u64 done_bytes);
-    [[nodiscard]] std::optional<i32> try_at_once(BlockIo& io, u64& done_bytes);
-    [[nodiscard]] std::optional<i32> try_without_waiting(BlockIo& io, u64& done_bytes);
+    struct Attempt {
+        std::optional<i32> result;
+        u64 done_bytes = 0;  ///< without a result: where the rest begins, which needs the ring
+    };
+    [[nodiscard]] Attempt try_at_once(BlockIo& io);
+    [[nodiscard]] Attempt try_without_waiting(BlockIo& io);
     [[nodiscard]] bool is_one_of_many_reads();
     [[nodiscard]] std::optional<i32> begin(BlockIo& io, u64 done_bytes);
     [[nodiscard]] bool needs_worker(const BlockIo& io, bool is_direct) const;
@@ -95,7 +90,8 @@ class DiskFile final : public BlockBackend {
 
     OpenDisk disk_;
     std::atomic<Loop*> loop_ = nullptr;
-    DiskPath path_ = DiskPath::Auto;
+    u32 in_flight_max_;
+    bool is_all_by_ring_ = false;
     u32 buffered_file_ = 0;
     u32 direct_file_ = 0;
     bool has_nowait_reads_ = true;  ///< until the file system says otherwise

@@ -74,13 +74,12 @@ Result<void> check_size(u64 size_bytes, const std::string& path) {
 
 /// A copy of an image's own headers is no disk, and a guest that believed so would break the image.
 Result<void> check_format(const UniqueFd& fd, u64 size_bytes, const std::string& path) {
-    const std::string_view format = find_image_format(fd, size_bytes);
-    if (format.empty()) return {};
-    return fail(Error::invalid(fmt::format("is a {} image, and a disk is raw", format))
+    const ImageFormat format = find_image_format(fd, size_bytes);
+    if (format.name.empty()) return {};
+    return fail(Error::invalid(fmt::format("is a {} image, and a disk is raw", format.name))
                     .about(path)
-                    .hint(fmt::format("qemu-img convert -O raw {0} {0}.raw; where a guest wrote on a raw "
-                                      "disk what looks like one: add ,format=raw",
-                                      path)));
+                    .hint(conversion_command(format.qemu_name, path) +
+                          "; where a guest wrote on a raw disk what looks like one: add ,format=raw"));
 }
 
 Result<void> lock(const UniqueFd& fd, const DiskOptions& options) {
@@ -122,7 +121,6 @@ Result<void> measure_device(OpenDisk& disk, dev_t device, const std::string& pat
     geometry.can_write_zeroes = may_write;
     geometry.can_discard = may_write && queue_limit(device, "discard_max_bytes") != 0;
     geometry.discard_alignment_bytes = static_cast<u32>(queue_limit(device, "discard_granularity"));
-    disk.identity = {.device = device, .inode = 0};
     return {};
 }
 
@@ -138,7 +136,6 @@ void measure_file(OpenDisk& disk, const struct stat& status) {
     const bool is_sane =
         std::has_single_bit(block_bytes) && block_bytes >= kSectorBytes && block_bytes <= KiB(64);
     geometry.discard_alignment_bytes = is_sane ? static_cast<u32>(block_bytes) : kBlockBytes;
-    disk.identity = {.device = status.st_dev, .inode = status.st_ino};
 }
 
 Error no_direct(const std::string& path) {

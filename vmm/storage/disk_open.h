@@ -6,7 +6,7 @@
 #include <compare>
 #include <string>
 
-#include "devices/virtio/block_backend.h"
+#include "devices/virtio/block/block_backend.h"
 #include "vmm/error/ints.h"
 #include "vmm/error/result.h"
 #include "vmm/os/unique_fd.h"
@@ -18,13 +18,7 @@ struct DiskOptions {
     bool is_read_only = false;
     bool is_direct = false;      ///< O_DIRECT: past the page cache
     bool is_surely_raw = false;  ///< also where it looks like another format
-};
-
-/// Which file it is, by whatever name: one writable disk given twice.
-struct DiskIdentity {
-    u64 device = 0;
-    u64 inode = 0;  ///< of a block device: 0, and `device` is the device itself
-    auto operator<=>(const DiskIdentity&) const = default;
+    u32 in_flight_max = 256;     ///< what its queues hold; more is done synchronously
 };
 
 struct OpenDisk {
@@ -36,7 +30,6 @@ struct OpenDisk {
     u32 direct_memory_alignment = 1;
     u32 direct_offset_alignment = 1;
     BlockGeometry geometry;
-    DiskIdentity identity;
 };
 
 /// Locks it, shared when read-only, where the file system can: a writable disk has one user.

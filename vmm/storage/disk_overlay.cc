@@ -110,7 +110,7 @@ Result<std::unique_ptr<DiskOverlay>> DiskOverlay::open(DiskOptions options) {
     options.is_read_only = true;
     auto file = TRY(DiskFile::open(options));
     const u64 size_bytes = file->geometry().size_bytes;
-    auto layer = TRY(DiskFile::in_memory(size_bytes));
+    auto layer = TRY(DiskFile::in_memory(size_bytes, options.in_flight_max));
     auto written = TRY(WrittenSectors::create(size_bytes / kSectorBytes));
     return std::unique_ptr<DiskOverlay>(
         new DiskOverlay(std::move(file), std::move(layer), std::move(written)));
@@ -124,9 +124,14 @@ DiskOverlay::~DiskOverlay() {
     while (newest_ != nullptr) newest_ = std::move(newest_->older);
 }
 
-Result<void> DiskOverlay::attach(Loop& loop, const DiskAttachment& attachment) {
-    TRY_VOID(file_->attach(loop, attachment));
-    return layer_->attach(loop, attachment);
+Result<void> DiskOverlay::attach(Loop& loop) {
+    TRY_VOID(file_->attach(loop));
+    return layer_->attach(loop);
+}
+
+void DiskOverlay::give_all_to_ring() {
+    file_->give_all_to_ring();
+    layer_->give_all_to_ring();
 }
 
 BlockGeometry DiskOverlay::geometry() const {

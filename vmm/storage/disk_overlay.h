@@ -18,14 +18,15 @@
 
 namespace mayfly {
 
-class DiskOverlay final : public BlockBackend {
+class DiskOverlay final : public BlockBackend, public Backend {
   public:
     /// Errors: as DiskFile::open()'s, which is told to read only; Os for the layer.
     static Result<std::unique_ptr<DiskOverlay>> open(DiskOptions options);
     ~DiskOverlay() override;
 
-    /// As DiskFile::attach().
-    Result<void> attach(Loop& loop, const DiskAttachment& attachment);
+    /// As DiskFile's.
+    Result<void> attach(Loop& loop) override;
+    void give_all_to_ring();
 
     [[nodiscard]] BlockGeometry geometry() const override;
     [[nodiscard]] std::optional<i32> start(BlockIo& io) override;

@@ -6,6 +6,7 @@
 
 #include <sys/uio.h>
 
+#include "devices/virtio/queue/chain.h"
 #include "vmm/loop/loop.h"
 #include "vmm/storage/disk_file.h"
 #include "vmm/storage/file_transfer.h"
@@ -77,7 +78,7 @@ void DiskRequest::on_complete(i32 result, bool /*has_more*/) {
     done_bytes_ += moved;
     if (done_bytes_ >= io_->size_bytes) return finish(0);
     if (is_cancelled) return finish(-ECANCELED);
-    if (!is_writing_zeroes_) advance(*io_, moved);
+    if (!is_writing_zeroes_) io_->parts = drop_front(io_->parts, moved);
     is_direct_ = is_direct_ && disk_->is_aligned(*io_, done_bytes_);
     submit();
 }

@@ -5,7 +5,7 @@
 
 #include <sys/uio.h>
 
-#include "devices/virtio/block_backend.h"
+#include "devices/virtio/block/block_backend.h"
 #include "vmm/loop/operation.h"
 
 namespace mayfly {

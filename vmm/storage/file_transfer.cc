@@ -9,6 +9,8 @@
 
 #include <climits>
 
+#include "devices/virtio/queue/chain.h"
+
 namespace mayfly {
 
 namespace {
@@ -46,17 +48,6 @@ std::span<const iovec> parts_of_one_call(const BlockIo& io) {
     return io.parts.first(std::min<std::size_t>(io.parts.size(), IOV_MAX));
 }
 
-void advance(BlockIo& io, u64 bytes) {
-    while (!io.parts.empty() && bytes >= io.parts.front().iov_len) {
-        bytes -= io.parts.front().iov_len;
-        io.parts = io.parts.subspan(1);
-    }
-    if (bytes == 0) return;
-    iovec& part = io.parts.front();
-    part.iov_base = static_cast<std::byte*>(part.iov_base) + bytes;
-    part.iov_len -= bytes;
-}
-
 i64 transfer_once(const UniqueFd& fd, const BlockIo& io, u64 done_bytes, int rw_flags) {
     const auto parts = parts_of_one_call(io);
     const auto count = static_cast<int>(parts.size());
@@ -70,15 +61,15 @@ i64 transfer_once(const UniqueFd& fd, const BlockIo& io, u64 done_bytes, int rw_
     }
 }
 
-i32 transfer_all(const UniqueFd& fd, BlockIo& io, u64& done_bytes, int rw_flags) {
+Transferred transfer_all(const UniqueFd& fd, BlockIo& io, u64 done_bytes, int rw_flags) {
     while (done_bytes < io.size_bytes) {
         const i64 moved = transfer_once(fd, io, done_bytes, rw_flags);
-        if (moved < 0) return static_cast<i32>(moved);
-        if (moved == 0) return -EIO;
+        if (moved < 0) return {static_cast<i32>(moved), done_bytes};
+        if (moved == 0) return {-EIO, done_bytes};
         done_bytes += static_cast<u64>(moved);
-        advance(io, static_cast<u64>(moved));
+        io.parts = drop_front(io.parts, static_cast<u64>(moved));
     }
-    return 0;
+    return {0, done_bytes};
 }
 
 int fallocate_mode(const BlockIo& io) {

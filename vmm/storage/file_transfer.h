@@ -9,7 +9,7 @@
 
 #include <sys/uio.h>
 
-#include "devices/virtio/block_backend.h"
+#include "devices/virtio/block/block_backend.h"
 #include "vmm/error/ints.h"
 #include "vmm/os/unique_fd.h"
 
@@ -17,14 +17,15 @@ namespace mayfly {
 
 /// As many parts as one system call takes. man readv(2), IOV_MAX.
 [[nodiscard]] std::span<const iovec> parts_of_one_call(const BlockIo& io);
-/// Takes what was transferred off the front of the parts.
-void advance(BlockIo& io, u64 bytes);
 
 /// One preadv2 or pwritev2, again when a signal broke it. \returns bytes, or -errno.
 [[nodiscard]] i64 transfer_once(const UniqueFd& fd, const BlockIo& io, u64 done_bytes, int rw_flags);
-/// Until all is transferred. `done_bytes` says how far it came, also on an error. \returns 0 or -errno; -EIO
-/// where the file ends early.
-[[nodiscard]] i32 transfer_all(const UniqueFd& fd, BlockIo& io, u64& done_bytes, int rw_flags);
+struct Transferred {
+    i32 result;      ///< 0 or -errno; -EIO where the file ends early
+    u64 done_bytes;  ///< how far it came, also on an error
+};
+/// From `done_bytes` on, until all is transferred.
+[[nodiscard]] Transferred transfer_all(const UniqueFd& fd, BlockIo& io, u64 done_bytes, int rw_flags);
 
 /// The modes of fallocate(2) for Discard and WriteZeroes.
 [[nodiscard]] int fallocate_mode(const BlockIo& io);

@@ -8,6 +8,7 @@
 // Microsoft, Virtual Hard Disk Image Format Specification 1.0, and [MS-VHDX] 2.2.1. Thread: any.
 #pragma once
 
+#include <string>
 #include <string_view>
 
 #include "vmm/error/ints.h"
@@ -15,8 +16,17 @@
 
 namespace mayfly {
 
-/// "qcow2", "VMDK": what the first or last sector of `size_bytes` names; empty for anything else, and for
-/// what cannot be read, which its user will be told.
-[[nodiscard]] std::string_view find_image_format(const UniqueFd& fd, u64 size_bytes);
+struct ImageFormat {
+    std::string_view name;       ///< "qcow2", "VHD"; empty: none that is known
+    std::string_view qemu_name;  ///< as qemu-img's -f wants it: "vpc"
+};
+
+/// What the first or last sector of `size_bytes` names; none also for what cannot be read, which its user
+/// will be told.
+[[nodiscard]] ImageFormat find_image_format(const UniqueFd& fd, u64 size_bytes);
+
+/// The command that makes a raw disk of it. With the format, because what is behind a VHD of fixed size
+/// qemu-img does not look at by itself.
+[[nodiscard]] std::string conversion_command(std::string_view qemu_name, const std::string& path);
 
 }  // namespace mayfly

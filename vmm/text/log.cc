@@ -15,11 +15,15 @@ void write_line(std::string_view prefix, std::string_view line) {
     std::string text;
     text.reserve(prefix.size() + line.size() + 1);
     text.append(prefix).append(line).push_back('\n');
-    // Nothing is left to do when stderr itself is gone.
-    [[maybe_unused]] const ssize_t written = ::write(STDERR_FILENO, text.data(), text.size());
+    write_stderr(text);
 }
 
 }  // namespace
+
+void write_stderr(std::string_view text) {
+    // Nothing is left to do when stderr itself is gone.
+    [[maybe_unused]] const ssize_t written = ::write(STDERR_FILENO, text.data(), text.size());
+}
 
 void set_verbose(bool is_verbose) { g_is_verbose = is_verbose; }
 bool is_verbose() { return g_is_verbose; }

@@ -17,4 +17,7 @@ void warning(std::string_view line);
 /// Printed with -v only.
 void info(std::string_view line);
 
+/// As it is, by one write(2). Async-signal-safe.
+void write_stderr(std::string_view text);
+
 }  // namespace mayfly::log

@@ -12,21 +12,26 @@ namespace mayfly {
 
 namespace {
 
+struct Compiled {
+    std::vector<Expression> expressions;
+    std::size_t room;  ///< that they leave
+};
+
 /// `room` is how large they may be.
-Result<std::vector<Expression>> compile_all(std::string_view option, const std::vector<std::string>& texts,
-                                            std::size_t& room) {
-    std::vector<Expression> compiled;
-    compiled.reserve(texts.size());
+Result<Compiled> compile_all(std::string_view option, const std::vector<std::string>& texts,
+                             std::size_t room) {
+    Compiled compiled{{}, room};
+    compiled.expressions.reserve(texts.size());
     for (const std::string& text : texts) {
-        compiled.push_back(TRY(Expression::compile(option, text)));
-        const std::size_t size = compiled.back().size();
-        if (size > room)
+        compiled.expressions.push_back(TRY(Expression::compile(option, text)));
+        const std::size_t size = compiled.expressions.back().size();
+        if (size > compiled.room)
             return fail(
                 Error::invalid(visible(fmt::format("{} '{}' is too much: all expressions together have more "
                                                    "than {} characters once repetitions are written out",
                                                    option, text, ConsoleWatch::kInstructionsMax)))
                     .hint("write fewer expressions, or fewer or smaller repetitions {}"));
-        room -= size;
+        compiled.room -= size;
     }
     return compiled;
 }
@@ -42,12 +47,11 @@ std::vector<WatchedExpression> unseen(const std::vector<std::string>& texts) {
 
 Result<std::unique_ptr<ConsoleWatch>> ConsoleWatch::create(const WatchConfig& config, WatchHooks hooks,
                                                            u64 start_ns) {
-    std::size_t room = kInstructionsMax;
-    std::vector<Expression> expected = TRY(compile_all("--expect", config.expect, room));
-    std::vector<Expression> feared = TRY(compile_all("--fail-on", config.fail_on, room));
+    Compiled expected = TRY(compile_all("--expect", config.expect, kInstructionsMax));
+    Compiled feared = TRY(compile_all("--fail-on", config.fail_on, expected.room));
     std::unique_ptr<ConsoleWatch> watch(new ConsoleWatch(std::move(hooks), start_ns));
-    watch->expected_expressions_ = std::move(expected);
-    watch->feared_expressions_ = std::move(feared);
+    watch->expected_expressions_ = std::move(expected.expressions);
+    watch->feared_expressions_ = std::move(feared.expressions);
     watch->expected_ = unseen(config.expect);
     watch->feared_ = unseen(config.fail_on);
     watch->missing_ = config.expect.size();
@@ -70,10 +74,10 @@ ConsoleWatch::~ConsoleWatch() {
 }
 
 void ConsoleWatch::set_log(const WatchConfig& config, UniqueFd file) {
-    log_.emplace(ConsoleLog::Settings{.path = config.log_path,
-                                      .max_bytes = config.log_max_bytes,
-                                      .must_hurry = hooks_.must_hurry},
-                 std::move(file));
+    log_.emplace(
+        ConsoleLog::Settings{
+            .path = config.log_path, .max_bytes = config.log_max_bytes, .must_hurry = hooks_.must_hurry},
+        std::move(file));
 }
 
 void ConsoleWatch::take(std::span<const u8> bytes) {
@@ -110,7 +114,7 @@ void ConsoleWatch::take_piece(const LineSplitter::Piece& piece) {
 void ConsoleWatch::look(const LineSplitter::Piece& piece, TextEnds ends) {
     if (!is_looking() || gives_up()) return;
     const std::function<bool()> give_up = [this] { return gives_up(); };
-    const std::string_view line = without_escapes(piece.text, scratch_);
+    const std::string_view line = escapes_.apply(piece.text);
     const auto note = [&](WatchedExpression& watched) {
         watched.is_seen = true;
         watched.seen_ns = now_ns_;

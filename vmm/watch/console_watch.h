@@ -22,6 +22,7 @@
 #include "vmm/watch/console_tail.h"
 #include "vmm/watch/expression.h"
 #include "vmm/watch/line_splitter.h"
+#include "vmm/watch/plain_text.h"
 #include "vmm/watch/watch_config.h"
 
 namespace mayfly {
@@ -109,7 +110,7 @@ class ConsoleWatch {
     bool is_finished_ = false;
     u64 now_ns_ = 0;         // since start, of the bytes that are being taken
     u64 line_began_ns_ = 0;  // of the unfinished line
-    std::string scratch_;
+    EscapeFilter escapes_;
 
     bool is_waiting_ = false;  // the thread waits for a standstill
     u64 portions_ = 0;         // how often bytes came

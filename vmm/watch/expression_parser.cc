@@ -36,6 +36,9 @@ constexpr std::array kClasses{
     ClassRange{"xdigit", 'A', 'F'}, ClassRange{"xdigit", 'a', 'f'},
 };
 
+/// Of a word, behind a backslash.
+bool is_edge(char letter) { return letter == 'b' || letter == 'B' || letter == '<' || letter == '>'; }
+
 bool add_class(std::string_view name, CharacterSet& set) {
     bool is_known = false;
     for (const ClassRange& range : kClasses) {
@@ -131,18 +134,22 @@ class Parser {
     bool parse_alternatives();
     bool parse_branch();
     bool parse_piece();
-    bool parse_atom(bool& may_repeat);
+    enum class Atom : u8 { Refused, Repeatable, Unrepeatable };
+    static Atom repeatable(bool is_parsed) { return is_parsed ? Atom::Repeatable : Atom::Refused; }
+    static Atom unrepeatable(bool is_parsed) { return is_parsed ? Atom::Unrepeatable : Atom::Refused; }
+    Atom parse_atom();
     bool parse_group();
-    bool parse_escape(bool& may_repeat);
+    bool parse_edge();
+    bool parse_escape();
     bool parse_character();
     bool parse_repetition(std::size_t start);
     bool parse_interval(std::size_t start);
-    bool parse_number(u32& number);
+    std::optional<u32> parse_number();
     bool repeat(std::size_t start, u32 least, std::optional<u32> most);
     bool parse_bracket();
     bool parse_bracket_item(CharacterSet& set);
-    bool parse_bracket_end(u32& character);
-    bool parse_bracket_symbol(u32& character);
+    std::optional<u32> parse_bracket_end();
+    std::optional<u32> parse_bracket_symbol();
     bool emit_set(CharacterSet set) {
         sets_.push_back(std::move(set));
         return emit(Kind::Set, static_cast<u32>(sets_.size() - 1));
@@ -177,34 +184,27 @@ bool Parser::parse_branch() {
 
 bool Parser::parse_piece() {
     const std::size_t start = code_.size();
-    bool may_repeat = true;
-    return parse_atom(may_repeat) &&
-           (may_repeat || std::string_view("*+?{").find(peek()) == std::string::npos || rest_.empty()
-                ? true
-                : refuse(fmt::format("has a {} behind nothing that it could repeat", peek()),
-                         "a backslash makes it an ordinary character")) &&
-           (!may_repeat || parse_repetition(start));
+    const Atom atom = parse_atom();
+    if (atom == Atom::Refused) return false;
+    if (atom == Atom::Repeatable) return parse_repetition(start);
+    if (rest_.empty() || std::string_view("*+?{").find(peek()) == std::string::npos) return true;
+    return refuse(fmt::format("has a {} behind nothing that it could repeat", peek()),
+                  "a backslash makes it an ordinary character");
 }
 
-bool Parser::parse_atom(bool& may_repeat) {
+Parser::Atom Parser::parse_atom() {
     switch (peek()) {
-        case '(': return parse_group();
-        case '[': return parse_bracket();
-        case '\\': return parse_escape(may_repeat);
-        case '.': rest_.remove_prefix(1); return emit(Kind::Any);
-        case '^':
-            rest_.remove_prefix(1);
-            may_repeat = false;
-            return emit(Kind::LineStart);
-        case '$':
-            rest_.remove_prefix(1);
-            may_repeat = false;
-            return emit(Kind::LineEnd);
+        case '(': return repeatable(parse_group());
+        case '[': return repeatable(parse_bracket());
+        case '\\': return is_edge(peek(1)) ? unrepeatable(parse_edge()) : repeatable(parse_escape());
+        case '.': rest_.remove_prefix(1); return repeatable(emit(Kind::Any));
+        case '^': rest_.remove_prefix(1); return unrepeatable(emit(Kind::LineStart));
+        case '$': rest_.remove_prefix(1); return unrepeatable(emit(Kind::LineEnd));
         case '*':
         case '+':
         case '?':
-        case '{': may_repeat = false; return true;
-        default: return parse_character();
+        case '{': return Atom::Unrepeatable;
+        default: return repeatable(parse_character());
     }
 }
 
@@ -226,7 +226,16 @@ bool Parser::parse_group() {
     return take(')') || refuse("is no regular expression: Unmatched (", "\\( is a parenthesis");
 }
 
-bool Parser::parse_escape(bool& may_repeat) {
+bool Parser::parse_edge() {
+    const char letter = rest_[1];
+    rest_.remove_prefix(2);
+    return emit(letter == 'b'   ? Kind::WordEdge
+                : letter == 'B' ? Kind::NoWordEdge
+                : letter == '<' ? Kind::WordStart
+                                : Kind::WordEnd);
+}
+
+bool Parser::parse_escape() {
     rest_.remove_prefix(1);
     if (rest_.empty())
         return refuse("is no regular expression: it ends in a backslash", "\\\\ is a backslash");
@@ -240,16 +249,6 @@ bool Parser::parse_escape(bool& may_repeat) {
             break;
         case 's':
         case 'S': (void)add_class("space", set); break;
-        case 'b':
-        case 'B':
-        case '<':
-        case '>':
-            rest_.remove_prefix(1);
-            may_repeat = false;
-            return emit(letter == 'b'   ? Kind::WordEdge
-                        : letter == 'B' ? Kind::NoWordEdge
-                        : letter == '<' ? Kind::WordStart
-                                        : Kind::WordEnd);
         default:
             if (letter >= '1' && letter <= '9')
                 return refuse("has a back-reference",
@@ -293,23 +292,20 @@ bool Parser::parse_repetition(std::size_t start) {
         kNoQuantifier);
 }
 
-bool Parser::parse_number(u32& number) {
-    if (!is_digit(peek())) return false;
-    for (number = 0; is_digit(peek()); rest_.remove_prefix(1))
+std::optional<u32> Parser::parse_number() {
+    if (!is_digit(peek())) return std::nullopt;
+    u32 number = 0;
+    for (; is_digit(peek()); rest_.remove_prefix(1))
         number = std::min<u32>(number * 10 + static_cast<u32>(rest_[0] - '0'), kRepeatsMax + 1);
-    return true;
+    return number;
 }
 
 bool Parser::parse_interval(std::size_t start) {
     rest_.remove_prefix(1);
-    u32 least = 0;
-    u32 number = 0;
-    const bool has_least = parse_number(least);
-    std::optional<u32> most;
-    if (!take(','))
-        most = least;
-    else if (parse_number(number))
-        most = number;
+    const std::optional<u32> first = parse_number();
+    const bool has_least = first.has_value();
+    const u32 least = first.value_or(0);
+    const std::optional<u32> most = take(',') ? parse_number() : least;
     if ((!has_least && !most) || (!has_least && most == 0U && peek(0) != '}') || !take('}') ||
         (most && *most < least) || (!has_least && most == least))
         return refuse("is no regular expression: Invalid content of {}",
@@ -372,48 +368,51 @@ bool Parser::parse_bracket_item(CharacterSet& set) {
         return true;
     }
     const bool is_hyphen = peek() == '-';
-    u32 first = 0;
-    if (!parse_bracket_end(first)) return false;
+    const std::optional<u32> first = parse_bracket_end();
+    if (!first) return false;
     if (peek() != '-' || peek(1) == ']' || rest_.size() < 2) {
-        set.add(first, first);
+        set.add(*first, *first);
         return true;
     }
     rest_.remove_prefix(1);
-    u32 last = 0;
     if (peek() == '[' && peek(1) == ':')
         return refuse("is no regular expression: Invalid range end", "a class is no end of a range");
-    if (!parse_bracket_end(last)) return false;
-    if (last < first || (is_hyphen && last == first))
+    const std::optional<u32> last = parse_bracket_end();
+    if (!last) return false;
+    if (*last < *first || (is_hyphen && *last == *first))
         return refuse("is no regular expression: Invalid range end", "put a - first or last in its brackets");
     if (peek() == '-' && peek(1) != ']')
         return refuse("is no regular expression: Invalid range end", "put a - first or last in its brackets");
-    set.add(first, last);
+    set.add(*first, *last);
     return true;
 }
 
-bool Parser::parse_bracket_end(u32& character) {
-    if (peek() == '[' && (peek(1) == '.' || peek(1) == '=')) return parse_bracket_symbol(character);
+std::optional<u32> Parser::parse_bracket_end() {
+    if (peek() == '[' && (peek(1) == '.' || peek(1) == '=')) return parse_bracket_symbol();
     if (peek() == '\\') {
-        if (peek(1) != '\\')
-            return refuse("has a backslash in brackets, where it makes nothing special or ordinary",
-                          is_alphanumeric(peek(1))
-                              ? cure_of_escape(peek(1))
-                              : "leave it out; ] goes first, [^]...], - last; [\\\\] is a backslash");
+        if (peek(1) != '\\') {
+            refuse("has a backslash in brackets, where it makes nothing special or ordinary",
+                   is_alphanumeric(peek(1))
+                       ? cure_of_escape(peek(1))
+                       : "leave it out; ] goes first, [^]...], - last; [\\\\] is a backslash");
+            return std::nullopt;
+        }
         rest_.remove_prefix(1);
     }
-    character = take_character(rest_);
-    return true;
+    return take_character(rest_);
 }
 
 /// [.x.] and [=x=]: of the POSIX locale, each is the character itself.
-bool Parser::parse_bracket_symbol(u32& character) {
+std::optional<u32> Parser::parse_bracket_symbol() {
     const std::array<char, 2> closing{rest_[1], ']'};
     rest_.remove_prefix(2);
-    if (!rest_.empty()) character = take_character(rest_);
-    if (!rest_.starts_with(std::string_view(closing.data(), closing.size())))
-        return refuse("is no regular expression: Invalid collation character", "write the character itself");
+    const u32 character = rest_.empty() ? 0 : take_character(rest_);
+    if (!rest_.starts_with(std::string_view(closing.data(), closing.size()))) {
+        refuse("is no regular expression: Invalid collation character", "write the character itself");
+        return std::nullopt;
+    }
     rest_.remove_prefix(closing.size());
-    return true;
+    return character;
 }
 
 }  // namespace

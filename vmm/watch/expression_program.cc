@@ -21,9 +21,8 @@ u32 at(u32 place, i32 offset) { return static_cast<u32>(static_cast<i32>(place) 
 }  // namespace
 
 u32 take_character(std::string_view& text) {
-    u32 character = 0;
-    const std::size_t length = utf8_length(text, character);
-    if (length == 0) character = kStrayByte + static_cast<u8>(text[0]);
+    const auto [length, value] = first_utf8(text);
+    const u32 character = length == 0 ? kStrayByte + static_cast<u8>(text[0]) : value;
     text.remove_prefix(length == 0 ? 1 : length);
     return character;
 }

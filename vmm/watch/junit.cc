@@ -2,10 +2,10 @@
 #include "vmm/watch/junit.h"
 
 #include <algorithm>
-#include <array>
 
 #include <fmt/format.h>
 
+#include "vmm/os/clock.h"
 #include "vmm/watch/plain_text.h"
 
 namespace mayfly {
@@ -18,22 +18,11 @@ std::string seconds(u64 time_ns) {
     return fmt::format("{}.{:06}", time_ns / 1'000'000'000, time_ns % 1'000'000'000 / 1000);
 }
 
-/// ISO 8601, UTC, without a zone, as the schemas want it. Without gmtime, which brings the C library's time
-/// zones and its scanf into the binary, 50 KiB.
+/// ISO 8601, UTC, without a zone, as the schemas want it.
 std::string date(i64 wall_seconds) {
-    constexpr i64 kDay = 86400;
-    constexpr i64 kDaysOf400Years = 146097;
-    const auto is_leap = [](i64 year) { return (year % 4 == 0 && year % 100 != 0) || year % 400 == 0; };
-    i64 days = wall_seconds / kDay;
-    const i64 second = wall_seconds % kDay;
-    i64 year = 1970 + days / kDaysOf400Years * 400;
-    days %= kDaysOf400Years;
-    for (; days >= (is_leap(year) ? 366 : 365); ++year) days -= is_leap(year) ? 366 : 365;
-    const std::array<i64, 12> lengths{31, is_leap(year) ? 29 : 28, 31, 30, 31, 30, 31, 31, 30, 31, 30, 31};
-    std::size_t month = 0;
-    for (; days >= lengths[month]; ++month) days -= lengths[month];
-    return fmt::format("{:04}-{:02}-{:02}T{:02}:{:02}:{:02}", year, month + 1, days + 1, second / 3600,
-                       second / 60 % 60, second % 60);
+    const UtcTime at = utc_time(wall_seconds);
+    return fmt::format("{:04}-{:02}-{:02}T{:02}:{:02}:{:02}", at.year, at.month, at.day, at.hour, at.minute,
+                       at.second);
 }
 
 std::string counts(const JunitReport& report) {

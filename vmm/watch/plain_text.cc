@@ -14,29 +14,33 @@ bool is_in(char byte, u8 first, u8 last) {
     return value >= first && value <= last;
 }
 
-/// Behind the escape sequence that begins at `at`. A control string that does not end on this line loses its
-/// introducer only: what follows may be what is looked for. `may_end` becomes false once no control string
-/// ends any more, lest each introducer looks for that anew.
-std::size_t after_escape(std::string_view line, std::size_t at, bool& may_end) {
+struct EscapeEnd {
+    std::size_t at;  ///< behind it
+    bool may_end;    ///< false once no control string ends any more, lest each introducer looks for that anew
+};
+
+/// Of the escape sequence that begins at `at`. A control string that does not end on this line loses its
+/// introducer only: what follows may be what is looked for.
+EscapeEnd end_of_escape(std::string_view line, std::size_t at, bool may_end) {
     ++at;
-    if (at == line.size()) return at;
+    if (at == line.size()) return {at, may_end};
     const char kind = line[at];
     if (kind == '[') {
         ++at;
         while (at < line.size() && is_in(line[at], 0x20, 0x3f)) ++at;  // parameters, intermediates
-        return at < line.size() && is_in(line[at], 0x40, 0x7e) ? at + 1 : at;
+        return {at < line.size() && is_in(line[at], 0x40, 0x7e) ? at + 1 : at, may_end};
     }
     if (kind == ']' || kind == 'P' || kind == 'X' || kind == '^' || kind == '_') {
         const std::size_t body = at + 1;
         for (std::size_t end = body; may_end && end < line.size(); ++end) {
-            if (line[end] == kBell) return end + 1;
-            if (line[end] == kEscape && end + 1 < line.size() && line[end + 1] == '\\') return end + 2;
+            if (line[end] == kBell) return {end + 1, true};
+            if (line[end] == kEscape && end + 1 < line.size() && line[end + 1] == '\\')
+                return {end + 2, true};
         }
-        may_end = false;
-        return body;
+        return {body, false};
     }
     while (at < line.size() && is_in(line[at], 0x20, 0x2f)) ++at;
-    return at < line.size() && is_in(line[at], 0x30, 0x7e) ? at + 1 : at;
+    return {at < line.size() && is_in(line[at], 0x30, 0x7e) ? at + 1 : at, may_end};
 }
 
 /// XML 1.0, 5th edition, 2.2 "Characters", less C1, whose CSI a terminal would obey.
@@ -47,54 +51,51 @@ bool is_showable(u32 value) {
 
 }  // namespace
 
-std::size_t utf8_length(std::string_view text, u32& value) {
+Utf8Sequence first_utf8(std::string_view text) {
     const auto first = static_cast<u8>(text[0]);
-    value = first;
-    if (first < 0x80) return 1;
-    if (first < 0xc2 || first > 0xf4) return 0;
+    if (first < 0x80) return {1, first};
+    if (first < 0xc2 || first > 0xf4) return {0, first};
     const std::size_t length = first < 0xe0 ? 2 : first < 0xf0 ? 3 : 4;
-    if (text.size() < length) return 0;
-    value = first & (0x7fU >> length);
+    if (text.size() < length) return {0, first};
+    u32 value = first & (0x7fU >> length);
     for (std::size_t i = 1; i < length; ++i) {
-        if (!is_in(text[i], 0x80, 0xbf)) return 0;
+        if (!is_in(text[i], 0x80, 0xbf)) return {0, first};
         value = value << 6 | (static_cast<u8>(text[i]) & 0x3fU);
     }
     const bool is_overlong = (length == 3 && value < 0x800) || (length == 4 && value < 0x10000);
     const bool is_surrogate = value >= 0xd800 && value <= 0xdfff;
-    return is_overlong || is_surrogate || value > 0x10ffff ? 0 : length;
+    return {is_overlong || is_surrogate || value > 0x10ffff ? 0 : length, value};
 }
 
-std::string_view without_escapes(std::string_view line, std::string& scratch) {
+std::string_view EscapeFilter::apply(std::string_view line) {
     std::size_t escape = line.find(kEscape);
     if (escape == std::string_view::npos) return line;
-    scratch.clear();
+    without_.clear();
     std::size_t at = 0;
     bool may_end = true;
     while (escape != std::string_view::npos) {
-        scratch.append(line.substr(at, escape - at));
-        at = after_escape(line, escape, may_end);
+        without_.append(line.substr(at, escape - at));
+        const EscapeEnd end = end_of_escape(line, escape, may_end);
+        at = end.at;
+        may_end = end.may_end;
         escape = line.find(kEscape, at);
     }
-    scratch.append(line.substr(at));
-    return scratch;
+    without_.append(line.substr(at));
+    return without_;
 }
 
 std::string visible(std::string_view text) {
     std::string out;
     out.reserve(text.size());
     while (!text.empty()) {
-        u32 value = 0;
-        const std::size_t length = utf8_length(text, value);
+        const auto [length, value] = first_utf8(text);
         out.append(length != 0 && is_showable(value) ? text.substr(0, length) : kReplacement);
         text.remove_prefix(length != 0 ? length : 1);
     }
     return out;
 }
 
-std::string shown(std::string_view line) {
-    std::string scratch;
-    return visible(without_escapes(line, scratch));
-}
+std::string shown(std::string_view line) { return visible(EscapeFilter().apply(line)); }
 
 std::string xml_escaped(std::string_view text) {
     std::string out;

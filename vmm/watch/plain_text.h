@@ -11,12 +11,22 @@
 
 namespace mayfly {
 
-/// The length of the well-formed UTF-8 sequence at the beginning of `text`, which is not empty, 0 for none,
-/// and its value (Unicode 15.0, 3.9 "Unicode Encoding Forms", table 3-7).
-[[nodiscard]] std::size_t utf8_length(std::string_view text, u32& value);
+struct Utf8Sequence {
+    std::size_t length;  ///< 0: there is no well-formed one
+    u32 value;
+};
+/// At the beginning of `text`, which is not empty (Unicode 15.0, 3.9 "Unicode Encoding Forms", table 3-7).
+[[nodiscard]] Utf8Sequence first_utf8(std::string_view text);
 
-/// `line` without escape sequences: itself where it has none, else `scratch`, which is overwritten.
-[[nodiscard]] std::string_view without_escapes(std::string_view line, std::string& scratch);
+/// Takes escape sequences out of lines, into memory that serves one line after the other.
+class EscapeFilter {
+  public:
+    /// `line` without them: itself where it has none, else what lasts until the next call.
+    [[nodiscard]] std::string_view apply(std::string_view line);
+
+  private:
+    std::string without_;
+};
 
 /// Valid UTF-8 without control characters but tab: each of them, and each byte that is no UTF-8, becomes
 /// U+FFFD; so do the noncharacters that XML forbids. So a user's text stays on one line of a message.

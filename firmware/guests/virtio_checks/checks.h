@@ -26,6 +26,7 @@ void check_net(const Transport& transport, const Plan& plan);
 void check_net_starved(const Transport& transport, const Plan& plan);
 void check_net_link(const Transport& transport, const Plan& plan);
 void check_net_arp(const Transport& transport, const Plan& plan);
+void check_net_back(const Transport& transport, const Plan& plan);
 void check_net_pairs(const Transport& transport, const Plan& plan);
 void check_fairness(const Plan& plan);
 void check_console(const Transport& transport, const Plan& plan);

@@ -217,6 +217,7 @@ void check_net(const Transport& transport, const Plan& plan) {
     if (option_is("net", "starve")) return check_net_starved(transport, plan);
     if (option_is("net", "link")) return check_net_link(transport, plan);
     if (option_is("net", "arp")) return check_net_arp(transport, plan);
+    if (option_is("net", "back")) return check_net_back(transport, plan);
     if (option_is("net", "pairs")) return check_net_pairs(transport, plan);
     if (!start(transport, plan)) return;
     Line line;

@@ -3,7 +3,8 @@
 //
 // `net=starve`: takes what comes once and gives no room for more, while it goes on with work of its own
 // (`frames=N` frames, one by one). `net=link`: waits for the link to go down. `net=arp`: asks who has
-// `peer=`, from `ip=` (numbers, 0x0a4d0001).
+// `peer=`, from `ip=` (numbers, 0x0a4d0001). `net=back`: the same again each time that the link has gone down
+// and come back, `times=N`.
 // Spec: virtio 1.2 §5.1 "Network Device"; RFC 826.
 #include "firmware/guests/runtime/boot_info.h"
 #include "firmware/guests/runtime/virtio_net.h"
@@ -107,6 +108,26 @@ bool await_answer(u32 peer) {
     return false;
 }
 
+bool ask_for_peer() {
+    const u32 peer = static_cast<u32>(option_value("peer", 0x0a4d'0001));
+    address_to_all(0x0806);
+    put32(frame() + 14, 0x0001'0800);  // Ethernet, IPv4
+    put32(frame() + 18, 0x0604'0001);  // their sizes, request
+    for (u32 n = 0; n < 6; ++n) io_memory::at<u8>(frame() + 22 + n) = net.mac()[n];
+    put32(frame() + 28, static_cast<u32>(option_value("ip", 0x0a4d'0002)));
+    put32(frame() + 38, peer);
+    bool is_answered = false;
+    for (u32 n = 0; n < kArpTries && !is_answered; ++n) is_answered = send_frame() && await_answer(peer);
+    return is_answered;
+}
+
+/// Polls, and sees whatever lasts.
+bool await_link(const Transport& transport, bool is_up) {
+    const u64 end = read_tsc() + u64{tsc_ticks(kPatienceMicroseconds)};
+    while (is_link_up(transport) != is_up && read_tsc() < end) spin(100);
+    return is_link_up(transport) == is_up;
+}
+
 }  // namespace
 
 void check_net_starved(const Transport& transport, const Plan& plan) {
@@ -146,18 +167,25 @@ void check_net_link(const Transport& transport, const Plan& plan) {
     expect("net link stays down", !is_link_up(transport) && send_frames(1) && transport.reset());
 }
 
+void check_net_back(const Transport& transport, const Plan& plan) {
+    if (!start(transport, plan)) return;
+    expect("net arp answered", ask_for_peer());
+    const u64 times = option_value("times", 1);
+    for (u64 n = 1; n <= times; ++n) {
+        print("net ready\n");
+        expect("net link down", await_link(transport, false));
+        expect("net link back", await_link(transport, true));
+        if (plan.interrupt != virtio::Interrupt::None)
+            expect("net config interrupts",
+                   spin_for(virtio::config_interrupts_seen, static_cast<u32>(2 * n), kArrivalMicroseconds));
+        expect("net arp answered again", ask_for_peer());
+    }
+    expect("net reset", transport.reset());
+}
+
 void check_net_arp(const Transport& transport, const Plan& plan) {
     if (!start(transport, plan)) return;
-    const u32 peer = static_cast<u32>(option_value("peer", 0x0a4d'0001));
-    address_to_all(0x0806);
-    put32(frame() + 14, 0x0001'0800);  // Ethernet, IPv4
-    put32(frame() + 18, 0x0604'0001);  // their sizes, request
-    for (u32 n = 0; n < 6; ++n) io_memory::at<u8>(frame() + 22 + n) = net.mac()[n];
-    put32(frame() + 28, static_cast<u32>(option_value("ip", 0x0a4d'0002)));
-    put32(frame() + 38, peer);
-    bool is_answered = false;
-    for (u32 n = 0; n < kArpTries && !is_answered; ++n) is_answered = send_frame() && await_answer(peer);
-    expect("net arp answered", is_answered);
+    expect("net arp answered", ask_for_peer());
     expect("net reset", transport.reset());
 }
 

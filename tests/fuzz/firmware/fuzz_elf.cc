@@ -24,7 +24,9 @@ extern "C" int LLVMFuzzerTestOneInput(const u8* data, std::size_t size) {
         if (is_64) fuzz::patch<u16>(file, 58, 64);  // e_shentsize
     }
     // A whole word that stands somewhere in the file, or there is none.
-    const bool has_driver_word = has_driver(Image::from_bytes("kernel", file), "virtio_console");
+    const UnpackedKernel kernel = read_unpacked(Image::from_bytes("kernel", file));
+    const ElfKernel* elf = good_elf(kernel.elf);
+    const bool has_driver_word = elf != nullptr && has_driver({kernel.image, *elf}, "virtio_console");
     constexpr std::string_view kWord{"\0virtio_console\0", 16};
     fuzz::expect(!has_driver_word ||
                  ::memmem(file.data(), file.size(), kWord.data(), kWord.size()) != nullptr);

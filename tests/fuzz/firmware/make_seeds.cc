@@ -4,7 +4,7 @@
 #include <filesystem>
 #include <fstream>
 
-#include "tests/unit/firmware/packer.h"
+#include "tests/unit/firmware/image/packer.h"
 
 using namespace mayfly;
 using namespace mayfly::test;

@@ -10,7 +10,7 @@
 #include <cstdlib>
 #include <cstring>
 
-#include "tests/unit/pci/pci_fixture.h"
+#include "tests/unit/devices/pci/pci_fixture.h"
 
 namespace {
 

@@ -9,11 +9,11 @@
 #include <cstring>
 #include <memory>
 
-#include "devices/virtio/block.h"
-#include "devices/virtio/block_slots.h"
+#include "devices/virtio/block/block.h"
+#include "devices/virtio/block/block_slots.h"
 #include "tests/support/driver_queue.h"
 #include "tests/support/fake_device_host.h"
-#include "tests/unit/virtio/fake_block_backend.h"
+#include "tests/unit/devices/virtio/block/fake_block_backend.h"
 
 namespace {
 
@@ -122,8 +122,8 @@ class Session {
     [[nodiscard]] std::size_t pending_requests() const {
         std::size_t count = 0;
         for (const BlockIo* io : disk_->pending)
-            // SAFETY: only Block gives the disk operations, and each of its is a slot.
-            for (const auto* slot = static_cast<const BlockSlot*>(io); slot != nullptr;
+            // SAFETY: only Block gives the disk operations, and each of its is a run.
+            for (const BlockSlot* slot = static_cast<const BlockRun*>(io)->first; slot != nullptr;
                  slot = slot->next_in_run)
                 ++count;
         return count;

@@ -12,7 +12,7 @@
 #include <deque>
 #include <memory>
 
-#include "devices/virtio/net.h"
+#include "devices/virtio/net/net.h"
 #include "tests/fuzz/virtio/input_reader.h"
 
 namespace {
@@ -64,12 +64,12 @@ class Backend final : public NetBackend {
         if (send_status == NetStatus::Dropped || send_status == NetStatus::Down) ++refused;
         return send_status;
     }
-    [[nodiscard]] NetStatus receive(u16 pair, std::span<const iovec> into, u64& frame_bytes) override {
+    [[nodiscard]] NetReceived receive(u16 pair, std::span<const iovec> into) override {
         require(!must_be_quiet && pair < in_use_);
         const u64 room_bytes = check(into, 1023);
         require(room_bytes >= header_bytes_);
-        if (is_down) return NetStatus::Down;
-        if (waiting == 0) return NetStatus::Wait;
+        if (is_down) return {NetStatus::Down};
+        if (waiting == 0) return {NetStatus::Wait};
         --waiting;
         u64 left = header_bytes_ + frame_size;
         for (const iovec& part : into) {
@@ -79,11 +79,10 @@ class Backend final : public NetBackend {
         }
         if (left != 0) {
             ++cut;
-            return NetStatus::Dropped;
+            return {NetStatus::Dropped};
         }
         ++received;
-        frame_bytes = header_bytes_ + frame_size;
-        return NetStatus::Done;
+        return {NetStatus::Done, u64{header_bytes_} + frame_size};
     }
     void set_client(NetClient* told) override { client = told; }
 

@@ -10,7 +10,7 @@
 #include <cstring>
 #include <vector>
 
-#include "devices/virtio/queue.h"
+#include "devices/virtio/queue/queue.h"
 #include "tests/fuzz/virtio/input_reader.h"
 
 namespace {
@@ -189,8 +189,8 @@ class Fuzzer {
 
     void pop() {
         std::vector<iovec> storage(1 + input_.take<u8>() % kPartsMax);  // on the heap: ASan sees its end
-        Chain chain;
-        if (queue_.pop(storage, chain) != PopResult::Chain) return;
+        const auto [result, chain] = queue_.pop(storage);
+        if (result != PopResult::Chain) return;
         u64 readable = 0;
         u64 writable = 0;
         for (const iovec& part : chain.readable) readable += check(part);

@@ -11,10 +11,10 @@
 #include <memory>
 #include <optional>
 
-#include "devices/virtio/block.h"
-#include "devices/virtio/pci_transport.h"
+#include "devices/virtio/block/block.h"
+#include "devices/virtio/transport/pci_transport.h"
 #include "tests/fuzz/virtio/input_reader.h"
-#include "tests/unit/virtio/order_rig.h"
+#include "tests/unit/devices/virtio/transport/order_rig.h"
 #include "vmm/text/log.h"
 
 namespace mayfly::log {
@@ -249,8 +249,9 @@ class Session {
         const VirtioCore::State& state = core_->state();
         u32 in_flight = 0;
         for (const BlockIo* io : disk_.pending) {
-            // SAFETY: a block device's operations are slots.
-            for (auto* slot = static_cast<const BlockSlot*>(io); slot != nullptr; slot = slot->next_in_run) {
+            // SAFETY: a block device's operations are runs.
+            const auto& run = static_cast<const BlockRun&>(*io);
+            for (const BlockSlot* slot = run.first; slot != nullptr; slot = slot->next_in_run) {
                 require(core_->queue(slot->queue).is_running());
                 ++in_flight;
             }

@@ -27,7 +27,7 @@
 #include "devices/uart/uart16550.h"
 #include "tests/support/device_fakes.h"
 #include "tests/support/fake_irq_line.h"
-#include "vmm/machine/exit_dispatch.h"
+#include "vmm/machine/vcpu/exit_dispatch.h"
 
 namespace {
 

@@ -10,7 +10,8 @@
 
 #include <zlib.h>
 
-#include "vmm/machine/guest_images.h"
+#include "vmm/kernel_cache/kernel_cache.h"
+#include "vmm/machine/boot/guest_images.h"
 
 using namespace mayfly;
 
@@ -19,6 +20,11 @@ namespace mayfly {
 // None is wanted here, and their ELF files are not built in.
 std::span<const BuiltinGuest> builtin_guests() { return {}; }
 std::span<const std::byte> find_builtin_guest(std::string_view) { return {}; }
+// Nor is a bzImage unpacked.
+Result<std::optional<Image>> unpack_cached(const Image&, const KernelChoice&, u64,
+                                           const KernelCacheOptions&) {
+    return std::optional<Image>();
+}
 
 }  // namespace mayfly
 

@@ -62,7 +62,7 @@ void look_at_image(std::span<const u8> input) {
     expect(fd.get() >= 0 && ::write(fd.get(), file.data(), file.size()) == static_cast<ssize_t>(file.size()));
     const u64 lies[] = {file.size(), 0, 511, 512, file.size() + 1, ~u64{0}, u64{1} << 63};
     const u64 size_bytes = lies[input[2] % std::size(lies)];
-    const std::string_view found = find_image_format(fd, size_bytes);
+    const std::string_view found = find_image_format(fd, size_bytes).name;
     if (size_bytes != file.size()) return;
     const std::string_view all(file);
     const std::string_view end = all.size() >= 512 ? all.substr(all.size() - 512) : ""sv;

@@ -19,7 +19,7 @@
 #include "tests/lab/agent/command.h"
 #include "tests/lab/agent/port.h"
 #include "tests/lab/agent/startup.h"
-#include "vmm/doctor/tsc_rate.h"
+#include "vmm/doctor/facts/tsc_rate.h"
 #include "vmm/os/unique_fd.h"
 
 namespace mayfly::lab {

@@ -1,0 +1,216 @@
+// SPDX-License-Identifier: Apache-2.0
+#include "devices/virtio/transport/core.h"
+
+#include <algorithm>
+#include <chrono>
+#include <cstring>
+#include <string>
+
+#include "devices/virtio/virtio_spec.h"
+#include "vmm/error/verify.h"
+#include "vmm/text/log.h"
+
+namespace mayfly {
+
+namespace {
+
+constexpr u64 kRingFeatures = virtio::F_INDIRECT_DESC | virtio::F_EVENT_IDX;
+/// A guest that breaks its device again and again does not fill the host's log.
+constexpr u8 kFailuresLoggedMax = 8;
+constexpr std::chrono::milliseconds kIdleCheck{10};
+
+}  // namespace
+
+VirtioCore::VirtioCore(VirtioDevice& device, const GuestMemory& memory, QueueWorker& worker, Kind kind)
+    : device_(device), worker_(worker), kind_(kind) {
+    for (std::size_t i = 0; i < device.queue_sizes().size(); ++i) queues_.emplace_back(memory);
+    queue_states_.resize(queues_.size());
+    clear();
+}
+
+u64 VirtioCore::offered_features() const {
+    const u64 common = device_.features() | kRingFeatures;
+    if (state_.is_legacy_driver) return (common | virtio::F_ANY_LAYOUT) & 0xffff'ffff;
+    return common | virtio::F_VERSION_1 | virtio::F_RING_PACKED;
+}
+
+void VirtioCore::set_driver_features(u64 features) {
+    if ((state_.status & (virtio::FEATURES_OK | virtio::DRIVER_OK)) != 0 || is_started_) return;
+    state_.driver_features = features;
+}
+
+bool VirtioCore::has_packed_rings() const {
+    return (state_.status & virtio::FEATURES_OK) != 0 &&
+           (state_.driver_features & virtio::F_RING_PACKED) != 0;
+}
+
+VirtioCore::QueueState* VirtioCore::configurable_queue(u32 queue) {
+    if (queue >= queue_count() || (state_.status & virtio::DRIVER_OK) != 0 || is_resetting_) return nullptr;
+    // A legacy driver may use some queues while it still sets others up.
+    return queues_[queue].is_running() ? nullptr : &queue_states_[queue];
+}
+
+bool VirtioCore::write_status(u8 status, std::unique_lock<std::mutex>& lock) {
+    // no guest: transports pass the lock that they took of this mutex.
+    VERIFY(lock.owns_lock() && lock.mutex() == &mutex_);
+    if (is_resetting_) return false;
+    if (status == 0) return reset(lock);
+    // A driver only ever adds bits; NEEDS_RESET is ours. virtio 1.2 §2.1.1 "Driver Requirements".
+    const u8 added = static_cast<u8>(status & ~state_.status & ~virtio::DEVICE_NEEDS_RESET);
+    state_.status |= added & (virtio::ACKNOWLEDGE | virtio::DRIVER | virtio::FAILED);
+    if ((added & virtio::FEATURES_OK) != 0) {
+        // virtio 1.2 §2.2.2 "Device Requirements: Feature Bits": what was not offered, or too little, is not
+        // accepted.
+        const bool is_subset = (state_.driver_features & ~offered_features()) == 0;
+        const bool has_version = (state_.driver_features & virtio::F_VERSION_1) != 0;
+        if (is_subset && (has_version || kind_ == Kind::Transitional)) state_.status |= virtio::FEATURES_OK;
+    }
+    if ((added & virtio::DRIVER_OK) != 0) {
+        state_.status |= virtio::DRIVER_OK;
+        start();
+    }
+    return true;
+}
+
+void VirtioCore::start() {
+    // It failed before DRIVER_OK, in queues that a legacy driver used early. Nothing starts a second time,
+    // and the driver may be told now. virtio 1.2 §2.1.2 "Device Requirements: Device Status Field".
+    if (needs_reset()) return transport_->interrupt_config();
+    if (state_.is_legacy_driver) {
+        state_.driver_features &= offered_features();
+    } else if ((state_.status & virtio::FEATURES_OK) == 0) {
+        return fail("DRIVER_OK was set before FEATURES_OK");
+    }
+    if (!start_queues()) return;
+    if (!is_started_) {
+        is_started_ = true;
+        device_.start(state_.driver_features, *this);
+        transport_->registers_changed();  // what was accepted may change the configuration
+    }
+    worker_.on_start(*this);
+}
+
+void VirtioCore::start_early(u16 queue) {
+    // virtio 1.2 §3.1.2 "Legacy Interface: Device Initialization": "The transitional device MUST support the
+    // driver using the device before the step 8", which is DRIVER_OK. Its first doorbell fixes the features.
+    const u8 stage = state_.status & (virtio::DRIVER | virtio::DRIVER_OK);
+    if (!state_.is_legacy_driver || stage != virtio::DRIVER || needs_reset() || is_resetting_) return;
+    if (queue_states_[queue].is_enabled && !queues_[queue].is_running()) start();
+}
+
+/// Those that are enabled and do not run yet. When one is refused, those that the device works on run on: I/O
+/// may be in flight for their chains. They stop together, in clear(), when none is.
+bool VirtioCore::start_queues() {
+    const u64 features = state_.driver_features;
+    for (u16 i = 0; i < queue_count(); ++i) {
+        const QueueState& state = queue_states_[i];
+        if (!state.is_enabled || queues_[i].is_running()) continue;
+        const QueueSetup setup{.size = state.size,
+                               .descriptors = Gpa{state.descriptors},
+                               .driver_area = Gpa{state.driver_area},
+                               .device_area = Gpa{state.device_area},
+                               .is_packed = (features & virtio::F_RING_PACKED) != 0,
+                               .has_event_idx = (features & virtio::F_EVENT_IDX) != 0,
+                               .has_indirect = (features & virtio::F_INDIRECT_DESC) != 0};
+        if (state.size <= queue_size_max(i) && queues_[i].start(setup)) continue;
+        if (!is_started_)
+            for (VirtQueue& queue : queues_) queue.stop();
+        fail("a queue's size or address is not one that can be");
+        return false;
+    }
+    return true;
+}
+
+bool VirtioCore::reset(std::unique_lock<std::mutex>& lock) {
+    if (is_started_) {
+        is_resetting_ = true;
+        device_.cancel();
+        const bool is_idle = wait_until_idle(lock);
+        is_resetting_ = false;
+        if (!is_idle) return false;
+        is_started_ = false;
+        device_.stop();
+        worker_.on_stop(*this);
+    }
+    clear();
+    return true;
+}
+
+bool VirtioCore::wait_until_idle(std::unique_lock<std::mutex>& lock) {
+    while (device_.in_flight() != 0) {
+        if (worker_.is_ending()) return false;
+        idle_.wait_for(lock, kIdleCheck);
+    }
+    return true;
+}
+
+void VirtioCore::clear() {
+    for (VirtQueue& queue : queues_) queue.stop();
+    for (u16 i = 0; i < queue_count(); ++i) queue_states_[i] = {.size = queue_size_max(i)};
+    // The generation goes on: a driver that read it before must not take new contents for old ones.
+    state_ = {.config_generation = state_.config_generation};
+}
+
+u64 VirtioCore::read_config(u64 offset_bytes, u8 size_bytes) const {
+    const std::span<const std::byte> config = device_.config();
+    u64 value = 0;
+    if (offset_bytes < config.size())
+        std::memcpy(&value, config.data() + offset_bytes,
+                    std::min<u64>(size_bytes, config.size() - offset_bytes));
+    return value;
+}
+
+void VirtioCore::write_config(u32 offset_bytes, std::span<const std::byte> bytes) {
+    if (!is_resetting_) device_.write_config(offset_bytes, bytes);
+}
+
+void VirtioCore::notify(u32 queue) {
+    if (queue >= queue_count()) return;
+    start_early(static_cast<u16>(queue));
+    if (!is_started_ || is_resetting_) return;
+    ++queues_[queue].counts.doorbells_trapped;
+    worker_.on_doorbell(*this, static_cast<u16>(queue));
+}
+
+Progress VirtioCore::run_queue(u16 queue, u32 budget) {
+    start_early(queue);  // the doorbell may have come by ioeventfd
+    if (!is_started_ || is_resetting_ || needs_reset()) return Progress::Waiting;
+    if (!queues_[queue].is_running()) return Progress::Waiting;
+    const Progress progress = device_.process(queue, budget);
+    publish(queue);
+    return queues_[queue].is_broken() ? Progress::Waiting : progress;
+}
+
+void VirtioCore::publish(u16 queue) {
+    VirtQueue& ring = queues_[queue];
+    if (ring.publish()) transport_->interrupt_queue(queue);
+    if (ring.is_broken()) fail(ring.why_broken());
+}
+
+void VirtioCore::completed(u16 queue) {
+    worker_.on_completed(*this, queue);
+    if (is_resetting_ && device_.in_flight() == 0) idle_.notify_all();
+}
+
+void VirtioCore::config_changed() {
+    ++state_.config_generation;
+    transport_->registers_changed();
+    if (is_started_) transport_->interrupt_config();
+}
+
+void VirtioCore::fail(std::string_view why) {
+    if (needs_reset()) return;
+    state_.status |= virtio::DEVICE_NEEDS_RESET;
+    if (failures_logged_ < kFailuresLoggedMax) {
+        ++failures_logged_;
+        log::warning(std::string(device_.name()) +
+                     ": the guest's driver broke the rules, the device stops until "
+                     "it is reset: " +
+                     std::string(why));
+    }
+    transport_->registers_changed();
+    // virtio 1.2 §2.1.2 "Device Requirements": the driver is told only after DRIVER_OK.
+    if ((state_.status & virtio::DRIVER_OK) != 0) transport_->interrupt_config();
+}
+
+}  // namespace mayfly

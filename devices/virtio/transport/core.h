@@ -1,0 +1,185 @@
+// SPDX-License-Identifier: Apache-2.0
+// VirtioCore: the life of one virtio device, whatever carries it: negotiation, queues, start, reset.
+//
+// Transports turn their registers into calls of this class; the machine decides which thread does a queue's
+// work. Thread: every function under mutex(), taken by the caller, except where a comment says otherwise.
+// Lock order: a bus's lock, then this mutex, then what a device's work needs: its backend's, the console's
+// output, the maker of the I/O thread, interrupt delivery. None of these calls back.
+// Spec: virtio 1.2 §2.1 "Device Status Field", §2.2 "Feature Bits", §3 "General Initialization And
+// Operation".
+#pragma once
+
+#include <array>
+#include <condition_variable>
+#include <deque>
+#include <mutex>
+#include <optional>
+#include <string_view>
+
+#include "devices/virtio/queue/queue.h"
+#include "devices/virtio/virtio_device.h"
+#include "devices/virtio/virtio_spec.h"
+
+namespace mayfly {
+
+/// A write to this place is a doorbell.
+struct DoorbellPlace {
+    u64 address = 0;
+    bool is_port = false;
+    u8 size_bytes = 0;         ///< 0: any
+    std::optional<u16> match;  ///< only when this value is written; with a size
+
+    friend bool operator==(const DoorbellPlace&, const DoorbellPlace&) = default;
+};
+/// A queue's doorbells: a transitional device has two.
+using DoorbellPlaces = std::array<std::optional<DoorbellPlace>, 2>;
+
+/// What the transport does for the core. Under mutex().
+class TransportClient {
+  public:
+    TransportClient() = default;
+    TransportClient(const TransportClient&) = delete;
+    TransportClient& operator=(const TransportClient&) = delete;
+    virtual ~TransportClient() = default;
+
+    /// Used buffer notification of one queue. virtio 1.2 §2.3 "Notifications".
+    virtual void interrupt_queue(u16 queue) = 0;
+    /// Configuration change notification.
+    virtual void interrupt_config() = 0;
+    /// Status or device configuration changed, and not by a register write: what a guest can read without
+    /// an exit has to follow.
+    virtual void registers_changed() = 0;
+    /// Where the driver rings for this queue now.
+    [[nodiscard]] virtual DoorbellPlaces doorbells(u16 queue) const = 0;
+};
+
+class VirtioCore;
+
+/// Who does the work of a device. Under mutex().
+class QueueWorker {
+  public:
+    QueueWorker() = default;
+    QueueWorker(const QueueWorker&) = delete;
+    QueueWorker& operator=(const QueueWorker&) = delete;
+    virtual ~QueueWorker() = default;
+
+    /// DRIVER_OK: the queues run.
+    virtual void on_start(VirtioCore& core) = 0;
+    /// Reset, after the last piece of work.
+    virtual void on_stop(VirtioCore& core) = 0;
+    /// A doorbell that came back to user space.
+    virtual void on_doorbell(VirtioCore& core, u16 queue) = 0;
+    /// TransportClient::doorbells() has changed.
+    virtual void on_doorbells_moved(VirtioCore& core) = 0;
+    /// Chains were pushed outside run_queue(): publish(queue) by the end of this turn.
+    virtual void on_completed(VirtioCore& core, u16 queue) = 0;
+    virtual void run_again(VirtioCore& core, u16 queue) = 0;
+    virtual void run_at(VirtioCore& core, u16 queue, u64 deadline_ns) = 0;
+    /// Any thread: the machine is ending, so waiting for I/O is pointless.
+    [[nodiscard]] virtual bool is_ending() const = 0;
+};
+
+class VirtioCore final : public DeviceHost {
+  public:
+    enum class Kind : u8 {
+        Modern,        ///< VERSION_1 must be negotiated
+        Transitional,  ///< a legacy driver is welcome too
+    };
+    /// One queue as the driver configures it.
+    struct QueueState {
+        u16 size = 0;
+        bool is_enabled = false;
+        u64 descriptors = 0;
+        u64 driver_area = 0;
+        u64 device_area = 0;
+    };
+    struct State {
+        u8 status = 0;
+        u32 config_generation = 0;  ///< as wide as MMIO shows it: it does not come round between two reads
+        u64 driver_features = 0;
+        bool is_legacy_driver = false;  ///< talks through the legacy interface
+    };
+
+    /// All outlive the core.
+    VirtioCore(VirtioDevice& device, const GuestMemory& memory, QueueWorker& worker, Kind kind);
+    /// Before the first register access.
+    void set_transport(TransportClient& transport) { transport_ = &transport; }
+
+    [[nodiscard]] VirtioDevice& device() { return device_; }
+    [[nodiscard]] const VirtioDevice& device() const { return device_; }
+    [[nodiscard]] const TransportClient& transport() const { return *transport_; }
+    [[nodiscard]] QueueWorker& worker() { return worker_; }
+    [[nodiscard]] const State& state() const { return state_; }
+    [[nodiscard]] u16 queue_count() const { return static_cast<u16>(queues_.size()); }
+    /// `queue` < queue_count().
+    [[nodiscard]] QueueState& queue_state(u16 queue) { return queue_states_[queue]; }
+    [[nodiscard]] u16 queue_size_max(u16 queue) const { return device_.queue_sizes()[queue]; }
+
+    // --- registers ---
+
+    [[nodiscard]] u64 offered_features() const;
+    /// Ignored once FEATURES_OK is set.
+    void set_driver_features(u64 features);
+    /// 0 resets: returns when nothing in flight can touch guest memory any more. Releases the mutex while it
+    /// waits. \returns false when the machine ends meanwhile or another reset is under way.
+    bool write_status(u8 status, std::unique_lock<std::mutex>& lock);
+    /// Through the legacy interface: no FEATURES_OK, and features as the legacy registers gave them.
+    void set_legacy_driver() { state_.is_legacy_driver = true; }
+    /// F_RING_PACKED was negotiated.
+    [[nodiscard]] bool has_packed_rings() const;
+    /// The queue, when there is one of this number and it may be set up now: not after DRIVER_OK, nor when it
+    /// runs already; else null.
+    [[nodiscard]] QueueState* configurable_queue(u32 queue);
+    /// What lies behind the end reads as zero.
+    [[nodiscard]] u64 read_config(u64 offset_bytes, u8 size_bytes) const;
+    void write_config(u32 offset_bytes, std::span<const std::byte> bytes);
+    /// Any queue number. Before DRIVER_OK only from a legacy driver.
+    void notify(u32 queue);
+
+    /// A register access that came back to user space.
+    void count_return() { ++returns_; }
+    [[nodiscard]] u64 returns() const { return returns_; }
+
+    // --- work ---
+
+    [[nodiscard]] bool is_running() const { return is_started_; }
+    /// process() and publish(). Waiting when nothing may run.
+    Progress run_queue(u16 queue, u32 budget);
+    void publish(u16 queue);
+
+    // --- DeviceHost ---
+
+    [[nodiscard]] std::mutex& mutex() override { return mutex_; }
+    [[nodiscard]] VirtQueue& queue(u16 index) override { return queues_[index]; }
+    void completed(u16 queue) override;
+    void run_again(u16 queue) override { worker_.run_again(*this, queue); }
+    void run_at(u16 queue, u64 deadline_ns) override { worker_.run_at(*this, queue, deadline_ns); }
+    void config_changed() override;
+    void fail(std::string_view why) override;
+
+  private:
+    [[nodiscard]] bool needs_reset() const { return (state_.status & virtio::DEVICE_NEEDS_RESET) != 0; }
+    void start();
+    void start_early(u16 queue);
+    bool start_queues();
+    bool reset(std::unique_lock<std::mutex>& lock);
+    bool wait_until_idle(std::unique_lock<std::mutex>& lock);
+    void clear();
+
+    VirtioDevice& device_;
+    QueueWorker& worker_;
+    Kind kind_;
+    TransportClient* transport_ = nullptr;
+
+    std::mutex mutex_;
+    std::condition_variable idle_;  // with mutex_: in_flight() reached 0 during a reset
+    State state_;
+    std::deque<VirtQueue> queues_;
+    std::deque<QueueState> queue_states_;
+    bool is_started_ = false;
+    bool is_resetting_ = false;
+    u8 failures_logged_ = 0;
+    u64 returns_ = 0;
+};
+
+}  // namespace mayfly

@@ -1,0 +1,60 @@
+// SPDX-License-Identifier: Apache-2.0
+// MmioTransport: one virtio device as a page of registers and one edge-triggered interrupt.
+//
+// Thread: io_read()/io_write() on vCPU threads, interrupts on any; serialised by the core's mutex.
+// Spec: virtio 1.2 §4.2 "Virtio Over MMIO".
+#pragma once
+
+#include "devices/io/io_device.h"
+#include "devices/virtio/transport/core.h"
+
+namespace mayfly {
+
+/// Where an edge goes. Under the core's mutex.
+class EdgeInterrupt {
+  public:
+    EdgeInterrupt() = default;
+    EdgeInterrupt(const EdgeInterrupt&) = delete;
+    EdgeInterrupt& operator=(const EdgeInterrupt&) = delete;
+    virtual ~EdgeInterrupt() = default;
+
+    /// `counts` is the queue's that it is for, null for a configuration change.
+    virtual void raise(QueueCounts* counts) = 0;
+};
+
+class MmioTransport final : public IoDevice, public TransportClient {
+  public:
+    static constexpr u64 kSizeBytes = 0x1000;
+
+    /// Both outlive the transport; `base` is where its registers are.
+    MmioTransport(VirtioCore& core, EdgeInterrupt& interrupt, u64 base);
+
+    [[nodiscard]] std::string_view name() const override { return core_.device().name(); }
+    [[nodiscard]] u64 io_read(IoAccess at) override;
+    void io_write(IoAccess at, u64 value) override;
+    void reset() override;
+
+    void interrupt_queue(u16 queue) override;
+    void interrupt_config() override;
+    void registers_changed() override {}  // every read comes here
+    [[nodiscard]] DoorbellPlaces doorbells(u16 queue) const override;
+
+  private:
+    struct State {
+        u32 device_features_select = 0;
+        u32 driver_features_select = 0;
+        u32 queue_select = 0;
+        u32 interrupt_status = 0;
+    };
+    [[nodiscard]] u32 read_register(u64 offset_bytes);
+    void write_register(u64 offset_bytes, u32 value, std::unique_lock<std::mutex>& lock);
+    bool write_queue_register(u64 offset_bytes, u32 value);
+    [[nodiscard]] VirtioCore::QueueState* selected_queue();
+
+    VirtioCore& core_;
+    EdgeInterrupt& interrupt_;
+    u64 base_;
+    State state_;
+};
+
+}  // namespace mayfly

@@ -1,0 +1,109 @@
+// SPDX-License-Identifier: Apache-2.0
+// PciTransport: one virtio device as a PCI function, modern or transitional.
+//
+// What a driver reads while it probes (common and device configuration, MSI-X table) is in the function's
+// config page, which a guest may read without an exit; what has a side effect or changes by itself (ISR,
+// doorbells, pending bits) is in a BAR that always traps.
+//
+// Thread: any; the core's mutex serialises. Lock order: core.h and pci_bus.h.
+// Spec: virtio 1.2 §4.1 "Virtio Over PCI Bus".
+#pragma once
+
+#include <optional>
+#include <vector>
+
+#include "devices/io/msi_port.h"
+#include "devices/pci/msix.h"
+#include "devices/pci/pci_function.h"
+#include "devices/virtio/transport/core.h"
+#include "devices/virtio/transport/legacy_registers.h"
+
+namespace mayfly {
+
+struct PciTransportOptions {
+    u32 config_address = 0;  ///< of the config page
+    u32 live_address = 0;    ///< of the page that traps
+    u16 legacy_port = 0;     ///< of the legacy registers; 0: a modern device
+    u8 interrupt_line = 0;   ///< INTA# reaches this input; 0: no pin
+};
+
+class PciTransport final : public FunctionClient, public MsixClient, public TransportClient {
+  public:
+    static constexpr u32 kPageBytes = 0x1000;
+    static constexpr u32 kLegacyBytes = 0x80;
+    static constexpr u16 kVectorsMax = 128;
+
+    /// All outlive the transport. `intx` may be null.
+    PciTransport(VirtioCore& core, ConfigPage image, MsiPort& msi, IrqLine* intx,
+                 const PciTransportOptions& options);
+
+    [[nodiscard]] PciFunction& function() { return function_; }
+    [[nodiscard]] static PciFunction::Options function_options(const VirtioDevice& device,
+                                                               const PciTransportOptions& options);
+
+    // --- FunctionClient ---
+    [[nodiscard]] u64 bar_read(u8 bar, IoAccess at) override;
+    void bar_write(u8 bar, IoAccess at, u64 value) override;
+    void on_decode_changed() override;
+    void on_config_write(u16 offset, u8 size_bytes) override;
+    void on_config_read(u16 offset, u8 size_bytes) override;
+    void on_config_page_moved(ConfigPage page) override;
+
+    // --- MsixClient ---
+    void on_vector_unmasked(u16 vector, u64 address, u32 data) override;
+    void on_vector_masked(u16 /*vector*/) override {}
+    void deliver(u16 vector, u64 address, u32 data) override;
+
+    // --- TransportClient ---
+    void interrupt_queue(u16 queue) override;
+    void interrupt_config() override;
+    void registers_changed() override;
+    [[nodiscard]] DoorbellPlaces doorbells(u16 queue) const override;
+
+  private:
+    friend class LegacyRegisters;
+    struct State {
+        u32 device_feature_select = 0;
+        u32 driver_feature_select = 0;
+        u16 queue_select = 0;
+        u16 config_vector = 0xffff;
+        u8 isr = 0;
+    };
+    struct ConfigSpaceAccess {
+        u8 bar;
+        IoAccess at;
+    };
+    void add_capabilities();
+    void add_virtio_capability(u8 type, u8 bar, u32 offset, u32 size_bytes);
+    void write_common(u64 offset_bytes, u8 size_bytes, u64 value, std::unique_lock<std::mutex>& lock);
+    void write_queue_field(u64 offset_bytes, u8 size_bytes, u64 value);
+    void set_status(u8 status, std::unique_lock<std::mutex>& lock);
+    [[nodiscard]] u16 vector_for(u64 value) const;
+    [[nodiscard]] u64 live_read(IoAccess at, bool has_side_effects);
+    [[nodiscard]] u8 read_isr();
+    void drive_pin();
+    void show_common();
+    void show_device_config();
+    void raise(u16 vector, u8 isr_bit, QueueCounts* counts);
+    void count_sent(MsiPath path, QueueCounts* counts) const;
+    /// What VIRTIO_PCI_CAP_PCI_CFG points at, if that can be accessed.
+    [[nodiscard]] std::optional<ConfigSpaceAccess> aimed_access() const;
+    void access_through_config_space(bool is_write);
+    void show_aimed(const ConfigSpaceAccess& access, bool has_side_effects);
+    [[nodiscard]] bool is_page_shown() const { return page_ != nullptr; }
+
+    VirtioCore& core_;
+    MsiPort& msi_;
+    State state_;
+    std::vector<u16> queue_vectors_;
+    std::vector<std::byte> first_table_;  // until the page is there
+    std::byte* page_ = nullptr;           // the config page, once there is one
+    u8 shown_generation_ = 0;
+    u16 access_capability_ = 0;  // offset of VIRTIO_PCI_CAP_PCI_CFG
+    bool has_pin_;
+    PciFunction function_;
+    Msix msix_;
+    LegacyRegisters legacy_;
+};
+
+}  // namespace mayfly

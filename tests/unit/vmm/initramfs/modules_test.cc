@@ -1,0 +1,303 @@
+// SPDX-License-Identifier: Apache-2.0
+// Which kernel modules are packed, in which order, unpacked, and what is wrong with directories of them.
+#include <catch2/catch.hpp>
+
+#include "tests/unit/firmware/image/packer.h"
+#include "tests/unit/vmm/initramfs/newc_reader.h"
+#include "tests/unit/vmm/initramfs/scratch_tree.h"
+#include "vmm/initramfs/module_list.h"
+
+using namespace mayfly;
+using namespace mayfly::test;
+
+namespace {
+
+using Strings = std::vector<std::string>;
+
+/// Names in load order; those that may fail have a '?'.
+Strings order(const ModuleTexts& texts, const std::vector<std::string_view>& wanted) {
+    const ModuleList list(texts);
+    const auto modules = list.resolve(wanted);
+    INFO((modules ? "" : modules.error().message()));
+    REQUIRE(modules.has_value());
+    Strings names;
+    for (const ModuleToLoad& one : *modules)
+        names.push_back(std::string(one.name) + (one.is_optional ? "?" : ""));
+    return names;
+}
+
+std::string problem(const ModuleTexts& texts, const std::vector<std::string_view>& wanted) {
+    const ModuleList list(texts);
+    const auto modules = list.resolve(wanted);
+    REQUIRE_FALSE(modules.has_value());
+    return modules.error().message();
+}
+
+ModuleTexts dependencies(const std::string& text) { return {text, "", "", ""}; }
+
+/// A module's file: nothing but ELF's magic is looked at.
+std::string module_text(const std::string& what) {
+    return "\x7f"
+           "ELF" +
+           what + std::string(5000, 'm');
+}
+
+Bytes to_bytes(const std::string& text) {
+    const auto* data = reinterpret_cast<const std::byte*>(text.data());
+    return {data, data + text.size()};
+}
+
+std::string to_text(const Bytes& bytes) {
+    return {reinterpret_cast<const char*>(bytes.data()), bytes.size()};
+}
+
+/// A program beside a directory of modules.
+class Kernel : public ScratchTree {
+  public:
+    Kernel() { file("prog", elf_program(), 0755); }
+
+    [[nodiscard]] InitramfsRequest request(const std::string& directory,
+                                           std::vector<std::string_view> wanted = {"one"}) const {
+        InitramfsRequest request = request_for(path("prog"));
+        request.modules = path(directory);
+        request.wanted_modules = std::move(wanted);
+        return request;
+    }
+    [[nodiscard]] std::vector<NewcEntry> packed(const InitramfsRequest& request) const {
+        const Result<UniqueFd> archive = pack_initramfs(request);
+        INFO((archive ? "" : archive.error().message()));
+        REQUIRE(archive.has_value());
+        return read_newc(read_all(*archive));
+    }
+    void add_version(const std::string& directory) const {
+        file(directory + "/modules.dep", "kernel/one.ko:\n");
+        file(directory + "/kernel/one.ko", module_text(directory));
+    }
+};
+
+}  // namespace
+
+TEST_CASE("dependencies are loaded first, each once, however they are listed") {
+    const ModuleTexts texts = dependencies(
+        "kernel/a.ko: kernel/b.ko kernel/c.ko kernel/d.ko\n"
+        "kernel/b.ko: kernel/d.ko kernel/c.ko\n"
+        "kernel/c.ko: kernel/d.ko\n"
+        "kernel/d.ko:\n"
+        "kernel/other.ko: kernel/d.ko\n");
+    CHECK(order(texts, {"a"}) == Strings{"d", "c", "b", "a"});
+    CHECK(order(texts, {"other", "a", "other"}) == Strings{"d", "other", "c", "b", "a"});
+    CHECK(order(texts, {}).empty());
+}
+
+TEST_CASE("a hyphen and an underscore are the same in a module's name, and packing is no part of it") {
+    const ModuleTexts texts =
+        dependencies("kernel/virtio_blk.ko.xz:\nkernel/sha256-ssse3.ko.zst:\nx/i2c-dev.ko.gz:");
+    CHECK(order(texts, {"virtio-blk", "sha256_ssse3", "i2c-dev"}) ==
+          Strings{"virtio_blk", "sha256-ssse3", "i2c-dev"});
+    CHECK(problem(texts, {"virtio_bl"}) ==
+          "the kernel module virtio_bl is neither there nor built into the kernel");
+}
+
+TEST_CASE("what the kernel has built in is left out") {
+    ModuleTexts texts = dependencies("kernel/a.ko:\n");
+    texts.builtin = "kernel/drivers/virtio/virtio_pci.ko\nkernel/fs/ext4/ext4.ko\n";
+    CHECK(order(texts, {"virtio-pci", "a", "ext4"}) == Strings{"a"});
+    CHECK(problem(texts, {"ext"}) == "the kernel module ext is neither there nor built into the kernel");
+}
+
+TEST_CASE("modules that need each other come once each") {
+    const ModuleTexts texts = dependencies("a.ko: b.ko\nb.ko: c.ko\nc.ko: a.ko\nself.ko: self.ko\n");
+    CHECK(order(texts, {"a"}) == Strings{"c", "b", "a"});
+    CHECK(order(texts, {"self"}) == Strings{"self"});
+}
+
+TEST_CASE("a chain of many modules needs no stack") {
+    std::string text;
+    for (int i = 0; i < 3000; ++i)
+        text += "m" + std::to_string(i) + ".ko: m" + std::to_string(i + 1) + ".ko\n";
+    text += "m3000.ko:\n";
+    CHECK(order(dependencies(text), {"m0"}).size() == 3001);
+}
+
+TEST_CASE("soft dependencies come before, by name or alias, and may fail") {
+    ModuleTexts texts = dependencies(
+        "kernel/btrfs.ko: kernel/xor.ko\nkernel/xor.ko:\nkernel/crc32c-intel.ko: kernel/help.ko\n"
+        "kernel/crc32c_generic.ko:\nkernel/help.ko:\nkernel/late.ko:\n");
+    texts.soft_dependencies =
+        "# made by depmod\nsoftdep btrfs pre: crc32c nowhere xor post: late\nsoftdep x pre: y\n";
+    texts.aliases = "alias pci:v* other\nalias crc32c crc32c_generic\nalias crc32c crc32c_intel\n";
+    // xor is required as well, so it may not fail.
+    CHECK(order(texts, {"btrfs"}) == Strings{"crc32c_generic?", "help?", "crc32c-intel?", "xor", "btrfs"});
+    CHECK(order(texts, {"btrfs", "crc32c-intel"}) ==
+          Strings{"crc32c_generic?", "help", "crc32c-intel", "xor", "btrfs"});
+}
+
+TEST_CASE("soft dependencies in a circle end") {
+    ModuleTexts texts = dependencies("a.ko:\nb.ko:\n");
+    texts.soft_dependencies = "softdep a pre: b\nsoftdep b pre: a\nsoftdep a pre: a\n";
+    CHECK(order(texts, {"a"}) == Strings{"b?", "a"});
+}
+
+TEST_CASE("a list that cannot be true is refused") {
+    CHECK(problem(dependencies("a.ko: gone.ko\n"), {"a"}) ==
+          "modules.dep: a.ko needs gone.ko, which has no line");
+    CHECK(problem(dependencies("../../etc/a.ko:\n"), {"a"}) ==
+          "modules.dep names ../../etc/a.ko, which is outside of its directory");
+    CHECK(problem(dependencies("x/../../a.ko:\n"), {"a"}).find("outside") != std::string::npos);
+    CHECK(problem(dependencies("/lib/a.ko:\n"), {"a"}).find("outside") != std::string::npos);
+    CHECK(order(dependencies("\n\nno colon\n#x:\n  \n:\na.ko:"), {"a"}) == Strings{"a"});
+}
+
+TEST_CASE("modules are packed unpacked, and the job lists them in load order") {
+    const Kernel kernel;
+    const std::string dep =
+        "kernel/a.ko.xz: kernel/b.ko.gz\nkernel/b.ko.gz: kernel/c.ko.zst\nkernel/c.ko.zst: kernel/d.ko\n"
+        "kernel/d.ko:\nkernel/unused.ko:\n";
+    kernel.file("v/modules.dep", dep);
+    kernel.file("v/modules.builtin", "kernel/ext4.ko\n");
+    kernel.file("v/modules.softdep", "softdep a pre: soft\n");
+    kernel.file("v/modules.dep", dep + "kernel/soft.ko:\n");
+    kernel.file("v/kernel/a.ko.xz", to_text(pack_xz(to_bytes(module_text("a")))));
+    kernel.file("v/kernel/b.ko.gz", to_text(pack_gzip(to_bytes(module_text("b")))));
+    kernel.file("v/kernel/c.ko.zst", to_text(pack_zstd(to_bytes(module_text("c")))));
+    kernel.file("v/kernel/d.ko", module_text("d"));
+    kernel.file("v/kernel/soft.ko", module_text("soft"));
+    const auto entries = kernel.packed(kernel.request("v", {"a", "ext4"}));
+    for (const std::string name : {"a", "b", "c", "d", "soft"})
+        CHECK(entry(entries, ".mayfly/modules/" + name + ".ko").content == module_text(name));
+    CHECK_FALSE(has_entry(entries, ".mayfly/modules/unused.ko"));
+    using namespace std::string_literals;
+    CHECK(entry(entries, ".mayfly/job")
+              .content.find("o/.mayfly/modules/soft.ko\0m/.mayfly/modules/d.ko\0m/.mayfly/modules/c.ko\0"
+                            "m/.mayfly/modules/b.ko\0m/.mayfly/modules/a.ko\0"s) != std::string::npos);
+}
+
+TEST_CASE("the directory may be the version's, or hold it in three ways") {
+    const Kernel kernel;
+    kernel.add_version("root/lib/modules/6.1");
+    kernel.add_version("usr/usr/lib/modules/6.1");
+    for (const char* directory : {"root", "root/", "root/lib/modules", "root/lib/modules/6.1/", "usr"})
+        CHECK(has_entry(kernel.packed(kernel.request(directory)), ".mayfly/modules/one.ko"));
+    kernel.add_version("root/lib/modules/6.12");
+    CHECK(refusal(kernel.request("root")) ==
+          kernel.path("root") + ": holds the modules of 2 kernels (name one: " + kernel.path("root") +
+              "/lib/modules/6.1 or " + kernel.path("root") + "/lib/modules/6.12)");
+    CHECK(has_entry(kernel.packed(kernel.request("root/lib/modules/6.12")), ".mayfly/modules/one.ko"));
+}
+
+TEST_CASE("a directory without a list says how to make one") {
+    const Kernel kernel;
+    kernel.file("deb/lib/modules/6.12/kernel/one.ko", module_text("one"));
+    const std::string expected = kernel.path("deb") + "/lib/modules/6.12: has no modules.dep (depmod -b " +
+                                 kernel.path("deb") + " 6.12)";
+    CHECK(refusal(kernel.request("deb")) == expected);
+    CHECK(refusal(kernel.request("deb/lib/modules")) == expected);
+    CHECK(refusal(kernel.request("deb/lib/modules/6.12")) == expected);
+    kernel.file("6.13/kernel/one.ko", module_text("one"));
+    CHECK(refusal(kernel.request("6.13")) ==
+          kernel.path("6.13") +
+              ": has no modules.dep (depmod -b DIR 6.13, where DIR/lib/modules/6.13 is this directory)");
+    kernel.directory("empty");
+    CHECK(refusal(kernel.request("empty")) ==
+          kernel.path("empty") + ": holds no kernel modules: no modules.dep, VERSION or lib/modules/VERSION");
+    CHECK(refusal(kernel.request("none")) == kernel.path("none") + ": no such directory");
+    // Also where no module is wanted: the option is wrong all the same.
+    CHECK(refusal(kernel.request("none", {})) == kernel.path("none") + ": no such directory");
+}
+
+TEST_CASE("a module or a list that is to be written is not packed") {
+    const Kernel kernel;
+    kernel.add_version("v");
+    for (const std::string name : {"v/modules.dep", "v/kernel/one.ko"}) {
+        OutputFiles outputs;
+        const std::optional<FileIdentity> identity = FileIdentity::of_name(kernel.path(name));
+        REQUIRE(identity.has_value());
+        outputs.add("--log", "l", *identity);
+        InitramfsRequest request = kernel.request("v");
+        request.outputs = &outputs;
+        CHECK(refusal(request) == kernel.path(name) +
+                                      " and --log l are one file "
+                                      "(--log would destroy it: give it a file of its own)");
+        CHECK(outputs.was_refused("--log"));
+        CHECK_FALSE(outputs.was_refused("--junit"));
+    }
+}
+
+TEST_CASE("a module that is nowhere is named with the directory") {
+    const Kernel kernel;
+    kernel.add_version("v");
+    CHECK(refusal(kernel.request("v", {"virtio_blk"})) ==
+          kernel.path("v") + ": the kernel module virtio_blk is neither there nor built into the kernel");
+    InitramfsRequest request = kernel.request("v");
+    request.modules = "";
+    CHECK(refusal(request) == "the kernel module one is needed, but there is no directory of modules");
+}
+
+TEST_CASE("a module's file that is damaged is refused by name") {
+    const Kernel kernel;
+    kernel.add_version("v");
+    const auto why = [&](const std::string& content) {
+        kernel.file("v/kernel/one.ko", content);
+        const std::string message = refusal(kernel.request("v"));
+        const std::string start = kernel.path("v") + "/kernel/one.ko: ";
+        REQUIRE(message.substr(0, start.size()) == start);
+        return message.substr(start.size());
+    };
+    CHECK(why("") == "is no kernel module");
+    CHECK(why("just some text") == "is no kernel module: neither ELF nor compressed");
+    const std::string packed = to_text(pack_xz(to_bytes(module_text("x"))));
+    CHECK(why(packed.substr(0, packed.size() / 2)) == "cannot unpack xz: the data is truncated");
+    CHECK(why(to_text(pack_gzip(to_bytes("no module at all")))) ==
+          "is no kernel module: what is compressed in it is no ELF file");
+    CHECK(why("BZh91AY").find("is no kernel module") != std::string::npos);
+    CHECK(why("BZh91AY&SY") ==
+          "bzip2 compression is not supported (rebuild the kernel with gzip, xz, lzma, lz4 or zstd, or boot "
+          "its "
+          "vmlinux)");
+    REQUIRE(::remove(kernel.path("v/kernel/one.ko").c_str()) == 0);
+    CHECK(refusal(kernel.request("v")) ==
+          "open " + kernel.path("v") + "/kernel/one.ko: No such file or directory");
+}
+
+TEST_CASE("nothing outside of the directory of modules is opened") {
+    const Kernel kernel;
+    kernel.file("secret.ko", module_text("secret"));
+    kernel.file("v/modules.dep",
+                "kernel/one.ko:\nkernel/two.ko:\nkernel/three.ko: kernel/four.ko\nkernel/four.ko:\n");
+    const auto why = [&](const std::string& name) {
+        const std::string message = refusal(kernel.request("v", {name}));
+        const std::string start = kernel.path("v") + "/kernel/" + name + ".ko: ";
+        REQUIRE(message.substr(0, start.size()) == start);
+        return message.substr(start.size());
+    };
+    const std::string expected =
+        "is a symbolic link that leads out of " + kernel.path("v") + " (put a copy of the file there)";
+    kernel.symlink("../../secret.ko", "v/kernel/one.ko");
+    CHECK(why("one") == expected);
+    kernel.symlink(kernel.path("secret.ko"), "v/kernel/two.ko");
+    CHECK(why("two") == expected);
+    // Within it links are followed, also those of a directory.
+    kernel.file("v/extra/four.ko", module_text("four"));
+    kernel.symlink("../extra/four.ko", "v/kernel/four.ko");
+    kernel.symlink("./four.ko", "v/kernel/three.ko");
+    CHECK(has_entry(kernel.packed(kernel.request("v", {"three"})), ".mayfly/modules/four.ko"));
+    // The lists are files like any other, and so are the directories on the way.
+    kernel.symlink("../../secret.ko", "v/modules.softdep");
+    CHECK(refusal(kernel.request("v", {"three"})) ==
+          kernel.path("v") + "/modules.softdep: is a symbolic link that leads out of " + kernel.path("v") +
+              " (put a copy of the file there)");
+    kernel.add_version("elsewhere/6.12");
+    kernel.directory("top/lib");
+    kernel.symlink("../../elsewhere", "top/lib/modules");
+    CHECK(refusal(kernel.request("top")).find("leads out of " + kernel.path("top")) != std::string::npos);
+    // The directory itself is the user's choice.
+    kernel.symlink("elsewhere/6.12", "chosen");
+    CHECK(has_entry(kernel.packed(kernel.request("chosen")), ".mayfly/modules/one.ko"));
+}
+
+TEST_CASE("a kernel that has all built in needs no modules") {
+    const Kernel kernel;
+    kernel.file("v/modules.dep", "");
+    kernel.file("v/modules.builtin", "kernel/one.ko\n");
+    CHECK_FALSE(has_entry(kernel.packed(kernel.request("v")), ".mayfly/modules"));
+}

@@ -1,0 +1,71 @@
+// SPDX-License-Identifier: Apache-2.0
+// What a guest asks of a disk on a loop allocates nothing. Counts operator new of the whole program.
+#include <atomic>
+#include <cstdlib>
+#include <new>
+
+#include "tests/unit/vmm/storage/disk_fixture.h"
+#include "vmm/storage/disk_overlay.h"
+
+using namespace mayfly;
+
+namespace {
+
+std::atomic<long> allocations = 0;
+
+}  // namespace
+
+// The program's own: every other form of new comes down to it.
+void* operator new(std::size_t size) {
+    allocations.fetch_add(1, std::memory_order_relaxed);
+    if (void* memory = std::malloc(size)) return memory;
+    throw std::bad_alloc();
+}
+void operator delete(void* memory) noexcept { std::free(memory); }
+void operator delete(void* memory, std::size_t) noexcept { std::free(memory); }
+
+TEST_CASE("requests to an attached disk allocate nothing", "[disk]") {
+    const How how = GENERATE(How::Attached, How::AllByRing);
+    const TempDisk file(MiB(4));
+    file.fill(std::byte{1}, 0, MiB(4));
+    DiskRunner runner(open_or_fail({.path = file.path}), how);
+    std::vector<std::byte> memory(4096);
+    for (u32 n = 0; n < 50; ++n) {
+        runner.add(n % 2 == 0 ? BlockIoKind::Read : BlockIoKind::Write, n * 4096, memory, 1024);
+        runner.add(BlockIoKind::Flush, 0, 0);
+        runner.add(BlockIoKind::WriteZeroes, MiB(2), 4096);
+    }
+    long at_start = 0;
+    runner.before_start = [&](u32 n) {
+        if (n == 0) at_start = allocations.load();
+    };
+    const auto results = runner.run();
+    const long at_end = allocations.load();
+    CHECK(results == std::vector<i32>(150, 0));
+    // One for the copy of the results that run() returns.
+    CHECK(at_end - at_start <= 1);
+}
+
+TEST_CASE("an overlay allocates by what is in flight together, not by request", "[disk]") {
+    const How how = GENERATE(How::Attached, How::AllByRing);
+    const TempDisk file(MiB(4));
+    auto opened = DiskOverlay::open({.path = file.path});
+    REQUIRE(opened.has_value());
+    DiskRunnerOn<DiskOverlay> runner(std::move(*opened), how);
+    std::vector<std::byte> memory(4096);
+    for (u32 n = 0; n < 600; ++n) {
+        runner.add(BlockIoKind::Write, n * 4096, std::span(memory).first(512));
+        runner.add(BlockIoKind::Read, n * 4096, memory, 1024);
+    }
+    long at_start = 0;
+    long in_between = 0;
+    runner.before_start = [&](u32 n) {
+        if (n == 0) at_start = allocations.load();
+        if (n == 1'000) in_between = allocations.load();
+    };
+    const auto results = runner.run();
+    const long at_end = allocations.load();
+    CHECK(results == std::vector<i32>(1'200, 0));
+    if (how == How::Attached) CHECK(in_between - at_start <= 600);
+    CHECK(at_end - at_start <= 1'201);
+}

@@ -1,0 +1,211 @@
+// SPDX-License-Identifier: Apache-2.0
+#include "vmm/command/boot/boot.h"
+
+#include <functional>
+
+#include <unistd.h>
+
+#include <fmt/format.h>
+
+#include "firmware/image/refuse.h"
+#include "vmm/command/boot/boot_junit.h"
+#include "vmm/command/boot/boot_outcome.h"
+#include "vmm/command/options/device_options.h"
+#include "vmm/command/outputs/answer.h"
+#include "vmm/command/outputs/boot_outputs.h"
+#include "vmm/machine/lifecycle/signals.h"
+#include "vmm/machine/machine.h"
+#include "vmm/os/clock.h"
+#include "vmm/report/report.h"
+#include "vmm/text/log.h"
+#include "vmm/text/size.h"
+
+namespace mayfly {
+
+namespace {
+
+constexpr std::size_t kTailLines = 20;
+
+/// What a built-in guest needs, where the user said nothing else.
+void apply_builtin_defaults(const BuiltinGuest& guest, BootConfig& config) {
+    config.has_test_device |= guest.needs_test_device;
+    if (config.cpus == 0) config.cpus = guest.cpus;
+    if (config.profile == ProfileChoice::Auto && config.irqchip == IrqchipChoice::Auto) {
+        if (guest.profile == "legacy") config.profile = ProfileChoice::Legacy;
+        if (guest.profile == "modern") config.profile = ProfileChoice::Modern;
+        if (guest.irqchip == "none") config.irqchip = IrqchipChoice::None;
+    }
+}
+
+Result<void> apply_defaults(BootConfig& config) {
+    const BuiltinGuest* builtin = TRY(builtin_of(config));
+    if (builtin != nullptr) apply_builtin_defaults(*builtin, config);
+    if (config.cpus == 0) config.cpus = 1;
+    return {};
+}
+
+Result<void> start_clock(const BootConfig& config) {
+    if (!config.timeout) return {};
+    return about(start_timeout(*config.timeout), "--timeout");
+}
+
+bool writes_files(const BootConfig& config) {
+    return config.watch.log_path.size() + config.watch.junit_path.size() + config.timeline_json.size() +
+                   config.stats_json.size() !=
+               0 ||
+           (config.console != "stdio" && config.console != "null") || names_debugcon_file(config.debugcon) ||
+           config.debugcon == "stdout";
+}
+
+/// Failing to write a report is said, and makes a good status 125: who reads it must not take it for good.
+/// The verdict of a guest that failed stays.
+int write_report(const char* option, const ReportFile& file, std::string_view text, int status,
+                 const std::function<bool()>& must_hurry) {
+    Result<void> done = file.write(text, must_hurry);
+    if (done) return status;
+    const int failed = print_error(std::move(done).error().about(option));
+    return status == 0 ? failed : status;
+}
+
+/// `machine` is null where there was an end before there was one.
+int report(const BootConfig& config, const BootOutputs& outputs, const Machine* machine,
+           const Timeline& timeline, int status, const std::function<bool()>& must_hurry) {
+    if (config.wants_timeline) log::write_stderr(timeline_table(timeline));
+    int reported = status;
+    if (outputs.timeline)
+        reported = write_report("--timeline-json", *outputs.timeline, timeline_json(timeline, status),
+                                reported, must_hurry);
+    if (machine == nullptr || (!config.wants_stats && !outputs.stats)) return reported;
+    const StatsReport stats = collect_stats(*machine);
+    if (config.wants_stats) log::write_stderr(stats_table(stats));
+    if (outputs.stats)
+        reported = write_report("--stats-json", *outputs.stats, stats_json(stats), reported, must_hurry);
+    return reported;
+}
+
+/// Guest and machine, for as long as the process lives: it ends by _exit.
+struct BootRun {
+    std::unique_ptr<ConsoleWatch> watch;  // null where nothing is watched
+    std::unique_ptr<Machine> machine;
+    BootOutputs outputs;
+};
+
+/// A stop came from outside while the machine was made: whatever failed then, that is the reason.
+Ending ended_early(const StopControl& stop) {
+    Ending ending = stop.ending();
+    if (ending.message.empty()) ending.message = "before the guest was started";
+    return ending;
+}
+
+OutputFds output_fds(const BootConfig& config, const BootOutputs& outputs) {
+    const bool has_stdout = config.console == "stdio";
+    OutputFds fds{.console = has_stdout ? STDOUT_FILENO : outputs.console.get(),
+                  .debug = outputs.debugcon.get()};
+    if (config.debugcon == "stdout" && !has_stdout) fds.debug = STDOUT_FILENO;
+    if (config.debugcon == "stderr") fds.debug = STDERR_FILENO;
+    return fds;
+}
+
+/// To the guest's end. `stop` outlives every thread.
+Result<Ending> run_boot(const BootConfig& config, EarlyKvm& early, StopControl& stop, Timeline& timeline,
+                        BootRun& run) {
+    if (run.outputs.error()) return fail(*run.outputs.error());
+    UniqueFd log;
+    if (config.watch.needs_console()) {
+        WatchHooks hooks;
+        hooks.ends_when_expected = !config.exec;
+        hooks.decide = [&stop](WatchVerdict verdict) {
+            stop.end({verdict == WatchVerdict::Expected ? EndKind::Expected : EndKind::FailedOn, 0, {}});
+        };
+        hooks.must_hurry = [&stop] { return stop.is_abrupt(); };
+        run.watch = TRY(ConsoleWatch::create(config.watch, hooks, timeline.phase_ns(Phase::Main)));
+        if (!config.watch.log_path.empty()) log = TRY(open_log(config.watch.log_path));
+    }
+    Result<std::unique_ptr<Machine>> machine =
+        Machine::create(config, output_fds(config, run.outputs), early, stop, timeline);
+    if (!machine && stop.is_requested()) return ended_early(stop);
+    run.machine = TRY(std::move(machine));
+    if (log.valid()) {
+        TRY_VOID(empty_log(log, config.watch.log_path));
+        run.watch->set_log(config.watch, std::move(log));
+    }
+    if (run.watch != nullptr) run.machine->console_output().set_watch(run.watch.get());
+    Ending ending = run.machine->run();
+    if (run.watch != nullptr) run.watch->finish();
+    return ending;
+}
+
+void say(const BootConfig& config, const BootOutcome& outcome, const BootRun& run) {
+    const ConsoleWatch* watch = run.watch.get();
+    for (const std::string& line : outcome.lines) log::error(line);
+    const u64 cut_bytes = run.machine != nullptr ? run.machine->console_output().cut_bytes() : 0;
+    if (cut_bytes != 0)
+        log::warning(
+            fmt::format("--console {}: {} bytes of the console are not in it: --console-limit {} was reached",
+                        config.console, cut_bytes, print_size(*config.console_max_bytes)));
+    if (watch == nullptr) return;
+    if (watch->log() != nullptr && watch->log()->lost_bytes() != 0)
+        log::warning(fmt::format("--log {}: {} bytes of the console are not in it: {}", config.watch.log_path,
+                                 watch->log()->lost_bytes(), watch->log()->why_lost()));
+    if (!outcome.wants_tail) return;
+    const std::vector<std::string> lines = watch->tail(kTailLines);
+    std::string text = fmt::format("mayfly: the console's last lines{}\n", lines.empty() ? ": none" : ":");
+    for (const std::string& line : lines) text += "  | " + line + "\n";
+    log::write_stderr(text);
+}
+
+int write_junit_report(const ReportFile& file, const BootConfig& config, const BootOutcome& outcome,
+                       const Ending* ending, const ConsoleWatch* watch, const Timeline& timeline,
+                       const std::function<bool()>& must_hurry) {
+    const BootTimes times{.ended_wall_seconds = wall_seconds(),
+                          .took_ns = monotonic_ns() - timeline.phase_ns(Phase::Main)};
+    const JunitReport junit = boot_junit(config, outcome, ending, watch, times);
+    return write_report("--junit", file, junit_xml(junit), outcome.status, must_hurry);
+}
+
+}  // namespace
+
+int boot_command(const BootArguments& arguments, BootConfig config, EarlyKvm& early, Timeline& timeline) {
+    make_write_signals_errors();
+    report_bus_errors();
+    // Both outlive every thread: the process ends by _exit, with console input still blocked in read(2).
+    static StopControl stop;
+    // The clock runs and signals count from here on: packing a root or unpacking a kernel takes its time too.
+    install_signal_handlers(stop);
+    BootRun run;
+    if (writes_files(config)) run.outputs = BootOutputs::open(arguments);
+    if (config.exec && !run.outputs.packed.empty()) config.exec->outputs = &run.outputs.packed;
+    Result<Ending> ending =
+        start_clock(config).and_then([&] { return apply_defaults(config); }).and_then([&] {
+            return run_boot(config, early, stop, timeline, run);
+        });
+    BootOutcome outcome = ending ? judge_boot(config, *ending, run.watch.get()) : failed_boot(ending.error());
+    say(config, outcome, run);
+    if (run.outputs.junit && run.outputs.packed.was_refused("--junit")) run.outputs.junit.reset();
+    const auto must_hurry = [] { return stop.is_abrupt(); };
+    if (ending)
+        outcome.status = report(config, run.outputs, run.machine.get(), timeline, outcome.status, must_hurry);
+    if (run.outputs.junit)
+        outcome.status = write_junit_report(*run.outputs.junit, config, outcome, ending ? &*ending : nullptr,
+                                            run.watch.get(), timeline, must_hurry);
+    // The kernel takes a VM apart faster than we could; and the watch's thread may be at work.
+    (void)run.machine.release();
+    (void)run.watch.release();
+    (void)run.outputs.console.release();
+    (void)run.outputs.debugcon.release();
+    return outcome.status;
+}
+
+int refused_boot_command(const BootArguments& arguments, const Error& error, const Timeline& timeline) {
+    make_write_signals_errors();
+    const int status = print_error(error);
+    const BootOutputs outputs = BootOutputs::open_junit(arguments);
+    if (outputs.error()) (void)print_error(*outputs.error());
+    if (!outputs.junit) return status;
+    BootConfig config;
+    config.kernel = arguments.kernel;
+    return write_junit_report(*outputs.junit, config, failed_boot(error), nullptr, nullptr, timeline,
+                              [] { return false; });
+}
+
+}  // namespace mayfly

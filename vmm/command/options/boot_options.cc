@@ -1,0 +1,347 @@
+// SPDX-License-Identifier: Apache-2.0
+#include "vmm/command/options/boot_options.h"
+
+#include <array>
+#include <string_view>
+#include <utility>
+
+#include <unistd.h>
+
+#include <fmt/format.h>
+
+#include "vmm/command/options/device_options.h"
+#include "vmm/command/options/option_table.h"
+#include "vmm/os/file_identity.h"
+#include "vmm/text/log.h"
+#include "vmm/text/size.h"
+
+namespace mayfly {
+
+namespace {
+
+constexpr u32 kCpusMax = 64;
+constexpr std::size_t kExitPortsMax = 16;
+constexpr std::size_t kDisksMax = 64;
+constexpr std::size_t kNetsMax = 8;
+constexpr u64 kTimeoutMaxSeconds = 10'000'000;  // 115 days
+
+using A = BootArguments;
+
+/// What the parser takes and what the help says.
+constexpr std::array kBootOptions{
+    Option<A>{.name = "initrd", .value = "FILE", .help = "initial RAM disk", .text = &A::initrd},
+    Option<A>{.name = "module",
+              .value = "'FILE[ ARGS]'",
+              .help = "Multiboot or PVH module; repeatable",
+              .list = &A::modules},
+    Option<A>{.name = "kernel-cache",
+              .value = "DIR",
+              .help = "keep unpacked bzImages in DIR; off: nowhere [~/.cache/mayfly/kernels]",
+              .text = &A::kernel_cache},
+    Option<A>{.name = "append",
+              .value = "STRING",
+              .help = "kernel command line",
+              .text = &A::append,
+              .may_be_empty = true},
+    Option<A>{.name = "no-default-append",
+              .help = "leave Linux's command line to --append; -v prints the whole of it",
+              .flag = &A::is_no_default_append},
+    Option<A>{.name = "exec",
+              .value = "PROG",
+              .help = "run PROG in the Linux guest; its status is mayfly's. Its arguments: -- ARG...",
+              .text = &A::exec},
+    Option<A>{.name = "root",
+              .value = "DIR",
+              .help = "with --exec: the guest's root is a copy of DIR",
+              .text = &A::root},
+    Option<A>{.name = "modules",
+              .value = "DIR",
+              .help = "with --exec: lib/modules/VERSION of the kernel",
+              .text = &A::modules_directory},
+    Option<A>{.name = "expect",
+              .value = "REGEX",
+              .help = "succeed when a console line matches; repeatable: all must",
+              .list = &A::expect},
+    Option<A>{.name = "fail-on",
+              .value = "REGEX",
+              .help = "fail, with status 1, when a console line matches; repeatable",
+              .list = &A::fail_on},
+    Option<A>{.name = "log", .value = "FILE", .help = "keep the console, with times", .text = &A::log},
+    Option<A>{.name = "log-limit",
+              .value = "SIZE",
+              .help = "of that file; it says what was not kept [64M]",
+              .text = &A::log_limit},
+    Option<A>{.name = "junit", .value = "FILE", .help = "write a JUnit XML report", .text = &A::junit},
+    Option<A>{.name = "protocol",
+              .value = "NAME",
+              .help = "auto, linux, pvh, multiboot or multiboot2 [auto]",
+              .text = &A::protocol},
+    Option<A>{.name = "profile",
+              .value = "NAME",
+              .help = "machine: auto, modern or legacy [auto]",
+              .text = &A::profile},
+    Option<A>{
+        .name = "irqchip", .value = "NAME", .help = "auto, split, full or none [auto]", .text = &A::irqchip},
+    Option<A>{.name = "pit",
+              .value = "MODE",
+              .help = "the 8254's late ticks: reinject, discard or auto [auto]",
+              .text = &A::pit},
+    Option<A>{.name = "memory", .value = "SIZE", .help = "guest RAM, from 2M [128M]", .text = &A::memory},
+    Option<A>{.name = "cpus", .value = "N", .help = "vCPUs, 1-64 [1]", .text = &A::cpus},
+    Option<A>{.name = "timeout",
+              .value = "SECONDS",
+              .help = "end the guest after so long, with status 124",
+              .text = &A::timeout},
+    Option<A>{.name = "console",
+              .value = "WHERE",
+              .help = "stdio, null or a file [stdio]; WHERE,hvc: virtio-console",
+              .text = &A::console},
+    Option<A>{.name = "console-limit",
+              .value = "SIZE",
+              .help = "of what is added to --console FILE; the rest is dropped and counted [none]",
+              .text = &A::console_limit},
+    Option<A>{.name = "debugcon",
+              .value = "WHERE",
+              .help = "port 0xe9: stdout, stderr, a file, off; auto: the console, less what the serial port "
+                      "prints too [auto]",
+              .text = &A::debugcon},
+    Option<A>{.name = "disk", .value = "FILE", .help = kDiskHelp, .list = &A::disks},
+    Option<A>{.name = "net", .value = "WHAT", .help = kNetHelp, .list = &A::nets},
+    Option<A>{.name = "rng", .help = "virtio-rng: the host's random numbers", .flag = &A::is_rng},
+    Option<A>{
+        .name = "transport", .value = "NAME", .help = "of virtio: pci or mmio [pci]", .text = &A::transport},
+    Option<A>{
+        .name = "io", .value = "WHERE", .help = "device work: auto, inline or thread [auto]", .text = &A::io},
+    Option<A>{.name = "config-window",
+              .value = "SWITCH",
+              .help = "PCI configuration read without exits: on or off [on]",
+              .text = &A::config_window},
+    Option<A>{.name = "exit-port",
+              .value = "PORT",
+              .help = "a write here ends the guest; repeatable [0xf4]",
+              .list = &A::exit_ports},
+    Option<A>{.name = "exit-code",
+              .value = "RULE",
+              .help = "raw: the value written; qemu: value<<1|1 [raw]",
+              .text = &A::exit_code},
+    Option<A>{.name = "success", .value = "N", .help = "this status counts as 0", .text = &A::success},
+    Option<A>{.name = "testdev",
+              .help = "add the interrupt test device (ports 0xe0, 0x2000)",
+              .flag = &A::is_test_device},
+    Option<A>{
+        .name = "timeline", .help = "print when each phase was reached, at exit", .flag = &A::is_timeline},
+    Option<A>{.name = "timeline-json",
+              .value = "FILE",
+              .help = "write the timeline as JSON",
+              .text = &A::timeline_json},
+    Option<A>{.name = "stats", .help = "print exits by cause, and KVM's own counters", .flag = &A::is_stats},
+    Option<A>{.name = "stats-json", .value = "FILE", .help = "write them as JSON", .text = &A::stats_json},
+    Option<A>{
+        .name = "verbose", .letter = 'v', .help = "say what was chosen, and why", .flag = &A::is_verbose},
+    Option<A>{.name = "help", .letter = 'h', .help = "print this and exit", .flag = &A::is_help},
+};
+
+template <typename Value>
+using Names = std::span<const std::pair<std::string_view, Value>>;
+
+constexpr std::array kProtocols{
+    std::pair<std::string_view, Protocol>{"auto", Protocol::Auto},
+    std::pair<std::string_view, Protocol>{"linux", Protocol::Linux},
+    std::pair<std::string_view, Protocol>{"pvh", Protocol::Pvh},
+    std::pair<std::string_view, Protocol>{"multiboot", Protocol::Multiboot},
+    std::pair<std::string_view, Protocol>{"multiboot2", Protocol::Multiboot2},
+};
+constexpr std::array kProfiles{
+    std::pair<std::string_view, ProfileChoice>{"auto", ProfileChoice::Auto},
+    std::pair<std::string_view, ProfileChoice>{"modern", ProfileChoice::Modern},
+    std::pair<std::string_view, ProfileChoice>{"legacy", ProfileChoice::Legacy},
+};
+constexpr std::array kIrqchips{
+    std::pair<std::string_view, IrqchipChoice>{"auto", IrqchipChoice::Auto},
+    std::pair<std::string_view, IrqchipChoice>{"split", IrqchipChoice::Split},
+    std::pair<std::string_view, IrqchipChoice>{"full", IrqchipChoice::Full},
+    std::pair<std::string_view, IrqchipChoice>{"none", IrqchipChoice::None},
+};
+constexpr std::array kPits{
+    std::pair<std::string_view, PitChoice>{"auto", PitChoice::Auto},
+    std::pair<std::string_view, PitChoice>{"reinject", PitChoice::Reinject},
+    std::pair<std::string_view, PitChoice>{"discard", PitChoice::Discard},
+};
+constexpr std::array kExitCodes{
+    std::pair<std::string_view, ExitCodeRule>{"raw", ExitCodeRule::Raw},
+    std::pair<std::string_view, ExitCodeRule>{"qemu", ExitCodeRule::Qemu},
+};
+
+constexpr std::array kTransports{
+    std::pair<std::string_view, TransportChoice>{"pci", TransportChoice::Pci},
+    std::pair<std::string_view, TransportChoice>{"mmio", TransportChoice::Mmio},
+};
+constexpr std::array kIoChoices{
+    std::pair<std::string_view, IoChoice>{"auto", IoChoice::Auto},
+    std::pair<std::string_view, IoChoice>{"inline", IoChoice::Inline},
+    std::pair<std::string_view, IoChoice>{"thread", IoChoice::Thread},
+};
+constexpr std::array kSwitches{
+    std::pair<std::string_view, bool>{"on", true},
+    std::pair<std::string_view, bool>{"off", false},
+};
+
+template <typename Value>
+Result<Value> choose(std::string_view option, std::string_view given, Names<Value> names) {
+    std::string known;
+    for (const auto& [name, value] : names) {
+        if (name == given) return value;
+        known += (known.empty() ? "" : ", ") + std::string(name);
+    }
+    return fail(Error::invalid(fmt::format("{} '{}' is not known", option, given)).hint("one of: " + known));
+}
+
+Result<u64> numbered(std::string_view option, const std::string& text, u64 max) {
+    Result<u64> value = parse_number(text, max);
+    if (!value) return fail(std::move(value).error().about(option));
+    return value;
+}
+
+Result<void> read_console(const BootArguments& arguments, BootConfig& config) {
+    ConsoleChoice console = TRY(parse_console(arguments.console));
+    if (!arguments.console_limit.empty()) {
+        Result<u64> limit = parse_size(arguments.console_limit);
+        if (!limit) return fail(std::move(limit).error().about("--console-limit"));
+        if (!console.names_file() || descriptor_named(console.place) == STDOUT_FILENO)
+            return fail(Error::invalid(fmt::format("--console-limit {} belongs to --console FILE; stdout is "
+                                                   "never cut",
+                                                   arguments.console_limit))
+                            .hint("--console FILE, or leave it out"));
+        config.console_max_bytes = *limit;
+    }
+    config.console = std::move(console.place);
+    config.console_device = console.device;
+    config.debugcon = arguments.debugcon == "-" ? "stdout" : arguments.debugcon;
+    return {};
+}
+
+Result<void> read_devices(const BootArguments& arguments, BootConfig& config) {
+    TRY_VOID(read_console(arguments, config));
+    if (arguments.disks.size() > kDisksMax)
+        return fail(Error::invalid(
+            fmt::format("{} times --disk; the limit is {}", arguments.disks.size(), kDisksMax)));
+    if (arguments.nets.size() > kNetsMax)
+        return fail(
+            Error::invalid(fmt::format("{} times --net; the limit is {}", arguments.nets.size(), kNetsMax)));
+    for (const std::string& disk : arguments.disks) config.disks.push_back(TRY(parse_disk(disk)));
+    for (const std::string& net : arguments.nets) config.nets.push_back(TRY(parse_net(net)));
+    config.has_rng = arguments.is_rng;
+    config.transport = TRY(choose<TransportChoice>("--transport", arguments.transport, kTransports));
+    config.io = TRY(choose<IoChoice>("--io", arguments.io, kIoChoices));
+    config.has_config_window = TRY(choose<bool>("--config-window", arguments.config_window, kSwitches));
+    return {};
+}
+
+Result<void> read_exec(const BootArguments& arguments, BootConfig& config) {
+    if (arguments.exec.empty()) {
+        if (!arguments.exec_arguments.empty())
+            return fail(Error::invalid(fmt::format("'{}' is an argument of no program: only --exec has them",
+                                                   arguments.exec_arguments.front())));
+        for (const auto& [option, value] :
+             {std::pair("--root", &arguments.root), std::pair("--modules", &arguments.modules_directory)}) {
+            if (!value->empty())
+                return fail(
+                    Error::invalid(fmt::format("{} {} belongs to --exec, which is not given", option, *value))
+                        .hint("an initramfs of your own is --initrd"));
+        }
+        return {};
+    }
+    if (!arguments.initrd.empty())
+        return fail(Error::invalid(fmt::format("--exec {} and --initrd {}: a guest has one initial RAM disk",
+                                               arguments.exec, arguments.initrd))
+                        .hint("--exec packs its own; --root names what else is in it"));
+    config.exec = ExecConfig{.program = arguments.exec,
+                             .arguments = arguments.exec_arguments,
+                             .root = arguments.root,
+                             .modules = arguments.modules_directory};
+    return {};
+}
+
+Result<void> read_watch(const BootArguments& arguments, BootConfig& config) {
+    config.watch = WatchConfig{.expect = arguments.expect,
+                               .fail_on = arguments.fail_on,
+                               .log_path = arguments.log,
+                               .junit_path = arguments.junit};
+    if (arguments.log_limit.empty()) return {};
+    Result<u64> limit = parse_size(arguments.log_limit);
+    if (!limit) return fail(std::move(limit).error().about("--log-limit"));
+    if (arguments.log.empty())
+        return fail(Error::invalid(fmt::format("--log-limit {} belongs to --log, which is not given",
+                                               arguments.log_limit))
+                        .hint("--log FILE, or leave it out"));
+    config.watch.log_max_bytes = *limit;
+    return {};
+}
+
+}  // namespace
+
+Result<BootArguments> parse_boot_arguments(int argc, char** argv) {
+    BootArguments arguments;
+    option_table::Words words = TRY(parse_options<BootArguments>(kBootOptions, argc, argv, arguments));
+    if (words.plain.size() > 1)
+        return fail(
+            Error::invalid(fmt::format("'{}' is one argument too many: there is one KERNEL", words.plain[1]))
+                .hint("arguments of --exec's program come after --"));
+    if (!words.plain.empty()) arguments.kernel = std::move(words.plain[0]);
+    arguments.exec_arguments = std::move(words.behind);
+    if (arguments.is_help)
+        arguments.help_text =
+            "usage: mayfly boot [OPTIONS] [KERNEL] [-- ARG...]\n\n"
+            "KERNEL is an ELF, bzImage or Multiboot file, or builtin:NAME; without one the built-in\n"
+            "demo guest boots.\n\n" +
+            print_options<BootArguments>(kBootOptions);
+    return arguments;
+}
+
+Result<BootConfig> boot_config(const BootArguments& arguments) {
+    BootConfig config;
+    if (arguments.kernel.empty())
+        return fail(Error::not_found("the KERNEL that was given has an empty name"));
+    config.kernel = arguments.kernel;
+    config.kernel_cache = arguments.kernel_cache;
+    config.initrd = arguments.initrd;
+    config.modules = arguments.modules;
+    config.append = arguments.append;
+    config.has_default_append = !arguments.is_no_default_append;
+    TRY_VOID(read_exec(arguments, config));
+    TRY_VOID(read_watch(arguments, config));
+    config.protocol = TRY(choose<Protocol>("--protocol", arguments.protocol, kProtocols));
+    config.profile = TRY(choose<ProfileChoice>("--profile", arguments.profile, kProfiles));
+    config.irqchip = TRY(choose<IrqchipChoice>("--irqchip", arguments.irqchip, kIrqchips));
+    config.pit = TRY(choose<PitChoice>("--pit", arguments.pit, kPits));
+    Result<u64> memory = parse_size(arguments.memory);
+    if (!memory) return fail(std::move(memory).error().about("--memory"));
+    config.memory_bytes = *memory;
+    config.cpus = 0;  // what the guest needs
+    if (!arguments.cpus.empty()) {
+        config.cpus = static_cast<u32>(TRY(numbered("--cpus", arguments.cpus, kCpusMax)));
+        if (config.cpus == 0) return fail(Error::invalid("--cpus 0: a machine has 1 to 64 vCPUs"));
+    }
+    if (!arguments.timeout.empty()) {
+        Result<u64> limit = parse_seconds_ms(arguments.timeout, kTimeoutMaxSeconds);
+        if (!limit) return fail(std::move(limit).error().about("--timeout"));
+        config.timeout = std::chrono::milliseconds(*limit);
+    }
+    TRY_VOID(read_devices(arguments, config));
+    if (arguments.exit_ports.size() > kExitPortsMax)
+        return fail(Error::invalid(fmt::format("{} times --exit-port; the limit is {}",
+                                               arguments.exit_ports.size(), kExitPortsMax)));
+    for (const std::string& port : arguments.exit_ports)
+        config.exit_ports.push_back(static_cast<u16>(TRY(numbered("--exit-port", port, 0xffff))));
+    config.status_rules.exit_code = TRY(choose<ExitCodeRule>("--exit-code", arguments.exit_code, kExitCodes));
+    if (!arguments.success.empty())
+        config.status_rules.success = TRY(numbered("--success", arguments.success, 0xffff'ffff));
+    config.has_test_device = arguments.is_test_device;
+    config.wants_timeline = arguments.is_timeline;
+    config.timeline_json = arguments.timeline_json;
+    config.wants_stats = arguments.is_stats;
+    config.stats_json = arguments.stats_json;
+    return config;
+}
+
+}  // namespace mayfly

@@ -1,0 +1,19 @@
+// SPDX-License-Identifier: Apache-2.0
+// What a command says of itself, which is no guest's: an error on stderr, or what was asked for on stdout.
+//
+// Thread: any.
+#pragma once
+
+#include <string_view>
+
+#include "vmm/error/error.h"
+
+namespace mayfly {
+
+/// Prints the one line that an Error is, and returns 125, or 127 for NotFound.
+int print_error(const Error& error);
+
+/// Writes what was asked for on stdout. Returns 0, or 125 when it could not be written.
+int print_result(std::string_view text);
+
+}  // namespace mayfly

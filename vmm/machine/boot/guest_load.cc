@@ -1,0 +1,50 @@
+// SPDX-License-Identifier: Apache-2.0
+#include "vmm/machine/boot/guest_load.h"
+
+#include <sys/random.h>
+
+#include <fmt/format.h>
+
+#include "firmware/layout.h"
+#include "vmm/initramfs/initramfs.h"
+#include "vmm/machine/boot/boot_tables.h"
+#include "vmm/text/log.h"
+
+namespace mayfly {
+
+Result<void> pack_program(const MachinePlan& plan, const BootConfig& config, GuestImages& images,
+                          StopToken stop) {
+    if (!plan.kernel.is_linux)
+        return fail(Error::invalid(
+            fmt::format("--exec {}: {} is no Linux kernel", config.exec->program, images.kernel().name())));
+    InitramfsRequest request{
+        .program = config.exec->program,
+        .arguments = config.exec->arguments,
+        .root = config.exec->root,
+        .modules = config.exec->modules,
+        .status_port = config.exit_ports.empty() ? layout::kPortExit : config.exit_ports.front(),
+        .bytes_max = config.memory_bytes,
+        .outputs = config.exec->outputs,
+        .stop = stop};
+    if (!request.modules.empty()) request.wanted_modules = plan.devices.linux_modules();
+    return images.set_initrd("the initramfs of --exec", TRY(pack_initramfs(request)));
+}
+
+Result<EntryState> load_images(const MachinePlan& plan, const BootConfig& config, const GuestImages& images,
+                               GuestRam& ram) {
+    const std::vector<BootModule> modules = images.modules();
+    BootRequest request;
+    request.kernel_name = images.kernel().name();
+    request.command_line = plan.command_line.text;
+    request.initrd = images.initrd();
+    request.vmlinux = images.unpacked();
+    request.modules = modules;
+    log::info("command line: " + request.command_line);
+    if (::getrandom(request.rng_seed.data(), request.rng_seed.size(), 0) !=
+        static_cast<ssize_t>(request.rng_seed.size()))
+        return fail(Error::os("getrandom"));
+    request.rsdp = TRY(write_boot_tables(plan, ram.memory()));
+    return load_guest(images.kernel(), plan.kernel, request, ram, MemoryMap::for_ram(config.memory_bytes));
+}
+
+}  // namespace mayfly

@@ -1,0 +1,156 @@
+// SPDX-License-Identifier: Apache-2.0
+// Console: the guest's serial port, debug port and virtio console on stdio or in a file.
+//
+// Output is gathered per exit and written by the vCPU thread: a slow reader slows the guest, nothing is
+// dropped. Input has a thread of its own, started when the guest first looks at its receiver, or at once on a
+// terminal, where Ctrl-A x must always work. Lock order: the device's lock, then the output lock.
+#pragma once
+
+#include <array>
+#include <atomic>
+#include <functional>
+#include <mutex>
+#include <optional>
+#include <span>
+#include <string>
+#include <string_view>
+#include <vector>
+
+#include "devices/io/byte_sink.h"
+#include "devices/uart/uart16550.h"
+#include "vmm/machine/console/terminal_questions.h"
+#include "vmm/machine/lifecycle/stop_control.h"
+#include "vmm/os/event_fd.h"
+#include "vmm/os/thread.h"
+#include "vmm/watch/console_watch.h"
+
+namespace mayfly {
+
+/// Any thread; internally locked.
+class ConsoleOutput final : public ByteSink {
+  public:
+    /// `fd` negative: bytes are dropped, once a watch has seen them. Not owned. What is beyond `max_bytes` is
+    /// dropped as well, and counted.
+    ConsoleOutput(int fd, StopControl& stop, std::optional<u64> max_bytes = std::nullopt)
+        : fd_(fd), stop_(stop), room_bytes_(max_bytes.value_or(~u64{0})) {}
+
+    /// Shows `watch` all bytes from now on, wherever they go. Before any vCPU runs; it outlives this object.
+    void set_watch(ConsoleWatch* watch) { watch_ = watch; }
+
+    /// Looks for questions to a terminal from now on. Before any vCPU runs.
+    void look_for_questions() { looks_for_questions_ = true; }
+    /// After the last byte: whether the terminal may still be about to answer one.
+    [[nodiscard]] bool has_asked_lately() const;
+    [[nodiscard]] int fd() const { return fd_; }
+
+    /// Whether a watch, or somebody at a terminal, looks at the bytes as they come.
+    [[nodiscard]] bool is_looked_at() const;
+
+    void put(u8 byte) override;
+    void put(std::span<const u8> bytes);
+    /// Writes what was gathered. A reader that is gone ends the machine (HostError).
+    void flush();
+    /// The last 4 KiB of what was put, or more. Once nobody puts any.
+    [[nodiscard]] std::string_view last_bytes() const { return {buffer_.data(), used_}; }
+    [[nodiscard]] bool has_pending() const { return has_pending_.load(std::memory_order_relaxed); }
+    /// What the limit has cost. After the last flush().
+    [[nodiscard]] u64 cut_bytes() const { return cut_bytes_; }
+
+  private:
+    static constexpr std::size_t kKeptBytes = 4096;
+    static constexpr std::size_t kBufferBytes = kKeptBytes + 4096;
+    void flush_locked();
+    /// Flushes a full buffer, and keeps its end.
+    void make_room();
+    [[nodiscard]] bool drops_all() const { return fd_ < 0 && watch_ == nullptr; }
+
+    int fd_;
+    StopControl& stop_;
+    ConsoleWatch* watch_ = nullptr;
+    bool looks_for_questions_ = false;
+    TerminalQuestions questions_;  // under mutex_, as all below
+    u64 asked_ns_ = 0;
+    std::mutex mutex_;
+    std::atomic<bool> has_pending_ = false;
+    u64 room_bytes_;
+    u64 cut_bytes_ = 0;
+    std::size_t used_ = 0;
+    std::size_t flushed_ = 0;  // up to here; it stays for last_bytes()
+    std::array<char, kBufferBytes> buffer_;
+};
+
+/// Of a terminal, in characters; zeroes when nobody knows.
+struct WindowSize {
+    u16 columns = 0;
+    u16 rows = 0;
+    friend bool operator==(const WindowSize&, const WindowSize&) = default;
+};
+[[nodiscard]] WindowSize window_size(int terminal);
+
+/// Reads what the user types, on a thread of its own, and hands it to whichever device is the console.
+class ConsoleInput {
+  public:
+    /// Takes as many of the bytes as it has room for; takes the device's lock itself. Nothing: the device is
+    /// at work, ask again soon. It must not wait: Ctrl-A x has to get through.
+    using Deliver = std::function<std::optional<std::size_t>(std::span<const u8>)>;
+    /// False: ask again soon.
+    using Resize = std::function<bool(WindowSize)>;
+
+    struct Wiring {
+        int fd = -1;               ///< negative: nothing ever comes
+        bool is_terminal = false;  ///< read from the start, Ctrl-A x quits, and its size is watched
+        Deliver deliver;
+        Resize resize;  ///< on the input's thread, when the size has changed; may be empty
+    };
+    /// Before any vCPU runs; `stop` outlives the thread.
+    Result<void> connect(Wiring wiring, StopControl& stop);
+    /// The device has room. Any thread, one at a time. Without effect before connect().
+    void want();
+    /// Waits, not for long, until the terminal behind `output_fd` has answered all that it was asked, so that
+    /// no answer is left for who reads next. The guest has ended; what comes is dropped.
+    void settle(int output_fd);
+
+  private:
+    void start();
+    void read_loop();
+    /// Ends the machine and sees to it until the process is gone.
+    [[noreturn]] void quit();
+    /// Looks for the answer to settle()'s own question.
+    void look_for_answer(std::span<const u8> bytes);
+    /// Takes the escape sequences out of `bytes`. True when the user asked to quit.
+    bool filter(std::vector<u8>& bytes);
+
+    void watch_size();
+    /// Tells the device of a new size. False: it was at work.
+    bool follow_size();
+
+    Wiring wiring_;
+    bool is_after_escape_ = false;
+    WindowSize size_;
+    StopControl* stop_ = nullptr;
+    std::optional<EventFd> wake_;
+    bool is_started_ = false;  // under the device's lock, or before vCPUs run
+    std::optional<EventFd> answered_;
+    std::atomic<bool> is_settling_ = false;
+    std::string answer_;  // its end may be the beginning of one
+};
+
+/// The host side of the UART.
+class SerialConsole final : public SerialHost {
+  public:
+    SerialConsole(ByteSink& output, ConsoleInput& input) : output_(output), input_(input) {}
+
+    void put(u8 byte) override { output_.put(byte); }
+    void on_input_wanted() override {
+        if (is_connected_) input_.want();
+    }
+    /// The UART is the console that is typed at. Before any vCPU runs.
+    void connect() { is_connected_ = true; }
+
+  private:
+    ByteSink& output_;
+    ConsoleInput& input_;
+    bool is_connected_ = false;
+};
+
+}  // namespace mayfly

@@ -1,0 +1,92 @@
+// SPDX-License-Identifier: Apache-2.0
+#include "vmm/machine/console/debug_port.h"
+
+#include <poll.h>
+
+#include "vmm/os/clock.h"
+
+namespace mayfly {
+
+namespace {
+
+// A hold ends at the second of two looks, so that a guest that the host did not let run is not cut off.
+constexpr u64 kBetweenLooksNs = 50'000'000;
+constexpr u64 kFirstLookNs = DebugHold::kHoldNs - kBetweenLooksNs;
+constexpr u64 kNsInMs = 1'000'000;
+
+}  // namespace
+
+DebugPort::DebugPort(std::string_view choice, int fd, ConsoleOutput& console, StopControl& stop)
+    : console_(console), stop_(stop) {
+    if (choice == "off") return;
+    if (choice == "auto") {
+        hold_.emplace(console, monotonic_ns);
+        sink_ = &debug_;
+    } else if (fd >= 0) {
+        own_ = std::make_unique<ConsoleOutput>(fd, stop);
+        sink_ = own_.get();
+    } else {
+        sink_ = &console;
+    }
+}
+
+void DebugPort::Held::put(u8 byte) {
+    const std::lock_guard<std::mutex> guard(port_.mutex_);
+    (*port_.hold_.*way_)(byte);
+    if (!port_.hold_->held_since_ns()) return;
+    if (!port_.is_watched_) port_.start_watching();
+    if (!port_.is_idle_) return;
+    port_.is_idle_ = false;
+    port_.began_->notify_one();
+}
+
+void DebugPort::start_watching() {
+    is_watched_ = true;
+    began_.emplace();
+    Result<Thread> thread = Thread::start([this] { watch(); });
+    // Without it what is held is shown at the end, or when it is too much.
+    if (thread) thread->detach();
+}
+
+void DebugPort::watch() {
+    std::unique_lock<std::mutex> lock(mutex_);
+    while (!stop_.is_requested()) {
+        const std::optional<u64> since_ns = hold_->held_since_ns();
+        if (!since_ns) {
+            is_idle_ = true;
+            began_->wait(lock, [this] { return !is_idle_; });
+            continue;
+        }
+        const u64 held_ns = monotonic_ns() - *since_ns;
+        const bool is_over = held_ns >= kFirstLookNs;
+        lock.unlock();
+        if (is_over) stop_.kick_all();
+        const u64 wait_ns = is_over ? kBetweenLooksNs : kFirstLookNs - held_ns;
+        ::poll(nullptr, 0, static_cast<int>(wait_ns / kNsInMs) + 1);
+        lock.lock();
+    }
+}
+
+void DebugPort::look() {
+    if (!hold_) return;
+    const std::lock_guard<std::mutex> guard(mutex_);
+    const std::optional<u64> since_ns = hold_->held_since_ns();
+    const u64 now_ns = monotonic_ns();
+    if (!since_ns || now_ns - *since_ns < kFirstLookNs) return;
+    if (due_since_ns_ != since_ns) {
+        due_since_ns_ = since_ns;
+        due_ns_ = now_ns;
+    } else if (now_ns - *since_ns >= DebugHold::kHoldNs && now_ns - due_ns_ >= kBetweenLooksNs / 2) {
+        hold_->give_up();
+    }
+}
+
+void DebugPort::finish() {
+    if (hold_) {
+        const std::lock_guard<std::mutex> guard(mutex_);
+        hold_->give_up();
+    }
+    flush();
+}
+
+}  // namespace mayfly

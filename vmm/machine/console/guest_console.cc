@@ -1,0 +1,57 @@
+// SPDX-License-Identifier: Apache-2.0
+#include "vmm/machine/console/guest_console.h"
+
+#include <poll.h>
+#include <unistd.h>
+
+#include "vmm/os/terminal.h"
+#include "vmm/os/thread.h"
+
+namespace mayfly {
+
+Result<void> GuestConsole::connect(ConsoleInput::Deliver deliver, ConsoleInput::Resize resize) {
+    const StdinKind kind = stdin_kind();
+    const bool is_terminal = kind == StdinKind::Foreground;
+    TRY_VOID(input_.connect({.fd = kind == StdinKind::Background ? -1 : STDIN_FILENO,
+                             .is_terminal = is_terminal,
+                             .deliver = std::move(deliver),
+                             .resize = std::move(resize)},
+                            stop_));
+    if (is_terminal && ::isatty(STDOUT_FILENO) == 1) output_.look_for_questions();
+    if (is_terminal) make_terminal_raw();
+    return {};
+}
+
+Result<void> GuestConsole::start_looking(const KvmVcpu& first) {
+    const bool is_looked_at = (log_ || early_) && output_.is_looked_at();
+    if (!is_looked_at && !(log_ && log_->is_verbose())) return {};
+    // A kernel that hangs has no exits; what it said last must not wait for the timeout to be looked at. By a
+    // kick, because it is a vCPU's thread that writes the console: there a stalled reader does not keep us.
+    Thread thread = TRY(Thread::start([this, &first] {
+        constexpr int kLookMs = 50;
+        while (::poll(nullptr, 0, kLookMs), !stop_.is_requested()) {
+            if (log_ && log_->has_given_way()) return;
+            if (log_ ? log_->has_more() : early_->has_collected(first)) stop_.kick_all();
+        }
+    }));
+    thread.detach();  // nobody takes a machine that has run apart
+    return {};
+}
+
+void GuestConsole::look_around(const KvmVcpu& vcpu) {
+    if (early_) early_->drain(vcpu);
+    if (log_) log_->drain();
+    debug_.look();
+    if (output_.has_pending()) output_.flush();
+}
+
+void GuestConsole::finish(const KvmVcpu& first) {
+    if (early_) early_->drain(first);
+    if (log_) log_->finish();
+    debug_.finish();
+    output_.flush();
+    if (output_.has_asked_lately()) input_.settle(output_.fd());
+    restore_terminal();
+}
+
+}  // namespace mayfly

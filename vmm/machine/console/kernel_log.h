@@ -1,0 +1,91 @@
+// SPDX-License-Identifier: Apache-2.0
+// KernelLog: the first part of a Linux guest's console, read out of the kernel's memory.
+//
+// A Linux guest with a virtio console says nothing until that has its driver, and what came before is lost:
+// the driver drops it. An early console carries it at an exit for each character, 21,000 of them and an
+// eighth of all instructions of a boot. But the kernel also keeps its log in memory (PrintkRing), so it is
+// read there, at no cost to the guest: when the virtio console first speaks, when the guest ends, and from
+// time to time where somebody looks at the console.
+//
+// Everything read is a guest's (PrintkRecords). One reading prints no more than the ring has room for, whose
+// size the kernel's file told, and once mayfly is to end for a reason from outside, it looks at some thousand
+// records only. A record that is being written is left for later.
+// Thread: built by the main thread; any thread from then on, internally locked. Lock order: the virtio
+// console's device, then this, then the output.
+#pragma once
+
+#include <atomic>
+#include <mutex>
+#include <optional>
+#include <span>
+#include <string>
+#include <string_view>
+
+#include "vmm/machine/console/console.h"
+#include "vmm/machine/console/printk_records.h"
+
+namespace mayfly {
+
+class KernelLog {
+  public:
+    /// `output` and `stop` outlive this object.
+    KernelLog(const PrintkRing& ring, ConsoleOutput& output, const StopControl& stop)
+        : records_(ring), output_(output), stop_(stop), next_id_(ring.first_id), seen_id_(ring.first_id) {}
+    KernelLog(const KernelLog&) = delete;
+    KernelLog& operator=(const KernelLog&) = delete;
+
+    /// Both before the guest runs. Records of `level` (syslog's, 0 to 7) and above are not for the console.
+    void set_level(int level) { level_ = level; }
+    void set_memory(const GuestMemory& memory) { records_.set_memory(memory); }
+    /// May be more than the ring holds, so it is to be drained.
+    [[nodiscard]] bool is_verbose() const { return level_ > kLevelUsual; }
+
+    /// Says what had come when this was last asked: what is newer the console may be about to print itself.
+    void drain();
+    /// The virtio console's first bytes follow: says what came before them. From now on it speaks for itself,
+    /// and nothing here does anything.
+    void give_way_to(std::span<const u8> bytes);
+    /// No vCPU runs any more.
+    void finish();
+
+    [[nodiscard]] const PrintkRecords& records() const { return records_; }
+    [[nodiscard]] bool has_given_way() const { return has_given_way_.load(std::memory_order_acquire); }
+    /// Whether drain() may have something to say.
+    [[nodiscard]] bool has_more() const;
+
+  private:
+    using Found = PrintkRecords::Found;
+    using Record = PrintkRecords::Record;
+    /// Up to where the log is new, and from where it can be.
+    struct Range {
+        u64 from;
+        u64 to;
+    };
+    /// Where the console goes on: within the printed form of a record.
+    struct Place {
+        u64 id;
+        std::size_t offset;
+    };
+    [[nodiscard]] Range unsaid() const;
+    [[nodiscard]] std::optional<Place> find(std::string_view printed) const;
+    void say(std::string_view text);
+    /// Says how many records lie between, if any. Gives back `id`.
+    u64 skip_to(u64 from, u64 id);
+    /// What one reading prints at most.
+    [[nodiscard]] u64 printed_max() const;
+    /// Says the records up to `to`.
+    void say_until(u64 to, bool has_ended);
+
+    PrintkRecords records_;
+    ConsoleOutput& output_;
+    const StopControl& stop_;
+    static constexpr int kLevelUsual = 7;
+
+    int level_ = kLevelUsual;
+    std::atomic<bool> has_given_way_ = false;
+    std::atomic<u64> next_id_;
+    u64 seen_id_ = 0;  // where the log ended when drain() last looked
+    std::mutex mutex_;
+};
+
+}  // namespace mayfly

@@ -1,0 +1,30 @@
+// SPDX-License-Identifier: Apache-2.0
+#include "vmm/machine/interrupts/serial_interrupt.h"
+
+#include "firmware/layout.h"
+
+namespace mayfly {
+
+void SerialInterrupt::map_onto(Bus& mmio) {
+    mmio.map(layout::kIoApic.value, IoApic::kSizeBytes, chip_);
+    mmio_ = &mmio;
+}
+
+void SerialInterrupt::set_level(bool is_high) {
+    if (mmio_ == nullptr) return;
+    const std::unique_lock<std::mutex> lock = mmio_->lock(chip_);
+    chip_.set_pin(is_high);
+}
+
+void SerialInterrupt::Messages::set_message(u16 /*vector*/, u64 address, u32 data) {
+    address_ = address;
+    data_ = data;
+}
+
+MsiPath SerialInterrupt::Messages::send(u16 /*vector*/) {
+    // A message that no LAPIC takes, or that makes no sense, is the guest's own doing.
+    const Result<MsiResult> sent = vm_.signal_msi(address_, data_);
+    return sent ? MsiPath::SignalMsi : MsiPath::Lost;
+}
+
+}  // namespace mayfly

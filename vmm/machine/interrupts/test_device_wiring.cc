@@ -1,0 +1,120 @@
+// SPDX-License-Identifier: Apache-2.0
+#include "vmm/machine/interrupts/test_device_wiring.h"
+
+#include <chrono>
+#include <cstring>
+#include <thread>
+
+#include "devices/platform/test_device_spec.h"
+#include "vmm/kvm/coalesced_writes.h"
+#include "vmm/os/thread.h"
+
+namespace mayfly {
+
+namespace {
+
+constexpr IoEventPlace kDoorbell{
+    .address = MAYFLY_TESTDEV_DOORBELL, .is_port = true, .size_bytes = 0, .match = {}};
+
+TestDeviceHost::Status status_of(const Result<void>& result) {
+    return result ? TestDeviceHost::Status::Done : TestDeviceHost::Status::Refused;
+}
+
+}  // namespace
+
+void TestDeviceWiring::map_onto(Bus& ports) {
+    ports.map(TestDevice::kPort, TestDevice::kSizeBytes, device_);
+    ports.map(TestDevice::kScratchPort, TestDevice::kScratchBytes, device_, TestDevice::kScratchOffset);
+}
+
+TestDeviceHost::Status TestDeviceWiring::signal_msi(u32 address, u32 data) {
+    if (interrupts_.kind() == Irqchip::None) return Status::Unsupported;
+    return vm_.signal_msi(address, data) ? Status::Done : Status::Refused;
+}
+
+Result<void> TestDeviceWiring::prepare(Line& line, u32 address, u32 data) {
+    const bool is_same = line.address == address && line.data == data;
+    if (line.event && !is_same && !rewiring_.take())
+        return fail(Error::host("the guest has the test device wired anew too often"));
+    TRY_VOID(interrupts_.route_msi(line.msi_index, address, data));
+    line.address = address;
+    line.data = data;
+    if (line.event) return {};
+    EventFd created = TRY(EventFd::create());
+    TRY_VOID(vm_.attach_irqfd(created, Interrupts::kMsiGsiBase + line.msi_index));
+    line.event.emplace(std::move(created));
+    return {};
+}
+
+TestDeviceHost::Status TestDeviceWiring::send_by_irqfd(u32 address, u32 data) {
+    if (interrupts_.kind() == Irqchip::None) return Status::Unsupported;
+    const Result<void> ready = prepare(direct_, address, data);
+    if (ready) direct_.event->signal();
+    return status_of(ready);
+}
+
+TestDeviceHost::Status TestDeviceWiring::set_loopback(bool is_on, u32 address, u32 data) {
+    if (interrupts_.kind() == Irqchip::None) return Status::Unsupported;
+    if (!is_on)
+        return loopback_.event ? status_of(vm_.detach_io_event(*loopback_.event, kDoorbell)) : Status::Done;
+    const Result<void> ready = prepare(loopback_, address, data);
+    if (!ready || !rewiring_.take()) return Status::Refused;
+    return status_of(vm_.attach_io_event(*loopback_.event, kDoorbell));
+}
+
+TestDeviceHost::Status TestDeviceWiring::set_coalesced(bool is_on) {
+    const int page = vm_.check(KVM_CAP_COALESCED_MMIO);
+    if (page <= 0 || vm_.check(KVM_CAP_COALESCED_PIO) == 0) return Status::Unsupported;
+    if (is_on && !rewiring_.take()) return Status::Refused;
+    const Result<void> done =
+        is_on ? vm_.coalesce_port(MAYFLY_TESTDEV_COALESCED) : vm_.uncoalesce_port(MAYFLY_TESTDEV_COALESCED);
+    // Once on, the ring is looked at for good: writes may be in it when collecting stops.
+    if (done) ring_page_.store(page, std::memory_order_release);
+    return status_of(done);
+}
+
+void TestDeviceWiring::msi_train(u32 address, u32 data, u8 count) {
+    if (count == 0 || interrupts_.kind() == Irqchip::None || !prepare(direct_, address, data)) return;
+    // One at a time: a guest must not make threads without end.
+    if (is_train_running_.exchange(true)) return;
+    // Ends with the process when the guest ends first; this object and the VM live as long.
+    Result<Thread> train = Thread::start([this, count] {
+        for (u8 i = 0; i < count; ++i) {
+            std::this_thread::sleep_for(std::chrono::milliseconds(1));
+            // Before the last signal: a guest that takes it may ask for the next train at once.
+            if (i + 1 == count) is_train_running_.store(false);
+            direct_.event->signal();
+        }
+    });
+    if (!train) return is_train_running_.store(false);
+    train->detach();
+}
+
+std::size_t TestDeviceWiring::drain_ring(const KvmVcpu& vcpu) {
+    const std::lock_guard<std::mutex> guard(ring_mutex_);
+    bool is_first = true;
+    return drain_coalesced_writes(vcpu.coalesced_ring(ring_page_.load(std::memory_order_acquire)),
+                                  [&](const kvm_coalesced_mmio& entry) {
+                                      u64 value = 0;
+                                      std::memcpy(&value, entry.data, sizeof value);
+                                      if (is_first) {
+                                          const std::unique_lock<std::mutex> lock = ports_.lock(device_);
+                                          device_.begin_batch();
+                                      }
+                                      is_first = false;
+                                      if (entry.pio != 0 && entry.len >= 1 && entry.len <= 4)
+                                          ports_.write(entry.phys_addr, static_cast<u8>(entry.len), value);
+                                  });
+}
+
+bool TestDeviceWiring::begin_exit(const KvmVcpu& vcpu) {
+    if (ring_page_.load(std::memory_order_relaxed) == 0) return false;
+    return drain_ring(vcpu) > 0;
+}
+
+void TestDeviceWiring::end_exit() {
+    const std::unique_lock<std::mutex> lock = ports_.lock(device_);
+    device_.end_batch();
+}
+
+}  // namespace mayfly

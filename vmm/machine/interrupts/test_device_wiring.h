@@ -1,0 +1,65 @@
+// SPDX-License-Identifier: Apache-2.0
+// TestDeviceWiring: what the test device's registers do on a real machine: MSIs, irqfds, an ioeventfd that
+// loops back into an irqfd, and coalesced port writes.
+//
+// Nothing is registered with KVM before the guest asks for it.
+// Thread: the device's calls come under its bus lock; begin_exit()/end_exit() on any vCPU thread.
+#pragma once
+
+#include <atomic>
+#include <mutex>
+#include <optional>
+
+#include "devices/io/bus.h"
+#include "devices/platform/test_device.h"
+#include "vmm/kvm/kvm_vm.h"
+#include "vmm/machine/interrupts/interrupts.h"
+#include "vmm/machine/io/rewiring_limit.h"
+#include "vmm/os/event_fd.h"
+
+namespace mayfly {
+
+class TestDeviceWiring final : public TestDeviceHost {
+  public:
+    TestDeviceWiring(KvmVm& vm, Interrupts& interrupts, RewiringLimit& rewiring, const Bus& ports)
+        : vm_(vm), interrupts_(interrupts), rewiring_(rewiring), ports_(ports), device_(*this) {}
+
+    void map_onto(Bus& ports);
+
+    /// Delivers writes that the kernel collected, before the exit that followed them. \returns whether there
+    /// were any; then end_exit() goes after that exit.
+    bool begin_exit(const KvmVcpu& vcpu);
+    void end_exit();
+
+    void set_irq(u8 gsi, bool is_high) override { interrupts_.set_gsi(gsi, is_high); }
+    Status signal_msi(u32 address, u32 data) override;
+    Status send_by_irqfd(u32 address, u32 data) override;
+    Status set_loopback(bool is_on, u32 address, u32 data) override;
+    Status set_coalesced(bool is_on) override;
+    void msi_train(u32 address, u32 data, u8 count) override;
+
+  private:
+    /// An MSI of its own and the event that sends it.
+    struct Line {
+        u32 msi_index;
+        u32 address = 0;
+        u32 data = 0;
+        std::optional<EventFd> event{};
+    };
+    /// Creates the event and its irqfd the first time, and routes it.
+    Result<void> prepare(Line& line, u32 address, u32 data);
+    std::size_t drain_ring(const KvmVcpu& vcpu);
+
+    KvmVm& vm_;
+    Interrupts& interrupts_;
+    RewiringLimit& rewiring_;
+    const Bus& ports_;
+    TestDevice device_;
+    Line direct_{.msi_index = 0};
+    Line loopback_{.msi_index = 1};
+    std::atomic<int> ring_page_ = 0;  // 0: nothing is coalesced
+    std::mutex ring_mutex_;
+    std::atomic<bool> is_train_running_ = false;
+};
+
+}  // namespace mayfly

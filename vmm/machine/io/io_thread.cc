@@ -1,0 +1,114 @@
+// SPDX-License-Identifier: Apache-2.0
+#include "vmm/machine/io/io_thread.h"
+
+#include <algorithm>
+
+#include <unistd.h>
+
+#include "vmm/error/verify.h"
+
+namespace mayfly {
+
+namespace {
+
+/// 64 disks of 16 queues, 8 network devices of 17: watched at once only if all are busy.
+constexpr std::size_t kWatchedMax = 64 * 16 + 8 * 17 + 4;
+/// Files: a doorbell for each queue, and each device's own.
+constexpr u32 kFilesMax = 2048;
+constexpr u32 kFinishStepUs = 1000;
+constexpr u32 kFinishSteps = 1000;
+
+thread_local const IoThread* current_thread = nullptr;
+
+}  // namespace
+
+Result<std::unique_ptr<IoThread>> IoThread::start() {
+    LoopOptions options;
+    options.files_max = kFilesMax;
+    std::unique_ptr<Loop> loop =
+        TRY(Loop::create(options));  // not inside `new`, whose memory a TRY would lose
+    std::unique_ptr<IoThread> self(new IoThread(std::move(loop)));
+    self->watched_.reserve(kWatchedMax);
+    IoThread* thread_self = self.get();
+    Thread thread = TRY(Thread::start([thread_self] {
+        current_thread = thread_self;
+        thread_self->loop_->run(*thread_self);
+        thread_self->has_ended_.store(true, std::memory_order_release);
+    }));
+    // finish() waits for it by has_ended_: a join could wait for ever.
+    thread.detach();
+    return self;
+}
+
+IoThread::~IoThread() = default;
+
+bool IoThread::is_current() const { return current_thread == this; }
+
+void IoThread::watch(WatchedQueue& queue) {
+    if (queue.is_watched) return;
+    // no guest: options allow no more queues than this, and is_watched keeps each from coming twice. One that
+    // was left out would never be asked to ring again.
+    VERIFY(watched_.size() < kWatchedMax);
+    queue.is_watched = true;
+    queue.suppress();
+    watched_.push_back(&queue);
+}
+
+void IoThread::unwatch(WatchedQueue& queue) {
+    if (!queue.is_watched) return;
+    queue.is_watched = false;
+    *std::find(watched_.begin(), watched_.end(), &queue) = watched_.back();
+    watched_.pop_back();
+}
+
+bool IoThread::poll() {
+    bool found = false;
+    for (std::size_t i = 0; i < watched_.size();) {
+        WatchedQueue* const queue = watched_[i];
+        if (queue->has_work()) {
+            queue->work();
+            found = true;
+        }
+        // It may have taken itself out, and another come to its place.
+        if (i < watched_.size() && watched_[i] == queue) ++i;
+    }
+    return found;
+}
+
+bool IoThread::prepare_to_sleep() {
+    for (std::size_t i = 0; i < watched_.size(); ++i) {
+        if (watched_[i]->rearm()) continue;
+        for (std::size_t armed = 0; armed <= i; ++armed) watched_[armed]->suppress();
+        return false;
+    }
+    return true;
+}
+
+void IoThread::woke() {
+    // Their doorbells are armed: whoever has work will say so.
+    for (WatchedQueue* queue : watched_) queue->is_watched = false;
+    watched_.clear();
+}
+
+bool IoThread::finish() {
+    loop_->stop();
+    for (u32 step = 0; step < kFinishSteps && !has_ended_.load(std::memory_order_acquire); ++step)
+        ::usleep(kFinishStepUs);
+    return has_ended_.load(std::memory_order_acquire);
+}
+
+Result<IoThread*> IoService::get() {
+    const std::lock_guard<std::mutex> guard(mutex_);
+    if (thread_ == nullptr) {
+        thread_ = TRY(IoThread::start());
+        published_.store(thread_.get(), std::memory_order_release);
+    }
+    return thread_.get();
+}
+
+bool IoService::is_current() const {
+    const IoThread* thread = running();
+    return thread != nullptr && thread->is_current();
+}
+
+}  // namespace mayfly

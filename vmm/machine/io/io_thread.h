@@ -1,0 +1,90 @@
+// SPDX-License-Identifier: Apache-2.0
+// IoThread: the thread that services devices, with the one io_uring. Made when a device first needs it.
+//
+// Thread: IoService::get() under a device's lock, on any thread; the rest says so.
+#pragma once
+
+#include <atomic>
+#include <memory>
+#include <mutex>
+#include <vector>
+
+#include "vmm/loop/loop.h"
+#include "vmm/machine/io/rewiring_limit.h"
+#include "vmm/machine/lifecycle/stop_control.h"
+#include "vmm/os/thread.h"
+
+namespace mayfly {
+
+/// One queue as the I/O thread sees it while it looks at its ring instead of waiting for a doorbell.
+/// The I/O thread only.
+class WatchedQueue {
+  public:
+    WatchedQueue() = default;
+    WatchedQueue(const WatchedQueue&) = delete;
+    WatchedQueue& operator=(const WatchedQueue&) = delete;
+    virtual ~WatchedQueue() = default;
+
+    /// Cheap; a hint.
+    [[nodiscard]] virtual bool has_work() const = 0;
+    virtual void work() = 0;
+    /// Asks for a doorbell; false when there is work already.
+    [[nodiscard]] virtual bool rearm() = 0;
+    virtual void suppress() = 0;
+
+    bool is_watched = false;  ///< the I/O thread's own mark
+};
+
+class IoThread final : private Poller {
+  public:
+    /// Errors: the loop's (io_uring is missing or forbidden), or no thread can be had.
+    static Result<std::unique_ptr<IoThread>> start();
+    ~IoThread() override;
+
+    /// post() and stop(): any thread.
+    [[nodiscard]] Loop& loop() { return *loop_; }
+    /// Whether the caller runs on this thread.
+    [[nodiscard]] bool is_current() const;
+    /// I/O thread: from now on until the loop sleeps the queue's ring is looked at.
+    void watch(WatchedQueue& queue);
+    void unwatch(WatchedQueue& queue);
+
+    /// Ends the loop and waits for it, a second at most: I/O that hangs in the host ends with the process.
+    /// \returns whether the thread is gone. Main thread, once.
+    bool finish();
+
+  private:
+    explicit IoThread(std::unique_ptr<Loop> loop) : loop_(std::move(loop)) {}
+    bool poll() override;
+    bool prepare_to_sleep() override;
+    void woke() override;
+
+    std::unique_ptr<Loop> loop_;
+    std::vector<WatchedQueue*> watched_;
+    std::atomic<bool> has_ended_ = false;
+};
+
+/// Makes the I/O thread when it is first asked for. Any thread; internally locked.
+class IoService {
+  public:
+    explicit IoService(StopControl& stop) : stop_(stop) {}
+
+    /// Errors: as IoThread::start().
+    [[nodiscard]] Result<IoThread*> get();
+    /// Null when nobody asked for it yet.
+    [[nodiscard]] IoThread* running() const { return published_.load(std::memory_order_acquire); }
+    /// The caller is the I/O thread.
+    [[nodiscard]] bool is_current() const;
+    [[nodiscard]] StopControl& stop() { return stop_; }
+    /// Of all devices together.
+    [[nodiscard]] RewiringLimit& rewiring() { return rewiring_; }
+
+  private:
+    StopControl& stop_;
+    RewiringLimit rewiring_;
+    std::mutex mutex_;
+    std::unique_ptr<IoThread> thread_;  // under mutex_
+    std::atomic<IoThread*> published_ = nullptr;
+};
+
+}  // namespace mayfly

@@ -1,0 +1,64 @@
+// SPDX-License-Identifier: Apache-2.0
+#include "vmm/machine/lifecycle/timeline.h"
+
+#include <algorithm>
+#include <charconv>
+#include <string>
+
+#include "vmm/os/clock.h"
+#include "vmm/os/text_file.h"
+
+namespace mayfly {
+
+std::string_view to_string(Phase phase) {
+    switch (phase) {
+        case Phase::Main: return "main";
+        case Phase::KvmOpened: return "kvm_opened";
+        case Phase::VmCreated: return "vm_created";
+        case Phase::MemoryMapped: return "memory_mapped";
+        case Phase::KernelLoaded: return "kernel_loaded";
+        case Phase::Irqchip: return "irqchip";
+        case Phase::Vcpus: return "vcpus";
+        case Phase::FirstRun: return "first_kvm_run";
+        case Phase::FirstExit: return "first_exit";
+        case Phase::Exit: return "exit";
+    }
+    return "";
+}
+
+void Timeline::reach(Phase phase) { reach_at(phase, monotonic_ns()); }
+
+void Timeline::reach_at(Phase phase, u64 monotonic_ns) {
+    u64& slot = phases_[static_cast<std::size_t>(phase)];
+    if (slot == 0) slot = monotonic_ns;
+}
+
+void Timeline::guest_mark(u32 value) {
+    const u64 now = monotonic_ns();
+    const u64 index = mark_count_.fetch_add(1, std::memory_order_relaxed);
+    if (index < kMarksMax) marks_[index] = {now, value};
+}
+
+void Timeline::estimate_exec() {
+    // The scheduler's second figure is how long we waited for a CPU
+    // (Documentation/scheduler/sched-stats.rst).
+    const std::string text = read_text_file("/proc/self/schedstat", 128);
+    const u64 now = monotonic_ns();
+    u64 waited_ns = 0;
+    const std::size_t space = text.find(' ');
+    if (space != std::string::npos)
+        std::from_chars(text.data() + space + 1, text.data() + text.size(), waited_ns);
+    exec_ns_ = std::min(now - std::min(now, thread_cpu_ns() + waited_ns), phase_ns(Phase::Main));
+}
+
+std::span<const GuestMark> Timeline::marks() const {
+    const u64 count = mark_count_.load(std::memory_order_acquire);
+    return std::span(marks_).first(std::min<std::size_t>(count, kMarksMax));
+}
+
+u64 Timeline::marks_dropped() const {
+    const u64 count = mark_count_.load(std::memory_order_acquire);
+    return count - std::min<u64>(count, kMarksMax);
+}
+
+}  // namespace mayfly

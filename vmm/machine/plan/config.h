@@ -1,0 +1,121 @@
+// SPDX-License-Identifier: Apache-2.0
+// BootConfig: what the user asked for, as plain values. Checked by whoever acts on a value.
+#pragma once
+
+#include <array>
+#include <chrono>
+#include <optional>
+#include <string>
+#include <vector>
+
+#include "firmware/boot/boot.h"
+#include "vmm/machine/lifecycle/ending.h"
+#include "vmm/network/port_forward.h"
+#include "vmm/os/file_identity.h"
+#include "vmm/watch/watch_config.h"
+
+namespace mayfly {
+
+enum class ProfileChoice : u8 { Auto, Modern, Legacy };
+enum class IrqchipChoice : u8 {
+    Auto,   ///< what the profile says
+    Split,  ///< LAPICs in the kernel only
+    Full,   ///< LAPICs, IOAPIC, 8259s and 8254 in the kernel
+    None,   ///< nothing in the kernel: an 8259 pair in user space, one vCPU
+};
+
+enum class PitChoice : u8 {
+    Auto,      ///< what suits the kernel and the host
+    Reinject,  ///< a tick that the guest was too late for comes after
+    Discard    ///< it is lost
+};
+
+enum class TransportChoice : u8 { Pci, Mmio };
+enum class IoChoice : u8 {
+    Auto,    ///< inline until a device proves hot
+    Inline,  ///< on the vCPU thread that rang, as far as a device can
+    Thread,  ///< on the I/O thread from the start
+};
+enum class ConsoleDevice : u8 {
+    Auto,  ///< virtio for a Linux kernel that has the driver built in, unless its command line says otherwise
+    Serial,
+    Virtio
+};
+
+/// A token bucket's figures; 0 per second: no limit.
+struct RateConfig {
+    u64 per_second = 0;
+    u64 burst = 0;  ///< 0: what passes in a tenth of a second
+};
+
+struct DiskConfig {
+    std::string path;
+    bool is_read_only = false;
+    bool is_overlay = false;  ///< written, but not to the file: see DiskOverlay
+    bool is_direct = false;
+    bool is_surely_raw = false;  ///< also where it looks like another format
+    u16 queues = 1;
+    std::string id;  ///< what GET_ID answers; empty: the disk's name
+    RateConfig operations;
+    RateConfig bytes;
+};
+
+struct NetConfig {
+    enum class Kind : u8 { Tap, Passt, User };
+    Kind kind = Kind::Tap;
+    std::string place;  ///< the interface's name, or the socket's path; of User: empty
+    std::optional<std::array<u8, 6>> mac;
+    std::optional<u16> mtu;
+    u16 pairs = 1;
+    RateConfig bytes;
+    RateConfig packets;
+    std::vector<PortForward> forwards;  ///< of User only, as is the next
+    bool has_host_loopback = false;     ///< the gateway's address leads to the host's loopback
+};
+
+/// A program to run in the guest, with our own init, from an initramfs that is packed for this boot.
+struct ExecConfig {
+    std::string program;
+    std::vector<std::string> arguments;
+    std::string root;     ///< a directory of the host; empty: nothing but the program
+    std::string modules;  ///< kernel modules: .../lib/modules/VERSION, or what holds it; may be empty
+    OutputFiles* outputs = nullptr;  ///< InitramfsRequest's
+};
+
+struct BootConfig {
+    std::string kernel;        ///< a path, or "builtin:NAME"
+    std::string kernel_cache;  ///< KernelCacheOptions::place
+    std::string initrd;
+    std::vector<std::string> modules;  ///< "FILE[ ARGS]", in order
+    std::string append;
+    bool has_default_append = true;  ///< Linux gets the words of linux_command_line.h
+    std::optional<ExecConfig> exec;
+    WatchConfig watch;
+    Protocol protocol = Protocol::Auto;
+    ProfileChoice profile = ProfileChoice::Auto;
+    IrqchipChoice irqchip = IrqchipChoice::Auto;
+    PitChoice pit = PitChoice::Auto;
+    u64 memory_bytes = MiB(128);
+    u32 cpus = 1;  ///< 0: as many as a built-in guest needs, else 1; settled before a Machine is made
+    std::optional<std::chrono::milliseconds> timeout;
+    std::string console = "stdio";         ///< "stdio", "null" or a file to append to
+    std::optional<u64> console_max_bytes;  ///< of what is added to that file
+    std::string debugcon = "auto";         ///< "auto", "stdout", "stderr", "off" or a file to append to
+    ConsoleDevice console_device = ConsoleDevice::Auto;
+    std::vector<DiskConfig> disks;
+    std::vector<NetConfig> nets;
+    bool has_rng = false;
+    TransportChoice transport = TransportChoice::Pci;
+    IoChoice io = IoChoice::Auto;
+    bool has_config_window = true;
+    std::vector<u16> exit_ports;
+    StatusRules status_rules;
+    bool has_test_device = false;
+
+    bool wants_timeline = false;
+    std::string timeline_json;
+    bool wants_stats = false;
+    std::string stats_json;
+};
+
+}  // namespace mayfly

@@ -1,0 +1,112 @@
+// SPDX-License-Identifier: Apache-2.0
+#include "vmm/machine/plan/device_plan.h"
+
+#include <algorithm>
+
+#include <fmt/format.h>
+
+#include "devices/virtio/transport/pci_transport.h"
+#include "firmware/layout.h"
+
+namespace mayfly {
+
+namespace {
+
+constexpr u32 kSlots = 31;  // slot 0 is the host bridge
+constexpr u32 kFunctionsPerSlot = 8;
+/// The I/O BARs of transitional devices end with the ports.
+constexpr u32 kLegacyMax = (0x1'0000 - layout::kPortPciIo) / PciTransport::kLegacyBytes;
+
+void add(DevicePlan& plan, DeviceKind kind, u32 count, std::string_view name) {
+    for (u32 index = 0; index < count; ++index)
+        plan.devices.push_back(
+            {.kind = kind, .index = index, .name = fmt::format("{}{}", name, index), .pci = {}, .mmio = {}});
+}
+
+/// Device numbers rise with the order of devices, whether or not they share slots as functions.
+Result<void> place_on_pci(DevicePlan& plan, bool is_legacy) {
+    const u32 count = static_cast<u32>(plan.devices.size());
+    const u32 count_max = is_legacy ? kLegacyMax : kSlots * kFunctionsPerSlot;
+    if (count > count_max)
+        return fail(Error::invalid(fmt::format("{} devices; the bus carries at most {}", count, count_max)));
+    const u32 per_slot = (count + kSlots - 1) / kSlots;
+    for (u32 i = 0; i < count; ++i) {
+        const u32 slot = 1 + i / per_slot;
+        PciPlace& place = plan.devices[i].pci;
+        place.devfn = static_cast<u8>(slot << 3 | i % per_slot);
+        place.config_address = static_cast<u32>(layout::kPciConfigPages.value + i * kPageBytes);
+        place.live_address = static_cast<u32>(layout::kPciMemory.value + i * kPageBytes);
+        if (!is_legacy) continue;
+        place.legacy_port = static_cast<u16>(layout::kPortPciIo + i * PciTransport::kLegacyBytes);
+        place.interrupt_line = layout::kIrqPci[slot % 2];
+    }
+    return {};
+}
+
+Result<void> place_on_mmio(DevicePlan& plan, Irqchip irqchip) {
+    if (irqchip == Irqchip::None)
+        return fail(Error::invalid("--transport mmio needs an IOAPIC, and --irqchip none has none")
+                        .hint("--irqchip full"));
+    if (irqchip != Irqchip::Full)
+        return fail(Error::invalid("--transport mmio needs interrupt pins, which the modern profile has not")
+                        .hint("--profile legacy, or leave the profile to mayfly"));
+    if (plan.devices.size() > layout::kIrqVirtioMmio.size())
+        return fail(Error::invalid(fmt::format("{} devices; --transport mmio carries at most {}",
+                                               plan.devices.size(), layout::kIrqVirtioMmio.size()))
+                        .hint("--transport pci"));
+    for (u32 i = 0; i < plan.devices.size(); ++i)
+        plan.devices[i].mmio = {.base = layout::kVirtioMmio + i * kPageBytes,
+                                .gsi = layout::kIrqVirtioMmio[i]};
+    return {};
+}
+
+}  // namespace
+
+std::vector<VirtioMmioSlot> DevicePlan::mmio_slots() const {
+    std::vector<VirtioMmioSlot> slots;
+    if (transport != TransportChoice::Mmio) return slots;
+    for (const PlannedDevice& device : devices) slots.push_back(device.mmio);
+    return slots;
+}
+
+std::vector<std::string_view> DevicePlan::linux_modules() const {
+    if (devices.empty()) return {};
+    std::vector<std::string_view> names{transport == TransportChoice::Pci ? "virtio_pci" : "virtio_mmio"};
+    for (const PlannedDevice& device : devices) {
+        std::string_view name;
+        switch (device.kind) {
+            case DeviceKind::Disk: name = "virtio_blk"; break;
+            case DeviceKind::Net: name = "virtio_net"; break;
+            case DeviceKind::Console: name = "virtio_console"; break;
+            case DeviceKind::Entropy: name = "virtio_rng"; break;
+        }
+        if (std::find(names.begin(), names.end(), name) == names.end()) names.push_back(name);
+    }
+    return names;
+}
+
+std::string DevicePlan::mmio_words() const {
+    std::string words;
+    for (const VirtioMmioSlot& slot : mmio_slots())
+        words += fmt::format("{}virtio_mmio.device=4K@{:#x}:{}", words.empty() ? "" : " ", slot.base.value,
+                             slot.gsi);
+    return words;
+}
+
+Result<DevicePlan> plan_devices(const BootConfig& config, const MachineShape& shape, ConsoleDevice console) {
+    DevicePlan plan;
+    plan.transport = config.transport;
+    add(plan, DeviceKind::Disk, static_cast<u32>(config.disks.size()), "disk");
+    add(plan, DeviceKind::Net, static_cast<u32>(config.nets.size()), "net");
+    add(plan, DeviceKind::Console, console == ConsoleDevice::Virtio ? 1 : 0, "console");
+    add(plan, DeviceKind::Entropy, config.has_rng ? 1 : 0, "rng");
+    const bool is_legacy = shape.profile == Profile::Legacy;
+    if (plan.transport == TransportChoice::Mmio) {
+        if (!plan.devices.empty()) TRY_VOID(place_on_mmio(plan, shape.irqchip));
+    } else {
+        TRY_VOID(place_on_pci(plan, is_legacy));
+    }
+    return plan;
+}
+
+}  // namespace mayfly

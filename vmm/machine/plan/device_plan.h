@@ -1,0 +1,51 @@
+// SPDX-License-Identifier: Apache-2.0
+// DevicePlan: where each virtio device of a machine is, known before any of them exists, because the tables
+// that a guest reads say so.
+//
+// Order: disks, networks, console, entropy, each in the order given, so that a guest finds its first disk
+// first. Thread: any; values only.
+#pragma once
+
+#include <string>
+#include <vector>
+
+#include "firmware/tables/acpi.h"
+#include "vmm/machine/plan/config.h"
+#include "vmm/machine/plan/profile.h"
+
+namespace mayfly {
+
+enum class DeviceKind : u8 { Disk, Net, Console, Entropy };
+
+struct PciPlace {
+    u8 devfn = 0;
+    u32 config_address = 0;
+    u32 live_address = 0;
+    u16 legacy_port = 0;    ///< 0: none
+    u8 interrupt_line = 0;  ///< 0: no pin
+};
+
+struct PlannedDevice {
+    DeviceKind kind;
+    u32 index;         ///< among those of its kind
+    std::string name;  ///< "disk0"
+    PciPlace pci;
+    VirtioMmioSlot mmio;
+};
+
+struct DevicePlan {
+    TransportChoice transport = TransportChoice::Pci;
+    std::vector<PlannedDevice> devices;
+
+    [[nodiscard]] bool has_pci() const { return transport == TransportChoice::Pci && !devices.empty(); }
+    [[nodiscard]] std::vector<VirtioMmioSlot> mmio_slots() const;
+    /// The drivers that Linux needs for them, for kernels that have them as modules.
+    [[nodiscard]] std::vector<std::string_view> linux_modules() const;
+    /// "virtio_mmio.device=4K@0xc0001000:5 ...", for kernels without ACPI; empty without such devices.
+    [[nodiscard]] std::string mmio_words() const;
+};
+
+/// Errors: Invalid for more devices than the transport carries, or one that the profile does not have.
+Result<DevicePlan> plan_devices(const BootConfig& config, const MachineShape& shape, ConsoleDevice console);
+
+}  // namespace mayfly

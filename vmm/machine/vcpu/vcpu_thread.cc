@@ -1,0 +1,110 @@
+// SPDX-License-Identifier: Apache-2.0
+#include "vmm/machine/vcpu/vcpu_thread.h"
+
+#include <fmt/format.h>
+
+#include "vmm/machine/vcpu/crash_report.h"
+
+namespace mayfly {
+
+namespace {
+
+void crash(VcpuContext& context, RunOutcome outcome) {
+    context.wiring.stop.end(
+        {EndKind::Crash, 0,
+         crash_report(outcome, context.vcpu, context.wiring.memory, context.wiring.flavour)});
+}
+
+/// HLT reaches us only without an in-kernel LAPIC.
+void halt(VcpuContext& context) {
+    if (context.wiring.user_irqchip != nullptr && context.vcpu.run_page().if_flag != 0) {
+        while (!context.wiring.user_irqchip->wait_for_interrupt())
+            context.wiring.console.look_around(context.vcpu);
+        return;
+    }
+    context.wiring.stop.end(
+        {EndKind::Crash, 0,
+         fmt::format("the guest halted with interrupts off: nothing can wake vCPU {}", context.vcpu.id())});
+}
+
+void act(VcpuContext& context, RunOutcome outcome) {
+    switch (outcome) {
+        case RunOutcome::Continue:
+        case RunOutcome::WindowOpen: break;
+        case RunOutcome::Halted: halt(context); break;
+        case RunOutcome::PowerOff: context.wiring.stop.end({EndKind::PowerOff, 0, {}}); break;
+        case RunOutcome::Reset: context.wiring.stop.end({EndKind::Reset, 0, {}}); break;
+        case RunOutcome::Panic: context.wiring.stop.end({EndKind::Panic, 0, {}}); break;
+        case RunOutcome::EmulationFailure:
+        case RunOutcome::TripleFault:
+        case RunOutcome::Fatal: crash(context, outcome); break;
+    }
+}
+
+constexpr std::string_view kPageLost =
+    "a page of guest memory cannot be had: the host is out of memory, or a mapped file shrank";
+
+void end_for_host(VcpuContext& context, const Error& error) {
+    std::string line = fmt::format("vCPU {}: {}", context.vcpu.id(), error.message());
+    if (error.os_errno() == EFAULT) line += fmt::format(" ({})", kPageLost);
+    context.wiring.stop.end({EndKind::HostError, 0, std::move(line)});
+}
+
+/// KVM's emulator reports RAM whose host page it cannot reach as MMIO; the guest must not read ones there.
+bool has_lost_page(const VcpuContext& context) {
+    const kvm_run& run = context.vcpu.run_page();
+    if (run.exit_reason != KVM_EXIT_MMIO || !context.wiring.memory.contains(Gpa{run.mmio.phys_addr}, 1))
+        return false;
+    return context.wiring.buses.mmio.name_at(run.mmio.phys_addr).empty();
+}
+
+void handle_exit(VcpuContext& context) {
+    if (has_lost_page(context))
+        return context.wiring.stop.end({EndKind::HostError, 0,
+                                        fmt::format("vCPU {}: at {:#x}: {}", context.vcpu.id(),
+                                                    u64{context.vcpu.run_page().mmio.phys_addr}, kPageLost)});
+    context.wiring.console.before_exit(context.vcpu);
+    const bool had_batch =
+        context.wiring.test_device != nullptr && context.wiring.test_device->begin_exit(context.vcpu);
+    const RunOutcome outcome = dispatch_exit(context.vcpu.run_bytes(), context.wiring.buses, context.counts);
+    if (outcome != RunOutcome::Continue) act(context, outcome);
+    if (had_batch) context.wiring.test_device->end_exit();
+    context.wiring.console.after_exit();
+}
+
+}  // namespace
+
+void run_vcpu(VcpuContext& context, std::size_t index) {
+    context.wiring.stop.set_thread(index, true);
+    kvm_run& run = context.vcpu.run_page();
+    bool is_first = context.timeline != nullptr;
+    if (is_first) context.timeline->reach(Phase::FirstRun);
+    while (!context.wiring.stop.is_requested()) {
+        if (context.wiring.user_irqchip != nullptr) {
+            const Result<void> ready = context.wiring.user_irqchip->before_run(context.vcpu);
+            if (!ready) {
+                end_for_host(context, ready.error());
+                break;
+            }
+        }
+        const Result<RunStatus> status = context.vcpu.run();
+        if (is_first) {
+            context.timeline->reach(Phase::FirstExit);
+            is_first = false;
+        }
+        if (!status) {
+            end_for_host(context, status.error());
+        } else if (*status == RunStatus::Exited) {
+            handle_exit(context);
+        } else {
+            context.counts.count_interrupted();
+            // A kick that asked for no more than a look around is over; one that ends the machine was
+            // announced before it was sent, so the loop's condition sees it.
+            __atomic_store_n(&run.immediate_exit, 0, __ATOMIC_SEQ_CST);
+            context.wiring.console.look_around(context.vcpu);
+        }
+    }
+    context.wiring.stop.set_thread(index, false);
+}
+
+}  // namespace mayfly

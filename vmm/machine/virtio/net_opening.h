@@ -1,0 +1,18 @@
+// SPDX-License-Identifier: Apache-2.0
+// open_net_device(): a tap, or a passt, as a device. Apart from device_opening.h because few boots have one.
+//
+// Thread: the main thread, before any vCPU runs.
+#pragma once
+
+#include <string>
+
+#include "vmm/machine/lifecycle/stop_control.h"
+#include "vmm/machine/plan/config.h"
+#include "vmm/machine/virtio/guest_device.h"
+
+namespace mayfly {
+
+/// Errors: the backend's, with the option it came from. `stop` outlives the device.
+Result<DeviceParts> open_net_device(const NetConfig& config, const std::string& name, StopControl& stop);
+
+}  // namespace mayfly

@@ -1,0 +1,60 @@
+// SPDX-License-Identifier: Apache-2.0
+#include "vmm/machine/virtio/virtio_devices.h"
+
+#include <sys/resource.h>
+
+namespace mayfly {
+
+namespace {
+
+/// Queues that prove hot take two descriptors each; when, the guest decides. The soft limit is for programs
+/// that use select(2).
+void allow_all_files() {
+    rlimit limit{};
+    if (::getrlimit(RLIMIT_NOFILE, &limit) < 0 || limit.rlim_cur == limit.rlim_max) return;
+    limit.rlim_cur = limit.rlim_max;
+    (void)::setrlimit(RLIMIT_NOFILE, &limit);
+}
+
+}  // namespace
+
+Result<std::unique_ptr<VirtioDevices>> VirtioDevices::open(const BootConfig& config, const DevicePlan& plan,
+                                                           const ConsoleEnds& ends, StopControl& stop) {
+    std::unique_ptr<VirtioDevices> self(new VirtioDevices(stop));
+    if (!plan.devices.empty()) allow_all_files();
+    OpenDevices opened = TRY(open_devices(config, plan, ends, stop));
+    self->console_ = opened.console;
+    for (std::size_t i = 0; i < opened.parts.size(); ++i)
+        self->devices_.emplace_back(plan.devices[i], std::move(opened.parts[i]));
+    // Now, while another thread waits for KVM_CREATE_VM.
+    if (plan.has_pci()) self->pci_ = TRY(PciHostBridge::create(config.has_config_window));
+    return self;
+}
+
+Result<void> VirtioDevices::add_window(KvmVm& vm, u32 slot) {
+    return pci_ != nullptr ? pci_->add_window(vm, slot) : Result<void>();
+}
+
+void VirtioDevices::build(const DeviceSurroundings& around, Bus& ports, Bus& mmio, IoDevice* reset_control) {
+    if (pci_ != nullptr) pci_->add_wires(around.interrupts);
+    for (GuestDevice& device : devices_) {
+        if (pci_ == nullptr)
+            device.put_on_mmio(around, mmio);
+        else
+            device.put_on_pci(around, *pci_);
+        if (device.plan().kind == DeviceKind::Console) console_->set_core(device.core());
+    }
+    if (pci_ == nullptr) return;
+    pci_->map_onto(mmio);
+    if (reset_control != nullptr) pci_->map_config_ports(ports, *reset_control);
+}
+
+void VirtioDevices::finish() {
+    IoThread* const thread = io_.running();
+    if (thread != nullptr) has_loop_ended_ = thread->finish();
+    // A thread that hangs in the host has them still.
+    if (thread != nullptr && !has_loop_ended_) return;
+    for (GuestDevice& device : devices_) device.finish();
+}
+
+}  // namespace mayfly

@@ -1,0 +1,52 @@
+// SPDX-License-Identifier: Apache-2.0
+// VirtioDevices: every virtio device of a machine, the PCI bus they are on, and the thread that serves them.
+//
+// Thread: built by the main thread before any vCPU runs.
+#pragma once
+
+#include <deque>
+#include <memory>
+
+#include "vmm/machine/virtio/device_opening.h"
+#include "vmm/machine/virtio/guest_device.h"
+#include "vmm/machine/virtio/pci_host_bridge.h"
+
+namespace mayfly {
+
+class VirtioDevices {
+  public:
+    /// Opens what the devices stand for. `plan` outlives this object. Errors: each with the option and the
+    /// value.
+    static Result<std::unique_ptr<VirtioDevices>> open(const BootConfig& config, const DevicePlan& plan,
+                                                       const ConsoleEnds& ends, StopControl& stop);
+    VirtioDevices(const VirtioDevices&) = delete;
+    VirtioDevices& operator=(const VirtioDevices&) = delete;
+
+    /// The read-only memory slot that holds the configuration; with the other slots, before the irqchip.
+    Result<void> add_window(KvmVm& vm, u32 slot);
+    /// Puts the devices on their bus, and that on the machine's. `reset_control` is where the configuration
+    /// ports answer: it has the byte at 0xcf9 in the middle of them; null: they do not.
+    void build(const DeviceSurroundings& around, Bus& ports, Bus& mmio, IoDevice* reset_control);
+
+    /// Ends the I/O thread, and what backends run beside us, once the vCPUs have stopped.
+    void finish();
+
+    [[nodiscard]] IoService& io() { return io_; }
+    /// After finish(): null when there was no I/O thread, or it hangs in the host.
+    [[nodiscard]] const LoopCounts* loop_counts() const {
+        return has_loop_ended_ ? &io_.running()->loop().counts() : nullptr;
+    }
+    [[nodiscard]] std::deque<GuestDevice>& devices() { return devices_; }
+    [[nodiscard]] VirtioConsole* console() const { return console_; }
+
+  private:
+    explicit VirtioDevices(StopControl& stop) : io_(stop) {}
+
+    IoService io_;
+    bool has_loop_ended_ = false;
+    std::unique_ptr<PciHostBridge> pci_;  // null without PCI
+    std::deque<GuestDevice> devices_;
+    VirtioConsole* console_ = nullptr;
+};
+
+}  // namespace mayfly

@@ -1,0 +1,148 @@
+// SPDX-License-Identifier: Apache-2.0
+#include "vmm/report/device_report.h"
+
+#include <array>
+
+#include <fmt/format.h>
+#include <nlohmann/json.hpp>
+
+#include "devices/virtio/virtio_spec.h"
+
+namespace mayfly {
+
+namespace {
+
+using Json = nlohmann::ordered_json;
+
+/// virtio 1.2 §5.1.2 "Virtqueues", §5.3.2 "Virtqueues": receive and transmit in turns,
+/// then perhaps control.
+std::string queue_name(u16 device_id, u16 queue, u16 queue_count) {
+    const bool has_directions = device_id == virtio::ID_NET || device_id == virtio::ID_CONSOLE;
+    if (!has_directions) return fmt::format("requests{}", queue);
+    if (queue_count % 2 == 1 && queue + 1 == queue_count) return "control";
+    return fmt::format("{}{}", queue % 2 == 0 ? "receive" : "transmit", queue / 2);
+}
+
+struct Column {
+    std::string_view title;
+    u64 (*value)(const QueueReport&);
+};
+
+constexpr std::array kColumns{
+    Column{"requests", [](const QueueReport& q) { return q.counts.requests; }},
+    Column{"bytes", [](const QueueReport& q) { return q.counts.bytes; }},
+    Column{"kick:exit", [](const QueueReport& q) { return q.counts.doorbells_trapped; }},
+    Column{"kick:event", [](const QueueReport& q) { return q.doorbells_caught; }},
+    Column{"irq:asked", [](const QueueReport& q) { return q.interrupts_asked(); }},
+    Column{"suppressed", [](const QueueReport& q) { return q.counts.interrupts_suppressed; }},
+    Column{"irqfd", [](const QueueReport& q) { return q.counts.interrupts_irqfd; }},
+    Column{"signal_msi", [](const QueueReport& q) { return q.counts.interrupts_signal_msi; }},
+    Column{"line", [](const QueueReport& q) { return q.counts.interrupts_line; }},
+};
+
+bool is_used(const QueueReport& queue) {
+    return queue.counts.requests + queue.counts.doorbells_trapped + queue.doorbells_caught != 0;
+}
+
+}  // namespace
+
+DeviceReport collect_devices(VirtioDevices& devices) {
+    DeviceReport report;
+    for (GuestDevice& device : devices.devices()) {
+        GuestDeviceReport& row = report.devices.emplace_back();
+        row.name = device.plan().name;
+        // An I/O thread that hangs in the host may have it for ever.
+        const std::unique_lock<std::mutex> lock(device.core().mutex(), std::try_to_lock);
+        if (!lock.owns_lock()) {
+            row.is_stuck = true;
+            continue;
+        }
+        row.is_promoted = device.worker().is_promoted();
+        row.returns = device.core().returns();
+        const u16 count = device.core().queue_count();
+        for (u16 queue = 0; queue < count; ++queue) {
+            row.queues.push_back({.name = queue_name(device.model().device_id(), queue, count),
+                                  .counts = device.core().queue(queue).counts,
+                                  .doorbells_caught = device.worker().doorbells_caught(queue)});
+        }
+    }
+    report.rewiring = devices.io().rewiring().counts();
+    if (const LoopCounts* loop = devices.loop_counts()) {
+        report.has_loop = true;
+        report.loop = *loop;
+    }
+    return report;
+}
+
+std::string device_table(const DeviceReport& report) {
+    if (report.devices.empty()) return {};
+    std::string text = fmt::format("{:<22}", "virtio");
+    for (const Column& column : kColumns) text += fmt::format("{:>12}", column.title);
+    text += '\n';
+    for (const GuestDeviceReport& device : report.devices) {
+        if (device.is_stuck)
+            text += fmt::format("  {:<20}not counted: its work hangs in the host\n", device.name);
+        for (const QueueReport& queue : device.queues) {
+            if (&queue != &device.queues.front() && !is_used(queue)) continue;
+            text += fmt::format("  {:<20}", device.name + " " + queue.name);
+            for (const Column& column : kColumns) text += fmt::format("{:>12}", column.value(queue));
+            text += device.is_promoted ? "  thread" : "  inline";
+            text += &queue == &device.queues.front() ? fmt::format(", {} returns\n", device.returns) : "\n";
+        }
+    }
+    if (report.rewiring.put_off != 0)
+        text += fmt::format("  doorbells or interrupts rewritten too often: {} wired anew, {} put off\n",
+                            report.rewiring.granted, report.rewiring.put_off);
+    if (!report.has_loop) return text;
+    const LoopCounts& loop = report.loop;
+    text += fmt::format(
+        "  I/O thread: {} io_uring_enter, {} requests, {} completions, {} sleeps; "
+        "interrupts {} by write, {} by ring; looking around {} found work, {} did not\n",
+        loop.enters, loop.submitted, loop.completions, loop.sleeps, loop.signals_written,
+        loop.signals_by_ring, loop.polls_hit, loop.polls_missed);
+    return text;
+}
+
+Json device_json(const DeviceReport& report) {
+    Json devices = Json::array();
+    for (const GuestDeviceReport& device : report.devices) {
+        Json queues = Json::array();
+        for (const QueueReport& queue : device.queues) {
+            queues.push_back({{"name", queue.name},
+                              {"requests", queue.counts.requests},
+                              {"bytes", queue.counts.bytes},
+                              {"doorbells_trapped", queue.counts.doorbells_trapped},
+                              {"doorbells_caught", queue.doorbells_caught},
+                              {"interrupts_asked", queue.interrupts_asked()},
+                              {"interrupts_suppressed", queue.counts.interrupts_suppressed},
+                              {"interrupts_pending", queue.counts.interrupts_pending},
+                              {"interrupts_sent", queue.interrupts_sent()},
+                              {"interrupts_irqfd", queue.counts.interrupts_irqfd},
+                              {"interrupts_signal_msi", queue.counts.interrupts_signal_msi},
+                              {"interrupts_line", queue.counts.interrupts_line}});
+        }
+        devices.push_back({{"name", device.name},
+                           {"work", device.is_stuck      ? "stuck"
+                                    : device.is_promoted ? "thread"
+                                                         : "inline"},
+                           {"returns_to_user_space", device.returns},
+                           {"queues", std::move(queues)}});
+    }
+    Json root;
+    root["devices"] = std::move(devices);
+    root["rewiring"] = {{"granted", report.rewiring.granted}, {"put_off", report.rewiring.put_off}};
+    if (!report.has_loop) return root;
+    const LoopCounts& loop = report.loop;
+    root["io_thread"] = {{"io_uring_enter", loop.enters},
+                         {"submitted", loop.submitted},
+                         {"completions", loop.completions},
+                         {"turns", loop.turns},
+                         {"sleeps", loop.sleeps},
+                         {"polls_hit", loop.polls_hit},
+                         {"polls_missed", loop.polls_missed},
+                         {"signals_written", loop.signals_written},
+                         {"signals_by_ring", loop.signals_by_ring}};
+    return root;
+}
+
+}  // namespace mayfly

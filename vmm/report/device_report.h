@@ -1,0 +1,49 @@
+// SPDX-License-Identifier: Apache-2.0
+// DeviceReport: what the virtio devices did, counted, and how their work travelled.
+//
+// Thread: the main thread, after the machine has ended. Figures are counts and bytes.
+#pragma once
+
+#include <string>
+#include <vector>
+
+#include <nlohmann/json_fwd.hpp>
+
+#include "vmm/machine/virtio/virtio_devices.h"
+
+namespace mayfly {
+
+struct QueueReport {
+    std::string name;  ///< "receive0"
+    QueueCounts counts;
+    u64 doorbells_caught = 0;
+
+    [[nodiscard]] u64 interrupts_sent() const {
+        return counts.interrupts_irqfd + counts.interrupts_signal_msi + counts.interrupts_line;
+    }
+    [[nodiscard]] u64 interrupts_asked() const {
+        return interrupts_sent() + counts.interrupts_suppressed + counts.interrupts_pending;
+    }
+};
+
+struct GuestDeviceReport {
+    std::string name;
+    u64 returns = 0;           ///< register accesses that came back to user space, doorbells among them
+    bool is_promoted = false;  ///< its work went to the I/O thread
+    bool is_stuck = false;     ///< hangs in the host: nothing could be read
+    std::vector<QueueReport> queues;
+};
+
+struct DeviceReport {
+    std::vector<GuestDeviceReport> devices;
+    bool has_loop = false;  ///< there was an I/O thread, and it has ended
+    LoopCounts loop;
+    RewiringLimit::Counts rewiring;
+};
+
+[[nodiscard]] DeviceReport collect_devices(VirtioDevices& devices);
+/// Empty when there is no device. `returns` and `injections`: of the whole machine.
+[[nodiscard]] std::string device_table(const DeviceReport& report);
+[[nodiscard]] nlohmann::ordered_json device_json(const DeviceReport& report);
+
+}  // namespace mayfly

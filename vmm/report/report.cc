@@ -1,0 +1,215 @@
+// SPDX-License-Identifier: Apache-2.0
+#include "vmm/report/report.h"
+
+#include <algorithm>
+
+#include <fmt/format.h>
+#include <nlohmann/json.hpp>
+
+namespace mayfly {
+
+namespace {
+
+using Json = nlohmann::ordered_json;
+
+constexpr std::array kPhases{Phase::Main,         Phase::KvmOpened, Phase::VmCreated, Phase::MemoryMapped,
+                             Phase::KernelLoaded, Phase::Irqchip,   Phase::Vcpus,     Phase::FirstRun,
+                             Phase::FirstExit,    Phase::Exit};
+static_assert(kPhases.size() == kPhaseCount);
+
+struct Event {
+    u64 at_ns;
+    std::string name;
+};
+
+/// Phases and guest marks in the order in which they happened.
+std::vector<Event> events(const Timeline& timeline) {
+    std::vector<Event> list;
+    for (const Phase phase : kPhases) {
+        if (timeline.phase_ns(phase) != 0)
+            list.push_back({timeline.phase_ns(phase) - timeline.exec_ns(), std::string(to_string(phase))});
+    }
+    for (const GuestMark& mark : timeline.marks())
+        list.push_back({mark.at_ns - timeline.exec_ns(), fmt::format("guest mark {:#x}", mark.value)});
+    std::stable_sort(list.begin(), list.end(),
+                     [](const Event& a, const Event& b) { return a.at_ns < b.at_ns; });
+    return list;
+}
+
+std::string_view to_string(ExitSpace space) {
+    switch (space) {
+        case ExitSpace::PortIn: return "port in";
+        case ExitSpace::PortOut: return "port out";
+        case ExitSpace::MmioRead: return "mmio read";
+        case ExitSpace::MmioWrite: return "mmio write";
+    }
+    return "";
+}
+
+/// Rows in use, the busiest first.
+std::vector<AddressCount> busiest(const ExitCounts& counts) {
+    std::vector<AddressCount> rows;
+    std::copy_if(counts.rows().begin(), counts.rows().end(), std::back_inserter(rows),
+                 [](const AddressCount& row) { return row.returns != 0; });
+    std::sort(rows.begin(), rows.end(),
+              [](const AddressCount& a, const AddressCount& b) { return a.returns > b.returns; });
+    return rows;
+}
+
+Json counters_json(const std::vector<KvmCounter>& counters) {
+    Json object = Json::object();
+    for (const KvmCounter& counter : counters) object[counter.name] = counter.value;
+    return object;
+}
+
+/// KVM's counters in one table, vCPUs added up; those that stayed 0 are left out.
+std::string counters_table(const StatsReport& report) {
+    std::vector<KvmCounter> sums = report.vm;
+    for (const std::vector<KvmCounter>& vcpu : report.vcpus) {
+        for (const KvmCounter& counter : vcpu) {
+            const auto same = std::find_if(sums.begin(), sums.end(),
+                                           [&](const KvmCounter& sum) { return sum.name == counter.name; });
+            if (same == sums.end()) {
+                sums.push_back(counter);
+            } else {
+                same->value += counter.value;
+            }
+        }
+    }
+    std::string text;
+    for (const KvmCounter& counter : sums) {
+        if (counter.value != 0) text += fmt::format("  {:<34}{:>14}\n", counter.name, counter.value);
+    }
+    return text;
+}
+
+u64 sum_of(const std::vector<std::vector<KvmCounter>>& vcpus, std::string_view name) {
+    u64 sum = 0;
+    for (const std::vector<KvmCounter>& vcpu : vcpus) {
+        for (const KvmCounter& counter : vcpu) {
+            if (counter.name == name) sum += counter.value;
+        }
+    }
+    return sum;
+}
+
+Result<std::vector<KvmCounter>> read_counters(Result<UniqueFd> fd) {
+    UniqueFd stats_fd = TRY(std::move(fd));
+    const KvmStats stats = TRY(KvmStats::open(std::move(stats_fd)));
+    return stats.read_all();
+}
+
+}  // namespace
+
+std::string timeline_table(const Timeline& timeline) {
+    std::string text = fmt::format("{:<24}{:>14}{:>14}\n", "phase", "since exec", "step");
+    u64 before = 0;
+    for (const Event& event : events(timeline)) {
+        text += fmt::format("{:<24}{:>11.3f} us{:>11.3f} us\n", event.name,
+                            static_cast<double>(event.at_ns) / 1000,
+                            static_cast<double>(event.at_ns - before) / 1000);
+        before = event.at_ns;
+    }
+    if (timeline.marks_dropped() != 0)
+        text += fmt::format("{} more guest marks were not kept\n", timeline.marks_dropped());
+    return text;
+}
+
+std::string timeline_json(const Timeline& timeline, int exit_status) {
+    Json root;
+    root["unit"] = "ns since exec";
+    root["exec_monotonic_ns"] = timeline.exec_ns();
+    Json phases = Json::object();
+    for (const Phase phase : kPhases) {
+        if (timeline.phase_ns(phase) != 0)
+            phases[std::string(mayfly::to_string(phase))] = timeline.phase_ns(phase) - timeline.exec_ns();
+    }
+    root["phases"] = phases;
+    Json marks = Json::array();
+    for (const GuestMark& mark : timeline.marks())
+        marks.push_back({{"value", mark.value}, {"at", mark.at_ns - timeline.exec_ns()}});
+    root["guest_marks"] = marks;
+    root["guest_marks_dropped"] = timeline.marks_dropped();
+    root["exit_status"] = exit_status;
+    return root.dump(2) + "\n";
+}
+
+StatsReport collect_stats(const Machine& machine) {
+    StatsReport report;
+    report.exits = machine.vcpus().exit_counts();
+    report.devices = collect_devices(machine.devices());
+    Result<std::vector<KvmCounter>> vm = read_counters(machine.vm().stats_fd());
+    if (!vm) {
+        report.kvm_counters_missing = vm.error().message();
+        return report;
+    }
+    report.vm = std::move(*vm);
+    // Every ioctl on a vCPU waits for its KVM_RUN, for ever if that never returns.
+    if (!machine.have_vcpus_stopped()) {
+        report.kvm_counters_missing = "a vCPU does not leave KVM_RUN";
+        return report;
+    }
+    const Vcpus& vcpus = machine.vcpus();
+    for (std::size_t i = 0; i < vcpus.count(); ++i)
+        report.vcpus.push_back(read_counters(vcpus[i].stats_fd()).value_or(std::vector<KvmCounter>{}));
+    return report;
+}
+
+std::string stats_table(const StatsReport& report) {
+    std::string text = fmt::format("returns to user space {:>32}\n", report.exits.returns());
+    for (u32 reason = 0; reason < ExitCounts::kReasonsMax; ++reason) {
+        const u64 count = report.exits.by_reason()[reason];
+        if (count != 0) text += fmt::format("  {:<34}{:>14}\n", exit_reason_name(reason), count);
+    }
+    for (const AddressCount& row : busiest(report.exits)) {
+        text += fmt::format("    {:<10} {:#010x}{:>10} bytes{:>14}\n", to_string(row.space), row.address,
+                            row.bytes, row.returns);
+    }
+    if (report.exits.elsewhere() != 0)
+        text += fmt::format("    {:<32}{:>14}\n", "at other addresses", report.exits.elsewhere());
+    if (report.exits.interrupted() != 0)
+        text += fmt::format("  {:<34}{:>14}\n", "interrupted by a signal", report.exits.interrupted());
+    text += device_table(report.devices);
+    if (!report.devices.devices.empty() && report.kvm_counters_missing.empty())
+        text +=
+            fmt::format("  injected by software (KVM's irq_injections; near 0: posted by hardware){:>8}\n",
+                        sum_of(report.vcpus, "irq_injections"));
+    text += "KVM's own counters\n";
+    text += report.kvm_counters_missing.empty() ? counters_table(report)
+                                                : "  not available: " + report.kvm_counters_missing + "\n";
+    return text;
+}
+
+std::string stats_json(const StatsReport& report) {
+    Json root;
+    root["returns_to_user_space"] = report.exits.returns();
+    Json reasons = Json::object();
+    for (u32 reason = 0; reason < ExitCounts::kReasonsMax; ++reason) {
+        const u64 count = report.exits.by_reason()[reason];
+        if (count != 0) reasons[std::string(exit_reason_name(reason))] = count;
+    }
+    root["by_reason"] = reasons;
+    Json places = Json::array();
+    for (const AddressCount& row : busiest(report.exits)) {
+        places.push_back({{"space", std::string(to_string(row.space))},
+                          {"address", row.address},
+                          {"bytes", row.bytes},
+                          {"returns", row.returns}});
+    }
+    root["by_address"] = places;
+    root["at_other_addresses"] = report.exits.elsewhere();
+    root["interrupted"] = report.exits.interrupted();
+    if (!report.devices.devices.empty()) {
+        root["virtio"] = device_json(report.devices);
+        if (report.kvm_counters_missing.empty())
+            root["virtio"]["software_injections"] = sum_of(report.vcpus, "irq_injections");
+    }
+    root["kvm"]["vm"] = counters_json(report.vm);
+    root["kvm"]["vcpus"] = Json::array();
+    for (const std::vector<KvmCounter>& vcpu : report.vcpus)
+        root["kvm"]["vcpus"].push_back(counters_json(vcpu));
+    if (!report.kvm_counters_missing.empty()) root["kvm"]["missing"] = report.kvm_counters_missing;
+    return root.dump(2) + "\n";
+}
+
+}  // namespace mayfly

@@ -1,0 +1,34 @@
+// SPDX-License-Identifier: Apache-2.0
+// Reports: the timeline and the statistics, as tables for people and JSON for scripts.
+//
+// Thread: the main thread, after the guest has ended.
+#pragma once
+
+#include <string>
+#include <vector>
+
+#include "vmm/kvm/stats.h"
+#include "vmm/machine/lifecycle/timeline.h"
+#include "vmm/machine/machine.h"
+#include "vmm/report/device_report.h"
+
+namespace mayfly {
+
+/// Times are nanoseconds since exec. Phases that were not reached are left out.
+[[nodiscard]] std::string timeline_table(const Timeline& timeline);
+[[nodiscard]] std::string timeline_json(const Timeline& timeline, int exit_status);
+
+/// Everything that was counted, taken once the guest has ended.
+struct StatsReport {
+    ExitCounts exits;
+    std::vector<KvmCounter> vm;
+    std::vector<std::vector<KvmCounter>> vcpus;
+    DeviceReport devices;
+    std::string kvm_counters_missing;  ///< why `vm` and `vcpus` are empty; empty when they are not
+};
+
+[[nodiscard]] StatsReport collect_stats(const Machine& machine);
+[[nodiscard]] std::string stats_table(const StatsReport& report);
+[[nodiscard]] std::string stats_json(const StatsReport& report);
+
+}  // namespace mayfly
