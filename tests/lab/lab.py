@@ -91,6 +91,7 @@ class Lab:
         self._kernel_version = kernel
         self._console = console
         self._console_tail = collections.deque(maxlen=CONSOLE_LINES)
+        self._panic = ""
         self._boot_seconds = boot_seconds
         self._qemu = None
         self._thread = None
@@ -216,6 +217,8 @@ class Lab:
     def _read_console(self):
         for line in self._qemu.stdout:
             self._console_tail.append(line.decode(errors="replace").rstrip())
+            if "Kernel panic" in self._console_tail[-1]:
+                self._panic = self._console_tail[-1]
             if self._console is not None:
                 self._console.write(self._console_tail[-1] + "\n")
                 self._console.flush()
@@ -223,7 +226,9 @@ class Lab:
     def _tail(self):
         if not self._console_tail:
             return "; its console is empty (too little memory?)"
-        return "; the end of its console:\n" + "\n".join(self._console_tail)
+        # A panic is followed by a trace, which may be longer than what is kept.
+        said = [self._panic] if self._panic and self._panic not in self._console_tail else []
+        return "; the end of its console:\n" + "\n".join([*said, *self._console_tail])
 
     def _describe_end(self):
         try:
