@@ -10,16 +10,13 @@ import subprocess
 
 from harness import Failure, case, check, check_status, finish, guest_file, main, popen, skip
 from harness import temporary_directory
-from virtio_harness import boot_at, check_bytes, disks, fill, iobench_lines, mounted, read_disk, words
+from virtio_harness import boot_at, busy_guest, check_bytes, disks, fill, iobench_lines, mounted, read_disk
 
 BLOCK = 4096
 BATCH_BLOCKS = 8
 BATCH = BLOCK * BATCH_BLOCKS
 LIMIT = 4 << 20
-# A round's line is 200 bytes. mayfly keeps 4 KiB of them and the pipe as many, so that a guest whose lines
-# nobody takes stands still long before its last round.
 ROUNDS, REQUESTS = 100, 500
-PIPE_BYTES = 4096
 
 
 def batch_bytes(batch):
@@ -98,21 +95,8 @@ def a_limit_of_the_process_on_file_sizes():
                 check_journal_against_limit(path, io + option, finish(process, 0))
 
 
-@contextlib.contextmanager
 def reading_guest(path, io):
-    """A guest that reads all over the disk, stopped after its first round and before its last."""
-    plan = {"dev": "blk", "op": "read", "depth": 8, "count": REQUESTS, "rounds": ROUNDS}
-    arguments = ["boot", guest_file("iobench"), "--disk", path, "--io", io, "--append", words(plan)]
-    # Unbuffered: communicate() does not see what readline() has read ahead.
-    process = popen([*arguments, "--timeout", 50], bufsize=0, pipesize=PIPE_BYTES)
-    try:
-        first = process.stdout.readline()
-        check(iobench_lines(first)[0]["errors"] == 0, f"the first round: {first}")
-        process.send_signal(signal.SIGSTOP)
-        yield process
-    finally:
-        process.kill()
-        process.communicate()
+    return busy_guest(path, "read", io, ROUNDS, REQUESTS)
 
 
 def check_reading_failed(process, about):

@@ -5,10 +5,9 @@ import os
 import resource
 import signal
 
-from harness import boot, case, check, check_silent, check_status, finish, guest, guest_file, main, popen
-from virtio_harness import PLACES, boot_at, check_good, disks, iobench_lines, noise, read_disk, words
+from harness import boot, case, check, check_silent, check_status, finish, guest, main
+from virtio_harness import PLACES, boot_at, busy_guest, check_good, disks, iobench_lines, noise, read_disk, words
 
-PIPE_BYTES = 4096
 ROUNDS, REQUESTS = 60, 500
 
 
@@ -88,20 +87,8 @@ def layer_of(pid):
     return check(False, "no layer")
 
 
-@contextlib.contextmanager
 def writing_guest(path, io):
-    """A guest that writes all over the disk, stopped after its first round and before its last."""
-    plan = {"dev": "blk", "op": "write", "depth": 8, "count": REQUESTS, "rounds": ROUNDS}
-    arguments = ["boot", guest_file("iobench"), "--disk", path, "--io", io, "--append", words(plan)]
-    process = popen([*arguments, "--timeout", 50], bufsize=0, pipesize=PIPE_BYTES)
-    try:
-        first = process.stdout.readline()
-        check(iobench_lines(first)[0]["errors"] == 0, f"the first round: {first}")
-        process.send_signal(signal.SIGSTOP)
-        yield process
-    finally:
-        process.kill()
-        process.communicate()
+    return busy_guest(path, "write", io, ROUNDS, REQUESTS)
 
 
 @case

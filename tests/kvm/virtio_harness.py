@@ -7,11 +7,12 @@ import json
 import os
 import random
 import re
+import signal
 import struct
 import subprocess
 import time
 
-from harness import boot, check, check_silent, check_status, guest_file, skip, temporary_directory
+from harness import boot, check, check_silent, check_status, guest_file, popen, skip, temporary_directory
 
 SECTOR = 512
 DISK_BYTES = 16 << 20
@@ -156,6 +157,28 @@ def queue_counts(stats, device="disk0", queue="requests0"):
                 return row
     check(False, f"no {device} {queue} in {stats.get('virtio')}")
     return None
+
+
+# A round's line is 200 bytes. mayfly keeps 4 KiB of them and this pipe as many, so that a guest whose lines
+# nobody takes stands still long before its last round.
+PIPE_BYTES = 4096
+
+
+@contextlib.contextmanager
+def busy_guest(path, op, io, rounds, requests):
+    """A guest that reads or writes all over the disk, stopped after its first round and before its last."""
+    plan = {"dev": "blk", "op": op, "depth": 8, "count": requests, "rounds": rounds}
+    arguments = ["boot", guest_file("iobench"), "--disk", path, "--io", io, "--append", words(plan)]
+    # Unbuffered: communicate() does not see what readline() has read ahead.
+    process = popen([*arguments, "--timeout", 50], bufsize=0, pipesize=PIPE_BYTES)
+    try:
+        first = process.stdout.readline()
+        check(iobench_lines(first)[0]["errors"] == 0, f"the first round: {first}")
+        process.send_signal(signal.SIGSTOP)
+        yield process
+    finally:
+        process.kill()
+        process.communicate()
 
 
 def iobench_lines(output):

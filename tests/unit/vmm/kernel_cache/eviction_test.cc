@@ -3,12 +3,12 @@
 #include <ctime>
 
 #include <sys/mount.h>
-#include <sys/resource.h>
 #include <sys/stat.h>
 #include <unistd.h>
 
 #include <catch2/catch.hpp>
 
+#include "tests/support/file_size_limit.h"
 #include "tests/unit/vmm/kernel_cache/scratch_cache.h"
 
 using namespace mayfly;
@@ -124,13 +124,11 @@ TEST_CASE("files that are not the cache's are left alone; what was left unfinish
 TEST_CASE("an entry beyond the limit of file sizes is not written", "[cache]") {
     const ScratchCache cache;
     const std::string path = cache.kernel("vmlinuz", 1);
-    rlimit before{};
-    REQUIRE(::getrlimit(RLIMIT_FSIZE, &before) == 0);
-    const rlimit limit{.rlim_cur = MiB(1), .rlim_max = before.rlim_max};
-    // SIGXFSZ is not ignored here, and is not yet when mayfly unpacks: it would end the process.
-    REQUIRE(::setrlimit(RLIMIT_FSIZE, &limit) == 0);
-    const Outcome outcome = cache.boot(path);
-    REQUIRE(::setrlimit(RLIMIT_FSIZE, &before) == 0);
+    const Outcome outcome = [&] {
+        // SIGXFSZ is not ignored here, and is not yet when mayfly unpacks: it would end the process.
+        const FileSizeLimit limit(MiB(1));
+        return cache.boot(path);
+    }();
     CHECK_THAT(outcome.line, StartsWith("not cached in ") && Contains(": it takes") && Contains("ulimit -f"));
     CHECK(outcome.elf == large_kernel(1));
     CHECK(cache.entries().empty());

@@ -10,6 +10,7 @@
 #include <sys/wait.h>
 #include <unistd.h>
 
+#include "tests/unit/vmm/network/arp_frame.h"
 #include "tests/unit/vmm/network/tap_host.h"
 #include "vmm/network/passt.h"
 
@@ -58,20 +59,6 @@ class RunningPasst {
 constexpr std::array<u8, 4> kHostAddress{192, 0, 2, 10};
 constexpr std::array<u8, 4> kGateway{192, 0, 2, 1};
 
-/// "Who has the gateway's address?", behind the virtio header.
-Bytes arp_request() {
-    Bytes frame(12 + 60);
-    std::size_t at = 12;
-    const auto put = [&](std::initializer_list<u8> bytes) {
-        for (const u8 byte : bytes) frame[at++] = static_cast<std::byte>(byte);
-    };
-    put({0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 2, 0, 0, 0, 0, 1, 8, 6});
-    put({0, 1, 8, 0, 6, 4, 0, 1, 2, 0, 0, 0, 0, 1});
-    put({kHostAddress[0], kHostAddress[1], kHostAddress[2], kHostAddress[3], 0, 0, 0, 0, 0, 0});
-    put({kGateway[0], kGateway[1], kGateway[2], kGateway[3]});
-    return frame;
-}
-
 bool is_arp_answer(const Bytes& frame) {
     return frame.size() >= 12 + 42 && frame[12 + 12] == std::byte{8} && frame[12 + 13] == std::byte{6} &&
            frame[12 + 21] == std::byte{2};
@@ -95,11 +82,11 @@ TEST_CASE("passt: the real one answers, and its death takes the link down", "[pa
     RunningLoop loop;
     REQUIRE(passt->attach(*loop.loop));
     loop.run();
-    CHECK(send_bytes(*passt, arp_request()) == NetStatus::Done);
+    CHECK(send_bytes(*passt, arp_request(kHostAddress, kGateway)) == NetStatus::Done);
     CHECK(comes_true([&] { return client.readable[0] > 0; }));
     CHECK(comes_true([&] { return is_arp_answer(receive_bytes(*passt).bytes); }));
     CHECK(client.downs == 0);
     peer.stop();
     CHECK(comes_true([&] { return client.downs == 1; }));
-    CHECK(send_bytes(*passt, arp_request()) == NetStatus::Down);
+    CHECK(send_bytes(*passt, arp_request(kHostAddress, kGateway)) == NetStatus::Down);
 }

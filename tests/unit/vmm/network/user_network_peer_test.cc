@@ -11,6 +11,7 @@
 #include <sys/socket.h>
 #include <unistd.h>
 
+#include "tests/unit/vmm/network/arp_frame.h"
 #include "tests/unit/vmm/network/tap_host.h"
 #include "vmm/network/interface.h"
 #include "vmm/network/user_network.h"
@@ -50,20 +51,6 @@ void put_checksum(Bytes& frame, std::size_t at, u32 sum) {
     while (sum >> 16 != 0) sum = (sum & 0xffff) + (sum >> 16);
     frame[at] = static_cast<std::byte>(~sum >> 8 & 0xff);
     frame[at + 1] = static_cast<std::byte>(~sum & 0xff);
-}
-
-/// "Who has the gateway's address?"; passt answers.
-Bytes arp_request() {
-    Bytes frame(12 + 60);
-    std::size_t at = 12;
-    const auto put = [&](std::initializer_list<u8> bytes) {
-        for (const u8 byte : bytes) frame[at++] = static_cast<std::byte>(byte);
-    };
-    put({0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 2, 0, 0, 0, 0, 1, 8, 6});
-    put({0, 1, 8, 0, 6, 4, 0, 1, 2, 0, 0, 0, 0, 1});
-    put({kHostAddress[0], kHostAddress[1], kHostAddress[2], kHostAddress[3], 0, 0, 0, 0, 0, 0});
-    put({kGateway[0], kGateway[1], kGateway[2], kGateway[3]});
-    return frame;
 }
 
 /// "May I connect?", from the guest, behind the virtio header.
@@ -131,7 +118,7 @@ struct Running {
     bool send(const Bytes& frame) { return send_bytes(network->backend(), frame) == NetStatus::Done; }
     /// Waits until passt has come up.
     bool answers() {
-        send(arp_request());
+        send(arp_request(kHostAddress, kGateway));
         return comes_true([&] { return !receive_bytes(network->backend()).bytes.empty(); });
     }
 

@@ -7,8 +7,8 @@
 
 #include <sched.h>
 #include <sys/mount.h>
-#include <sys/resource.h>
 
+#include "tests/support/file_size_limit.h"
 #include "tests/unit/vmm/storage/disk_fixture.h"
 
 using namespace mayfly;
@@ -91,12 +91,10 @@ TEST_CASE("a write beyond the limit of file sizes is an error, and what is below
     runner.add(BlockIoKind::Write, 12'288, across);
     REQUIRE(::ftruncate(file.fd().get(), 0) == 0);
     std::signal(SIGXFSZ, SIG_IGN);
-    rlimit before{};
-    REQUIRE(::getrlimit(RLIMIT_FSIZE, &before) == 0);
-    const rlimit limit{.rlim_cur = 16'384, .rlim_max = before.rlim_max};
-    REQUIRE(::setrlimit(RLIMIT_FSIZE, &limit) == 0);
-    const auto results = runner.run();
-    REQUIRE(::setrlimit(RLIMIT_FSIZE, &before) == 0);
+    const auto results = [&] {
+        const FileSizeLimit limit(16'384);
+        return runner.run();
+    }();
     CHECK(results == Results{0, -EFBIG});
     CHECK(file.bytes(0, 8192) == low);
 }

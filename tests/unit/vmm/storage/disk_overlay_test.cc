@@ -7,8 +7,7 @@
 #include <random>
 #include <thread>
 
-#include <sys/resource.h>
-
+#include "tests/support/file_size_limit.h"
 #include "tests/unit/vmm/storage/disk_fixture.h"
 
 using namespace mayfly;
@@ -223,12 +222,10 @@ TEST_CASE("a layer without room is an error, and the sector what it was", "[disk
     runner.add(BlockIoKind::Write, 0, out);
     runner.add(BlockIoKind::Write, 12'288, out);  // half of it is beyond
     std::signal(SIGXFSZ, SIG_IGN);
-    rlimit before{};
-    REQUIRE(::getrlimit(RLIMIT_FSIZE, &before) == 0);
-    const rlimit limit{.rlim_cur = 16'384, .rlim_max = before.rlim_max};
-    REQUIRE(::setrlimit(RLIMIT_FSIZE, &limit) == 0);
-    const auto results = runner.run();
-    REQUIRE(::setrlimit(RLIMIT_FSIZE, &before) == 0);
+    const auto results = [&] {
+        const FileSizeLimit limit(16'384);
+        return runner.run();
+    }();
     CHECK(results == Results{0, -EFBIG});
     if (how != How::Inline) return;
     Runner reader(std::move(runner.disk), how);
