@@ -158,3 +158,23 @@ TEST_CASE("of a serial port that was alone the last half line or more is known",
     rig.debug("together\n");
     CHECK_FALSE(rig.hold.held_since_ns());
 }
+
+TEST_CASE("of a serial port that floods 64 KiB are known, and no more", "[debug_hold]") {
+    for (const bool is_beyond : {false, true}) {
+        Rig rig;
+        rig.debug("begun\n");
+        rig.serial("begun\nonce\n");
+        const std::string lines(is_beyond ? DebugHold::kHeldMax : DebugHold::kHeldMax / 4, '\n');
+        rig.serial(lines);
+        rig.debug("once\n");
+        CHECK(rig.end() == "begun\nonce\n" + lines + (is_beyond ? "once\n" : ""));
+    }
+}
+
+TEST_CASE("before the debug console's first byte half a KiB of the serial port is known", "[debug_hold]") {
+    Rig rig;
+    const std::string lines(DebugHold::kHistoryMax, '\n');
+    rig.serial("once\n" + lines);
+    rig.debug("once\n");
+    CHECK(rig.end() == "once\n" + lines + "once\n");
+}
