@@ -31,6 +31,7 @@ Result<void> check_for_twins(const BootConfig& config) {
         FileIdentity identity;
         const DiskConfig* disk;
     };
+    if (config.disks.size() < 2) return {};
     std::vector<Seen> seen;
     for (const DiskConfig& disk : config.disks) {
         struct stat status {};
