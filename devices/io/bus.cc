@@ -20,7 +20,7 @@ void Bus::map(u64 base, u64 size_bytes, IoDevice& device, u64 offset_base) {
     // no guest: the machine maps its devices before a vCPU runs, and exit ports where is_free() said so.
     VERIFY(is_free(base, size_bytes));
     VERIFY(range_count_ < kRangesMax);
-    std::mutex* mutex = nullptr;
+    Mutex* mutex = nullptr;
     for (const Range& range : ranges()) {
         if (range.device == &device) mutex = range.mutex;
     }
@@ -47,7 +47,7 @@ u64 Bus::read(u64 address, u8 size_bytes) const {
         if (fallback_ == nullptr) return all_ones(size_bytes);
         return fallback_->io_read({address, size_bytes}) & all_ones(size_bytes);
     }
-    const std::lock_guard<std::mutex> guard(*hit.range->mutex);
+    const Lock guard(*hit.range->mutex);
     return hit.range->device->io_read(hit.at) & all_ones(size_bytes);
 }
 
@@ -57,7 +57,7 @@ void Bus::write(u64 address, u8 size_bytes, u64 value) const {
         if (fallback_ != nullptr) fallback_->io_write({address, size_bytes}, value & all_ones(size_bytes));
         return;
     }
-    const std::lock_guard<std::mutex> guard(*hit.range->mutex);
+    const Lock guard(*hit.range->mutex);
     hit.range->device->io_write(hit.at, value & all_ones(size_bytes));
 }
 
@@ -66,9 +66,9 @@ std::string_view Bus::name_at(u64 address) const {
     return hit.range == nullptr ? std::string_view{} : hit.range->device->name();
 }
 
-std::unique_lock<std::mutex> Bus::lock(const IoDevice& device) const {
+Mutex& Bus::mutex_of(const IoDevice& device) const {
     for (const Range& range : ranges()) {
-        if (range.device == &device) return std::unique_lock<std::mutex>(*range.mutex);
+        if (range.device == &device) return *range.mutex;
     }
     // no guest: asked by the owners of devices that are mapped, about their own.
     UNREACHABLE();

@@ -6,12 +6,12 @@
 #pragma once
 
 #include <array>
-#include <mutex>
 #include <span>
 #include <string_view>
 
 #include "devices/io/io_device.h"
 #include "vmm/error/ints.h"
+#include "vmm/threads/mutex.h"
 
 namespace mayfly {
 
@@ -44,8 +44,8 @@ class Bus {
     /// The device's name, or empty where none is.
     [[nodiscard]] std::string_view name_at(u64 address) const;
 
-    /// Takes `device`'s lock, for an access that does not come from a vCPU (console input).
-    [[nodiscard]] std::unique_lock<std::mutex> lock(const IoDevice& device) const;
+    /// `device`'s lock, for an access that does not come from a vCPU (console input).
+    [[nodiscard]] Mutex& mutex_of(const IoDevice& device) const;
 
   private:
     struct Range {
@@ -53,7 +53,7 @@ class Bus {
         u64 size_bytes = 0;
         u64 offset_base = 0;
         IoDevice* device = nullptr;
-        std::mutex* mutex = nullptr;
+        Mutex* mutex = nullptr;
     };
     struct Hit {
         const Range* range = nullptr;
@@ -67,7 +67,7 @@ class Bus {
     std::array<Range, kRangesMax> ranges_;  // the first range_count_ are in use, sorted by base
     std::size_t range_count_ = 0;
     IoDevice* fallback_ = nullptr;
-    mutable std::array<std::mutex, kRangesMax> mutexes_;  // one a device, the first mutex_count_ in use
+    mutable std::array<Mutex, kRangesMax> mutexes_;  // one a device, the first mutex_count_ in use
     std::size_t mutex_count_ = 0;
 };
 

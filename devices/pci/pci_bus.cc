@@ -23,7 +23,10 @@ void PciBus::add(u8 devfn, PciFunction& function) {
     for (u8 bar = 0; bar < pci::BASE_ADDRESSES; ++bar) {
         if (function.bar(bar).kind != BarKind::None) ++bar_count_;
     }
-    ranges_.reserve(bar_count_);
+    {
+        const Lock guard(decode_mutex_);
+        ranges_.reserve(bar_count_);
+    }
     // PCI Local Bus Specification 3.0 §6.2.1 "Device Identification": function 0 says whether there are
     // others. It may come after them.
     const u8 first = devfn & 0xf8;
@@ -32,7 +35,7 @@ void PciBus::add(u8 devfn, PciFunction& function) {
             functions_[first]->set_multifunction();
         }
     }
-    const std::lock_guard<std::mutex> guard(config_mutex_);
+    const Lock guard(config_mutex_);
     if (function.config_bar() != PciFunction::kNoBar) window_.add(devfn, function);
     rebuild_decoding();
 }
@@ -40,14 +43,14 @@ void PciBus::add(u8 devfn, PciFunction& function) {
 u32 PciBus::config_read(u8 devfn, u16 offset, u8 size_bytes) {
     PciFunction* const function = functions_[devfn];
     if (function == nullptr) return static_cast<u32>(all_ones(size_bytes));
-    const std::lock_guard<std::mutex> guard(config_mutex_);
+    const Lock guard(config_mutex_);
     return function->config_read(offset, size_bytes);
 }
 
 void PciBus::config_write(u8 devfn, u16 offset, u8 size_bytes, u32 value) {
     PciFunction* const function = functions_[devfn];
     if (function == nullptr) return;
-    const std::lock_guard<std::mutex> guard(config_mutex_);
+    const Lock guard(config_mutex_);
     const bool is_decode_changed = function->config_write(offset, size_bytes, value);
     if (is_decode_changed) {
         window_.settle();
@@ -59,7 +62,7 @@ void PciBus::config_write(u8 devfn, u16 offset, u8 size_bytes, u32 value) {
 }
 
 void PciBus::reset() {
-    const std::lock_guard<std::mutex> guard(config_mutex_);
+    const Lock guard(config_mutex_);
     for (PciFunction* function : functions_) {
         if (function != nullptr) function->reset();
     }
@@ -71,7 +74,7 @@ void PciBus::reset() {
 }
 
 void PciBus::rebuild_decoding() {
-    const std::lock_guard<std::mutex> guard(decode_mutex_);
+    const Lock guard(decode_mutex_);
     ranges_.clear();
     for (PciFunction* function : functions_) {
         if (function == nullptr) continue;
@@ -87,7 +90,7 @@ void PciBus::rebuild_decoding() {
 
 PciBus::Hit PciBus::find(BarKind kind, IoAccess at) {
     const bool needs_window = kind == BarKind::Memory32 && window_.overlaps(at.offset_bytes, at.size_bytes);
-    const std::lock_guard<std::mutex> guard(decode_mutex_);
+    const Lock guard(decode_mutex_);
     for (const Range& range : ranges_) {
         if (range.kind != kind || range.is_in_window != needs_window || at.offset_bytes < range.base)
             continue;

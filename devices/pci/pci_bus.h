@@ -14,7 +14,6 @@
 #pragma once
 
 #include <array>
-#include <mutex>
 #include <optional>
 #include <vector>
 
@@ -22,6 +21,7 @@
 #include "devices/pci/config_window.h"
 #include "devices/pci/pci_function.h"
 #include "vmm/error/ints.h"
+#include "vmm/threads/mutex.h"
 
 namespace mayfly {
 
@@ -72,9 +72,10 @@ class PciBus final {
     PciFunction host_bridge_;
     std::array<PciFunction*, pci::FUNCTIONS_PER_BUS> functions_{};
 
-    std::mutex config_mutex_;
-    std::mutex decode_mutex_;    // ranges_
-    std::vector<Range> ranges_;  // of BARs that decode, by function and BAR; capacity for all
+    Mutex config_mutex_;
+    Mutex decode_mutex_;
+    std::vector<Range> ranges_
+        GUARDED_BY(decode_mutex_);  // of BARs that decode, by function and BAR; capacity for all
     std::size_t bar_count_ = 0;
 };
 

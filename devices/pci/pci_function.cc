@@ -116,7 +116,7 @@ bool PciFunction::config_write(u16 offset, u8 size_bytes, u32 value) {
 }
 
 bool PciFunction::write_command_status(u32 value, u32 lanes) {
-    const std::lock_guard<std::mutex> guard(command_status_);
+    const Lock guard(command_status_);
     const u32 mask = write_mask(pci::COMMAND) & lanes;
     const u32 old = config32(pci::COMMAND);
     const u32 cleared = value & lanes & (u32{pci::STATUS_RW1C} << 16);
@@ -127,7 +127,7 @@ bool PciFunction::write_command_status(u32 value, u32 lanes) {
 }
 
 void PciFunction::reset() {
-    const std::lock_guard<std::mutex> guard(command_status_);
+    const Lock guard(command_status_);
     for (u16 at = 0; at < kWritableBytes; at = static_cast<u16>(at + 4)) {
         store_word<u32>(image_, at, load_word<u32>(std::as_bytes(std::span(initial_)), at));
     }
@@ -163,7 +163,7 @@ std::optional<u32> PciFunction::bar_address(u8 bar) const {
 }
 
 void PciFunction::set_intx(bool is_asserted) {
-    const std::lock_guard<std::mutex> guard(command_status_);
+    const Lock guard(command_status_);
     is_intx_asserted_ = is_asserted;
     const u32 others = config16(pci::STATUS) & ~u32{pci::STATUS_INTERRUPT};
     // PCI Local Bus Specification 3.0 §6.2.3 "Device Status": the bit tells what the device asks for, also
@@ -174,7 +174,7 @@ void PciFunction::set_intx(bool is_asserted) {
 }
 
 void PciFunction::set_status(u16 bits) {
-    const std::lock_guard<std::mutex> guard(command_status_);
+    const Lock guard(command_status_);
     store_word<u16>(image_, pci::STATUS, config16(pci::STATUS) | (bits & pci::STATUS_RW1C));
 }
 

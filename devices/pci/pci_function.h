@@ -13,7 +13,6 @@
 
 #include <array>
 #include <bitset>
-#include <mutex>
 #include <optional>
 #include <span>
 
@@ -22,6 +21,7 @@
 #include "devices/pci/function_client.h"
 #include "devices/pci/pci_spec.h"
 #include "vmm/error/ints.h"
+#include "vmm/threads/mutex.h"
 
 namespace mayfly {
 
@@ -104,7 +104,7 @@ class PciFunction final {
     void set_write_mask(u16 offset, u32 mask, u8 size_bytes);
     [[nodiscard]] u32 write_mask(u16 dword) const;
     [[nodiscard]] bool write_command_status(u32 value, u32 lanes);
-    void drive_pin();
+    void drive_pin() REQUIRES(command_status_);
 
     const Options options_;
     const ConfigPage image_;
@@ -116,9 +116,9 @@ class PciFunction final {
     u16 capabilities_end_ = pci::HEADER_BYTES;
     u8 capability_last_ = 0;  // 0: none
 
-    std::mutex command_status_;  // innermost: nothing but the pin is called under it
-    bool is_intx_asserted_ = false;
-    bool is_pin_high_ = false;
+    Mutex command_status_;  // innermost: nothing but the pin is called under it
+    bool is_intx_asserted_ GUARDED_BY(command_status_) = false;
+    bool is_pin_high_ GUARDED_BY(command_status_) = false;
 };
 
 }  // namespace mayfly

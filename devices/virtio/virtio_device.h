@@ -7,12 +7,12 @@
 // Spec: virtio 1.2 §2 "Basic Facilities of a Virtio Device", §5 "Device Types".
 #pragma once
 
-#include <mutex>
 #include <span>
 #include <string_view>
 
 #include "devices/virtio/queue/queue.h"
 #include "vmm/error/ints.h"
+#include "vmm/threads/mutex.h"
 
 namespace mayfly {
 
@@ -26,7 +26,7 @@ class DeviceHost {
 
     /// The device's lock: for backends' completions, which come without it. A completion takes it, pushes
     /// its chain and calls completed().
-    [[nodiscard]] virtual std::mutex& mutex() = 0;
+    [[nodiscard]] virtual Mutex& mutex() = 0;
     [[nodiscard]] virtual VirtQueue& queue(u16 index) = 0;
 
     /// Under the lock, from a completion: chains were pushed to this queue outside process(). They are

@@ -12,7 +12,7 @@
 
 #include "vmm/error/result.h"
 #include "vmm/os/mapping.h"
-#include "vmm/os/stop_token.h"
+#include "vmm/threads/stop_token.h"
 
 namespace mayfly {
 

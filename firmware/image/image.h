@@ -13,8 +13,8 @@
 #include "vmm/error/result.h"
 #include "vmm/memory/guest_ram.h"
 #include "vmm/os/mapping.h"
-#include "vmm/os/stop_token.h"
 #include "vmm/os/unique_fd.h"
+#include "vmm/threads/stop_token.h"
 
 namespace mayfly {
 

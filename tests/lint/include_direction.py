@@ -11,7 +11,7 @@ import source_tree
 # Low to high. Directories on one line do not know each other.
 LAYERS = [
     ["vmm/error"],
-    ["vmm/text", "vmm/os"],
+    ["vmm/text", "vmm/os", "vmm/threads"],
     ["vmm/memory", "vmm/loop", "vmm/process"],
     ["vmm/kvm", "devices/io"],
     ["devices/uart", "devices/platform", "devices/pci", "devices/virtio/queue", "firmware"],

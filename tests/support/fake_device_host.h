@@ -39,7 +39,7 @@ class FakeDeviceHost final : public DeviceHost {
         runs_again.resize(queues.size());
     }
 
-    [[nodiscard]] std::mutex& mutex() override { return mutex_; }
+    [[nodiscard]] Mutex& mutex() override { return mutex_; }
     [[nodiscard]] VirtQueue& queue(u16 index) override { return queues_.at(index); }
     [[nodiscard]] DriverQueue& driver(u16 index) { return drivers_.at(index); }
 
@@ -56,7 +56,7 @@ class FakeDeviceHost final : public DeviceHost {
     std::vector<std::string> failures;
 
   private:
-    std::mutex mutex_;
+    Mutex mutex_;
     std::deque<DriverQueue> drivers_;
     std::deque<VirtQueue> queues_;
 };

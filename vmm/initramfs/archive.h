@@ -16,8 +16,8 @@
 
 #include "vmm/error/ints.h"
 #include "vmm/error/result.h"
-#include "vmm/os/stop_token.h"
 #include "vmm/os/unique_fd.h"
+#include "vmm/threads/stop_token.h"
 
 namespace mayfly {
 

@@ -14,8 +14,8 @@
 
 #include "vmm/error/result.h"
 #include "vmm/os/file_identity.h"
-#include "vmm/os/stop_token.h"
 #include "vmm/os/unique_fd.h"
+#include "vmm/threads/stop_token.h"
 
 namespace mayfly {
 

@@ -13,7 +13,7 @@
 #include <vector>
 
 #include "vmm/error/result.h"
-#include "vmm/os/stop_token.h"
+#include "vmm/threads/stop_token.h"
 
 namespace mayfly {
 

@@ -11,8 +11,8 @@
 #include <sys/stat.h>
 
 #include "vmm/error/result.h"
-#include "vmm/os/stop_token.h"
 #include "vmm/os/unique_fd.h"
+#include "vmm/threads/stop_token.h"
 
 namespace mayfly {
 

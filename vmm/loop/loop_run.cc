@@ -9,7 +9,7 @@
 #include "vmm/loop/ring.h"
 #include "vmm/loop/wake_up.h"
 #include "vmm/os/clock.h"
-#include "vmm/os/processors.h"
+#include "vmm/threads/processors.h"
 
 namespace mayfly {
 

@@ -60,7 +60,7 @@ void Platform::add_test_device(KvmVm& vm, Interrupts& interrupts, RewiringLimit&
 ConsoleInput::Deliver Platform::connect_serial() {
     consoles_.serial.connect();
     return [this](std::span<const u8> bytes) -> std::optional<std::size_t> {
-        const std::unique_lock<std::mutex> lock = ports_.lock(consoles_.uart);
+        const Lock lock(ports_.mutex_of(consoles_.uart));
         return consoles_.uart.receive(bytes);
     };
 }

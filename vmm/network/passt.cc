@@ -63,7 +63,7 @@ Result<void> Passt::attach(Loop& loop) {
 }
 
 bool Passt::configure(u64 /*features*/, u8 header_bytes, u16 /*pairs_in_use*/) {
-    const std::lock_guard lock(mutex_);
+    const Lock lock(mutex_);
     header_bytes_ = header_bytes;
     return true;
 }
@@ -84,7 +84,7 @@ void Passt::let_go() {
 
 Result<void> Passt::reconnect(Loop& loop, UniqueFd socket) {
     {
-        const std::lock_guard lock(mutex_);
+        const Lock lock(mutex_);
         socket_ = std::move(socket);
         // What is left of a frame belongs to a stream that is over.
         unsent_begin_ = unsent_end_ = 0;
@@ -171,7 +171,7 @@ NetStatus Passt::send_frame(std::span<iovec> parts, u64 size_bytes) {
 
 NetStatus Passt::send(u16 /*pair*/, std::span<const iovec> frame) {
     if (!link_.is_up()) return NetStatus::Down;
-    const std::lock_guard lock(mutex_);
+    const Lock lock(mutex_);
     switch (flush()) {
         case Flush::Left: return NetStatus::Wait;
         case Flush::Lost: return NetStatus::Down;
@@ -235,7 +235,7 @@ NetReceived Passt::deliver(std::span<const iovec> into, u32 size_bytes) {
 
 NetReceived Passt::receive(u16 /*pair*/, std::span<const iovec> into) {
     if (!link_.is_up()) return {NetStatus::Down};
-    const std::lock_guard lock(mutex_);
+    const Lock lock(mutex_);
     for (;;) {
         if (received().size() >= kLengthBytes) {
             u32 length = 0;
@@ -260,7 +260,7 @@ void Passt::on_readable(u16 index) {
 
 void Passt::on_writable(u16 index) {
     {
-        const std::lock_guard lock(mutex_);
+        const Lock lock(mutex_);
         if (flush() != Flush::Empty) return;
     }
     if (NetClient* const client = link_.client()) client->on_net_writable(index);

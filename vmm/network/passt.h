@@ -12,7 +12,6 @@
 
 #include <atomic>
 #include <memory>
-#include <mutex>
 #include <string>
 
 #include "devices/virtio/net/net_backend.h"
@@ -22,6 +21,7 @@
 #include "vmm/network/link.h"
 #include "vmm/network/readiness.h"
 #include "vmm/os/unique_fd.h"
+#include "vmm/threads/mutex.h"
 
 namespace mayfly {
 
@@ -79,15 +79,15 @@ class Passt final : public NetBackend, public Backend, private ReadinessClient {
     static constexpr u32 kReceiveBufferBytes = 96 << 10;
 
     enum class Flush : u8 { Empty, Left, Lost };
-    [[nodiscard]] Flush flush();
-    [[nodiscard]] NetStatus send_frame(std::span<iovec> parts, u64 size_bytes);
-    [[nodiscard]] NetStatus send_parts(std::span<iovec> parts, u64 size_bytes);
-    [[nodiscard]] NetStatus keep(std::span<const iovec> parts, u64 size_bytes);
+    [[nodiscard]] Flush flush() REQUIRES(mutex_);
+    [[nodiscard]] NetStatus send_frame(std::span<iovec> parts, u64 size_bytes) REQUIRES(mutex_);
+    [[nodiscard]] NetStatus send_parts(std::span<iovec> parts, u64 size_bytes) REQUIRES(mutex_);
+    [[nodiscard]] NetStatus keep(std::span<const iovec> parts, u64 size_bytes) REQUIRES(mutex_);
     [[nodiscard]] NetStatus lose(std::string_view why);
     /// Wait and Down as in NetStatus; Done: more bytes came.
-    [[nodiscard]] NetStatus read_more();
-    [[nodiscard]] NetReceived deliver(std::span<const iovec> into, u32 size_bytes);
-    [[nodiscard]] std::span<const std::byte> received() const;
+    [[nodiscard]] NetStatus read_more() REQUIRES(mutex_);
+    [[nodiscard]] NetReceived deliver(std::span<const iovec> into, u32 size_bytes) REQUIRES(mutex_);
+    [[nodiscard]] std::span<const std::byte> received() const REQUIRES(mutex_);
 
     void on_readable(u16 index) override;
     void on_writable(u16 index) override;
@@ -101,14 +101,14 @@ class Passt final : public NetBackend, public Backend, private ReadinessClient {
     bool is_guarded_ = false;
     std::atomic<bool> has_spoken_ = false;
 
-    std::mutex mutex_;  // what follows
-    u8 header_bytes_ = virtio_net::kHeaderBytes;
-    std::unique_ptr<std::byte[]> unsent_;
-    u32 unsent_begin_ = 0;
-    u32 unsent_end_ = 0;
-    std::unique_ptr<std::byte[]> received_;
-    u32 received_begin_ = 0;
-    u32 received_end_ = 0;
+    Mutex mutex_;
+    u8 header_bytes_ GUARDED_BY(mutex_) = virtio_net::kHeaderBytes;
+    std::unique_ptr<std::byte[]> unsent_ GUARDED_BY(mutex_);
+    u32 unsent_begin_ GUARDED_BY(mutex_) = 0;
+    u32 unsent_end_ GUARDED_BY(mutex_) = 0;
+    std::unique_ptr<std::byte[]> received_ GUARDED_BY(mutex_);
+    u32 received_begin_ GUARDED_BY(mutex_) = 0;
+    u32 received_end_ GUARDED_BY(mutex_) = 0;
 };
 
 }  // namespace mayfly

@@ -52,11 +52,11 @@ DeviceReport collect_devices(VirtioDevices& devices) {
         GuestDeviceReport& row = report.devices.emplace_back();
         row.name = device.plan().name;
         // An I/O thread that hangs in the host may have it for ever.
-        const std::unique_lock<std::mutex> lock(device.core().mutex(), std::try_to_lock);
-        if (!lock.owns_lock()) {
+        if (!device.core().mutex().try_lock()) {
             row.is_stuck = true;
             continue;
         }
+        const Lock lock(device.core().mutex(), std::adopt_lock);
         row.is_promoted = device.worker().is_promoted();
         row.returns = device.core().returns();
         const u16 count = device.core().queue_count();

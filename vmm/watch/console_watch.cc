@@ -50,12 +50,17 @@ Result<std::unique_ptr<ConsoleWatch>> ConsoleWatch::create(const WatchConfig& co
     Compiled expected = TRY(compile_all("--expect", config.expect, kInstructionsMax));
     Compiled feared = TRY(compile_all("--fail-on", config.fail_on, expected.room));
     std::unique_ptr<ConsoleWatch> watch(new ConsoleWatch(std::move(hooks), start_ns));
-    watch->expected_expressions_ = std::move(expected.expressions);
-    watch->feared_expressions_ = std::move(feared.expressions);
-    watch->expected_ = unseen(config.expect);
-    watch->feared_ = unseen(config.fail_on);
-    watch->missing_ = config.expect.size();
-    if (watch->is_looking()) {
+    bool is_looking = false;
+    {
+        const Lock guard(watch->mutex_);
+        watch->expected_expressions_ = std::move(expected.expressions);
+        watch->feared_expressions_ = std::move(feared.expressions);
+        watch->expected_ = unseen(config.expect);
+        watch->feared_ = unseen(config.fail_on);
+        watch->missing_ = config.expect.size();
+        is_looking = watch->is_looking();
+    }
+    if (is_looking) {
         watch->wake_ = TRY(EventFd::create());
         ConsoleWatch* self = watch.get();
         watch->thread_ = TRY(Thread::start([self] { self->look_at_prompts(); }));
@@ -66,7 +71,7 @@ Result<std::unique_ptr<ConsoleWatch>> ConsoleWatch::create(const WatchConfig& co
 ConsoleWatch::~ConsoleWatch() {
     if (!thread_) return;
     {
-        const std::lock_guard<std::mutex> guard(mutex_);
+        const Lock guard(mutex_);
         is_finished_ = true;
     }
     wake_->signal();
@@ -74,6 +79,7 @@ ConsoleWatch::~ConsoleWatch() {
 }
 
 void ConsoleWatch::set_log(const WatchConfig& config, UniqueFd file) {
+    const Lock guard(mutex_);
     log_.emplace(
         ConsoleLog::Settings{
             .path = config.log_path, .max_bytes = config.log_max_bytes, .must_hurry = hooks_.must_hurry},
@@ -81,7 +87,7 @@ void ConsoleWatch::set_log(const WatchConfig& config, UniqueFd file) {
 }
 
 void ConsoleWatch::take(std::span<const u8> bytes) {
-    const std::lock_guard<std::mutex> guard(mutex_);
+    const Lock guard(mutex_);
     if (is_finished_ || bytes.empty()) return;
     now_ns_ = monotonic_ns() - start_ns_;
     // SAFETY: any object's bytes may be looked at as char; the span's length is the view's.
@@ -91,6 +97,7 @@ void ConsoleWatch::take(std::span<const u8> bytes) {
     const bool was_between_lines = splitter_.unfinished().text.empty();
     if (was_between_lines) line_began_ns_ = now_ns_;
     splitter_.take(text, [&](const LineSplitter::Piece& piece) {
+        mutex_.assume_held();
         take_piece(piece);
         has_completed = true;
         line_began_ns_ = now_ns_;
@@ -113,9 +120,13 @@ void ConsoleWatch::take_piece(const LineSplitter::Piece& piece) {
 
 void ConsoleWatch::look(const LineSplitter::Piece& piece, TextEnds ends) {
     if (!is_looking() || gives_up()) return;
-    const std::function<bool()> give_up = [this] { return gives_up(); };
+    const std::function<bool()> give_up = [this] {
+        mutex_.assume_held();
+        return gives_up();
+    };
     const std::string_view line = escapes_.apply(piece.text);
     const auto note = [&](WatchedExpression& watched) {
+        mutex_.assume_held();
         watched.is_seen = true;
         watched.seen_ns = now_ns_;
         watched.line = shown(line);
@@ -156,13 +167,13 @@ void ConsoleWatch::look_at_prompts() {
             // Ends early only when the watch does.
             (void)::poll(&wake, 1, kStandstillMs);
         } while (look_at_standstill());
-        const std::lock_guard<std::mutex> guard(mutex_);
+        const Lock guard(mutex_);
         if (is_finished_) return;
     }
 }
 
 bool ConsoleWatch::look_at_standstill() {
-    const std::lock_guard<std::mutex> guard(mutex_);
+    const Lock guard(mutex_);
     if (is_finished_) return false;
     const LineSplitter::Piece line = splitter_.unfinished();
     const bool is_wanted = is_waiting_ && !line.text.empty() && is_looking();
@@ -178,10 +189,11 @@ bool ConsoleWatch::look_at_standstill() {
 }
 
 void ConsoleWatch::finish() {
-    const std::lock_guard<std::mutex> guard(mutex_);
+    const Lock guard(mutex_);
     if (is_finished_) return;
     now_ns_ = monotonic_ns() - start_ns_;
     splitter_.finish([&](const LineSplitter::Piece& piece) {
+        mutex_.assume_held();
         if (log_) {
             if (piece.is_start) log_->begin_line(line_began_ns_);
             log_->put(piece.text);

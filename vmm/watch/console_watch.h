@@ -10,14 +10,14 @@
 
 #include <functional>
 #include <memory>
-#include <mutex>
 #include <optional>
 #include <span>
 #include <string>
 #include <vector>
 
 #include "vmm/os/event_fd.h"
-#include "vmm/os/thread.h"
+#include "vmm/threads/mutex.h"
+#include "vmm/threads/thread.h"
 #include "vmm/watch/console_log.h"
 #include "vmm/watch/console_tail.h"
 #include "vmm/watch/expression.h"
@@ -73,48 +73,61 @@ class ConsoleWatch {
     void finish();
 
     // After finish().
-    [[nodiscard]] const std::vector<WatchedExpression>& expected() const { return expected_; }
-    [[nodiscard]] const std::vector<WatchedExpression>& feared() const { return feared_; }
+    [[nodiscard]] const std::vector<WatchedExpression>& expected() const {
+        const Lock guard(mutex_);
+        return expected_;
+    }
+    [[nodiscard]] const std::vector<WatchedExpression>& feared() const {
+        const Lock guard(mutex_);
+        return feared_;
+    }
     [[nodiscard]] std::vector<std::string> tail(std::size_t lines_max) const {
+        const Lock guard(mutex_);
         return tail_.lines(lines_max);
     }
-    [[nodiscard]] const ConsoleLog* log() const { return log_ ? &*log_ : nullptr; }
+    [[nodiscard]] const ConsoleLog* log() const {
+        const Lock guard(mutex_);
+        return log_ ? &*log_ : nullptr;
+    }
 
   private:
     ConsoleWatch(WatchHooks hooks, u64 start_ns) : hooks_(std::move(hooks)), start_ns_(start_ns) {}
 
-    void take_piece(const LineSplitter::Piece& piece);
+    void take_piece(const LineSplitter::Piece& piece) REQUIRES(mutex_);
     /// Whether any expression may still change anything.
-    [[nodiscard]] bool is_looking() const { return !is_over_ && (missing_ > 0 || !feared_.empty()); }
-    void look(const LineSplitter::Piece& piece, TextEnds ends);
-    void decide(WatchVerdict verdict);
+    [[nodiscard]] bool is_looking() const REQUIRES(mutex_) {
+        return !is_over_ && (missing_ > 0 || !feared_.empty());
+    }
+    void look(const LineSplitter::Piece& piece, TextEnds ends) REQUIRES(mutex_);
+    void decide(WatchVerdict verdict) REQUIRES(mutex_);
     /// Whether there is no time left to match anything. What was not looked at counts as not seen.
-    bool gives_up();
+    bool gives_up() REQUIRES(mutex_);
     void look_at_prompts();
     /// Whether the unfinished line is still to be waited for.
     bool look_at_standstill();
 
     const WatchHooks hooks_;
     const u64 start_ns_;
-    std::mutex mutex_;  // all that follows
-    LineSplitter splitter_;
-    ConsoleTail tail_;
-    std::optional<ConsoleLog> log_;
-    std::vector<Expression> expected_expressions_;
-    std::vector<Expression> feared_expressions_;
-    std::vector<WatchedExpression> expected_;  // as many as the expressions, and in their order
-    std::vector<WatchedExpression> feared_;
-    std::size_t missing_ = 0;
-    bool is_over_ = false;  // decided, or given up
-    u64 hurried_ns_ = 0;    // when it had to hurry first; 0: not yet
-    bool is_finished_ = false;
-    u64 now_ns_ = 0;         // since start, of the bytes that are being taken
-    u64 line_began_ns_ = 0;  // of the unfinished line
-    EscapeFilter escapes_;
+    mutable Mutex mutex_;
+    LineSplitter splitter_ GUARDED_BY(mutex_);
+    ConsoleTail tail_ GUARDED_BY(mutex_);
+    std::optional<ConsoleLog> log_ GUARDED_BY(mutex_);
+    std::vector<Expression> expected_expressions_ GUARDED_BY(mutex_);
+    std::vector<Expression> feared_expressions_ GUARDED_BY(mutex_);
+    std::vector<WatchedExpression> expected_
+        GUARDED_BY(mutex_);  // as many as the expressions, and in their order
+    std::vector<WatchedExpression> feared_ GUARDED_BY(mutex_);
+    std::size_t missing_ GUARDED_BY(mutex_) = 0;
+    bool is_over_ GUARDED_BY(mutex_) = false;  // decided, or given up
+    u64 hurried_ns_ GUARDED_BY(mutex_) = 0;    // when it had to hurry first; 0: not yet
+    bool is_finished_ GUARDED_BY(mutex_) = false;
+    u64 now_ns_ GUARDED_BY(mutex_) = 0;         // since start, of the bytes that are being taken
+    u64 line_began_ns_ GUARDED_BY(mutex_) = 0;  // of the unfinished line
+    EscapeFilter escapes_ GUARDED_BY(mutex_);
 
-    bool is_waiting_ = false;  // the thread waits for a standstill
-    u64 portions_ = 0;         // how often bytes came
-    u64 portions_seen_ = 0;    // by the thread
+    bool is_waiting_ GUARDED_BY(mutex_) = false;  // the thread waits for a standstill
+    u64 portions_ GUARDED_BY(mutex_) = 0;         // how often bytes came
+    u64 portions_seen_ GUARDED_BY(mutex_) = 0;    // by the thread
     std::optional<EventFd> wake_;
     std::optional<Thread> thread_;
 };

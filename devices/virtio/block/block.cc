@@ -320,7 +320,7 @@ void Block::identify(const BlockRequest& request) {
 void Block::on_block_io_done(BlockIo& io, i32 result) {
     // no guest: the operation's slots are taken, and VirtioCore::reset() calls stop() when none is.
     VERIFY(host_ != nullptr);
-    const std::lock_guard lock(host_->mutex());
+    const Lock lock(host_->mutex());
     // SAFETY: only make_run() makes a BlockIo whose client is this device, and it is a BlockRun.
     auto& run = static_cast<BlockRun&>(io);
     const u16 queue = run.first->queue;

@@ -3,10 +3,10 @@
 
 #include <algorithm>
 #include <cstring>
-#include <mutex>
 
 #include "devices/virtio/virtio_spec.h"
 #include "vmm/error/verify.h"
+#include "vmm/threads/mutex.h"
 
 namespace mayfly {
 
@@ -143,14 +143,14 @@ void Net::show_mac(std::span<const std::byte, virtio_net::kMacBytes> mac) {
 void Net::on_net_readable(u16 pair) {
     DeviceHost* to = host();
     if (to == nullptr) return;
-    const std::lock_guard lock(to->mutex());
+    const Lock lock(to->mutex());
     if (pair < state_.pairs_in_use) run_again(static_cast<u16>(2 * pair));
 }
 
 void Net::on_net_writable(u16 pair) {
     DeviceHost* to = host();
     if (to == nullptr) return;
-    const std::lock_guard lock(to->mutex());
+    const Lock lock(to->mutex());
     if (pair < state_.pairs_in_use) run_again(static_cast<u16>(2 * pair + 1));
 }
 
@@ -158,7 +158,7 @@ void Net::on_net_link(bool is_up) {
     is_backend_up_.store(is_up, std::memory_order_release);
     DeviceHost* to = host();
     if (to == nullptr) return;  // start() shows it
-    const std::lock_guard lock(to->mutex());
+    const Lock lock(to->mutex());
     if (host() == nullptr) return;
     if (show_link()) to->config_changed();
     // Frames that waited for the backend go on, if only to be dropped.

@@ -24,6 +24,7 @@ constexpr std::chrono::milliseconds kIdleCheck{10};
 VirtioCore::VirtioCore(VirtioDevice& device, const GuestMemory& memory, QueueWorker& worker, Kind kind)
     : device_(device), worker_(worker), kind_(kind) {
     for (std::size_t i = 0; i < device.queue_sizes().size(); ++i) queues_.emplace_back(memory);
+    const Lock lock(mutex_);
     queue_states_.resize(queues_.size());
     clear();
 }
@@ -50,11 +51,9 @@ VirtioCore::QueueState* VirtioCore::configurable_queue(u32 queue) {
     return queues_[queue].is_running() ? nullptr : &queue_states_[queue];
 }
 
-bool VirtioCore::write_status(u8 status, std::unique_lock<std::mutex>& lock) {
-    // no guest: transports pass the lock that they took of this mutex.
-    VERIFY(lock.owns_lock() && lock.mutex() == &mutex_);
+bool VirtioCore::write_status(u8 status) {
     if (is_resetting_) return false;
-    if (status == 0) return reset(lock);
+    if (status == 0) return reset();
     // A driver only ever adds bits; NEEDS_RESET is ours. virtio 1.2 §2.1.1 "Driver Requirements".
     const u8 added = static_cast<u8>(status & ~state_.status & ~virtio::DEVICE_NEEDS_RESET);
     state_.status |= added & (virtio::ACKNOWLEDGE | virtio::DRIVER | virtio::FAILED);
@@ -121,11 +120,11 @@ bool VirtioCore::start_queues() {
     return true;
 }
 
-bool VirtioCore::reset(std::unique_lock<std::mutex>& lock) {
+bool VirtioCore::reset() {
     if (is_started_) {
         is_resetting_ = true;
         device_.cancel();
-        const bool is_idle = wait_until_idle(lock);
+        const bool is_idle = wait_until_idle();
         is_resetting_ = false;
         if (!is_idle) return false;
         is_started_ = false;
@@ -136,10 +135,10 @@ bool VirtioCore::reset(std::unique_lock<std::mutex>& lock) {
     return true;
 }
 
-bool VirtioCore::wait_until_idle(std::unique_lock<std::mutex>& lock) {
+bool VirtioCore::wait_until_idle() {
     while (device_.in_flight() != 0) {
         if (worker_.is_ending()) return false;
-        idle_.wait_for(lock, kIdleCheck);
+        idle_.wait_for(mutex_, kIdleCheck);
     }
     return true;
 }

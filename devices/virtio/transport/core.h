@@ -10,15 +10,14 @@
 #pragma once
 
 #include <array>
-#include <condition_variable>
 #include <deque>
-#include <mutex>
 #include <optional>
 #include <string_view>
 
 #include "devices/virtio/queue/queue.h"
 #include "devices/virtio/virtio_device.h"
 #include "devices/virtio/virtio_spec.h"
+#include "vmm/threads/mutex.h"
 
 namespace mayfly {
 
@@ -109,77 +108,84 @@ class VirtioCore final : public DeviceHost {
     [[nodiscard]] const VirtioDevice& device() const { return device_; }
     [[nodiscard]] const TransportClient& transport() const { return *transport_; }
     [[nodiscard]] QueueWorker& worker() { return worker_; }
-    [[nodiscard]] const State& state() const { return state_; }
+    [[nodiscard]] const State& state() const REQUIRES(mutex_) { return state_; }
     [[nodiscard]] u16 queue_count() const { return static_cast<u16>(queues_.size()); }
     /// `queue` < queue_count().
-    [[nodiscard]] QueueState& queue_state(u16 queue) { return queue_states_[queue]; }
+    [[nodiscard]] QueueState& queue_state(u16 queue) REQUIRES(mutex_) { return queue_states_[queue]; }
     [[nodiscard]] u16 queue_size_max(u16 queue) const { return device_.queue_sizes()[queue]; }
 
     // --- registers ---
 
-    [[nodiscard]] u64 offered_features() const;
+    [[nodiscard]] u64 offered_features() const REQUIRES(mutex_);
     /// Ignored once FEATURES_OK is set.
-    void set_driver_features(u64 features);
+    void set_driver_features(u64 features) REQUIRES(mutex_);
     /// 0 resets: returns when nothing in flight can touch guest memory any more. Releases the mutex while it
     /// waits. \returns false when the machine ends meanwhile or another reset is under way.
-    bool write_status(u8 status, std::unique_lock<std::mutex>& lock);
+    bool write_status(u8 status) REQUIRES(mutex_);
     /// Through the legacy interface: no FEATURES_OK, and features as the legacy registers gave them.
-    void set_legacy_driver() { state_.is_legacy_driver = true; }
+    void set_legacy_driver() REQUIRES(mutex_) { state_.is_legacy_driver = true; }
     /// F_RING_PACKED was negotiated.
-    [[nodiscard]] bool has_packed_rings() const;
+    [[nodiscard]] bool has_packed_rings() const REQUIRES(mutex_);
     /// The queue, when there is one of this number and it may be set up now: not after DRIVER_OK, nor when it
     /// runs already; else null.
-    [[nodiscard]] QueueState* configurable_queue(u32 queue);
+    [[nodiscard]] QueueState* configurable_queue(u32 queue) REQUIRES(mutex_);
     /// What lies behind the end reads as zero.
-    [[nodiscard]] u64 read_config(u64 offset_bytes, u8 size_bytes) const;
-    void write_config(u32 offset_bytes, std::span<const std::byte> bytes);
+    [[nodiscard]] u64 read_config(u64 offset_bytes, u8 size_bytes) const REQUIRES(mutex_);
+    void write_config(u32 offset_bytes, std::span<const std::byte> bytes) REQUIRES(mutex_);
     /// Any queue number. Before DRIVER_OK only from a legacy driver.
-    void notify(u32 queue);
+    void notify(u32 queue) REQUIRES(mutex_);
 
     /// A register access that came back to user space.
-    void count_return() { ++returns_; }
-    [[nodiscard]] u64 returns() const { return returns_; }
+    void count_return() REQUIRES(mutex_) { ++returns_; }
+    [[nodiscard]] u64 returns() const REQUIRES(mutex_) { return returns_; }
 
     // --- work ---
 
-    [[nodiscard]] bool is_running() const { return is_started_; }
+    [[nodiscard]] bool is_running() const REQUIRES(mutex_) { return is_started_; }
     /// process() and publish(). Waiting when nothing may run.
-    Progress run_queue(u16 queue, u32 budget);
-    void publish(u16 queue);
+    Progress run_queue(u16 queue, u32 budget) REQUIRES(mutex_);
+    void publish(u16 queue) REQUIRES(mutex_);
 
     // --- DeviceHost ---
 
-    [[nodiscard]] std::mutex& mutex() override { return mutex_; }
-    [[nodiscard]] VirtQueue& queue(u16 index) override { return queues_[index]; }
-    void completed(u16 queue) override;
-    void run_again(u16 queue) override { worker_.run_again(*this, queue); }
-    void run_at(u16 queue, u64 deadline_ns) override { worker_.run_at(*this, queue, deadline_ns); }
-    void config_changed() override;
-    void fail(std::string_view why) override;
+    /// Nothing at run time: the analysis of locks takes mutex() for held, where an interface says so.
+    void assume_locked() const ASSERT_CAPABILITY(mutex_) {}
+
+    [[nodiscard]] Mutex& mutex() override RETURN_CAPABILITY(mutex_) { return mutex_; }
+    [[nodiscard]] VirtQueue& queue(u16 index) override REQUIRES(mutex_) { return queues_[index]; }
+    void completed(u16 queue) override REQUIRES(mutex_);
+    void run_again(u16 queue) override REQUIRES(mutex_) { worker_.run_again(*this, queue); }
+    void run_at(u16 queue, u64 deadline_ns) override REQUIRES(mutex_) {
+        worker_.run_at(*this, queue, deadline_ns);
+    }
+    void config_changed() override REQUIRES(mutex_);
+    void fail(std::string_view why) override REQUIRES(mutex_);
 
   private:
-    [[nodiscard]] bool needs_reset() const { return (state_.status & virtio::DEVICE_NEEDS_RESET) != 0; }
-    void start();
-    void start_early(u16 queue);
-    bool start_queues();
-    bool reset(std::unique_lock<std::mutex>& lock);
-    bool wait_until_idle(std::unique_lock<std::mutex>& lock);
-    void clear();
+    [[nodiscard]] bool needs_reset() const REQUIRES(mutex_) {
+        return (state_.status & virtio::DEVICE_NEEDS_RESET) != 0;
+    }
+    void start() REQUIRES(mutex_);
+    void start_early(u16 queue) REQUIRES(mutex_);
+    bool start_queues() REQUIRES(mutex_);
+    bool reset() REQUIRES(mutex_);
+    bool wait_until_idle() REQUIRES(mutex_);
+    void clear() REQUIRES(mutex_);
 
     VirtioDevice& device_;
     QueueWorker& worker_;
     Kind kind_;
     TransportClient* transport_ = nullptr;
 
-    std::mutex mutex_;
-    std::condition_variable idle_;  // with mutex_: in_flight() reached 0 during a reset
-    State state_;
-    std::deque<VirtQueue> queues_;
-    std::deque<QueueState> queue_states_;
-    bool is_started_ = false;
-    bool is_resetting_ = false;
-    u8 failures_logged_ = 0;
-    u64 returns_ = 0;
+    Mutex mutex_;
+    Condition idle_;  // in_flight() reached 0 during a reset
+    State state_ GUARDED_BY(mutex_);
+    std::deque<VirtQueue> queues_;  // as many as the device has, from the start; each is used under mutex_
+    std::deque<QueueState> queue_states_ GUARDED_BY(mutex_);
+    bool is_started_ GUARDED_BY(mutex_) = false;
+    bool is_resetting_ GUARDED_BY(mutex_) = false;
+    u8 failures_logged_ GUARDED_BY(mutex_) = 0;
+    u64 returns_ GUARDED_BY(mutex_) = 0;
 };
 
 }  // namespace mayfly

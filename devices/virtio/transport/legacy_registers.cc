@@ -20,31 +20,32 @@ u64 LegacyRegisters::config_offset() const {
 }
 
 u64 LegacyRegisters::read(IoAccess at) {
-    VirtioCore& core = transport_.core_;
+    transport_.core_.assume_locked();
     if (at.offset_bytes == virtio_pci::LEGACY_ISR_STATUS) return transport_.read_isr();
     if (at.offset_bytes < config_offset()) {
         // The features that a legacy driver sees are those of the legacy interface.
-        if (core.state().status == 0) {
-            core.set_legacy_driver();
+        if (transport_.core_.state().status == 0) {
+            transport_.core_.set_legacy_driver();
             transport_.show_common();
         }
         return read_register(at.offset_bytes);
     }
-    return core.read_config(at.offset_bytes - config_offset(), at.size_bytes);
+    return transport_.core_.read_config(at.offset_bytes - config_offset(), at.size_bytes);
 }
 
 u64 LegacyRegisters::read_register(u64 offset_bytes) const {
-    VirtioCore& core = transport_.core_;
+    transport_.core_.assume_locked();
     const u16 selected = transport_.state_.queue_select;
-    const bool has_queue = selected < core.queue_count();
+    const bool has_queue = selected < transport_.core_.queue_count();
     switch (offset_bytes) {
-        case virtio_pci::LEGACY_DEVICE_FEATURES: return core.offered_features() & 0xffff'ffff;
-        case virtio_pci::LEGACY_DRIVER_FEATURES: return core.state().driver_features & 0xffff'ffff;
+        case virtio_pci::LEGACY_DEVICE_FEATURES: return transport_.core_.offered_features() & 0xffff'ffff;
+        case virtio_pci::LEGACY_DRIVER_FEATURES:
+            return transport_.core_.state().driver_features & 0xffff'ffff;
         case virtio_pci::LEGACY_QUEUE_ADDRESS:
-            return has_queue ? core.queue_state(selected).descriptors / kQueueAlignment : 0;
-        case virtio_pci::LEGACY_QUEUE_SIZE: return has_queue ? core.queue_size_max(selected) : 0;
+            return has_queue ? transport_.core_.queue_state(selected).descriptors / kQueueAlignment : 0;
+        case virtio_pci::LEGACY_QUEUE_SIZE: return has_queue ? transport_.core_.queue_size_max(selected) : 0;
         case virtio_pci::LEGACY_QUEUE_SELECT: return selected;
-        case virtio_pci::LEGACY_DEVICE_STATUS: return core.state().status;
+        case virtio_pci::LEGACY_DEVICE_STATUS: return transport_.core_.state().status;
         case virtio_pci::LEGACY_CONFIG_MSIX_VECTOR: return transport_.state_.config_vector;
         case virtio_pci::LEGACY_QUEUE_MSIX_VECTOR:
             return has_queue ? transport_.queue_vectors_[selected] : virtio_pci::NO_VECTOR;
@@ -52,25 +53,27 @@ u64 LegacyRegisters::read_register(u64 offset_bytes) const {
     }
 }
 
-void LegacyRegisters::write(IoAccess at, u64 value, std::unique_lock<std::mutex>& lock) {
-    VirtioCore& core = transport_.core_;
+void LegacyRegisters::write(IoAccess at, u64 value) {
+    transport_.core_.assume_locked();
     if (at.offset_bytes >= config_offset()) {
-        core.write_config(static_cast<u32>(at.offset_bytes - config_offset()),
-                          std::as_bytes(std::span(&value, 1)).first(at.size_bytes));
+        transport_.core_.write_config(static_cast<u32>(at.offset_bytes - config_offset()),
+                                      std::as_bytes(std::span(&value, 1)).first(at.size_bytes));
         return transport_.show_device_config();
     }
-    if (core.state().status == 0) core.set_legacy_driver();
+    if (transport_.core_.state().status == 0) transport_.core_.set_legacy_driver();
     switch (at.offset_bytes) {
-        case virtio_pci::LEGACY_DRIVER_FEATURES: core.set_driver_features(value & 0xffff'ffff); break;
+        case virtio_pci::LEGACY_DRIVER_FEATURES:
+            transport_.core_.set_driver_features(value & 0xffff'ffff);
+            break;
         case virtio_pci::LEGACY_QUEUE_ADDRESS: write_queue_address(static_cast<u32>(value)); break;
         case virtio_pci::LEGACY_QUEUE_SELECT: transport_.state_.queue_select = static_cast<u16>(value); break;
-        case virtio_pci::LEGACY_QUEUE_NOTIFY: core.notify(static_cast<u16>(value)); break;
-        case virtio_pci::LEGACY_DEVICE_STATUS: transport_.set_status(static_cast<u8>(value), lock); break;
+        case virtio_pci::LEGACY_QUEUE_NOTIFY: transport_.core_.notify(static_cast<u16>(value)); break;
+        case virtio_pci::LEGACY_DEVICE_STATUS: transport_.set_status(static_cast<u8>(value)); break;
         case virtio_pci::LEGACY_CONFIG_MSIX_VECTOR:
             transport_.state_.config_vector = transport_.vector_for(value);
             break;
         case virtio_pci::LEGACY_QUEUE_MSIX_VECTOR:
-            if (transport_.state_.queue_select < core.queue_count())
+            if (transport_.state_.queue_select < transport_.core_.queue_count())
                 transport_.queue_vectors_[transport_.state_.queue_select] = transport_.vector_for(value);
             break;
         default: break;
@@ -79,11 +82,11 @@ void LegacyRegisters::write(IoAccess at, u64 value, std::unique_lock<std::mutex>
 }
 
 void LegacyRegisters::write_queue_address(u32 page) {
-    VirtioCore& core = transport_.core_;
+    transport_.core_.assume_locked();
     const u16 selected = transport_.state_.queue_select;
-    VirtioCore::QueueState* const queue = core.configurable_queue(selected);
+    VirtioCore::QueueState* const queue = transport_.core_.configurable_queue(selected);
     if (queue == nullptr) return;
-    const u64 size = core.queue_size_max(selected);
+    const u64 size = transport_.core_.queue_size_max(selected);
     // virtio 1.2 §2.7.2 "Legacy Interfaces: A Note on Virtqueue Layout": descriptors, then the available
     // ring, then the used ring on a page of its own.
     const u64 descriptors = u64{page} * kQueueAlignment;

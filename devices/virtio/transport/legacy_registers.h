@@ -6,8 +6,6 @@
 // Note on Virtqueue Layout".
 #pragma once
 
-#include <mutex>
-
 #include "devices/io/io_device.h"
 #include "vmm/error/ints.h"
 
@@ -20,7 +18,7 @@ class LegacyRegisters {
     explicit LegacyRegisters(PciTransport& transport) : transport_(transport) {}
 
     [[nodiscard]] u64 read(IoAccess at);
-    void write(IoAccess at, u64 value, std::unique_lock<std::mutex>& lock);
+    void write(IoAccess at, u64 value);
 
   private:
     [[nodiscard]] u64 config_offset() const;

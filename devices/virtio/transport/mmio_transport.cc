@@ -23,7 +23,10 @@ DoorbellPlaces MmioTransport::doorbells(u16 queue) const {
         .address = base_ + virtio_mmio::QueueNotify, .is_port = false, .size_bytes = 4, .match = queue}};
 }
 
-void MmioTransport::reset() { state_ = {}; }
+void MmioTransport::reset() {
+    const Lock guard(core_.mutex());
+    state_ = {};
+}
 
 VirtioCore::QueueState* MmioTransport::selected_queue() {
     return state_.queue_select < core_.queue_count()
@@ -32,7 +35,7 @@ VirtioCore::QueueState* MmioTransport::selected_queue() {
 }
 
 u64 MmioTransport::io_read(IoAccess at) {
-    const std::lock_guard<std::mutex> guard(core_.mutex());
+    const Lock guard(core_.mutex());
     core_.count_return();
     if (at.offset_bytes >= virtio_mmio::Config)
         return core_.read_config(at.offset_bytes - virtio_mmio::Config, at.size_bytes);
@@ -63,17 +66,17 @@ u32 MmioTransport::read_register(u64 offset_bytes) {
 }
 
 void MmioTransport::io_write(IoAccess at, u64 value) {
-    std::unique_lock<std::mutex> lock(core_.mutex());
+    const Lock lock(core_.mutex());
     core_.count_return();
     if (at.offset_bytes >= virtio_mmio::Config) {
         const auto bytes = std::as_bytes(std::span(&value, 1)).first(at.size_bytes);
         return core_.write_config(static_cast<u32>(at.offset_bytes - virtio_mmio::Config), bytes);
     }
     if (at.size_bytes == 4 && at.offset_bytes % 4 == 0)
-        write_register(at.offset_bytes, static_cast<u32>(value), lock);
+        write_register(at.offset_bytes, static_cast<u32>(value));
 }
 
-void MmioTransport::write_register(u64 offset_bytes, u32 value, std::unique_lock<std::mutex>& lock) {
+void MmioTransport::write_register(u64 offset_bytes, u32 value) {
     switch (offset_bytes) {
         case virtio_mmio::DeviceFeaturesSel: state_.device_features_select = value; return;
         case virtio_mmio::DriverFeaturesSel: state_.driver_features_select = value; return;
@@ -87,7 +90,7 @@ void MmioTransport::write_register(u64 offset_bytes, u32 value, std::unique_lock
         case virtio_mmio::Status:
             // "Writing zero to this register triggers a device reset", not a word whose low byte is zero.
             if (value != 0 && static_cast<u8>(value) == 0) return;
-            if (core_.write_status(static_cast<u8>(value), lock) && value == 0) reset();
+            if (core_.write_status(static_cast<u8>(value)) && value == 0) state_ = {};
             return;
         default: write_queue_register(offset_bytes, value); return;
     }

@@ -34,8 +34,8 @@ class MmioTransport final : public IoDevice, public TransportClient {
     void io_write(IoAccess at, u64 value) override;
     void reset() override;
 
-    void interrupt_queue(u16 queue) override;
-    void interrupt_config() override;
+    void interrupt_queue(u16 queue) override REQUIRES(core_.mutex());
+    void interrupt_config() override REQUIRES(core_.mutex());
     void registers_changed() override {}  // every read comes here
     [[nodiscard]] DoorbellPlaces doorbells(u16 queue) const override;
 
@@ -46,15 +46,15 @@ class MmioTransport final : public IoDevice, public TransportClient {
         u32 queue_select = 0;
         u32 interrupt_status = 0;
     };
-    [[nodiscard]] u32 read_register(u64 offset_bytes);
-    void write_register(u64 offset_bytes, u32 value, std::unique_lock<std::mutex>& lock);
-    bool write_queue_register(u64 offset_bytes, u32 value);
-    [[nodiscard]] VirtioCore::QueueState* selected_queue();
+    [[nodiscard]] u32 read_register(u64 offset_bytes) REQUIRES(core_.mutex());
+    void write_register(u64 offset_bytes, u32 value) REQUIRES(core_.mutex());
+    bool write_queue_register(u64 offset_bytes, u32 value) REQUIRES(core_.mutex());
+    [[nodiscard]] VirtioCore::QueueState* selected_queue() REQUIRES(core_.mutex());
 
     VirtioCore& core_;
     EdgeInterrupt& interrupt_;
     u64 base_;
-    State state_;
+    State state_ GUARDED_BY(core_.mutex());
 };
 
 }  // namespace mayfly

@@ -179,7 +179,7 @@ void PciTransport::add_virtio_capability(u8 type, u8 bar, u32 offset, u32 size_b
 // --- BARs ---
 
 u64 PciTransport::bar_read(u8 bar, IoAccess at) {
-    const std::lock_guard<std::mutex> guard(core_.mutex());
+    const Lock guard(core_.mutex());
     core_.count_return();
     if (bar == kLegacyBar) return legacy_.read(at);
     if (bar == kConfigBar) return load_bytes(ConfigPage(page_, kPageBytes), at.offset_bytes, at.size_bytes);
@@ -203,9 +203,9 @@ u8 PciTransport::read_isr() {
 }
 
 void PciTransport::bar_write(u8 bar, IoAccess at, u64 value) {
-    std::unique_lock<std::mutex> lock(core_.mutex());
+    const Lock lock(core_.mutex());
     core_.count_return();
-    if (bar == kLegacyBar) return legacy_.write(at, value, lock);
+    if (bar == kLegacyBar) return legacy_.write(at, value);
     if (bar == kLiveBar) {
         if (at.offset_bytes >= kNotify && at.offset_bytes % kNotifyMultiplier == 0)
             core_.notify(static_cast<u32>(at.offset_bytes - kNotify) / kNotifyMultiplier);
@@ -220,12 +220,11 @@ void PciTransport::bar_write(u8 bar, IoAccess at, u64 value) {
     // virtio 1.2 §4.1.3.1 "Driver Requirements: PCI Device Layout": fields are accessed at their own width,
     // 64-bit ones as two halves; we take the whole as well.
     if (at.offset_bytes % std::min<u8>(at.size_bytes, 4) != 0) return;
-    write_common(at.offset_bytes, at.size_bytes, value, lock);
+    write_common(at.offset_bytes, at.size_bytes, value);
     show_common();
 }
 
-void PciTransport::write_common(u64 offset_bytes, u8 size_bytes, u64 value,
-                                std::unique_lock<std::mutex>& lock) {
+void PciTransport::write_common(u64 offset_bytes, u8 size_bytes, u64 value) {
     const u32 word = static_cast<u32>(value);
     const bool is_dword = size_bytes == 4;
     switch (offset_bytes) {
@@ -244,7 +243,7 @@ void PciTransport::write_common(u64 offset_bytes, u8 size_bytes, u64 value,
             if (size_bytes == 2) state_.config_vector = vector_for(value);
             return;
         case virtio_pci::device_status:
-            if (size_bytes == 1) set_status(static_cast<u8>(value), lock);
+            if (size_bytes == 1) set_status(static_cast<u8>(value));
             return;
         case virtio_pci::queue_select:
             if (size_bytes == 2) state_.queue_select = static_cast<u16>(value);
@@ -253,8 +252,8 @@ void PciTransport::write_common(u64 offset_bytes, u8 size_bytes, u64 value,
     }
 }
 
-void PciTransport::set_status(u8 status, std::unique_lock<std::mutex>& lock) {
-    if (!core_.write_status(status, lock) || status != 0) return;
+void PciTransport::set_status(u8 status) {
+    if (!core_.write_status(status) || status != 0) return;
     state_ = {};
     std::fill(queue_vectors_.begin(), queue_vectors_.end(), virtio_pci::NO_VECTOR);
     msix_.clear_pending();
@@ -361,7 +360,7 @@ void PciTransport::show_device_config() {
 }
 
 void PciTransport::on_config_page_moved(ConfigPage page) {
-    const std::lock_guard<std::mutex> guard(core_.mutex());
+    const Lock guard(core_.mutex());
     msix_.move_table(page.subspan(kTable, Msix::table_bytes(msix_.vector_count())));
     // What the structures leave free reads as zero wherever the page is.
     std::memset(page.data(), 0, kTable);
@@ -380,13 +379,13 @@ void PciTransport::registers_changed() {
 // --- configuration space ---
 
 void PciTransport::on_decode_changed() {
-    const std::lock_guard<std::mutex> guard(core_.mutex());
+    const Lock guard(core_.mutex());
     core_.worker().on_doorbells_moved(core_);
 }
 
 void PciTransport::on_config_write(u16 offset, u8 size_bytes) {
     {
-        const std::lock_guard<std::mutex> guard(core_.mutex());
+        const Lock guard(core_.mutex());
         const bool had_msix = msix_.is_enabled();
         msix_.on_config_write(offset, size_bytes);
         if (had_msix != msix_.is_enabled()) drive_pin();
@@ -426,7 +425,7 @@ void PciTransport::access_through_config_space(bool is_write) {
 void PciTransport::show_aimed(const ConfigSpaceAccess& access, bool has_side_effects) {
     u32 data = 0;
     if (access.bar == kLiveBar) {
-        const std::lock_guard<std::mutex> guard(core_.mutex());
+        const Lock guard(core_.mutex());
         data = static_cast<u32>(live_read(access.at, has_side_effects));
     } else if (access.bar == kConfigBar) {
         data = static_cast<u32>(bar_read(access.bar, access.at));

@@ -52,12 +52,12 @@ class PciTransport final : public FunctionClient, public MsixClient, public Tran
     // --- MsixClient ---
     void on_vector_unmasked(u16 vector, u64 address, u32 data) override;
     void on_vector_masked(u16 /*vector*/) override {}
-    void deliver(u16 vector, u64 address, u32 data) override;
+    void deliver(u16 vector, u64 address, u32 data) override REQUIRES(core_.mutex());
 
     // --- TransportClient ---
-    void interrupt_queue(u16 queue) override;
-    void interrupt_config() override;
-    void registers_changed() override;
+    void interrupt_queue(u16 queue) override REQUIRES(core_.mutex());
+    void interrupt_config() override REQUIRES(core_.mutex());
+    void registers_changed() override REQUIRES(core_.mutex());
     [[nodiscard]] DoorbellPlaces doorbells(u16 queue) const override;
 
   private:
@@ -75,30 +75,30 @@ class PciTransport final : public FunctionClient, public MsixClient, public Tran
     };
     void add_capabilities();
     void add_virtio_capability(u8 type, u8 bar, u32 offset, u32 size_bytes);
-    void write_common(u64 offset_bytes, u8 size_bytes, u64 value, std::unique_lock<std::mutex>& lock);
-    void write_queue_field(u64 offset_bytes, u8 size_bytes, u64 value);
-    void set_status(u8 status, std::unique_lock<std::mutex>& lock);
+    void write_common(u64 offset_bytes, u8 size_bytes, u64 value) REQUIRES(core_.mutex());
+    void write_queue_field(u64 offset_bytes, u8 size_bytes, u64 value) REQUIRES(core_.mutex());
+    void set_status(u8 status) REQUIRES(core_.mutex());
     [[nodiscard]] u16 vector_for(u64 value) const;
-    [[nodiscard]] u64 live_read(IoAccess at, bool has_side_effects);
-    [[nodiscard]] u8 read_isr();
-    void drive_pin();
-    void show_common();
-    void show_device_config();
-    void raise(u16 vector, u8 isr_bit, QueueCounts* counts);
+    [[nodiscard]] u64 live_read(IoAccess at, bool has_side_effects) REQUIRES(core_.mutex());
+    [[nodiscard]] u8 read_isr() REQUIRES(core_.mutex());
+    void drive_pin() REQUIRES(core_.mutex());
+    void show_common() REQUIRES(core_.mutex());
+    void show_device_config() REQUIRES(core_.mutex());
+    void raise(u16 vector, u8 isr_bit, QueueCounts* counts) REQUIRES(core_.mutex());
     void count_sent(MsiPath path, QueueCounts* counts) const;
     /// What VIRTIO_PCI_CAP_PCI_CFG points at, if that can be accessed.
     [[nodiscard]] std::optional<ConfigSpaceAccess> aimed_access() const;
     void access_through_config_space(bool is_write);
     void show_aimed(const ConfigSpaceAccess& access, bool has_side_effects);
-    [[nodiscard]] bool is_page_shown() const { return page_ != nullptr; }
+    [[nodiscard]] bool is_page_shown() const REQUIRES(core_.mutex()) { return page_ != nullptr; }
 
     VirtioCore& core_;
     MsiPort& msi_;
-    State state_;
-    std::vector<u16> queue_vectors_;
-    std::vector<std::byte> first_table_;  // until the page is there
-    std::byte* page_ = nullptr;           // the config page, once there is one
-    u8 shown_generation_ = 0;
+    State state_ GUARDED_BY(core_.mutex());
+    std::vector<u16> queue_vectors_ GUARDED_BY(core_.mutex());
+    std::vector<std::byte> first_table_;                   // until the page is there
+    std::byte* page_ GUARDED_BY(core_.mutex()) = nullptr;  // the config page, once there is one
+    u8 shown_generation_ GUARDED_BY(core_.mutex()) = 0;
     u16 access_capability_ = 0;  // offset of VIRTIO_PCI_CAP_PCI_CFG
     bool has_pin_;
     PciFunction function_;

@@ -236,7 +236,7 @@ class Session {
 
     void process() {
         const auto budget = input_.take<u8>();
-        const std::lock_guard lock(host_->mutex());
+        const Lock lock(host_->mutex());
         const std::size_t failures = host_->failures.size();
         const Progress progress = block_->process(0, budget % 20);
         require(host_->failures.size() <= failures + 1);

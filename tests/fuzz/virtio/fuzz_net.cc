@@ -124,7 +124,7 @@ class Host final : public DeviceHost {
     Host(const GuestMemory& memory, u16 queues, Backend& backend) : backend_(backend) {
         for (u16 i = 0; i < queues; ++i) queues_.emplace_back(memory);
     }
-    [[nodiscard]] std::mutex& mutex() override { return mutex_; }
+    [[nodiscard]] Mutex& mutex() override { return mutex_; }
     [[nodiscard]] VirtQueue& queue(u16 index) override {
         require(index < queues_.size());
         return queues_[index];
@@ -143,7 +143,7 @@ class Host final : public DeviceHost {
 
   private:
     Backend& backend_;
-    std::mutex mutex_;
+    Mutex mutex_;
     std::deque<VirtQueue> queues_;
 };
 

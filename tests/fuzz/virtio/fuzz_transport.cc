@@ -82,8 +82,8 @@ class Session {
             check();
         }
         {
-            std::unique_lock<std::mutex> lock(core_->mutex());  // the registers may be anywhere by now
-            require(core_->write_status(0, lock));
+            const Lock lock(core_->mutex());  // the registers may be anywhere by now
+            require(core_->write_status(0));
         }
         require(core_->state().status == 0 && block_->in_flight() == 0);
         const auto before = ram_.bytes(Gpa{0}, kRamBytes);
@@ -223,7 +223,7 @@ class Session {
         const auto where = input_.take<u8>();
         const u64 value = take_value();
         if (is_mmio_) {
-            const std::lock_guard<std::mutex> guard(core_->mutex());
+            const Lock guard(core_->mutex());
             return core_->config_changed();
         }
         const u8 size = static_cast<u8>(1U << (where % 3));

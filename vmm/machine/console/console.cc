@@ -37,6 +37,7 @@ WindowSize window_size(int terminal) {
 
 bool ConsoleOutput::has_asked_lately() const {
     constexpr u64 kLatelyNs = 2'000'000'000;  // what is farther away than that is no terminal to work at
+    const Lock guard(mutex_);
     return asked_ns_ != 0 && monotonic_ns() - asked_ns_ < kLatelyNs;
 }
 
@@ -44,7 +45,7 @@ bool ConsoleOutput::is_looked_at() const { return watch_ != nullptr || (fd_ >= 0
 
 void ConsoleOutput::put(u8 byte) {
     if (drops_all()) return;
-    const std::lock_guard<std::mutex> guard(mutex_);
+    const Lock guard(mutex_);
     if (used_ == kBufferBytes) make_room();
     buffer_[used_++] = static_cast<char>(byte);
     has_pending_.store(true, std::memory_order_relaxed);
@@ -52,7 +53,7 @@ void ConsoleOutput::put(u8 byte) {
 
 void ConsoleOutput::put(std::span<const u8> bytes) {
     if (drops_all()) return;
-    const std::lock_guard<std::mutex> guard(mutex_);
+    const Lock guard(mutex_);
     while (!bytes.empty()) {
         if (used_ == kBufferBytes) make_room();
         const std::size_t piece = std::min(bytes.size(), kBufferBytes - used_);
@@ -70,7 +71,7 @@ void ConsoleOutput::make_room() {
 }
 
 void ConsoleOutput::flush() {
-    const std::lock_guard<std::mutex> guard(mutex_);
+    const Lock guard(mutex_);
     flush_locked();
 }
 

@@ -9,7 +9,6 @@
 #include <array>
 #include <atomic>
 #include <functional>
-#include <mutex>
 #include <optional>
 #include <span>
 #include <string>
@@ -21,7 +20,8 @@
 #include "vmm/machine/console/terminal_questions.h"
 #include "vmm/machine/lifecycle/stop_control.h"
 #include "vmm/os/event_fd.h"
-#include "vmm/os/thread.h"
+#include "vmm/threads/mutex.h"
+#include "vmm/threads/thread.h"
 #include "vmm/watch/console_watch.h"
 
 namespace mayfly {
@@ -51,32 +51,38 @@ class ConsoleOutput final : public ByteSink {
     /// Writes what was gathered. A reader that is gone ends the machine (HostError).
     void flush();
     /// The last 4 KiB of what was put, or more. Once nobody puts any.
-    [[nodiscard]] std::string_view last_bytes() const { return {buffer_.data(), used_}; }
+    [[nodiscard]] std::string_view last_bytes() const {
+        const Lock guard(mutex_);
+        return {buffer_.data(), used_};
+    }
     [[nodiscard]] bool has_pending() const { return has_pending_.load(std::memory_order_relaxed); }
     /// What the limit has cost. After the last flush().
-    [[nodiscard]] u64 cut_bytes() const { return cut_bytes_; }
+    [[nodiscard]] u64 cut_bytes() const {
+        const Lock guard(mutex_);
+        return cut_bytes_;
+    }
 
   private:
     static constexpr std::size_t kKeptBytes = 4096;
     static constexpr std::size_t kBufferBytes = kKeptBytes + 4096;
-    void flush_locked();
+    void flush_locked() REQUIRES(mutex_);
     /// Flushes a full buffer, and keeps its end.
-    void make_room();
+    void make_room() REQUIRES(mutex_);
     [[nodiscard]] bool drops_all() const { return fd_ < 0 && watch_ == nullptr; }
 
     int fd_;
     StopControl& stop_;
     ConsoleWatch* watch_ = nullptr;
     bool looks_for_questions_ = false;
-    TerminalQuestions questions_;  // under mutex_, as all below
-    u64 asked_ns_ = 0;
-    std::mutex mutex_;
+    TerminalQuestions questions_ GUARDED_BY(mutex_);
+    u64 asked_ns_ GUARDED_BY(mutex_) = 0;
+    mutable Mutex mutex_;
     std::atomic<bool> has_pending_ = false;
-    u64 room_bytes_;
-    u64 cut_bytes_ = 0;
-    std::size_t used_ = 0;
-    std::size_t flushed_ = 0;  // up to here; it stays for last_bytes()
-    std::array<char, kBufferBytes> buffer_;
+    u64 room_bytes_ GUARDED_BY(mutex_);
+    u64 cut_bytes_ GUARDED_BY(mutex_) = 0;
+    std::size_t used_ GUARDED_BY(mutex_) = 0;
+    std::size_t flushed_ GUARDED_BY(mutex_) = 0;  // up to here; it stays for last_bytes()
+    std::array<char, kBufferBytes> buffer_ GUARDED_BY(mutex_);
 };
 
 /// Of a terminal, in characters; zeroes when nobody knows.

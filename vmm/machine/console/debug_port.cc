@@ -20,6 +20,7 @@ DebugPort::DebugPort(std::string_view choice, int fd, ConsoleOutput& console, St
     : console_(console), stop_(stop) {
     if (choice == "off") return;
     if (choice == "auto") {
+        const Lock guard(mutex_);
         hold_.emplace(console, monotonic_ns);
         sink_ = &debug_;
     } else if (fd >= 0) {
@@ -31,7 +32,7 @@ DebugPort::DebugPort(std::string_view choice, int fd, ConsoleOutput& console, St
 }
 
 void DebugPort::Held::put(u8 byte) {
-    const std::lock_guard<std::mutex> guard(port_.mutex_);
+    const Lock guard(port_.mutex_);
     (*port_.hold_.*way_)(byte);
     if (!port_.hold_->held_since_ns()) return;
     if (!port_.is_watched_) port_.start_watching();
@@ -49,27 +50,27 @@ void DebugPort::start_watching() {
 }
 
 void DebugPort::watch() {
-    std::unique_lock<std::mutex> lock(mutex_);
     while (!stop_.is_requested()) {
-        const std::optional<u64> since_ns = hold_->held_since_ns();
-        if (!since_ns) {
-            is_idle_ = true;
-            began_->wait(lock, [this] { return !is_idle_; });
-            continue;
-        }
-        const u64 held_ns = monotonic_ns() - *since_ns;
+        const u64 held_ns = monotonic_ns() - wait_for_hold();
         const bool is_over = held_ns >= kFirstLookNs;
-        lock.unlock();
         if (is_over) stop_.kick_all();
         const u64 wait_ns = is_over ? kBetweenLooksNs : kFirstLookNs - held_ns;
         ::poll(nullptr, 0, static_cast<int>(wait_ns / kNsInMs) + 1);
-        lock.lock();
+    }
+}
+
+u64 DebugPort::wait_for_hold() {
+    const Lock lock(mutex_);
+    for (;;) {
+        if (const std::optional<u64> since_ns = hold_->held_since_ns()) return *since_ns;
+        is_idle_ = true;
+        while (is_idle_) began_->wait(mutex_);
     }
 }
 
 void DebugPort::look() {
-    if (!hold_) return;
-    const std::lock_guard<std::mutex> guard(mutex_);
+    if (!compares()) return;
+    const Lock guard(mutex_);
     const std::optional<u64> since_ns = hold_->held_since_ns();
     const u64 now_ns = monotonic_ns();
     if (!since_ns || now_ns - *since_ns < kFirstLookNs) return;
@@ -82,8 +83,8 @@ void DebugPort::look() {
 }
 
 void DebugPort::finish() {
-    if (hold_) {
-        const std::lock_guard<std::mutex> guard(mutex_);
+    if (compares()) {
+        const Lock guard(mutex_);
         hold_->give_up();
     }
     flush();

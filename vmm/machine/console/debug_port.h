@@ -9,7 +9,6 @@
 
 #include <condition_variable>
 #include <memory>
-#include <mutex>
 #include <optional>
 #include <string_view>
 
@@ -17,6 +16,7 @@
 #include "vmm/machine/console/console.h"
 #include "vmm/machine/console/debug_hold.h"
 #include "vmm/machine/lifecycle/stop_control.h"
+#include "vmm/threads/mutex.h"
 
 namespace mayfly {
 
@@ -29,7 +29,7 @@ class DebugPort {
     /// Of the port; null: there is none.
     [[nodiscard]] ByteSink* sink() { return sink_; }
     /// Of the serial port.
-    [[nodiscard]] ByteSink& serial_sink() { return hold_ ? static_cast<ByteSink&>(serial_) : console_; }
+    [[nodiscard]] ByteSink& serial_sink() { return compares() ? static_cast<ByteSink&>(serial_) : console_; }
 
     /// On a vCPU's thread, after an exit: what was written goes out.
     void flush() {
@@ -51,8 +51,12 @@ class DebugPort {
         void (DebugHold::*way_)(u8);
     };
 
-    void start_watching();
+    /// Whether what comes at both ports is compared.
+    [[nodiscard]] bool compares() const { return sink_ == &debug_; }
+    void start_watching() REQUIRES(mutex_);
     void watch();
+    /// \returns since when something is held, once it is. The watching thread.
+    u64 wait_for_hold();
 
     ConsoleOutput& console_;
     StopControl& stop_;
@@ -60,13 +64,13 @@ class DebugPort {
     std::unique_ptr<ConsoleOutput> own_;  // the descriptor's
     Held serial_{*this, &DebugHold::put_serial};
     Held debug_{*this, &DebugHold::put_debug};
-    std::mutex mutex_;
-    std::optional<std::condition_variable> began_;  // made with the watching thread
-    std::optional<DebugHold> hold_;  // auto only; under mutex_, as all below
-    bool is_watched_ = false;
-    bool is_idle_ = false;             // the watching thread sleeps until something is held
-    std::optional<u64> due_since_ns_;  // a look found this hold over,
-    u64 due_ns_ = 0;                   // then
+    Mutex mutex_;
+    std::optional<Condition> began_ GUARDED_BY(mutex_);  // made with the watching thread
+    std::optional<DebugHold> hold_ GUARDED_BY(mutex_);   // auto only
+    bool is_watched_ GUARDED_BY(mutex_) = false;
+    bool is_idle_ GUARDED_BY(mutex_) = false;  // the watching thread sleeps until something is held
+    std::optional<u64> due_since_ns_ GUARDED_BY(mutex_);  // a look found this hold over,
+    u64 due_ns_ GUARDED_BY(mutex_) = 0;                   // then
 };
 
 }  // namespace mayfly

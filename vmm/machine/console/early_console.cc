@@ -35,7 +35,7 @@ bool EarlyConsole::has_collected(const KvmVcpu& vcpu) const {
 void EarlyConsole::drain(const KvmVcpu& vcpu) {
     if (!has_collected(vcpu)) return;
     kvm_coalesced_mmio_ring* ring = vcpu.coalesced_ring(ring_page_);
-    const std::lock_guard<std::mutex> guard(mutex_);
+    const Lock guard(mutex_);
     (void)drain_coalesced_writes(ring, [this](const kvm_coalesced_mmio& entry) {
         u64 value = 0;
         std::memcpy(&value, entry.data, sizeof value);

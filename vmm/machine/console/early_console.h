@@ -8,12 +8,11 @@
 // Thread: built by the main thread; drain() by any vCPU's, internally locked.
 #pragma once
 
-#include <mutex>
-
 #include "devices/io/bus.h"
 #include "devices/platform/early_uart.h"
 #include "vmm/kvm/kvm_vm.h"
 #include "vmm/os/mapping.h"
+#include "vmm/threads/mutex.h"
 
 namespace mayfly {
 
@@ -39,7 +38,7 @@ class EarlyConsole {
     Mapping page_;
     Bus* mmio_ = nullptr;
     int ring_page_ = 0;  // 0: nothing is collected
-    std::mutex mutex_;
+    Mutex mutex_;
 };
 
 }  // namespace mayfly

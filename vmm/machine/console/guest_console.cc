@@ -5,7 +5,7 @@
 #include <unistd.h>
 
 #include "vmm/os/terminal.h"
-#include "vmm/os/thread.h"
+#include "vmm/threads/thread.h"
 
 namespace mayfly {
 

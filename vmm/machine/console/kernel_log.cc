@@ -143,7 +143,7 @@ void KernelLog::say_until(u64 to, bool has_ended) {
 }
 
 void KernelLog::drain() {
-    const std::lock_guard<std::mutex> guard(mutex_);
+    const Lock guard(mutex_);
     if (has_given_way()) return;
     say_until(seen_id_, false);
     seen_id_ = unsaid().to;
@@ -151,7 +151,7 @@ void KernelLog::drain() {
 
 void KernelLog::give_way_to(std::span<const u8> bytes) {
     if (has_given_way()) return;
-    const std::lock_guard<std::mutex> guard(mutex_);
+    const Lock guard(mutex_);
     if (has_given_way()) return;
     // SAFETY: characters of the guest's.
     const std::optional<Place> place = find({reinterpret_cast<const char*>(bytes.data()), bytes.size()});
@@ -165,7 +165,7 @@ void KernelLog::give_way_to(std::span<const u8> bytes) {
 }
 
 void KernelLog::finish() {
-    const std::lock_guard<std::mutex> guard(mutex_);
+    const Lock guard(mutex_);
     if (!has_given_way()) say_until(unsaid().to, true);
 }
 

@@ -15,7 +15,6 @@
 #pragma once
 
 #include <atomic>
-#include <mutex>
 #include <optional>
 #include <span>
 #include <string>
@@ -23,6 +22,7 @@
 
 #include "vmm/machine/console/console.h"
 #include "vmm/machine/console/printk_records.h"
+#include "vmm/threads/mutex.h"
 
 namespace mayfly {
 
@@ -84,8 +84,8 @@ class KernelLog {
     int level_ = kLevelUsual;
     std::atomic<bool> has_given_way_ = false;
     std::atomic<u64> next_id_;
-    u64 seen_id_ = 0;  // where the log ended when drain() last looked
-    std::mutex mutex_;
+    u64 seen_id_ GUARDED_BY(mutex_) = 0;  // where the log ended when drain() last looked
+    Mutex mutex_;
 };
 
 }  // namespace mayfly

@@ -16,14 +16,14 @@ std::unique_ptr<Console> VirtioConsole::make_model(std::string name, WindowSize 
 }
 
 std::optional<std::size_t> VirtioConsole::receive(std::span<const u8> bytes) {
-    const std::unique_lock<std::mutex> lock(core_->mutex(), std::try_to_lock);
-    if (!lock.owns_lock()) return std::nullopt;
+    if (!core_->mutex().try_lock()) return std::nullopt;
+    const Lock lock(core_->mutex(), std::adopt_lock);
     return model_->receive(bytes);
 }
 
 bool VirtioConsole::resize(WindowSize size) {
-    const std::unique_lock<std::mutex> lock(core_->mutex(), std::try_to_lock);
-    if (!lock.owns_lock()) return false;
+    if (!core_->mutex().try_lock()) return false;
+    const Lock lock(core_->mutex(), std::adopt_lock);
     model_->resize(size.columns, size.rows);
     if (!core_->is_running()) core_->config_changed();  // what can be read without an exit follows
     return true;

@@ -86,7 +86,10 @@ Result<void> Interrupts::make_in_kernel(bool pit_reinjects) {
         case Irqchip::Full: break;
     }
     TRY_VOID(vm_.create_irqchip());
-    TRY_VOID(install_routes());
+    {
+        const Lock guard(mutex_);
+        TRY_VOID(install_routes());
+    }
     TRY_VOID(vm_.create_pit());
     if (pit_reinjects) return {};  // as KVM makes it
     // The guest need not wait for the grace period: until it is over AVIC stays off, and nothing else
@@ -142,14 +145,14 @@ void Interrupts::set_level_triggered(std::span<const u8> irqs) {
 }
 
 std::optional<u32> Interrupts::allocate_msi() {
-    const std::lock_guard<std::mutex> guard(mutex_);
+    const Lock guard(mutex_);
     return msis_used_ < kMsisMax ? std::optional(msis_used_++) : std::nullopt;
 }
 
 Result<void> Interrupts::route_msi(u32 index, u64 address, u32 data) {
     // no guest: indices are allocate_msi()'s or the test device's two.
     VERIFY(index < kMsisMax);
-    const std::lock_guard<std::mutex> guard(mutex_);
+    const Lock guard(mutex_);
     Msi& msi = msis_[index];
     if (msi.is_routed && msi.address == address && msi.data == data) return {};
     const Msi before = msi;

@@ -8,7 +8,6 @@
 
 #include <array>
 #include <memory>
-#include <mutex>
 #include <optional>
 #include <span>
 
@@ -17,7 +16,8 @@
 #include "vmm/machine/interrupts/serial_interrupt.h"
 #include "vmm/machine/interrupts/user_irqchip.h"
 #include "vmm/machine/plan/profile.h"
-#include "vmm/os/thread.h"
+#include "vmm/threads/mutex.h"
+#include "vmm/threads/thread.h"
 
 namespace mayfly {
 
@@ -73,7 +73,7 @@ class Interrupts {
     };
     Interrupts(KvmVm& vm, Irqchip kind, std::unique_ptr<UserIrqchip> user);
     Result<void> make_in_kernel(bool pit_reinjects);
-    Result<void> install_routes();
+    Result<void> install_routes() REQUIRES(mutex_);
     void stop_pit_reinjection();
 
     KvmVm& vm_;
@@ -82,9 +82,9 @@ class Interrupts {
     std::optional<SerialInterrupt> serial_;  // Split only
     GsiLine serial_line_;
     std::optional<Thread> pit_thread_;
-    std::mutex mutex_;
-    std::array<Msi, kMsisMax> msis_{};  // under mutex_
-    u32 msis_used_ = kTestDeviceMsis;   // under mutex_
+    Mutex mutex_;
+    std::array<Msi, kMsisMax> msis_ GUARDED_BY(mutex_){};
+    u32 msis_used_ GUARDED_BY(mutex_) = kTestDeviceMsis;
 };
 
 }  // namespace mayfly

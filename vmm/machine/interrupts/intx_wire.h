@@ -4,10 +4,9 @@
 // Thread: any; internally locked.
 #pragma once
 
-#include <mutex>
-
 #include "devices/io/irq_line.h"
 #include "vmm/machine/interrupts/interrupts.h"
+#include "vmm/threads/mutex.h"
 
 namespace mayfly {
 
@@ -23,7 +22,7 @@ class IntxWire {
         explicit Pin(IntxWire& wire) : wire_(wire) {}
 
         void set_level(bool is_high) override {
-            const std::lock_guard<std::mutex> guard(wire_.mutex_);
+            const Lock guard(wire_.mutex_);
             if (is_high == is_high_) return;
             is_high_ = is_high;
             const u32 before = wire_.asserted_;
@@ -34,14 +33,14 @@ class IntxWire {
 
       private:
         IntxWire& wire_;
-        bool is_high_ = false;  // under the wire's mutex
+        bool is_high_ GUARDED_BY(wire_.mutex_) = false;
     };
 
   private:
     Interrupts& interrupts_;
     u32 gsi_;
-    std::mutex mutex_;
-    u32 asserted_ = 0;  // under mutex_: pins that are high
+    Mutex mutex_;
+    u32 asserted_ GUARDED_BY(mutex_) = 0;  // pins that are high
 };
 
 }  // namespace mayfly

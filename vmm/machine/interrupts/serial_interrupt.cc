@@ -12,7 +12,7 @@ void SerialInterrupt::map_onto(Bus& mmio) {
 
 void SerialInterrupt::set_level(bool is_high) {
     if (mmio_ == nullptr) return;
-    const std::unique_lock<std::mutex> lock = mmio_->lock(chip_);
+    const Lock lock(mmio_->mutex_of(chip_));
     chip_.set_pin(is_high);
 }
 

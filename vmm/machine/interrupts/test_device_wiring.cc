@@ -7,7 +7,7 @@
 
 #include "devices/platform/test_device_spec.h"
 #include "vmm/kvm/coalesced_writes.h"
-#include "vmm/os/thread.h"
+#include "vmm/threads/thread.h"
 
 namespace mayfly {
 
@@ -91,14 +91,14 @@ void TestDeviceWiring::msi_train(u32 address, u32 data, u8 count) {
 }
 
 std::size_t TestDeviceWiring::drain_ring(const KvmVcpu& vcpu) {
-    const std::lock_guard<std::mutex> guard(ring_mutex_);
+    const Lock guard(ring_mutex_);
     bool is_first = true;
     return drain_coalesced_writes(vcpu.coalesced_ring(ring_page_.load(std::memory_order_acquire)),
                                   [&](const kvm_coalesced_mmio& entry) {
                                       u64 value = 0;
                                       std::memcpy(&value, entry.data, sizeof value);
                                       if (is_first) {
-                                          const std::unique_lock<std::mutex> lock = ports_.lock(device_);
+                                          const Lock lock(ports_.mutex_of(device_));
                                           device_.begin_batch();
                                       }
                                       is_first = false;
@@ -113,7 +113,7 @@ bool TestDeviceWiring::begin_exit(const KvmVcpu& vcpu) {
 }
 
 void TestDeviceWiring::end_exit() {
-    const std::unique_lock<std::mutex> lock = ports_.lock(device_);
+    const Lock lock(ports_.mutex_of(device_));
     device_.end_batch();
 }
 

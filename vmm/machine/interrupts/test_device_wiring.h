@@ -7,7 +7,6 @@
 #pragma once
 
 #include <atomic>
-#include <mutex>
 #include <optional>
 
 #include "devices/io/bus.h"
@@ -16,6 +15,7 @@
 #include "vmm/machine/interrupts/interrupts.h"
 #include "vmm/machine/io/rewiring_limit.h"
 #include "vmm/os/event_fd.h"
+#include "vmm/threads/mutex.h"
 
 namespace mayfly {
 
@@ -58,7 +58,7 @@ class TestDeviceWiring final : public TestDeviceHost {
     Line direct_{.msi_index = 0};
     Line loopback_{.msi_index = 1};
     std::atomic<int> ring_page_ = 0;  // 0: nothing is coalesced
-    std::mutex ring_mutex_;
+    Mutex ring_mutex_;
     std::atomic<bool> is_train_running_ = false;
 };
 

@@ -27,7 +27,7 @@ void UserIrqchip::map_onto(Bus& ports) {
 }
 
 void UserIrqchip::set_irq(u32 line, bool is_high) {
-    const std::unique_lock<std::mutex> lock = ports_->lock(pic_);
+    const Lock lock(ports_->mutex_of(pic_));
     pic_.set_irq(line, is_high);
 }
 
@@ -42,7 +42,7 @@ Result<void> UserIrqchip::before_run(KvmVcpu& vcpu) {
     kvm_run& run = vcpu.run_page();
     if (is_pending_.load(std::memory_order_acquire) && run.ready_for_interrupt_injection != 0 &&
         run.if_flag != 0) {
-        const std::unique_lock<std::mutex> lock = ports_->lock(pic_);
+        const Lock lock(ports_->mutex_of(pic_));
         TRY_VOID(vcpu.interrupt(pic_.acknowledge()));
     }
     run.request_interrupt_window = is_pending_.load(std::memory_order_acquire) ? 1 : 0;

@@ -98,7 +98,7 @@ bool IoThread::finish() {
 }
 
 Result<IoThread*> IoService::get() {
-    const std::lock_guard<std::mutex> guard(mutex_);
+    const Lock guard(mutex_);
     if (thread_ == nullptr) {
         thread_ = TRY(IoThread::start());
         published_.store(thread_.get(), std::memory_order_release);

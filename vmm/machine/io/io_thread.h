@@ -6,13 +6,13 @@
 
 #include <atomic>
 #include <memory>
-#include <mutex>
 #include <vector>
 
 #include "vmm/loop/loop.h"
 #include "vmm/machine/io/rewiring_limit.h"
 #include "vmm/machine/lifecycle/stop_control.h"
-#include "vmm/os/thread.h"
+#include "vmm/threads/mutex.h"
+#include "vmm/threads/thread.h"
 
 namespace mayfly {
 
@@ -82,8 +82,8 @@ class IoService {
   private:
     StopControl& stop_;
     RewiringLimit rewiring_;
-    std::mutex mutex_;
-    std::unique_ptr<IoThread> thread_;  // under mutex_
+    Mutex mutex_;
+    std::unique_ptr<IoThread> thread_ GUARDED_BY(mutex_);
     std::atomic<IoThread*> published_ = nullptr;
 };
 

@@ -7,10 +7,9 @@
 // on, by exits and KVM_SIGNAL_MSI, until there is a token again. Thread: any; internally locked.
 #pragma once
 
-#include <mutex>
-
 #include "devices/virtio/token_bucket.h"
 #include "vmm/os/clock.h"
+#include "vmm/threads/mutex.h"
 
 namespace mayfly {
 
@@ -25,21 +24,21 @@ class RewiringLimit {
 
     /// False: not now.
     [[nodiscard]] bool take() {
-        const std::lock_guard<std::mutex> guard(mutex_);
+        const Lock guard(mutex_);
         const bool is_granted = !bucket_.take(1, now_ns_()).has_value();
         ++(is_granted ? counts_.granted : counts_.put_off);
         return is_granted;
     }
     [[nodiscard]] Counts counts() {
-        const std::lock_guard<std::mutex> guard(mutex_);
+        const Lock guard(mutex_);
         return counts_;
     }
 
   private:
     u64 (*now_ns_)();
-    std::mutex mutex_;
-    TokenBucket bucket_{kSlowWorkLimit};  // under mutex_
-    Counts counts_;                       // under mutex_
+    Mutex mutex_;
+    TokenBucket bucket_ GUARDED_BY(mutex_){kSlowWorkLimit};
+    Counts counts_ GUARDED_BY(mutex_);
 };
 
 }  // namespace mayfly

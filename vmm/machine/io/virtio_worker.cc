@@ -6,8 +6,8 @@
 #include <poll.h>
 
 #include "vmm/os/clock.h"
-#include "vmm/os/processors.h"
 #include "vmm/text/log.h"
+#include "vmm/threads/processors.h"
 
 namespace mayfly {
 
@@ -134,7 +134,7 @@ u64 VirtioWorker::doorbells_caught(u16 queue) const {
 // --- on the I/O thread ---
 
 void VirtioWorker::Promotion::run() {
-    const std::lock_guard<std::mutex> guard(core->mutex());
+    const Lock guard(core->mutex());
     const Result<void> done = worker_.finish_promotion(*core);
     if (!done) {
         worker_.service_.stop().end(
@@ -219,7 +219,7 @@ void VirtioWorker::Queue::work() {
     IoThread& thread = *worker_.service_.running();
     Progress progress = Progress::Waiting;
     {
-        const std::lock_guard<std::mutex> guard(core_.mutex());
+        const Lock guard(core_.mutex());
         progress = core_.run_queue(index_, kBudget);
     }
     if (progress == Progress::Drained) return thread.watch(*this);
@@ -229,12 +229,12 @@ void VirtioWorker::Queue::work() {
 }
 
 bool VirtioWorker::Queue::rearm() {
-    const std::lock_guard<std::mutex> guard(core_.mutex());
+    const Lock guard(core_.mutex());
     return !ring_.is_running() || !ring_.rearm_doorbells();
 }
 
 void VirtioWorker::Queue::suppress() {
-    const std::lock_guard<std::mutex> guard(core_.mutex());
+    const Lock guard(core_.mutex());
     if (ring_.is_running()) ring_.suppress_doorbells();
 }
 
@@ -244,7 +244,7 @@ u64 VirtioWorker::Queue::doorbells_caught() const {
 }
 
 void VirtioWorker::Queue::Publisher::run() {
-    const std::lock_guard<std::mutex> guard(queue_.core_.mutex());
+    const Lock guard(queue_.core_.mutex());
     queue_.core_.publish(queue_.index_);
 }
 

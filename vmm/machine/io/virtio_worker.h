@@ -30,13 +30,13 @@ class VirtioWorker final : public QueueWorker {
     VirtioWorker(IoService& service, KvmVm& vm, const Options& options)
         : service_(service), vm_(vm), options_(options) {}
 
-    void on_start(VirtioCore& core) override;
+    void on_start(VirtioCore& core) override REQUIRES(core.mutex());
     void on_stop(VirtioCore& /*core*/) override {}
-    void on_doorbell(VirtioCore& core, u16 queue) override;
-    void on_doorbells_moved(VirtioCore& core) override;
-    void on_completed(VirtioCore& core, u16 queue) override;
-    void run_again(VirtioCore& core, u16 queue) override;
-    void run_at(VirtioCore& core, u16 queue, u64 deadline_ns) override;
+    void on_doorbell(VirtioCore& core, u16 queue) override REQUIRES(core.mutex());
+    void on_doorbells_moved(VirtioCore& core) override REQUIRES(core.mutex());
+    void on_completed(VirtioCore& core, u16 queue) override REQUIRES(core.mutex());
+    void run_again(VirtioCore& core, u16 queue) override REQUIRES(core.mutex());
+    void run_at(VirtioCore& core, u16 queue, u64 deadline_ns) override REQUIRES(core.mutex());
     [[nodiscard]] bool is_ending() const override { return service_.stop().is_requested(); }
 
     [[nodiscard]] bool is_promoted() const { return mode_ == Mode::Promoted; }
@@ -104,13 +104,13 @@ class VirtioWorker final : public QueueWorker {
         VirtioWorker& worker_;
     };
 
-    void run_inline(VirtioCore& core, u16 queue);
+    void run_inline(VirtioCore& core, u16 queue) REQUIRES(core.mutex());
     /// After a doorbell whose work took from `begin_ns` to `end_ns`.
     [[nodiscard]] bool is_hot(u64 begin_ns, u64 end_ns);
     /// False when there can be no I/O thread: the device stays inline, or the machine is ending.
-    [[nodiscard]] bool promote(VirtioCore& core);
+    [[nodiscard]] bool promote(VirtioCore& core) REQUIRES(core.mutex());
     [[nodiscard]] bool needs_thread(const VirtioCore& core) const;
-    Result<void> finish_promotion(VirtioCore& core);
+    Result<void> finish_promotion(VirtioCore& core) REQUIRES(core.mutex());
 
     IoService& service_;
     KvmVm& vm_;

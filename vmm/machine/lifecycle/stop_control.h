@@ -14,7 +14,7 @@
 #include "devices/io/guest_verdict.h"
 #include "vmm/machine/lifecycle/ending.h"
 #include "vmm/os/event_fd.h"
-#include "vmm/os/stop_token.h"
+#include "vmm/threads/stop_token.h"
 
 namespace mayfly {
 

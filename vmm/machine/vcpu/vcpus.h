@@ -10,7 +10,7 @@
 #include "vmm/kvm/cpuid.h"
 #include "vmm/kvm/kvm_vm.h"
 #include "vmm/machine/vcpu/vcpu_thread.h"
-#include "vmm/os/thread.h"
+#include "vmm/threads/thread.h"
 
 namespace mayfly {
 

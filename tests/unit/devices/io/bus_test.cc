@@ -148,7 +148,7 @@ TEST_CASE("accesses to one device are serialised, also against the holder of its
         });
     }
     for (int i = 0; i < 5000; ++i) {
-        const auto guard = bus.lock(device);
+        const Lock guard(bus.mutex_of(device));
         ++device.writes;
     }
     for (std::thread& thread : threads) thread.join();

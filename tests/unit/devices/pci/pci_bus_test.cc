@@ -267,7 +267,7 @@ TEST_CASE("vCPUs and a device's own thread may do everything at once", "[pci_bus
         }
     });
     for (int i = 0; i < kTurns; ++i) {
-        const std::lock_guard<std::mutex> guard(w.device.mutex);
+        const Lock guard(w.device.mutex);
         if (w.device.msix.raise(0) == Msix::Raise::Ignored) w.device.function.set_intx(i % 2 == 0);
     }
     mover.join();

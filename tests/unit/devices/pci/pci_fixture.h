@@ -5,7 +5,6 @@
 
 #include <array>
 #include <cstring>
-#include <mutex>
 #include <utility>
 #include <vector>
 
@@ -16,6 +15,7 @@
 #include "devices/pci/msix.h"
 #include "devices/pci/pci_bus.h"
 #include "tests/support/fake_irq_line.h"
+#include "vmm/threads/mutex.h"
 
 namespace mayfly {
 
@@ -82,7 +82,7 @@ class FakeDevice final : public FunctionClient {
     }
 
     [[nodiscard]] u64 bar_read(u8 bar, IoAccess at) override {
-        const std::lock_guard<std::mutex> guard(mutex);
+        const Lock guard(mutex);
         last_bar = bar;
         last = at;
         ++bar_reads;
@@ -93,7 +93,7 @@ class FakeDevice final : public FunctionClient {
         return answer;
     }
     void bar_write(u8 bar, IoAccess at, u64 value) override {
-        const std::lock_guard<std::mutex> guard(mutex);
+        const Lock guard(mutex);
         last_bar = bar;
         last = at;
         last_value = value;
@@ -110,26 +110,26 @@ class FakeDevice final : public FunctionClient {
     }
     void on_decode_changed() override { ++decode_changes; }
     void on_config_write(u16 offset, u8 size_bytes) override {
-        const std::lock_guard<std::mutex> guard(mutex);
+        const Lock guard(mutex);
         config_writes.push_back({offset, size_bytes});
         msix.on_config_write(offset, size_bytes);
     }
     void on_config_read(u16 offset, u8 size_bytes) override {
-        const std::lock_guard<std::mutex> guard(mutex);
+        const Lock guard(mutex);
         intercepted.push_back({offset, size_bytes});
         const std::array<std::byte, 4> bytes = {std::byte(++read_count), std::byte{0}, std::byte{0},
                                                 std::byte{0xa5}};
         function.refresh(cap_data, bytes);
     }
     void on_config_page_moved(ConfigPage to) override {
-        const std::lock_guard<std::mutex> guard(mutex);
+        const Lock guard(mutex);
         std::memcpy(to.data(), page.data(), page.size());
         msix.move_table(to.subspan(kTableOffset, 64));
         page = to;
         ++page_moves;
     }
 
-    std::mutex mutex;
+    Mutex mutex;
     FakeIrqLine pin;
     PciFunction function;
     MsixLog log;

@@ -122,7 +122,7 @@ TEST_CASE("the BIOS data area is as a PC's firmware leaves it, under every proto
         CHECK(guest.value_at<u16>(0x472) == 0);  // no warm start
         CHECK(guest.value_at<u8>(0x9fc00) == 1);
         // Each interrupt of real mode returns with the carry flag: push bp; mov bp,sp; or byte [bp+6],1; ...
-        for (const u64 vector : {0x00, 0x10, 0x13, 0x15, 0xff}) {
+        for (const u64 vector : {0x00u, 0x10u, 0x13u, 0x15u, 0xffu}) {
             const u64 handler = guest.value_at<u16>(vector * 4 + 2) * 16 + guest.value_at<u16>(vector * 4);
             CHECK(guest.at(handler, 9) == from_hex("55 89e5 804e0601 5d cf"));
         }

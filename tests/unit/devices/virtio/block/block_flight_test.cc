@@ -190,12 +190,12 @@ TEST_CASE("block: completions come from another thread", "[block]") {
     for (int round = 0; round < 50; ++round) {
         for (u64 sector = 0; sector < 10; sector += 2) rig.read(sector, 512);
         {
-            const std::lock_guard lock(rig.host.mutex());
+            const Lock lock(rig.host.mutex());
             (void)rig.block->process(0, 64);
         }
         std::thread io([&] { rig.disk.finish_all(); });
         {
-            const std::lock_guard lock(rig.host.mutex());
+            const Lock lock(rig.host.mutex());
             (void)rig.block->process(1, 64);
         }
         io.join();

@@ -22,30 +22,30 @@ struct BusyRig {
         device.is_holding = true;
         start();
         id = driver.add(ChainBuilder().writable(data, 16));
-        const std::lock_guard<std::mutex> guard(core.mutex());
+        const Lock guard(core.mutex());
         core.notify(0);
     }
     void start() {
-        std::unique_lock<std::mutex> lock(core.mutex());
+        const Lock lock(core.mutex());
         core.set_driver_features(kVersion1);
-        (void)core.write_status(11, lock);
+        (void)core.write_status(11);
         const QueueSetup setup = driver.setup();
         core.queue_state(0) = {.size = setup.size,
                                .is_enabled = true,
                                .descriptors = setup.descriptors.value,
                                .driver_area = setup.driver_area.value,
                                .device_area = setup.device_area.value};
-        (void)core.write_status(15, lock);
+        (void)core.write_status(15);
     }
     /// Begins a reset on a thread of its own; returns once it waits (cancel() was called).
     std::thread begin_reset() {
         std::thread thread([this] {
-            std::unique_lock<std::mutex> lock(core.mutex());
-            result = core.write_status(0, lock);
+            const Lock lock(core.mutex());
+            result = core.write_status(0);
             has_returned = true;
         });
         while (true) {
-            const std::lock_guard<std::mutex> guard(core.mutex());
+            const Lock guard(core.mutex());
             if (device.cancels != 0) return thread;
         }
     }
@@ -69,7 +69,7 @@ TEST_CASE("a reset returns when the last I/O has ended, and not before", "[core_
     REQUIRE(rig.device.in_flight() == 1);
     std::thread resetting = rig.begin_reset();
     {
-        const std::lock_guard<std::mutex> guard(rig.core.mutex());
+        const Lock guard(rig.core.mutex());
         CHECK_FALSE(rig.has_returned);
         CHECK(rig.core.state().status == 15);
         CHECK(rig.device.stops == 0);
@@ -87,13 +87,13 @@ TEST_CASE("a reset returns when the last I/O has ended, and not before", "[core_
 TEST_CASE("I/O that ends without a chain is waited for too", "[core_reset]") {
     BusyRig rig;
     {
-        const std::lock_guard<std::mutex> guard(rig.core.mutex());
+        const Lock guard(rig.core.mutex());
         rig.device.finish_one();
         rig.device.busy = 1;
     }
     std::thread resetting = rig.begin_reset();
     {
-        const std::lock_guard<std::mutex> guard(rig.core.mutex());
+        const Lock guard(rig.core.mutex());
         CHECK_FALSE(rig.has_returned);
         rig.device.busy = 0;
     }
@@ -105,7 +105,7 @@ TEST_CASE("accesses during a reset start nothing and change nothing that lasts",
     BusyRig rig;
     std::thread resetting = rig.begin_reset();
     {
-        std::unique_lock<std::mutex> lock(rig.core.mutex());
+        const Lock lock(rig.core.mutex());
         const int processed = rig.device.processed;
         const std::size_t doorbells = rig.worker.doorbells.size();
         rig.driver.add(ChainBuilder().writable(rig.data, 16));
@@ -118,8 +118,8 @@ TEST_CASE("accesses during a reset start nothing and change nothing that lasts",
         rig.core.write_config(0, byte);
         CHECK(rig.device.config_writes == 0);
         // Another reset, and a driver that begins anew without waiting for the first.
-        CHECK_FALSE(rig.core.write_status(0, lock));
-        CHECK_FALSE(rig.core.write_status(1, lock));
+        CHECK_FALSE(rig.core.write_status(0));
+        CHECK_FALSE(rig.core.write_status(1));
         CHECK(rig.device.cancels == 1);
         CHECK(rig.core.state().status == 15);
         rig.core.config_changed();
@@ -135,13 +135,13 @@ TEST_CASE("nothing that is pushed after a reset reaches guest memory", "[core_re
     BusyRig rig;
     std::thread resetting = rig.begin_reset();
     {
-        const std::lock_guard<std::mutex> guard(rig.core.mutex());
+        const Lock guard(rig.core.mutex());
         rig.device.finish_one();
     }
     resetting.join();
     const auto before = rig.ram.bytes(Gpa{0}, rig.ram.low_bytes());
     const std::size_t interrupts = rig.transport.queue_interrupts.size();
-    const std::lock_guard<std::mutex> guard(rig.core.mutex());
+    const Lock guard(rig.core.mutex());
     // What a turn's end or a late task of the I/O thread still does.
     rig.core.queue(0).push({}, 16);
     rig.core.publish(0);
@@ -155,18 +155,18 @@ TEST_CASE("nothing that is pushed after a reset reaches guest memory", "[core_re
 TEST_CASE("a broken device's late work says nothing after the reset", "[core_reset]") {
     BusyRig rig;
     {
-        const std::lock_guard<std::mutex> guard(rig.core.mutex());
+        const Lock guard(rig.core.mutex());
         *rig.ram.at<u16>(rig.driver.avail_idx_at()) = 100;
         rig.core.notify(0);
         REQUIRE((rig.core.state().status & 64) != 0);
     }
     std::thread resetting = rig.begin_reset();
     {
-        const std::lock_guard<std::mutex> guard(rig.core.mutex());
+        const Lock guard(rig.core.mutex());
         rig.device.finish_one();
     }
     resetting.join();
-    const std::lock_guard<std::mutex> guard(rig.core.mutex());
+    const Lock guard(rig.core.mutex());
     rig.core.publish(0);
     CHECK(rig.core.state().status == 0);
 }
@@ -180,7 +180,7 @@ TEST_CASE("a reset waits for nothing any more when the machine ends", "[core_res
     CHECK(rig.device.stops == 0);
     CHECK(rig.core.state().status == 15);
     // The I/O thread ends what was under way, into memory that is still there.
-    const std::lock_guard<std::mutex> guard(rig.core.mutex());
+    const Lock guard(rig.core.mutex());
     rig.device.finish_one();
     CHECK(rig.device.in_flight() == 0);
 }
@@ -190,23 +190,24 @@ TEST_CASE("resets, doorbells and completions from three threads leave a device t
     std::atomic<bool> has_ended = false;
     std::thread backend([&] {
         while (!has_ended) {
-            const std::lock_guard<std::mutex> guard(rig.core.mutex());
+            const Lock guard(rig.core.mutex());
             if (!rig.device.held.empty()) rig.device.finish_one();
         }
     });
     std::thread other_cpu([&] {
         while (!has_ended) {
-            std::unique_lock<std::mutex> lock(rig.core.mutex());
+            const Lock lock(rig.core.mutex());
             rig.core.notify(0);
             (void)rig.core.run_queue(0, 4);
         }
     });
     for (int i = 0; i < 200; ++i) {
-        std::unique_lock<std::mutex> lock(rig.core.mutex());
-        REQUIRE(rig.core.write_status(0, lock));
-        REQUIRE(rig.core.state().status == 0);
-        REQUIRE(rig.device.in_flight() == 0);
-        lock.unlock();
+        {
+            const Lock lock(rig.core.mutex());
+            REQUIRE(rig.core.write_status(0));
+            REQUIRE(rig.core.state().status == 0);
+            REQUIRE(rig.device.in_flight() == 0);
+        }
         rig.driver.restart();
         rig.start();
         for (int chain = 0; chain < 4; ++chain) rig.driver.add(ChainBuilder().writable(rig.data, 16));
@@ -215,7 +216,7 @@ TEST_CASE("resets, doorbells and completions from three threads leave a device t
     backend.join();
     other_cpu.join();
     rig.device.is_holding = false;
-    std::unique_lock<std::mutex> lock(rig.core.mutex());
+    const Lock lock(rig.core.mutex());
     while (!rig.device.held.empty()) rig.device.finish_one();
     rig.core.notify(0);
     int used = 0;

@@ -62,8 +62,8 @@ struct Rig {
     }
 
     bool write(u8 status) {
-        std::unique_lock<std::mutex> lock(core.mutex());
-        return core.write_status(status, lock);
+        const Lock lock(core.mutex());
+        return core.write_status(status);
     }
     [[nodiscard]] u8 status() { return core.state().status; }
     void negotiate(u64 features = kVersion1) {

@@ -298,7 +298,7 @@ TEST_CASE("a queue that cannot be leaves those in use alone, and no DRIVER_OK st
     // That it must be reset is told as soon as it may be.
     CHECK(rig.pin.level);
     CHECK(rig.port(kIsr, 1) == 2);
-    const std::lock_guard<std::mutex> guard(rig.core.mutex());
+    const Lock guard(rig.core.mutex());
     REQUIRE(rig.core.queue(1).is_running());
     rig.device.finish_one();
     CHECK(rig.queue.used_count() == 1);

@@ -78,7 +78,7 @@ struct MmioRig {
         return driver.take_used().has_value();
     }
     void change_config(std::size_t at, u8 value) {
-        const std::lock_guard<std::mutex> guard(core.mutex());
+        const Lock guard(core.mutex());
         device.set_config(at, value);
         core.config_changed();
     }
@@ -299,14 +299,14 @@ TEST_CASE("an mmio reset shows 0 when the I/O has ended", "[mmio_transport]") {
     rig.set(kQueueNotify, 0);
     std::thread resetting([&] { rig.set(kStatus, 0); });
     while (true) {
-        const std::lock_guard<std::mutex> guard(rig.core.mutex());
+        const Lock guard(rig.core.mutex());
         if (rig.device.cancels != 0) break;
     }
     CHECK(rig.get(kStatus) == 15);
     rig.set(kStatus, 0);
     CHECK(rig.get(kStatus) == 15);
     {
-        const std::lock_guard<std::mutex> guard(rig.core.mutex());
+        const Lock guard(rig.core.mutex());
         rig.device.finish_one();
     }
     resetting.join();

@@ -26,6 +26,7 @@ class CancellingBackend final : public BlockBackend {
     [[nodiscard]] std::optional<i32> start(BlockIo& io) override { return disk.start(io); }
     void cancel_all() override {
         if (core == nullptr) return;
+        core->mutex().assume_held();
         core->mutex().unlock();
         meanwhile();
         disk.finish_all(-ECANCELED);

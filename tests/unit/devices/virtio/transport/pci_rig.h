@@ -128,7 +128,7 @@ struct PciRig : PciWorld {
         return driver.take_used().has_value();
     }
     void change_config(std::size_t at, u8 value) {
-        const std::lock_guard<std::mutex> guard(core.mutex());
+        const Lock guard(core.mutex());
         device.set_config(at, value);
         core.config_changed();
     }

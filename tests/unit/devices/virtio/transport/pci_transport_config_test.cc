@@ -203,7 +203,7 @@ TEST_CASE("a reset waits for I/O, and the page says when it is done", "[pci_tran
     rig.notify(0);
     std::thread resetting([&] { rig.set_status(0); });
     while (true) {
-        const std::lock_guard<std::mutex> guard(rig.core.mutex());
+        const Lock guard(rig.core.mutex());
         if (rig.device.cancels != 0) break;
     }
     CHECK(rig.memory.read(PciRig::kConfig + common::kStatus, 1) == 15);
@@ -211,7 +211,7 @@ TEST_CASE("a reset waits for I/O, and the page says when it is done", "[pci_tran
     rig.set(common::kQueueSelect, 2, 1);
     CHECK(rig.status() == 15);
     {
-        const std::lock_guard<std::mutex> guard(rig.core.mutex());
+        const Lock guard(rig.core.mutex());
         rig.device.finish_one();
     }
     resetting.join();
@@ -227,7 +227,7 @@ TEST_CASE("a 64-bit field is never shown half changed", "[pci_transport]") {
     std::atomic<bool> has_ended = false;
     std::thread changing([&] {
         for (int i = 0; i < 20000; ++i) {
-            const std::lock_guard<std::mutex> guard(rig.core.mutex());
+            const Lock guard(rig.core.mutex());
             for (std::size_t at = 0; at < 8; ++at) rig.device.set_config(at, i % 2 == 0 ? 0xff : 0);
             rig.core.config_changed();
         }

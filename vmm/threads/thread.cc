@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: Apache-2.0
-#include "vmm/os/thread.h"
+#include "vmm/threads/thread.h"
 
 #include <memory>
 

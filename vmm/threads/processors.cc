@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: Apache-2.0
-#include "vmm/os/processors.h"
+#include "vmm/threads/processors.h"
 
 #include <sched.h>
 

@@ -1,0 +1,93 @@
+// SPDX-License-Identifier: Apache-2.0
+// Mutex, Lock and Condition: those of the standard library, in a form that Clang's thread-safety analysis
+// understands. What a mutex protects says GUARDED_BY(mutex), a function whose caller holds it
+// REQUIRES(mutex); the Clang build fails where code does otherwise. No cost at run time; other compilers see
+// plain C++.
+//
+// Thread: any.
+#pragma once
+
+#include <chrono>
+#include <condition_variable>
+#include <mutex>
+
+#ifdef __clang__
+#define MAYFLY_THREAD_ATTRIBUTE(...) __attribute__((__VA_ARGS__))
+#else
+#define MAYFLY_THREAD_ATTRIBUTE(...)
+#endif
+
+/// A field: read and written only while `x` is held.
+#define GUARDED_BY(x) MAYFLY_THREAD_ATTRIBUTE(guarded_by(x))
+/// A function: its caller holds these.
+#define REQUIRES(...) MAYFLY_THREAD_ATTRIBUTE(requires_capability(__VA_ARGS__))
+/// A function that takes the mutex, for as long as its caller holds it.
+#define EXCLUDES(...) MAYFLY_THREAD_ATTRIBUTE(locks_excluded(__VA_ARGS__))
+/// A function that gives back a reference to this mutex.
+#define RETURN_CAPABILITY(x) MAYFLY_THREAD_ATTRIBUTE(lock_returned(x))
+/// A function after which the analysis takes the mutex for held.
+#define ASSERT_CAPABILITY(x) MAYFLY_THREAD_ATTRIBUTE(assert_capability(x))
+
+namespace mayfly {
+
+class MAYFLY_THREAD_ATTRIBUTE(capability("mutex")) Mutex {
+  public:
+    Mutex() = default;
+    Mutex(const Mutex&) = delete;
+    Mutex& operator=(const Mutex&) = delete;
+
+    void lock() MAYFLY_THREAD_ATTRIBUTE(acquire_capability()) { mutex_.lock(); }
+    void unlock() MAYFLY_THREAD_ATTRIBUTE(release_capability()) { mutex_.unlock(); }
+    [[nodiscard]] bool try_lock() MAYFLY_THREAD_ATTRIBUTE(try_acquire_capability(true)) {
+        return mutex_.try_lock();
+    }
+
+    /// Nothing at run time. For a function that is called with the mutex held, by a caller that cannot name
+    /// it: a lambda, or an interface's method.
+    void assume_held() const ASSERT_CAPABILITY(this) {}
+
+  private:
+    friend class Condition;
+    std::mutex mutex_;
+};
+
+/// Holds a mutex to the end of its scope.
+class MAYFLY_THREAD_ATTRIBUTE(scoped_lockable) Lock {
+  public:
+    explicit Lock(Mutex& mutex) MAYFLY_THREAD_ATTRIBUTE(acquire_capability(mutex)) : mutex_(mutex) {
+        mutex_.lock();
+    }
+    /// Of a mutex that the caller has just got by try_lock().
+    Lock(Mutex& mutex, std::adopt_lock_t /*adopt*/) REQUIRES(mutex) : mutex_(mutex) {}
+    ~Lock() MAYFLY_THREAD_ATTRIBUTE(release_capability()) { mutex_.unlock(); }
+    Lock(const Lock&) = delete;
+    Lock& operator=(const Lock&) = delete;
+
+  private:
+    Mutex& mutex_;
+};
+
+/// Something to wait for. Each wait gives the mutex up and has it again when it returns, which may be for no
+/// reason: look at what was waited for in a loop.
+class Condition {
+  public:
+    void wait(Mutex& mutex) REQUIRES(mutex) {
+        std::unique_lock<std::mutex> lock(mutex.mutex_, std::adopt_lock);
+        condition_.wait(lock);
+        lock.release();
+    }
+    /// \returns false when the time has passed.
+    bool wait_for(Mutex& mutex, std::chrono::nanoseconds limit) REQUIRES(mutex) {
+        std::unique_lock<std::mutex> lock(mutex.mutex_, std::adopt_lock);
+        const bool is_notified = condition_.wait_for(lock, limit) == std::cv_status::no_timeout;
+        lock.release();
+        return is_notified;
+    }
+    void notify_one() { condition_.notify_one(); }
+    void notify_all() { condition_.notify_all(); }
+
+  private:
+    std::condition_variable condition_;
+};
+
+}  // namespace mayfly
