@@ -2,6 +2,7 @@
 #include "devices/pci/pci_function.h"
 
 #include <algorithm>
+#include <bit>
 
 #include "vmm/error/verify.h"
 
@@ -140,8 +141,8 @@ void PciFunction::refresh(u16 offset, std::span<const std::byte> bytes) {
     VERIFY(offset < kWritableBytes && bytes.size() <= kWritableBytes - offset);
     while (!bytes.empty()) {
         u32 value = 0;
-        std::size_t done = 4;
-        while (done > bytes.size() || offset % done != 0) done /= 2;
+        const std::size_t aligned = offset % 4 == 0 ? 4 : offset % 2 == 0 ? 2 : 1;
+        const std::size_t done = std::min(aligned, std::bit_floor(bytes.size()));
         for (std::size_t i = 0; i < done; ++i) value |= std::to_integer<u32>(bytes[i]) << (8 * i);
         if (done == 4) {
             store_word<u32>(image_, offset, value);

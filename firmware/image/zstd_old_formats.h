@@ -9,6 +9,7 @@
 
 #include <cstddef>
 
+// NOLINTBEGIN(misc-definitions-in-headers,bugprone-macro-parentheses): weak, and the words are names
 #define MAYFLY_NO_POINTER(name) \
     extern "C" __attribute__((weak)) void* name() { return nullptr; }
 #define MAYFLY_NO_RESULT(name) \
@@ -34,6 +35,7 @@
 MAYFLY_NO_VERSION(v05)
 MAYFLY_NO_VERSION(v06)
 MAYFLY_NO_VERSION(v07)
+// NOLINTEND(misc-definitions-in-headers,bugprone-macro-parentheses)
 
 #undef MAYFLY_NO_VERSION
 #undef MAYFLY_NO_SIZE

@@ -28,7 +28,7 @@ constexpr u8 kCenturyRegister = 0x32;
 
 /// A processor takes at most 16 bytes of MADT and 28 of DSDT, everything else together less than 4 KiB.
 constexpr u32 kProcessorsMax = 1024;
-static_assert(kProcessorsMax * (16 + 28) + KiB(4) <= layout::kAcpiBytes);
+static_assert(u64{kProcessorsMax} * (16 + 28) + KiB(4) <= layout::kAcpiBytes);
 
 Gpa address_of(std::size_t offset) { return layout::kAcpi + offset; }
 

@@ -213,7 +213,7 @@ class GoneFrames final {
         if (fd_ < 0) die("/proc/self/net/dev");
     }
 
-    std::uint64_t count() const {
+    [[nodiscard]] std::uint64_t count() const {
         std::array<char, 8192> text{};
         if (::pread(fd_, text.data(), text.size() - 1, 0) <= 0) die("/proc/self/net/dev");
         const char* line = std::strstr(text.data(), name_.c_str());

@@ -110,6 +110,14 @@ def boot(*arguments, **options):
     return run("boot", *arguments, **options)
 
 
+def skip_if_sanitized():
+    """Before a case that limits the address space."""
+    with open(mayfly_path, "rb") as binary:
+        contents = binary.read()
+    if b"__asan_init" in contents or b"__tsan_init" in contents:
+        raise Skip("a sanitizer's runtime takes terabytes of addresses for itself")
+
+
 def guest(name):
     return f"builtin:{name}"
 

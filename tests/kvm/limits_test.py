@@ -27,10 +27,7 @@ def too_few_descriptors():
 
 @case
 def too_little_address_space():
-    with open(harness.mayfly_path, "rb") as binary:
-        contents = binary.read()
-    if b"__asan_init" in contents or b"__tsan_init" in contents:
-        skip("a sanitizer's runtime takes terabytes of addresses for itself")
+    harness.skip_if_sanitized()
     outcome = boot(guest("hello"), "--memory", "1G", preexec_fn=limited(resource.RLIMIT_AS, 512 << 20))
     check_refused(outcome, "annot allocate memory")
 

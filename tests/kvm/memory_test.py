@@ -5,7 +5,7 @@ import os
 import bzimage
 import flat_kernel
 from harness import FAILED, boot, case, check, check_match, check_refused, check_silent, check_status, guest
-from harness import guest_bytes, main, skip, temporary_directory, write_file
+from harness import guest_bytes, main, skip, skip_if_sanitized, temporary_directory, write_file
 
 KIB, MIB, GIB = 1 << 10, 1 << 20, 1 << 30
 RESERVED_KIB = 385  # 0x9fc00 to 1 MiB
@@ -96,6 +96,12 @@ def more_memory_than_the_host_has_is_a_warning():
     outcome = boot(guest("hello"), "--memory", f"{host_gib + 2}G", "--timeout", 60)
     check_status(outcome, 0)
     check_match(outcome, rf"^mayfly: warning: --memory {host_gib + 2} GiB is more than this host has, \d+ M")
+
+
+@case
+def more_memory_than_the_limit_allows_is_refused():
+    skip_if_sanitized()
+    host_gib = os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES") >> 30
     outcome = boot(guest("hello"), "--memory", f"{host_gib + 2}G", wrapper=("prlimit", f"--as={4 << 30}"))
     check_status(outcome, FAILED)
     check_match(outcome, rf"(?m)^mayfly: mmap --memory {host_gib + 2} GiB: .*ulimit -v")

@@ -65,12 +65,10 @@ void judge_device(const Facts& facts, Findings& out) {
     const KvmDevice& device = facts.host.kvm_device;
     if (facts.kvm) {
         add(out, Severity::Ok, "/dev/kvm", fmt::format("opens; API version {}", facts.kvm->api_version));
-    } else if (!device.exists) {
+    } else if (!device.exists || device.open_errno == ENODEV || device.open_errno == ENXIO) {
         judge_missing_device(facts.host, out);
     } else if (device.open_errno == EACCES || device.open_errno == EPERM) {
         judge_forbidden_device(facts.host, out);
-    } else if (device.open_errno == ENODEV || device.open_errno == ENXIO) {
-        judge_missing_device(facts.host, out);
     } else {
         add(out, Severity::Problem, "/dev/kvm", facts.kvm_error);
     }

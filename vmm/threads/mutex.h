@@ -1,15 +1,16 @@
 // SPDX-License-Identifier: Apache-2.0
-// Mutex, Lock and Condition: those of the standard library, in a form that Clang's thread-safety analysis
-// understands. What a mutex protects says GUARDED_BY(mutex), a function whose caller holds it
-// REQUIRES(mutex); the Clang build fails where code does otherwise. No cost at run time; other compilers see
-// plain C++.
+// Mutex, Lock and Condition: the usual ones, in a form that Clang's thread-safety analysis understands. What
+// a mutex protects says GUARDED_BY(mutex), a function whose caller holds it REQUIRES(mutex); the Clang build
+// fails where code does otherwise. No cost at run time; other compilers see plain C++.
 //
 // Thread: any.
 #pragma once
 
-#include <chrono>
-#include <condition_variable>
 #include <mutex>
+
+#include <pthread.h>
+
+#include "vmm/error/ints.h"
 
 #ifdef __clang__
 #define MAYFLY_THREAD_ATTRIBUTE(...) __attribute__((__VA_ARGS__))
@@ -48,6 +49,7 @@ class MAYFLY_THREAD_ATTRIBUTE(capability("mutex")) Mutex {
 
   private:
     friend class Condition;
+    [[nodiscard]] pthread_mutex_t* native() { return mutex_.native_handle(); }
     std::mutex mutex_;
 };
 
@@ -71,23 +73,19 @@ class MAYFLY_THREAD_ATTRIBUTE(scoped_lockable) Lock {
 /// reason: look at what was waited for in a loop.
 class Condition {
   public:
-    void wait(Mutex& mutex) REQUIRES(mutex) {
-        std::unique_lock<std::mutex> lock(mutex.mutex_, std::adopt_lock);
-        condition_.wait(lock);
-        lock.release();
-    }
-    /// \returns false when the time has passed.
-    bool wait_for(Mutex& mutex, std::chrono::nanoseconds limit) REQUIRES(mutex) {
-        std::unique_lock<std::mutex> lock(mutex.mutex_, std::adopt_lock);
-        const bool is_notified = condition_.wait_for(lock, limit) == std::cv_status::no_timeout;
-        lock.release();
-        return is_notified;
-    }
-    void notify_one() { condition_.notify_one(); }
-    void notify_all() { condition_.notify_all(); }
+    Condition();
+    Condition(const Condition&) = delete;
+    Condition& operator=(const Condition&) = delete;
+    ~Condition() { ::pthread_cond_destroy(&condition_); }
+
+    void wait(Mutex& mutex) REQUIRES(mutex) { ::pthread_cond_wait(&condition_, mutex.native()); }
+    /// Until then, or for `limit_ns`.
+    void wait_for(Mutex& mutex, u64 limit_ns) REQUIRES(mutex);
+    void notify_one() { ::pthread_cond_signal(&condition_); }
+    void notify_all() { ::pthread_cond_broadcast(&condition_); }
 
   private:
-    std::condition_variable condition_;
+    pthread_cond_t condition_;
 };
 
 }  // namespace mayfly

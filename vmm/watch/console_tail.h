@@ -15,7 +15,7 @@ namespace mayfly {
 
 class ConsoleTail {
   public:
-    static constexpr std::size_t kBytes = 16 * 1024;
+    static constexpr std::size_t kBytes = KiB(16);
 
     void take(std::string_view bytes);
     /// The last lines, at most `lines_max`, as shown() makes them; the first may have lost its beginning.

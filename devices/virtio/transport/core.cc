@@ -2,7 +2,6 @@
 #include "devices/virtio/transport/core.h"
 
 #include <algorithm>
-#include <chrono>
 #include <cstring>
 #include <string>
 
@@ -17,7 +16,7 @@ namespace {
 constexpr u64 kRingFeatures = virtio::F_INDIRECT_DESC | virtio::F_EVENT_IDX;
 /// A guest that breaks its device again and again does not fill the host's log.
 constexpr u8 kFailuresLoggedMax = 8;
-constexpr std::chrono::milliseconds kIdleCheck{10};
+constexpr u64 kIdleCheckNs = 10'000'000;
 
 }  // namespace
 
@@ -138,7 +137,7 @@ bool VirtioCore::reset() {
 bool VirtioCore::wait_until_idle() {
     while (device_.in_flight() != 0) {
         if (worker_.is_ending()) return false;
-        idle_.wait_for(mutex_, kIdleCheck);
+        idle_.wait_for(mutex_, kIdleCheckNs);
     }
     return true;
 }

@@ -66,7 +66,7 @@ inline ClockReading read_clock(const SystemTime& shared) {
     for (;;) {
         result.version = shared.version;
         if ((result.version & 1) != 0) continue;
-        const int shift = shared.tsc_shift;
+        const auto shift = shared.tsc_shift;
         const u64 mul = shared.tsc_to_system_mul;
         result.is_stable = (shared.flags & kTscStable) != 0;
         u64 ticks = read_tsc() - shared.tsc_timestamp;

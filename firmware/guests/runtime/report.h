@@ -15,9 +15,8 @@ struct Text {
     u64 size_bytes;
 
     template <u64 kSize>
-    constexpr Text(
-        const char (&literal)[kSize])  // NOLINT(google-explicit-constructor): a literal is its text
-        : data(literal), size_bytes(kSize - 1) {}
+    // NOLINTNEXTLINE(google-explicit-constructor): a literal is its text
+    constexpr Text(const char (&literal)[kSize]) : data(literal), size_bytes(kSize - 1) {}
     constexpr Text(const char* first, u64 size) : data(first), size_bytes(size) {}
 };
 

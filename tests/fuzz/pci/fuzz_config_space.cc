@@ -76,7 +76,7 @@ class World : PciWorld {
     /// Every page of the window's second half, against what the BARs say.
     void check_pages() {
         for (u32 page = 0; page < 256; ++page) {
-            const u64 base = kPagesBase + page * 4096;
+            const u64 base = kPagesBase + page * kPageBytes;
             FakeDevice* owner = nullptr;
             for (FakeDevice& device : devices_) {
                 const bool decodes = (device.function.config16(0x04) & 2) != 0;
@@ -96,7 +96,7 @@ class World : PciWorld {
     /// Half of the offsets are where the registers are.
     static u64 config_address(const Record& r) {
         const u32 offset = (r.where & 0x80) != 0 ? r.offset % 4088 : r.offset % 0x60;
-        return kWindowBase + kConfigTargets[r.where % kConfigTargets.size()] * 4096u + offset;
+        return kWindowBase + kConfigTargets[r.where % kConfigTargets.size()] * kPageBytes + offset;
     }
 
     /// Where a BAR is or was, or anywhere.
@@ -164,7 +164,7 @@ class World : PciWorld {
     void check_config_space(u8 devfn) {
         for (u16 at = 0; at < 0x110; at = static_cast<u16>(at + 4)) {
             if (at == kCapData) continue;
-            require(config(devfn, at) == memory.read(kWindowBase + devfn * 4096u + at, 4));
+            require(config(devfn, at) == memory.read(kWindowBase + devfn * kPageBytes + at, 4));
         }
     }
 

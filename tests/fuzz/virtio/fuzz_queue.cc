@@ -127,7 +127,6 @@ class Fuzzer {
         const u64 table = kTables + 16 * u64{input_.take<u8>()} + (shape & 3);
         const auto first = static_cast<u16>(is_packed_ ? avail_ : avail_ % size_);
         const bool first_wrap = avail_wrap_;
-        u16 first_flags = 0;
         const u16 places = is_indirect ? u16{1} : count;
         for (u16 i = 0; i < count; ++i) {
             const bool is_last = i + 1 == count;
@@ -143,14 +142,12 @@ class Fuzzer {
             }
             if (!is_indirect)
                 flags = with_round(flags, (first + i) / size_ % 2 == 0 ? first_wrap : !first_wrap);
-            if (i == 0) first_flags = flags;
             write(at, address(), length(), first, flags);
         }
         if (is_indirect) {
             const u32 size_bytes = (shape & 0x40) != 0 ? input_.take<u32>() : count * 16U;
-            first_flags = is_packed_ ? with_round(4, first_wrap) : 4;
             if (is_packed_)
-                write(kDescriptors + 16 * u64{first}, table, size_bytes, first, first_flags);
+                write(kDescriptors + 16 * u64{first}, table, size_bytes, first, with_round(4, first_wrap));
             else
                 write(kDescriptors + 16 * u64{first}, table, size_bytes, 4, 0);
         }

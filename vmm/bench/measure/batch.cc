@@ -26,7 +26,7 @@ namespace {
 constexpr int kTimelineFd = 3;
 constexpr int kStatsFd = 4;
 constexpr std::size_t kErrorTailBytes = 2048;
-constexpr std::size_t kReportMaxBytes = 1024 * 1024;
+constexpr std::size_t kReportMaxBytes = MiB(1);
 constexpr u64 kGraceNs = 2'000'000'000;  // from SIGTERM to SIGKILL
 /// What a pipe holds (pipe(7) "Pipe capacity"), and so all that was in it when a process ended. More is not
 /// taken at a time: who writes faster than we read would keep us from its deadline and from signals.

@@ -60,7 +60,8 @@ std::string print_figure(u64 value, Unit unit) {
 
 std::string print_mean(const Summary& summary, Unit unit) {
     const auto print = [&](double value) {
-        return unit == Unit::Count ? three_digits(value) : print_figure(static_cast<u64>(value + 0.5), unit);
+        return unit == Unit::Count ? three_digits(value)
+                                   : print_figure(static_cast<u64>(std::llround(value)), unit);
     };
     std::string text = print(summary.mean);
     if (summary.deviation) text += " ± " + print(*summary.deviation);

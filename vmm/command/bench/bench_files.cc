@@ -13,6 +13,7 @@ namespace {
 void add_boot_column(const Column& column, NamedFiles& files) {
     std::vector<std::string> words(column.arguments.begin() + 1, column.arguments.end());
     std::vector<char*> argv;
+    argv.reserve(words.size() + 1);
     for (std::string& word : words) argv.push_back(word.data());
     argv.push_back(nullptr);
     const Result<BootArguments> boot = parse_boot_arguments(static_cast<int>(words.size()), argv.data());

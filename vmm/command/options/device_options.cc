@@ -136,9 +136,10 @@ Result<void> read_disk_key(const KeyValue& word, DiskConfig& disk) {
 Result<void> read_net_key(const KeyValue& word, NetConfig& net) {
     if (word.key == "host-loopback" && !word.has_value) {
         net.has_host_loopback = true;
-    } else if (!word.has_value) {
-        return fail(unknown_key("--net", word, kNetHelp));
-    } else if (word.key == "hostfwd") {
+        return {};
+    }
+    if (!word.has_value) return fail(unknown_key("--net", word, kNetHelp));
+    if (word.key == "hostfwd") {
         net.forwards.push_back(TRY(parse_port_forward(word.value)));
     } else if (word.key == "mac") {
         net.mac = TRY(parse_mac(word.value));

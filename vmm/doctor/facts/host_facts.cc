@@ -26,7 +26,7 @@ namespace {
 
 constexpr const char* kKvmDevice = "/dev/kvm";
 constexpr const char* kTunDevice = "/dev/net/tun";
-constexpr std::size_t kLongFileBytes = 256 * 1024;
+constexpr std::size_t kLongFileBytes = KiB(256);
 constexpr u32 kCapNetAdmin = 12;  // Linux include/uapi/linux/capability.h
 
 int open_errno(const char* path) {
@@ -49,7 +49,7 @@ std::string hypervisor_signature() {
 
 CpuFacts gather_cpu() {
     CpuFacts cpu;
-    const std::string info = read_text_file("/proc/cpuinfo", 16 * 1024);
+    const std::string info = read_text_file("/proc/cpuinfo", KiB(16));
     const std::string_view flags = proc_field(info, "flags");
     const std::string_view vmx_flags = proc_field(info, "vmx flags");
     cpu.vendor = proc_field(info, "vendor_id");

@@ -20,7 +20,7 @@ namespace mayfly {
 class DebugHold {
   public:
     static constexpr u64 kHoldNs = 1'000'000'000;
-    static constexpr std::size_t kHeldMax = 64 * 1024;
+    static constexpr std::size_t kHeldMax = KiB(64);
     /// What is remembered of a serial port before the debug console's first byte: a line of either.
     static constexpr std::size_t kHistoryMax = 512;
 

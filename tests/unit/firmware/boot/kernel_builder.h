@@ -196,10 +196,10 @@ inline Bytes bzimage(const Bytes& payload) {
     Bytes file(3 * 512 + 0x300);
     append(file, payload);
     file.resize(align_up(file.size(), 16));
-    put_text(file, 3 * 512, "32-bit entry");
+    put_text(file, std::size_t{3} * 512, "32-bit entry");
     put_text(file, 3 * 512 + 0x200, "64-bit entry");
-    put<u8>(file, 0x1f1, 2);                                                // setup_sects
-    put<u32>(file, 0x1f4, static_cast<u32>((file.size() - 3 * 512) / 16));  // syssize
+    put<u8>(file, 0x1f1, 2);                                                             // setup_sects
+    put<u32>(file, 0x1f4, static_cast<u32>((file.size() - std::size_t{3} * 512) / 16));  // syssize
     put<u16>(file, 0x1fe, 0xaa55);
     put<u16>(file, 0x200, 0x66eb);  // jump: header ends at 0x268
     put_text(file, 0x202, "HdrS");

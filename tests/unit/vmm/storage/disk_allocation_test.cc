@@ -1,28 +1,10 @@
 // SPDX-License-Identifier: Apache-2.0
 // What a guest asks of a disk on a loop allocates nothing. Counts operator new of the whole program.
-#include <atomic>
-#include <cstdlib>
-#include <new>
-
+#include "tests/support/allocation_count.h"
 #include "tests/unit/vmm/storage/disk_fixture.h"
 #include "vmm/storage/disk_overlay.h"
 
 using namespace mayfly;
-
-namespace {
-
-std::atomic<long> allocations = 0;
-
-}  // namespace
-
-// The program's own: every other form of new comes down to it.
-void* operator new(std::size_t size) {
-    allocations.fetch_add(1, std::memory_order_relaxed);
-    if (void* memory = std::malloc(size)) return memory;
-    throw std::bad_alloc();
-}
-void operator delete(void* memory) noexcept { std::free(memory); }
-void operator delete(void* memory, std::size_t) noexcept { std::free(memory); }
 
 TEST_CASE("requests to an attached disk allocate nothing", "[disk]") {
     const How how = GENERATE(How::Attached, How::AllByRing);
@@ -35,12 +17,12 @@ TEST_CASE("requests to an attached disk allocate nothing", "[disk]") {
         runner.add(BlockIoKind::Flush, 0, 0);
         runner.add(BlockIoKind::WriteZeroes, MiB(2), 4096);
     }
-    long at_start = 0;
+    u64 at_start = 0;
     runner.before_start = [&](u32 n) {
-        if (n == 0) at_start = allocations.load();
+        if (n == 0) at_start = allocations_so_far();
     };
     const auto results = runner.run();
-    const long at_end = allocations.load();
+    const u64 at_end = allocations_so_far();
     CHECK(results == std::vector<i32>(150, 0));
     // One for the copy of the results that run() returns.
     CHECK(at_end - at_start <= 1);
@@ -57,14 +39,14 @@ TEST_CASE("an overlay allocates by what is in flight together, not by request", 
         runner.add(BlockIoKind::Write, n * 4096, std::span(memory).first(512));
         runner.add(BlockIoKind::Read, n * 4096, memory, 1024);
     }
-    long at_start = 0;
-    long in_between = 0;
+    u64 at_start = 0;
+    u64 in_between = 0;
     runner.before_start = [&](u32 n) {
-        if (n == 0) at_start = allocations.load();
-        if (n == 1'000) in_between = allocations.load();
+        if (n == 0) at_start = allocations_so_far();
+        if (n == 1'000) in_between = allocations_so_far();
     };
     const auto results = runner.run();
-    const long at_end = allocations.load();
+    const u64 at_end = allocations_so_far();
     CHECK(results == std::vector<i32>(1'200, 0));
     if (how == How::Attached) CHECK(in_between - at_start <= 600);
     CHECK(at_end - at_start <= 1'201);
