@@ -70,6 +70,7 @@ def measure(bench, options, contenders, disk):
         label = label_of(op, pattern, size_name, depth)
         rows = {name: bench.add_spread(label, name, "requests/s", [io_runs.per_second(one) for one in figures],
                                        1000) for name, figures in taken.items()}
+        io_runs.add_ratio_to_other(bench, options, label, contenders, rows)
         if "QEMU" in rows:
             ratio = rows[contenders[0].name]["median"] / rows["QEMU"]["median"]
             bench.add_value(f"{label}, mayfly / QEMU", contenders[0].name, "x", ratio, options.rounds)
@@ -97,7 +98,7 @@ def count_costs(bench, options, contenders, directory):
 
 
 def add_limits(bench, options, label, depth, costs):
-    is_promoted = depth >= 8 and options.io != "inline"
+    is_promoted = depth >= 8 and options.io[0] != "inline"
     bench.add_limit(f"returns to user space per request, {label}", round(costs["returns to user space"], 3),
                     0.0 if is_promoted else 1.0)
     if depth == 32:
@@ -113,6 +114,7 @@ def parse_options():
         parser.add_argument("--" + name, required=True)
     parser.add_argument("--name", default="disk_io", help="of the result file")
     parser.add_argument("--qemu", default="qemu-system-x86_64")
+    parser.add_argument("--vs-binary", help="another mayfly, which takes its turns with the rest")
     parser.add_argument("--io", nargs="+", choices=("auto", "inline", "thread"), default=["auto"],
                         help="mayfly's --io; the first is compared with QEMU")
     parser.add_argument("--irq", action="store_true", help="the guest waits for interrupts")
@@ -137,9 +139,7 @@ def main():
     with io_runs.temporary_directory(options.out) as directory:
         disk = os.path.join(directory, "disk")
         make_disk(disk, options.disk_mib)
-        modes, options.io = options.io, options.io[0]
-        contenders = [io_runs.mayfly(f"mayfly --io {mode}", options.mayfly, options.guest,
-                                     ["--disk", disk.replace(",", ",,"), "--io", mode]) for mode in modes]
+        contenders = io_runs.mayflies(options, ["--disk", disk.replace(",", ",,")])
         qemu = io_runs.find_qemu(bench, options.qemu)
         if qemu is not None:
             contenders.append(io_runs.qemu("QEMU", qemu, options.guest_pvh, qemu_devices(disk)))

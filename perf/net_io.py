@@ -81,6 +81,7 @@ def add_rows(bench, options, contenders, op, size, size_name, taken):
     for name, figures in taken.items():
         rows[name] = bench.add_spread(label, name, "packets/s", [io_runs.per_second(one) for one in figures], 256)
         bench.add_value(f"{label}, rate", name, "Gbit/s", rows[name]["median"] * size * 8 / 1e9, options.rounds)
+    io_runs.add_ratio_to_other(bench, options, label, contenders, rows)
     if "QEMU" in rows:
         bench.add_limit(f"{label}, mayfly / QEMU, medians",
                         rows[contenders[0].name]["median"] / rows["QEMU"]["median"], RATIO_MIN,
@@ -131,6 +132,7 @@ def parse_options():
         parser.add_argument("--" + name, required=True)
     parser.add_argument("--name", default="net_io", help="of the result file")
     parser.add_argument("--qemu", default="qemu-system-x86_64")
+    parser.add_argument("--vs-binary", help="another mayfly, which takes its turns with the rest")
     parser.add_argument("--io", nargs="+", choices=("auto", "inline", "thread"), default=["auto"],
                         help="mayfly's --io; the first is compared with QEMU")
     parser.add_argument("--irq", action="store_true", help="the guest waits for interrupts")
@@ -150,8 +152,7 @@ def main():
     tap_namespace.make_tap("net_io", TAP)
     bench = results.Bench(options.name, options.out)
     results.note_if_busy(bench)
-    contenders = [io_runs.mayfly(f"mayfly --io {mode}", options.mayfly, options.guest,
-                                 ["--net", "tap=" + TAP, "--io", mode]) for mode in options.io]
+    contenders = io_runs.mayflies(options, ["--net", "tap=" + TAP])
     qemu = io_runs.find_qemu(bench, options.qemu)
     if qemu is not None:
         devices = ["-netdev", f"tap,id=net0,ifname={TAP},script=no,downscript=no,vhost=off",

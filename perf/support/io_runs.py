@@ -39,6 +39,25 @@ def mayfly(name, binary, kernel, devices):
     return Contender(name, [binary, "boot", kernel] + devices, "--append", 0)
 
 
+OTHER = "the other mayfly"
+
+
+def mayflies(options, devices):
+    """One for each way of options.io, and the other binary, if any, in the first of them."""
+    def way(mode):
+        return devices + ["--io", mode]
+    found = [mayfly(f"mayfly --io {mode}", options.mayfly, options.guest, way(mode)) for mode in options.io]
+    if options.vs_binary is not None:
+        found.append(mayfly(OTHER, options.vs_binary, options.guest, way(options.io[0])))
+    return found
+
+
+def add_ratio_to_other(bench, options, label, contenders, rows):
+    if OTHER in rows:
+        ratio = rows[contenders[0].name]["median"] / rows[OTHER]["median"]
+        bench.add_value(f"{label}, mayfly / {OTHER}", contenders[0].name, "x", ratio, options.rounds)
+
+
 def qemu(name, binary, kernel, devices):
     """Status (0 << 1) | 1: what isa-debug-exit makes of the guest's 0."""
     argv = [binary, "-M", "microvm,pcie=on,acpi=on,pit=off,pic=off,rtc=off,isa-serial=on", "-accel", "kvm",
