@@ -17,6 +17,11 @@
 #include "firmware/image/zstd_old_formats.h"
 #include "vmm/error/verify.h"
 
+// Where the linker script was not used, both are null.
+using Constructor = void (*)();
+extern "C" [[gnu::weak]] const Constructor late_constructors[];
+extern "C" [[gnu::weak]] const Constructor late_constructors_end[];
+
 namespace mayfly {
 
 namespace {
@@ -69,7 +74,14 @@ Unpacked unpack_gzip(Input input, Output output, StopToken stop) {
     return {Status::Corrupt, 0, result == Z_BUF_ERROR ? "the data is truncated" : "the data is corrupt"};
 }
 
+/// liblzma's, which finds out by CPUID how to compute a checksum: the linker takes it out of what runs before
+/// main() (sections.ld), since CPUID traps where the host is a guest itself, and few boots need it.
+void run_late_constructors() {
+    for (const Constructor* one = late_constructors; one != late_constructors_end; ++one) (*one)();
+}
+
 Unpacked unpack_lzma(Packing packing, Input input, Output output, StopToken stop) {
+    run_late_constructors();
     lzma_stream stream = LZMA_STREAM_INIT;
     const lzma_ret ready = packing == Packing::Xz ? lzma_stream_decoder(&stream, kLzmaMemoryMax, 0)
                                                   : lzma_alone_decoder(&stream, kLzmaMemoryMax);

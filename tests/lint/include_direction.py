@@ -10,7 +10,7 @@ import source_tree
 
 # Low to high. Directories on one line do not know each other.
 LAYERS = [
-    ["vmm/error"],
+    ["vmm/error", "vmm/libc"],
     ["vmm/text", "vmm/os", "vmm/threads"],
     ["vmm/memory", "vmm/loop", "vmm/process"],
     ["vmm/kvm", "devices/io"],

@@ -10,8 +10,10 @@ namespace mayfly {
 int version_command(bool is_json) {
     std::string text = "mayfly " MAYFLY_VERSION "\n";
     if (is_json) {
-        const nlohmann::ordered_json root{
-            {"name", "mayfly"}, {"version", MAYFLY_VERSION}, {"allocator", MAYFLY_ALLOCATOR}};
+        const nlohmann::ordered_json root{{"name", "mayfly"},
+                                          {"version", MAYFLY_VERSION},
+                                          {"libc", MAYFLY_LIBC},
+                                          {"allocator", MAYFLY_ALLOCATOR}};
         text = root.dump(2) + "\n";
     }
     return print_result(text);

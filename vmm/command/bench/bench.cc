@@ -126,7 +126,7 @@ std::vector<std::pair<std::string, std::string>> host_rows(const HostFacts& host
                  ? cgroup.substr(0, cgroup.find('\n'))
                  : cgroup.substr(unified + 3, cgroup.find('\n', unified) - unified - 3);
     return {
-        {"mayfly", MAYFLY_VERSION " with " MAYFLY_ALLOCATOR},
+        {"mayfly", MAYFLY_VERSION " with " MAYFLY_LIBC " and " MAYFLY_ALLOCATOR},
         {"kernel", or_unknown(host.kernel_release)},
         {"processor", fmt::format("{}, {} online{}", or_unknown(host.cpu.model), host.cpu.online,
                                   host.cpu.is_guest ? ", under " + or_unknown(host.cpu.hypervisor) : "")},
