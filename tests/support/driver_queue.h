@@ -282,9 +282,10 @@ class DriverQueue {
             const Gpa at = descriptor_at(avail_index_);
             const bool is_first = !hidden_;
             if (is_first) hidden_ = Hidden{at + 14, flags};
-            std::memcpy(ram_.at(at), &all[i].addr, 8);
-            std::memcpy(ram_.at(at + 8), &all[i].len, 4);
-            std::memcpy(ram_.at(at + 12), &id, 2);
+            // Atomic, as a device may look at a descriptor that it finds to be unavailable.
+            __atomic_store_n(ram_.at<u64>(at), u64{all[i].addr}, __ATOMIC_RELAXED);
+            __atomic_store_n(ram_.at<u32>(at + 8), u32{all[i].len}, __ATOMIC_RELAXED);
+            __atomic_store_n(u16_at(at + 12), id, __ATOMIC_RELAXED);
             if (!is_first) __atomic_store_n(u16_at(at + 14), flags, __ATOMIC_RELAXED);
             advance(avail_index_, avail_wrap_, 1);
         }
@@ -294,16 +295,21 @@ class DriverQueue {
         return id;
     }
 
+    /// Length, id and flags of a descriptor, which the device writes together.
+    [[nodiscard]] u64 tail_at(Gpa at) const {
+        return __atomic_load_n(ram_.at<u64>(at + 8), __ATOMIC_SEQ_CST);
+    }
     [[nodiscard]] bool is_used_here() const {
-        const u16 flags = __atomic_load_n(u16_at(descriptor_at(used_index_) + 14), __ATOMIC_SEQ_CST);
+        const u16 flags = static_cast<u16>(tail_at(descriptor_at(used_index_)) >> 48);
         return ((flags & kAvail) != 0) == used_wrap_ && ((flags & kUsed) != 0) == used_wrap_;
     }
 
     std::optional<Used> take_packed() {
         if (!is_used_here()) return std::nullopt;
         const Gpa at = descriptor_at(used_index_);
-        const bool has_length = (*u16_at(at + 14) & kWrite) != 0;
-        const Used used{*u16_at(at + 12), has_length ? *ram_.at<u32>(at + 8) : 0};
+        const u64 tail = tail_at(at);
+        const bool has_length = ((tail >> 48) & kWrite) != 0;
+        const Used used{static_cast<u16>(tail >> 32), has_length ? static_cast<u32>(tail) : 0};
         const u16 count = counts_.at(used.id);
         if (count == 0) throw std::logic_error("DriverQueue: a buffer came back that was not out");
         counts_[used.id] = 0;

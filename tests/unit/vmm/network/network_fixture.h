@@ -40,6 +40,20 @@ class RunningLoop {
     void run() {
         thread_ = std::thread([this] { loop->run(poller_); });
     }
+    /// So far; once run() was called. Counted on the loop's own thread, which takes a turn or two.
+    u64 turns() {
+        class Reader final : public Task {
+          public:
+            explicit Reader(Loop& read) : loop(read) {}
+            void run() override { turns.store(loop.counts().turns); }
+            Loop& loop;
+            std::atomic<u64> turns = 0;
+        };
+        Reader reader(*loop);
+        loop->post(reader);
+        while (reader.turns.load() == 0) std::this_thread::yield();
+        return reader.turns.load();
+    }
     std::unique_ptr<Loop> loop;
 
   private:
