@@ -51,7 +51,8 @@ void DebugPort::start_watching() {
 
 void DebugPort::watch() {
     while (!stop_.is_requested()) {
-        const u64 held_ns = monotonic_ns() - wait_for_hold();
+        const u64 since_ns = wait_for_hold();
+        const u64 held_ns = monotonic_ns() - since_ns;
         const bool is_over = held_ns >= kFirstLookNs;
         if (is_over) stop_.kick_all();
         const u64 wait_ns = is_over ? kBetweenLooksNs : kFirstLookNs - held_ns;
