@@ -9,7 +9,7 @@ import pathlib
 import re
 import sys
 
-OUTPUTS = (".text.seldom", ".rodata.seldom")
+OUTPUTS = (".text.seldom", ".rodata.seldom", ".late_constructors")
 PATTERN = re.compile(r"^ (\*\S*\(.*|EXCLUDE_FILE.*)$")
 CAUGHT = re.compile(r"^ (\.\S+)(?:\s+0x|$)")
 

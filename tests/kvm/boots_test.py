@@ -75,6 +75,11 @@ def hello_as_xz_payload():
 
 
 @case
+def hello_as_xz_payload_with_the_other_checksum():
+    as_payload("xz-crc64", MACHINES[:1])
+
+
+@case
 def hello_as_lzma_payload():
     as_payload("lzma", MACHINES[:1])
 

@@ -20,9 +20,14 @@ def by_program(command):
     return pack if shutil.which(command[0]) else None
 
 
-def pack_xz(data):
+def pack_xz(data, check=lzma.CHECK_CRC32):
     filters = [{"id": lzma.FILTER_X86}, {"id": lzma.FILTER_LZMA2, "dict_size": 1 << 20}]
-    return lzma.compress(data, format=lzma.FORMAT_XZ, check=lzma.CHECK_CRC32, filters=filters)
+    return lzma.compress(data, format=lzma.FORMAT_XZ, check=check, filters=filters)
+
+
+def pack_xz_crc64(data):
+    """With the checksum that xz(1) takes by itself, which liblzma computes by what a constructor found out."""
+    return pack_xz(data, lzma.CHECK_CRC64)
 
 
 def pack_lzma(data):
@@ -33,6 +38,7 @@ def pack_lzma(data):
 PACKERS = {
     "gzip": gzip.compress,
     "xz": pack_xz,
+    "xz-crc64": pack_xz_crc64,
     "lzma": pack_lzma,
     "lz4": by_program(["lz4", "-l", "-9", "-c"]),
     "zstd": by_program(["zstd", "-19", "-c", "-q"]),
