@@ -79,7 +79,7 @@ class Condition {
     ~Condition() { ::pthread_cond_destroy(&condition_); }
 
     void wait(Mutex& mutex) REQUIRES(mutex) { ::pthread_cond_wait(&condition_, mutex.native()); }
-    /// Until then, or for `limit_ns`.
+    /// The same for `limit_ns` at most.
     void wait_for(Mutex& mutex, u64 limit_ns) REQUIRES(mutex);
     void notify_one() { ::pthread_cond_signal(&condition_); }
     void notify_all() { ::pthread_cond_broadcast(&condition_); }

@@ -148,9 +148,6 @@ class VirtioCore final : public DeviceHost {
 
     // --- DeviceHost ---
 
-    /// Nothing at run time: the analysis of locks takes mutex() for held, where an interface says so.
-    void assume_locked() const ASSERT_CAPABILITY(mutex_) {}
-
     [[nodiscard]] Mutex& mutex() override RETURN_CAPABILITY(mutex_) { return mutex_; }
     [[nodiscard]] VirtQueue& queue(u16 index) override REQUIRES(mutex_) { return queues_[index]; }
     void completed(u16 queue) override REQUIRES(mutex_);

@@ -20,7 +20,7 @@ u64 LegacyRegisters::config_offset() const {
 }
 
 u64 LegacyRegisters::read(IoAccess at) {
-    transport_.core_.assume_locked();
+    transport_.core_.mutex().assume_held();
     if (at.offset_bytes == virtio_pci::LEGACY_ISR_STATUS) return transport_.read_isr();
     if (at.offset_bytes < config_offset()) {
         // The features that a legacy driver sees are those of the legacy interface.
@@ -34,7 +34,7 @@ u64 LegacyRegisters::read(IoAccess at) {
 }
 
 u64 LegacyRegisters::read_register(u64 offset_bytes) const {
-    transport_.core_.assume_locked();
+    transport_.core_.mutex().assume_held();
     const u16 selected = transport_.state_.queue_select;
     const bool has_queue = selected < transport_.core_.queue_count();
     switch (offset_bytes) {
@@ -54,7 +54,7 @@ u64 LegacyRegisters::read_register(u64 offset_bytes) const {
 }
 
 void LegacyRegisters::write(IoAccess at, u64 value) {
-    transport_.core_.assume_locked();
+    transport_.core_.mutex().assume_held();
     if (at.offset_bytes >= config_offset()) {
         transport_.core_.write_config(static_cast<u32>(at.offset_bytes - config_offset()),
                                       std::as_bytes(std::span(&value, 1)).first(at.size_bytes));
@@ -82,7 +82,7 @@ void LegacyRegisters::write(IoAccess at, u64 value) {
 }
 
 void LegacyRegisters::write_queue_address(u32 page) {
-    transport_.core_.assume_locked();
+    transport_.core_.mutex().assume_held();
     const u16 selected = transport_.state_.queue_select;
     VirtioCore::QueueState* const queue = transport_.core_.configurable_queue(selected);
     if (queue == nullptr) return;
