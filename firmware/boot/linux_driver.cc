@@ -2,7 +2,8 @@
 #include "firmware/boot/linux_driver.h"
 
 #include <algorithm>
-#include <cstring>
+#include <functional>
+#include <span>
 #include <string>
 #include <vector>
 
@@ -26,13 +27,14 @@ bool has_driver(const ElfImage& vmlinux, std::string_view name) {
     // The whole word, between the NULs that separate constants; chunks overlap by its length.
     std::string wanted(1, '\0');
     wanted.append(name).push_back('\0');
-    std::vector<std::byte> chunk(kChunk + wanted.size());
+    const std::boyer_moore_horspool_searcher searcher(wanted.data(), wanted.data() + wanted.size());
+    std::vector<char> chunk(kChunk + wanted.size());
     // From the end: the linker puts strings there.
     for (u64 end = size; end != 0;) {
         const u64 begin = end - std::min(end, kChunk);
         const auto piece = std::span(chunk).first(std::min(end + wanted.size(), size) - begin);
-        if (!image.read(constants->sh_offset + begin, piece)) return false;
-        if (::memmem(piece.data(), piece.size(), wanted.data(), wanted.size()) != nullptr) return true;
+        if (!image.read(constants->sh_offset + begin, std::as_writable_bytes(piece))) return false;
+        if (std::search(piece.begin(), piece.end(), searcher) != piece.end()) return true;
         end = begin;
     }
     return false;
