@@ -24,10 +24,10 @@ class Interfaces {
 
     /// IFF_UP and so on; nothing when there is no such interface.
     [[nodiscard]] std::optional<u16> flags_of(const std::string& name) const;
-    Result<void> bring_up(const std::string& name) const;
+    [[nodiscard]] Result<void> bring_up(const std::string& name) const;
     /// In bytes, without the link's header; nothing when there is no such interface.
     [[nodiscard]] std::optional<u32> mtu_of(const std::string& name) const;
-    Result<void> set_mtu(const std::string& name, u32 mtu) const;
+    [[nodiscard]] Result<void> set_mtu(const std::string& name, u32 mtu) const;
 
   private:
     explicit Interfaces(UniqueFd socket) : socket_(std::move(socket)) {}

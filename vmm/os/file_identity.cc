@@ -61,7 +61,7 @@ std::string behind_links(const std::string& name) {
     for (int links = 0; links < kLinksMax && !descriptor_named(path); ++links) {
         const std::string target = link_text(path);
         if (target.empty()) break;
-        path = target.front() == '/' ? target : split_path(path).directory + "/" + target;
+        path = target.front() == '/' ? target : split_path(path).directory.append("/").append(target);
     }
     struct stat at_name {};
     struct stat at_path {};

@@ -9,8 +9,6 @@
 
 namespace mayfly {
 
-namespace {}
-
 Result<Mapping> Mapping::anonymous(std::size_t size_bytes, std::size_t alignment_bytes) {
     VERIFY(size_bytes > 0);
     VERIFY(alignment_bytes >= kPageBytes && (alignment_bytes & (alignment_bytes - 1)) == 0);

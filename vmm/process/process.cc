@@ -71,6 +71,7 @@ Result<Process> Process::start(const std::string& program, const std::vector<std
     for (const std::string& argument : arguments) argv.push_back(const_cast<char*>(argument.c_str()));
     argv.push_back(nullptr);
     const pid_t parent = ::getpid();
+    // NOLINTNEXTLINE(clang-analyzer-unix.Vfork): the one assignment that vfork(2) allows
     const pid_t pid = is_forked ? ::_Fork() : ::vfork();
     if (pid == 0) become(program.c_str(), argv.data(), files, parent, *birth);
     if (pid < 0) return fail(Error::os(is_forked ? "fork" : "vfork"));

@@ -19,7 +19,7 @@ namespace mayfly {
 
 namespace {
 
-constexpr std::size_t kBufferBytes = 32 * 1024;
+constexpr std::size_t kBufferBytes = KiB(32);
 constexpr u64 kNsPerSecond = 1'000'000'000;
 
 std::string stamp(u64 at_ns) {

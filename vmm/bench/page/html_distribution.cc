@@ -67,9 +67,8 @@ class Axis {
         std::vector<double> list;
         if (!is_log_) {
             const double step = nice_step((high_ - low_) / 6);
-            // NOLINTNEXTLINE(clang-analyzer-security.FloatLoopCounter): a tick more or less at the edge is
-            // fine
-            for (double at = 0; at <= high_; at += step) {
+            for (u32 count = 0; count * step <= high_; ++count) {
+                const double at = count * step;
                 if (at >= low_) list.push_back(at);
             }
             return list;
