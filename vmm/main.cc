@@ -2,13 +2,13 @@
 // main: find the command, parse its options, run it, leave with its status. Reads top to bottom.
 #include <algorithm>
 #include <array>
-#include <cerrno>
 #include <cstdlib>
 #include <optional>
 #include <string>
 #include <string_view>
 
 #include <fcntl.h>
+#include <poll.h>
 #include <unistd.h>
 
 #include "vmm/command/bench/bench.h"
@@ -49,8 +49,11 @@ int boot(int argc, char** argv, EarlyKvm& early, Timeline& timeline) {
 /// A closed standard descriptor's number would go to the next file opened, /dev/kvm or the kernel. Read-only,
 /// so that writing there fails as it does on a closed one.
 void hold_standard_descriptors() {
-    for (const int fd : {STDIN_FILENO, STDOUT_FILENO, STDERR_FILENO}) {
-        if (::fcntl(fd, F_GETFD) < 0 && errno == EBADF) (void)::open("/dev/null", O_RDONLY);
+    std::array<pollfd, 3> standard{};
+    for (int fd = 0; pollfd& one : standard) one.fd = fd++;
+    (void)::poll(standard.data(), standard.size(), 0);
+    for (const pollfd& one : standard) {
+        if ((one.revents & POLLNVAL) != 0) (void)::open("/dev/null", O_RDONLY);
     }
 }
 
@@ -101,6 +104,7 @@ int run(int argc, char** argv, std::optional<EarlyKvm>& early, Timeline& timelin
 
 /// Nothing here throws on purpose, and the tables by which a handler would be looked for are not in the
 /// binary (vmm/sections.ld): meson.build has every call of __cxa_throw come here.
+// NOLINTNEXTLINE(readability-identifier-naming): the linker's name for it
 extern "C" [[noreturn]] void __wrap___cxa_throw(void* /*object*/, void* /*type*/,
                                                 void (* /*destructor*/)(void*)) {
     log::error("bug: an exception nobody expected");

@@ -9,6 +9,7 @@
 #include "vmm/machine/boot/boot_state.h"
 #include "vmm/machine/boot/guest_load.h"
 #include "vmm/machine/console/panic_line.h"
+#include "vmm/machine/lifecycle/signals.h"
 #include "vmm/os/terminal.h"
 #include "vmm/text/log.h"
 #include "vmm/text/size.h"
@@ -17,12 +18,16 @@ namespace mayfly {
 
 namespace {
 
+/// What every host that runs KVM has.
+constexpr u64 kHostMemoryMin = MiB(128);
+
 Result<void> check_memory_size(u64 bytes) {
     if (bytes < layout::kMemoryMin)
         return fail(Error::invalid(fmt::format("--memory {} is too small; the least is {}", print_size(bytes),
                                                print_size(layout::kMemoryMin))));
     if (bytes % kPageBytes != 0)
         return fail(Error::invalid(fmt::format("--memory {} is not a multiple of 4 KiB", print_size(bytes))));
+    if (bytes <= kHostMemoryMin) return {};
     struct sysinfo info {};
     if (::sysinfo(&info) < 0) return fail(Error::os("sysinfo"));
     const u64 host_bytes = u64{info.totalram} * info.mem_unit;
@@ -35,11 +40,16 @@ Result<void> check_memory_size(u64 bytes) {
     return {};
 }
 
+bool maps_files(const BootConfig& config) {
+    return !config.kernel.starts_with(kBuiltinPrefix) || !config.initrd.empty() || !config.modules.empty();
+}
+
 }  // namespace
 
 Result<std::unique_ptr<Machine>> Machine::create(const BootConfig& config, OutputFds fds, EarlyKvm& early,
                                                  StopControl& stop, Timeline& timeline) {
     TRY_VOID(check_memory_size(config.memory_bytes));
+    if (maps_files(config)) report_bus_errors();
     GuestImages images = TRY(GuestImages::open(config, stop.token()));
     MachinePlan plan = TRY(plan_machine(config, detect_host_kind(), images));
     std::unique_ptr<Machine> machine(

@@ -4,6 +4,8 @@
 #include <atomic>
 #include <cerrno>
 
+#include <csignal>
+
 #include <termios.h>
 #include <unistd.h>
 
@@ -12,6 +14,13 @@ namespace mayfly {
 namespace {
 termios g_saved{};
 std::atomic<bool> g_is_raw = false;
+
+void on_fatal_signal(int number) {
+    restore_terminal_at_once();
+    ::signal(number, SIG_DFL);
+    ::raise(number);
+}
+
 }  // namespace
 
 StdinKind stdin_kind() {
@@ -23,6 +32,7 @@ bool make_terminal_raw() {
     if (::tcgetattr(STDIN_FILENO, &g_saved) < 0) return false;
     termios raw = g_saved;
     ::cfmakeraw(&raw);
+    for (const int number : {SIGSEGV, SIGABRT, SIGILL, SIGFPE}) ::signal(number, on_fatal_signal);
     raw.c_oflag |= OPOST;  // a guest's bare line feed still starts a new line
     g_is_raw.store(true, std::memory_order_release);
     return ::tcsetattr(STDIN_FILENO, TCSANOW, &raw) == 0;

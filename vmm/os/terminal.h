@@ -16,7 +16,8 @@ enum class StdinKind : unsigned char {
 
 [[nodiscard]] StdinKind stdin_kind();
 
-/// Keys reach the guest one by one, Ctrl-C included; output processing stays on. False when it failed.
+/// Keys reach the guest one by one, Ctrl-C included; output processing stays on. A fatal signal puts the
+/// settings back first. False when it failed.
 bool make_terminal_raw();
 
 /// Puts the settings back that make_terminal_raw() found, once all output is on the screen, and drops what

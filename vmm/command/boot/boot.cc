@@ -167,7 +167,6 @@ int write_junit_report(const ReportFile& file, const BootConfig& config, const B
 
 int boot_command(const BootArguments& arguments, BootConfig config, EarlyKvm& early, Timeline& timeline) {
     make_write_signals_errors();
-    report_bus_errors();
     // Both outlive every thread: the process ends by _exit, with console input still blocked in read(2).
     static StopControl stop;
     // The clock runs and signals count from here on: packing a root or unpacking a kernel takes its time too.

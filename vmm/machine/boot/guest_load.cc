@@ -40,8 +40,8 @@ Result<EntryState> load_images(const MachinePlan& plan, const BootConfig& config
     request.vmlinux = images.unpacked();
     request.modules = modules;
     log::info("command line: " + request.command_line);
-    if (::getrandom(request.rng_seed.data(), request.rng_seed.size(), 0) !=
-        static_cast<ssize_t>(request.rng_seed.size()))
+    if (plan.kernel.is_linux && ::getrandom(request.rng_seed.data(), request.rng_seed.size(), 0) !=
+                                    static_cast<ssize_t>(request.rng_seed.size()))
         return fail(Error::os("getrandom"));
     request.rsdp = TRY(write_boot_tables(plan, ram.memory()));
     return load_guest(images.kernel(), plan.kernel, request, ram, MemoryMap::for_ram(config.memory_bytes));

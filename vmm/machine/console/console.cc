@@ -109,13 +109,10 @@ void ConsoleOutput::flush_locked() {
 }
 
 Result<void> ConsoleInput::connect(Wiring wiring, StopControl& stop) {
-    wake_ = TRY(EventFd::create());
     wiring_ = std::move(wiring);
     stop_ = &stop;
-    if (!wiring_.is_terminal) return {};
-    if (wiring_.resize) watch_size();
-    start();
-    return {};
+    // A stream is not read before the guest wants it.
+    return wiring_.is_terminal ? start() : Result<void>();
 }
 
 void ConsoleInput::watch_size() {
@@ -132,18 +129,23 @@ void ConsoleInput::watch_size() {
     ::sigaction(SIGWINCH, &action, nullptr);
 }
 
-void ConsoleInput::start() {
+Result<void> ConsoleInput::start() {
     is_started_ = true;
+    wake_ = TRY(EventFd::create());
+    if (wiring_.is_terminal && wiring_.resize) watch_size();
     // Ends with the process: it may be blocked in read(2), and owns nothing that needs closing.
-    Result<Thread> thread = Thread::start([this] { read_loop(); });
-    if (!thread) return stop_->end({EndKind::HostError, 0, "console input: " + thread.error().message()});
-    thread->detach();
+    Thread thread = TRY(Thread::start([this] { read_loop(); }));
+    thread.detach();
+    return {};
 }
 
 void ConsoleInput::want() {
     if (wiring_.fd < 0) return;  // also before connect()
-    if (!is_started_) start();
-    wake_->signal();
+    if (!is_started_) {
+        if (const Result<void> started = start(); !started)
+            stop_->end({EndKind::HostError, 0, "console input: " + started.error().message()});
+    }
+    if (wake_) wake_->signal();
 }
 
 bool ConsoleInput::filter(std::vector<u8>& bytes) {

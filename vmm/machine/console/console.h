@@ -108,7 +108,7 @@ class ConsoleInput {
         Deliver deliver;
         Resize resize;  ///< on the input's thread, when the size has changed; may be empty
     };
-    /// Before any vCPU runs; `stop` outlives the thread.
+    /// Before any vCPU runs; `stop` outlives the thread. Errors: Os, where there is no thread for a terminal.
     Result<void> connect(Wiring wiring, StopControl& stop);
     /// The device has room. Any thread, one at a time. Without effect before connect().
     void want();
@@ -117,7 +117,7 @@ class ConsoleInput {
     void settle(int output_fd);
 
   private:
-    void start();
+    Result<void> start();
     void read_loop();
     /// Ends the machine and sees to it until the process is gone.
     [[noreturn]] void quit();

@@ -2,8 +2,9 @@
 #include "vmm/machine/lifecycle/signals.h"
 
 #include <array>
+#include <atomic>
 #include <cerrno>
-#include <string_view>
+#include <span>
 
 #include <signal.h>
 #include <sys/time.h>
@@ -20,19 +21,31 @@ namespace {
 StopControl* g_stop = nullptr;
 u64 g_timeout_ms = 0;
 
-void on_ending_signal(int number) {
-    const int saved_errno = errno;
+void end_by(int number) {
     g_stop->end_from_signal(EndKind::Signal, static_cast<u64>(number));
     // Should a thread miss the kick, say just before it blocks in write(2), the next one reaches it.
     ::alarm(1);
+}
+
+/// A bit for each signal that came before it was known which ones were ignored when we started; then kArmed.
+constexpr u64 kArmed = 1;
+std::atomic<u64> g_came = 0;
+constexpr u64 bit_of(int number) { return u64{1} << number; }
+
+void on_ending_signal(int number) {
+    const int saved_errno = errno;
+    if ((g_came.fetch_or(bit_of(number)) & kArmed) != 0) end_by(number);
     errno = saved_errno;
 }
 
 void on_alarm(int number) {
-    if (g_timeout_ms == 0) return on_ending_signal(number);
     const int saved_errno = errno;
-    g_stop->end_from_signal(EndKind::Timeout, g_timeout_ms);
-    ::alarm(1);
+    if (g_timeout_ms == 0) {
+        end_by(number);
+    } else {
+        g_stop->end_from_signal(EndKind::Timeout, g_timeout_ms);
+        ::alarm(1);
+    }
     errno = saved_errno;
 }
 
@@ -45,39 +58,45 @@ void on_bus_error(int /*number*/) {
     ::_exit(kStatusFailed);
 }
 
-void on_fatal_signal(int number) {
-    restore_terminal_at_once();
-    ::signal(number, SIG_DFL);
-    ::raise(number);
-}
-
-void install(int number, void (*handler)(int), bool keep_ignored) {
+/// \returns whether the signal was ignored.
+bool install(int number, void (*handler)(int)) {
+    // No SA_RESTART: a kick must end a blocking write to the console too.
     struct sigaction action {};
     action.sa_handler = handler;
-    // No SA_RESTART: a kick must end a blocking write to the console too.
-    if (keep_ignored) {
-        struct sigaction old {};
-        if (::sigaction(number, nullptr, &old) == 0 && old.sa_handler == SIG_IGN) return;
+    struct sigaction old {};
+    return ::sigaction(number, &action, &old) == 0 && old.sa_handler == SIG_IGN;
+}
+
+/// What was ignored stays so, for which one call tells and takes: a signal in between waits in g_came.
+void install_ending(std::span<const int> numbers) {
+    u64 ignored = 0;
+    for (const int number : numbers) {
+        if (!install(number, on_ending_signal)) continue;
+        install(number, SIG_IGN);
+        ignored |= bit_of(number);
     }
-    ::sigaction(number, &action, nullptr);
+    const u64 came = g_came.fetch_or(kArmed) & ~ignored;
+    for (const int number : numbers) {
+        if ((came & bit_of(number)) != 0) end_by(number);
+    }
 }
 
 }  // namespace
 
 void make_write_signals_errors() {
-    install(SIGPIPE, SIG_IGN, false);
-    install(SIGXFSZ, SIG_IGN, false);
+    install(SIGPIPE, SIG_IGN);
+    install(SIGXFSZ, SIG_IGN);
 }
 
-void report_bus_errors() { install(SIGBUS, on_bus_error, false); }
+void report_bus_errors() { install(SIGBUS, on_bus_error); }
 
 void install_signal_handlers(StopControl& stop) {
     g_stop = &stop;
-    install(kick_signal(), on_kick, false);
+    install(kick_signal(), on_kick);
     constexpr std::array kEnding{SIGINT, SIGTERM, SIGHUP, SIGQUIT, SIGUSR2, SIGXCPU};
-    for (const int number : kEnding) install(number, on_ending_signal, true);
-    install(SIGALRM, on_alarm, false);
-    for (const int number : {SIGSEGV, SIGABRT, SIGILL, SIGFPE}) install(number, on_fatal_signal, false);
+    // Before the others, which ring it.
+    install(SIGALRM, on_alarm);
+    install_ending(kEnding);
     // A parent that waits for signals by sigwait or signalfd hands its mask down to us.
     sigset_t needed;
     ::sigemptyset(&needed);

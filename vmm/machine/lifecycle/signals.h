@@ -16,12 +16,11 @@ namespace mayfly {
 /// to be written.
 void make_write_signals_errors();
 
-/// SIGBUS says that a mapped file shrank, and ends mayfly. Before any file is mapped.
+/// SIGBUS says that a mapped file shrank, and ends mayfly. For who is about to map a file.
 void report_bus_errors();
 
 /// SIGINT, SIGTERM, SIGHUP, SIGQUIT, SIGALRM, SIGUSR2 and SIGXCPU end the machine (unless they were ignored
-/// when we started); other fatal signals restore the terminal first.
-/// `stop` outlives the process.
+/// when we started). `stop` outlives the process.
 void install_signal_handlers(StopControl& stop);
 
 /// Ends the machine with EndKind::Timeout after `limit`. Errors: Os.
