@@ -9,32 +9,27 @@ namespace mayfly {
 
 bool Bus::is_free(u64 base, u64 size_bytes) const {
     if (size_bytes == 0 || base > ~u64{0} - (size_bytes - 1)) return false;
-    for (const Range& range : ranges()) {
-        if (base <= range.base + (range.size_bytes - 1) && range.base <= base + (size_bytes - 1))
-            return false;
-    }
-    return true;
+    // None overlaps another, so the neighbours tell.
+    const auto next = std::upper_bound(ranges_.begin(), ranges_.end(), base, is_below);
+    if (next != ranges_.end() && next->base - base < size_bytes) return false;
+    return next == ranges_.begin() || base - (next - 1)->base >= (next - 1)->size_bytes;
 }
 
 void Bus::map(u64 base, u64 size_bytes, IoDevice& device, u64 offset_base) {
     // no guest: the machine maps its devices before a vCPU runs, and exit ports where is_free() said so.
     VERIFY(is_free(base, size_bytes));
-    VERIFY(range_count_ < kRangesMax);
     Mutex* mutex = nullptr;
-    for (const Range& range : ranges()) {
+    for (const Range& range : ranges_) {
         if (range.device == &device) mutex = range.mutex;
     }
-    if (mutex == nullptr) mutex = &mutexes_[mutex_count_++];
-    std::size_t at = range_count_++;
-    for (; at > 0 && ranges_[at - 1].base > base; --at) ranges_[at] = ranges_[at - 1];
-    ranges_[at] = Range{base, size_bytes, offset_base, &device, mutex};
+    if (mutex == nullptr) mutex = &mutexes_.emplace_back();
+    const auto behind = std::upper_bound(ranges_.begin(), ranges_.end(), base, is_below);
+    ranges_.insert(behind, Range{base, size_bytes, offset_base, &device, mutex});
 }
 
 Bus::Hit Bus::find(u64 address, u8 size_bytes) const {
-    const std::span<const Range> all = ranges();
-    const auto next = std::upper_bound(all.begin(), all.end(), address,
-                                       [](u64 at, const Range& range) { return at < range.base; });
-    if (next == all.begin()) return {};
+    const auto next = std::upper_bound(ranges_.begin(), ranges_.end(), address, is_below);
+    if (next == ranges_.begin()) return {};
     const Range& range = *(next - 1);
     const u64 offset = address - range.base;
     if (offset >= range.size_bytes || size_bytes > range.size_bytes - offset) return {};
@@ -67,7 +62,7 @@ std::string_view Bus::name_at(u64 address) const {
 }
 
 Mutex& Bus::mutex_of(const IoDevice& device) const {
-    for (const Range& range : ranges()) {
+    for (const Range& range : ranges_) {
         if (range.device == &device) return *range.mutex;
     }
     // no guest: asked by the owners of devices that are mapped, about their own.

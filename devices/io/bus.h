@@ -5,9 +5,9 @@
 // Lock order: one device lock at a time; devices never call back into the bus.
 #pragma once
 
-#include <array>
-#include <span>
+#include <deque>
 #include <string_view>
+#include <vector>
 
 #include "devices/io/io_device.h"
 #include "vmm/error/ints.h"
@@ -17,15 +17,13 @@ namespace mayfly {
 
 class Bus {
   public:
-    static constexpr std::size_t kRangesMax = 64;
-
-    Bus() = default;
+    Bus() { ranges_.reserve(kRangesUsual); }
     Bus(const Bus&) = delete;
     Bus& operator=(const Bus&) = delete;
 
-    /// `device` outlives the bus. Ranges of one bus do not overlap, and there are at most kRangesMax
-    /// (VERIFY). One device may be mapped at several ranges: it then has one lock, and sees offsets counted
-    /// from each range's base plus `offset_base`.
+    /// `device` outlives the bus. Ranges of one bus do not overlap (VERIFY). One device may be mapped at
+    /// several ranges: it then has one lock, and sees offsets counted from each range's base plus
+    /// `offset_base`.
     void map(u64 base, u64 size_bytes, IoDevice& device, u64 offset_base = 0);
 
     /// Who answers where nothing is mapped: a bus behind this one, which takes no lock of this one's, since
@@ -48,6 +46,7 @@ class Bus {
     [[nodiscard]] Mutex& mutex_of(const IoDevice& device) const;
 
   private:
+    static constexpr std::size_t kRangesUsual = 32;
     struct Range {
         u64 base = 0;
         u64 size_bytes = 0;
@@ -55,20 +54,16 @@ class Bus {
         IoDevice* device = nullptr;
         Mutex* mutex = nullptr;
     };
+    static bool is_below(u64 address, const Range& range) { return address < range.base; }
     struct Hit {
         const Range* range = nullptr;
         IoAccess at{};
     };
     [[nodiscard]] Hit find(u64 address, u8 size_bytes) const;
 
-    [[nodiscard]] std::span<const Range> ranges() const { return std::span(ranges_).first(range_count_); }
-
-    // In place, not on the heap: a boot touches one run of memory for both buses.
-    std::array<Range, kRangesMax> ranges_;  // the first range_count_ are in use, sorted by base
-    std::size_t range_count_ = 0;
+    std::vector<Range> ranges_;  // sorted by base
     IoDevice* fallback_ = nullptr;
-    mutable std::array<Mutex, kRangesMax> mutexes_;  // one a device, the first mutex_count_ in use
-    std::size_t mutex_count_ = 0;
+    std::deque<Mutex> mutexes_;  // one a device, which stay where they are
 };
 
 }  // namespace mayfly

@@ -116,8 +116,10 @@ void Interrupts::stop_pit_reinjection() {
 Result<void> Interrupts::install_routes() {
     RouteList list;
     if (kind_ == Irqchip::Full) add_pc_routes(list);
-    for (u32 i = 0; i < kMsisMax; ++i) {
-        if (msis_[i].is_routed) list.add(msi_route(kMsiGsiBase + i, msis_[i].address, msis_[i].data));
+    u32 gsi = kMsiGsiBase;
+    for (const Msi& msi : msis_) {
+        if (msi.is_routed) list.add(msi_route(gsi, msi.address, msi.data));
+        ++gsi;
     }
     return vm_.set_routes(std::span(list.routes).first(list.count));
 }
@@ -146,13 +148,15 @@ void Interrupts::set_level_triggered(std::span<const u8> irqs) {
 
 std::optional<u32> Interrupts::allocate_msi() {
     const Lock guard(mutex_);
-    return msis_used_ < kMsisMax ? std::optional(msis_used_++) : std::nullopt;
+    if (msis_.size() == kMsisMax) return std::nullopt;
+    msis_.emplace_back();
+    return static_cast<u32>(msis_.size() - 1);
 }
 
 Result<void> Interrupts::route_msi(u32 index, u64 address, u32 data) {
-    // no guest: indices are allocate_msi()'s or the test device's two.
-    VERIFY(index < kMsisMax);
     const Lock guard(mutex_);
+    // no guest: indices are allocate_msi()'s or the test device's two.
+    VERIFY(index < msis_.size());
     Msi& msi = msis_[index];
     if (msi.is_routed && msi.address == address && msi.data == data) return {};
     const Msi before = msi;

@@ -6,10 +6,10 @@
 // Thread: create() on the main thread; the rest on any, internally locked.
 #pragma once
 
-#include <array>
 #include <memory>
 #include <optional>
 #include <span>
+#include <vector>
 
 #include "devices/io/irq_line.h"
 #include "vmm/kvm/kvm_vm.h"
@@ -83,8 +83,7 @@ class Interrupts {
     GsiLine serial_line_;
     std::optional<Thread> pit_thread_;
     Mutex mutex_;
-    std::array<Msi, kMsisMax> msis_ GUARDED_BY(mutex_){};
-    u32 msis_used_ GUARDED_BY(mutex_) = kTestDeviceMsis;
+    std::vector<Msi> msis_ GUARDED_BY(mutex_) = std::vector<Msi>(kTestDeviceMsis);
 };
 
 }  // namespace mayfly
