@@ -9,7 +9,7 @@ import pathlib
 import re
 import sys
 
-OUTPUTS = (".text.seldom", ".rodata.seldom", ".late_constructors")
+OUTPUTS = (".text.seldom", ".rodata.seldom", ".bss.growing", ".bss.seldom", ".late_constructors")
 PATTERN = re.compile(r"^ (\*\S*\(.*|EXCLUDE_FILE.*)$")
 CAUGHT = re.compile(r"^ (\.\S+)(?:\s+0x|$)")
 

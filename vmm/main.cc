@@ -3,7 +3,6 @@
 #include <algorithm>
 #include <array>
 #include <cstdlib>
-#include <optional>
 #include <string>
 #include <string_view>
 
@@ -36,14 +35,14 @@ constexpr std::string_view kHelp =
     "status: 0-123 the guest's own, 124 timeout, 125 mayfly failed, 126 the guest crashed, 127 no such\n"
     "kernel, 128+N ended by signal N\n";
 
-int boot(int argc, char** argv, EarlyKvm& early, Timeline& timeline) {
+int boot(int argc, char** argv, Timeline& timeline) {
     const Result<BootArguments> arguments = parse_boot_arguments(argc, argv);
     if (!arguments) return print_error(arguments.error());
     if (arguments->is_help) return print_result(arguments->help_text);
     log::set_verbose(arguments->is_verbose);
     Result<BootConfig> config = boot_config(*arguments);
     if (!config) return refused_boot_command(*arguments, config.error(), timeline);
-    return boot_command(*arguments, std::move(*config), early, timeline);
+    return boot_command(*arguments, std::move(*config), timeline);
 }
 
 /// A closed standard descriptor's number would go to the next file opened, /dev/kvm or the kernel. Read-only,
@@ -87,9 +86,13 @@ bool mentions_timeline(int argc, char** argv) {
                        [](std::string_view word) { return word.starts_with("--timel"); });
 }
 
-int run(int argc, char** argv, std::optional<EarlyKvm>& early, Timeline& timeline) {
+int run(int argc, char** argv, Timeline& timeline) {
     const std::string_view command = argc > 1 ? argv[1] : "";
-    if (early) return boot(argc - 1, argv + 1, *early, timeline);
+    if (command == "boot") {
+        // Before this thread first blocks.
+        if (mentions_timeline(argc, argv)) timeline.estimate_exec();
+        return boot(argc - 1, argv + 1, timeline);
+    }
     if (command == "doctor") return simple(argc - 1, argv + 1, "mayfly doctor [--json]", doctor_command);
     if (command == "bench") return bench_command(argc - 1, argv + 1);
     if (command == "version" || command == "--version")
@@ -120,15 +123,9 @@ void __verbose_terminate_handler() { std::abort(); }
 
 int main(int argc, char** argv) {
     hold_standard_descriptors();
-    // Both outlive every thread: the process ends by _exit, perhaps with a thread blocked in read(2).
+    // It outlives every thread: the process ends by _exit, perhaps with a thread blocked in read(2).
     static Timeline timeline;
-    static std::optional<EarlyKvm> early;
     timeline.reach(Phase::Main);
-    if (argc > 1 && std::string_view(argv[1]) == "boot") {
-        // Before there is a second thread, for which this one may have to wait.
-        if (mentions_timeline(argc, argv)) timeline.estimate_exec();
-        early.emplace(timeline);
-    }
-    const int status = run(argc, argv, early, timeline);
+    const int status = run(argc, argv, timeline);
     ::_exit(status);
 }

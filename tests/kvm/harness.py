@@ -27,9 +27,10 @@ guests_directory = ""
 _cases = []
 _processes = []
 
-# The user's own cache of unpacked kernels is neither filled nor used.
-_kernel_cache = tempfile.TemporaryDirectory(prefix="mayfly-kernel-cache-")
-os.environ["MAYFLY_CACHE_DIR"] = _kernel_cache.name
+# The user's own caches are neither filled nor used.
+_caches = tempfile.TemporaryDirectory(prefix="mayfly-caches-")
+os.environ["MAYFLY_CACHE_DIR"] = os.path.join(_caches.name, "kernels")
+os.environ["MAYFLY_RUNTIME_DIR"] = os.path.join(_caches.name, "run")
 
 
 class Failure(AssertionError):

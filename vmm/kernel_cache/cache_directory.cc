@@ -15,6 +15,7 @@
 
 #include "vmm/error/error.h"
 #include "vmm/kernel_cache/file_times.h"
+#include "vmm/os/ownership.h"
 
 namespace mayfly {
 
@@ -86,21 +87,13 @@ Opened open_cache_directory(const std::string& path) {
     if (!fd.valid() && errno == ENOTDIR) return {{}, "is no directory, or a symbolic link"};
     struct stat status {};
     if (!fd.valid() || ::fstat(fd.get(), &status) != 0) return {{}, os_reason("open")};
-    if (Reason why = check_ours(status); !why.empty()) return {{}, std::move(why)};
+    if (Reason why = why_not_ours(status); !why.empty()) return {{}, std::move(why)};
     return {std::move(fd), {}};
 }
 
 Opened make_cache_directory(const std::string& path) {
     if (!make_directory(path, kLevelsMax)) return {{}, os_reason("mkdir")};
     return open_cache_directory(path);
-}
-
-Reason check_ours(const struct stat& status) {
-    if (const uid_t user = ::geteuid(); status.st_uid != user)
-        return fmt::format("belongs to user {}, not {}", status.st_uid, user);
-    if ((status.st_mode & (S_IWGRP | S_IWOTH)) != 0)
-        return fmt::format("others may write to it: its mode is {:o}", status.st_mode & 07777);
-    return {};
 }
 
 Reason make_room(const UniqueFd& directory, std::string_view name, u64 needed_bytes,

@@ -44,9 +44,6 @@ Opened open_cache_directory(const std::string& path);
 /// Makes it where there is none, with up to two directories above it.
 Opened make_cache_directory(const std::string& path);
 
-/// Why not: somebody else owns it or may write to it.
-Reason check_ours(const struct stat& status);
-
 /// Removes the least recently used entries until `needed_bytes` fit, beside what others the limits allow. All
 /// entries together have at most a tenth of what the file system could give them. An entry called `name` is
 /// about to be replaced, and does not count.

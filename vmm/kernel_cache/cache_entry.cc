@@ -19,6 +19,7 @@
 
 #include "vmm/kernel_cache/content_sum.h"
 #include "vmm/kernel_cache/file_times.h"
+#include "vmm/os/ownership.h"
 
 namespace mayfly {
 
@@ -190,7 +191,7 @@ Opened find_entry(const UniqueFd& directory, const PackedKernel& kernel, StopTok
     struct stat status {};
     if (!file.valid() || ::fstat(file.get(), &status) != 0) return {{}, os_reason("open")};
     if (!S_ISREG(status.st_mode)) return {{}, "is no regular file"};
-    if (Reason why = check_ours(status); !why.empty()) return {{}, std::move(why)};
+    if (Reason why = why_not_ours(status); !why.empty()) return {{}, std::move(why)};
     Trailer trailer;
     if (!read_trailer(file, static_cast<u64>(status.st_size), trailer))
         return {{}, "is incomplete: it does not end in the trailer of a file of its size"};

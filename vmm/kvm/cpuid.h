@@ -27,6 +27,17 @@ class CpuidTable {
     [[nodiscard]] void* for_kernel_to_fill();
     [[nodiscard]] void* for_kernel_to_read() { return &table_; }
 
+    /// The table as it is kept in a file: its count, a word, and that many entries; and all that may be read
+    /// of a file into it. What was read has to be is_within_bounds().
+    [[nodiscard]] std::span<const std::byte> file_bytes() const {
+        return std::as_bytes(std::span(&table_, 1)).first(kCountedHeaderBytes + entries().size_bytes());
+    }
+    [[nodiscard]] std::span<std::byte> for_file_to_fill() {
+        return std::as_writable_bytes(std::span(&table_, 1))
+            .first(kCountedHeaderBytes + kEntriesFromKvm * sizeof(kvm_cpuid_entry2));
+    }
+    [[nodiscard]] bool is_within_bounds() const { return table_.count <= kEntriesFromKvm; }
+
     [[nodiscard]] std::span<kvm_cpuid_entry2> entries() { return table_.filled(); }
     [[nodiscard]] std::span<const kvm_cpuid_entry2> entries() const { return table_.filled(); }
 

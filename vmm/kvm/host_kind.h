@@ -24,6 +24,8 @@ struct HostKind {
     bool has_hardware_ipi = false;  ///< Intel IPI virtualisation or AMD AVIC in use
     bool has_avic = false;          ///< AVIC, which KVM keeps off while an 8254 reinjects; not VMX's APICv
     bool hide_x2apic = false;       ///< AVIC without x2AVIC
+
+    friend bool operator==(const HostKind&, const HostKind&) = default;
 };
 
 /// A few microseconds: at most three small files.

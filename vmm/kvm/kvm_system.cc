@@ -34,16 +34,23 @@ Error explain_open(int os_errno) {
 
 }  // namespace
 
-Result<KvmSystem> KvmSystem::open() {
-    UniqueFd fd = UniqueFd::adopt(::open(kDevice, O_RDWR | O_CLOEXEC));
+Result<UniqueFd> KvmSystem::open_device() {
+    // By openat(): musl's open() sets O_CLOEXEC twice.
+    UniqueFd fd = UniqueFd::adopt(::openat(AT_FDCWD, kDevice, O_RDWR | O_CLOEXEC));
     if (!fd.valid()) return fail(explain_open(errno));
-    const Result<int> version = KVM_IOCTL(fd, KVM_GET_API_VERSION, 0);
+    return fd;
+}
+
+Result<KvmSystem> KvmSystem::on(UniqueFd device) {
+    const Result<int> version = KVM_IOCTL(device, KVM_GET_API_VERSION, 0);
     if (!version) return fail(Error::host("/dev/kvm is not KVM: " + version.error().message()));
     if (*version != kApiVersion)
         return fail(Error::host(fmt::format("/dev/kvm speaks API {}, need {}", *version, kApiVersion)));
-    const int run_bytes = TRY(KVM_IOCTL(fd, KVM_GET_VCPU_MMAP_SIZE, 0));
-    return KvmSystem(std::move(fd), static_cast<std::size_t>(run_bytes));
+    const int run_bytes = TRY(KVM_IOCTL(device, KVM_GET_VCPU_MMAP_SIZE, 0));
+    return KvmSystem(std::move(device), static_cast<std::size_t>(run_bytes));
 }
+
+Result<KvmSystem> KvmSystem::open() { return on(TRY(open_device())); }
 
 int KvmSystem::check(int capability) const {
     return KVM_IOCTL(fd_, KVM_CHECK_EXTENSION, capability).value_or(0);
@@ -62,8 +69,13 @@ Result<KvmVm> KvmSystem::create_vm() const {
 
 Result<CpuidTable> KvmSystem::supported_cpuid() const {
     CpuidTable table;
-    TRY_VOID(kvm_ioctl(fd_, kGetSupportedCpuid, "KVM_GET_SUPPORTED_CPUID", table.for_kernel_to_fill()));
+    TRY_VOID(fill(table));
     return table;
+}
+
+Result<void> KvmSystem::fill(CpuidTable& table) const {
+    TRY_VOID(kvm_ioctl(fd_, kGetSupportedCpuid, "KVM_GET_SUPPORTED_CPUID", table.for_kernel_to_fill()));
+    return {};
 }
 
 }  // namespace mayfly

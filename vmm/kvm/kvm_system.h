@@ -14,7 +14,16 @@ namespace mayfly {
 
 class KvmSystem {
   public:
-    /// Errors: Host when /dev/kvm is missing, forbidden or speaks another API; each says what to do.
+    /// Errors: Host when /dev/kvm is missing or forbidden; each says what to do.
+    static Result<UniqueFd> open_device();
+    /// Asks the device that open_device() gave what every user has to know. Errors: Host when it speaks
+    /// another API.
+    static Result<KvmSystem> on(UniqueFd device);
+    /// For who knows the answer already: the size of a vCPU's kvm_run mapping.
+    static KvmSystem on(UniqueFd device, std::size_t run_bytes) {
+        return {std::move(device), run_bytes};
+    }
+    /// The first two. Errors: theirs.
     static Result<KvmSystem> open();
 
     /// KVM_CHECK_EXTENSION: 0 when the capability is unknown.
@@ -25,8 +34,10 @@ class KvmSystem {
 
     /// KVM_GET_SUPPORTED_CPUID, unfiltered. Costs 0.1-0.3 ms: call it once.
     [[nodiscard]] Result<CpuidTable> supported_cpuid() const;
+    Result<void> fill(CpuidTable& table) const;
 
     [[nodiscard]] const UniqueFd& fd() const { return fd_; }
+    [[nodiscard]] std::size_t run_bytes() const { return run_bytes_; }
 
   private:
     KvmSystem(UniqueFd fd, std::size_t run_bytes) : fd_(std::move(fd)), run_bytes_(run_bytes) {}

@@ -46,29 +46,32 @@ bool maps_files(const BootConfig& config) {
 
 }  // namespace
 
-Result<std::unique_ptr<Machine>> Machine::create(const BootConfig& config, OutputFds fds, EarlyKvm& early,
-                                                 StopControl& stop, Timeline& timeline) {
+Result<std::unique_ptr<Machine>> Machine::create(const BootConfig& config, OutputFds fds, StopControl& stop,
+                                                 Timeline& timeline) {
     TRY_VOID(check_memory_size(config.memory_bytes));
     if (maps_files(config)) report_bus_errors();
     GuestImages images = TRY(GuestImages::open(config, stop.token()));
-    MachinePlan plan = TRY(plan_machine(config, detect_host_kind(), images));
+    std::unique_ptr<KvmHost> kvm = TRY(KvmHost::open());
+    timeline.reach(Phase::KvmOpened);
+    MachinePlan plan = TRY(plan_machine(config, kvm->answers().host, images));
     std::unique_ptr<Machine> machine(
-        new Machine(config, std::move(plan), std::move(images), fds, stop, timeline));
-    TRY_VOID(machine->build(early));
+        new Machine(config, std::move(plan), std::move(images), std::move(kvm), fds, stop, timeline));
+    TRY_VOID(machine->build());
     return machine;
 }
 
-Machine::Machine(const BootConfig& config, MachinePlan plan, GuestImages images, OutputFds fds,
-                 StopControl& stop, Timeline& timeline)
+Machine::Machine(const BootConfig& config, MachinePlan plan, GuestImages images,
+                 std::unique_ptr<KvmHost> kvm, OutputFds fds, StopControl& stop, Timeline& timeline)
     : config_(config),
       plan_(std::move(plan)),
       stop_(stop),
       timeline_(timeline),
       images_(std::move(images)),
+      kvm_(std::move(kvm)),
       console_(fds, config.console_max_bytes, config.debugcon, stop),
       vcpus_(stop) {}
 
-Result<void> Machine::build(EarlyKvm& early) {
+Result<void> Machine::build() {
     add_early_output();
     devices_ = TRY(VirtioDevices::open(config_, plan_.devices, console_.ends(), stop_));
     if (config_.exec) TRY_VOID(pack_program(plan_, config_, images_, stop_.token()));
@@ -83,12 +86,13 @@ Result<void> Machine::build(EarlyKvm& early) {
     const EntryState entry = TRY(load_images(plan_, config_, images_, *ram_));
     timeline_.reach(Phase::KernelLoaded);
 
-    vm_.emplace(TRY(early.take_vm()));
+    vm_.emplace(TRY(kvm_->system().create_vm()));
+    timeline_.reach(Phase::VmCreated);
     TRY_VOID(add_memory_slots());
     TRY_VOID(add_irqchip());
     timeline_.reach(Phase::Irqchip);
     TRY_VOID(add_platform());
-    TRY_VOID(add_vcpus(early, entry));
+    TRY_VOID(add_vcpus(entry));
     timeline_.reach(Phase::Vcpus);
     images_.ignore_stop();
     return {};
@@ -170,13 +174,12 @@ Result<void> Machine::add_platform() {
     return platform_->map_devices(options, plan_.shape.irqchip, plan_.has_config_ports);
 }
 
-Result<void> Machine::add_vcpus(EarlyKvm& early, const EntryState& entry) {
+Result<void> Machine::add_vcpus(const EntryState& entry) {
     TRY_VOID(vcpus_.create(*vm_, plan_.cpus));
-    // Asked for last: the other thread has had the time that the vCPUs took.
-    const CpuidTable supported = TRY(early.take_cpuid());
-    const bool has_tsc_deadline = early.system().check(KVM_CAP_TSC_DEADLINE_TIMER) != 0;
-    return vcpus_.set_up(supported,
-                         cpuid_facts(plan_.cpus, plan_.shape.irqchip, plan_.host, has_tsc_deadline), entry);
+    const KvmAnswers& answers = kvm_->answers();
+    return vcpus_.set_up(
+        answers.cpuid, cpuid_facts(plan_.cpus, plan_.shape.irqchip, plan_.host, answers.has_tsc_deadline),
+        entry);
 }
 
 Result<void> Machine::connect_console() {
@@ -201,9 +204,11 @@ Ending Machine::run() {
                 .flavour = plan_.host.flavour,
                 .user_irqchip = interrupts_->user(),
                 .test_device = platform_->test_device()},
-               timeline_);
+               {.timeline = timeline_, .after_exit = [this] { kvm_->start_check(stop_); }});
     devices_->finish();
     console_.finish(vcpus_[0]);
+    if (const Result<void> checked = kvm_->finish_check(); !checked)
+        return {EndKind::HostError, 0, checked.error().message()};
     return understood(stop_.ending());
 }
 

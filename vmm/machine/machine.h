@@ -13,7 +13,7 @@
 
 #include "vmm/machine/boot/machine_plan.h"
 #include "vmm/machine/console/guest_console.h"
-#include "vmm/machine/lifecycle/early_kvm.h"
+#include "vmm/machine/lifecycle/kvm_host.h"
 #include "vmm/machine/platform.h"
 #include "vmm/machine/vcpu/vcpus.h"
 #include "vmm/machine/virtio/virtio_devices.h"
@@ -22,10 +22,10 @@ namespace mayfly {
 
 class Machine {
   public:
-    /// All but `early` outlive the machine; `early` outlives this call. Errors: those of every step, each
-    /// with what to do; any of them, and Stopped, once a stop is requested.
-    static Result<std::unique_ptr<Machine>> create(const BootConfig& config, OutputFds fds, EarlyKvm& early,
-                                                   StopControl& stop, Timeline& timeline);
+    /// All outlive the machine. Errors: those of every step, each with what to do; any of them, and Stopped,
+    /// once a stop is requested.
+    static Result<std::unique_ptr<Machine>> create(const BootConfig& config, OutputFds fds, StopControl& stop,
+                                                   Timeline& timeline);
     Machine(const Machine&) = delete;
     Machine& operator=(const Machine&) = delete;
 
@@ -40,16 +40,16 @@ class Machine {
     [[nodiscard]] bool have_vcpus_stopped() const { return stop_.threads_inside() == 0; }
 
   private:
-    Machine(const BootConfig& config, MachinePlan plan, GuestImages images, OutputFds fds, StopControl& stop,
-            Timeline& timeline);
+    Machine(const BootConfig& config, MachinePlan plan, GuestImages images, std::unique_ptr<KvmHost> kvm,
+            OutputFds fds, StopControl& stop, Timeline& timeline);
 
-    Result<void> build(EarlyKvm& early);
+    Result<void> build();
     void add_early_output();
     Result<void> add_ram();
     Result<void> add_memory_slots();
     Result<void> add_irqchip();
     Result<void> add_platform();
-    Result<void> add_vcpus(EarlyKvm& early, const EntryState& entry);
+    Result<void> add_vcpus(const EntryState& entry);
     Result<void> connect_console();
     [[nodiscard]] Ending understood(Ending ending) const;
     /// Of a Linux guest, once it has ended; empty where it has not panicked.
@@ -61,6 +61,7 @@ class Machine {
     Timeline& timeline_;
     // Destroyed from the last to the first: vCPUs before the VM, guest RAM after it.
     GuestImages images_;
+    std::unique_ptr<KvmHost> kvm_;
     std::optional<GuestRam> ram_;
     std::optional<KvmVm> vm_;
     std::unique_ptr<Interrupts> interrupts_;

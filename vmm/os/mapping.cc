@@ -9,21 +9,36 @@
 
 namespace mayfly {
 
+namespace {
+
+/// Null, and errno, where there is none.
+std::byte* map_zeros(std::size_t size_bytes) {
+    void* at = ::mmap(nullptr, size_bytes, PROT_READ | PROT_WRITE,
+                      MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE, -1, 0);
+    return at == MAP_FAILED ? nullptr : static_cast<std::byte*>(at);
+}
+
+}  // namespace
+
 Result<Mapping> Mapping::anonymous(std::size_t size_bytes, std::size_t alignment_bytes) {
     VERIFY(size_bytes > 0);
     VERIFY(alignment_bytes >= kPageBytes && (alignment_bytes & (alignment_bytes - 1)) == 0);
     const std::size_t slack = alignment_bytes - kPageBytes;
     const std::size_t rounded = align_up(size_bytes, kPageBytes);
     if (rounded < size_bytes || rounded + slack < rounded) return fail(Error::os("mmap", ENOMEM));
-    void* at = ::mmap(nullptr, rounded + slack, PROT_READ | PROT_WRITE,
-                      MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE, -1, 0);
-    if (at == MAP_FAILED) return fail(Error::os("mmap"));
-    auto* raw = static_cast<std::byte*>(at);
-    if (slack == 0) return Mapping(raw, rounded);
-    // Trim both ends so that what stays starts on the boundary.
     // SAFETY: addresses are compared and cut as integers; the range was just mapped by us.
-    const auto start = reinterpret_cast<std::uintptr_t>(raw);
-    const std::size_t head = align_up(start, alignment_bytes) - start;
+    const auto misfit = [&](const std::byte* start) {
+        return -reinterpret_cast<std::uintptr_t>(start) % alignment_bytes;
+    };
+    // Since Linux 6.7 the kernel itself places what is large on a huge page's boundary.
+    std::byte* raw = map_zeros(rounded);
+    if (raw == nullptr) return fail(Error::os("mmap"));
+    if (misfit(raw) == 0) return Mapping(raw, rounded);
+    VERIFY(::munmap(raw, rounded) == 0);
+    // Trim both ends so that what stays starts on the boundary.
+    raw = map_zeros(rounded + slack);
+    if (raw == nullptr) return fail(Error::os("mmap"));
+    const std::size_t head = misfit(raw);
     if (head > 0) VERIFY(::munmap(raw, head) == 0);
     if (slack > head) VERIFY(::munmap(raw + head + rounded, slack - head) == 0);
     return Mapping(raw + head, rounded);

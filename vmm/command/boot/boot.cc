@@ -107,8 +107,7 @@ OutputFds output_fds(const BootConfig& config, const BootOutputs& outputs) {
 }
 
 /// To the guest's end. `stop` outlives every thread.
-Result<Ending> run_boot(const BootConfig& config, EarlyKvm& early, StopControl& stop, Timeline& timeline,
-                        BootRun& run) {
+Result<Ending> run_boot(const BootConfig& config, StopControl& stop, Timeline& timeline, BootRun& run) {
     if (run.outputs.error()) return fail(*run.outputs.error());
     UniqueFd log;
     if (config.watch.needs_console()) {
@@ -122,7 +121,7 @@ Result<Ending> run_boot(const BootConfig& config, EarlyKvm& early, StopControl& 
         if (!config.watch.log_path.empty()) log = TRY(open_log(config.watch.log_path));
     }
     Result<std::unique_ptr<Machine>> machine =
-        Machine::create(config, output_fds(config, run.outputs), early, stop, timeline);
+        Machine::create(config, output_fds(config, run.outputs), stop, timeline);
     if (!machine && stop.is_requested()) return ended_early(stop);
     run.machine = TRY(std::move(machine));
     if (log.valid()) {
@@ -165,7 +164,7 @@ int write_junit_report(const ReportFile& file, const BootConfig& config, const B
 
 }  // namespace
 
-int boot_command(const BootArguments& arguments, BootConfig config, EarlyKvm& early, Timeline& timeline) {
+int boot_command(const BootArguments& arguments, BootConfig config, Timeline& timeline) {
     make_write_signals_errors();
     // Both outlive every thread: the process ends by _exit, with console input still blocked in read(2).
     static StopControl stop;
@@ -176,7 +175,7 @@ int boot_command(const BootArguments& arguments, BootConfig config, EarlyKvm& ea
     if (config.exec && !run.outputs.packed.empty()) config.exec->outputs = &run.outputs.packed;
     Result<Ending> ending =
         start_clock(config).and_then([&] { return apply_defaults(config); }).and_then([&] {
-            return run_boot(config, early, stop, timeline, run);
+            return run_boot(config, stop, timeline, run);
         });
     BootOutcome outcome = ending ? judge_boot(config, *ending, run.watch.get()) : failed_boot(ending.error());
     say(config, outcome, run);

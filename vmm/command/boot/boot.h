@@ -5,14 +5,13 @@
 #pragma once
 
 #include "vmm/command/options/boot_options.h"
-#include "vmm/machine/lifecycle/early_kvm.h"
 #include "vmm/machine/lifecycle/timeline.h"
 
 namespace mayfly {
 
 /// `mayfly boot`. Returns the process's exit status; prints its own errors on stderr. `config` is what
-/// `arguments` ask for. `timeline` has Phase::Main; `early` and it outlive every thread.
-int boot_command(const BootArguments& arguments, BootConfig config, EarlyKvm& early, Timeline& timeline);
+/// `arguments` ask for. `timeline` has Phase::Main and outlives every thread.
+int boot_command(const BootArguments& arguments, BootConfig config, Timeline& timeline);
 
 /// `mayfly boot` with options that are refused: what print_error() does, and the report of --junit.
 int refused_boot_command(const BootArguments& arguments, const Error& error, const Timeline& timeline);

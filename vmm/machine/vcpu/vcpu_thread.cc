@@ -77,8 +77,8 @@ void handle_exit(VcpuContext& context) {
 void run_vcpu(VcpuContext& context, std::size_t index) {
     context.wiring.stop.set_thread(index, true);
     kvm_run& run = context.vcpu.run_page();
-    bool is_first = context.timeline != nullptr;
-    if (is_first) context.timeline->reach(Phase::FirstRun);
+    bool is_first = context.first_run != nullptr;
+    if (is_first) context.first_run->timeline.reach(Phase::FirstRun);
     while (!context.wiring.stop.is_requested()) {
         if (context.wiring.user_irqchip != nullptr) {
             const Result<void> ready = context.wiring.user_irqchip->before_run(context.vcpu);
@@ -89,7 +89,8 @@ void run_vcpu(VcpuContext& context, std::size_t index) {
         }
         const Result<RunStatus> status = context.vcpu.run();
         if (is_first) {
-            context.timeline->reach(Phase::FirstExit);
+            context.first_run->timeline.reach(Phase::FirstExit);
+            context.first_run->after_exit();
             is_first = false;
         }
         if (!status) {

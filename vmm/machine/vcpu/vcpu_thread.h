@@ -4,6 +4,8 @@
 // Thread: run_vcpu() is the body of each vCPU's own thread; the bootstrap processor's is the main thread.
 #pragma once
 
+#include <functional>
+
 #include "vmm/kvm/host_kind.h"
 #include "vmm/kvm/kvm_vcpu.h"
 #include "vmm/machine/console/guest_console.h"
@@ -26,10 +28,16 @@ struct VcpuWiring {
     TestDeviceWiring* test_device;
 };
 
+/// What happens once, around the guest's first instructions.
+struct FirstRun {
+    Timeline& timeline;
+    std::function<void()> after_exit;
+};
+
 struct VcpuContext {
     KvmVcpu& vcpu;
     VcpuWiring wiring;
-    Timeline* timeline = nullptr;  ///< the bootstrap processor's only
+    const FirstRun* first_run = nullptr;  ///< the bootstrap processor's only
     ExitCounts counts{};
 };
 

@@ -42,13 +42,13 @@ Result<void> Vcpus::set_up(const CpuidTable& supported, CpuidFacts facts, const 
     return {};
 }
 
-void Vcpus::run(const VcpuWiring& wiring, Timeline& timeline) {
+void Vcpus::run(const VcpuWiring& wiring, const FirstRun& first) {
     contexts_.reserve(vcpus_.size());
     for (KvmVcpu& vcpu : vcpus_) contexts_.push_back({.vcpu = vcpu, .wiring = wiring});
-    contexts_.front().timeline = &timeline;
+    contexts_.front().first_run = &first;
     start_others();
     run_vcpu(contexts_.front(), 0);
-    timeline.reach(Phase::Exit);
+    first.timeline.reach(Phase::Exit);
     wait_for_others();
 }
 

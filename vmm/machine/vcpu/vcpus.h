@@ -28,8 +28,8 @@ class Vcpus {
     Result<void> set_up(const CpuidTable& supported, CpuidFacts facts, const EntryState& entry);
 
     /// Runs all of them until the machine ends; vCPU 0 on the calling thread, which reaches FirstRun and
-    /// FirstExit in `timeline`. Everything referred to outlives this object.
-    void run(const VcpuWiring& wiring, Timeline& timeline);
+    /// FirstExit in `first`. Everything referred to outlives this object; `first` outlives this call.
+    void run(const VcpuWiring& wiring, const FirstRun& first);
 
     [[nodiscard]] std::size_t count() const { return vcpus_.size(); }
     [[nodiscard]] const KvmVcpu& operator[](std::size_t index) const { return vcpus_[index]; }

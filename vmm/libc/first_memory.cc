@@ -1,0 +1,87 @@
+// SPDX-License-Identifier: Apache-2.0
+// What C++ allocates first comes from one piece, object beside object: the linker has operator new and delete
+// come here (meson.build).
+//
+// A boot makes some two hundred objects before the guest runs. An allocator that keeps a page for each size
+// touches a page for each, and pages of its own before the first: a fifth of what a boot takes beside KVM is
+// their page faults. What no longer fits, and what malloc(3) is asked for, is the allocator's.
+// Thread: any.
+#include <atomic>
+#include <cstddef>
+
+// NOLINTBEGIN(bugprone-reserved-identifier,readability-identifier-naming): the linker's names for them
+extern "C" {
+void* __real__Znwm(std::size_t size_bytes);
+void* __real__Znam(std::size_t size_bytes);
+void __real__ZdlPv(void* object);
+void __real__ZdlPvm(void* object, std::size_t size_bytes);
+void __real__ZdaPv(void* object);
+void __real__ZdaPvm(void* object, std::size_t size_bytes);
+}
+
+namespace {
+
+constexpr std::size_t kBytes = std::size_t{64} << 10;
+constexpr std::size_t kAlignment = alignof(std::max_align_t);
+
+alignas(kAlignment) constinit std::byte g_memory[kBytes];
+constinit std::atomic<std::size_t> g_used = 0;
+
+constexpr std::size_t rounded(std::size_t size_bytes) {
+    return (size_bytes + kAlignment - 1) & ~(kAlignment - 1);
+}
+
+/// Null where it does not fit.
+void* take(std::size_t size_bytes) {
+    std::size_t at = g_used.load(std::memory_order_relaxed);
+    do {
+        if (size_bytes > kBytes - kAlignment || rounded(size_bytes) > kBytes - at) return nullptr;
+    } while (!g_used.compare_exchange_weak(at, at + rounded(size_bytes), std::memory_order_relaxed));
+    return &g_memory[at];
+}
+
+bool is_ours(const void* object) {
+    const auto* at = static_cast<const std::byte*>(object);
+    return at >= g_memory && at < g_memory + kBytes;
+}
+
+/// Only what was taken last can be had again.
+void give_back(void* object, std::size_t size_bytes) {
+    const auto at = static_cast<std::size_t>(static_cast<std::byte*>(object) - g_memory);
+    std::size_t end = at + rounded(size_bytes);
+    g_used.compare_exchange_strong(end, at, std::memory_order_relaxed);
+}
+
+}  // namespace
+
+extern "C" {
+
+void* __wrap__Znwm(std::size_t size_bytes) {
+    void* object = take(size_bytes);
+    return object != nullptr ? object : __real__Znwm(size_bytes);
+}
+
+void* __wrap__Znam(std::size_t size_bytes) {
+    void* object = take(size_bytes);
+    return object != nullptr ? object : __real__Znam(size_bytes);
+}
+
+void __wrap__ZdlPv(void* object) {
+    if (!is_ours(object)) __real__ZdlPv(object);
+}
+
+void __wrap__ZdlPvm(void* object, std::size_t size_bytes) {
+    if (is_ours(object)) return give_back(object, size_bytes);
+    __real__ZdlPvm(object, size_bytes);
+}
+
+void __wrap__ZdaPv(void* object) {
+    if (!is_ours(object)) __real__ZdaPv(object);
+}
+
+void __wrap__ZdaPvm(void* object, std::size_t size_bytes) {
+    if (is_ours(object)) return give_back(object, size_bytes);
+    __real__ZdaPvm(object, size_bytes);
+}
+}
+// NOLINTEND(bugprone-reserved-identifier,readability-identifier-naming)

@@ -1,0 +1,54 @@
+// SPDX-License-Identifier: Apache-2.0
+// KvmHost: the host's KVM, open, and what it answers every process alike, which an earlier boot has asked
+// for us where it can be proven.
+//
+// All is done on the calling thread: one that does a part beside it takes longer to wake, where the host is a
+// guest itself, than that part takes. Only the proof of what an earlier boot was told has a thread of its
+// own, while the guest runs.
+// Thread: one thread opens, starts and ends the check.
+#pragma once
+
+#include <atomic>
+#include <memory>
+
+#include "vmm/answer_cache/answer_cache.h"
+#include "vmm/error/result.h"
+#include "vmm/kvm/kvm_system.h"
+#include "vmm/machine/lifecycle/stop_control.h"
+
+namespace mayfly {
+
+class KvmHost {
+  public:
+    /// Errors: those of KvmSystem; Os.
+    static Result<std::unique_ptr<KvmHost>> open();
+    KvmHost(const KvmHost&) = delete;
+    KvmHost& operator=(const KvmHost&) = delete;
+    ~KvmHost() = default;
+
+    [[nodiscard]] const KvmSystem& system() const { return system_; }
+    [[nodiscard]] const KvmAnswers& answers() const { return *cache_.answers(); }
+
+    /// Has a thread compare the answers with KVM's, if that is due; where they differ it ends the machine.
+    /// Once the guest runs: a thread takes as long to make as the answers do to get. `stop` and this object
+    /// outlive the thread, which ends with the process.
+    void start_check(StopControl& stop);
+    /// Waits for the check, or does it where no thread has begun. Errors: Host, when the answers are wrong:
+    /// what the guest did counts for nothing.
+    Result<void> finish_check();
+
+  private:
+    enum class Check : u8 { None, Due, Running, Right, Wrong };
+
+    KvmHost(KvmSystem system, AnswerCache cache) : system_(std::move(system)), cache_(std::move(cache)) {}
+    [[nodiscard]] bool are_right() const;
+    [[nodiscard]] bool is_said_by_any_cpu() const;
+    /// Without effect where another thread has begun.
+    void check();
+
+    const KvmSystem system_;
+    const AnswerCache cache_;
+    std::atomic<Check> check_ = Check::None;
+};
+
+}  // namespace mayfly
