@@ -2,13 +2,16 @@
 # SPDX-License-Identifier: Apache-2.0
 """counts: what a boot of hello consists of, in numbers that no busy host can change.
 
-System calls up to the first KVM_RUN and in all (KVM's ioctls by name), returns to user space by reason, and
-KVM's own counters. Compared with perf/baselines/counts.json; --write-baseline replaces that file.
+System calls up to the first KVM_RUN and in all (KVM's ioctls by name), instructions and CPUIDs before main()
+and up to that KVM_RUN, page faults, returns to user space by reason, and KVM's own counters. Compared with
+perf/baselines/counts.json; --write-baseline replaces that file.
 """
 import argparse
 import collections
 import json
+import os
 import pathlib
+import statistics
 import subprocess
 import sys
 import tempfile
@@ -16,15 +19,38 @@ import tempfile
 from support import results
 from support import syscall_trace
 
-VARIANTS = (("mayfly", []), ("mayfly, legacy profile", ["--profile", "legacy"]),
+ASKED = "mayfly, KVM's answers not kept"
+VARIANTS = (("mayfly", []), (ASKED, []), ("mayfly, legacy profile", ["--profile", "legacy"]),
             ("mayfly, 4 vCPUs", ["--cpus", "4"]))
 # How often these are called depends on where a thread happens to be, in a wait or at its end.
 UNSTEADY = {"futex", "restart_syscall", "tgkill", "rt_sigreturn", "clock_nanosleep", "sched_yield", "madvise",
             "rt_sigprocmask", "exit"}
 UNTIL_RUN = "system calls before the first KVM_RUN"
 IN_ALL = "system calls"
+FAULTS = "page faults"
+# A page more or less is where the kernel put the stack and the vDSO.
+FAULTS_MARGIN = 2
 # With several vCPUs the threads race for who calls first.
 WITHOUT_BASELINE = "mayfly, 4 vCPUs"
+
+
+def say_who_is_asked(name, argv, kept):
+    """KVM, or the file of an earlier boot, which nobody has to compare again within a second."""
+    os.environ["MAYFLY_RUNTIME_DIR"] = "off" if name == ASKED else kept
+    subprocess.run(argv, stdin=subprocess.DEVNULL, stdout=subprocess.DEVNULL, timeout=60, check=True)
+
+
+def count_steps(stepper, argv):
+    """{until: (instructions, CPUIDs)}"""
+    names = subprocess.run(["nm", argv[0]], capture_output=True, text=True, timeout=60, check=True).stdout
+    main_address = next(line.split()[0] for line in names.splitlines() if line.endswith(" T main"))
+    done = subprocess.run([stepper, main_address] + argv, stdin=subprocess.DEVNULL, capture_output=True,
+                          text=True, timeout=120, check=True)
+    steps = {}
+    for line in done.stdout.splitlines():
+        until, instructions, cpuids = line.split()
+        steps[until] = int(instructions), int(cpuids)
+    return steps
 
 
 def count_calls(argv):
@@ -53,7 +79,7 @@ def add_exits(bench, name, argv):
 
 def main():
     parser = argparse.ArgumentParser(description=__doc__)
-    for name in ("mayfly", "floor", "out", "baseline"):
+    for name in ("mayfly", "floor", "spawner", "stepper", "out", "baseline"):
         parser.add_argument("--" + name, required=True)
     parser.add_argument("--write-baseline", action="store_true")
     options = parser.parse_args()
@@ -62,15 +88,29 @@ def main():
     contenders = [("floor", [options.floor])]
     contenders += [(name, [options.mayfly, "boot", "builtin:hello"] + extra) for name, extra in VARIANTS]
     totals = {name: {} for name, _ in contenders}
+    kept = tempfile.TemporaryDirectory()
+    for name, argv in contenders:
+        say_who_is_asked(name, argv, kept.name)
+        for until, (instructions, cpuids) in count_steps(options.stepper, argv).items():
+            before = {"main": "before main()", "run": "before the first KVM_RUN"}[until]
+            totals[name][f"CPUID instructions {before}"] = cpuids
+            bench.add_value(f"CPUID instructions {before}", name, "count", cpuids)
+            bench.add_value(f"instructions {before}", name, "count", instructions)
+        runs = results.spawn(options.spawner, [(name, 0, argv)], 20, 2, options.out)[name]
+        totals[name][FAULTS] = int(statistics.median(run["faults"] for run in runs))
+        bench.add_value(FAULTS, name, "count", totals[name][FAULTS])
     if syscall_trace.is_available():
         for name, argv in contenders:
-            totals[name], calls = count_calls(argv)
-            for quantity, count in totals[name].items():
+            say_who_is_asked(name, argv, kept.name)
+            counted, calls = count_calls(argv)
+            totals[name] |= counted
+            for quantity, count in counted.items():
                 bench.add_value(quantity, name, "count", count)
             bench.add_breakdown(IN_ALL, name, calls.most_common())
     else:
         bench.note("SYSTEM CALLS ARE NOT COUNTED: strace is not installed")
     for name, argv in contenders[1:]:
+        say_who_is_asked(name, argv, kept.name)
         totals[name]["returns to user space"] = add_exits(bench, name, argv)
     if options.write_baseline:
         steady = {name: counts for name, counts in totals.items() if name != WITHOUT_BASELINE}
@@ -78,8 +118,9 @@ def main():
     for name, bounds in json.loads(pathlib.Path(options.baseline).read_text()).items():
         for quantity, bound in bounds.items():
             if quantity in totals[name]:
-                bench.add_limit(f"{quantity}, {name}, against the baseline", totals[name][quantity], bound,
-                                unit="calls")
+                margin = FAULTS_MARGIN if quantity == FAULTS else 0
+                bench.add_limit(f"{quantity}, {name}, against the baseline", totals[name][quantity],
+                                bound + margin)
     bench.finish()
     return 0
 

@@ -4,8 +4,8 @@
 //
 //   spawn_runs RUNS WARMUP PAUSE_MS STAMP_FILE < PLAN
 //
-// A line of PLAN is one contender: NAME, expected status, then argv, separated by tabs; the
-// argument @STAMP@ becomes STAMP_FILE. Contenders are interleaved run by run, in an order that
+// A line of PLAN is one contender: NAME, expected status, then variables (A=B) and argv, separated by
+// tabs; the argument @STAMP@ becomes STAMP_FILE. Contenders are interleaved run by run, in an order that
 // rotates, so that noise and what one leaves behind in caches hit all alike. A pause before each
 // run lets the kernel finish with the previous VM, whose deferred work (SRCU callbacks) would else
 // be charged to a bystander. A line of output is one run: NAME, exec and exit (CLOCK_MONOTONIC,
@@ -34,6 +34,7 @@ constexpr int kNoExec = 127;
 struct Contender {
     std::string name;
     int status = 0;
+    std::vector<std::string> variables;  // beside our own
     std::vector<std::string> arguments;
 };
 
@@ -65,19 +66,33 @@ std::vector<Contender> read_plan(const char* stamp_file) {
         std::getline(fields, contender.name, '\t');
         std::getline(fields, field, '\t');
         contender.status = std::atoi(field.c_str());
-        while (std::getline(fields, field, '\t'))
-            contender.arguments.push_back(field == "@STAMP@" ? stamp_file : field);
+        while (std::getline(fields, field, '\t')) {
+            const bool is_variable =
+                contender.arguments.empty() && field.find('=') < field.find('/');
+            if (is_variable)
+                contender.variables.push_back(field);
+            else
+                contender.arguments.push_back(field == "@STAMP@" ? stamp_file : field);
+        }
         plan.push_back(contender);
     }
     return plan;
 }
 
+/// For execve(2), which does not write to the words, whatever its old prototype says.
+std::vector<char*> pointers(const std::vector<std::string>& words) {
+    std::vector<char*> list;
+    for (const std::string& word : words) list.push_back(const_cast<char*>(word.c_str()));
+    return list;
+}
+
 /// The child of vfork shares our memory, so it can leave its own stamp of exec behind.
 Run run_once(const Contender& contender, int null_fd) {
-    std::vector<char*> argv;
-    for (const std::string& argument : contender.arguments)
-        argv.push_back(const_cast<char*>(argument.c_str()));
+    std::vector<char*> argv = pointers(contender.arguments);
     argv.push_back(nullptr);
+    std::vector<char*> variables = pointers(contender.variables);
+    for (char** own = environ; *own != nullptr; ++own) variables.push_back(*own);
+    variables.push_back(nullptr);
     static volatile long long exec_ns;
     const pid_t child = ::vfork();
     if (child == 0) {
@@ -86,7 +101,7 @@ Run run_once(const Contender& contender, int null_fd) {
         ::dup2(null_fd, STDOUT_FILENO);
         exec_ns = monotonic_ns();
         // NOLINTEND(clang-analyzer-unix.Vfork)
-        ::execv(argv[0], argv.data());
+        ::execve(argv[0], argv.data(), variables.data());
         ::_exit(kNoExec);
     }
     Run run;

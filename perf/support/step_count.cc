@@ -1,0 +1,84 @@
+// SPDX-License-Identifier: Apache-2.0
+// step_count: runs a program instruction by instruction up to its first KVM_RUN.
+//
+//   step_count MAIN PROGRAM ARGUMENTS...
+//
+// Prints a line for what it executed before the address MAIN (hexadecimal), and one up to that KVM_RUN:
+// instructions, and how many of them were CPUID, each of which traps where the host is a guest itself. Only
+// the first thread is followed. Exits with 1 where the program ends before. Single thread.
+#include <cerrno>
+#include <cstdio>
+#include <cstdlib>
+#include <cstring>
+
+#include <linux/kvm.h>
+#include <sys/ptrace.h>
+#include <sys/syscall.h>
+#include <sys/user.h>
+#include <sys/wait.h>
+#include <unistd.h>
+
+namespace {
+
+constexpr unsigned long kTwoBytes = 0xffff;
+constexpr unsigned long kCpuid = 0xa20f;    // 0F A2
+constexpr unsigned long kSyscall = 0x050f;  // 0F 05
+
+struct Count {
+    unsigned long instructions = 0;
+    unsigned long cpuids = 0;
+};
+
+void print(const char* until, const Count& count) {
+    std::printf("%s %lu %lu\n", until, count.instructions, count.cpuids);
+}
+
+/// \returns whether the program is still there.
+bool step(pid_t program) {
+    int status = 0;
+    return ::ptrace(PTRACE_SINGLESTEP, program, nullptr, nullptr) == 0 &&
+           ::waitpid(program, &status, 0) == program && WIFSTOPPED(status);
+}
+
+bool follow(pid_t program, unsigned long main_address) {
+    Count count;
+    user_regs_struct registers{};
+    do {
+        if (::ptrace(PTRACE_GETREGS, program, nullptr, &registers) < 0) return false;
+        if (registers.rip == main_address) print("main", count);
+        // SAFETY: ptrace(2) takes the other process's address as a pointer.
+        const long word = ::ptrace(PTRACE_PEEKTEXT, program, reinterpret_cast<void*>(registers.rip), nullptr);
+        const unsigned long code = static_cast<unsigned long>(word) & kTwoBytes;
+        if (code == kSyscall && registers.rax == SYS_ioctl && registers.rsi == KVM_RUN) {
+            print("run", count);
+            return true;
+        }
+        ++count.instructions;
+        if (code == kCpuid) ++count.cpuids;
+    } while (step(program));
+    return false;
+}
+
+}  // namespace
+
+int main(int argc, char** argv) {
+    if (argc < 3) {
+        std::fputs("usage: step_count MAIN PROGRAM ARGUMENTS...\n", stderr);
+        return 2;
+    }
+    const pid_t program = ::fork();
+    if (program == 0) {
+        ::ptrace(PTRACE_TRACEME, 0, nullptr, nullptr);
+        ::execv(argv[2], argv + 2);
+        ::_exit(127);
+    }
+    int status = 0;
+    if (program < 0 || ::waitpid(program, &status, 0) != program || !WIFSTOPPED(status)) {
+        std::fprintf(stderr, "step_count: %s: cannot be traced: %s\n", argv[2], std::strerror(errno));
+        return 1;
+    }
+    const bool is_done = follow(program, std::strtoul(argv[1], nullptr, 16));
+    ::kill(program, SIGKILL);
+    ::waitpid(program, &status, 0);
+    return is_done ? 0 : 1;
+}
