@@ -2,14 +2,17 @@
 // step_count: runs a program instruction by instruction up to its first KVM_RUN.
 //
 //   step_count MAIN PROGRAM ARGUMENTS...
+//   step_count --places MAIN PROGRAM ARGUMENTS...
 //
-// Prints a line for what it executed before the address MAIN (hexadecimal), and one up to that KVM_RUN:
+// With --places each address is printed, in hexadecimal, when it is first executed. Prints a line for what it executed before the address MAIN (hexadecimal), and one up to that KVM_RUN:
 // instructions, and how many of them were CPUID, each of which traps where the host is a guest itself. Only
 // the first thread is followed. Exits with 1 where the program ends before. Single thread.
 #include <cerrno>
+#include <csignal>
 #include <cstdio>
 #include <cstdlib>
 #include <cstring>
+#include <unordered_set>
 
 #include <linux/kvm.h>
 #include <sys/ptrace.h>
@@ -40,12 +43,14 @@ bool step(pid_t program) {
            ::waitpid(program, &status, 0) == program && WIFSTOPPED(status);
 }
 
-bool follow(pid_t program, unsigned long main_address) {
+bool follow(pid_t program, unsigned long main_address, bool prints_places) {
+    std::unordered_set<unsigned long> places;
     Count count;
     user_regs_struct registers{};
     do {
         if (::ptrace(PTRACE_GETREGS, program, nullptr, &registers) < 0) return false;
         if (registers.rip == main_address) print("main", count);
+        if (prints_places && places.insert(registers.rip).second) std::printf("%llx\n", registers.rip);
         // SAFETY: ptrace(2) takes the other process's address as a pointer.
         const long word = ::ptrace(PTRACE_PEEKTEXT, program, reinterpret_cast<void*>(registers.rip), nullptr);
         const unsigned long code = static_cast<unsigned long>(word) & kTwoBytes;
@@ -62,8 +67,10 @@ bool follow(pid_t program, unsigned long main_address) {
 }  // namespace
 
 int main(int argc, char** argv) {
+    const bool prints_places = argc > 1 && std::strcmp(argv[1], "--places") == 0;
+    if (prints_places) ++argv, --argc;
     if (argc < 3) {
-        std::fputs("usage: step_count MAIN PROGRAM ARGUMENTS...\n", stderr);
+        std::fputs("usage: step_count [--places] MAIN PROGRAM ARGUMENTS...\n", stderr);
         return 2;
     }
     const pid_t program = ::fork();
@@ -77,7 +84,7 @@ int main(int argc, char** argv) {
         std::fprintf(stderr, "step_count: %s: cannot be traced: %s\n", argv[2], std::strerror(errno));
         return 1;
     }
-    const bool is_done = follow(program, std::strtoul(argv[1], nullptr, 16));
+    const bool is_done = follow(program, std::strtoul(argv[1], nullptr, 16), prints_places);
     ::kill(program, SIGKILL);
     ::waitpid(program, &status, 0);
     return is_done ? 0 : 1;

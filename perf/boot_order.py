@@ -1,0 +1,69 @@
+#!/usr/bin/env python3
+# SPDX-License-Identifier: Apache-2.0
+"""boot_order: writes vmm/boot_order.ld, the functions that a boot of hello runs, in the order of their first run.
+
+    boot_order.py BUILD
+
+The linker puts them side by side (vmm/sections.ld), so that a boot touches a third of the pages and cache lines
+that it would. The file need not be exact: a name that is gone catches nothing, and a function that is not in it
+lies with the others. Run this anew when the page faults of perf/counts.py grow.
+"""
+import bisect
+import os
+import pathlib
+import subprocess
+import sys
+
+ROOT = pathlib.Path(__file__).resolve().parent.parent
+HEAD = """/* SPDX-License-Identifier: Apache-2.0
+ * What a boot runs, in that order: written by perf/boot_order.py. */
+"""
+# Where KVM is asked, and where an earlier boot has asked it.
+RUNTIME_DIRECTORIES = ("/nowhere/at/all", "")
+VARIANTS = ([], ["--profile", "legacy"], ["--cpus", "2"])
+
+
+def functions(mayfly):
+    """(address, mangled name), sorted."""
+    listed = subprocess.run(["nm", mayfly], capture_output=True, text=True, check=True).stdout
+    found = [line.split() for line in listed.splitlines()]
+    return sorted((int(words[0], 16), words[2]) for words in found if len(words) == 3 and words[1] in "tTwWiV")
+
+
+def places(build, arguments, directory):
+    mayfly = build / "mayfly"
+    environment = {**os.environ, "MAYFLY_RUNTIME_DIR": directory}
+    boot = [mayfly, "boot", "builtin:hello", *arguments]
+    subprocess.run(boot, env=environment, stdout=subprocess.DEVNULL, check=True)
+    done = subprocess.run([build / "perf/step_count", "--places", "0", *boot], env=environment,
+                          stdin=subprocess.DEVNULL, capture_output=True, text=True, check=True)
+    return [int(line, 16) for line in done.stdout.splitlines() if " " not in line]
+
+
+def sections(name):
+    """Where the compiler puts a function; one that is written in assembler has a member of musl's to itself."""
+    if name == "_start":
+        return ["*crt1.o(.text)"]
+    if name == "main":
+        return [f"*(.text.startup.{name})"]
+    return [f"*(.text.{name})"] + ([] if name.startswith("_Z") else [f"*libc.a:{name}.lo(.text)"])
+
+
+def main():
+    build = pathlib.Path(sys.argv[1]).resolve()
+    known = functions(build / "mayfly")
+    addresses = [address for address, _ in known]
+    order = {}
+    for directory in RUNTIME_DIRECTORIES:
+        for arguments in VARIANTS:
+            for place in places(build, arguments, directory):
+                at = bisect.bisect_right(addresses, place) - 1
+                if at >= 0:
+                    # Several names of one place: any of them may be the section's.
+                    for address, name in known[bisect.bisect_left(addresses, addresses[at]):at + 1]:
+                        order.setdefault(name)
+    (ROOT / "vmm/boot_order.ld").write_text(HEAD + "".join(line + "\n" for name in order for line in sections(name)))
+    print(f"{len(order)} functions")
+
+
+main()
