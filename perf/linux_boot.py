@@ -55,6 +55,7 @@ def contenders(version):
     return {
         "mayfly": mayfly(vmlinux),
         "mayfly, quiet": mayfly(vmlinux, "--append", "quiet"),
+        "mayfly, --quick-linux": mayfly(vmlinux, "--quick-linux"),
         "mayfly, bzImage, first boot": mayfly(bzimage),
         "mayfly, bzImage, later boots": mayfly(bzimage),
         "mayfly, QEMU's command line": mayfly(vmlinux, *same, SAME_LINE),
@@ -64,7 +65,7 @@ def contenders(version):
     }
 
 
-GUARDED = ("mayfly", "mayfly, quiet", "mayfly, bzImage, first boot", "mayfly, bzImage, later boots")
+GUARDED = ("mayfly", "mayfly, quiet", "mayfly, --quick-linux", "mayfly, bzImage, first boot", "mayfly, bzImage, later boots")
 
 
 def environment(lab, name):

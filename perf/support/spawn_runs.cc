@@ -82,6 +82,7 @@ std::vector<Contender> read_plan(const char* stamp_file) {
 /// For execve(2), which does not write to the words, whatever its old prototype says.
 std::vector<char*> pointers(const std::vector<std::string>& words) {
     std::vector<char*> list;
+    list.reserve(words.size() + 1);
     for (const std::string& word : words) list.push_back(const_cast<char*>(word.c_str()));
     return list;
 }

@@ -51,8 +51,7 @@ bool follow(pid_t program, unsigned long main_address, bool prints_places) {
         if (::ptrace(PTRACE_GETREGS, program, nullptr, &registers) < 0) return false;
         if (registers.rip == main_address) print("main", count);
         if (prints_places && places.insert(registers.rip).second) std::printf("%llx\n", registers.rip);
-        // SAFETY: ptrace(2) takes the other process's address as a pointer.
-        const long word = ::ptrace(PTRACE_PEEKTEXT, program, reinterpret_cast<void*>(registers.rip), nullptr);
+        const long word = ::ptrace(PTRACE_PEEKTEXT, program, registers.rip, nullptr);
         const unsigned long code = static_cast<unsigned long>(word) & kTwoBytes;
         if (code == kSyscall && registers.rax == SYS_ioctl && registers.rsi == KVM_RUN) {
             print("run", count);

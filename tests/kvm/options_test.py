@@ -67,6 +67,12 @@ def limits_are_named():
 
 
 @case
+def a_quick_linux_is_a_linux():
+    check_refused(boot(guest("hello"), "--quick-linux"), "--quick-linux", "hello", "no Linux kernel")
+    check_refused(boot("vmlinux", "--quick-linux", "--no-default-append"), "--no-default-append")
+
+
+@case
 def unknown_options_and_commands_are_refused():
     check_refused(boot(guest("hello"), "--frobnicate"), "--frobnicate", "--help")
     check_refused(boot(guest("hello"), "second-kernel"), "second-kernel")

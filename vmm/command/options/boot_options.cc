@@ -46,6 +46,9 @@ constexpr std::array kBootOptions{
     Option<A>{.name = "no-default-append",
               .help = "leave Linux's command line to --append; -v prints the whole of it",
               .flag = &A::is_no_default_append},
+    Option<A>{.name = "quick-linux",
+              .help = "leave out of Linux's start what few programs need: README, \"What a Linux guest is told\"",
+              .flag = &A::is_quick_linux},
     Option<A>{.name = "exec",
               .value = "PROG",
               .help = "run PROG in the Linux guest; its status is mayfly's. Its arguments: -- ARG...",
@@ -308,6 +311,10 @@ Result<BootConfig> boot_config(const BootArguments& arguments) {
     config.modules = arguments.modules;
     config.append = arguments.append;
     config.has_default_append = !arguments.is_no_default_append;
+    config.is_quick_linux = arguments.is_quick_linux;
+    if (config.is_quick_linux && !config.has_default_append)
+        return fail(Error::invalid(
+            "--quick-linux adds to the words of mayfly's that --no-default-append leaves out: choose one"));
     TRY_VOID(read_exec(arguments, config));
     TRY_VOID(read_watch(arguments, config));
     config.protocol = TRY(choose<Protocol>("--protocol", arguments.protocol, kProtocols));

@@ -51,6 +51,7 @@ struct BootArguments {
     bool is_stats = false;
     bool is_test_device = false;
     bool is_no_default_append = false;
+    bool is_quick_linux = false;
     bool is_rng = false;
     bool is_verbose = false;
     bool is_help = false;

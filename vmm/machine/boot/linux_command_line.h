@@ -20,10 +20,18 @@ constexpr std::size_t kLinuxCommandLineMax = 2047;
 struct DefaultWord {
     std::string_view word;
     std::string_view why;
+    std::string_view unless = {};  ///< left out where the user has this parameter
 };
 /// What every Linux guest gets, but for --no-default-append. Counts are of Debian's 6.12 cloud kernel, to
-/// /init with the virtio console and "quiet".
+/// /init with the virtio console.
 [[nodiscard]] std::span<const DefaultWord> linux_default_words();
+
+/// What --quick-linux leaves out of a kernel's start, by its initcalls.
+struct QuickWord {
+    std::string_view initcall;
+    std::string_view loss;  ///< what programs do not find
+};
+[[nodiscard]] std::span<const QuickWord> linux_quick_words();
 
 /// After panic=-1 a panic resets the machine like a reboot; "reboot=panic_warm" has it leave this word at
 /// this place first, where a PC's firmware would look for it (kernel/reboot.c, arch/x86/kernel/reboot.c).

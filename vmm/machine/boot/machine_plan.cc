@@ -34,6 +34,9 @@ Result<MachinePlan> plan_machine(const BootConfig& config, const HostKind& host,
     plan.shape = TRY(choose_shape(config, plan.kernel.protocol));
     TRY_VOID(images.unpack(plan.kernel, config.memory_bytes, config.kernel_cache));
     const bool is_linux = plan.kernel.is_linux;
+    if (config.is_quick_linux && !is_linux)
+        return fail(Error::invalid(
+            fmt::format("--quick-linux: {} is no Linux kernel", images.kernel().name())));
     plan.pit = choose_pit(config.pit, is_linux, host.has_avic);
     const std::optional<ElfImage> vmlinux = images.vmlinux(plan.kernel);
     plan.console = choose_console(config, is_linux, vmlinux);

@@ -89,6 +89,7 @@ struct BootConfig {
     std::vector<std::string> modules;  ///< "FILE[ ARGS]", in order
     std::string append;
     bool has_default_append = true;  ///< Linux gets the words of linux_command_line.h
+    bool is_quick_linux = false;     ///< and those that leave parts of its start out
     std::optional<ExecConfig> exec;
     WatchConfig watch;
     Protocol protocol = Protocol::Auto;

@@ -163,6 +163,14 @@ TEST_CASE("what belongs to --exec is refused without it", "[boot_options]") {
     }
 }
 
+TEST_CASE("a quick Linux takes mayfly's words", "[boot_options]") {
+    CHECK_FALSE(parse({"kernel"})->is_quick_linux);
+    CHECK(parse({"kernel", "--quick-linux"})->is_quick_linux);
+    const Result<BootConfig> both = parse({"kernel", "--quick-linux", "--no-default-append"});
+    REQUIRE_FALSE(both);
+    CHECK(both.error().kind() == ErrorKind::Invalid);
+}
+
 TEST_CASE("what is watched on the console arrives", "[boot_options]") {
     const Result<BootConfig> config =
         parse({"--expect", "a+", "--expect", "b", "--fail-on", "c", "--log", "l", "--log-limit", "1M",

@@ -54,6 +54,27 @@ TEST_CASE("mayfly's words are single, distinct, without spaces, and say why", "[
     CHECK(std::find(seen.begin(), seen.end(), "reboot=panic_warm") != seen.end());
 }
 
+TEST_CASE("FIPS mode keeps the random generator that it is for", "[linux_command_line]") {
+    const std::string word = "initcall_blacklist=jent_mod_init";
+    for (const char* append : {"", "ro", "fipsy=1", "-- fips=1"})
+        CHECK_THAT(line_of(with(append)), Catch::Matchers::Contains(word));
+    for (const char* append : {"fips=1", "ro fips=0", "fips"})
+        CHECK_THAT(line_of(with(append)), !Catch::Matchers::Contains(word));
+}
+
+TEST_CASE("a quick Linux leaves out what is listed, beside what all do", "[linux_command_line]") {
+    BootConfig config = with("ro initcall_blacklist=mine");
+    config.is_quick_linux = true;
+    std::string list;
+    for (const QuickWord& word : linux_quick_words()) {
+        CHECK_FALSE(word.loss.empty());
+        CHECK(word.initcall.find_first_of(" ,=\"") == std::string_view::npos);
+        list += (list.empty() ? "" : ",") + std::string(word.initcall);
+    }
+    CHECK(line_of(config) ==
+          defaults() + "initcall_blacklist=" + list + " console=ttyS0 ro initcall_blacklist=mine");
+}
+
 TEST_CASE("a Linux guest gets mayfly's words, a console, our init, then the user's own",
           "[linux_command_line]") {
     CHECK(line_of(with("")) == defaults() + "console=ttyS0");
