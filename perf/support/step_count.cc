@@ -4,9 +4,10 @@
 //   step_count MAIN PROGRAM ARGUMENTS...
 //   step_count --places MAIN PROGRAM ARGUMENTS...
 //
-// With --places each address is printed, in hexadecimal, when it is first executed. Prints a line for what it executed before the address MAIN (hexadecimal), and one up to that KVM_RUN:
-// instructions, and how many of them were CPUID, each of which traps where the host is a guest itself. Only
-// the first thread is followed. Exits with 1 where the program ends before. Single thread.
+// Prints a line for what it executed before the address MAIN (hexadecimal), and one up to that KVM_RUN:
+// instructions, and how many of them were CPUID, each of which traps where the host is a guest itself. With
+// --places each address is printed, too, in hexadecimal, when it is first executed. Only the first thread is
+// followed. Exits with 1 where the program ends before. Single thread.
 #include <cerrno>
 #include <csignal>
 #include <cstdio>

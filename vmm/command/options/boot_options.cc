@@ -47,7 +47,7 @@ constexpr std::array kBootOptions{
               .help = "leave Linux's command line to --append; -v prints the whole of it",
               .flag = &A::is_no_default_append},
     Option<A>{.name = "quick-linux",
-              .help = "leave out of Linux's start what few programs need: README, \"What a Linux guest is told\"",
+              .help = "leave out of Linux's start what few programs need (README)",
               .flag = &A::is_quick_linux},
     Option<A>{.name = "exec",
               .value = "PROG",
