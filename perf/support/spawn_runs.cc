@@ -9,7 +9,8 @@
 // rotates, so that noise and what one leaves behind in caches hit all alike. A pause before each
 // run lets the kernel finish with the previous VM, whose deferred work (SRCU callbacks) would else
 // be charged to a bystander. A line of output is one run: NAME, exec and exit (CLOCK_MONOTONIC,
-// ns), minor faults, CPU time (ns), what the contender left in STAMP_FILE with newlines as spaces.
+// ns), process id, minor faults, CPU time (ns), what the contender left in STAMP_FILE with newlines as
+// spaces.
 // An unexpected status ends the program with 1. Single thread.
 #include <cerrno>
 #include <cstdio>
@@ -41,6 +42,7 @@ struct Contender {
 struct Run {
     long long exec_ns = 0;
     long long exit_ns = 0;
+    pid_t process = 0;
     int wait_status = 0;
     rusage usage{};
 };
@@ -106,6 +108,7 @@ Run run_once(const Contender& contender, int null_fd) {
         ::_exit(kNoExec);
     }
     Run run;
+    run.process = child;
     while (::wait4(child, &run.wait_status, 0, &run.usage) < 0 && errno == EINTR) {
     }
     run.exit_ns = monotonic_ns();
@@ -156,7 +159,7 @@ int main(int argc, char** argv) {
             if (!is_as_expected(contender, run)) return 1;
             const std::string stamp = take_stamp(argv[4]);
             if (turn < warmup) continue;
-            std::cout << contender.name << '\t' << run.exec_ns << '\t' << run.exit_ns << '\t'
+            std::cout << contender.name << '\t' << run.exec_ns << '\t' << run.exit_ns << '\t' << run.process << '\t'
                       << run.usage.ru_minflt << '\t' << cpu_ns(run.usage) << '\t' << stamp << '\n';
         }
     }

@@ -39,6 +39,7 @@ class KvmVm {
     KvmVm(UniqueFd fd, std::size_t run_bytes) : fd_(std::move(fd)), run_bytes_(run_bytes) {}
 
     [[nodiscard]] int check(int capability) const;
+    [[nodiscard]] const UniqueFd& fd() const { return fd_; }
     Result<void> enable(u32 capability, u64 argument);
 
     /// Makes `region` guest RAM. Slots are numbered from 0 by the caller.

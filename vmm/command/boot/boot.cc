@@ -13,6 +13,7 @@
 #include "vmm/command/options/device_options.h"
 #include "vmm/command/outputs/answer.h"
 #include "vmm/command/outputs/boot_outputs.h"
+#include "vmm/loop/late_close.h"
 #include "vmm/machine/lifecycle/signals.h"
 #include "vmm/machine/machine.h"
 #include "vmm/os/clock.h"
@@ -186,7 +187,8 @@ int boot_command(const BootArguments& arguments, BootConfig config, Timeline& ti
     if (run.outputs.junit)
         outcome.status = write_junit_report(*run.outputs.junit, config, outcome, ending ? &*ending : nullptr,
                                             run.watch.get(), timeline, must_hurry);
-    // The kernel takes a VM apart faster than we could; and the watch's thread may be at work.
+    // The kernel takes a VM apart faster than we could, and later; and the watch's thread may be at work.
+    if (run.machine != nullptr) close_late(run.machine->vm().fd());
     (void)run.machine.release();
     (void)run.watch.release();
     (void)run.outputs.console.release();

@@ -1,0 +1,86 @@
+# SPDX-License-Identifier: Apache-2.0
+"""What is left of a machine once mayfly has ended: nothing that its caller has to wait for. Arguments: MAYFLY
+GUESTS-DIRECTORY [WORDS]."""
+import ctypes
+import glob
+import os
+import select
+import signal
+import subprocess
+import time
+
+import harness
+from harness import case, check, main, skip, temporary_directory
+
+PROFILES = ("modern", "legacy")
+# Grace periods of a busy host; on an idle one it is gone within 40 ms.
+GONE_SECONDS = 10
+MNT_DETACH = 2
+CGROUP_ROOTS = ("/sys/fs/cgroup", "/sys/fs/cgroup/pids", "/sys/fs/cgroup/cpu")
+libc = ctypes.CDLL(None, use_errno=True)
+
+
+def start(profile, guest="builtin:hello", **options):
+    return subprocess.Popen([harness.mayfly_path, "boot", guest, "--profile", profile], stdin=subprocess.DEVNULL,
+                            **options)
+
+
+@case
+def nobody_keeps_the_callers_pipes():
+    for profile in PROFILES:
+        reader, writer = os.pipe()
+        process = start(profile, stdout=writer, stderr=writer)
+        os.close(writer)
+        process.wait(timeout=60)
+        out = b""
+        while True:
+            ready, _, _ = select.select([reader], [], [], 0)
+            check(bool(ready), f"{profile}: somebody may still write to the pipe")
+            piece = os.read(reader, 4096)
+            if not piece:
+                break
+            out += piece
+        os.close(reader)
+        check(out == b"Hello from mayfly\n", f"{profile}: {out!r}")
+
+
+@case
+def its_cgroup_can_be_removed_at_once():
+    root = next((root for root in CGROUP_ROOTS if os.path.exists(f"{root}/cgroup.procs")), None)
+    if root is None or not os.access(root, os.W_OK):
+        skip("no cgroups that this user may make")
+    for profile in PROFILES:
+        cgroup = f"{root}/mayfly-test-{os.getpid()}"
+        os.mkdir(cgroup)
+        try:
+            process = start(profile, stdout=subprocess.DEVNULL,
+                            preexec_fn=lambda: open(f"{cgroup}/cgroup.procs", "w", encoding="ascii").write("0"))
+            process.wait(timeout=60)
+        finally:
+            os.rmdir(cgroup)
+
+
+@case
+def the_vm_is_gone_soon():
+    with temporary_directory() as place:
+        if libc.mount(b"none", place.encode(), b"debugfs", 0, None) != 0:
+            skip(f"debugfs cannot be mounted: {os.strerror(ctypes.get_errno())}")
+        try:
+            for profile in PROFILES:
+                process = start(profile, guest="builtin:idle", stdout=subprocess.DEVNULL)
+                deadline = time.monotonic() + GONE_SECONDS
+                while not glob.glob(f"{place}/kvm/{process.pid}-*"):
+                    check(time.monotonic() < deadline, "KVM shows no VM in debugfs")
+                    time.sleep(0.01)
+                process.send_signal(signal.SIGTERM)
+                process.wait(timeout=60)
+                deadline = time.monotonic() + GONE_SECONDS
+                while glob.glob(f"{place}/kvm/{process.pid}-*"):
+                    check(time.monotonic() < deadline, f"{profile}: the VM is still there")
+                    time.sleep(0.01)
+        finally:
+            libc.umount2(place.encode(), MNT_DETACH)
+
+
+if __name__ == "__main__":
+    main()
