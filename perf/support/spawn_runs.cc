@@ -159,8 +159,9 @@ int main(int argc, char** argv) {
             if (!is_as_expected(contender, run)) return 1;
             const std::string stamp = take_stamp(argv[4]);
             if (turn < warmup) continue;
-            std::cout << contender.name << '\t' << run.exec_ns << '\t' << run.exit_ns << '\t' << run.process << '\t'
-                      << run.usage.ru_minflt << '\t' << cpu_ns(run.usage) << '\t' << stamp << '\n';
+            std::cout << contender.name << '\t' << run.exec_ns << '\t' << run.exit_ns << '\t'
+                      << run.process << '\t' << run.usage.ru_minflt << '\t' << cpu_ns(run.usage) << '\t'
+                      << stamp << '\n';
         }
     }
     return 0;
