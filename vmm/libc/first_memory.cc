@@ -5,9 +5,15 @@
 // A boot makes some two hundred objects before the guest runs. An allocator that keeps a page for each size
 // touches a page for each, and pages of its own before the first: a fifth of what a boot takes beside KVM is
 // their page faults. What no longer fits, and what malloc(3) is asked for, is the allocator's.
+//
+// The allocator sets itself up when it is first asked (vmm/sections.ld), which is not made for two threads at
+// once: so the first thread that is started asks for something before it is.
 // Thread: any.
 #include <atomic>
 #include <cstddef>
+#include <cstdlib>
+
+#include <pthread.h>
 
 // NOLINTBEGIN(bugprone-reserved-identifier,readability-identifier-naming): the linker's names for them
 extern "C" {
@@ -17,6 +23,8 @@ void __real__ZdlPv(void* object);
 void __real__ZdlPvm(void* object, std::size_t size_bytes);
 void __real__ZdaPv(void* object);
 void __real__ZdaPvm(void* object, std::size_t size_bytes);
+int __real_pthread_create(pthread_t* thread, const pthread_attr_t* attributes, void* (*body)(void*),
+                          void* argument);
 }
 
 namespace {
@@ -82,6 +90,18 @@ void __wrap__ZdaPv(void* object) {
 void __wrap__ZdaPvm(void* object, std::size_t size_bytes) {
     if (is_ours(object)) return give_back(object, size_bytes);
     __real__ZdaPvm(object, size_bytes);
+}
+
+int __wrap_pthread_create(pthread_t* thread, const pthread_attr_t* attributes, void* (*body)(void*),
+                          void* argument) {
+    // Written before there is a second thread. Volatile, because a compiler may leave such a pair out.
+    static bool has_asked = false;
+    if (!has_asked) {
+        has_asked = true;
+        void* volatile something = std::malloc(1);
+        std::free(something);
+    }
+    return __real_pthread_create(thread, attributes, body, argument);
 }
 }
 // NOLINTEND(bugprone-reserved-identifier,readability-identifier-naming)
