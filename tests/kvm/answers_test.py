@@ -8,7 +8,7 @@ import subprocess
 import time
 
 import harness
-from harness import boot, case, check, check_match, check_out, check_silent, check_status, main
+from harness import boot, case, check, check_match, check_out, check_silent, check_status, main, skip
 from harness import temporary_directory
 
 HEADER_BYTES = 160
@@ -34,8 +34,13 @@ def write(directory, content):
         file.write(content)
 
 
-def run(directory, *arguments, kernel="builtin:hello", **options):
-    return boot(kernel, *arguments, env={**os.environ, "MAYFLY_RUNTIME_DIR": directory}, **options)
+def run(directory, *arguments, kernel="builtin:hello", program=None):
+    environment = {**os.environ, "MAYFLY_RUNTIME_DIR": directory}
+    if program is None:
+        return boot(kernel, *arguments, env=environment)
+    process = subprocess.Popen([program, "boot", kernel, *arguments], env=environment, stdin=subprocess.DEVNULL,
+                               stdout=subprocess.PIPE, stderr=subprocess.PIPE)
+    return harness.finish(process, time.monotonic())
 
 
 def stir(lane, word):
@@ -87,6 +92,25 @@ def the_second_boot_has_what_the_first_was_told():
         for _ in range(2):
             says(run(directory, "-v"), f"are those of an earlier boot: {directory}")
         check(read(directory) == content, "an entry that is right was written again")
+
+
+@case
+def an_entry_is_of_one_mayfly():
+    with open(harness.mayfly_path, "rb") as file:
+        program = file.read()
+    if b"__asan_init" in program or b"__tsan_init" in program:
+        skip("it is linked without the script that gives it its hash")
+    # ELF gABI "Note Section": 4 bytes of owner, 20 of hash, type 3 (NT_GNU_BUILD_ID).
+    note = program.index(struct.pack("<III", 4, 20, 3) + b"GNU\0") + 16
+    with temporary_directory() as parent:
+        directory, other = os.path.join(parent, "run"), os.path.join(parent, "mayfly")
+        says(run(directory, "-v"), f"are kept in {directory}")
+        check(program[note:note + 20] in read(directory), "the entry does not name its mayfly")
+        with open(other, "wb") as file:
+            file.write(program[:note] + os.urandom(20) + program[note + 20:])
+        os.chmod(other, 0o755)
+        outcome = run(directory, "-v", program=other)
+        says(outcome, f"are kept in {directory}: the entry is of another KVM, or another mayfly")
 
 
 @case
