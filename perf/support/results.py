@@ -178,6 +178,8 @@ def _as_installed(argv, directory):
     """argv with a copy of its program, as cp or a package manager leaves it. What the linker wrote itself lies in
     the page cache in smaller pieces, which cost every start a twentieth."""
     place = next(i for i, word in enumerate(argv) if "=" not in word.partition("/")[0])
+    if argv[place].startswith("/usr/"):
+        return argv  # it is installed, and may look for files beside it
     digest = hashlib.sha256(pathlib.Path(argv[place]).read_bytes()).hexdigest()[:16]
     copy = directory / f"{pathlib.Path(argv[place]).name}-{digest}"
     if not copy.exists():
