@@ -20,6 +20,7 @@ extern "C" char __libc_single_threaded;  // NOLINT(bugprone-reserved-identifier)
 char __libc_single_threaded = 0;         // NOLINT(bugprone-reserved-identifier): glibc's name
 
 // libgcc's unwinder asks this first, and dl_iterate_phdr() where it fails. Nothing of ours throws.
+// NOLINTNEXTLINE(bugprone-reserved-identifier,readability-identifier-naming): glibc's name
 extern "C" int _dl_find_object(void* /*address*/, void* /*result*/) { return -1; }
 
 // fcntl() with 64-bit offsets, which is the name that the headers give it. Its argument is a number or a
@@ -32,7 +33,7 @@ int fcntl(int fd, int command, ...) {
     return static_cast<int>(::syscall(SYS_fcntl, fd, command, argument));
 }
 
-int tgkill(pid_t process, pid_t thread, int signal) noexcept {
+int tgkill(pid_t process, pid_t thread, int signal) {
     return static_cast<int>(::syscall(SYS_tgkill, process, thread, signal));
 }
 
