@@ -37,15 +37,15 @@ def five_devices(disks):
 
 
 def measure_start(bench, options, disks):
-    boot = [options.mayfly, "boot", "builtin:hello", "--timeline-json", "@STAMP@"]
+    boot = [options.mayfly, "boot", "builtin:hello"]
     contenders = [("no device", 0, boot), ("five devices", 0, boot + five_devices(disks)),
                   ("2 disks", 0, boot + five_devices(disks)[:4]),
                   ("a net", 0, boot + five_devices(disks)[4:6])]
-    runs = results.spawn(options.spawner, contenders, options.runs, options.warmup, options.out)
+    runs = boot_time.spawn_to_first_exit(bench, options, contenders)
     rows, faults = {}, {}
     for name, taken in runs.items():
         rows[name] = bench.add_spread(boot_time.QUANTITY_FIRST, name, "us",
-                                      [boot_time.first_instruction_us(run) for run in taken], options.warmup)
+                                      [run["first_us"] for run in taken], options.warmup)
         faults[name] = bench.add_spread("minor faults", name, "count", [run["faults"] for run in taken],
                                         options.warmup)
     for which in ("median", "min"):

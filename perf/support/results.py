@@ -203,8 +203,8 @@ def _spawn(spawner, contenders, runs, warmup, out_dir, pause_ms):
                           stdout=subprocess.PIPE, check=True)
     results = {name: [] for name, _, _ in contenders}
     for line in done.stdout.splitlines():
-        name, exec_ns, exit_ns, process, faults, cpu_ns, stamp = line.split("\t")
-        results[name].append({"exec_ns": int(exec_ns), "process": int(process), "wall_us": (int(exit_ns) - int(exec_ns)) / 1000,
+        name, exec_ns, exit_ns, faults, cpu_ns, stamp = line.split("\t")
+        results[name].append({"exec_ns": int(exec_ns), "wall_us": (int(exit_ns) - int(exec_ns)) / 1000,
                               "faults": int(faults), "cpu_us": int(cpu_ns) / 1000,
                               "stamp": json.loads(stamp) if stamp.strip() else None})
     return results

@@ -9,8 +9,7 @@
 // rotates, so that noise and what one leaves behind in caches hit all alike. A pause before each
 // run lets the kernel finish with the previous VM, whose deferred work (SRCU callbacks) would else
 // be charged to a bystander. A line of output is one run: NAME, exec and exit (CLOCK_MONOTONIC,
-// ns), process id, minor faults, CPU time (ns), what the contender left in STAMP_FILE with newlines as
-// spaces.
+// ns), minor faults, CPU time (ns), what the contender left in STAMP_FILE with newlines as spaces.
 // An unexpected status ends the program with 1. Single thread.
 #include <cerrno>
 #include <cstdio>
@@ -42,7 +41,6 @@ struct Contender {
 struct Run {
     long long exec_ns = 0;
     long long exit_ns = 0;
-    pid_t process = 0;
     int wait_status = 0;
     rusage usage{};
 };
@@ -108,7 +106,6 @@ Run run_once(const Contender& contender, int null_fd) {
         ::_exit(kNoExec);
     }
     Run run;
-    run.process = child;
     while (::wait4(child, &run.wait_status, 0, &run.usage) < 0 && errno == EINTR) {
     }
     run.exit_ns = monotonic_ns();
@@ -160,8 +157,7 @@ int main(int argc, char** argv) {
             const std::string stamp = take_stamp(argv[4]);
             if (turn < warmup) continue;
             std::cout << contender.name << '\t' << run.exec_ns << '\t' << run.exit_ns << '\t'
-                      << run.process << '\t' << run.usage.ru_minflt << '\t' << cpu_ns(run.usage) << '\t'
-                      << stamp << '\n';
+                      << run.usage.ru_minflt << '\t' << cpu_ns(run.usage) << '\t' << stamp << '\n';
         }
     }
     return 0;
