@@ -12,6 +12,7 @@
 #include <atomic>
 #include <cstddef>
 #include <cstdlib>
+#include <new>
 
 #include <pthread.h>
 
@@ -19,6 +20,9 @@
 extern "C" {
 void* __real__Znwm(std::size_t size_bytes);
 void* __real__Znam(std::size_t size_bytes);
+void* __real__ZnwmSt11align_val_t(std::size_t size_bytes, std::align_val_t alignment);
+void __real__ZdlPvSt11align_val_t(void* object, std::align_val_t alignment);
+void __real__ZdlPvmSt11align_val_t(void* object, std::size_t size_bytes, std::align_val_t alignment);
 void __real__ZdlPv(void* object);
 void __real__ZdlPvm(void* object, std::size_t size_bytes);
 void __real__ZdaPv(void* object);
@@ -31,20 +35,25 @@ namespace {
 
 constexpr std::size_t kBytes = std::size_t{64} << 10;
 constexpr std::size_t kAlignment = alignof(std::max_align_t);
+/// A cache line's; what asks for more has its place elsewhere.
+constexpr std::size_t kAlignmentMax = 64;
 
-alignas(kAlignment) constinit std::byte g_memory[kBytes];
+alignas(kAlignmentMax) constinit std::byte g_memory[kBytes];
 constinit std::atomic<std::size_t> g_used = 0;
 
-constexpr std::size_t rounded(std::size_t size_bytes) {
-    return (size_bytes + kAlignment - 1) & ~(kAlignment - 1);
+constexpr std::size_t rounded(std::size_t size_bytes, std::size_t alignment = kAlignment) {
+    return (size_bytes + alignment - 1) & ~(alignment - 1);
 }
 
-/// Null where it does not fit.
-void* take(std::size_t size_bytes) {
-    std::size_t at = g_used.load(std::memory_order_relaxed);
+/// Null where it does not fit. `alignment` is a power of two from kAlignment to kAlignmentMax.
+void* take(std::size_t size_bytes, std::size_t alignment = kAlignment) {
+    std::size_t used = g_used.load(std::memory_order_relaxed);
+    std::size_t at = 0;
     do {
-        if (size_bytes > kBytes - kAlignment || rounded(size_bytes) > kBytes - at) return nullptr;
-    } while (!g_used.compare_exchange_weak(at, at + rounded(size_bytes), std::memory_order_relaxed));
+        at = rounded(used, alignment);
+        if (size_bytes > kBytes - kAlignment || at > kBytes || rounded(size_bytes) > kBytes - at)
+            return nullptr;
+    } while (!g_used.compare_exchange_weak(used, at + rounded(size_bytes), std::memory_order_relaxed));
     return &g_memory[at];
 }
 
@@ -72,6 +81,21 @@ void* __wrap__Znwm(std::size_t size_bytes) {
 void* __wrap__Znam(std::size_t size_bytes) {
     void* object = take(size_bytes);
     return object != nullptr ? object : __real__Znam(size_bytes);
+}
+
+void* __wrap__ZnwmSt11align_val_t(std::size_t size_bytes, std::align_val_t alignment) {
+    const auto wanted = static_cast<std::size_t>(alignment);
+    void* object = wanted >= kAlignment && wanted <= kAlignmentMax ? take(size_bytes, wanted) : nullptr;
+    return object != nullptr ? object : __real__ZnwmSt11align_val_t(size_bytes, alignment);
+}
+
+void __wrap__ZdlPvSt11align_val_t(void* object, std::align_val_t alignment) {
+    if (!is_ours(object)) __real__ZdlPvSt11align_val_t(object, alignment);
+}
+
+void __wrap__ZdlPvmSt11align_val_t(void* object, std::size_t size_bytes, std::align_val_t alignment) {
+    if (is_ours(object)) return give_back(object, size_bytes);
+    __real__ZdlPvmSt11align_val_t(object, size_bytes, alignment);
 }
 
 void __wrap__ZdlPv(void* object) {
