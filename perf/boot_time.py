@@ -54,9 +54,9 @@ def mayfly_variants(mayfly):
             ("mayfly, legacy profile", boot + ["--profile", "legacy"]), ("mayfly, 4 vCPUs", boot + ["--cpus", "4"])]
 
 
-def floors(options, *arguments):
+def floors(options):
     """The one that is the measure comes first."""
-    return [("floor", 0, [options.floor, *arguments]), ("floor, glibc", 0, [options.floor_glibc, *arguments])]
+    return [("floor", 0, [options.floor]), ("floor, glibc", 0, [options.floor_glibc])]
 
 
 def add_least_disturbed(bench, quantity, rows, which):

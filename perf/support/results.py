@@ -9,8 +9,8 @@ import json
 import os
 import pathlib
 import platform
-import statistics
 import shutil
+import statistics
 import subprocess
 import sys
 import tempfile

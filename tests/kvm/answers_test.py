@@ -2,6 +2,7 @@
 """KVM's answers that one boot keeps for the next, as a user meets them. Arguments: MAYFLY GUESTS-DIRECTORY
 [WORDS]. The entry's format is restated here: three words (format, when it was compared with KVM, a sum of
 the rest), a key and facts, then struct kvm_cpuid2."""
+import contextlib
 import os
 import struct
 import subprocess
@@ -82,11 +83,18 @@ def says(outcome, line):
     check_match(outcome, rf"(?m)^mayfly: KVM's answers {line}$")
 
 
-@case
-def the_second_boot_has_what_the_first_was_told():
+@contextlib.contextmanager
+def kept_answers():
+    """A runtime directory, in a directory of its own, in which a boot has left an entry."""
     with temporary_directory() as parent:
         directory = os.path.join(parent, "run")
         says(run(directory, "-v"), f"are kept in {directory}")
+        yield directory
+
+
+@case
+def the_second_boot_has_what_the_first_was_told():
+    with kept_answers() as directory:
         content = read(directory)
         check(with_right_sum(content) == content, "the sum is another")
         for _ in range(2):
@@ -102,9 +110,8 @@ def an_entry_is_of_one_mayfly():
         skip("it is linked without the script that gives it its hash")
     # ELF gABI "Note Section": 4 bytes of owner, 20 of hash, type 3 (NT_GNU_BUILD_ID).
     note = program.index(struct.pack("<III", 4, 20, 3) + b"GNU\0") + 16
-    with temporary_directory() as parent:
-        directory, other = os.path.join(parent, "run"), os.path.join(parent, "mayfly")
-        says(run(directory, "-v"), f"are kept in {directory}")
+    with kept_answers() as directory:
+        other = os.path.join(os.path.dirname(directory), "mayfly")
         check(program[note:note + 20] in read(directory), "the entry does not name its mayfly")
         with open(other, "wb") as file:
             file.write(program[:note] + os.urandom(20) + program[note + 20:])
@@ -144,9 +151,7 @@ def a_directory_that_others_write_to_is_not_used():
 
 @case
 def damage_is_replaced_in_silence():
-    with temporary_directory() as parent:
-        directory = os.path.join(parent, "run")
-        says(run(directory, "-v"), f"are kept in {directory}")
+    with kept_answers() as directory:
         good = read(directory)
         for bad in (b"", b"x", good[:-1], good + b"x", good[:200] + b"\xff" * 40 + good[240:], os.urandom(3000)):
             write(directory, bad)
@@ -158,9 +163,7 @@ def damage_is_replaced_in_silence():
 
 @case
 def a_wrong_entry_ends_the_run_and_does_not_live():
-    with temporary_directory() as parent:
-        directory = os.path.join(parent, "run")
-        says(run(directory, "-v"), f"are kept in {directory}")
+    with kept_answers() as directory:
         for kernel in ("builtin:hello", "builtin:idle"):
             write(directory, with_another_name(read(directory)))
             began = time.monotonic()
@@ -174,9 +177,7 @@ def a_wrong_entry_ends_the_run_and_does_not_live():
 
 @case
 def an_entry_of_an_earlier_second_is_compared_and_noted():
-    with temporary_directory() as parent:
-        directory = os.path.join(parent, "run")
-        says(run(directory, "-v"), f"are kept in {directory}")
+    with kept_answers() as directory:
         good = read(directory)
         write(directory, good[:CONFIRMED_AT] + bytes(8) + good[SUM_AT:])
         says(run(directory, "-v"), f"are those of an earlier boot: {directory}")
