@@ -40,18 +40,21 @@ def places(build, arguments, directory):
     return [int(line, 16) for line in done.stdout.splitlines() if " " not in line]
 
 
-def sections(name):
-    """Where the compiler puts a function; one that is written in assembler has a member of musl's to itself."""
+def sections(name, linked):
+    """The patterns for where the compiler put a function, if the linker saw such a place: several names of one
+    function have one. What is written in assembler has a member of musl's to itself."""
     if name == "_start":
         return ["*crt1.o(.text)"]
-    if name == "main":
-        return [f"*(.text.startup.{name})"]
-    return [f"*(.text.{name})"] + ([] if name.startswith("_Z") else [f"*libc.a:{name}.lo(.text)"])
+    for place in (f".text.{name}", f".text.startup.{name}"):
+        if f" {place}\n" in linked or f" {place} " in linked:
+            return [f"*({place})"]
+    return [f"*libc.a:{name}.lo(.text)"] if f"libc.a({name}.lo)" in linked else []
 
 
 def main():
     build = pathlib.Path(sys.argv[1]).resolve()
     known = functions(build / "mayfly")
+    linked = (build / "mayfly.map").read_text()
     addresses = [address for address, _ in known]
     order = {}
     for directory in RUNTIME_DIRECTORIES:
@@ -62,8 +65,9 @@ def main():
                     # Several names of one place: any of them may be the section's.
                     for address, name in known[bisect.bisect_left(addresses, addresses[at]):at + 1]:
                         order.setdefault(name)
-    (ROOT / "vmm/boot_order.ld").write_text(HEAD + "".join(line + "\n" for name in order for line in sections(name)))
-    print(f"{len(order)} functions")
+    patterns = dict.fromkeys(pattern for name in order for pattern in sections(name, linked))
+    (ROOT / "vmm/boot_order.ld").write_text(HEAD + "".join(pattern + "\n" for pattern in patterns))
+    print(f"{len(patterns)} functions")
 
 
 main()
