@@ -46,7 +46,7 @@ class Bus {
     [[nodiscard]] Mutex& mutex_of(const IoDevice& device) const;
 
   private:
-    static constexpr std::size_t kRangesUsual = 32;
+    static constexpr std::size_t kRangesUsual = 48;
     struct Range {
         u64 base = 0;
         u64 size_bytes = 0;

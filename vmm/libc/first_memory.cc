@@ -33,40 +33,70 @@ int __real_pthread_create(pthread_t* thread, const pthread_attr_t* attributes, v
 
 namespace {
 
-constexpr std::size_t kBytes = std::size_t{64} << 10;
 constexpr std::size_t kAlignment = alignof(std::max_align_t);
-/// A cache line's; what asks for more has its place elsewhere.
-constexpr std::size_t kAlignmentMax = 64;
-
-alignas(kAlignmentMax) constinit std::byte g_memory[kBytes];
-constinit std::atomic<std::size_t> g_used = 0;
 
 constexpr std::size_t rounded(std::size_t size_bytes, std::size_t alignment = kAlignment) {
     return (size_bytes + alignment - 1) & ~(alignment - 1);
 }
 
-/// Null where it does not fit. `alignment` is a power of two from kAlignment to kAlignmentMax.
-void* take(std::size_t size_bytes, std::size_t alignment = kAlignment) {
-    std::size_t used = g_used.load(std::memory_order_relaxed);
-    std::size_t at = 0;
-    do {
-        at = rounded(used, alignment);
-        if (size_bytes > kBytes - kAlignment || at > kBytes || rounded(size_bytes) > kBytes - at)
-            return nullptr;
-    } while (!g_used.compare_exchange_weak(used, at + rounded(size_bytes), std::memory_order_relaxed));
-    return &g_memory[at];
+/// Memory that is given out from the bottom up. What it knows of itself lies elsewhere: such memory costs
+/// nothing until it is written.
+class Piece {
+  public:
+    template <std::size_t kBytes>
+    constexpr explicit Piece(std::byte (&memory)[kBytes]) : memory_(memory), bytes_(kBytes) {}
+
+    /// Null where it does not fit. `alignment` is a power of two from kAlignment to the memory's own.
+    void* take(std::size_t size_bytes, std::size_t alignment = kAlignment) {
+        std::size_t used = used_.load(std::memory_order_relaxed);
+        std::size_t at = 0;
+        do {
+            at = rounded(used, alignment);
+            if (size_bytes > bytes_ - kAlignment || at > bytes_ || rounded(size_bytes) > bytes_ - at)
+                return nullptr;
+        } while (!used_.compare_exchange_weak(used, at + rounded(size_bytes), std::memory_order_relaxed));
+        return memory_ + at;
+    }
+
+    [[nodiscard]] bool holds(const void* object) const {
+        const auto* at = static_cast<const std::byte*>(object);
+        return at >= memory_ && at < memory_ + bytes_;
+    }
+
+    /// Only what was taken last can be had again.
+    void give_back(void* object, std::size_t size_bytes) {
+        const auto at = static_cast<std::size_t>(static_cast<std::byte*>(object) - memory_);
+        std::size_t end = at + rounded(size_bytes);
+        used_.compare_exchange_strong(end, at, std::memory_order_relaxed);
+    }
+
+  private:
+    std::byte* memory_;
+    std::size_t bytes_;
+    std::atomic<std::size_t> used_ = 0;
+};
+
+constexpr std::size_t kLine = 64;
+constexpr std::size_t kPage = 4096;
+
+alignas(kLine) constinit std::byte g_object_memory[std::size_t{256} << 10];
+alignas(kPage) constinit std::byte g_page_memory[16 * kPage];
+
+constinit Piece g_objects(g_object_memory);
+/// Apart: what lay between two pages would take the rest of one.
+constinit Piece g_pages(g_page_memory);
+
+void* take_aligned(std::size_t size_bytes, std::size_t alignment) {
+    if (alignment <= kAlignment) return g_objects.take(size_bytes);
+    if (alignment <= kLine) return g_objects.take(size_bytes, alignment);
+    return alignment == kPage ? g_pages.take(size_bytes, kPage) : nullptr;
 }
 
-bool is_ours(const void* object) {
-    const auto* at = static_cast<const std::byte*>(object);
-    return at >= g_memory && at < g_memory + kBytes;
-}
+bool is_ours(const void* object) { return g_objects.holds(object) || g_pages.holds(object); }
 
-/// Only what was taken last can be had again.
 void give_back(void* object, std::size_t size_bytes) {
-    const auto at = static_cast<std::size_t>(static_cast<std::byte*>(object) - g_memory);
-    std::size_t end = at + rounded(size_bytes);
-    g_used.compare_exchange_strong(end, at, std::memory_order_relaxed);
+    if (g_pages.holds(object)) return g_pages.give_back(object, size_bytes);
+    g_objects.give_back(object, size_bytes);
 }
 
 }  // namespace
@@ -74,18 +104,17 @@ void give_back(void* object, std::size_t size_bytes) {
 extern "C" {
 
 void* __wrap__Znwm(std::size_t size_bytes) {
-    void* object = take(size_bytes);
+    void* object = g_objects.take(size_bytes);
     return object != nullptr ? object : __real__Znwm(size_bytes);
 }
 
 void* __wrap__Znam(std::size_t size_bytes) {
-    void* object = take(size_bytes);
+    void* object = g_objects.take(size_bytes);
     return object != nullptr ? object : __real__Znam(size_bytes);
 }
 
 void* __wrap__ZnwmSt11align_val_t(std::size_t size_bytes, std::align_val_t alignment) {
-    const auto wanted = static_cast<std::size_t>(alignment);
-    void* object = wanted >= kAlignment && wanted <= kAlignmentMax ? take(size_bytes, wanted) : nullptr;
+    void* object = take_aligned(size_bytes, static_cast<std::size_t>(alignment));
     return object != nullptr ? object : __real__ZnwmSt11align_val_t(size_bytes, alignment);
 }
 

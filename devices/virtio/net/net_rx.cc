@@ -42,8 +42,10 @@ ReceiveWindow::Added ReceiveWindow::add(VirtQueue& ring, u64 bytes_min) {
     // no guest: nothing readable is in front of it, so it begins where the chain was popped to.
     VERIFY(chain.writable.data() == parts_.get() + part_end_);
     const auto part_count = static_cast<u16>(chain.writable.size());
-    chains_[(chain_begin_ + chain_count_) % kChainsMax] = {
-        .bytes = chain.writable_bytes, .token = chain.token, .part_count = part_count};
+    chains_[(chain_begin_ + chain_count_) % kChainsMax] = {.bytes = chain.writable_bytes,
+                                                           .id = chain.token.id,
+                                                           .descriptor_count = chain.token.descriptor_count,
+                                                           .part_count = part_count};
     ++chain_count_;
     part_end_ += part_count;
     room_bytes_ += chain.writable_bytes;
@@ -65,7 +67,7 @@ void ReceiveWindow::push(VirtQueue& ring, u64 frame_bytes) {
     while (frame_bytes > 0) {
         const Held& held = chains_[chain_begin_];
         const u64 written = std::min(frame_bytes, held.bytes);
-        ring.push(held.token, static_cast<u32>(written));
+        ring.push(held.token(), static_cast<u32>(written));
         frame_bytes -= written;
         room_bytes_ -= held.bytes;
         part_begin_ += held.part_count;

@@ -9,6 +9,7 @@
 
 #include <memory>
 #include <span>
+#include <type_traits>
 
 #include "devices/virtio/queue/queue.h"
 
@@ -48,11 +49,15 @@ class ReceiveWindow {
     static constexpr u32 kPartsMax = 2 * kPartsPerChainMax;
     static constexpr u32 kChainsMax = VirtQueue::kSizeMax;
 
+    /// Of plain fields: nothing writes those that are not used yet, and their pages are not there.
     struct Held {
         u64 bytes;
-        ChainToken token;
+        u16 id;
+        u16 descriptor_count;
         u16 part_count;
+        [[nodiscard]] ChainToken token() const { return {.id = id, .descriptor_count = descriptor_count}; }
     };
+    static_assert(std::is_trivially_default_constructible_v<Held>);
 
     void make_room();
 
