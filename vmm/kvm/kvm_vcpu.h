@@ -23,6 +23,12 @@ enum class RunStatus : u8 {
     Interrupted,  ///< a signal, immediate_exit, or an AP that still waits for its SIPI
 };
 
+/// Whether KVM_RUN returns as soon as what it has in flight is completed. Any thread; async-signal-safe.
+inline void set_immediate_exit(kvm_run& run, bool is_wanted) {
+    // SAFETY: the kernel reads this byte at KVM_RUN's entry; a single store cannot tear.
+    __atomic_store_n(&run.immediate_exit, static_cast<u8>(is_wanted), __ATOMIC_SEQ_CST);
+}
+
 class KvmVcpu {
   public:
     KvmVcpu(u32 id, UniqueFd fd, Mapping run) : id_(id), fd_(std::move(fd)), run_(std::move(run)) {}

@@ -37,7 +37,7 @@ class Machine {
     [[nodiscard]] VirtioDevices& devices() const { return *devices_; }
     /// Between create() and run(), for its watch.
     [[nodiscard]] ConsoleOutput& console_output() { return console_.output(); }
-    [[nodiscard]] bool have_vcpus_stopped() const { return stop_.threads_inside() == 0; }
+    [[nodiscard]] bool have_vcpus_stopped() const { return stop_.vcpus().threads_inside() == 0; }
 
   private:
     Machine(const BootConfig& config, MachinePlan plan, GuestImages images, std::unique_ptr<KvmHost> kvm,

@@ -347,7 +347,7 @@ bool stop_guest(ProbeMachine& probe, pthread_t thread) {
     const u64 deadline_ns = monotonic_ns() + kKickPatienceNs;
     while (probe.stage != Stage::Ended) {
         if (monotonic_ns() > deadline_ns) return false;
-        __atomic_store_n(&probe.vcpu.run_page().immediate_exit, u8{1}, __ATOMIC_RELEASE);
+        set_immediate_exit(probe.vcpu.run_page(), true);
         ::pthread_kill(thread, kick_signal());
         std::this_thread::sleep_for(kKickInterval);
     }

@@ -180,7 +180,7 @@ void ConsoleInput::quit() {
             if (got > 0 && is_settling_.load(std::memory_order_acquire))
                 look_for_answer({chunk.data(), static_cast<std::size_t>(got)});
         }
-        stop_->kick_all();
+        stop_->vcpus().kick_all();
         ::tgkill(::getpid(), ::getpid(), kick_signal());
     }
 }

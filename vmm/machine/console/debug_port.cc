@@ -54,7 +54,7 @@ void DebugPort::watch() {
         const u64 since_ns = wait_for_hold();
         const u64 held_ns = monotonic_ns() - since_ns;
         const bool is_over = held_ns >= kFirstLookNs;
-        if (is_over) stop_.kick_all();
+        if (is_over) stop_.vcpus().kick_all();
         const u64 wait_ns = is_over ? kBetweenLooksNs : kFirstLookNs - held_ns;
         ::poll(nullptr, 0, static_cast<int>(wait_ns / kNsInMs) + 1);
     }

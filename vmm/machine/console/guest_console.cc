@@ -31,7 +31,7 @@ Result<void> GuestConsole::start_looking(const KvmVcpu& first) {
         constexpr int kLookMs = 50;
         while (::poll(nullptr, 0, kLookMs), !stop_.is_requested()) {
             if (log_ && log_->has_given_way()) return;
-            if (log_ ? log_->has_more() : early_->has_collected(first)) stop_.kick_all();
+            if (log_ ? log_->has_more() : early_->has_collected(first)) stop_.vcpus().kick_all();
         }
     }));
     thread.detach();  // nobody takes a machine that has run apart

@@ -15,7 +15,7 @@ constexpr u16 kPortElcr = 0x4d0;
 Result<std::unique_ptr<UserIrqchip>> UserIrqchip::create(StopControl& stop) {
     EventFd wake = TRY(EventFd::create());
     std::unique_ptr<UserIrqchip> chip(new UserIrqchip(std::move(wake), stop));
-    stop.set_wake(&chip->wake_);
+    stop.vcpus().set_wake(&chip->wake_);
     return chip;
 }
 
@@ -34,7 +34,7 @@ void UserIrqchip::set_irq(u32 line, bool is_high) {
 void UserIrqchip::Intr::set_level(bool is_high) {
     chip_.is_pending_.store(is_high, std::memory_order_release);
     // The vCPU's own accesses are seen before its next KVM_RUN; another thread's must end the present one.
-    if (is_high && chip_.vcpu_thread_.load(std::memory_order_acquire) != ::gettid()) chip_.stop_.kick_all();
+    if (is_high && chip_.vcpu_thread_.load(std::memory_order_acquire) != ::gettid()) chip_.stop_.vcpus().kick_all();
 }
 
 Result<void> UserIrqchip::before_run(KvmVcpu& vcpu) {

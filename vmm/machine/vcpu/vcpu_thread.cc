@@ -16,10 +16,14 @@ void crash(VcpuContext& context, RunOutcome outcome) {
 }
 
 /// HLT reaches us only without an in-kernel LAPIC.
-void halt(VcpuContext& context) {
+void halt(VcpuContext& context, std::size_t index) {
     if (context.wiring.user_irqchip != nullptr && context.vcpu.run_page().if_flag != 0) {
-        while (!context.wiring.user_irqchip->wait_for_interrupt())
+        while (!context.wiring.user_irqchip->wait_for_interrupt()) {
+            RunControl& control = context.wiring.stop.vcpus();
+            control.take_kick(index);
             context.wiring.console.look_around(context.vcpu);
+            control.stay_while_paused(index);
+        }
         return;
     }
     context.wiring.stop.end(
@@ -27,11 +31,11 @@ void halt(VcpuContext& context) {
          fmt::format("the guest halted with interrupts off: nothing can wake vCPU {}", context.vcpu.id())});
 }
 
-void act(VcpuContext& context, RunOutcome outcome) {
+void act(VcpuContext& context, std::size_t index, RunOutcome outcome) {
     switch (outcome) {
         case RunOutcome::Continue:
         case RunOutcome::WindowOpen: break;
-        case RunOutcome::Halted: halt(context); break;
+        case RunOutcome::Halted: halt(context, index); break;
         case RunOutcome::PowerOff: context.wiring.stop.end({EndKind::PowerOff, 0, {}}); break;
         case RunOutcome::Reset: context.wiring.stop.end({EndKind::Reset, 0, {}}); break;
         case RunOutcome::Panic: context.wiring.stop.end({EndKind::Panic, 0, {}}); break;
@@ -58,7 +62,7 @@ bool has_lost_page(const VcpuContext& context) {
     return context.wiring.buses.mmio.name_at(run.mmio.phys_addr).empty();
 }
 
-void handle_exit(VcpuContext& context) {
+void handle_exit(VcpuContext& context, std::size_t index) {
     if (has_lost_page(context))
         return context.wiring.stop.end({EndKind::HostError, 0,
                                         fmt::format("vCPU {}: at {:#x}: {}", context.vcpu.id(),
@@ -67,7 +71,7 @@ void handle_exit(VcpuContext& context) {
     const bool had_batch =
         context.wiring.test_device != nullptr && context.wiring.test_device->begin_exit(context.vcpu);
     const RunOutcome outcome = dispatch_exit(context.vcpu.run_bytes(), context.wiring.buses, context.counts);
-    if (outcome != RunOutcome::Continue) act(context, outcome);
+    if (outcome != RunOutcome::Continue) act(context, index, outcome);
     if (had_batch) context.wiring.test_device->end_exit();
     context.wiring.console.after_exit();
 }
@@ -75,8 +79,8 @@ void handle_exit(VcpuContext& context) {
 }  // namespace
 
 void run_vcpu(VcpuContext& context, std::size_t index) {
-    context.wiring.stop.set_thread(index, true);
-    kvm_run& run = context.vcpu.run_page();
+    RunControl& control = context.wiring.stop.vcpus();
+    control.enter(index);
     bool is_first = context.first_run != nullptr;
     if (is_first) context.first_run->timeline.reach(Phase::FirstRun);
     while (!context.wiring.stop.is_requested()) {
@@ -96,16 +100,15 @@ void run_vcpu(VcpuContext& context, std::size_t index) {
         if (!status) {
             end_for_host(context, status.error());
         } else if (*status == RunStatus::Exited) {
-            handle_exit(context);
+            handle_exit(context, index);
         } else {
             context.counts.count_interrupted();
-            // A kick that asked for no more than a look around is over; one that ends the machine was
-            // announced before it was sent, so the loop's condition sees it.
-            __atomic_store_n(&run.immediate_exit, 0, __ATOMIC_SEQ_CST);
+            control.take_kick(index);
             context.wiring.console.look_around(context.vcpu);
+            control.stay_while_paused(index);
         }
     }
-    context.wiring.stop.set_thread(index, false);
+    control.leave(index);
 }
 
 }  // namespace mayfly

@@ -31,7 +31,7 @@ Result<void> Vcpus::set_up(const CpuidTable& supported, CpuidFacts facts, const 
         TRY_VOID(vcpu.set_cpuid(cpuid));
         // A refused MSR is the host's way of not having it; nothing that a guest needs depends on these.
         (void)TRY(vcpu.set_msrs(entry_msrs()));
-        stop_.add_vcpu(vcpu.run_page());
+        stop_.vcpus().add_vcpu(vcpu.run_page());
         // An application processor waits for INIT and SIPI, which set every register.
         if (vcpu.id() != 0) continue;
         kvm_sregs sregs = TRY(vcpu.sregs());
@@ -64,11 +64,11 @@ void Vcpus::start_others() {
 void Vcpus::wait_for_others() {
     // Most leave at once. A vCPU that is still in the kernel after a second or so ends with the process.
     constexpr u32 kWaitMax = 1 << 20;
-    for (u32 wait_us = 16; wait_us < kWaitMax && stop_.threads_inside() > 0; wait_us *= 2) {
+    for (u32 wait_us = 16; wait_us < kWaitMax && stop_.vcpus().threads_inside() > 0; wait_us *= 2) {
         ::usleep(wait_us);
-        stop_.kick_all();
+        stop_.vcpus().kick_all();
     }
-    if (stop_.threads_inside() > 0) return;
+    if (stop_.vcpus().threads_inside() > 0) return;
     for (Thread& other : others_) other.join();
     others_.clear();
 }

@@ -6,21 +6,10 @@
 #include <vector>
 
 #include <poll.h>
-#include <signal.h>
 
 #include <catch2/catch.hpp>
 
 using namespace mayfly;
-
-namespace {
-
-void ignore_kicks() {
-    struct sigaction action {};
-    action.sa_handler = [](int) {};
-    REQUIRE(::sigaction(kick_signal(), &action, nullptr) == 0);
-}
-
-}  // namespace
 
 TEST_CASE("the first reason to end counts", "[stop_control]") {
     const auto stop = std::make_unique<StopControl>();
@@ -56,53 +45,17 @@ TEST_CASE("a signal's ending carries its number", "[stop_control]") {
 
 TEST_CASE("an ending asks every vCPU to leave KVM_RUN", "[stop_control]") {
     const auto stop = std::make_unique<StopControl>();
-    std::vector<kvm_run> runs(StopControl::kVcpusMax);
-    for (kvm_run& run : runs) stop->add_vcpu(run);
+    std::vector<kvm_run> runs(RunControl::kVcpusMax);
+    for (kvm_run& run : runs) stop->vcpus().add_vcpu(run);
     stop->decide(Verdict::PowerOff, 0);
     for (const kvm_run& run : runs) CHECK(run.immediate_exit == 1);
-}
-
-TEST_CASE("a kick interrupts a thread that is inside, again and again", "[stop_control]") {
-    ignore_kicks();
-    const auto stop = std::make_unique<StopControl>();
-    kvm_run run{};
-    stop->add_vcpu(run);
-    std::atomic<int> interrupted = 0;
-    std::atomic<bool> is_done = false;
-    std::thread vcpu([&] {
-        stop->set_thread(0, true);
-        while (interrupted < 3) {
-            if (::poll(nullptr, 0, 10'000) < 0) ++interrupted;
-        }
-        stop->set_thread(0, false);
-        is_done = true;
-    });
-    while (!is_done) {
-        stop->kick_all();
-        std::this_thread::yield();
-    }
-    vcpu.join();
-    CHECK(interrupted == 3);
-    CHECK(stop->threads_inside() == 0);
-    CHECK_FALSE(stop->is_requested());
-}
-
-TEST_CASE("threads inside are counted", "[stop_control]") {
-    const auto stop = std::make_unique<StopControl>();
-    std::vector<kvm_run> runs(2);
-    for (kvm_run& run : runs) stop->add_vcpu(run);
-    stop->set_thread(0, true);
-    stop->set_thread(1, true);
-    CHECK(stop->threads_inside() == 2);
-    stop->set_thread(0, false);
-    CHECK(stop->threads_inside() == 1);
 }
 
 TEST_CASE("an ending wakes whoever waits outside of KVM_RUN", "[stop_control]") {
     Result<EventFd> wake = EventFd::create();
     REQUIRE(wake);
     const auto stop = std::make_unique<StopControl>();
-    stop->set_wake(&*wake);
+    stop->vcpus().set_wake(&*wake);
     pollfd event{.fd = wake->fd().get(), .events = POLLIN, .revents = 0};
     CHECK(::poll(&event, 1, 0) == 0);
     stop->decide(Verdict::Reset, 0);

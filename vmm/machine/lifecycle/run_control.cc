@@ -1,0 +1,147 @@
+// SPDX-License-Identifier: Apache-2.0
+#include "vmm/machine/lifecycle/run_control.h"
+
+#include <poll.h>
+#include <signal.h>
+#include <unistd.h>
+
+#include <fmt/format.h>
+
+#include "vmm/error/verify.h"
+#include "vmm/kvm/kvm_vcpu.h"
+#include "vmm/os/clock.h"
+
+namespace mayfly {
+
+namespace {
+
+/// A kick that came between a vCPU's last look and a system call that blocks is repeated after so long.
+constexpr u64 kKickAgainNs = 2'000'000;
+constexpr u64 kNsInMs = 1'000'000;
+
+/// At most `limit_ns`. Less, where a signal comes.
+void wait_for(const EventFd& event, int timeout_ms) {
+    pollfd waited{.fd = event.fd().get(), .events = POLLIN, .revents = 0};
+    (void)::poll(&waited, 1, timeout_ms);
+}
+
+}  // namespace
+
+int kick_signal() { return SIGUSR1; }
+
+void RunControl::add_vcpu(kvm_run& run) {
+    const std::size_t index = slot_count_.load(std::memory_order_relaxed);
+    // no guest: --cpus takes no more, and vCPUs are added before they run.
+    VERIFY(index < kVcpusMax);
+    slots_[index].run = &run;
+    slot_count_.store(index + 1, std::memory_order_release);
+}
+
+void RunControl::enter(std::size_t index) {
+    Slot& slot = slots_[index];
+    slot.thread_id.store(::gettid(), std::memory_order_release);
+    slot.state.store(VcpuState::Running, std::memory_order_seq_cst);
+    stay_while_paused(index);
+}
+
+void RunControl::leave(std::size_t index) {
+    Slot& slot = slots_[index];
+    slot.thread_id.store(0, std::memory_order_release);
+    slot.state.store(VcpuState::Finished, std::memory_order_release);
+    if (const Events* events = events_.load(std::memory_order_acquire)) events->stayed.signal();
+}
+
+// A kick after this ends the next KVM_RUN.
+void RunControl::take_kick(std::size_t index) { set_immediate_exit(*slots_[index].run, false); }
+
+void RunControl::stay_while_paused(std::size_t index) {
+    Slot& slot = slots_[index];
+    while (is_pausing_.load(std::memory_order_seq_cst) && !end_.is_requested()) {
+        // no guest: pause() makes them before it says so.
+        const Events& events = *events_.load(std::memory_order_acquire);
+        slot.state.store(VcpuState::Paused, std::memory_order_seq_cst);
+        events.stayed.signal();
+        // No thread takes from it but the one that pauses: it wakes all of them.
+        wait_for(events.go_on, -1);
+        // Said before the look at is_pausing_: who pauses again meanwhile sees either this, or that we stay.
+        slot.state.store(VcpuState::Running, std::memory_order_seq_cst);
+    }
+}
+
+void RunControl::kick_all() noexcept {
+    const std::size_t count = slot_count_.load(std::memory_order_acquire);
+    for (std::size_t i = 0; i < count; ++i) {
+        set_immediate_exit(*slots_[i].run, true);
+        const int thread = slots_[i].thread_id.load(std::memory_order_acquire);
+        if (thread != 0 && thread != ::gettid()) ::tgkill(::getpid(), thread, kick_signal());
+    }
+    const EventFd* wake = wake_.load(std::memory_order_acquire);
+    if (wake != nullptr) wake->signal();
+}
+
+void RunControl::end_pause() noexcept {
+    if (const Events* events = events_.load(std::memory_order_acquire)) {
+        events->go_on.signal();
+        events->stayed.signal();
+    }
+}
+
+Result<void> RunControl::make_events() {
+    if (made_events_) return {};
+    EventFd stayed = TRY(EventFd::create());
+    EventFd go_on = TRY(EventFd::create());
+    made_events_.emplace(Events{.stayed = std::move(stayed), .go_on = std::move(go_on)});
+    events_.store(&*made_events_, std::memory_order_release);
+    return {};
+}
+
+std::optional<std::size_t> RunControl::first_inside() const {
+    const std::size_t count = slot_count_.load(std::memory_order_acquire);
+    for (std::size_t i = 0; i < count; ++i) {
+        if (slots_[i].state.load(std::memory_order_seq_cst) == VcpuState::Running) return i;
+    }
+    return std::nullopt;
+}
+
+Result<void> RunControl::pause(u64 deadline_ns) {
+    TRY_VOID(make_events());
+    const u64 begin_ns = monotonic_ns();
+    (void)made_events_->go_on.take();
+    (void)made_events_->stayed.take();
+    is_pausing_.store(true, std::memory_order_seq_cst);
+    kick_all();
+    for (u64 kicked_ns = begin_ns;;) {
+        const std::optional<std::size_t> inside = first_inside();
+        if (end_.is_requested()) {
+            resume();
+            return fail(Error::stopped());
+        }
+        if (!inside) return {};
+        const u64 now_ns = monotonic_ns();
+        if (now_ns >= deadline_ns) {
+            resume();
+            return fail(Error::host(fmt::format("vCPU {} does not come out of what it does within {} ms",
+                                                *inside, (deadline_ns - begin_ns) / kNsInMs)));
+        }
+        if (now_ns - kicked_ns >= kKickAgainNs) {
+            kicked_ns = now_ns;
+            kick_all();
+        }
+        wait_for(made_events_->stayed, static_cast<int>(kKickAgainNs / kNsInMs));
+        (void)made_events_->stayed.take();
+    }
+}
+
+void RunControl::resume() noexcept {
+    is_pausing_.store(false, std::memory_order_seq_cst);
+    if (made_events_) made_events_->go_on.signal();
+}
+
+std::size_t RunControl::threads_inside() const {
+    std::size_t inside = 0;
+    for (const Slot& slot : slots_)
+        inside += slot.state.load(std::memory_order_acquire) != VcpuState::Finished ? 1 : 0;
+    return inside;
+}
+
+}  // namespace mayfly

@@ -1,0 +1,103 @@
+// SPDX-License-Identifier: Apache-2.0
+// RunControl: whether a machine's vCPUs run, pause or have finished, and how they are brought out of KVM_RUN.
+//
+// A kick is kvm_run's immediate_exit and a signal: the flag ends the next KVM_RUN,
+// the signal ends the present one, so no kick is lost between them. KVM first completes what it has in flight:
+// a KVM_RUN that was interrupted leaves no half of an IN or an MMIO access behind.
+// Thread: any, where nothing else is said.
+// Spec: Linux Documentation/virt/kvm/api.rst §5 "The kvm_run structure", immediate_exit.
+#pragma once
+
+#include <array>
+#include <atomic>
+#include <optional>
+#include <string>
+
+#include <linux/kvm.h>
+
+#include "vmm/error/result.h"
+#include "vmm/os/event_fd.h"
+#include "vmm/threads/stop_token.h"
+
+namespace mayfly {
+
+class RunControl {
+  public:
+    static constexpr std::size_t kVcpusMax = 64;
+
+    enum class VcpuState : u8 {
+        Finished,  ///< its thread is not there yet, or has left for good
+        Running,   ///< in KVM_RUN, or handles an exit
+        Paused,    ///< waits for resume(): KVM has nothing of it in flight
+    };
+
+    /// Once `end` is requested nobody stays paused.
+    explicit RunControl(StopToken end) : end_(end) {}
+    RunControl(const RunControl&) = delete;
+    RunControl& operator=(const RunControl&) = delete;
+
+    /// Before the vCPU's thread starts. It outlives every kick.
+    void add_vcpu(kvm_run& run);
+    /// A descriptor to signal as well, for a thread that waits outside KVM_RUN; null: none any more. Outlives
+    /// this object, or the next call.
+    void set_wake(const EventFd* wake) { wake_.store(wake, std::memory_order_release); }
+
+    // --- the vCPU's own thread ---
+
+    /// Before the first KVM_RUN.
+    void enter(std::size_t index);
+    /// After the last.
+    void leave(std::size_t index);
+    /// KVM_RUN was interrupted, or a wait outside of it: this kick is over. Whoever kicks says why before: so
+    /// look around after this, not before.
+    void take_kick(std::size_t index);
+    /// After take_kick(). Returns when the vCPU may run.
+    void stay_while_paused(std::size_t index);
+
+    // --- who brings them out ---
+
+    /// Makes every vCPU come out once. Async-signal-safe.
+    void kick_all() noexcept;
+    /// The machine ends: nobody stays paused. Async-signal-safe.
+    void end_pause() noexcept;
+
+    /// Returns when no vCPU runs any more, with all of them paused or finished; none starts until resume().
+    /// One thread at a time, not a vCPU's. Errors: Stopped; Os; a vCPU that did not come out by `deadline_ns`
+    /// of the monotonic clock: then they run on.
+    [[nodiscard]] Result<void> pause(u64 deadline_ns);
+    void resume() noexcept;
+    [[nodiscard]] bool is_pausing() const { return is_pausing_.load(std::memory_order_acquire); }
+
+    [[nodiscard]] VcpuState state(std::size_t index) const {
+        return slots_[index].state.load(std::memory_order_acquire);
+    }
+    /// vCPUs that have not finished.
+    [[nodiscard]] std::size_t threads_inside() const;
+
+  private:
+    struct Slot {
+        kvm_run* run = nullptr;
+        std::atomic<int> thread_id = 0;
+        std::atomic<VcpuState> state = VcpuState::Finished;
+    };
+    /// Made when somebody first pauses the machine.
+    struct Events {
+        EventFd stayed;   ///< a vCPU is out
+        EventFd go_on;    ///< look again whether to stay
+    };
+    [[nodiscard]] Result<void> make_events();
+    [[nodiscard]] std::optional<std::size_t> first_inside() const;
+
+    const StopToken end_;
+    std::array<Slot, kVcpusMax> slots_;
+    std::atomic<std::size_t> slot_count_ = 0;
+    std::atomic<const EventFd*> wake_ = nullptr;
+    std::optional<Events> made_events_;               // the pausing thread's
+    std::atomic<const Events*> events_ = nullptr;     // the same, once they are there
+    std::atomic<bool> is_pausing_ = false;
+};
+
+/// The signal that interrupts KVM_RUN. Its handler does nothing.
+[[nodiscard]] int kick_signal();
+
+}  // namespace mayfly
