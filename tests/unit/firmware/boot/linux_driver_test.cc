@@ -194,7 +194,8 @@ TEST_CASE("a driver is found in a file and in an unpacked kernel alike", "[linux
 
         Mapping mapping = Mapping::anonymous(align_up(bytes->size(), 4096)).value();
         std::memcpy(mapping.data(), bytes->data(), bytes->size());
-        CHECK(has_name(Image::from_mapping("vmlinux", std::move(mapping), bytes->size()), kDriver) ==
-              (bytes == &found));
+        const bool is_there =
+            has_name(Image::from_mapping("vmlinux", std::move(mapping), bytes->size()), kDriver);
+        CHECK(is_there == (bytes == &found));
     }
 }

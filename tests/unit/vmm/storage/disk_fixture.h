@@ -36,8 +36,8 @@ class TempDisk {
     TempDisk& operator=(const TempDisk&) = delete;
     ~TempDisk() { ::unlink(path.c_str()); }
 
-    const UniqueFd& fd() const { return fd_; }
-    std::vector<std::byte> bytes(u64 offset, std::size_t size) const {
+    [[nodiscard]] const UniqueFd& fd() const { return fd_; }
+    [[nodiscard]] std::vector<std::byte> bytes(u64 offset, std::size_t size) const {
         std::vector<std::byte> found(size);
         REQUIRE(::pread(fd_.get(), found.data(), size, static_cast<off_t>(offset)) ==
                 static_cast<ssize_t>(size));
@@ -48,7 +48,7 @@ class TempDisk {
         REQUIRE(::pwrite(fd_.get(), all.data(), size, static_cast<off_t>(offset)) ==
                 static_cast<ssize_t>(size));
     }
-    u64 allocated_bytes() const {
+    [[nodiscard]] u64 allocated_bytes() const {
         struct stat status {};
         REQUIRE(::fstat(fd_.get(), &status) == 0);
         return static_cast<u64>(status.st_blocks) * 512;
