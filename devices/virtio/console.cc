@@ -47,7 +47,13 @@ void Console::start(u64 /*features*/, DeviceHost& host) {
 void Console::stop() {
     host_ = nullptr;
     state_.wants_room = false;
-    state_.output = {};
+    state_.written_bytes = 0;
+    output_ = {};
+}
+
+void Console::give_back() {
+    if (output_.is_pending) host_->queue(TRANSMITQ).unpop(output_.token);
+    output_ = {};
 }
 
 void Console::resize(u16 cols, u16 rows) {
@@ -104,38 +110,41 @@ Progress Console::look_for_room() {
 }
 
 u64 Console::write_output(u64 bytes_max) {
-    Output& output = state_.output;
     std::array<iovec, kQueueSize> piece;
     std::size_t count = 0;
     u64 size_bytes = 0;
-    for (const iovec& part : output.rest) {
+    for (const iovec& part : output_.rest) {
         if (size_bytes == bytes_max) break;
         piece[count] = {part.iov_base, std::min<u64>(part.iov_len, bytes_max - size_bytes)};
         size_bytes += piece[count++].iov_len;
     }
     if (count != 0) sink_.write(std::span(piece).first(count));
     host_->queue(TRANSMITQ).counts.bytes += size_bytes;
-    output.rest = drop_front(output.rest, size_bytes);
+    output_.rest = drop_front(output_.rest, size_bytes);
+    state_.written_bytes += size_bytes;
     return size_bytes;
 }
 
 Progress Console::transmit(u32 budget) {
     VirtQueue& queue = host_->queue(TRANSMITQ);
-    Output& output = state_.output;
     u64 left = kBytesPerCallMax;
     for (; budget > 0 && left > 0; --budget) {
-        if (!output.is_pending) {
+        if (!output_.is_pending) {
             const auto [result, chain] = queue.pop(output_parts_);
             if (result != PopResult::Chain)
                 return result == PopResult::Empty ? Progress::Drained : Progress::Waiting;
             // virtio 1.2 §5.3.6.1 "Driver Requirements: Device Operation": "The driver MUST NOT put a
             // device-writable buffer in a transmitq." It is not looked at.
-            output = {.is_pending = true, .token = chain.token, .rest = chain.readable};
+            // The driver may have made it shorter than what was written of it.
+            const u64 written_bytes = std::min(state_.written_bytes, chain.readable_bytes);
+            output_ = {
+                .is_pending = true, .token = chain.token, .rest = drop_front(chain.readable, written_bytes)};
         }
         left -= write_output(left);
-        if (!output.rest.empty()) break;
-        output.is_pending = false;
-        queue.push(output.token, 0);
+        if (!output_.rest.empty()) break;
+        output_.is_pending = false;
+        state_.written_bytes = 0;
+        queue.push(output_.token, 0);
     }
     return Progress::More;
 }

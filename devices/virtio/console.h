@@ -57,22 +57,23 @@ class Console final : public VirtioDevice {
 
     void start(u64 features, DeviceHost& host) override;
     [[nodiscard]] Progress process(u16 queue, u32 budget) override;
-    /// Nothing works on guest memory between calls; what is left of `output` is touched in process() only.
+    /// Nothing works on guest memory between calls; what is left of output_ is touched in process() only.
     [[nodiscard]] u32 in_flight() const override { return 0; }
     void cancel() override {}
+    void give_back() override;
     void stop() override;
 
   private:
-    /// A chain of the transmit queue that was not written whole.
+    struct State {
+        virtio_console::Config config{};
+        bool wants_room = false;  ///< the receive queue was empty when looked at last
+        u64 written_bytes = 0;    ///< of the transmit queue's next chain: it was not written whole
+    };
+    /// That chain, once it was taken.
     struct Output {
         bool is_pending = false;
         ChainToken token;
         std::span<iovec> rest;
-    };
-    struct State {
-        virtio_console::Config config{};
-        bool wants_room = false;  ///< the receive queue was empty when looked at last
-        Output output{};
     };
 
     [[nodiscard]] Progress transmit(u32 budget);
@@ -84,6 +85,7 @@ class Console final : public VirtioDevice {
     ConsoleSink& sink_;
     DeviceHost* host_ = nullptr;
     State state_;
+    Output output_;
     std::array<iovec, kQueueSize> output_parts_{};
 };
 

@@ -83,6 +83,9 @@ class VirtioDevice {
     [[nodiscard]] virtual u32 in_flight() const = 0;
     /// Asks backends to give up what is in flight; completions still come. Returns at once.
     virtual void cancel() = 0;
+    /// A pause, under the lock: gives back to the rings, newest first, what was popped and no backend works
+    /// on. Whatever is in flight goes on. process() is not called again before resume.
+    virtual void give_back() {}
     /// Reset: nothing is in flight. Back to the state before start().
     virtual void stop() = 0;
 };

@@ -94,6 +94,10 @@ std::optional<u64> Net::configure_start() {
     return std::nullopt;
 }
 
+void Net::give_back() {
+    for (u16 pair = 0; pair < pairs_; ++pair) windows_[pair].give_back(queue(static_cast<u16>(2 * pair)));
+}
+
 void Net::stop() {
     host_.store(nullptr, std::memory_order_release);
     for (ReceiveWindow& window : windows_) window.clear();

@@ -63,6 +63,7 @@ class Net final : public VirtioDevice, private NetClient {
     [[nodiscard]] Progress process(u16 queue, u32 budget) override;
     [[nodiscard]] u32 in_flight() const override { return 0; }
     void cancel() override {}
+    void give_back() override;
     void stop() override;
 
     /// Under the lock.

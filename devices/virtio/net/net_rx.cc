@@ -77,6 +77,12 @@ void ReceiveWindow::push(VirtQueue& ring, u64 frame_bytes) {
     if (chain_count_ == 0) part_begin_ = part_end_ = 0;
 }
 
+void ReceiveWindow::give_back(VirtQueue& ring) {
+    for (; chain_count_ > 0; --chain_count_)
+        ring.unpop(chains_[(chain_begin_ + chain_count_ - 1) % kChainsMax].token());
+    clear();
+}
+
 void ReceiveWindow::clear() {
     part_begin_ = part_end_ = 0;
     chain_begin_ = chain_count_ = 0;

@@ -39,6 +39,8 @@ class ReceiveWindow {
     [[nodiscard]] u16 chains_for(u64 frame_bytes) const;
     /// Pushes those, with what each holds. `frame_bytes` <= room_bytes().
     void push(VirtQueue& ring, u64 frame_bytes);
+    /// Gives all of them back to the ring, unused.
+    void give_back(VirtQueue& ring);
     /// The ring was reset: its chains are no longer ours.
     void clear();
 

@@ -7,6 +7,7 @@
 
 #include "devices/virtio/virtio_spec.h"
 #include "vmm/error/verify.h"
+#include "vmm/os/clock.h"
 #include "vmm/text/log.h"
 
 namespace mayfly {
@@ -171,6 +172,7 @@ void VirtioCore::notify(u32 queue) {
 }
 
 Progress VirtioCore::run_queue(u16 queue, u32 budget) {
+    if (is_paused_) return Progress::Waiting;
     start_early(queue);  // the doorbell may have come by ioeventfd
     if (!is_started_ || is_resetting_ || needs_reset()) return Progress::Waiting;
     if (!queues_[queue].is_running()) return Progress::Waiting;
@@ -187,7 +189,28 @@ void VirtioCore::publish(u16 queue) {
 
 void VirtioCore::completed(u16 queue) {
     worker_.on_completed(*this, queue);
-    if (is_resetting_ && device_.in_flight() == 0) idle_.notify_all();
+    if ((is_resetting_ || is_paused_) && device_.in_flight() == 0) idle_.notify_all();
+}
+
+void VirtioCore::pause() {
+    is_paused_ = true;
+    if (is_started_) device_.give_back();
+}
+
+bool VirtioCore::await_drained(u64 deadline_ns) {
+    while (device_.in_flight() != 0) {
+        const u64 now_ns = monotonic_ns();
+        if (now_ns >= deadline_ns) return false;
+        idle_.wait_for(mutex_, deadline_ns - now_ns);
+    }
+    // What was completed in this turn of a loop waits for its end.
+    for (u16 queue = 0; queue < queue_count(); ++queue) publish(queue);
+    return true;
+}
+
+void VirtioCore::resume() {
+    is_paused_ = false;
+    for (u16 queue = 0; queue < queue_count(); ++queue) worker_.run_again(*this, queue);
 }
 
 void VirtioCore::config_changed() {

@@ -146,6 +146,16 @@ class VirtioCore final : public DeviceHost {
     Progress run_queue(u16 queue, u32 budget) REQUIRES(mutex_);
     void publish(u16 queue) REQUIRES(mutex_);
 
+    // --- pause. No vCPU runs between pause() and resume(). ---
+
+    /// No chain is taken from any queue from now on.
+    void pause() REQUIRES(mutex_);
+    /// After pause(): waits until nothing is in flight and what was done is published, its interrupts sent.
+    /// Releases the mutex while it waits. \returns false at `deadline_ns` of the monotonic clock.
+    [[nodiscard]] bool await_drained(u64 deadline_ns) REQUIRES(mutex_);
+    /// Looks at every queue, and asks for doorbells again.
+    void resume() REQUIRES(mutex_);
+
     // --- DeviceHost ---
 
     [[nodiscard]] Mutex& mutex() override RETURN_CAPABILITY(mutex_) { return mutex_; }
@@ -175,12 +185,13 @@ class VirtioCore final : public DeviceHost {
     TransportClient* transport_ = nullptr;
 
     Mutex mutex_;
-    Condition idle_;  // in_flight() reached 0 during a reset
+    Condition idle_;  // in_flight() reached 0 during a reset or a pause
     State state_ GUARDED_BY(mutex_);
     std::deque<VirtQueue> queues_;  // as many as the device has, from the start; each is used under mutex_
     std::deque<QueueState> queue_states_ GUARDED_BY(mutex_);
     bool is_started_ GUARDED_BY(mutex_) = false;
     bool is_resetting_ GUARDED_BY(mutex_) = false;
+    bool is_paused_ GUARDED_BY(mutex_) = false;
     u8 failures_logged_ GUARDED_BY(mutex_) = 0;
     u64 returns_ GUARDED_BY(mutex_) = 0;
 };

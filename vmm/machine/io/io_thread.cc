@@ -6,6 +6,7 @@
 #include <unistd.h>
 
 #include "vmm/error/verify.h"
+#include "vmm/os/clock.h"
 
 namespace mayfly {
 
@@ -90,7 +91,52 @@ void IoThread::woke() {
     watched_.clear();
 }
 
+bool IoThread::park(u64 deadline_ns) { return parking_.request(deadline_ns); }
+
+void IoThread::unpark() { parking_.end(); }
+
+void IoThread::Parking::run() {
+    // A turn writes its signals when it ends, and submits then what does so by the ring.
+    if (!has_turned_) {
+        has_turned_ = true;
+        return thread_.loop_->run_soon(*this);
+    }
+    has_turned_ = false;
+    // Their doorbells stay off, as far as the guest sees: whoever unparks looks at every queue.
+    thread_.woke();
+    const Lock lock(mutex_);
+    if (stage_ != Stage::Asked) return;
+    stage_ = Stage::Parked;
+    changed_.notify_all();
+    while (stage_ == Stage::Parked) changed_.wait(mutex_);
+}
+
+bool IoThread::Parking::request(u64 deadline_ns) {
+    {
+        const Lock lock(mutex_);
+        stage_ = Stage::Asked;
+    }
+    thread_.loop_->post(*this);
+    const Lock lock(mutex_);
+    while (stage_ != Stage::Parked) {
+        const u64 now_ns = monotonic_ns();
+        if (now_ns >= deadline_ns) {
+            stage_ = Stage::Idle;
+            return false;
+        }
+        changed_.wait_for(mutex_, deadline_ns - now_ns);
+    }
+    return true;
+}
+
+void IoThread::Parking::end() {
+    const Lock lock(mutex_);
+    stage_ = Stage::Idle;
+    changed_.notify_all();
+}
+
 bool IoThread::finish() {
+    unpark();
     loop_->stop();
     for (u32 step = 0; step < kFinishSteps && !has_ended_.load(std::memory_order_acquire); ++step)
         ::usleep(kFinishStepUs);

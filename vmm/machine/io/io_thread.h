@@ -49,6 +49,12 @@ class IoThread final : private Poller {
     void watch(WatchedQueue& queue);
     void unwatch(WatchedQueue& queue);
 
+    /// Has the thread wait, outside of everything that is the guest's, until unpark(): what it was asked for
+    /// before is done, its signals included. \returns false where it did not come to that by `deadline_ns` of
+    /// the monotonic clock; then it goes on. One thread at a time, not this one.
+    [[nodiscard]] bool park(u64 deadline_ns);
+    void unpark();
+
     /// Ends the loop and waits for it, a second at most: I/O that hangs in the host ends with the process.
     /// \returns whether the thread is gone. Main thread, once.
     bool finish();
@@ -59,7 +65,29 @@ class IoThread final : private Poller {
     bool prepare_to_sleep() override;
     void woke() override;
 
+    /// Waits on the loop's thread.
+    class Parking final : public Task {
+      public:
+        explicit Parking(IoThread& thread) : thread_(thread) {}
+        void run() override;
+        [[nodiscard]] bool request(u64 deadline_ns);
+        void end();
+
+      private:
+        enum class Stage : u8 {
+            Idle,
+            Asked,  ///< a turn ends first: what it began is submitted
+            Parked,
+        };
+        IoThread& thread_;
+        bool has_turned_ = false;  // the loop's thread's
+        Mutex mutex_;
+        Condition changed_;
+        Stage stage_ GUARDED_BY(mutex_) = Stage::Idle;
+    };
+
     std::unique_ptr<Loop> loop_;
+    Parking parking_{*this};
     std::vector<WatchedQueue*> watched_;
     std::atomic<bool> has_ended_ = false;
 };

@@ -3,6 +3,8 @@
 
 #include <sys/resource.h>
 
+#include <fmt/format.h>
+
 namespace mayfly {
 
 namespace {
@@ -47,6 +49,38 @@ void VirtioDevices::build(const DeviceSurroundings& around, Bus& ports, Bus& mmi
     if (pci_ == nullptr) return;
     pci_->map_onto(mmio);
     if (reset_control != nullptr) pci_->map_config_ports(ports, *reset_control);
+}
+
+Result<void> VirtioDevices::drain(u64 deadline_ns) {
+    for (GuestDevice& device : devices_) {
+        const Lock lock(device.core().mutex());
+        device.core().pause();
+    }
+    for (GuestDevice& device : devices_) {
+        VirtioCore& core = device.core();
+        const Lock lock(core.mutex());
+        if (core.await_drained(deadline_ns)) continue;
+        return fail(Error::host(fmt::format("{}: the host is not done with {} requests in time",
+                                            core.device().name(), core.device().in_flight())));
+    }
+    IoThread* const thread = io_.running();
+    if (thread != nullptr && !thread->park(deadline_ns))
+        return fail(Error::host("the I/O thread is not done in time with what it was asked for"));
+    return {};
+}
+
+Result<void> VirtioDevices::pause(u64 deadline_ns) {
+    Result<void> drained = drain(deadline_ns);
+    if (!drained) resume();
+    return drained;
+}
+
+void VirtioDevices::resume() {
+    if (IoThread* const thread = io_.running()) thread->unpark();
+    for (GuestDevice& device : devices_) {
+        const Lock lock(device.core().mutex());
+        device.core().resume();
+    }
 }
 
 void VirtioDevices::finish() {

@@ -28,6 +28,12 @@ class VirtioDevices {
     /// ports answer: it has the byte at 0xcf9 in the middle of them; null: they do not.
     void build(const DeviceSurroundings& around, Bus& ports, Bus& mmio, IoDevice* reset_control);
 
+    /// No vCPU runs and no helper thread is at a device: has nothing in flight, all that was done published
+    /// and its interrupts sent, and the I/O thread parked, until resume(). Errors: a device whose backend is
+    /// not done by `deadline_ns` of the monotonic clock, or an I/O thread that is not; then all go on.
+    [[nodiscard]] Result<void> pause(u64 deadline_ns);
+    void resume();
+
     /// Ends the I/O thread, and what backends run beside us, once the vCPUs have stopped.
     void finish();
 
@@ -41,6 +47,7 @@ class VirtioDevices {
 
   private:
     explicit VirtioDevices(StopControl& stop) : io_(stop) {}
+    [[nodiscard]] Result<void> drain(u64 deadline_ns);
 
     IoService io_;
     bool has_loop_ended_ = false;

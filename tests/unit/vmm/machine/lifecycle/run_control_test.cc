@@ -29,7 +29,9 @@ void ignore_kicks() {
     REQUIRE(::sigaction(kick_signal(), &action, nullptr) == 0);
 }
 
-bool is_exit_wanted(const kvm_run& run) { return __atomic_load_n(&run.immediate_exit, __ATOMIC_SEQ_CST) != 0; }
+bool is_exit_wanted(const kvm_run& run) {
+    return __atomic_load_n(&run.immediate_exit, __ATOMIC_SEQ_CST) != 0;
+}
 
 /// vCPU threads as the machine's are, with something else in the place of KVM_RUN.
 class Vcpus {
