@@ -10,6 +10,7 @@
 #include "vmm/machine/boot/guest_load.h"
 #include "vmm/machine/console/panic_line.h"
 #include "vmm/machine/lifecycle/signals.h"
+#include "vmm/os/clock.h"
 #include "vmm/os/terminal.h"
 #include "vmm/text/log.h"
 #include "vmm/text/size.h"
@@ -60,8 +61,8 @@ Result<std::unique_ptr<Machine>> Machine::create(const BootConfig& config, Outpu
     return machine;
 }
 
-Machine::Machine(const BootConfig& config, MachinePlan plan, GuestImages images,
-                 std::unique_ptr<KvmHost> kvm, OutputFds fds, StopControl& stop, Timeline& timeline)
+Machine::Machine(const BootConfig& config, MachinePlan plan, GuestImages images, std::unique_ptr<KvmHost> kvm,
+                 OutputFds fds, StopControl& stop, Timeline& timeline)
     : config_(config),
       plan_(std::move(plan)),
       stop_(stop),
@@ -177,17 +178,24 @@ Result<void> Machine::add_platform() {
 Result<void> Machine::add_vcpus(const EntryState& entry) {
     TRY_VOID(vcpus_.create(*vm_, plan_.cpus));
     const KvmAnswers& answers = kvm_->answers();
-    return vcpus_.set_up(
-        answers.cpuid, cpuid_facts(plan_.cpus, plan_.shape.irqchip, plan_.host, answers.has_tsc_deadline),
-        entry);
+    return vcpus_.set_up(answers.cpuid,
+                         cpuid_facts(plan_.cpus, plan_.shape.irqchip, plan_.host, answers.has_tsc_deadline),
+                         entry);
 }
 
 Result<void> Machine::connect_console() {
     if (config_.console != "stdio") return {};
     VirtioConsole* virtio = devices_->console();
     if (virtio == nullptr) return console_.connect(platform_->connect_serial(), {});
-    return console_.connect([virtio](std::span<const u8> bytes) { return virtio->receive(bytes); },
-                            [virtio](WindowSize size) { return virtio->resize(size); });
+    return console_.connect(
+        [this, virtio](std::span<const u8> bytes) -> std::optional<std::size_t> {
+            const GuestGate::Visit visit(stop_.gate());
+            return visit ? virtio->receive(bytes) : std::nullopt;
+        },
+        [this, virtio](WindowSize size) {
+            const GuestGate::Visit visit(stop_.gate());
+            return visit && virtio->resize(size);
+        });
 }
 
 Ending Machine::run() {
@@ -210,6 +218,28 @@ Ending Machine::run() {
     if (const Result<void> checked = kvm_->finish_check(); !checked)
         return {EndKind::HostError, 0, checked.error().message()};
     return understood(stop_.ending());
+}
+
+Result<void> Machine::pause(std::chrono::milliseconds limit) {
+    const u64 deadline_ns = monotonic_ns() + static_cast<u64>(std::chrono::nanoseconds(limit).count());
+    TRY_VOID(stop_.vcpus().pause(deadline_ns));
+    if (!stop_.gate().close(deadline_ns)) {
+        resume_vcpus();
+        return fail(Error::host("a thread that reads the console is not done in time"));
+    }
+    Result<void> paused = devices_->pause(deadline_ns);
+    if (!paused) resume_vcpus();
+    return paused;
+}
+
+void Machine::resume() {
+    devices_->resume();
+    resume_vcpus();
+}
+
+void Machine::resume_vcpus() {
+    stop_.gate().open();
+    stop_.vcpus().resume();
 }
 
 Ending Machine::understood(Ending ending) const {

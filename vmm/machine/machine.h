@@ -8,6 +8,7 @@
 // Thread: the main thread.
 #pragma once
 
+#include <chrono>
 #include <memory>
 #include <optional>
 
@@ -32,6 +33,14 @@ class Machine {
     /// Runs the guest to its end.
     [[nodiscard]] Ending run();
 
+    /// Returns when the guest stands still: each vCPU is out of KVM_RUN with what KVM had in flight
+    /// completed, each device is drained, its interrupts are in KVM, and none of our threads is inside guest
+    /// memory. Errors: Stopped, once the machine ends; what did not come to rest within `limit`: then all
+    /// goes on. While another thread is in run(), or before; one thread at a time.
+    [[nodiscard]] Result<void> pause(std::chrono::milliseconds limit);
+    /// After pause().
+    void resume();
+
     [[nodiscard]] const KvmVm& vm() const { return *vm_; }
     [[nodiscard]] const Vcpus& vcpus() const { return vcpus_; }
     [[nodiscard]] VirtioDevices& devices() const { return *devices_; }
@@ -51,6 +60,7 @@ class Machine {
     Result<void> add_platform();
     Result<void> add_vcpus(const EntryState& entry);
     Result<void> connect_console();
+    void resume_vcpus();
     [[nodiscard]] Ending understood(Ending ending) const;
     /// Of a Linux guest, once it has ended; empty where it has not panicked.
     [[nodiscard]] std::string panic_words() const;

@@ -48,7 +48,8 @@ Platform::Endings::Endings(VerdictSink& verdicts)
 
 Platform::Platform(const PlatformOptions& options, Interrupts& interrupts, GuestConsole& console,
                    StopControl& stop, Timeline& timeline)
-    : cmos_(cmos_memory(options.memory_bytes), clock_),
+    : stop_(stop),
+      cmos_(cmos_memory(options.memory_bytes), clock_),
       consoles_(console, interrupts.serial_line()),
       reports_(timeline, stop, options.exit_form),
       endings_(stop) {}
@@ -60,6 +61,8 @@ void Platform::add_test_device(KvmVm& vm, Interrupts& interrupts, RewiringLimit&
 ConsoleInput::Deliver Platform::connect_serial() {
     consoles_.serial.connect();
     return [this](std::span<const u8> bytes) -> std::optional<std::size_t> {
+        const GuestGate::Visit visit(stop_.gate());
+        if (!visit) return std::nullopt;
         const Lock lock(ports_.mutex_of(consoles_.uart));
         return consoles_.uart.receive(bytes);
     };

@@ -98,6 +98,7 @@ class Platform {
     };
     Result<void> map_exit_ports(std::span<const u16> exit_ports);
 
+    StopControl& stop_;
     Bus ports_;
     Bus mmio_;
     HostClock clock_;

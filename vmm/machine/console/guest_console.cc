@@ -31,6 +31,8 @@ Result<void> GuestConsole::start_looking(const KvmVcpu& first) {
         constexpr int kLookMs = 50;
         while (::poll(nullptr, 0, kLookMs), !stop_.is_requested()) {
             if (log_ && log_->has_given_way()) return;
+            const GuestGate::Visit visit(stop_.gate());
+            if (!visit) continue;
             if (log_ ? log_->has_more() : early_->has_collected(first)) stop_.vcpus().kick_all();
         }
     }));

@@ -34,7 +34,8 @@ void UserIrqchip::set_irq(u32 line, bool is_high) {
 void UserIrqchip::Intr::set_level(bool is_high) {
     chip_.is_pending_.store(is_high, std::memory_order_release);
     // The vCPU's own accesses are seen before its next KVM_RUN; another thread's must end the present one.
-    if (is_high && chip_.vcpu_thread_.load(std::memory_order_acquire) != ::gettid()) chip_.stop_.vcpus().kick_all();
+    if (is_high && chip_.vcpu_thread_.load(std::memory_order_acquire) != ::gettid())
+        chip_.stop_.vcpus().kick_all();
 }
 
 Result<void> UserIrqchip::before_run(KvmVcpu& vcpu) {

@@ -57,7 +57,7 @@ void RunControl::take_kick(std::size_t index) { set_immediate_exit(*slots_[index
 void RunControl::stay_while_paused(std::size_t index) {
     Slot& slot = slots_[index];
     while (is_pausing_.load(std::memory_order_seq_cst) && !end_.is_requested()) {
-        // no guest: pause() makes them before it says so.
+        // pause() makes them before it says so.
         const Events& events = *events_.load(std::memory_order_acquire);
         slot.state.store(VcpuState::Paused, std::memory_order_seq_cst);
         events.stayed.signal();

@@ -1,9 +1,9 @@
 // SPDX-License-Identifier: Apache-2.0
 // RunControl: whether a machine's vCPUs run, pause or have finished, and how they are brought out of KVM_RUN.
 //
-// A kick is kvm_run's immediate_exit and a signal: the flag ends the next KVM_RUN,
-// the signal ends the present one, so no kick is lost between them. KVM first completes what it has in flight:
-// a KVM_RUN that was interrupted leaves no half of an IN or an MMIO access behind.
+// A kick is kvm_run's immediate_exit and a signal: the flag ends the next KVM_RUN, the signal ends the
+// present one, so no kick is lost between them. KVM first completes what it has in flight: a KVM_RUN that
+// was interrupted leaves no half of an IN or an MMIO access behind.
 // Thread: any, where nothing else is said.
 // Spec: Linux Documentation/virt/kvm/api.rst §5 "The kvm_run structure", immediate_exit.
 #pragma once
@@ -82,8 +82,8 @@ class RunControl {
     };
     /// Made when somebody first pauses the machine.
     struct Events {
-        EventFd stayed;   ///< a vCPU is out
-        EventFd go_on;    ///< look again whether to stay
+        EventFd stayed;  ///< a vCPU is out
+        EventFd go_on;   ///< look again whether to stay
     };
     [[nodiscard]] Result<void> make_events();
     [[nodiscard]] std::optional<std::size_t> first_inside() const;
@@ -92,8 +92,8 @@ class RunControl {
     std::array<Slot, kVcpusMax> slots_;
     std::atomic<std::size_t> slot_count_ = 0;
     std::atomic<const EventFd*> wake_ = nullptr;
-    std::optional<Events> made_events_;               // the pausing thread's
-    std::atomic<const Events*> events_ = nullptr;     // the same, once they are there
+    std::optional<Events> made_events_;            // the pausing thread's
+    std::atomic<const Events*> events_ = nullptr;  // the same, once they are there
     std::atomic<bool> is_pausing_ = false;
 };
 

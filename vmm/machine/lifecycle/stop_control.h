@@ -8,6 +8,7 @@
 
 #include "devices/io/guest_verdict.h"
 #include "vmm/machine/lifecycle/ending.h"
+#include "vmm/machine/lifecycle/guest_gate.h"
 #include "vmm/machine/lifecycle/run_control.h"
 #include "vmm/threads/stop_token.h"
 
@@ -24,6 +25,8 @@ class StopControl final : public VerdictSink {
     /// The machine's vCPUs.
     [[nodiscard]] RunControl& vcpus() { return vcpus_; }
     [[nodiscard]] const RunControl& vcpus() const { return vcpus_; }
+    /// For the machine's helper threads.
+    [[nodiscard]] GuestGate& gate() { return gate_; }
 
     [[nodiscard]] bool is_requested() const { return claimed_.load(std::memory_order_acquire); }
     /// The same, for work that knows no machine. This object outlives it.
@@ -43,6 +46,7 @@ class StopControl final : public VerdictSink {
     std::atomic<bool> is_insisted_ = false;
     Ending ending_;
     RunControl vcpus_{token()};
+    GuestGate gate_;
 };
 
 }  // namespace mayfly

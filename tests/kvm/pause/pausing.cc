@@ -1,0 +1,113 @@
+// SPDX-License-Identifier: Apache-2.0
+// mayfly whose every machine is paused and resumed again and again while it runs, at moments that a seed
+// chooses: the linker has Machine::run() come here. So the tests of mayfly are run on machines that pause.
+//
+//   MAYFLY_PAUSES=SEED:APART_US:HOLD_US   run for up to APART_US, stand still for up to HOLD_US
+//   MAYFLY_PAUSES_LOG=FILE                a line for each machine is added: how many pauses, and how long
+//   they took
+//
+// A pause that fails while the guest runs is the end of the process: 70, and a line on stderr.
+#include <algorithm>
+#include <atomic>
+#include <chrono>
+#include <cstdio>
+#include <cstdlib>
+#include <random>
+#include <thread>
+#include <vector>
+
+#include <unistd.h>
+
+#include "vmm/machine/machine.h"
+#include "vmm/os/clock.h"
+
+namespace {
+
+using namespace mayfly;
+using std::chrono::microseconds;
+
+constexpr std::chrono::milliseconds kPauseLimit{20'000};
+constexpr int kStatusPauseFailed = 70;
+
+struct Plan {
+    unsigned seed = 1;
+    unsigned apart_us = 500;
+    unsigned hold_us = 100;
+};
+
+Plan plan() {
+    Plan plan;
+    const char* const given = std::getenv("MAYFLY_PAUSES");
+    if (given != nullptr && std::sscanf(given, "%u:%u:%u", &plan.seed, &plan.apart_us, &plan.hold_us) != 3) {
+        std::fputs("MAYFLY_PAUSES is not SEED:APART_US:HOLD_US\n", stderr);
+        std::_Exit(kStatusPauseFailed);
+    }
+    return plan;
+}
+
+class Pauses {
+  public:
+    explicit Pauses(Machine& machine)
+        : machine_(machine), plan_(plan()), random_(plan_.seed), thread_([this] { run(); }) {}
+    Pauses(const Pauses&) = delete;
+    Pauses& operator=(const Pauses&) = delete;
+    ~Pauses() {
+        is_over_ = true;
+        thread_.join();
+        write_log();
+    }
+
+  private:
+    void run() {
+        while (!is_over_) {
+            wait_up_to(plan_.apart_us);
+            const u64 begin_ns = monotonic_ns();
+            const Result<void> paused = machine_.pause(kPauseLimit);
+            if (!paused) {
+                if (paused.error().kind() == ErrorKind::Stopped) return;
+                std::fprintf(stderr, "pause %zu failed: %s\n", took_ns_.size() + 1,
+                             paused.error().message().c_str());
+                std::_Exit(kStatusPauseFailed);
+            }
+            took_ns_.push_back(monotonic_ns() - begin_ns);
+            wait_up_to(plan_.hold_us);
+            machine_.resume();
+        }
+    }
+
+    void wait_up_to(unsigned most_us) {
+        const unsigned us = most_us == 0 ? 0 : static_cast<unsigned>(random_() % (most_us + 1));
+        if (us != 0) std::this_thread::sleep_for(microseconds(us));
+    }
+
+    void write_log() {
+        const char* const path = std::getenv("MAYFLY_PAUSES_LOG");
+        std::FILE* const log = path != nullptr ? std::fopen(path, "a") : nullptr;
+        if (log == nullptr) return;
+        std::sort(took_ns_.begin(), took_ns_.end());
+        const u64 median = took_ns_.empty() ? 0 : took_ns_[took_ns_.size() / 2];
+        const u64 most = took_ns_.empty() ? 0 : took_ns_.back();
+        std::fprintf(log, "pauses=%zu median_us=%llu max_us=%llu\n", took_ns_.size(),
+                     static_cast<unsigned long long>(median / 1000),
+                     static_cast<unsigned long long>(most / 1000));
+        std::fclose(log);
+    }
+
+    Machine& machine_;
+    const Plan plan_;
+    std::mt19937 random_;
+    std::vector<u64> took_ns_;
+    std::atomic<bool> is_over_ = false;
+    std::thread thread_;
+};
+
+}  // namespace
+
+// NOLINTBEGIN(bugprone-reserved-identifier,readability-identifier-naming): the linker's names for them
+extern "C" Ending __real__ZN6mayfly7Machine3runEv(Machine* machine);
+
+extern "C" Ending __wrap__ZN6mayfly7Machine3runEv(Machine* machine) {
+    const Pauses pauses(*machine);
+    return __real__ZN6mayfly7Machine3runEv(machine);
+}
+// NOLINTEND(bugprone-reserved-identifier,readability-identifier-naming)
