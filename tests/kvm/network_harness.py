@@ -79,6 +79,26 @@ def mtu_of(name):
     return json.loads(answer)[0]["mtu"]
 
 
+def options_of(tap, profile="modern", transport="pci", *net):
+    return (
+        "--net",
+        ",".join((f"tap={tap}", *net)),
+        "--profile",
+        profile,
+        "--transport",
+        "mmio" if transport == "mmio" else "pci",
+    )
+
+
+def interrupts_of(profile, transport):
+    """What each machine's transport can do."""
+    if transport == "pci":
+        return "msix"
+    if transport == "legacy":
+        return "intx"
+    return "edge"
+
+
 def wait_for(holds, what, seconds=20):
     end = time.monotonic() + seconds
     while not holds():

@@ -2,21 +2,10 @@
 """A network on a tap: frames go both ways on every machine, transport and kind of ring; taps come and go."""
 from harness import boot, case, check, check_one_line, check_silent, guest_file
 from network_harness import MAC, ON_EVERY_MACHINE, Echo, Flood, Running, Tap, check_guest, counters
-from network_harness import frame_socket, frame_to, ip, is_there, main, virtio
+from network_harness import frame_socket, frame_to, interrupts_of, ip, is_there, main, options_of, virtio
 
 ECHOED = (b"ok net echo", b"ok net bursts", b"ok net reset with frames in flight", b"ok net sound at the end")
 STARVED_FRAMES = 8000
-
-
-def options_of(tap, profile="modern", transport="pci", *net):
-    return (
-        "--net",
-        ",".join((f"tap={tap}", *net)),
-        "--profile",
-        profile,
-        "--transport",
-        "mmio" if transport == "mmio" else "pci",
-    )
 
 
 def echoes(tap, words, options, *lines):
@@ -25,15 +14,6 @@ def echoes(tap, words, options, *lines):
     check_guest(outcome, *ECHOED, *lines)
     check_silent(outcome)
     return outcome, echo
-
-
-def interrupts_of(profile, transport):
-    """What each machine's transport can do."""
-    if transport == "pci":
-        return "msix"
-    if transport == "legacy":
-        return "intx"
-    return "edge"
 
 
 @case

@@ -63,7 +63,7 @@ Loop::Loop(const LoopOptions& options, std::unique_ptr<Ring> ring, EventFd wake_
 }
 
 Loop::~Loop() {
-    // no guest: a machine's loop is never destroyed: the process ends by _exit.
+    // no guest: ~IoThread() has waited for its thread, which is the one that runs a machine's loop.
     VERIFY(life_ != Life::Running);
     VERIFY(life_ == Life::New || pending_.first() == nullptr);
     // What a loop that never ran was asked for has not reached the kernel.

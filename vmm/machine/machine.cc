@@ -72,6 +72,11 @@ Machine::Machine(const BootConfig& config, MachinePlan plan, GuestImages images,
       console_(fds, config.console_max_bytes, config.debugcon, stop),
       vcpus_(stop) {}
 
+Machine::~Machine() {
+    // Before the devices that they use.
+    console_.end_threads();
+}
+
 Result<void> Machine::build() {
     add_early_output();
     devices_ = TRY(VirtioDevices::open(config_, plan_.devices, console_.ends(), stop_));

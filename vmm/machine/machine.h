@@ -29,6 +29,8 @@ class Machine {
                                                    Timeline& timeline);
     Machine(const Machine&) = delete;
     Machine& operator=(const Machine&) = delete;
+    /// Of one that has ended, or never ran. Waits for all its threads.
+    ~Machine();
 
     /// Runs the guest to its end.
     [[nodiscard]] Ending run();

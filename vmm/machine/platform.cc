@@ -55,7 +55,7 @@ Platform::Platform(const PlatformOptions& options, Interrupts& interrupts, Guest
       endings_(stop) {}
 
 void Platform::add_test_device(KvmVm& vm, Interrupts& interrupts, RewiringLimit& rewiring) {
-    test_device_.emplace(vm, interrupts, rewiring, ports_).map_onto(ports_);
+    test_device_.emplace(vm, interrupts, rewiring, ports_, stop_.gate()).map_onto(ports_);
 }
 
 ConsoleInput::Deliver Platform::connect_serial() {

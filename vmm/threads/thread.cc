@@ -1,6 +1,8 @@
 // SPDX-License-Identifier: Apache-2.0
 #include "vmm/threads/thread.h"
 
+#include <csignal>
+#include <ctime>
 #include <memory>
 
 namespace mayfly {
@@ -33,6 +35,20 @@ Result<Thread> Thread::start(Body body) {
                         .hint("a limit on threads is reached: ulimit -u, or pids.max of the cgroup"));
     (void)owned.release();  // run_body has it now
     return Thread(handle);
+}
+
+void Thread::interrupt_and_join(int signal) {
+    constexpr long kAgainNs = 1'000'000;
+    constexpr long kNsInSecond = 1'000'000'000;
+    timespec again{};
+    do {
+        // Once more, because it may come just before the call that it is to interrupt.
+        ::pthread_kill(handle_, signal);
+        ::clock_gettime(CLOCK_REALTIME, &again);
+        again.tv_nsec += kAgainNs;
+        again.tv_sec += again.tv_nsec / kNsInSecond;
+        again.tv_nsec %= kNsInSecond;
+    } while (::pthread_timedjoin_np(handle_, nullptr, &again) != 0);
 }
 
 }  // namespace mayfly

@@ -17,8 +17,11 @@ class Thread {
     /// Runs `body` on a new thread. Errors: Os.
     static Result<Thread> start(std::function<void()> body);
 
-    /// Either of the two is called once, before this object goes.
+    /// One of the three is called once, before this object goes.
     void join() { ::pthread_join(handle_, nullptr); }
+    /// The same for a thread that has been told to end, and may be in a system call that blocks: it is sent
+    /// `signal`, whose handler does nothing, until it is gone.
+    void interrupt_and_join(int signal);
     void detach() { ::pthread_detach(handle_); }
 
   private:

@@ -133,10 +133,18 @@ Result<void> ConsoleInput::start() {
     is_started_ = true;
     wake_ = TRY(EventFd::create());
     if (wiring_.is_terminal && wiring_.resize) watch_size();
-    // Ends with the process: it may be blocked in read(2), and owns nothing that needs closing.
-    Thread thread = TRY(Thread::start([this] { read_loop(); }));
-    thread.detach();
+    thread_ = TRY(Thread::start([this] { read_loop(); }));
     return {};
+}
+
+void ConsoleInput::end() {
+    if (!thread_) return;
+    is_over_.store(true, std::memory_order_release);
+    // It may be blocked in read(2), where somebody else was faster.
+    thread_->interrupt_and_join(kick_signal());
+    thread_.reset();
+    const EventFd* wake = &*wake_;
+    resized.compare_exchange_strong(wake, nullptr, std::memory_order_acq_rel);
 }
 
 void ConsoleInput::want() {
@@ -171,7 +179,7 @@ void ConsoleInput::quit() {
     stop_->end_from_signal(EndKind::Quit, 0);
     // Should a vCPU miss the kick, say just before it blocks in write(2), the next one reaches it; and the
     // main thread's last words are written when it is no vCPU any more. settle() needs what is typed.
-    for (;;) {
+    while (!is_over_.load(std::memory_order_acquire)) {
         pollfd typed{.fd = wiring_.fd, .events = POLLIN, .revents = 0};
         if (::poll(&typed, 1, 100) > 0) {
             std::array<u8, 256> chunk;
@@ -225,7 +233,7 @@ void ConsoleInput::read_loop() {
     std::vector<u8> pending;
     bool is_open = true;
     bool is_busy = false;  // the device was at work
-    while (is_open || !pending.empty()) {
+    while ((is_open || !pending.empty()) && !is_over_.load(std::memory_order_acquire)) {
         // A terminal is read even when the guest does not: Ctrl-A x must get through.
         const bool wants_more = is_open && (pending.empty() || wiring_.is_terminal);
         std::array<pollfd, 2> events{

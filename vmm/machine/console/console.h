@@ -96,6 +96,11 @@ struct WindowSize {
 /// Reads what the user types, on a thread of its own, and hands it to whichever device is the console.
 class ConsoleInput {
   public:
+    ConsoleInput() = default;
+    ConsoleInput(const ConsoleInput&) = delete;
+    ConsoleInput& operator=(const ConsoleInput&) = delete;
+    ~ConsoleInput() { end(); }
+
     /// Takes as many of the bytes as it has room for; takes the device's lock itself. Nothing: the device is
     /// at work, ask again soon. It must not wait: Ctrl-A x has to get through.
     using Deliver = std::function<std::optional<std::size_t>(std::span<const u8>)>;
@@ -108,19 +113,22 @@ class ConsoleInput {
         Deliver deliver;
         Resize resize;  ///< on the input's thread, when the size has changed; may be empty
     };
-    /// Before any vCPU runs; `stop` outlives the thread. Errors: Os, where there is no thread for a terminal.
+    /// Before any vCPU runs; `stop` outlives this object. Errors: Os, where there is no thread for a
+    /// terminal.
     Result<void> connect(Wiring wiring, StopControl& stop);
     /// The device has room. Any thread, one at a time. Without effect before connect().
     void want();
     /// Waits, not for long, until the terminal behind `output_fd` has answered all that it was asked, so that
     /// no answer is left for who reads next. The guest has ended; what comes is dropped.
     void settle(int output_fd);
+    /// Waits for the thread: nothing is delivered any more. Once no vCPU runs.
+    void end();
 
   private:
     Result<void> start();
     void read_loop();
-    /// Ends the machine and sees to it until the process is gone.
-    [[noreturn]] void quit();
+    /// Ends the machine and sees to it until the process is gone, or end().
+    void quit();
     /// Looks for the answer to settle()'s own question.
     void look_for_answer(std::span<const u8> bytes);
     /// Takes the escape sequences out of `bytes`. True when the user asked to quit.
@@ -136,6 +144,8 @@ class ConsoleInput {
     StopControl* stop_ = nullptr;
     std::optional<EventFd> wake_;
     bool is_started_ = false;  // under the device's lock, or before vCPUs run
+    std::optional<Thread> thread_;
+    std::atomic<bool> is_over_ = false;
     std::optional<EventFd> answered_;
     std::atomic<bool> is_settling_ = false;
     std::string answer_;  // its end may be the beginning of one

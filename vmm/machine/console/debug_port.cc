@@ -31,6 +31,17 @@ DebugPort::DebugPort(std::string_view choice, int fd, ConsoleOutput& console, St
     }
 }
 
+DebugPort::~DebugPort() {
+    if (!watcher_) return;
+    {
+        const Lock lock(mutex_);
+        is_over_ = true;
+        is_idle_ = false;
+        began_->notify_one();
+    }
+    watcher_->interrupt_and_join(kick_signal());
+}
+
 void DebugPort::Held::put(u8 byte) {
     const Lock guard(port_.mutex_);
     (*port_.hold_.*way_)(byte);
@@ -46,13 +57,14 @@ void DebugPort::start_watching() {
     began_.emplace();
     Result<Thread> thread = Thread::start([this] { watch(); });
     // Without it what is held is shown at the end, or when it is too much.
-    if (thread) thread->detach();
+    if (thread) watcher_.emplace(*thread);
 }
 
 void DebugPort::watch() {
     while (!stop_.is_requested()) {
-        const u64 since_ns = wait_for_hold();
-        const u64 held_ns = monotonic_ns() - since_ns;
+        const std::optional<u64> since_ns = wait_for_hold();
+        if (!since_ns) return;
+        const u64 held_ns = monotonic_ns() - *since_ns;
         const bool is_over = held_ns >= kFirstLookNs;
         if (is_over) stop_.vcpus().kick_all();
         const u64 wait_ns = is_over ? kBetweenLooksNs : kFirstLookNs - held_ns;
@@ -60,10 +72,11 @@ void DebugPort::watch() {
     }
 }
 
-u64 DebugPort::wait_for_hold() {
+std::optional<u64> DebugPort::wait_for_hold() {
     const Lock lock(mutex_);
     for (;;) {
-        if (const std::optional<u64> since_ns = hold_->held_since_ns()) return *since_ns;
+        if (is_over_) return std::nullopt;
+        if (const std::optional<u64> since_ns = hold_->held_since_ns()) return since_ns;
         is_idle_ = true;
         while (is_idle_) began_->wait(mutex_);
     }

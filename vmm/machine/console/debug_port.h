@@ -23,8 +23,12 @@ namespace mayfly {
 class DebugPort {
   public:
     /// `choice` is BootConfig::debugcon; `fd`, not owned, is its own descriptor, negative where it has none.
-    /// Both references outlive this object, and it every thread.
+    /// Both references outlive this object.
     DebugPort(std::string_view choice, int fd, ConsoleOutput& console, StopControl& stop);
+    DebugPort(const DebugPort&) = delete;
+    DebugPort& operator=(const DebugPort&) = delete;
+    /// Once the machine has ended: waits for the thread.
+    ~DebugPort();
 
     /// Of the port; null: there is none.
     [[nodiscard]] ByteSink* sink() { return sink_; }
@@ -55,8 +59,8 @@ class DebugPort {
     [[nodiscard]] bool compares() const { return sink_ == &debug_; }
     void start_watching() REQUIRES(mutex_);
     void watch();
-    /// \returns since when something is held, once it is. The watching thread.
-    u64 wait_for_hold();
+    /// \returns since when something is held, once it is; nothing when this object goes. The watching thread.
+    std::optional<u64> wait_for_hold();
 
     ConsoleOutput& console_;
     StopControl& stop_;
@@ -68,6 +72,8 @@ class DebugPort {
     std::optional<Condition> began_ GUARDED_BY(mutex_);  // made with the watching thread
     std::optional<DebugHold> hold_ GUARDED_BY(mutex_);   // auto only
     bool is_watched_ GUARDED_BY(mutex_) = false;
+    bool is_over_ GUARDED_BY(mutex_) = false;
+    std::optional<Thread> watcher_;            // made once, under the lock
     bool is_idle_ GUARDED_BY(mutex_) = false;  // the watching thread sleeps until something is held
     std::optional<u64> due_since_ns_ GUARDED_BY(mutex_);  // a look found this hold over,
     u64 due_ns_ GUARDED_BY(mutex_) = 0;                   // then

@@ -27,7 +27,7 @@ Result<void> GuestConsole::start_looking(const KvmVcpu& first) {
     if (!is_looked_at && !(log_ && log_->is_verbose())) return {};
     // A kernel that hangs has no exits; what it said last must not wait for the timeout to be looked at. By a
     // kick, because it is a vCPU's thread that writes the console: there a stalled reader does not keep us.
-    Thread thread = TRY(Thread::start([this, &first] {
+    looker_ = TRY(Thread::start([this, &first] {
         constexpr int kLookMs = 50;
         while (::poll(nullptr, 0, kLookMs), !stop_.is_requested()) {
             if (log_ && log_->has_given_way()) return;
@@ -36,8 +36,13 @@ Result<void> GuestConsole::start_looking(const KvmVcpu& first) {
             if (log_ ? log_->has_more() : early_->has_collected(first)) stop_.vcpus().kick_all();
         }
     }));
-    thread.detach();  // nobody takes a machine that has run apart
     return {};
+}
+
+void GuestConsole::end_threads() {
+    input_.end();
+    if (looker_) looker_->interrupt_and_join(kick_signal());
+    looker_.reset();
 }
 
 void GuestConsole::look_around(const KvmVcpu& vcpu) {

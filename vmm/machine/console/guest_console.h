@@ -29,6 +29,7 @@ class GuestConsole {
         : output_(fds.console, stop, max_bytes), debug_(debugcon, fds.debug, output_, stop), stop_(stop) {}
     GuestConsole(const GuestConsole&) = delete;
     GuestConsole& operator=(const GuestConsole&) = delete;
+    ~GuestConsole() { end_threads(); }
 
     /// One of them at most.
     KernelLog& add_log(const PrintkRing& ring) { return log_.emplace(ring, output_, stop_); }
@@ -66,6 +67,8 @@ class GuestConsole {
 
     /// No vCPU runs any more: shows the rest, and gives the terminal back.
     void finish(const KvmVcpu& first);
+    /// Waits for the threads that type and look. The machine has ended.
+    void end_threads();
 
   private:
     ConsoleOutput output_;
@@ -75,6 +78,7 @@ class GuestConsole {
     std::optional<KernelLog> log_;
     std::optional<EarlyConsole> early_;
     ConsoleInput input_;
+    std::optional<Thread> looker_;
 };
 
 }  // namespace mayfly

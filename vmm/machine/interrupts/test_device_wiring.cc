@@ -7,7 +7,6 @@
 
 #include "devices/platform/test_device_spec.h"
 #include "vmm/kvm/coalesced_writes.h"
-#include "vmm/threads/thread.h"
 
 namespace mayfly {
 
@@ -77,17 +76,24 @@ void TestDeviceWiring::msi_train(u32 address, u32 data, u8 count) {
     if (count == 0 || interrupts_.kind() == Irqchip::None || !prepare(direct_, address, data)) return;
     // One at a time: a guest must not make threads without end.
     if (is_train_running_.exchange(true)) return;
-    // Ends with the process when the guest ends first; this object and the VM live as long.
+    end_train();
     Result<Thread> train = Thread::start([this, count] {
-        for (u8 i = 0; i < count; ++i) {
+        for (u8 sent = 0; sent < count;) {
             std::this_thread::sleep_for(std::chrono::milliseconds(1));
+            const GuestGate::Visit visit(gate_);
+            if (!visit) continue;
             // Before the last signal: a guest that takes it may ask for the next train at once.
-            if (i + 1 == count) is_train_running_.store(false);
+            if (++sent == count) is_train_running_.store(false);
             direct_.event->signal();
         }
     });
     if (!train) return is_train_running_.store(false);
-    train->detach();
+    train_.emplace(*train);
+}
+
+void TestDeviceWiring::end_train() {
+    if (train_) train_->join();
+    train_.reset();
 }
 
 std::size_t TestDeviceWiring::drain_ring(const KvmVcpu& vcpu) {

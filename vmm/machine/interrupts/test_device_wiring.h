@@ -14,15 +14,24 @@
 #include "vmm/kvm/kvm_vm.h"
 #include "vmm/machine/interrupts/interrupts.h"
 #include "vmm/machine/io/rewiring_limit.h"
+#include "vmm/machine/lifecycle/guest_gate.h"
 #include "vmm/os/event_fd.h"
 #include "vmm/threads/mutex.h"
+#include "vmm/threads/thread.h"
 
 namespace mayfly {
 
 class TestDeviceWiring final : public TestDeviceHost {
   public:
-    TestDeviceWiring(KvmVm& vm, Interrupts& interrupts, RewiringLimit& rewiring, const Bus& ports)
-        : vm_(vm), interrupts_(interrupts), rewiring_(rewiring), ports_(ports), device_(*this) {}
+    /// All outlive this object.
+    TestDeviceWiring(KvmVm& vm, Interrupts& interrupts, RewiringLimit& rewiring, const Bus& ports,
+                     GuestGate& gate)
+        : vm_(vm), interrupts_(interrupts), rewiring_(rewiring), ports_(ports), gate_(gate), device_(*this) {}
+
+    TestDeviceWiring(const TestDeviceWiring&) = delete;
+    TestDeviceWiring& operator=(const TestDeviceWiring&) = delete;
+    /// Waits for the train, a quarter of a second at most.
+    ~TestDeviceWiring() override { end_train(); }
 
     void map_onto(Bus& ports);
 
@@ -49,17 +58,20 @@ class TestDeviceWiring final : public TestDeviceHost {
     /// Creates the event and its irqfd the first time, and routes it.
     Result<void> prepare(Line& line, u32 address, u32 data);
     std::size_t drain_ring(const KvmVcpu& vcpu);
+    void end_train();
 
     KvmVm& vm_;
     Interrupts& interrupts_;
     RewiringLimit& rewiring_;
     const Bus& ports_;
+    GuestGate& gate_;
     TestDevice device_;
     Line direct_{.msi_index = 0};
     Line loopback_{.msi_index = 1};
     std::atomic<int> ring_page_ = 0;  // 0: nothing is coalesced
     Mutex ring_mutex_;
     std::atomic<bool> is_train_running_ = false;
+    std::optional<Thread> train_;
 };
 
 }  // namespace mayfly

@@ -31,17 +31,20 @@ Result<std::unique_ptr<IoThread>> IoThread::start() {
     std::unique_ptr<IoThread> self(new IoThread(std::move(loop)));
     self->watched_.reserve(kWatchedMax);
     IoThread* thread_self = self.get();
-    Thread thread = TRY(Thread::start([thread_self] {
+    self->thread_ = TRY(Thread::start([thread_self] {
         current_thread = thread_self;
         thread_self->loop_->run(*thread_self);
         thread_self->has_ended_.store(true, std::memory_order_release);
     }));
-    // finish() waits for it by has_ended_: a join could wait for ever.
-    thread.detach();
     return self;
 }
 
-IoThread::~IoThread() = default;
+IoThread::~IoThread() {
+    if (!thread_) return;
+    unpark();
+    loop_->stop();
+    thread_->join();
+}
 
 bool IoThread::is_current() const { return current_thread == this; }
 
@@ -150,6 +153,12 @@ Result<IoThread*> IoService::get() {
         published_.store(thread_.get(), std::memory_order_release);
     }
     return thread_.get();
+}
+
+void IoService::close() {
+    const Lock guard(mutex_);
+    published_.store(nullptr, std::memory_order_release);
+    thread_.reset();
 }
 
 bool IoService::is_current() const {

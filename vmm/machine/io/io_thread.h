@@ -6,6 +6,7 @@
 
 #include <atomic>
 #include <memory>
+#include <optional>
 #include <vector>
 
 #include "vmm/loop/loop.h"
@@ -39,6 +40,7 @@ class IoThread final : private Poller {
   public:
     /// Errors: the loop's (io_uring is missing or forbidden), or no thread can be had.
     static Result<std::unique_ptr<IoThread>> start();
+    /// Waits for the thread, for as long as its I/O hangs in the host.
     ~IoThread() override;
 
     /// post() and stop(): any thread.
@@ -55,8 +57,8 @@ class IoThread final : private Poller {
     [[nodiscard]] bool park(u64 deadline_ns);
     void unpark();
 
-    /// Ends the loop and waits for it, a second at most: I/O that hangs in the host ends with the process.
-    /// \returns whether the thread is gone. Main thread, once.
+    /// Ends the loop and waits for it, a second at most: I/O that hangs in the host ends with the process, or
+    /// this object waits for it. \returns whether the loop has ended. Main thread, once.
     bool finish();
 
   private:
@@ -87,6 +89,7 @@ class IoThread final : private Poller {
     };
 
     std::unique_ptr<Loop> loop_;
+    std::optional<Thread> thread_;
     Parking parking_{*this};
     std::vector<WatchedQueue*> watched_;
     std::atomic<bool> has_ended_ = false;
@@ -104,6 +107,8 @@ class IoService {
     /// The caller is the I/O thread.
     [[nodiscard]] bool is_current() const;
     [[nodiscard]] StopControl& stop() { return stop_; }
+    /// Once no vCPU runs: waits for the thread, and destroys its loop.
+    void close();
     /// Of all devices together.
     [[nodiscard]] RewiringLimit& rewiring() { return rewiring_; }
 

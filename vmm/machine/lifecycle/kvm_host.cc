@@ -5,7 +5,6 @@
 
 #include "vmm/answer_cache/runtime_directory.h"
 #include "vmm/text/log.h"
-#include "vmm/threads/thread.h"
 
 namespace mayfly {
 
@@ -84,7 +83,7 @@ void KvmHost::start_check(StopControl& stop) {
             stop.end({EndKind::HostError, 0, wrong_answers().message()});
     });
     // Without one it is done in the end.
-    if (thread) thread->detach();
+    if (thread) checker_.emplace(*thread);
 }
 
 Result<void> KvmHost::finish_check() {

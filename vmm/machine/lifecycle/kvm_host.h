@@ -15,6 +15,7 @@
 #include "vmm/error/result.h"
 #include "vmm/kvm/kvm_system.h"
 #include "vmm/machine/lifecycle/stop_control.h"
+#include "vmm/threads/thread.h"
 
 namespace mayfly {
 
@@ -24,14 +25,17 @@ class KvmHost {
     static Result<std::unique_ptr<KvmHost>> open();
     KvmHost(const KvmHost&) = delete;
     KvmHost& operator=(const KvmHost&) = delete;
-    ~KvmHost() = default;
+    /// Waits for the check.
+    ~KvmHost() {
+        if (checker_) checker_->join();
+    }
 
     [[nodiscard]] const KvmSystem& system() const { return system_; }
     [[nodiscard]] const KvmAnswers& answers() const { return *cache_.answers(); }
 
     /// Has a thread compare the answers with KVM's, if that is due; where they differ it ends the machine.
-    /// Once the guest runs: a thread takes as long to make as the answers do to get. `stop` and this object
-    /// outlive the thread, which ends with the process.
+    /// Once the guest runs: a thread takes as long to make as the answers do to get. `stop` outlives this
+    /// object.
     void start_check(StopControl& stop);
     /// Waits for the check, or does it where no thread has begun. Errors: Host, when the answers are wrong:
     /// what the guest did counts for nothing.
@@ -49,6 +53,7 @@ class KvmHost {
     const KvmSystem system_;
     const AnswerCache cache_;
     std::atomic<Check> check_ = Check::None;
+    std::optional<Thread> checker_;
 };
 
 }  // namespace mayfly

@@ -2,6 +2,7 @@
 #include "vmm/machine/lifecycle/run_control.h"
 
 #include <poll.h>
+#include <sched.h>
 #include <signal.h>
 #include <unistd.h>
 
@@ -37,6 +38,12 @@ void RunControl::add_vcpu(kvm_run& run) {
     slot_count_.store(index + 1, std::memory_order_release);
 }
 
+void RunControl::forget() {
+    slot_count_.store(0, std::memory_order_seq_cst);
+    wake_.store(nullptr, std::memory_order_seq_cst);
+    while (kicking_.load(std::memory_order_seq_cst) != 0) ::sched_yield();
+}
+
 void RunControl::enter(std::size_t index) {
     Slot& slot = slots_[index];
     slot.thread_id.store(::gettid(), std::memory_order_release);
@@ -69,14 +76,17 @@ void RunControl::stay_while_paused(std::size_t index) {
 }
 
 void RunControl::kick_all() noexcept {
-    const std::size_t count = slot_count_.load(std::memory_order_acquire);
+    // Before the looks at what is to be kicked, as forget() looks after it has taken that away.
+    kicking_.fetch_add(1, std::memory_order_seq_cst);
+    const std::size_t count = slot_count_.load(std::memory_order_seq_cst);
     for (std::size_t i = 0; i < count; ++i) {
         set_immediate_exit(*slots_[i].run, true);
         const int thread = slots_[i].thread_id.load(std::memory_order_acquire);
         if (thread != 0 && thread != ::gettid()) ::tgkill(::getpid(), thread, kick_signal());
     }
-    const EventFd* wake = wake_.load(std::memory_order_acquire);
+    const EventFd* wake = wake_.load(std::memory_order_seq_cst);
     if (wake != nullptr) wake->signal();
+    kicking_.fetch_sub(1, std::memory_order_release);
 }
 
 void RunControl::end_pause() noexcept {
@@ -121,7 +131,7 @@ Result<void> RunControl::pause(u64 deadline_ns) {
         if (now_ns >= deadline_ns) {
             resume();
             return fail(Error::host(fmt::format("vCPU {} does not come out of what it does within {} ms",
-                                                *inside, (deadline_ns - begin_ns) / kNsInMs)));
+                                                *inside, (deadline_ns - begin_ns + kNsInMs - 1) / kNsInMs)));
         }
         if (now_ns - kicked_ns >= kKickAgainNs) {
             kicked_ns = now_ns;

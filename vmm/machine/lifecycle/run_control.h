@@ -36,10 +36,11 @@ class RunControl {
     RunControl(const RunControl&) = delete;
     RunControl& operator=(const RunControl&) = delete;
 
-    /// Before the vCPU's thread starts. It outlives every kick.
+    /// Before the vCPU's thread starts. Until forget().
     void add_vcpu(kvm_run& run);
-    /// A descriptor to signal as well, for a thread that waits outside KVM_RUN; null: none any more. Outlives
-    /// this object, or the next call.
+    /// Once every vCPU has finished: waits for kicks that are under way, and has none reach them any more.
+    void forget();
+    /// A descriptor to signal as well, for a thread that waits outside KVM_RUN. Until forget().
     void set_wake(const EventFd* wake) { wake_.store(wake, std::memory_order_release); }
 
     // --- the vCPU's own thread ---
@@ -92,6 +93,7 @@ class RunControl {
     std::array<Slot, kVcpusMax> slots_;
     std::atomic<std::size_t> slot_count_ = 0;
     std::atomic<const EventFd*> wake_ = nullptr;
+    std::atomic<u32> kicking_ = 0;                 // calls of kick_all() under way
     std::optional<Events> made_events_;            // the pausing thread's
     std::atomic<const Events*> events_ = nullptr;  // the same, once they are there
     std::atomic<bool> is_pausing_ = false;

@@ -10,7 +10,8 @@
 namespace mayfly {
 
 Vcpus::~Vcpus() {
-    for (Thread& other : others_) other.detach();
+    for (Thread& other : others_) other.interrupt_and_join(kick_signal());
+    stop_.vcpus().forget();
 }
 
 Result<void> Vcpus::create(KvmVm& vm, u32 count) {
@@ -62,7 +63,8 @@ void Vcpus::start_others() {
 }
 
 void Vcpus::wait_for_others() {
-    // Most leave at once. A vCPU that is still in the kernel after a second or so ends with the process.
+    // Most leave at once. A vCPU that is still in the kernel after a second or so ends with the process, or
+    // is waited for by who takes the machine apart.
     constexpr u32 kWaitMax = 1 << 20;
     for (u32 wait_us = 16; wait_us < kWaitMax && stop_.vcpus().threads_inside() > 0; wait_us *= 2) {
         ::usleep(wait_us);

@@ -19,6 +19,7 @@ class Vcpus {
     explicit Vcpus(StopControl& stop) : stop_(stop) {}
     Vcpus(const Vcpus&) = delete;
     Vcpus& operator=(const Vcpus&) = delete;
+    /// Once the machine has ended: waits for the threads.
     ~Vcpus();
 
     /// Makes `count` of them, once the irqchip is there. Errors: KVM's, with the vCPU's number.

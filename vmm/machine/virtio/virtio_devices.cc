@@ -83,6 +83,12 @@ void VirtioDevices::resume() {
     }
 }
 
+VirtioDevices::~VirtioDevices() {
+    // Backends have what the loop works on, and outlive it.
+    io_.close();
+    for (GuestDevice& device : devices_) device.finish();
+}
+
 void VirtioDevices::finish() {
     IoThread* const thread = io_.running();
     if (thread != nullptr) has_loop_ended_ = thread->finish();

@@ -21,6 +21,8 @@ class VirtioDevices {
                                                        const ConsoleEnds& ends, StopControl& stop);
     VirtioDevices(const VirtioDevices&) = delete;
     VirtioDevices& operator=(const VirtioDevices&) = delete;
+    /// Once no vCPU runs, nor any thread that uses a device.
+    ~VirtioDevices();
 
     /// The read-only memory slot that holds the configuration; with the other slots, before the irqchip.
     Result<void> add_window(KvmVm& vm, u32 slot);

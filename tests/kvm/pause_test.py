@@ -1,0 +1,124 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Machines that are paused and resumed at random moments (pause/pausing.cc), and taken apart in one process.
+
+Whole test programs run on such machines as well: kvm_paused_* in meson.build.
+"""
+import contextlib
+import os
+import re
+import subprocess
+import time
+
+import harness
+from harness import boot, case, check, check_status, finish, guest_file, popen, temporary_directory
+from network_harness import ON_EVERY_MACHINE, Echo, Tap, interrupts_of, main, options_of, virtio
+from virtio_harness import PLACES, boot_at, check_good, disks
+
+PAUSES_MIN = 10_000
+ROUNDS_MAX = 100
+STALLED_SECONDS = 3
+FLOOD_BYTES = 200_000
+
+
+@contextlib.contextmanager
+def pauses(plan):
+    """Machines pause by this plan; yields what tells the lines of the log."""
+    with temporary_directory() as directory:
+        log = os.path.join(directory, "pauses")
+        os.environ.update(MAYFLY_PAUSES=plan, MAYFLY_PAUSES_LOG=log)
+        try:
+            yield lambda: lines_of(log)
+        finally:
+            del os.environ["MAYFLY_PAUSES"], os.environ["MAYFLY_PAUSES_LOG"]
+
+
+def lines_of(log):
+    with open(log, encoding="utf-8") as file:
+        return file.read().splitlines()
+
+
+def counted(lines, name="pauses"):
+    return sum(int(re.search(rf"\b{name}=(\d+)", line)[1]) for line in lines)
+
+
+def again_and_again(seed, run):
+    """With other moments each time, until there were enough pauses."""
+    total = 0
+    for number in range(ROUNDS_MAX):
+        with pauses(f"{seed + number}:60:20") as lines:
+            run(number)
+            total += counted(lines())
+        if total >= PAUSES_MIN:
+            return
+    check(False, f"only {total} pauses in {ROUNDS_MAX} rounds")
+
+
+@case
+def ten_thousand_pauses_under_load_lose_no_byte_of_a_disk_and_no_interrupt():
+    for place, (profile, _, driver) in PLACES.items():
+
+        def run(number, place=place, interrupts=interrupts_of(profile, driver)):
+            ring = ("", "event_idx=0", "indirect=0")[number % 3]
+            packed = "ring=packed" if number % 2 and place != "legacy ports" else ""
+            with disks() as (disk,):
+                words = f"device=blk irq={interrupts} {ring} {packed}"
+                io = ("auto", "thread", "inline")[number % 3]
+                check_good(boot_at(place, "virtio", words, "--disk", disk, "--io", io))
+
+        again_and_again(100, run)
+
+
+@case
+def ten_thousand_pauses_under_load_lose_no_frame_and_no_interrupt():
+    for profile, transport in ON_EVERY_MACHINE:
+        with Tap("t0"), Echo("t0"):
+
+            def run(number, profile=profile, transport=transport):
+                ring = "packed" if number % 2 and transport != "legacy" else "split"
+                words = f"device=net transport={transport} irq={interrupts_of(profile, transport)} ring={ring}"
+                words += " frames=4096"
+                check_good(boot(*virtio(words, *options_of("t0", profile, transport))))
+
+            again_and_again(200, run)
+
+
+@case
+def a_reader_that_has_stalled_makes_a_pause_fail_in_time_and_the_machine_goes_on():
+    with pauses("1:20000:0:30") as lines:
+        began = time.monotonic()
+        process = popen(("boot", guest_file("flood"), "--append", f"bytes={FLOOD_BYTES} rep", "--timeout", "60"))
+        time.sleep(STALLED_SECONDS)  # nobody reads what it prints
+        outcome = finish(process, began)
+        check_status(outcome, 0)
+        (line,) = lines()
+    check(len(outcome.out) == FLOOD_BYTES, f"{len(outcome.out)} bytes came, not {FLOOD_BYTES}")
+    check(counted([line], "failed") > 0, f"no pause failed: {line}")
+    check("vCPU 0 does not come out of what it does within 30 ms" in line, f"another reason: {line}")
+
+
+def many(count, *options):
+    program = os.path.join(os.path.dirname(harness.mayfly_path), "many_machines")
+    done = subprocess.run([program, str(count), *options], stdin=subprocess.DEVNULL, capture_output=True,
+                          text=True, timeout=200, check=False)
+    check(done.returncode == 0, f"{done.stdout}{done.stderr}")
+
+
+@case
+def a_thousand_machines_in_one_process_leave_nothing():
+    with disks() as (disk,):
+        devices = ("--disk", disk, "--rng", "--console", "null,hvc", "--testdev")
+        many(1000, "--cpus", "2", *devices, "builtin:hello")
+    many(100, "--cpus", "1", "--irqchip", "none", "builtin:hello")
+    many(100, "--cpus", "1", "--profile", "legacy", "builtin:hello")
+
+
+@case
+def machines_whose_devices_have_worked_leave_nothing():
+    with disks() as (disk,):
+        for io in ("inline", "thread"):
+            words = ("--cpus", "1", "--disk", disk, "--io", io, "--append", "device=blk")
+            many(40, *words, guest_file("virtio"))
+
+
+if __name__ == "__main__":
+    main()
