@@ -53,6 +53,7 @@ class FakeVirtioDevice final : public VirtioDevice {
     }
     [[nodiscard]] u32 in_flight() const override { return static_cast<u32>(held.size()) + busy; }
     void cancel() override { ++cancels; }
+    void give_back() override { ++gives_back; }
     void stop() override {
         ++stops;
         host_ = nullptr;
@@ -78,6 +79,7 @@ class FakeVirtioDevice final : public VirtioDevice {
     int stops = 0;
     int processed = 0;
     int cancels = 0;
+    int gives_back = 0;
     std::vector<std::pair<u16, ChainToken>> held;
 
   private:

@@ -115,6 +115,41 @@ TEST_CASE("a huge chain is written over several calls and used once", "[console]
     REQUIRE(it.sink.text == once + once + once);
 }
 
+TEST_CASE("a chain that was written in part goes back to the ring, and on from there", "[console]") {
+    for (const bool is_packed : {false, true}) {
+        Rig it(is_packed);
+        it.start();
+        constexpr u32 kSize = 100'000;
+        const Gpa text = it.ram.allocate(kSize);
+        for (u32 i = 0; i < kSize; ++i) *it.ram.at<char>(text + i) = static_cast<char>('a' + i % 26);
+        it.host.driver(kTransmit).add(ChainBuilder().readable(text, kSize / 2).readable(text, kSize));
+        it.host.driver(kTransmit).add(ChainBuilder().readable(text, 26));
+        REQUIRE(it.device.process(kTransmit, 8) == Progress::More);
+        REQUIRE(it.sink.text.size() == 65536);
+        it.device.give_back();
+        REQUIRE(it.host.queue(kTransmit).has_work());
+        REQUIRE_FALSE(it.host.queue(kTransmit).publish());
+        while (it.device.process(kTransmit, 8) == Progress::More) {
+        }
+        const std::string once(it.ram.text(text, kSize));
+        CHECK(it.sink.text == once.substr(0, kSize / 2) + once + once.substr(0, 26));
+    }
+}
+
+TEST_CASE("a chain that became shorter than what was written of it is done", "[console]") {
+    Rig it;
+    it.start();
+    const Gpa text = it.ram.allocate(100'000);
+    const u16 head = it.host.driver(kTransmit).add(ChainBuilder().readable(text, 100'000));
+    REQUIRE(it.device.process(kTransmit, 8) == Progress::More);
+    it.device.give_back();
+    *it.ram.at<u32>(it.host.driver(kTransmit).setup().descriptors + head * 16U + 8) = 10;  // its length
+    REQUIRE(it.device.process(kTransmit, 8) == Progress::Drained);
+    CHECK(it.sink.text.size() == 65536);
+    REQUIRE(it.host.queue(kTransmit).publish());
+    CHECK(it.host.driver(kTransmit).take_used()->id == head);
+}
+
 TEST_CASE("output that was not written before a reset is gone", "[console]") {
     Rig it;
     it.start();

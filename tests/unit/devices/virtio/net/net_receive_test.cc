@@ -196,3 +196,19 @@ TEST_CASE("net: a reset forgets the buffers that were held, and a new driver's a
     CHECK(*rig.ram.at<u8>(old + 12) == 0xee);
     rig.net->stop();
 }
+
+TEST_CASE("net: buffers that were taken and not used go back to the ring", "[net]") {
+    NetRig rig(kVersion1 | kMergedBuffers, {}, NetRig::default_backend(), any_ring());
+    const Gpa first = rig.give_buffer(1536);
+    const Gpa second = rig.give_buffer(1536);
+    CHECK(rig.run(0) != Progress::More);
+    CHECK_FALSE(rig.host->queue(0).has_work());  // taken, for the largest frame that may come
+    rig.net->give_back();
+    CHECK(rig.host->queue(0).has_work());
+    rig.backend.waiting.push_back(NetRig::frame(12, 2000));
+    CHECK(rig.run(0) != Progress::More);
+    CHECK(rig.receive_driver().take_used()->written_bytes == 1536);
+    CHECK(rig.receive_driver().take_used()->written_bytes == 12 + 2000 - 1536);
+    CHECK(*rig.ram.at<u8>(first + 12) == 1);
+    CHECK(*rig.ram.at<u8>(second) == 1 + (1536 - 12) % 251);
+}
