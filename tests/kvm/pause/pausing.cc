@@ -3,11 +3,10 @@
 // chooses: the linker has Machine::run() come here. So the tests of mayfly are run on machines that pause.
 //
 //   MAYFLY_PAUSES=SEED:APART_US:HOLD_US[:LIMIT_MS]   run for up to APART_US, stand still for up to HOLD_US
-//   MAYFLY_PAUSES_LOG=FILE                           a line for each machine is added
+//   MAYFLY_PAUSES_LOG=FILE                           a line of JSON for each machine is added: what each took
 //
 // A pause that fails while the guest runs is the end of the process: 70, and a line on stderr; with a limit
 // it is counted.
-#include <algorithm>
 #include <atomic>
 #include <chrono>
 #include <cstdio>
@@ -17,7 +16,8 @@
 #include <thread>
 #include <vector>
 
-#include <unistd.h>
+#include <fmt/core.h>
+#include <fmt/format.h>
 
 #include "vmm/machine/machine.h"
 #include "vmm/os/clock.h"
@@ -76,7 +76,9 @@ class Pauses {
             }
             took_ns_.push_back(monotonic_ns() - begin_ns);
             wait_up_to(plan_.hold_us);
+            const u64 resume_ns = monotonic_ns();
             machine_.resume();
+            resumed_ns_.push_back(monotonic_ns() - resume_ns);
         }
     }
 
@@ -93,16 +95,14 @@ class Pauses {
         if (us != 0) std::this_thread::sleep_for(microseconds(us));
     }
 
-    void write_log() {
+    void write_log() const {
         const char* const path = std::getenv("MAYFLY_PAUSES_LOG");
         std::FILE* const log = path != nullptr ? std::fopen(path, "a") : nullptr;
         if (log == nullptr) return;
-        std::sort(took_ns_.begin(), took_ns_.end());
-        const u64 median = took_ns_.empty() ? 0 : took_ns_[took_ns_.size() / 2];
-        const u64 most = took_ns_.empty() ? 0 : took_ns_.back();
-        std::fprintf(log, "pauses=%zu median_us=%llu max_us=%llu failed=%zu why=%s\n", took_ns_.size(),
-                     static_cast<unsigned long long>(median / 1000),
-                     static_cast<unsigned long long>(most / 1000), failures_, why_.c_str());
+        fmt::print(log,
+                   R"({{"pause_ns": [{}], "resume_ns": [{}], "failed": {}, "why": "{}"}})"
+                   "\n",
+                   fmt::join(took_ns_, ", "), fmt::join(resumed_ns_, ", "), failures_, why_);
         std::fclose(log);
     }
 
@@ -110,6 +110,7 @@ class Pauses {
     const Plan plan_;
     std::mt19937 random_;
     std::vector<u64> took_ns_;
+    std::vector<u64> resumed_ns_;
     std::size_t failures_ = 0;
     std::string why_;
     std::atomic<bool> is_over_ = false;
