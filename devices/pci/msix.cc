@@ -11,6 +11,7 @@ namespace mayfly {
 namespace {
 
 constexpr u32 kWordBits = 64;
+constexpr u64 kDataAndMask = 0xffff'ffff | u64{pci::MSIX_ENTRY_CONTROL_MASK} << 32;
 // PCI Local Bus Specification 3.0 §6.8.2 "MSI-X Capability and Table Structures": software always writes
 // zeroes to the low two bits of the address, for DWORD alignment. They are hardwired to zero here.
 constexpr u64 kAddressBits = ~u64{3};
@@ -107,8 +108,7 @@ void Msix::table_write(IoAccess at, u64 value) {
         next = (old & ~(u64{0xffff'ffff} << shift)) | ((value & 0xffff'ffff) << shift);
     }
     const bool is_address = half_at % pci::MSIX_ENTRY_BYTES == pci::MSIX_ENTRY_ADDRESS;
-    const u64 data_and_mask = 0xffff'ffff | u64{pci::MSIX_ENTRY_CONTROL_MASK} << 32;
-    next &= is_address ? kAddressBits : data_and_mask;
+    next &= is_address ? kAddressBits : kDataAndMask;
     if (next == old) return;
     store_word<u64>(table_, half_at, next);
     update_vector(vector, is_address || static_cast<u32>(next) != static_cast<u32>(old));
@@ -140,6 +140,46 @@ void Msix::update_vector(u16 vector, bool is_message_new) {
 
 void Msix::update_all() {
     for (u16 vector = 0; vector < vector_count_; ++vector) update_vector(vector, false);
+}
+
+Msix::State Msix::save() const {
+    State state{.table = {}, .pending = pending_};
+    for (u16 vector = 0; vector < vector_count_; ++vector) {
+        state.table.push_back({load_word<u64>(table_, entry(vector) + pci::MSIX_ENTRY_ADDRESS),
+                               load_word<u64>(table_, entry(vector) + pci::MSIX_ENTRY_DATA)});
+    }
+    return state;
+}
+
+bool Msix::restore(const State& state) {
+    if (state.table.size() != vector_count_ || state.pending.size() != pending_.size()) return false;
+    const u16 control = function_.config16(static_cast<u16>(capability_ + pci::MSIX_MESSAGE_CONTROL));
+    const bool is_open =
+        (control & pci::MSIX_CONTROL_ENABLE) != 0 && (control & pci::MSIX_CONTROL_FUNCTION_MASK) == 0;
+    for (u32 vector = 0; vector < pending_.size() * kWordBits; ++vector) {
+        const bool is_pending = (state.pending[vector / kWordBits] >> vector % kWordBits & 1) != 0;
+        if (vector >= vector_count_) {
+            if (is_pending) return false;
+            continue;
+        }
+        const Entry& saved = state.table[vector];
+        if ((saved.address & ~kAddressBits) != 0 || (saved.data_and_control & ~kDataAndMask) != 0)
+            return false;
+        const bool is_masked = (saved.data_and_control >> 32 & pci::MSIX_ENTRY_CONTROL_MASK) != 0;
+        if (is_pending && is_open && !is_masked) return false;
+    }
+    // Off, so that nothing is sent or told before all is there.
+    control_ = 0;
+    update_all();
+    clear_pending();
+    for (u16 vector = 0; vector < vector_count_; ++vector) {
+        store_word<u64>(table_, entry(vector) + pci::MSIX_ENTRY_ADDRESS, state.table[vector].address);
+        store_word<u64>(table_, entry(vector) + pci::MSIX_ENTRY_DATA, state.table[vector].data_and_control);
+    }
+    control_ = control;
+    update_all();
+    pending_ = state.pending;
+    return true;
 }
 
 void Msix::move_table(std::span<std::byte> table) {

@@ -82,6 +82,21 @@ class Msix final {
     void table_write(IoAccess at, u64 value);
     [[nodiscard]] u64 pba_read(IoAccess at) const;
 
+    /// Of an entry of the table.
+    struct Entry {
+        u64 address = 0;
+        u64 data_and_control = 0;
+    };
+    /// Message Control is among the function's registers.
+    struct State {
+        std::vector<Entry> table;
+        std::vector<u64> pending;  ///< as pba_read() shows it
+    };
+    [[nodiscard]] State save() const;
+    /// After PciFunction::restore(); tells the client of every vector that may send. False: no guest can have
+    /// written this, or a vector is pending that may send; then all is as it was.
+    [[nodiscard]] bool restore(const State& state);
+
     /// The table lives there from now on; copies the entries.
     void move_table(std::span<std::byte> table);
     /// The events behind the pending bits are gone (the device was reset).

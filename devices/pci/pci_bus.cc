@@ -66,6 +66,15 @@ void PciBus::reset() {
     for (PciFunction* function : functions_) {
         if (function != nullptr) function->reset();
     }
+    follow_registers();
+}
+
+void PciBus::registers_restored() {
+    const Lock guard(config_mutex_);
+    follow_registers();
+}
+
+void PciBus::follow_registers() {
     window_.settle();
     rebuild_decoding();
     for (PciFunction* function : functions_) {

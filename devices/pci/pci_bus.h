@@ -50,6 +50,8 @@ class PciBus final {
 
     /// Every function as firmware would have left it. What is behind them is reset by its owner.
     void reset();
+    /// After PciFunction::restore() of one or more: decodes as their registers say. Before the guest runs.
+    void registers_restored();
 
   private:
     struct Range {
@@ -67,6 +69,7 @@ class PciBus final {
     };
     [[nodiscard]] Hit find(BarKind kind, IoAccess at);
     void rebuild_decoding();
+    void follow_registers();
 
     ConfigWindow& window_;
     PciFunction host_bridge_;

@@ -136,6 +136,32 @@ void PciFunction::reset() {
     drive_pin();
 }
 
+PciFunction::State PciFunction::save() const {
+    State state;
+    for (u16 at = 0; at < kWritableBytes; ++at) state.registers[at] = config8(at);
+    return state;
+}
+
+bool PciFunction::restore(const State& state) {
+    const Lock guard(command_status_);
+    const std::span<const std::byte> saved = std::as_bytes(std::span(state.registers));
+    const std::span<const std::byte> initial = std::as_bytes(std::span(initial_));
+    // Those of Status come and go by themselves; the level is told anew.
+    constexpr u32 kStatusBits = u32{pci::STATUS_RW1C | pci::STATUS_INTERRUPT} << 16;
+    const auto own_bits = [](u16 at) { return at == pci::COMMAND ? kStatusBits : 0; };
+    for (u16 at = 0; at < kWritableBytes; at = static_cast<u16>(at + 4)) {
+        const u32 fixed = ~(write_mask(at) | own_bits(at));
+        if (((load_word<u32>(saved, at) ^ load_word<u32>(initial, at)) & fixed) != 0) return false;
+    }
+    for (u16 at = 0; at < kWritableBytes; at = static_cast<u16>(at + 4)) {
+        const u32 level = at == pci::COMMAND ? u32{pci::STATUS_INTERRUPT} << 16 : 0;
+        store_word<u32>(image_, at, load_word<u32>(saved, at) & ~level);
+    }
+    is_intx_asserted_ = false;
+    drive_pin();
+    return true;
+}
+
 void PciFunction::refresh(u16 offset, std::span<const std::byte> bytes) {
     // no guest: PciTransport refreshes its own capability's data, which add_capability() put there.
     VERIFY(offset < kWritableBytes && bytes.size() <= kWritableBytes - offset);

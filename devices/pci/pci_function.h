@@ -77,6 +77,15 @@ class PciFunction final {
     /// To what the options say; capabilities as added. The pin falls.
     void reset();
 
+    /// Its registers. What they do not tell is the level that the device asks for: set_intx() again.
+    struct State {
+        std::array<u8, 256> registers{};
+    };
+    [[nodiscard]] State save() const;
+    /// Under the bus's configuration lock; PciBus::registers_restored() follows. False: a register has what
+    /// no guest can have written there; then it is as it was.
+    [[nodiscard]] bool restore(const State& state);
+
     /// Stores bytes that a guest then reads, whatever their write mask.
     void refresh(u16 offset, std::span<const std::byte> bytes);
     [[nodiscard]] u8 config8(u16 offset) const { return load_word<u8>(image_, offset); }

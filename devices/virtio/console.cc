@@ -63,6 +63,14 @@ void Console::resize(u16 cols, u16 rows) {
     if (host_ != nullptr) host_->config_changed();
 }
 
+bool Console::restore(const State& state) {
+    const virtio_console::Config& config = state.config;
+    if (config.max_nr_ports != 1 || config.emerg_wr != 0) return false;
+    if (host_ == nullptr && (state.wants_room || state.written_bytes != 0)) return false;
+    state_ = state;
+    return true;
+}
+
 std::size_t Console::receive(std::span<const u8> bytes) {
     if (host_ == nullptr) return 0;  // start() says that there is room
     VirtQueue& queue = host_->queue(RECEIVEQ);

@@ -63,12 +63,17 @@ class Console final : public VirtioDevice {
     void give_back() override;
     void stop() override;
 
-  private:
     struct State {
         virtio_console::Config config{};
         bool wants_room = false;  ///< the receive queue was empty when looked at last
         u64 written_bytes = 0;    ///< of the transmit queue's next chain: it was not written whole
     };
+    /// Under the lock, while it is paused; restore() of one that has been started if the other had. False: no
+    /// console can be so.
+    [[nodiscard]] State save() const { return state_; }
+    [[nodiscard]] bool restore(const State& state);
+
+  private:
     /// That chain, once it was taken.
     struct Output {
         bool is_pending = false;

@@ -57,6 +57,18 @@ void TokenBucket::spend(u64 amount, u64 now_ns) {
     level_ = std::max(level_ - Level{amount} * kBillion, lowest);
 }
 
+i64 TokenBucket::level(u64 now_ns) {
+    add_up(now_ns);
+    // Of a debt, down: what is owed stays owed.
+    const Level tokens = level_ >= 0 ? level_ / kBillion : -((-level_ + kBillion - 1) / kBillion);
+    return static_cast<i64>(std::max(tokens, Level{std::numeric_limits<i64>::min()}));
+}
+
+void TokenBucket::set_level(i64 tokens, u64 now_ns) {
+    level_ = Level{std::min(tokens, static_cast<i64>(burst_))} * kBillion;
+    last_ns_ = now_ns;
+}
+
 std::optional<u64> take_from_both(TokenBucket& a, u64 amount_a, TokenBucket& b, u64 amount_b, u64 now_ns) {
     const std::optional<u64> ready_a = a.ready_at(amount_a, now_ns);
     const std::optional<u64> ready_b = b.ready_at(amount_b, now_ns);

@@ -40,6 +40,11 @@ class TokenBucket {
     /// Takes what was used already, down into debt.
     void spend(u64 amount, u64 now_ns);
 
+    /// What it holds now, rounded down; below 0: debt.
+    [[nodiscard]] i64 level(u64 now_ns);
+    /// Holds that from now on, the burst at most.
+    void set_level(i64 tokens, u64 now_ns);
+
   private:
     __extension__ using Level = __int128;  ///< billionths of a token; below 0: debt
     static constexpr u64 kBillion = 1'000'000'000;

@@ -3,8 +3,23 @@
 // meets.
 //
 // create() makes KVM's objects in the one order that is fast: VM, memory slots, irqchip, vCPUs; io-bus users
-// later or never. run() runs vCPU 0 on the calling thread and every other vCPU on a thread of its own;
-// besides those there are at most one thread for console input and one for devices that proved hot.
+// later or never.
+//
+// All threads that a machine can have. "visits": pause() keeps it out (GuestGate).
+//
+//   thread          started by                        ended by              touches of the guest
+//   vCPU 0          who calls run()                   leaves run()          memory, devices: its exits
+//   vCPU n          run()                             run(), or ~Vcpus()    the same
+//   I/O             IoService, for a device's need    IoThread::finish()    memory, devices; parked
+//   console input   ConsoleInput, when it is wanted   ~Machine()            the console; visits
+//   looker          GuestConsole::start_looking()     ~Machine()            the kernel's log; visits
+//   debug hold      DebugPort, at its first byte      ~DebugPort()          nothing: it kicks
+//   KVM's answers   KvmHost::start_check()            ~KvmHost()            nothing
+//   8254            Interrupts::create(), legacy      ~Interrupts()         how KVM reinjects
+//   MSI train       the test device, when asked       ~TestDeviceWiring()   interrupts; visits
+//
+// Beside it: ConsoleWatch has one for prompts, passt is a process, and io_uring's workers are the kernel's.
+// The fast way out of the process, _exit, waits for none of them.
 // Thread: the main thread.
 #pragma once
 

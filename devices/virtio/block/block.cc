@@ -105,7 +105,7 @@ Block::Block(Options options, BlockBackend& backend, BlockSlots slots)
     queue_sizes_.fill(options_.queue_size);
     const BlockGeometry disk = backend_.geometry();
     features_offered_ = features_of(disk, options_.queue_count);
-    state_.config = config_of(disk, features_offered_, options_);
+    active_.config = config_of(disk, features_offered_, options_);
 }
 
 u16 Block::device_id() const { return virtio::ID_BLOCK; }
@@ -114,23 +114,23 @@ std::span<const u16> Block::queue_sizes() const {
     return std::span(queue_sizes_).first(options_.queue_count);
 }
 
-std::span<const std::byte> Block::config() const { return std::as_bytes(std::span(&state_.config, 1)); }
+std::span<const std::byte> Block::config() const { return std::as_bytes(std::span(&active_.config, 1)); }
 
 void Block::write_config(u32 offset_bytes, std::span<const std::byte> bytes) {
     // virtio 1.2 §5.2.6.1 "Driver Requirements: Device Operation": "switch to writethrough or writeback mode
     // by writing respectively 0 and 1 to the writeback field". The rest is read-only.
     constexpr u32 kWriteback = offsetof(blk::Config, writeback);
     if (offset_bytes > kWriteback || bytes.size() <= kWriteback - offset_bytes) return;
-    state_.config.writeback = bytes[kWriteback - offset_bytes] != std::byte{0} ? 1 : 0;
+    active_.config.writeback = bytes[kWriteback - offset_bytes] != std::byte{0} ? 1 : 0;
 }
 
 void Block::start(u64 features, DeviceHost& host) {
     host_ = &host;
-    state_.features = features;
+    active_.features = features;
     // virtio 1.2 §5.2.5.2 "Device Requirements: Device Initialization": with CONFIG_WCE but not FLUSH,
     // "the device MUST initialize writeback to 0".
-    if ((features & blk::F_CONFIG_WCE) != 0 && (features & blk::F_FLUSH) == 0) state_.config.writeback = 0;
-    rules_ = {.sector_count = state_.config.capacity,
+    if ((features & blk::F_CONFIG_WCE) != 0 && (features & blk::F_FLUSH) == 0) active_.config.writeback = 0;
+    rules_ = {.sector_count = active_.config.capacity,
               .is_read_only = (features_offered_ & blk::F_RO) != 0,
               .has_discard = (features & features_offered_ & blk::F_DISCARD) != 0,
               .has_write_zeroes = (features & features_offered_ & blk::F_WRITE_ZEROES) != 0,
@@ -142,9 +142,9 @@ void Block::stop() {
     VERIFY(in_flight() == 0);
     host_ = nullptr;
     rules_ = {};
-    state_.features = 0;
-    state_.has_failed = false;
-    state_.config.writeback = 1;
+    active_.features = 0;
+    active_.has_failed = false;
+    active_.config.writeback = 1;
 }
 
 Progress Block::process(u16 queue, u32 budget) {
@@ -159,7 +159,7 @@ Progress Block::take_requests(u16 queue, u32 budget) {
     VirtQueue& from = host_->queue(queue);
     served_bytes_ = 0;
     for (; budget > 0 && served_bytes_ < kBytesPerCall; --budget) {
-        if (state_.has_failed) return Progress::Waiting;
+        if (active_.has_failed) return Progress::Waiting;
         Popped popped = from.pop(slots_.scratch());
         switch (popped.result) {
             case PopResult::Empty: return Progress::Drained;
@@ -338,12 +338,28 @@ void Block::count(BlockIoKind kind) {
 }
 
 bool Block::is_write_through() const {
-    if ((state_.features & blk::F_FLUSH) == 0) return true;
-    return (state_.features & blk::F_CONFIG_WCE) != 0 && state_.config.writeback == 0;
+    if ((active_.features & blk::F_FLUSH) == 0) return true;
+    return (active_.features & blk::F_CONFIG_WCE) != 0 && active_.config.writeback == 0;
+}
+
+Block::State Block::save() {
+    const u64 now_ns = options_.now_ns();
+    return {.is_write_back = active_.config.writeback != 0,
+            .has_failed = active_.has_failed,
+            .requests_level = requests_limit_.level(now_ns),
+            .bytes_level = bytes_limit_.level(now_ns)};
+}
+
+void Block::restore(const State& state) {
+    const u64 now_ns = options_.now_ns();
+    active_.config.writeback = state.is_write_back ? 1 : 0;
+    active_.has_failed = state.has_failed;
+    requests_limit_.set_level(state.requests_level, now_ns);
+    bytes_limit_.set_level(state.bytes_level, now_ns);
 }
 
 void Block::fail(std::string_view why) {
-    state_.has_failed = true;
+    active_.has_failed = true;
     host_->fail(why);
 }
 

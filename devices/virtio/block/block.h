@@ -75,6 +75,17 @@ class Block final : public VirtioDevice, public BlockIoClient {
     [[nodiscard]] const BlockCounts& counts() const { return counts_; }
     [[nodiscard]] const BlockSlots& slots() const { return slots_; }
 
+    /// Beside what the disk and the options say of it. Limits by their levels, in tokens.
+    struct State {
+        bool is_write_back = true;
+        bool has_failed = false;
+        i64 requests_level = 0;
+        i64 bytes_level = 0;
+    };
+    /// Under the lock, while it is paused; restore() of one that has been started if the other had.
+    [[nodiscard]] State save();
+    void restore(const State& state);
+
   private:
     Block(Options options, BlockBackend& backend, BlockSlots slots);
 
@@ -112,11 +123,11 @@ class Block final : public VirtioDevice, public BlockIoClient {
     DeviceHost* host_ = nullptr;  // between start() and stop()
     BlockRules rules_;
 
-    struct State {
+    struct Active {
         blk::Config config{};
         u64 features = 0;         ///< accepted
         bool has_failed = false;  ///< nothing is taken from any queue until a reset
-    } state_;
+    } active_;
 };
 
 }  // namespace mayfly

@@ -74,7 +74,7 @@ void Net::write_config(u32 offset_bytes, std::span<const std::byte> bytes) {
 
 void Net::start(u64 features, DeviceHost& host) {
     const bool has_long_header = (features & (virtio::F_VERSION_1 | virtio_net::F_MRG_RXBUF)) != 0;
-    state_ = {
+    active_ = {
         .features = features,
         .guest_offloads = features & virtio_net::kGuestOffloads,
         .header_bytes = has_long_header ? virtio_net::kHeaderBytes : virtio_net::kHeaderBytesShort,
@@ -90,7 +90,7 @@ std::optional<u64> Net::configure_start() {
     // A driver that does nothing but reset costs the host as much as one that gives commands.
     if (const auto deadline_ns = commands_limit_.take(1, options_.now_ns())) return deadline_ns;
     is_configured_ = true;
-    static_cast<void>(configure(state_));
+    static_cast<void>(configure(active_));
     return std::nullopt;
 }
 
@@ -101,12 +101,12 @@ void Net::give_back() {
 void Net::stop() {
     host_.store(nullptr, std::memory_order_release);
     for (ReceiveWindow& window : windows_) window.clear();
-    state_ = {};
+    active_ = {};
     show_mac(std::as_bytes(std::span(options_.mac)));
 }
 
 Progress Net::process(u16 queue, u32 budget) {
-    if (host() == nullptr || state_.has_failed || !this->queue(queue).is_running()) return Progress::Waiting;
+    if (host() == nullptr || active_.has_failed || !this->queue(queue).is_running()) return Progress::Waiting;
     if (!is_configured_) {
         if (const auto deadline_ns = configure_start()) {
             host()->run_at(queue, *deadline_ns);
@@ -116,14 +116,14 @@ Progress Net::process(u16 queue, u32 budget) {
     if (queue == control_queue()) return has(virtio_net::F_CTRL_VQ) ? control(budget) : Progress::Waiting;
     const auto pair = static_cast<u16>(queue / 2);
     // virtio 1.2 §5.1.6.5.5 "Device operation in multiqueue mode": queues beyond those in use are left alone.
-    if (pair >= state_.pairs_in_use) return Progress::Waiting;
+    if (pair >= active_.pairs_in_use) return Progress::Waiting;
     return queue % 2 == 0 ? receive(pair, budget) : send(pair, budget);
 }
 
-bool Net::configure(const State& wanted) {
+bool Net::configure(const Active& wanted) {
     const u64 features = (wanted.features & ~virtio_net::kGuestOffloads) | wanted.guest_offloads;
     if (backend_.configure(features, wanted.header_bytes, wanted.pairs_in_use)) {
-        state_ = wanted;
+        active_ = wanted;
         return true;
     }
     is_refused_ = true;
@@ -140,6 +140,51 @@ bool Net::show_link() {
     return shown != status;
 }
 
+bool Net::is_link_shown_up() const {
+    u16 shown = 0;
+    std::memcpy(&shown, config_.data() + virtio_net::CONFIG_STATUS, sizeof(shown));
+    return shown == virtio_net::S_LINK_UP;
+}
+
+Net::State Net::save() {
+    const u64 now_ns = options_.now_ns();
+    State state{.guest_offloads = active_.guest_offloads,
+                .pairs_in_use = active_.pairs_in_use,
+                .has_failed = active_.has_failed,
+                .is_link_shown_up = is_link_shown_up(),
+                .mac = {},
+                .receive_bytes_level = receive_limits_.bytes.level(now_ns),
+                .receive_packets_level = receive_limits_.packets.level(now_ns),
+                .send_bytes_level = send_limits_.bytes.level(now_ns),
+                .send_packets_level = send_limits_.packets.level(now_ns),
+                .commands_level = commands_limit_.level(now_ns)};
+    std::memcpy(state.mac.data(), config_.data() + virtio_net::CONFIG_MAC, state.mac.size());
+    return state;
+}
+
+bool Net::restore(const State& state) {
+    if ((state.guest_offloads & ~(active_.features & virtio_net::kGuestOffloads)) != 0) return false;
+    if (state.pairs_in_use < 1 || state.pairs_in_use > pairs_) return false;
+    if (state.pairs_in_use > 1 && !has(virtio_net::F_MQ)) return false;
+    if (state.has_failed && host() == nullptr) return false;
+    active_.guest_offloads = state.guest_offloads;
+    active_.pairs_in_use = state.pairs_in_use;
+    active_.has_failed = state.has_failed;
+    show_mac(state.mac);
+    const u64 now_ns = options_.now_ns();
+    receive_limits_.bytes.set_level(state.receive_bytes_level, now_ns);
+    receive_limits_.packets.set_level(state.receive_packets_level, now_ns);
+    send_limits_.bytes.set_level(state.send_bytes_level, now_ns);
+    send_limits_.packets.set_level(state.send_packets_level, now_ns);
+    commands_limit_.set_level(state.commands_level, now_ns);
+    // Before the backend is told of the rest: it may refuse that, and take the link down.
+    put_u16(config_, virtio_net::CONFIG_STATUS, state.is_link_shown_up ? virtio_net::S_LINK_UP : u16{0});
+    if (host() == nullptr) return true;
+    if (is_configured_ && !configure(Active(active_))) return true;
+    if (show_link()) host()->config_changed();
+    return true;
+}
+
 void Net::show_mac(std::span<const std::byte, virtio_net::kMacBytes> mac) {
     std::copy(mac.begin(), mac.end(), config_.begin() + virtio_net::CONFIG_MAC);
 }
@@ -148,14 +193,14 @@ void Net::on_net_readable(u16 pair) {
     DeviceHost* to = host();
     if (to == nullptr) return;
     const Lock lock(to->mutex());
-    if (pair < state_.pairs_in_use) run_again(static_cast<u16>(2 * pair));
+    if (pair < active_.pairs_in_use) run_again(static_cast<u16>(2 * pair));
 }
 
 void Net::on_net_writable(u16 pair) {
     DeviceHost* to = host();
     if (to == nullptr) return;
     const Lock lock(to->mutex());
-    if (pair < state_.pairs_in_use) run_again(static_cast<u16>(2 * pair + 1));
+    if (pair < active_.pairs_in_use) run_again(static_cast<u16>(2 * pair + 1));
 }
 
 void Net::on_net_link(bool is_up) {
@@ -166,7 +211,7 @@ void Net::on_net_link(bool is_up) {
     if (host() == nullptr) return;
     if (show_link()) to->config_changed();
     // Frames that waited for the backend go on, if only to be dropped.
-    for (u16 pair = 0; pair < state_.pairs_in_use; ++pair) {
+    for (u16 pair = 0; pair < active_.pairs_in_use; ++pair) {
         run_again(static_cast<u16>(2 * pair));
         run_again(static_cast<u16>(2 * pair + 1));
     }
@@ -179,7 +224,7 @@ void Net::run_again(u16 queue) {
 }
 
 Progress Net::fail(std::string_view why) {
-    state_.has_failed = true;
+    active_.has_failed = true;
     host()->fail(why);
     return Progress::Waiting;
 }

@@ -69,6 +69,24 @@ class Net final : public VirtioDevice, private NetClient {
     /// Under the lock.
     [[nodiscard]] const NetCounts& counts() const { return counts_; }
 
+    /// Beside what the options say of it. Limits by their levels, in tokens.
+    struct State {
+        u64 guest_offloads = 0;  ///< of the features, as the driver last set them
+        u16 pairs_in_use = 1;
+        bool has_failed = false;
+        bool is_link_shown_up = true;
+        std::array<std::byte, virtio_net::kMacBytes> mac{};
+        i64 receive_bytes_level = 0;
+        i64 receive_packets_level = 0;
+        i64 send_bytes_level = 0;
+        i64 send_packets_level = 0;
+        i64 commands_level = 0;
+    };
+    /// Under the lock, while it is paused; restore() of one that has been started if the other had. False: no
+    /// driver can have brought it there. A link that is not as it was is told.
+    [[nodiscard]] State save();
+    [[nodiscard]] bool restore(const State& state);
+
   private:
     static constexpr u16 kControlQueueSize = 64;
     static constexpr u32 kSendPartsMax = 1024;  ///< what one writev takes
@@ -77,7 +95,7 @@ class Net final : public VirtioDevice, private NetClient {
         TokenBucket bytes;
         TokenBucket packets;
     };
-    struct State {
+    struct Active {
         u64 features = 0;
         u64 guest_offloads = 0;  ///< of `features`, as the driver last set them
         u16 pairs_in_use = 1;
@@ -89,7 +107,7 @@ class Net final : public VirtioDevice, private NetClient {
     void on_net_writable(u16 pair) override;
     void on_net_link(bool is_up) override;
 
-    [[nodiscard]] bool has(u64 feature) const { return (state_.features & feature) == feature; }
+    [[nodiscard]] bool has(u64 feature) const { return (active_.features & feature) == feature; }
     /// Where the control queue is depends on what was negotiated.
     [[nodiscard]] u16 control_queue() const;
     [[nodiscard]] VirtQueue& queue(u16 index) { return host()->queue(index); }
@@ -99,11 +117,12 @@ class Net final : public VirtioDevice, private NetClient {
     Progress fail(std::string_view why);
     Progress end_of(const VirtQueue& ring, PopResult result);
     /// Tells the backend what the state asks of it; takes the link down when it refuses.
-    [[nodiscard]] bool configure(const State& wanted);
+    [[nodiscard]] bool configure(const Active& wanted);
     /// The same for what was negotiated. \returns when to try again, if it was done too often.
     [[nodiscard]] std::optional<u64> configure_start();
     /// \returns true when it changed.
     bool show_link();
+    [[nodiscard]] bool is_link_shown_up() const;
     void show_mac(std::span<const std::byte, virtio_net::kMacBytes> mac);
 
     /// Nothing when a frame of this size may pass now, else when to try again.
@@ -132,7 +151,7 @@ class Net final : public VirtioDevice, private NetClient {
     u16 pairs_;
     std::vector<u16> queue_sizes_;
     std::array<std::byte, virtio_net::kConfigBytes> config_{};
-    State state_;
+    Active active_;
     Limits receive_limits_;
     Limits send_limits_;
     TokenBucket commands_limit_{kSlowWorkLimit};  ///< of what reaches configure(); a start does too

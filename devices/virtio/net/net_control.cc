@@ -52,7 +52,7 @@ bool Net::obey(const Chain& chain) {
 bool Net::set_pairs(const Chain& chain) {
     const std::optional<u16> pairs = read_data<u16>(chain);
     if (!pairs || *pairs < 1 || *pairs > pairs_) return false;
-    State wanted = state_;
+    Active wanted = active_;
     wanted.pairs_in_use = *pairs;
     if (!configure(wanted)) return false;
     // What came to them while they were not in use was left alone.
@@ -67,8 +67,8 @@ bool Net::set_guest_offloads(const Chain& chain) {
     const std::optional<u64> offloads = read_data<u64>(chain);
     if (!offloads) return false;
     // virtio 1.2 §5.1.6.5.8.2 "Driver Requirements: Setting Offloads State": only what was negotiated.
-    if ((*offloads & ~(state_.features & virtio_net::kGuestOffloads)) != 0) return false;
-    State wanted = state_;
+    if ((*offloads & ~(active_.features & virtio_net::kGuestOffloads)) != 0) return false;
+    Active wanted = active_;
     wanted.guest_offloads = *offloads;
     return configure(wanted);
 }

@@ -92,9 +92,9 @@ void ReceiveWindow::clear() {
 /// False when there is nothing to receive into now.
 bool Net::fill_window(VirtQueue& ring, ReceiveWindow& window) {
     // Without merged buffers a frame has one chain, large enough or not.
-    const u64 wanted = has(virtio_net::F_MRG_RXBUF) ? virtio_net::kFrameBytesMax + state_.header_bytes : 1;
+    const u64 wanted = has(virtio_net::F_MRG_RXBUF) ? virtio_net::kFrameBytesMax + active_.header_bytes : 1;
     while (window.room_bytes() < wanted && !window.is_full()) {
-        const ReceiveWindow::Added added = window.add(ring, state_.header_bytes);
+        const ReceiveWindow::Added added = window.add(ring, active_.header_bytes);
         if (added == ReceiveWindow::Added::Yes) continue;
         if (added == ReceiveWindow::Added::Unfit) {
             // virtio 1.2 §5.1.6.3.1 "Driver Requirements: Setting Up Receive Buffers"
@@ -121,8 +121,8 @@ Net::Step Net::receive_one(u16 pair, VirtQueue& ring, ReceiveWindow& window) {
     }
     // no guest: a backend's frame has the header that configure() told it, and one that does not fit in
     // parts() is Dropped (Tap::receive(), Passt::deliver()).
-    VERIFY(frame_bytes >= state_.header_bytes && frame_bytes <= window.room_bytes());
-    if (state_.header_bytes == virtio_net::kHeaderBytes) {
+    VERIFY(frame_bytes >= active_.header_bytes && frame_bytes <= window.room_bytes());
+    if (active_.header_bytes == virtio_net::kHeaderBytes) {
         // virtio 1.2 §5.1.6.4.1 "Device Requirements: Processing of Incoming Packets": 1 without merged
         // buffers.
         const u16 count = window.chains_for(frame_bytes);
@@ -131,7 +131,7 @@ Net::Step Net::receive_one(u16 pair, VirtQueue& ring, ReceiveWindow& window) {
             copy_to_parts(window.parts(), virtio_net::HDR_NUM_BUFFERS, std::as_bytes(std::span(&count, 1))));
     }
     window.push(ring, frame_bytes);
-    const u64 payload_bytes = frame_bytes - state_.header_bytes;
+    const u64 payload_bytes = frame_bytes - active_.header_bytes;
     ring.counts.bytes += payload_bytes;
     ++counts_.received;
     count_against(receive_limits_, payload_bytes);
@@ -148,7 +148,7 @@ Progress Net::receive(u16 pair, u32 budget) {
             host()->run_at(index, *deadline);
             return Progress::Waiting;
         }
-        if (!fill_window(ring, window)) return state_.has_failed ? Progress::Waiting : Progress::Drained;
+        if (!fill_window(ring, window)) return active_.has_failed ? Progress::Waiting : Progress::Drained;
         if (receive_one(pair, ring, window) == Step::Wait) return Progress::Waiting;
     }
     return Progress::More;

@@ -5,7 +5,7 @@
 namespace mayfly {
 
 Net::Step Net::send_one(u16 pair, VirtQueue& ring, const Chain& chain) {
-    const u64 payload_bytes = chain.readable_bytes - state_.header_bytes;
+    const u64 payload_bytes = chain.readable_bytes - active_.header_bytes;
     NetStatus status = NetStatus::Dropped;
     if (payload_bytes <= virtio_net::kFrameBytesMax) {
         if (const std::optional<u64> deadline = passes_at(send_limits_, payload_bytes)) {
@@ -34,7 +34,7 @@ Progress Net::send(u16 pair, u32 budget) {
     for (u32 done = 0; done < budget; ++done) {
         const auto [popped, chain] = ring.pop({parts_.get(), kSendPartsMax});
         if (popped != PopResult::Chain) return end_of(ring, popped);
-        if (!chain.writable.empty() || chain.readable_bytes < state_.header_bytes) {
+        if (!chain.writable.empty() || chain.readable_bytes < active_.header_bytes) {
             return fail("a frame to send is shorter than its header, or is not for reading");
         }
         if (send_one(pair, ring, chain) == Step::Wait) return Progress::Waiting;

@@ -22,21 +22,21 @@ class ChainParts {
     WhyBroken add(u64 addr, u32 size_bytes, bool is_writable) {
         // Nothing in the specification needs them, and QEMU calls the device broken for one; accepting them
         // would let a chain of any number of parts be empty.
-        if (size_bytes == 0) return "a descriptor has length 0";
-        if (count_ == storage_.size()) return "a chain has more parts than this device takes";
+        if (size_bytes == 0) return WhyBroken::EmptyDescriptor;
+        if (count_ == storage_.size()) return WhyBroken::TooManyParts;
         const std::optional<GuestSpan> range = memory_.span(Gpa{addr}, size_bytes);
-        if (!range) return "a descriptor points outside guest memory";
+        if (!range) return WhyBroken::DescriptorOutside;
         if (is_writable) {
             writable_bytes_ += size_bytes;
         } else {
             // virtio 1.2 §2.7.4.2 "Driver Requirements: Message Framing": "The driver MUST place any
             // device-writable descriptor elements after any device-readable descriptor elements."
-            if (writable_bytes_ != 0) return "a device-readable descriptor follows a device-writable one";
+            if (writable_bytes_ != 0) return WhyBroken::ReadableAfterWritable;
             readable_bytes_ += size_bytes;
             readable_count_ = count_ + 1;
         }
         storage_[count_++] = {range->host_base, range->size_bytes};
-        return nullptr;
+        return WhyBroken::No;
     }
 
     [[nodiscard]] Chain chain(ChainToken token) const {
@@ -63,12 +63,11 @@ constexpr u32 kIndirectTableMax = 65536;
 inline WhyBroken check_indirect(bool is_negotiated, u32 size_bytes) {
     // virtio 1.2 §2.7.5.3.1 "Driver Requirements: Indirect Descriptors": "The driver MUST NOT set the
     // VIRTQ_DESC_F_INDIRECT flag unless the VIRTIO_F_INDIRECT_DESC feature was negotiated."
-    if (!is_negotiated) return "an indirect descriptor was not negotiated";
-    if (size_bytes == 0) return "an indirect table is empty";
-    if (size_bytes % virtio::DESC_BYTES != 0) return "an indirect table's length is not a multiple of 16";
-    if (size_bytes / virtio::DESC_BYTES > kIndirectTableMax)
-        return "an indirect table has more than 65536 entries";
-    return nullptr;
+    if (!is_negotiated) return WhyBroken::IndirectNotNegotiated;
+    if (size_bytes == 0) return WhyBroken::TableEmpty;
+    if (size_bytes % virtio::DESC_BYTES != 0) return WhyBroken::TableLength;
+    if (size_bytes / virtio::DESC_BYTES > kIndirectTableMax) return WhyBroken::TableTooLong;
+    return WhyBroken::No;
 }
 
 }  // namespace mayfly

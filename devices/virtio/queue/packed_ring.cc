@@ -37,8 +37,16 @@ void PackedRing::stop() {
     state_ = {};
 }
 
+bool PackedRing::stand_at(const QueuePlace& place) {
+    const auto position = RingPosition::of_bits(place.position);
+    if (position.index >= state_.size) return false;
+    state_.next_avail = state_.next_used = position;
+    state_.why_broken = place.why_broken;
+    return true;
+}
+
 Popped PackedRing::pop(std::span<iovec> storage) {
-    if (state_.why_broken != nullptr) return {.result = PopResult::Broken, .chain = {}};
+    if (state_.why_broken != WhyBroken::No) return {.result = PopResult::Broken, .chain = {}};
     const u64 at = virtio::DESC_BYTES * state_.next_avail.index;
     // Length, id and flags are one word, read once. Pairs with the driver's barrier before it writes the
     // flags: the address and the rest of the list are complete. virtio 1.2 §2.8.21.1.1 "Driver Requirements:
@@ -51,7 +59,7 @@ Popped PackedRing::pop(std::span<iovec> storage) {
     if (!state_.next_avail.is_available(first.flags)) return {};
     ChainParts parts(memory_, storage);
     const auto [why_broken, token] = walk(first, parts);
-    if (why_broken != nullptr) {
+    if (why_broken != WhyBroken::No) {
         state_.why_broken = why_broken;
         return {.result = PopResult::Broken, .chain = {}};
     }
@@ -71,32 +79,34 @@ PackedRing::Walked PackedRing::walk(virtio::PackedDescriptor first, ChainParts& 
         if ((it.flags & virtio::DESC_F_INDIRECT) != 0) {
             // virtio 1.2 §2.8.19 "Driver Requirements: Indirect Descriptors": "A driver MUST NOT write direct
             // descriptors with DESC_F_INDIRECT set in a scatter-gather list linked by VIRTQ_DESC_F_NEXT."
-            if (count > 1 || (it.flags & virtio::DESC_F_NEXT) != 0)
-                return {"an indirect descriptor is part of a list", {}};
+            if (count > 1 || (it.flags & virtio::DESC_F_NEXT) != 0) return {WhyBroken::IndirectInList, {}};
             return {walk_table(it.addr, it.len, parts), {it.id, count}};
         }
-        if (const WhyBroken why = parts.add(it.addr, it.len, (it.flags & virtio::DESC_F_WRITE) != 0))
+        if (const WhyBroken why = parts.add(it.addr, it.len, (it.flags & virtio::DESC_F_WRITE) != 0);
+            why != WhyBroken::No)
             return {why, {}};
         // "Buffer ID is included in the last descriptor in the list."
-        if ((it.flags & virtio::DESC_F_NEXT) == 0) return {nullptr, {it.id, count}};
+        if ((it.flags & virtio::DESC_F_NEXT) == 0) return {WhyBroken::No, {it.id, count}};
         position.advance(1, state_.size);
         it = descriptors_.copy<virtio::PackedDescriptor>(virtio::DESC_BYTES * position.index);
     }
-    return {"more descriptors are available than the queue's size", {}};
+    return {WhyBroken::TooManyAvailable, {}};
 }
 
 WhyBroken PackedRing::walk_table(u64 table_addr, u32 table_bytes, ChainParts& parts) const {
-    if (const WhyBroken why = check_indirect(state_.has_indirect, table_bytes)) return why;
+    if (const WhyBroken why = check_indirect(state_.has_indirect, table_bytes); why != WhyBroken::No)
+        return why;
     const auto table = memory_.window(Gpa{table_addr}, table_bytes, 1);
-    if (!table) return "an indirect table lies outside guest memory";
+    if (!table) return WhyBroken::TableOutside;
     // virtio 1.2 §2.8.7 "Indirect Flag: Scatter-Gather Support": every entry counts, in order; flags other
     // than WRITE "are reserved and are ignored by the device".
     for (u64 at = 0; at < table_bytes; at += virtio::DESC_BYTES) {
         const auto it = table->copy<virtio::PackedDescriptor>(at);
-        if (const WhyBroken why = parts.add(it.addr, it.len, (it.flags & virtio::DESC_F_WRITE) != 0))
+        if (const WhyBroken why = parts.add(it.addr, it.len, (it.flags & virtio::DESC_F_WRITE) != 0);
+            why != WhyBroken::No)
             return why;
     }
-    return nullptr;
+    return WhyBroken::No;
 }
 
 void PackedRing::unpop(ChainToken chain) {

@@ -63,13 +63,15 @@ class PackedRing {
         u16 unpublished = 0;
         u16 first_index = 0;
         u64 first_word = 0;
-        WhyBroken why_broken = nullptr;
+        WhyBroken why_broken = WhyBroken::No;
     };
 
     explicit PackedRing(const GuestMemory& memory) : memory_(memory) {}
 
     [[nodiscard]] bool start(const QueueSetup& setup);
     void stop();
+    /// Right after start(), instead of the ring's beginning. False: it has no such place.
+    [[nodiscard]] bool stand_at(const QueuePlace& place);
     [[nodiscard]] const State& state() const { return state_; }
 
     [[nodiscard]] Popped pop(std::span<iovec> storage);
@@ -82,7 +84,7 @@ class PackedRing {
 
   private:
     struct Walked {
-        WhyBroken why_broken = nullptr;
+        WhyBroken why_broken = WhyBroken::No;
         ChainToken token;
     };
     /// Walks the list whose first descriptor was read.

@@ -2,6 +2,7 @@
 #include "devices/virtio/queue/queue.h"
 
 #include "devices/virtio/queue/queue_spec.h"
+#include "vmm/error/verify.h"
 
 namespace mayfly {
 
@@ -26,15 +27,38 @@ void VirtQueue::stop() {
     size_ = 0;
 }
 
+QueuePlace VirtQueue::place() const {
+    // no guest: asked in a pause, which waits for what is in flight and publishes what was pushed.
+    VERIFY(is_broken() || (is_packed_ ? packed_.state().in_flight == 0 && !packed_.is_publish_due()
+                                      : split_.state().in_flight == 0 && !split_.is_publish_due()));
+    if (is_packed_)
+        return {.position = packed_.state().next_avail.bits(), .why_broken = packed_.state().why_broken};
+    return {.position = split_.state().next_avail, .why_broken = split_.state().why_broken};
+}
+
+bool VirtQueue::start_at(const QueueSetup& setup, const QueuePlace& place) {
+    if (!start(setup)) return false;
+    if (is_packed_) {
+        if (!packed_.stand_at(place)) {
+            stop();
+            return false;
+        }
+    } else {
+        split_.stand_at(place);
+    }
+    if (is_broken()) hint_at_.store(kNoHint, std::memory_order_relaxed);
+    update_hint();
+    return true;
+}
+
 bool VirtQueue::is_running() const { return size_ != 0; }
 
 bool VirtQueue::is_broken() const {
-    return (is_packed_ ? packed_.state().why_broken : split_.state().why_broken) != nullptr;
+    return (is_packed_ ? packed_.state().why_broken : split_.state().why_broken) != WhyBroken::No;
 }
 
 std::string_view VirtQueue::why_broken() const {
-    if (!is_broken()) return {};
-    return is_packed_ ? packed_.state().why_broken : split_.state().why_broken;
+    return to_string(is_packed_ ? packed_.state().why_broken : split_.state().why_broken);
 }
 
 u16 VirtQueue::size() const { return size_; }

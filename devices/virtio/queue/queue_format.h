@@ -2,6 +2,8 @@
 // What VirtQueue and its two ring formats have in common. Thread: values.
 #pragma once
 
+#include <string_view>
+
 #include "devices/virtio/queue/chain.h"
 #include "vmm/error/ints.h"
 #include "vmm/memory/gpa.h"
@@ -18,15 +20,46 @@ struct QueueSetup {
     bool has_indirect = false;
 };
 
+/// What a driver did wrong.
+enum class WhyBroken : u8 {
+    No,  ///< nothing
+    AvailIdxTooFar,
+    AvailIdxBackwards,
+    IndexTooLarge,
+    IndirectHasNext,
+    ChainTooLong,
+    TableOutside,
+    TableIndexTooLarge,
+    TableNested,
+    IndirectInList,
+    TooManyAvailable,
+    EmptyDescriptor,
+    TooManyParts,
+    DescriptorOutside,
+    ReadableAfterWritable,
+    IndirectNotNegotiated,
+    TableEmpty,
+    TableLength,
+    TableTooLong,
+};
+/// For one line of log; empty for No.
+[[nodiscard]] std::string_view to_string(WhyBroken why);
+
+/// Where a queue stands that runs, has nothing in flight, and has published all that was pushed.
+struct QueuePlace {
+    /// Of the next chain. Split: an index that runs freely; packed: as event suppression structures write it.
+    u16 position = 0;
+    WhyBroken why_broken = WhyBroken::No;
+
+    friend bool operator==(const QueuePlace&, const QueuePlace&) = default;
+};
+
 enum class PopResult : u8 { Chain, Empty, Broken };
 
 struct Popped {
     PopResult result = PopResult::Empty;
     Chain chain;  ///< of PopResult::Chain
 };
-
-/// What a driver did wrong, a literal; null: nothing.
-using WhyBroken = const char*;
 
 /// Did an index pass `event` on its way from `before` to `now`? All three run freely.
 /// virtio 1.2 §2.7.7.2 "Device Requirements: Used Buffer Notification Suppression".

@@ -33,6 +33,11 @@ void SplitRing::stop() {
     state_ = {};
 }
 
+void SplitRing::stand_at(const QueuePlace& place) {
+    state_.next_avail = state_.avail_seen = state_.next_used = state_.published = place.position;
+    state_.why_broken = place.why_broken;
+}
+
 PopResult SplitRing::latch(WhyBroken why) {
     state_.why_broken = why;
     return PopResult::Broken;
@@ -45,18 +50,17 @@ PopResult SplitRing::look_for_more() {
     if (idx == state_.next_avail) return PopResult::Empty;
     // A buffer takes at least one descriptor, so no more than `size` can be with the device. Devices rely
     // on it: what they keep per request is bounded by the size.
-    if (static_cast<u16>(idx - state_.published) > state_.size)
-        return latch("avail.idx is further ahead than the queue's size");
+    if (static_cast<u16>(idx - state_.published) > state_.size) return latch(WhyBroken::AvailIdxTooFar);
     // It went back behind what was taken. virtio 1.2 §2.7.6.1 "Driver Requirements: The Virtqueue Available
     // Ring": "A driver MUST NOT decrement the available idx on a virtqueue".
     if (static_cast<u16>(idx - state_.published) < static_cast<u16>(state_.next_avail - state_.published))
-        return latch("avail.idx went backwards");
+        return latch(WhyBroken::AvailIdxBackwards);
     state_.avail_seen = idx;
     return PopResult::Chain;
 }
 
 Popped SplitRing::pop(std::span<iovec> storage) {
-    if (state_.why_broken != nullptr) return {.result = PopResult::Broken, .chain = {}};
+    if (state_.why_broken != WhyBroken::No) return {.result = PopResult::Broken, .chain = {}};
     if (state_.next_avail == state_.avail_seen) {
         const PopResult more = look_for_more();
         if (more != PopResult::Chain) return {.result = more, .chain = {}};
@@ -65,7 +69,7 @@ Popped SplitRing::pop(std::span<iovec> storage) {
     const u16 head = avail_.load<u16>(virtio::AVAIL_RING + virtio::AVAIL_ELEMENT_BYTES * slot);
     ChainParts parts(memory_, storage);
     const Walked walked = walk(head, parts);
-    if (walked.why_broken != nullptr) return {.result = latch(walked.why_broken), .chain = {}};
+    if (walked.why_broken != WhyBroken::No) return {.result = latch(walked.why_broken), .chain = {}};
     ++state_.next_avail;
     ++state_.in_flight;
     return {.result = PopResult::Chain,
@@ -75,39 +79,42 @@ Popped SplitRing::pop(std::span<iovec> storage) {
 SplitRing::Walked SplitRing::walk(u16 head, ChainParts& parts) const {
     u16 count = 0;
     for (u16 index = head; count < state_.size;) {
-        if (index >= state_.size) return {"a descriptor's index is not below the queue's size"};
+        if (index >= state_.size) return {WhyBroken::IndexTooLarge};
         const auto it = descriptors_.copy<virtio::SplitDescriptor>(virtio::DESC_BYTES * index);
         ++count;
         if ((it.flags & virtio::DESC_F_INDIRECT) != 0) {
             // virtio 1.2 §2.7.5.3.2 "Device Requirements: Indirect Descriptors": "The device MUST handle the
             // case of zero or more normal chained descriptors followed by a single descriptor with
             // flags&VIRTQ_DESC_F_INDIRECT." Its WRITE is ignored.
-            if ((it.flags & virtio::DESC_F_NEXT) != 0) return {"an indirect descriptor has a next one"};
+            if ((it.flags & virtio::DESC_F_NEXT) != 0) return {WhyBroken::IndirectHasNext};
             return {walk_table(it.addr, it.len, parts), count};
         }
-        if (const WhyBroken why = parts.add(it.addr, it.len, (it.flags & virtio::DESC_F_WRITE) != 0))
+        if (const WhyBroken why = parts.add(it.addr, it.len, (it.flags & virtio::DESC_F_WRITE) != 0);
+            why != WhyBroken::No)
             return {why};
-        if ((it.flags & virtio::DESC_F_NEXT) == 0) return {nullptr, count};
+        if ((it.flags & virtio::DESC_F_NEXT) == 0) return {WhyBroken::No, count};
         index = it.next;
     }
-    return {"a chain is longer than the queue's size"};
+    return {WhyBroken::ChainTooLong};
 }
 
 WhyBroken SplitRing::walk_table(u64 table_addr, u32 table_bytes, ChainParts& parts) const {
-    if (const WhyBroken why = check_indirect(state_.has_indirect, table_bytes)) return why;
+    if (const WhyBroken why = check_indirect(state_.has_indirect, table_bytes); why != WhyBroken::No)
+        return why;
     const auto table = memory_.window(Gpa{table_addr}, table_bytes, 1);
-    if (!table) return "an indirect table lies outside guest memory";
+    if (!table) return WhyBroken::TableOutside;
     const u64 entries = table_bytes / virtio::DESC_BYTES;
     // Deviation: a table may describe more parts than the queue's size, as Linux drivers do; what bounds this
     // walk is the caller's storage, of which each turn takes one.
     for (u64 index = 0;;) {
-        if (index >= entries) return "an index is not below an indirect table's size";
+        if (index >= entries) return WhyBroken::TableIndexTooLarge;
         const auto it = table->copy<virtio::SplitDescriptor>(virtio::DESC_BYTES * index);
         // virtio 1.2 §2.7.5.3.1 "Driver Requirements: Indirect Descriptors": "only one table per descriptor".
-        if ((it.flags & virtio::DESC_F_INDIRECT) != 0) return "an indirect table has an indirect descriptor";
-        if (const WhyBroken why = parts.add(it.addr, it.len, (it.flags & virtio::DESC_F_WRITE) != 0))
+        if ((it.flags & virtio::DESC_F_INDIRECT) != 0) return WhyBroken::TableNested;
+        if (const WhyBroken why = parts.add(it.addr, it.len, (it.flags & virtio::DESC_F_WRITE) != 0);
+            why != WhyBroken::No)
             return why;
-        if ((it.flags & virtio::DESC_F_NEXT) == 0) return nullptr;
+        if ((it.flags & virtio::DESC_F_NEXT) == 0) return WhyBroken::No;
         index = it.next;
     }
 }

@@ -26,13 +26,15 @@ class SplitRing {
         u16 next_used = 0;
         u16 published = 0;  ///< used.idx as the driver sees it
         u16 in_flight = 0;  ///< chains popped and not pushed
-        WhyBroken why_broken = nullptr;
+        WhyBroken why_broken = WhyBroken::No;
     };
 
     explicit SplitRing(const GuestMemory& memory) : memory_(memory) {}
 
     [[nodiscard]] bool start(const QueueSetup& setup);
     void stop();
+    /// Right after start(), instead of the ring's beginning.
+    void stand_at(const QueuePlace& place);
     [[nodiscard]] const State& state() const { return state_; }
 
     [[nodiscard]] Popped pop(std::span<iovec> storage);
@@ -47,7 +49,7 @@ class SplitRing {
   private:
     [[nodiscard]] PopResult look_for_more();
     struct Walked {
-        WhyBroken why_broken = nullptr;
+        WhyBroken why_broken = WhyBroken::No;
         u16 descriptor_count = 0;
     };
     [[nodiscard]] Walked walk(u16 head, ChainParts& parts) const;

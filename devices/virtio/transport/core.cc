@@ -29,9 +29,11 @@ VirtioCore::VirtioCore(VirtioDevice& device, const GuestMemory& memory, QueueWor
     clear();
 }
 
-u64 VirtioCore::offered_features() const {
+u64 VirtioCore::offered_features() const { return offered_to(state_.is_legacy_driver); }
+
+u64 VirtioCore::offered_to(bool is_legacy_driver) const {
     const u64 common = device_.features() | kRingFeatures;
-    if (state_.is_legacy_driver) return (common | virtio::F_ANY_LAYOUT) & 0xffff'ffff;
+    if (is_legacy_driver) return (common | virtio::F_ANY_LAYOUT) & 0xffff'ffff;
     return common | virtio::F_VERSION_1 | virtio::F_RING_PACKED;
 }
 
@@ -97,21 +99,24 @@ void VirtioCore::start_early(u16 queue) {
     if (queue_states_[queue].is_enabled && !queues_[queue].is_running()) start();
 }
 
+QueueSetup VirtioCore::setup_of(const QueueState& queue) const {
+    const u64 features = state_.driver_features;
+    return {.size = queue.size,
+            .descriptors = Gpa{queue.descriptors},
+            .driver_area = Gpa{queue.driver_area},
+            .device_area = Gpa{queue.device_area},
+            .is_packed = (features & virtio::F_RING_PACKED) != 0,
+            .has_event_idx = (features & virtio::F_EVENT_IDX) != 0,
+            .has_indirect = (features & virtio::F_INDIRECT_DESC) != 0};
+}
+
 /// Those that are enabled and do not run yet. When one is refused, those that the device works on run on: I/O
 /// may be in flight for their chains. They stop together, in clear(), when none is.
 bool VirtioCore::start_queues() {
-    const u64 features = state_.driver_features;
     for (u16 i = 0; i < queue_count(); ++i) {
         const QueueState& state = queue_states_[i];
         if (!state.is_enabled || queues_[i].is_running()) continue;
-        const QueueSetup setup{.size = state.size,
-                               .descriptors = Gpa{state.descriptors},
-                               .driver_area = Gpa{state.driver_area},
-                               .device_area = Gpa{state.device_area},
-                               .is_packed = (features & virtio::F_RING_PACKED) != 0,
-                               .has_event_idx = (features & virtio::F_EVENT_IDX) != 0,
-                               .has_indirect = (features & virtio::F_INDIRECT_DESC) != 0};
-        if (state.size <= queue_size_max(i) && queues_[i].start(setup)) continue;
+        if (state.size <= queue_size_max(i) && queues_[i].start(setup_of(state))) continue;
         if (!is_started_)
             for (VirtQueue& queue : queues_) queue.stop();
         fail("a queue's size or address is not one that can be");
@@ -148,6 +153,66 @@ void VirtioCore::clear() {
     for (u16 i = 0; i < queue_count(); ++i) queue_states_[i] = {.size = queue_size_max(i)};
     // The generation goes on: a driver that read it before must not take new contents for old ones.
     state_ = {.config_generation = state_.config_generation};
+}
+
+VirtioCore::State VirtioCore::save() const {
+    State state{.negotiated = state_, .is_started = is_started_, .queues = {}};
+    for (u16 i = 0; i < queue_count(); ++i) {
+        std::optional<QueuePlace> place;
+        if (queues_[i].is_running()) place = queues_[i].place();
+        state.queues.push_back({.registers = queue_states_[i], .place = place});
+    }
+    return state;
+}
+
+/// By what write_status() and start() let a driver come to.
+bool VirtioCore::can_be(const State& state) const {
+    constexpr u8 kStatusBits = virtio::ACKNOWLEDGE | virtio::DRIVER | virtio::DRIVER_OK |
+                               virtio::FEATURES_OK | virtio::DEVICE_NEEDS_RESET | virtio::FAILED;
+    const Negotiated& is = state.negotiated;
+    if (state.queues.size() != queue_count() || (is.status & ~kStatusBits) != 0) return false;
+    if (is.is_legacy_driver && kind_ != Kind::Transitional) return false;
+    const bool is_accepted = (is.status & virtio::FEATURES_OK) != 0;
+    if (is_accepted || state.is_started) {
+        if ((is.driver_features & ~offered_to(is.is_legacy_driver)) != 0) return false;
+        const bool has_version = (is.driver_features & virtio::F_VERSION_1) != 0;
+        if (is_accepted && !has_version && kind_ != Kind::Transitional) return false;
+    }
+    if (state.is_started && !is_accepted && !is.is_legacy_driver) return false;
+    for (u16 i = 0; i < queue_count(); ++i) {
+        const Queue& queue = state.queues[i];
+        if (!queue.place) continue;
+        if (!state.is_started || !queue.registers.is_enabled) return false;
+        if (queue.registers.size > queue_size_max(i)) return false;
+    }
+    return true;
+}
+
+bool VirtioCore::restore_queues(const State& state) {
+    for (u16 i = 0; i < queue_count(); ++i) {
+        const Queue& queue = state.queues[i];
+        queue_states_[i] = queue.registers;
+        if (queue.place && !queues_[i].start_at(setup_of(queue.registers), *queue.place)) return false;
+    }
+    return true;
+}
+
+bool VirtioCore::restore(const State& state) {
+    if (!can_be(state)) return false;
+    state_ = state.negotiated;
+    is_paused_ = true;
+    if (!restore_queues(state)) {
+        clear();
+        return false;
+    }
+    if (state.is_started) {
+        // What it says of its configuration now was said before.
+        device_.start(state_.driver_features, *this);
+        state_.config_generation = state.negotiated.config_generation;
+        is_started_ = true;
+        worker_.on_start(*this);
+    }
+    return true;
 }
 
 u64 VirtioCore::read_config(u64 offset_bytes, u8 size_bytes) const {

@@ -13,6 +13,7 @@
 #include <deque>
 #include <optional>
 #include <string_view>
+#include <vector>
 
 #include "devices/virtio/queue/queue.h"
 #include "devices/virtio/virtio_device.h"
@@ -92,11 +93,22 @@ class VirtioCore final : public DeviceHost {
         u64 driver_area = 0;
         u64 device_area = 0;
     };
-    struct State {
+    /// What was negotiated.
+    struct Negotiated {
         u8 status = 0;
         u32 config_generation = 0;  ///< as wide as MMIO shows it: it does not come round between two reads
         u64 driver_features = 0;
         bool is_legacy_driver = false;  ///< talks through the legacy interface
+    };
+    struct Queue {
+        QueueState registers;
+        std::optional<QueuePlace> place;  ///< of one that runs
+    };
+    /// All that a guest can see of it, but for the device and the transport, which have their own.
+    struct State {
+        Negotiated negotiated;
+        bool is_started = false;
+        std::vector<Queue> queues;
     };
 
     /// All outlive the core.
@@ -108,7 +120,7 @@ class VirtioCore final : public DeviceHost {
     [[nodiscard]] const VirtioDevice& device() const { return device_; }
     [[nodiscard]] const TransportClient& transport() const { return *transport_; }
     [[nodiscard]] QueueWorker& worker() { return worker_; }
-    [[nodiscard]] const State& state() const REQUIRES(mutex_) { return state_; }
+    [[nodiscard]] const Negotiated& state() const REQUIRES(mutex_) { return state_; }
     [[nodiscard]] u16 queue_count() const { return static_cast<u16>(queues_.size()); }
     /// `queue` < queue_count().
     [[nodiscard]] QueueState& queue_state(u16 queue) REQUIRES(mutex_) { return queue_states_[queue]; }
@@ -155,6 +167,11 @@ class VirtioCore final : public DeviceHost {
     [[nodiscard]] bool await_drained(u64 deadline_ns) REQUIRES(mutex_);
     /// Looks at every queue, and asks for doorbells again.
     void resume() REQUIRES(mutex_);
+    /// Drained.
+    [[nodiscard]] State save() const REQUIRES(mutex_);
+    /// Of a new core over the same kind of device, which is started where it was, and paused until resume().
+    /// False: no driver can have brought a core there; then it is as new.
+    [[nodiscard]] bool restore(const State& state) REQUIRES(mutex_);
 
     // --- DeviceHost ---
 
@@ -175,6 +192,10 @@ class VirtioCore final : public DeviceHost {
     void start() REQUIRES(mutex_);
     void start_early(u16 queue) REQUIRES(mutex_);
     bool start_queues() REQUIRES(mutex_);
+    [[nodiscard]] QueueSetup setup_of(const QueueState& queue) const REQUIRES(mutex_);
+    [[nodiscard]] u64 offered_to(bool is_legacy_driver) const;
+    [[nodiscard]] bool can_be(const State& state) const REQUIRES(mutex_);
+    [[nodiscard]] bool restore_queues(const State& state) REQUIRES(mutex_);
     bool reset() REQUIRES(mutex_);
     bool wait_until_idle() REQUIRES(mutex_);
     void clear() REQUIRES(mutex_);
@@ -186,7 +207,7 @@ class VirtioCore final : public DeviceHost {
 
     Mutex mutex_;
     Condition idle_;  // in_flight() reached 0 during a reset or a pause
-    State state_ GUARDED_BY(mutex_);
+    Negotiated state_ GUARDED_BY(mutex_);
     std::deque<VirtQueue> queues_;  // as many as the device has, from the start; each is used under mutex_
     std::deque<QueueState> queue_states_ GUARDED_BY(mutex_);
     bool is_started_ GUARDED_BY(mutex_) = false;

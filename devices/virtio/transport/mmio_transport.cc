@@ -127,6 +127,13 @@ bool MmioTransport::write_queue_register(u64 offset_bytes, u32 value) {
     }
 }
 
+bool MmioTransport::restore(const State& state) {
+    constexpr u32 kBits = virtio_mmio::INTERRUPT_USED_BUFFER | virtio_mmio::INTERRUPT_CONFIG_CHANGE;
+    if ((state.interrupt_status & ~kBits) != 0) return false;
+    state_ = state;
+    return true;
+}
+
 void MmioTransport::interrupt_queue(u16 queue) {
     state_.interrupt_status |= virtio_mmio::INTERRUPT_USED_BUFFER;
     interrupt_.raise(&core_.queue(queue).counts);

@@ -39,13 +39,17 @@ class MmioTransport final : public IoDevice, public TransportClient {
     void registers_changed() override {}  // every read comes here
     [[nodiscard]] DoorbellPlaces doorbells(u16 queue) const override;
 
-  private:
     struct State {
         u32 device_features_select = 0;
         u32 driver_features_select = 0;
         u32 queue_select = 0;
         u32 interrupt_status = 0;
     };
+    [[nodiscard]] State save() const REQUIRES(core_.mutex()) { return state_; }
+    /// False: no device says so.
+    [[nodiscard]] bool restore(const State& state) REQUIRES(core_.mutex());
+
+  private:
     [[nodiscard]] u32 read_register(u64 offset_bytes) REQUIRES(core_.mutex());
     void write_register(u64 offset_bytes, u32 value) REQUIRES(core_.mutex());
     bool write_queue_register(u64 offset_bytes, u32 value) REQUIRES(core_.mutex());

@@ -368,12 +368,52 @@ void PciTransport::on_config_page_moved(ConfigPage page) {
     std::memset(page.data() + table_end, 0, kPageBytes - table_end);
     page_ = page.data();
     show_common();
-    show_device_config();
+    fill_device_config();
+}
+
+/// Nothing has changed: another generation would have the driver read it all again.
+void PciTransport::fill_device_config() {
+    const ConfigPage page(page_, kPageBytes);
+    for (u32 at = 0; at < core_.device().config().size(); at += sizeof(u64))
+        store_word(page, kDeviceConfig + at, core_.read_config(at, sizeof(u64)));
 }
 
 void PciTransport::registers_changed() {
     show_device_config();
     show_common();
+}
+
+PciTransport::State PciTransport::save() const {
+    return {.registers = state_,
+            .shown_generation = shown_generation_,
+            .queue_vectors = queue_vectors_,
+            .function = function_.save(),
+            .msix = msix_.save()};
+}
+
+bool PciTransport::restore(const State& state) {
+    const Lock guard(core_.mutex());
+    constexpr u8 kIsrBits = virtio_pci::ISR_QUEUE | virtio_pci::ISR_CONFIG;
+    const auto is_vector = [this](u16 vector) {
+        return vector < msix_.vector_count() || vector == virtio_pci::NO_VECTOR;
+    };
+    if (state.queue_vectors.size() != queue_vectors_.size() || (state.registers.isr & ~kIsrBits) != 0 ||
+        !is_vector(state.registers.config_vector) ||
+        !std::all_of(state.queue_vectors.begin(), state.queue_vectors.end(), is_vector))
+        return false;
+    const PciFunction::State before = function_.save();
+    if (!function_.restore(state.function)) return false;
+    if (!msix_.restore(state.msix)) {
+        (void)function_.restore(before);
+        return false;
+    }
+    state_ = state.registers;
+    queue_vectors_ = state.queue_vectors;
+    shown_generation_ = state.shown_generation;
+    drive_pin();
+    show_common();
+    fill_device_config();
+    return true;
 }
 
 // --- configuration space ---
@@ -433,52 +473,6 @@ void PciTransport::show_aimed(const ConfigSpaceAccess& access, bool has_side_eff
     function_.refresh(static_cast<u16>(access_capability_ + kCapabilityData),
                       std::as_bytes(std::span(&data, 1)));
 }
-
-// --- interrupts ---
-
-void PciTransport::on_vector_unmasked(u16 vector, u64 address, u32 data) {
-    msi_.set_message(vector, address, data);
-}
-
-void PciTransport::deliver(u16 vector, u64 /*address*/, u32 /*data*/) {
-    // Whose it was is not known any more; a vector of its own is the usual case.
-    const auto owner = std::find(queue_vectors_.begin(), queue_vectors_.end(), vector);
-    const MsiPath path = msi_.send(vector);
-    if (owner != queue_vectors_.end())
-        count_sent(path, &core_.queue(static_cast<u16>(owner - queue_vectors_.begin())).counts);
-}
-
-void PciTransport::count_sent(MsiPath path, QueueCounts* counts) const {
-    if (counts == nullptr) return;
-    if (path == MsiPath::Irqfd) ++counts->interrupts_irqfd;
-    if (path == MsiPath::SignalMsi) ++counts->interrupts_signal_msi;
-}
-
-void PciTransport::raise(u16 vector, u8 isr_bit, QueueCounts* counts) {
-    // virtio 1.2 §4.1.4.5.1 "Device Requirements: ISR status capability": the configuration's bit always, the
-    // queues' and the pin without MSI-X only.
-    const bool has_msix = msix_.is_enabled();
-    if (!has_msix || isr_bit == virtio_pci::ISR_CONFIG) state_.isr |= isr_bit;
-    if (!has_msix) {
-        drive_pin();
-        if (has_pin_ && counts != nullptr) ++counts->interrupts_line;
-        return;
-    }
-    if (vector == virtio_pci::NO_VECTOR) return;
-    switch (msix_.raise(vector)) {
-        case Msix::Raise::Send: return count_sent(msi_.send(vector), counts);
-        case Msix::Raise::Pended:
-            if (counts != nullptr) ++counts->interrupts_pending;
-            return;
-        case Msix::Raise::Ignored: return;
-    }
-}
-
-void PciTransport::interrupt_queue(u16 queue) {
-    raise(queue_vectors_[queue], virtio_pci::ISR_QUEUE, &core_.queue(queue).counts);
-}
-
-void PciTransport::interrupt_config() { raise(state_.config_vector, virtio_pci::ISR_CONFIG, nullptr); }
 
 DoorbellPlaces PciTransport::doorbells(u16 queue) const {
     DoorbellPlaces places;

@@ -60,15 +60,28 @@ class PciTransport final : public FunctionClient, public MsixClient, public Tran
     void registers_changed() override REQUIRES(core_.mutex());
     [[nodiscard]] DoorbellPlaces doorbells(u16 queue) const override;
 
-  private:
-    friend class LegacyRegisters;
-    struct State {
+    struct Registers {
         u32 device_feature_select = 0;
         u32 driver_feature_select = 0;
         u16 queue_select = 0;
         u16 config_vector = 0xffff;
         u8 isr = 0;
     };
+    /// Function, vectors, registers: all but the core's and the device's.
+    struct State {
+        Registers registers;
+        u8 shown_generation = 0;
+        std::vector<u16> queue_vectors;
+        PciFunction::State function;
+        Msix::State msix;
+    };
+    [[nodiscard]] State save() const REQUIRES(core_.mutex());
+    /// After the core and the device; PciBus::registers_restored() follows. Before the guest runs. False: no
+    /// guest can have brought it there.
+    [[nodiscard]] bool restore(const State& state);
+
+  private:
+    friend class LegacyRegisters;
     struct ConfigSpaceAccess {
         u8 bar;
         IoAccess at;
@@ -84,6 +97,7 @@ class PciTransport final : public FunctionClient, public MsixClient, public Tran
     void drive_pin() REQUIRES(core_.mutex());
     void show_common() REQUIRES(core_.mutex());
     void show_device_config() REQUIRES(core_.mutex());
+    void fill_device_config() REQUIRES(core_.mutex());
     void raise(u16 vector, u8 isr_bit, QueueCounts* counts) REQUIRES(core_.mutex());
     void count_sent(MsiPath path, QueueCounts* counts) const;
     /// What VIRTIO_PCI_CAP_PCI_CFG points at, if that can be accessed.
@@ -94,7 +108,7 @@ class PciTransport final : public FunctionClient, public MsixClient, public Tran
 
     VirtioCore& core_;
     MsiPort& msi_;
-    State state_ GUARDED_BY(core_.mutex());
+    Registers state_ GUARDED_BY(core_.mutex());
     std::vector<u16> queue_vectors_ GUARDED_BY(core_.mutex());
     std::vector<std::byte> first_table_;                   // until the page is there
     std::byte* page_ GUARDED_BY(core_.mutex()) = nullptr;  // the config page, once there is one

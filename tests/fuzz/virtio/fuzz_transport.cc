@@ -246,7 +246,7 @@ class Session {
     // --- what always holds ---
 
     void check() {
-        const VirtioCore::State& state = core_->state();
+        const VirtioCore::Negotiated& state = core_->state();
         u32 in_flight = 0;
         for (const BlockIo* io : disk_.pending) {
             // SAFETY: a block device's operations are runs.

@@ -329,3 +329,21 @@ TEST_CASE("a stopped console does nothing until it is started again", "[console]
 }
 
 }  // namespace
+
+TEST_CASE("a console is restored as one can be, and not otherwise", "[console]") {
+    Rig it;
+    const Console::State fresh = it.device.save();
+    CHECK(it.device.restore(fresh));
+    Console::State state = fresh;
+    state.wants_room = true;
+    CHECK_FALSE(it.device.restore(state));  // nobody has started it
+    it.start();
+    CHECK(it.device.restore(state));
+    state.written_bytes = ~u64{0};
+    CHECK(it.device.restore(state));
+    state.config.max_nr_ports = 2;
+    CHECK_FALSE(it.device.restore(state));
+    state = fresh;
+    state.config.emerg_wr = 1;
+    CHECK_FALSE(it.device.restore(state));
+}

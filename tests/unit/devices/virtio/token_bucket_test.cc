@@ -105,3 +105,20 @@ TEST_CASE("two buckets are taken from together or not at all", "[token_bucket]")
     REQUIRE_FALSE(bytes.ready_at(500, kSecond));
     REQUIRE_FALSE(take_from_both(bytes, 500, packets, 1, kSecond + 100'000'000));
 }
+
+TEST_CASE("a level is carried to another bucket, with another clock", "[token_bucket]") {
+    TokenBucket bucket({.per_second = 1000, .burst = 50});
+    CHECK_FALSE(bucket.take(30, 1'000'000'000));
+    CHECK(bucket.level(1'000'000'000) == 20);
+    CHECK(bucket.level(1'010'000'000) == 30);
+    TokenBucket other({.per_second = 1000, .burst = 50});
+    other.set_level(30, 7);
+    CHECK_FALSE(other.take(30, 7));
+    CHECK(other.take(1, 7) == 7 + 1'000'000);
+    other.spend(100, 7);
+    CHECK(other.level(7) == -100);
+    other.set_level(-100, 9);
+    CHECK(other.level(9) == -100);
+    other.set_level(1'000'000, 9);
+    CHECK(other.level(9) == 50);
+}

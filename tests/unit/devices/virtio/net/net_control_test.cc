@@ -236,3 +236,26 @@ TEST_CASE("net: a command without room for its answer fails the device", "[net]"
     CHECK(rig.run(2) == Progress::Waiting);
     CHECK(rig.host->failures.size() == 1);
 }
+
+TEST_CASE("net: it is restored as a driver can have left it, and not otherwise", "[net]") {
+    NetRig rig(kVersion1 | kMergedBuffers);
+    const Net::State good = rig.net->save();
+    CHECK(rig.net->restore(good));
+    Net::State state = good;
+    state.guest_offloads = bit(1);  // not negotiated
+    CHECK_FALSE(rig.net->restore(state));
+    for (const u16 pairs : {u16{0}, u16{2}, u16{0xffff}}) {
+        state = good;
+        state.pairs_in_use = pairs;
+        CHECK_FALSE(rig.net->restore(state));
+    }
+    state = good;
+    state.is_link_shown_up = false;
+    const int changes = rig.host->config_changes;
+    CHECK(rig.net->restore(state));  // which it is, and the driver is told
+    CHECK(rig.host->config_changes == changes + 1);
+    rig.net->stop();
+    state = good;
+    state.has_failed = true;
+    CHECK_FALSE(rig.net->restore(state));
+}
