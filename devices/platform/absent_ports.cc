@@ -115,4 +115,11 @@ u8 AbsentPorts::read_port(u64 port) {
     return 0xff;
 }
 
+bool AbsentPorts::restore(const State& state) {
+    if ((state.system_control_b & ~(kTimer2Gate | kSpeakerEnable)) != 0) return false;
+    if (state.drive_status_reads >= kStuckReads) return false;
+    state_ = state;
+    return true;
+}
+
 }  // namespace mayfly

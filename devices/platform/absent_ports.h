@@ -71,6 +71,8 @@ class AbsentPorts final : public IoDevice {
     void reset() override;
 
     [[nodiscard]] const State& state() const { return state_; }
+    /// False: no guest can have left it so; then it is as it was.
+    [[nodiscard]] bool restore(const State& state);
 
   private:
     [[nodiscard]] u8 read_port(u64 port);

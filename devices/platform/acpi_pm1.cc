@@ -53,4 +53,11 @@ void AcpiPm1::write_byte(u64 offset, u8 value) {
     if (type == s5_type_ || type == 0) verdicts_.decide(Verdict::PowerOff, 0);
 }
 
+bool AcpiPm1::restore(const State& state) {
+    if ((state.enable & ~kPm1EnableMask) != 0 || (state.control & ~(kBmRld | kPm1SleepTypeMask)) != 0)
+        return false;
+    state_ = state;
+    return true;
+}
+
 }  // namespace mayfly

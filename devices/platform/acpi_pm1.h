@@ -35,6 +35,8 @@ class AcpiPm1 final : public IoDevice {
     void reset() override;
 
     [[nodiscard]] const State& state() const { return state_; }
+    /// False: no guest can have left it so; then it is as it was.
+    [[nodiscard]] bool restore(const State& state);
 
   private:
     [[nodiscard]] u8 read_byte(u64 offset) const;

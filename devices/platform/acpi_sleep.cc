@@ -24,4 +24,10 @@ void AcpiSleep::io_write(IoAccess at, u64 value) {
     if (state_.sleep_type >> kSleepTypeShift == s5_type_) verdicts_.decide(Verdict::PowerOff, 0);
 }
 
+bool AcpiSleep::restore(const State& state) {
+    if ((state.sleep_type & ~kSleepTypeMask) != 0) return false;
+    state_ = state;
+    return true;
+}
+
 }  // namespace mayfly

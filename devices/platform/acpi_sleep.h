@@ -32,6 +32,8 @@ class AcpiSleep final : public IoDevice {
     void reset() override;
 
     [[nodiscard]] const State& state() const { return state_; }
+    /// False: no guest can have left it so; then it is as it was.
+    [[nodiscard]] bool restore(const State& state);
 
   private:
     State state_;

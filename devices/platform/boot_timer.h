@@ -35,6 +35,7 @@ class BootTimer final : public IoDevice {
     void reset() override;
 
     [[nodiscard]] const State& state() const { return state_; }
+    void restore(const State& state) { state_ = state; }
 
   private:
     State state_;

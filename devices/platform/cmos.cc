@@ -154,4 +154,13 @@ int Cmos::decode(u8 cell) const {
     return (cell >> 4) * 10 + (cell & 0x0f);
 }
 
+bool Cmos::restore(const State& state) {
+    // Of years that cells can say, to either side.
+    constexpr i64 kOffsetMax = i64{1} << 41;
+    if (state.index >= kCells || (state.cells[kRegisterA] & kUpdateInProgress) != 0) return false;
+    if (state.offset_seconds > kOffsetMax || state.offset_seconds < -kOffsetMax) return false;
+    state_ = state;
+    return true;
+}
+
 }  // namespace mayfly

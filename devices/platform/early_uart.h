@@ -38,6 +38,7 @@ class EarlyUart final : public IoDevice {
     void reset() override { state_ = State{}; }
 
     [[nodiscard]] const State& state() const { return state_; }
+    void restore(const State& state) { state_ = state; }
 
   private:
     State state_;

@@ -39,6 +39,7 @@ class I8042 final : public IoDevice {
     void reset() override;
 
     [[nodiscard]] const State& state() const { return state_; }
+    void restore(const State& state) { state_ = state; }
 
   private:
     void write_data(u8 value);

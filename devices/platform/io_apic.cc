@@ -72,4 +72,14 @@ void IoApic::deliver() {
     (void)messages_.send(0);
 }
 
+bool IoApic::restore(const State& state) {
+    if ((state.id & ~kIdMask) != 0 || (state.entry_low & ~kWritableLow) != 0 ||
+        (state.entry_high & ~kDestinationMask) != 0)
+        return false;
+    // What is pending goes out when the mask goes.
+    if (state.is_pending && (state.entry_low & kMasked) == 0) return false;
+    state_ = state;
+    return true;
+}
+
 }  // namespace mayfly

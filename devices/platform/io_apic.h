@@ -42,6 +42,8 @@ class IoApic final : public IoDevice {
     void set_pin(bool is_high);
 
     [[nodiscard]] const State& state() const { return state_; }
+    /// False: no guest can have left it so; then it is as it was.
+    [[nodiscard]] bool restore(const State& state);
 
   private:
     [[nodiscard]] u32 read_register() const;

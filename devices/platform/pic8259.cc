@@ -136,6 +136,11 @@ void write_data(Chip& chip, u8 value) {
     }
 }
 
+[[nodiscard]] bool can_be(const Chip& chip, u8 elcr_writable) {
+    return (chip.elcr & ~elcr_writable) == 0 && (chip.vector_base & ~kIcw2VectorMask) == 0 &&
+           chip.lowest_priority < kLevels && chip.expect <= Expect::Icw4;
+}
+
 }  // namespace
 
 Pic8259::Pic8259(IrqLine& intr) : intr_(intr) { reset(); }
@@ -229,6 +234,15 @@ void Pic8259::update_intr() {
     if (level == state_.intr_level) return;
     state_.intr_level = level;
     intr_.set_level(level);
+}
+
+bool Pic8259::restore(const State& state) {
+    if (!can_be(state.master, kElcrWritable[0]) || !can_be(state.slave, kElcrWritable[1])) return false;
+    const bool level = state_.intr_level;
+    state_ = state;
+    state_.intr_level = level;
+    update_intr();
+    return true;
 }
 
 }  // namespace mayfly

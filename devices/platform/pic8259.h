@@ -77,6 +77,8 @@ class Pic8259 final : public IoDevice {
     [[nodiscard]] u8 acknowledge();
 
     [[nodiscard]] const State& state() const { return state_; }
+    /// False: no guest can have left it so; then it is as it was.
+    [[nodiscard]] bool restore(const State& state);
 
   private:
     [[nodiscard]] u8 read_port(u64 offset);

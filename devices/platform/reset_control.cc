@@ -27,4 +27,10 @@ void ResetControl::io_write(IoAccess at, u64 value) {
     if (!was_set && (state_.rst_cnt & kRstCpu) != 0) verdicts_.decide(Verdict::Reset, 0);
 }
 
+bool ResetControl::restore(const State& state) {
+    if ((state.rst_cnt & ~kWritable) != 0) return false;
+    state_ = state;
+    return true;
+}
+
 }  // namespace mayfly

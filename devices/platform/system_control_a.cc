@@ -23,4 +23,10 @@ void SystemControlA::io_write(IoAccess at, u64 value) {
     if (!was_set && (state_.value & kInitNow) != 0) verdicts_.decide(Verdict::Reset, 0);
 }
 
+bool SystemControlA::restore(const State& state) {
+    if ((state.value & ~(kInitNow | kAltA20Gate)) != 0) return false;
+    state_ = state;
+    return true;
+}
+
 }  // namespace mayfly

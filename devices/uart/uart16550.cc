@@ -228,4 +228,19 @@ void Uart16550::update_irq() {
     irq_.set_level(level);
 }
 
+bool Uart16550::restore(const State& state) {
+    if ((state.ier & ~kIerMask) != 0 || (state.mcr & ~kMcrMask) != 0 || (state.line_errors & ~kOe) != 0)
+        return false;
+    if ((state.modem_deltas & ~(kDcts | kDdsr | kTeri | kDdcd)) != 0) return false;
+    const bool has_fifos = (state.fcr & kFcrEnable) != 0;
+    if (has_fifos ? (state.fcr & ~kFcrStored) != 0 : state.fcr != 0) return false;
+    if (state.fifo_head >= kFifoDepth || state.fifo_count > (has_fifos ? kFifoDepth : 1)) return false;
+    const bool level = state_.irq_level;
+    state_ = state;
+    state_.irq_level = level;
+    update_irq();
+    if (state_.fifo_count == 0) ask_for_input();
+    return true;
+}
+
 }  // namespace mayfly

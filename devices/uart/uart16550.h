@@ -83,6 +83,9 @@ class Uart16550 final : public IoDevice {
     [[nodiscard]] bool wants_input() const;
 
     [[nodiscard]] const State& state() const { return state_; }
+    /// Drives the line anew, and asks for input where the receiver is empty. False: no guest can have left it
+    /// so; then it is as it was.
+    [[nodiscard]] bool restore(const State& state);
 
   private:
     [[nodiscard]] u8 read_register(u64 offset);

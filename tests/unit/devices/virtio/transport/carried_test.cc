@@ -217,7 +217,7 @@ class Driver {
     }
     void give_buffers() {
         queues_[0].want_interrupt();
-        for (int i = 0; i < 4; ++i) queues_[0].add(ChainBuilder().writable(data_ + i * 1600U, 1600));
+        for (u32 i = 0; i < 4; ++i) queues_[0].add(ChainBuilder().writable(data_ + i * 1600, 1600));
         it_.notify(0);
     }
     void receive(u16 queue, u32 size_bytes) {
