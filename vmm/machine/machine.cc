@@ -65,8 +65,7 @@ Machine::Machine(const BootConfig& config, MachinePlan plan, GuestImages images,
                  OutputFds fds, StopControl& stop, Timeline& timeline)
     : config_(config),
       plan_(std::move(plan)),
-      stop_(stop),
-      timeline_(timeline),
+      outside_{.stop = stop, .timeline = timeline},
       images_(std::move(images)),
       kvm_(std::move(kvm)),
       console_(fds, config.console_max_bytes, config.debugcon, stop),
@@ -79,8 +78,8 @@ Machine::~Machine() {
 
 Result<void> Machine::build() {
     add_early_output();
-    devices_ = TRY(VirtioDevices::open(config_, plan_.devices, console_.ends(), stop_));
-    if (config_.exec) TRY_VOID(pack_program(plan_, config_, images_, stop_.token()));
+    devices_ = TRY(VirtioDevices::open(config_, plan_.devices, console_.ends(), outside_.stop));
+    if (config_.exec) TRY_VOID(pack_program(plan_, config_, images_, outside_.stop.token()));
 
     if (log::is_verbose()) {
         for (const std::string& line : describe(plan_, config_, images_.kernel().name())) log::info(line);
@@ -88,18 +87,18 @@ Result<void> Machine::build() {
     if (plan_.command_line.lacks_defaults)
         log::warning("--append leaves no room on the command line for mayfly's own words");
     TRY_VOID(add_ram());
-    timeline_.reach(Phase::MemoryMapped);
+    outside_.timeline.reach(Phase::MemoryMapped);
     const EntryState entry = TRY(load_images(plan_, config_, images_, *ram_));
-    timeline_.reach(Phase::KernelLoaded);
+    outside_.timeline.reach(Phase::KernelLoaded);
 
     vm_.emplace(TRY(kvm_->system().create_vm()));
-    timeline_.reach(Phase::VmCreated);
+    outside_.timeline.reach(Phase::VmCreated);
     TRY_VOID(add_memory_slots());
     TRY_VOID(add_irqchip());
-    timeline_.reach(Phase::Irqchip);
+    outside_.timeline.reach(Phase::Irqchip);
     TRY_VOID(add_platform());
     TRY_VOID(add_vcpus(entry));
-    timeline_.reach(Phase::Vcpus);
+    outside_.timeline.reach(Phase::Vcpus);
     images_.ignore_stop();
     return {};
 }
@@ -150,7 +149,7 @@ Result<void> Machine::add_memory_slots() {
 }
 
 Result<void> Machine::add_irqchip() {
-    interrupts_ = TRY(Interrupts::create(*vm_, plan_.shape.irqchip, plan_.pit.reinjects, stop_));
+    interrupts_ = TRY(Interrupts::create(*vm_, plan_.shape.irqchip, plan_.pit.reinjects, outside_.stop));
     if (!plan_.host.has_hypercalls) {
         // KVM would patch a VMCALL into the vendor's form for ever where neither reaches it; refused, it is
         // #UD.
@@ -166,7 +165,7 @@ Result<void> Machine::add_platform() {
                                   .memory_bytes = config_.memory_bytes,
                                   .exit_ports = exit_ports,
                                   .exit_form = config_.exec ? ExitPort::Form::Word : ExitPort::Form::Value};
-    platform_.emplace(options, *interrupts_, console_, stop_, timeline_);
+    platform_.emplace(options, *interrupts_, console_, outside_.stop, outside_.timeline);
     interrupts_->map_onto(platform_->ports(), platform_->mmio());
     if (EarlyConsole* early = console_.early()) early->map_onto(platform_->mmio(), *vm_);
     if (config_.has_test_device) platform_->add_test_device(*vm_, *interrupts_, devices_->io().rewiring());
@@ -194,11 +193,11 @@ Result<void> Machine::connect_console() {
     if (virtio == nullptr) return console_.connect(platform_->connect_serial(), {});
     return console_.connect(
         [this, virtio](std::span<const u8> bytes) -> std::optional<std::size_t> {
-            const GuestGate::Visit visit(stop_.gate());
+            const GuestGate::Visit visit(outside_.stop.gate());
             return visit ? virtio->receive(bytes) : std::nullopt;
         },
         [this, virtio](WindowSize size) {
-            const GuestGate::Visit visit(stop_.gate());
+            const GuestGate::Visit visit(outside_.stop.gate());
             return visit && virtio->resize(size);
         });
 }
@@ -211,29 +210,32 @@ Ending Machine::run() {
         return {EndKind::HostError, 0, "early console: " + started.error().message()};
     }
     vcpus_.run({.buses = {platform_->ports(), platform_->mmio()},
-                .stop = stop_,
+                .stop = outside_.stop,
                 .console = console_,
                 .memory = ram_->memory(),
                 .flavour = plan_.host.flavour,
                 .user_irqchip = interrupts_->user(),
                 .test_device = platform_->test_device()},
-               {.timeline = timeline_, .after_exit = [this] { kvm_->start_check(stop_); }});
+               {.timeline = outside_.timeline, .after_exit = [this] { kvm_->start_check(outside_.stop); }});
     devices_->finish();
     console_.finish(vcpus_[0]);
     if (const Result<void> checked = kvm_->finish_check(); !checked)
         return {EndKind::HostError, 0, checked.error().message()};
-    return understood(stop_.ending());
+    return understood(outside_.stop.ending());
 }
 
 Result<void> Machine::pause(std::chrono::milliseconds limit) {
     const u64 deadline_ns = monotonic_ns() + static_cast<u64>(std::chrono::nanoseconds(limit).count());
-    TRY_VOID(stop_.vcpus().pause(deadline_ns));
-    if (!stop_.gate().close(deadline_ns)) {
+    TRY_VOID(outside_.stop.vcpus().pause(deadline_ns));
+    if (!outside_.stop.gate().close(deadline_ns)) {
         resume_vcpus();
         return fail(Error::host("a thread that reads the console is not done in time"));
     }
     Result<void> paused = devices_->pause(deadline_ns);
-    if (!paused) resume_vcpus();
+    if (paused) return paused;
+    resume_vcpus();
+    // Whoever ends the machine ends the I/O thread too.
+    if (outside_.stop.is_requested()) return fail(Error::stopped());
     return paused;
 }
 
@@ -243,8 +245,8 @@ void Machine::resume() {
 }
 
 void Machine::resume_vcpus() {
-    stop_.gate().open();
-    stop_.vcpus().resume();
+    outside_.stop.gate().open();
+    outside_.stop.vcpus().resume();
 }
 
 Ending Machine::understood(Ending ending) const {

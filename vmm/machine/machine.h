@@ -63,7 +63,7 @@ class Machine {
     [[nodiscard]] VirtioDevices& devices() const { return *devices_; }
     /// Between create() and run(), for its watch.
     [[nodiscard]] ConsoleOutput& console_output() { return console_.output(); }
-    [[nodiscard]] bool have_vcpus_stopped() const { return stop_.vcpus().threads_inside() == 0; }
+    [[nodiscard]] bool have_vcpus_stopped() const { return outside_.stop.vcpus().threads_inside() == 0; }
 
   private:
     Machine(const BootConfig& config, MachinePlan plan, GuestImages images, std::unique_ptr<KvmHost> kvm,
@@ -82,10 +82,15 @@ class Machine {
     /// Of a Linux guest, once it has ended; empty where it has not panicked.
     [[nodiscard]] std::string panic_words() const;
 
+    /// Of the process; they outlive the machine.
+    struct Outside {
+        StopControl& stop;
+        Timeline& timeline;
+    };
+
     const BootConfig config_;
     const MachinePlan plan_;
-    StopControl& stop_;
-    Timeline& timeline_;
+    const Outside outside_;
     // Destroyed from the last to the first: vCPUs before the VM, guest RAM after it.
     GuestImages images_;
     std::unique_ptr<KvmHost> kvm_;

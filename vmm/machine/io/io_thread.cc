@@ -41,7 +41,7 @@ Result<std::unique_ptr<IoThread>> IoThread::start() {
 
 IoThread::~IoThread() {
     if (!thread_) return;
-    unpark();
+    parking_.close();
     loop_->stop();
     thread_->join();
 }
@@ -117,11 +117,13 @@ void IoThread::Parking::run() {
 bool IoThread::Parking::request(u64 deadline_ns) {
     {
         const Lock lock(mutex_);
+        if (stage_ == Stage::Over) return false;
         stage_ = Stage::Asked;
     }
     thread_.loop_->post(*this);
     const Lock lock(mutex_);
     while (stage_ != Stage::Parked) {
+        if (stage_ == Stage::Over) return false;
         const u64 now_ns = monotonic_ns();
         if (now_ns >= deadline_ns) {
             stage_ = Stage::Idle;
@@ -132,14 +134,14 @@ bool IoThread::Parking::request(u64 deadline_ns) {
     return true;
 }
 
-void IoThread::Parking::end() {
+void IoThread::Parking::leave(Stage to) {
     const Lock lock(mutex_);
-    stage_ = Stage::Idle;
+    if (stage_ != Stage::Over) stage_ = to;
     changed_.notify_all();
 }
 
 bool IoThread::finish() {
-    unpark();
+    parking_.close();
     loop_->stop();
     for (u32 step = 0; step < kFinishSteps && !has_ended_.load(std::memory_order_acquire); ++step)
         ::usleep(kFinishStepUs);

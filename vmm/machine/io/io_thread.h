@@ -73,14 +73,18 @@ class IoThread final : private Poller {
         explicit Parking(IoThread& thread) : thread_(thread) {}
         void run() override;
         [[nodiscard]] bool request(u64 deadline_ns);
-        void end();
+        void end() { leave(Stage::Idle); }
+        void close() { leave(Stage::Over); }
 
       private:
         enum class Stage : u8 {
             Idle,
             Asked,  ///< a turn ends first: what it began is submitted
             Parked,
+            Over,  ///< the thread ends: nobody parks it any more
         };
+        void leave(Stage to);
+
         IoThread& thread_;
         bool has_turned_ = false;  // the loop's thread's
         Mutex mutex_;
