@@ -99,7 +99,7 @@ class Backend final : public NetBackend {
     u64 cut = 0;
 
   private:
-    u64 check(std::span<const iovec> parts, std::size_t count_max) const {
+    [[nodiscard]] u64 check(std::span<const iovec> parts, std::size_t count_max) const {
         require(!parts.empty() && parts.size() <= count_max);
         u64 total = 0;
         for (const iovec& part : parts) {

@@ -199,7 +199,7 @@ class Fuzzer {
         tokens_.push_back({chain.token, popped_++});
         require(tokens_.size() <= queue_.size());
     }
-    u64 check(const iovec& part) const {
+    [[nodiscard]] u64 check(const iovec& part) const {
         require(part.iov_len != 0 && is_inside(part));
         return part.iov_len;
     }
