@@ -114,7 +114,7 @@ def machines_whose_devices_have_worked_leave_nothing():
     with disks() as (disk,):
         for io in ("inline", "thread"):
             words = ("--cpus", "1", "--disk", disk, "--io", io, "--append", "device=blk")
-            many(40, *words, guest_file("virtio"))
+            many(70, *words, guest_file("virtio"))
 
 
 if __name__ == "__main__":
