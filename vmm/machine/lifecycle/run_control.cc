@@ -20,7 +20,7 @@ namespace {
 constexpr u64 kKickAgainNs = 2'000'000;
 constexpr u64 kNsInMs = 1'000'000;
 
-/// At most `limit_ns`. Less, where a signal comes.
+/// At most `timeout_ms`; less, where a signal comes. -1: for any time.
 void wait_for(const EventFd& event, int timeout_ms) {
     pollfd waited{.fd = event.fd().get(), .events = POLLIN, .revents = 0};
     (void)::poll(&waited, 1, timeout_ms);
@@ -47,8 +47,7 @@ void RunControl::forget() {
 void RunControl::enter(std::size_t index) {
     Slot& slot = slots_[index];
     slot.thread_id.store(::gettid(), std::memory_order_release);
-    slot.state.store(VcpuState::Running, std::memory_order_seq_cst);
-    stay_while_paused(index);
+    run_when_allowed(slot);
 }
 
 void RunControl::leave(std::size_t index) {
@@ -62,17 +61,25 @@ void RunControl::leave(std::size_t index) {
 void RunControl::take_kick(std::size_t index) { set_immediate_exit(*slots_[index].run, false); }
 
 void RunControl::stay_while_paused(std::size_t index) {
-    Slot& slot = slots_[index];
-    while (is_pausing_.load(std::memory_order_seq_cst) && !end_.is_requested()) {
-        // pause() makes them before it says so.
-        const Events& events = *events_.load(std::memory_order_acquire);
-        slot.state.store(VcpuState::Paused, std::memory_order_seq_cst);
-        events.stayed.signal();
-        // No thread takes from it but the one that pauses: it wakes all of them.
-        wait_for(events.go_on, -1);
-        // Said before the look at is_pausing_: who pauses again meanwhile sees either this, or that we stay.
-        slot.state.store(VcpuState::Running, std::memory_order_seq_cst);
-    }
+    if (is_pausing()) run_when_allowed(slots_[index]);
+}
+
+/// Under the lock under which a pause begins: from then on nobody who stays goes on.
+bool RunControl::try_to_run(Slot& slot) {
+    const Lock lock(mutex_);
+    if (is_pausing() && !end_.is_requested()) return false;
+    slot.state.store(VcpuState::Running, std::memory_order_release);
+    return true;
+}
+
+void RunControl::run_when_allowed(Slot& slot) {
+    if (try_to_run(slot)) return;
+    // pause() makes them before it says so.
+    const Events& events = *events_.load(std::memory_order_acquire);
+    slot.state.store(VcpuState::Paused, std::memory_order_release);
+    events.stayed.signal();
+    // No vCPU takes from it: it wakes all of them.
+    while (!try_to_run(slot)) wait_for(events.go_on, -1);
 }
 
 void RunControl::kick_all() noexcept {
@@ -108,7 +115,7 @@ Result<void> RunControl::make_events() {
 std::optional<std::size_t> RunControl::first_inside() const {
     const std::size_t count = slot_count_.load(std::memory_order_acquire);
     for (std::size_t i = 0; i < count; ++i) {
-        if (slots_[i].state.load(std::memory_order_seq_cst) == VcpuState::Running) return i;
+        if (state(i) == VcpuState::Running) return i;
     }
     return std::nullopt;
 }
@@ -118,7 +125,10 @@ Result<void> RunControl::pause(u64 deadline_ns) {
     const u64 begin_ns = monotonic_ns();
     (void)made_events_->go_on.take();
     (void)made_events_->stayed.take();
-    is_pausing_.store(true, std::memory_order_seq_cst);
+    {
+        const Lock lock(mutex_);
+        is_pausing_.store(true, std::memory_order_seq_cst);
+    }
     kick_all();
     for (u64 kicked_ns = begin_ns;;) {
         const std::optional<std::size_t> inside = first_inside();
@@ -143,7 +153,7 @@ Result<void> RunControl::pause(u64 deadline_ns) {
 }
 
 void RunControl::resume() noexcept {
-    is_pausing_.store(false, std::memory_order_seq_cst);
+    is_pausing_.store(false, std::memory_order_release);
     if (made_events_) made_events_->go_on.signal();
 }
 

@@ -17,6 +17,7 @@
 
 #include "vmm/error/result.h"
 #include "vmm/os/event_fd.h"
+#include "vmm/threads/mutex.h"
 #include "vmm/threads/stop_token.h"
 
 namespace mayfly {
@@ -67,7 +68,7 @@ class RunControl {
     /// of the monotonic clock: then they run on.
     [[nodiscard]] Result<void> pause(u64 deadline_ns);
     void resume() noexcept;
-    [[nodiscard]] bool is_pausing() const { return is_pausing_.load(std::memory_order_acquire); }
+    [[nodiscard]] bool is_pausing() const { return is_pausing_.load(std::memory_order_seq_cst); }
 
     [[nodiscard]] VcpuState state(std::size_t index) const {
         return slots_[index].state.load(std::memory_order_acquire);
@@ -86,6 +87,8 @@ class RunControl {
         EventFd stayed;  ///< a vCPU is out
         EventFd go_on;   ///< look again whether to stay
     };
+    [[nodiscard]] bool try_to_run(Slot& slot);
+    void run_when_allowed(Slot& slot);
     [[nodiscard]] Result<void> make_events();
     [[nodiscard]] std::optional<std::size_t> first_inside() const;
 
@@ -96,6 +99,7 @@ class RunControl {
     std::atomic<u32> kicking_ = 0;                 // calls of kick_all() under way
     std::optional<Events> made_events_;            // the pausing thread's
     std::atomic<const Events*> events_ = nullptr;  // the same, once they are there
+    Mutex mutex_;                                  // a pause begins, or a vCPU goes on
     std::atomic<bool> is_pausing_ = false;
 };
 
