@@ -105,8 +105,6 @@ void IoThread::Parking::run() {
         return thread_.loop_->run_soon(*this);
     }
     has_turned_ = false;
-    // Their doorbells stay off, as far as the guest sees: whoever unparks looks at every queue.
-    thread_.woke();
     const Lock lock(mutex_);
     if (stage_ != Stage::Asked) return;
     stage_ = Stage::Parked;
