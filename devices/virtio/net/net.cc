@@ -167,6 +167,9 @@ bool Net::restore(const State& state) {
     if (state.pairs_in_use < 1 || state.pairs_in_use > pairs_) return false;
     if (state.pairs_in_use > 1 && !has(virtio_net::F_MQ)) return false;
     if (state.has_failed && host() == nullptr) return false;
+    // start() has told the backend of what was negotiated.
+    const bool is_news =
+        state.guest_offloads != active_.guest_offloads || state.pairs_in_use != active_.pairs_in_use;
     active_.guest_offloads = state.guest_offloads;
     active_.pairs_in_use = state.pairs_in_use;
     active_.has_failed = state.has_failed;
@@ -180,7 +183,7 @@ bool Net::restore(const State& state) {
     // Before the backend is told of the rest: it may refuse that, and take the link down.
     put_u16(config_, virtio_net::CONFIG_STATUS, state.is_link_shown_up ? virtio_net::S_LINK_UP : u16{0});
     if (host() == nullptr) return true;
-    if (is_configured_ && !configure(Active(active_))) return true;
+    if (is_news && is_configured_ && !configure(active_)) return true;
     if (show_link()) host()->config_changed();
     return true;
 }

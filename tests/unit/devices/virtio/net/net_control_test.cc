@@ -259,3 +259,15 @@ TEST_CASE("net: it is restored as a driver can have left it, and not otherwise",
     state.has_failed = true;
     CHECK_FALSE(rig.net->restore(state));
 }
+
+TEST_CASE("net: a backend is told of what was restored, where it differs from the start", "[net]") {
+    NetRig rig(kVersion1 | kControlQueue | bit(2) | bit(1));
+    const std::size_t told = rig.backend.configured.size();
+    Net::State state = rig.net->save();
+    CHECK(rig.net->restore(state));
+    CHECK(rig.backend.configured.size() == told);
+    state.guest_offloads = 0;
+    CHECK(rig.net->restore(state));
+    REQUIRE(rig.backend.configured.size() == told + 1);
+    CHECK((rig.backend.configured.back().features & bit(1)) == 0);
+}
