@@ -106,7 +106,7 @@ class PciFunction final {
     [[nodiscard]] std::span<const std::byte, kConfigPageBytes> image() const { return image_; }
 
   private:
-    static constexpr std::size_t kWritableBytes = 256;
+    static constexpr std::size_t kWritableBytes = std::tuple_size_v<decltype(State::registers)>;
 
     void build_header();
     void put(u16 offset, u32 value, u8 size_bytes);

@@ -200,11 +200,12 @@ bool VirtioCore::restore_queues(const State& state) {
 bool VirtioCore::restore(const State& state) {
     if (!can_be(state)) return false;
     state_ = state.negotiated;
-    is_paused_ = true;
     if (!restore_queues(state)) {
+        state_ = {};
         clear();
         return false;
     }
+    is_paused_ = true;
     if (state.is_started) {
         // What it says of its configuration now was said before.
         device_.start(state_.driver_features, *this);

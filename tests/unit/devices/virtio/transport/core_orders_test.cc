@@ -58,6 +58,7 @@ class Watcher {
     const char* end(bool is_tried) {
         while (!rig_.backend.disk.pending.empty())
             if (const char* why = take(Step::Finish)) return why;
+        if (is_tried && !rig_.can_be_carried()) return "its state is refused, though a driver came to it";
         if (const char* why = take(Step::Reset)) return why;
         if (!is_tried) return nullptr;
         for (const Step step : {Step::Begin, Step::GoodFirst, Step::GoodSecond, Step::Go, Step::AskFirst,

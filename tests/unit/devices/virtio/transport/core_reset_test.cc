@@ -4,38 +4,20 @@
 
 #include <catch2/catch.hpp>
 
-#include "devices/virtio/transport/core.h"
-#include "tests/support/driver_queue.h"
-#include "tests/support/fake_transport.h"
+#include "tests/unit/devices/virtio/transport/core_rig.h"
 
 using namespace mayfly;
 
 namespace {
 
-constexpr u64 kVersion1 = u64{1} << 32;
-
 /// A running device that holds one chain.
-struct BusyRig {
+struct BusyRig : CoreRig {
     BusyRig() {
-        core.set_transport(transport);
-        device.offered = 0;
         device.is_holding = true;
         start();
         id = driver.add(ChainBuilder().writable(data, 16));
         const Lock guard(core.mutex());
         core.notify(0);
-    }
-    void start() {
-        const Lock lock(core.mutex());
-        core.set_driver_features(kVersion1);
-        (void)core.write_status(11);
-        const QueueSetup setup = driver.setup();
-        core.queue_state(0) = {.size = setup.size,
-                               .is_enabled = true,
-                               .descriptors = setup.descriptors.value,
-                               .driver_area = setup.driver_area.value,
-                               .device_area = setup.device_area.value};
-        (void)core.write_status(15);
     }
     /// Begins a reset on a thread of its own; returns once it waits (cancel() was called).
     std::thread begin_reset() {
@@ -50,13 +32,6 @@ struct BusyRig {
         }
     }
 
-    TestRam ram{u64{1} << 20};
-    FakeVirtioDevice device{{8}};
-    FakeQueueWorker worker;
-    FakeTransportClient transport;
-    VirtioCore core{device, ram.memory(), worker, VirtioCore::Kind::Modern};
-    DriverQueue driver{ram, {.size = 8}};
-    Gpa data = ram.allocate(4096);
     u16 id = 0;
     bool result = false;
     std::atomic<bool> has_returned = false;

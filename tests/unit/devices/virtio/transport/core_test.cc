@@ -9,8 +9,7 @@
 
 #include <catch2/catch.hpp>
 
-#include "tests/support/driver_queue.h"
-#include "tests/support/fake_transport.h"
+#include "tests/unit/devices/virtio/transport/core_rig.h"
 
 using namespace mayfly;
 
@@ -72,14 +71,7 @@ struct Rig {
         core.set_driver_features(features);
         write(kAcknowledge | kDriver | kFeaturesOk);
     }
-    void set_queue(u16 index, const DriverQueue& driver) {
-        const QueueSetup setup = driver.setup();
-        core.queue_state(index) = {.size = setup.size,
-                                   .is_enabled = true,
-                                   .descriptors = setup.descriptors.value,
-                                   .driver_area = setup.driver_area.value,
-                                   .device_area = setup.device_area.value};
-    }
+    void set_queue(u16 index, const DriverQueue& driver) { core.queue_state(index) = registers_of(driver); }
     void start(u64 features = kVersion1) {
         negotiate(features);
         set_queue(0, first);

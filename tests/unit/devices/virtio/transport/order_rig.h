@@ -97,6 +97,21 @@ class OrderRig {
         }
     }
 
+    /// Whether another device takes the state of this one. While nothing is in flight.
+    [[nodiscard]] bool can_be_carried() {
+        FakeBlockBackend disk;
+        auto other = Block::create({.name = "disk1", .queue_count = 2, .queue_size = kQueueSize}, disk);
+        if (!other) throw std::logic_error("OrderRig");
+        FakeTransportClient transport;
+        FakeQueueWorker worker;
+        VirtioCore copy(**other, ram_.memory(), worker,
+                        is_by_port() ? VirtioCore::Kind::Transitional : VirtioCore::Kind::Modern);
+        copy.set_transport(transport);
+        const bool is_taken = copy.restore(core->save());
+        if (copy.is_running()) (*other)->stop();
+        return is_taken;
+    }
+
     /// The driver forgets too. After a reset.
     void forget() {
         for (DriverQueue& driver : drivers) driver.restart();

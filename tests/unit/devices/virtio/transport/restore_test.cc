@@ -2,9 +2,7 @@
 // States that no driver can have brought a device to are refused, and leave it as it was.
 #include <catch2/catch.hpp>
 
-#include "devices/virtio/transport/core.h"
-#include "tests/support/driver_queue.h"
-#include "tests/support/fake_transport.h"
+#include "tests/unit/devices/virtio/transport/core_rig.h"
 #include "tests/unit/devices/virtio/transport/pci_rig.h"
 
 using namespace mayfly;
@@ -14,46 +12,45 @@ namespace {
 constexpr u64 kVersion1 = u64{1} << 32;
 constexpr u64 kPacked = u64{1} << 34;
 
-struct CoreRig {
-    explicit CoreRig(VirtioCore::Kind kind = VirtioCore::Kind::Modern)
-        : core(device, ram.memory(), worker, kind) {
-        core.set_transport(transport);
-    }
+struct Rig : CoreRig {
+    using CoreRig::CoreRig;
+
     /// Of a device that runs, with split or packed rings.
     VirtioCore::State good(u64 features = kVersion1) {
-        const QueueSetup setup = driver.setup();
         VirtioCore::State state{
-            .negotiated = {.status = 15, .driver_features = features}, .is_started = true, .queues = {}};
-        state.queues.push_back({.registers = {.size = setup.size,
-                                              .is_enabled = true,
-                                              .descriptors = setup.descriptors.value,
-                                              .driver_area = setup.driver_area.value,
-                                              .device_area = setup.device_area.value},
-                                .place = QueuePlace{.position = 3}});
+            .negotiated = {.status = 15, .config_generation = 9, .driver_features = features},
+            .is_started = true,
+            .queues = {}};
+        state.queues.push_back({.registers = registers_of(driver), .place = QueuePlace{.position = 3}});
         return state;
+    }
+    void check_is_new() REQUIRES(core.mutex()) {
+        CHECK_FALSE(core.is_running());
+        CHECK(core.state().status == 0);
+        CHECK(core.state().config_generation == 0);
+        CHECK_FALSE(core.queue(0).is_running());
+        // It is not paused either.
+        core.set_driver_features(kVersion1);
+        (void)core.write_status(11);
+        core.queue_state(0) = registers_of(driver);
+        (void)core.write_status(15);
+        const u16 id = driver.add(ChainBuilder().writable(data, 16));
+        core.notify(0);
+        const auto used = driver.take_used();
+        REQUIRE(used);
+        CHECK(used->id == id);
     }
     bool restore(const VirtioCore::State& state) {
         const Lock lock(core.mutex());
         const bool is_restored = core.restore(state);
-        if (!is_restored) {
-            CHECK_FALSE(core.is_running());
-            CHECK(core.state().status == 0);
-            CHECK_FALSE(core.queue(0).is_running());
-        }
+        if (!is_restored) check_is_new();
         return is_restored;
     }
-
-    TestRam ram{u64{1} << 20};
-    FakeVirtioDevice device{{8}};
-    FakeQueueWorker worker;
-    FakeTransportClient transport;
-    VirtioCore core;
-    DriverQueue driver{ram, {.size = 8}};
 };
 
 template <typename Change>
 bool takes(Change change, VirtioCore::Kind kind = VirtioCore::Kind::Modern) {
-    CoreRig rig(kind);
+    Rig rig(kind);
     VirtioCore::State state = rig.good();
     change(state);
     return rig.restore(state);
@@ -87,7 +84,7 @@ TEST_CASE("a core is restored where a driver can have brought it, and nowhere el
 
 TEST_CASE("a packed ring has no place behind its end", "[restore]") {
     for (const u16 position : {u16{7}, u16{0x8007}, u16{8}, u16{0x8008}, u16{0x7fff}}) {
-        CoreRig rig;
+        Rig rig;
         VirtioCore::State state = rig.good(kVersion1 | kPacked);
         state.queues[0].place->position = position;
         CHECK(rig.restore(state) == ((position & 0x7fff) < 8));
@@ -95,7 +92,7 @@ TEST_CASE("a packed ring has no place behind its end", "[restore]") {
 }
 
 TEST_CASE("a ring that was broken stays so where it is restored", "[restore]") {
-    CoreRig rig;
+    Rig rig;
     VirtioCore::State state = rig.good();
     state.queues[0].place->why_broken = WhyBroken::AvailIdxBackwards;
     REQUIRE(rig.restore(state));
@@ -106,7 +103,7 @@ TEST_CASE("a ring that was broken stays so where it is restored", "[restore]") {
 }
 
 TEST_CASE("a restored core stands still until it is resumed", "[restore]") {
-    CoreRig rig;
+    Rig rig;
     VirtioCore::State state = rig.good();
     state.queues[0].place->position = 0;
     const u16 id = rig.driver.add(ChainBuilder().writable(rig.ram.allocate(16), 16));
@@ -120,7 +117,7 @@ TEST_CASE("a restored core stands still until it is resumed", "[restore]") {
 }
 
 TEST_CASE("of virtio-mmio, an interrupt status has two bits", "[restore]") {
-    CoreRig rig;
+    Rig rig;
     FakeEdge edge;
     MmioTransport mmio(rig.core, edge, 0xc000'1000);
     const Lock lock(rig.core.mutex());
