@@ -1,8 +1,10 @@
 // SPDX-License-Identifier: Apache-2.0
 #include "vmm/text/log.h"
 
+#include <cerrno>
 #include <string>
 
+#include <poll.h>
 #include <unistd.h>
 
 namespace mayfly::log {
@@ -21,8 +23,19 @@ void write_line(std::string_view prefix, std::string_view line) {
 }  // namespace
 
 void write_stderr(std::string_view text) {
-    // Nothing is left to do when stderr itself is gone.
-    [[maybe_unused]] const ssize_t written = ::write(STDERR_FILENO, text.data(), text.size());
+    constexpr int kPatienceMs = 1000;
+    while (!text.empty()) {
+        const ssize_t written = ::write(STDERR_FILENO, text.data(), text.size());
+        if (written >= 0) {
+            text.remove_prefix(static_cast<std::size_t>(written));
+            continue;
+        }
+        // Nothing is left to do when stderr itself is gone, or its reader has stalled: a signal that comes
+        // meanwhile is somebody's who wants us to go on.
+        if (errno != EINTR && errno != EAGAIN) return;
+        pollfd room{.fd = STDERR_FILENO, .events = POLLOUT, .revents = 0};
+        if (::poll(&room, 1, errno == EINTR ? 0 : kPatienceMs) <= 0) return;
+    }
 }
 
 void set_verbose(bool is_verbose) { g_is_verbose = is_verbose; }

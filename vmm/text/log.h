@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
-// Log lines on stderr, one write(2) each, prefixed "mayfly: ". stdout belongs to the guest.
-// Thread: any; lines never interleave within themselves.
+// Log lines on stderr, prefixed "mayfly: "; stdout belongs to the guest. Each is one write(2) where there is
+// room, so that lines do not interleave within themselves. Thread: any.
 #pragma once
 
 #include <string_view>
@@ -17,7 +17,8 @@ void warning(std::string_view line);
 /// Printed with -v only.
 void info(std::string_view line);
 
-/// As it is, by one write(2). Async-signal-safe.
+/// As it is, by one write(2) where there is room. A pipe that does not block gets a second for it; what is
+/// left is dropped. Async-signal-safe.
 void write_stderr(std::string_view text);
 
 }  // namespace mayfly::log
