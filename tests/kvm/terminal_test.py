@@ -6,6 +6,7 @@ import select
 import signal
 import subprocess
 import termios
+import threading
 import time
 
 import flat_kernel
@@ -207,6 +208,32 @@ def answers_to_a_guest_that_is_quit_are_not_left_for_the_shell():
             termios.tcsetattr(terminal.slave, termios.TCSANOW, settings)
             left, _, _ = select.select([terminal.slave], [], [], 0)
             check(not left, f"left for the shell: {os.read(terminal.slave, 100) if left else None!r}")
+
+
+@case
+def the_question_is_asked_however_often_the_machine_is_kicked():
+    """A kick may come at any moment of the end; here they come at every one."""
+    for _ in range(8):
+        with on_terminal() as terminal:
+            terminal.send(b"\x1b[6n")
+            terminal.expect(b"\x1b[6n")
+            is_over = threading.Event()
+
+            def kick_on(process=terminal.process, is_over=is_over):
+                while not is_over.is_set():
+                    for _ in range(100):
+                        process.send_signal(signal.SIGUSR1)
+
+            kicking = threading.Thread(target=kick_on)
+            kicking.start()
+            try:
+                terminal.send(b"\x01x")
+                terminal.expect(b"\x1b[5n")
+                terminal.send(b"\x1b[0n")
+                terminal.ends(128 + signal.SIGINT)
+            finally:
+                is_over.set()
+                kicking.join()
 
 
 @case
