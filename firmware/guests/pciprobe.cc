@@ -20,7 +20,6 @@ namespace {
 using virtio::Kind;
 using virtio::Transport;
 
-constexpr u32 kArrivalMicroseconds = 10'000'000;
 constexpr u32 kQuietMicroseconds = 2'000;
 constexpr u32 kConfigShown = 64;
 

@@ -12,7 +12,6 @@ namespace guest::checks {
 
 using virtio::Transport;
 
-constexpr u32 kArrivalMicroseconds = 10'000'000;
 constexpr u32 kQuietMicroseconds = 5'000;
 
 /// What the command line asks for.
