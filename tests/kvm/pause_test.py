@@ -107,6 +107,7 @@ def a_thousand_machines_in_one_process_leave_nothing():
         many(1000, "--cpus", "2", *devices, "builtin:hello")
     many(100, "--cpus", "1", "--irqchip", "none", "builtin:hello")
     many(100, "--cpus", "1", "--profile", "legacy", "builtin:hello")
+    many(60, "--cpus", "1", "--testdev", "builtin:msi")  # with trains of interrupts under way
 
 
 @case

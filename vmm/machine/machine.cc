@@ -72,6 +72,8 @@ Machine::Machine(const BootConfig& config, MachinePlan plan, GuestImages images,
       vcpus_(stop) {}
 
 Machine::~Machine() {
+    // It may have ended while it was paused: nobody waits for a resume().
+    outside_.stop.gate().open();
     // Before the devices that they use.
     console_.end_threads();
 }

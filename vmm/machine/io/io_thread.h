@@ -92,9 +92,9 @@ class IoThread final : private Poller {
         Stage stage_ GUARDED_BY(mutex_) = Stage::Idle;
     };
 
+    Parking parking_{*this};  // it may be queued until the loop goes
     std::unique_ptr<Loop> loop_;
     std::optional<Thread> thread_;
-    Parking parking_{*this};
     std::vector<WatchedQueue*> watched_;
     std::atomic<bool> has_ended_ = false;
 };
