@@ -110,9 +110,9 @@ TEST_CASE("files that are not the cache's are left alone; what was left unfinish
     Three three;
     three.cache.options.entries_max = 1;
     const Bytes text(10);
-    three.cache.file("cache/notes", text);
-    three.cache.file("cache/1.mayfly-unfinished", text);
-    three.cache.file("cache/2.mayfly-unfinished", text);
+    (void)three.cache.file("cache/notes", text);
+    (void)three.cache.file("cache/1.mayfly-unfinished", text);
+    (void)three.cache.file("cache/2.mayfly-unfinished", text);
     set_used(three.cache.options.place + "/1.mayfly-unfinished", std::time(nullptr) - 7200);
     (void)three.cache.boot(three.cache.kernel("vmlinuz4", 4));
     const auto names = three.cache.entries();

@@ -31,8 +31,8 @@ class ScratchCache {
     ScratchCache& operator=(const ScratchCache&) = delete;
 
     /// Writes, or writes over, a file of the directory. Returns its path.
-    std::string file(const std::string& name, const Bytes& content) const;
-    std::string kernel(const std::string& name, u64 seed) const {
+    [[nodiscard]] std::string file(const std::string& name, const Bytes& content) const;
+    [[nodiscard]] std::string kernel(const std::string& name, u64 seed) const {
         return file(name, bzimage_of(large_kernel(seed)));
     }
     /// Boots a kernel by its path, as far as its unpacking.

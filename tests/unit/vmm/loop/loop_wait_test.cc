@@ -39,8 +39,8 @@ class OneRing final : public Poller {
         filled_.fetch_add(1);
         if (wants_doorbell_.load()) doorbell_->signal();
     }
-    u64 filled() const { return filled_.load(); }
-    u64 taken() const { return taken_.load(std::memory_order_acquire); }
+    [[nodiscard]] u64 filled() const { return filled_.load(); }
+    [[nodiscard]] u64 taken() const { return taken_.load(std::memory_order_acquire); }
 
   private:
     const EventFd* doorbell_;

@@ -49,7 +49,7 @@ class Driver {
     int step_count() { return static_cast<int>(steps().size()); }
 
   private:
-    [[nodiscard]] u32 queue_count() const {
+    [[nodiscard]] u16 queue_count() const {
         return kind_ == Carried::Net ? 3 : kind_ == Carried::Console ? 2 : 1;
     }
     /// A legacy driver takes the largest, which it is not asked about.
@@ -271,7 +271,7 @@ class Driver {
     }
     void write_config(u16 offset, u8 size_bytes, u64 value) {
         if (it_.is_legacy()) return it_.write_port(20U + offset, size_bytes, value);
-        it_.write((it_.is_mmio() ? 0x100U : 0x100U) + offset, size_bytes, value);
+        it_.write(0x100U + offset, size_bytes, value);
     }
 
     // --- what it sees after each step ---
