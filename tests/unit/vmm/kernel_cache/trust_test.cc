@@ -175,7 +175,7 @@ TEST_CASE("a directory that is a link or a file is not used", "[cache]") {
     const std::string moved = stored.cache.path() + "/moved";
     REQUIRE(::rename(stored.cache.options.place.c_str(), moved.c_str()) == 0);
     SECTION("link") { REQUIRE(::symlink(moved.c_str(), stored.cache.options.place.c_str()) == 0); }
-    SECTION("file") { stored.cache.file("cache", {}); }
+    SECTION("file") { (void)stored.cache.file("cache", {}); }
     stored.check_unused("is no directory, or a symbolic link");
 }
 
