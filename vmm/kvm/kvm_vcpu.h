@@ -34,6 +34,7 @@ class KvmVcpu {
     KvmVcpu(u32 id, UniqueFd fd, Mapping run) : id_(id), fd_(std::move(fd)), run_(std::move(run)) {}
 
     [[nodiscard]] u32 id() const { return id_; }
+    [[nodiscard]] const UniqueFd& fd() const { return fd_; }
 
     /// KVM_RUN. Errors: Os, when the host could not go on (guest memory that cannot be had: EFAULT).
     Result<RunStatus> run();

@@ -124,6 +124,18 @@ Result<void> KvmVm::set_pic_level_triggered(u16 lines) {
     return {};
 }
 
+bool KvmVm::is_level_triggered(u32 gsi) const {
+    kvm_irqchip state{};
+    state.chip_id = KVM_IRQCHIP_IOAPIC;
+    if (gsi < KVM_IOAPIC_NUM_PINS && KVM_IOCTL(fd_, KVM_GET_IRQCHIP, &state) &&
+        state.chip.ioapic.redirtbl[gsi].fields.trig_mode != 0)
+        return true;
+    constexpr u32 kLines = 8;  // of each 8259
+    if (gsi >= 2 * kLines) return false;
+    state.chip_id = gsi < kLines ? KVM_IRQCHIP_PIC_MASTER : KVM_IRQCHIP_PIC_SLAVE;
+    return KVM_IOCTL(fd_, KVM_GET_IRQCHIP, &state) && (state.chip.pic.elcr >> gsi % kLines & 1) != 0;
+}
+
 Result<void> KvmVm::set_irq_line(u32 gsi, bool is_high) {
     kvm_irq_level level{};
     level.irq = gsi;
@@ -156,6 +168,12 @@ Result<void> KvmVm::detach_irqfd(const EventFd& event, u32 gsi) {
     request.flags = KVM_IRQFD_FLAG_DEASSIGN;
     TRY_VOID(KVM_IOCTL(fd_, KVM_IRQFD, &request));
     return {};
+}
+
+Result<void> KvmVm::flush_irqfd(const EventFd& event, u32 gsi) {
+    // Both wait for what is under way: a detached one for its worker, and what came meanwhile is looked for.
+    TRY_VOID(detach_irqfd(event, gsi));
+    return attach_irqfd(event, gsi);
 }
 
 Result<void> KvmVm::attach_io_event(const EventFd& event, const IoEventPlace& place) {

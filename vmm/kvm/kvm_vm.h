@@ -68,10 +68,15 @@ class KvmVm {
     /// ELCR of both 8259s: bit n is line n. Before the guest runs.
     Result<void> set_pic_level_triggered(u16 lines);
     Result<void> set_irq_line(u32 gsi, bool is_high);
+    /// Whether the guest has the kernel's IOAPIC, or its 8259s, take this line as a level.
+    [[nodiscard]] bool is_level_triggered(u32 gsi) const;
     /// KVM_SIGNAL_MSI. Errors: Os (no in-kernel irqchip: EINVAL).
     Result<MsiResult> signal_msi(u64 address, u32 data);
     Result<void> attach_irqfd(const EventFd& event, u32 gsi);
     Result<void> detach_irqfd(const EventFd& event, u32 gsi);
+    /// What `event` was told before has become an interrupt when this returns: a worker of the kernel may be
+    /// about to. Errors: Os; then it may be detached.
+    Result<void> flush_irqfd(const EventFd& event, u32 gsi);
 
     // --- doorbells ---
 

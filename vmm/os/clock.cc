@@ -18,6 +18,8 @@ u64 monotonic_ns() { return clock_ns(CLOCK_MONOTONIC); }
 
 u64 thread_cpu_ns() { return clock_ns(CLOCK_THREAD_CPUTIME_ID); }
 
+i64 wall_ns() { return static_cast<i64>(clock_ns(CLOCK_REALTIME)); }
+
 i64 wall_seconds() {
     timespec now{};
     ::clock_gettime(CLOCK_REALTIME, &now);

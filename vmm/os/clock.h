@@ -12,7 +12,8 @@ namespace mayfly {
 /// CPU time the calling thread has used, in nanoseconds.
 [[nodiscard]] u64 thread_cpu_ns();
 
-/// Wall-clock seconds since the Unix epoch, UTC.
+/// Wall-clock time since the Unix epoch, UTC.
+[[nodiscard]] i64 wall_ns();
 [[nodiscard]] i64 wall_seconds();
 
 /// Such seconds as a date and a time of day, UTC. The C library's gmtime would bring its time zones, and with

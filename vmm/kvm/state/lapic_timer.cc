@@ -1,0 +1,108 @@
+// SPDX-License-Identifier: Apache-2.0
+#include "vmm/kvm/state/lapic_timer.h"
+
+#include <array>
+#include <csignal>
+#include <cstring>
+#include <ctime>
+
+#include <pthread.h>
+
+#include "vmm/kvm/ioctl.h"
+
+namespace mayfly {
+
+namespace {
+
+constexpr std::size_t kLvtTimer = 0x320;
+constexpr std::size_t kInitialCount = 0x380;
+constexpr std::size_t kCurrentCount = 0x390;
+constexpr u32 kModeMask = 3U << 17;
+constexpr u32 kModeOneShot = 0;
+
+/// Never delivered to anybody: it is blocked, and taken again.
+constexpr int kSignal = SIGUSR2;
+/// struct kvm_signal_mask with its set, which is as long as the kernel's.
+struct SignalMask {
+    u32 len = sizeof(u64);
+    std::array<u8, sizeof(u64)> blocked{};
+};
+constexpr unsigned long kSetSignalMask = _IOC(_IOC_WRITE, KVMIO, 0x8b, sizeof(u32));
+
+u32 register_of(const kvm_lapic_state& lapic, std::size_t offset) {
+    u32 value = 0;
+    std::memcpy(&value, lapic.regs + offset, sizeof value);
+    return value;
+}
+
+Result<kvm_lapic_state> lapic_of(const KvmVcpu& vcpu) {
+    kvm_lapic_state lapic{};
+    TRY_VOID(KVM_IOCTL(vcpu.fd(), KVM_GET_LAPIC, &lapic));
+    return lapic;
+}
+
+/// One signal is blocked on this thread and pending, for as long as this lives.
+class PendingSignal {
+  public:
+    PendingSignal() {
+        ::sigemptyset(&set_);
+        ::sigaddset(&set_, kSignal);
+        ::pthread_sigmask(SIG_BLOCK, &set_, &before_);
+        ::pthread_kill(::pthread_self(), kSignal);
+    }
+    PendingSignal(const PendingSignal&) = delete;
+    PendingSignal& operator=(const PendingSignal&) = delete;
+    ~PendingSignal() {
+        const timespec now{};
+        (void)::sigtimedwait(&set_, nullptr, &now);
+        ::pthread_sigmask(SIG_SETMASK, &before_, nullptr);
+    }
+
+  private:
+    sigset_t set_{};
+    sigset_t before_{};
+};
+
+/// As far as KVM_RUN goes with a signal pending: to the guest's door, where expired timers are delivered, and
+/// back.
+Result<void> deliver_expired(const KvmVcpu& vcpu) {
+    SignalMask all_but_one;
+    all_but_one.blocked.fill(0xff);
+    all_but_one.blocked[(kSignal - 1) / 8] &= static_cast<u8>(~(1U << (kSignal - 1) % 8));
+    TRY_VOID(kvm_ioctl(vcpu.fd(), kSetSignalMask, "KVM_SET_SIGNAL_MASK", &all_but_one));
+    const PendingSignal pending;
+    kvm_run& run = vcpu.run_page();
+    // A kick that came while it stays is for when it goes on.
+    const bool was_kicked = run.immediate_exit != 0;
+    set_immediate_exit(run, false);
+    const int status = ::ioctl(vcpu.fd().get(), KVM_RUN, 0);
+    const int error = errno;
+    if (was_kicked) set_immediate_exit(run, true);
+    TRY_VOID(kvm_ioctl(vcpu.fd(), kSetSignalMask, "KVM_SET_SIGNAL_MASK", nullptr));
+    if (status == 0 || error != EINTR)
+        return fail(Error::os("KVM_RUN of a paused vCPU", status == 0 ? 0 : error));
+    return {};
+}
+
+}  // namespace
+
+Result<kvm_lapic_state> settled_lapic(const KvmVcpu& vcpu) {
+    // What fires between a delivery and the look at it is delivered by the next. A periodic timer may do so
+    // each time; one of its interrupts more or less is all that it costs.
+    constexpr int kRoundsMax = 8;
+    kvm_lapic_state lapic = TRY(lapic_of(vcpu));
+    for (int round = 0; round < kRoundsMax; ++round) {
+        const u32 before = register_of(lapic, kCurrentCount);
+        TRY_VOID(deliver_expired(vcpu));
+        lapic = TRY(lapic_of(vcpu));
+        const u32 after = register_of(lapic, kCurrentCount);
+        const bool has_fired_since = before != 0 && (after == 0 || after > before);
+        if (!has_fired_since) break;
+    }
+    const u32 mode = register_of(lapic, kLvtTimer) & kModeMask;
+    if (mode == kModeOneShot && register_of(lapic, kCurrentCount) == 0)
+        std::memset(lapic.regs + kInitialCount, 0, sizeof(u32));
+    return lapic;
+}
+
+}  // namespace mayfly

@@ -1,0 +1,182 @@
+// SPDX-License-Identifier: Apache-2.0
+#include "vmm/kvm/state/vcpu_state.h"
+
+#include <algorithm>
+
+#include <fmt/format.h>
+
+#include "vmm/kvm/counted_table.h"
+#include "vmm/kvm/ioctl.h"
+#include "vmm/kvm/state/lapic_timer.h"
+
+namespace mayfly {
+
+namespace {
+
+constexpr unsigned long kGetCpuid2 = _IOC(_IOC_READ | _IOC_WRITE, KVMIO, 0x91, kCountedHeaderBytes);
+/// struct kvm_msr_list without its indices.
+constexpr unsigned long kGetMsrIndexList = _IOC(_IOC_READ | _IOC_WRITE, KVMIO, 0x02, sizeof(u32));
+
+/// struct kvm_xsave is of this size, but not for a C++ compiler: its flexible member makes it larger.
+constexpr std::size_t kXsaveBytes = 4096;
+constexpr unsigned long kGetXsave = _IOC(_IOC_READ, KVMIO, 0xa4, kXsaveBytes);
+constexpr unsigned long kSetXsave = _IOC(_IOC_WRITE, KVMIO, 0xa5, kXsaveBytes);
+constexpr unsigned long kGetXsave2 = _IOC(_IOC_READ, KVMIO, 0xcf, kXsaveBytes);
+
+constexpr u32 kMsrTsc = 0x10;
+constexpr u32 kMsrTscDeadline = 0x6e0;
+/// MSRs of one call; KVM takes no more than 256.
+constexpr std::size_t kMsrsAtOnce = 128;
+using MsrTable = CountedTable<kvm_msr_entry, kMsrsAtOnce>;
+using CpuidEntries = CountedTable<kvm_cpuid_entry2, CpuidTable::kEntriesFromKvm>;
+
+Result<std::vector<u32>> msr_indices(const KvmSystem& system) {
+    // The count, then the indices. Asked with room for none, KVM says how many there are.
+    std::vector<u32> list(1);
+    (void)kvm_ioctl(system.fd(), kGetMsrIndexList, "KVM_GET_MSR_INDEX_LIST", list.data());
+    list.resize(1 + list.front());
+    TRY_VOID(kvm_ioctl(system.fd(), kGetMsrIndexList, "KVM_GET_MSR_INDEX_LIST", list.data()));
+    list.erase(list.begin());
+    std::erase(list, kMsrTsc);
+    return list;
+}
+
+/// Those that this vCPU has: KVM stops at one that it has not.
+Result<std::vector<kvm_msr_entry>> get_msrs(const KvmVcpu& vcpu, std::span<const u32> indices) {
+    std::vector<kvm_msr_entry> found;
+    MsrTable table;
+    while (!indices.empty()) {
+        table.count = static_cast<u32>(std::min(indices.size(), kMsrsAtOnce));
+        for (u32 i = 0; i < table.count; ++i)
+            table.entries[i] = {.index = indices[i], .reserved = 0, .data = 0};
+        const u32 asked = table.count;
+        const u32 got = static_cast<u32>(TRY(kvm_ioctl(vcpu.fd(), kGetMsrs, "KVM_GET_MSRS", &table)));
+        found.insert(found.end(), table.entries.begin(), table.entries.begin() + got);
+        indices = indices.subspan(got < asked ? got + 1 : got);
+    }
+    return found;
+}
+
+/// Errors: Host for one that KVM refuses and that has another value.
+Result<void> set_msrs(const KvmVcpu& vcpu, std::span<const kvm_msr_entry> entries) {
+    MsrTable table;
+    while (!entries.empty()) {
+        table.count = static_cast<u32>(std::min(entries.size(), kMsrsAtOnce));
+        std::copy_n(entries.begin(), table.count, table.entries.begin());
+        const u32 asked = table.count;
+        const u32 taken = static_cast<u32>(TRY(kvm_ioctl(vcpu.fd(), kSetMsrs, "KVM_SET_MSRS", &table)));
+        if (taken < asked) {
+            // What a host lets nobody write is as it was.
+            const kvm_msr_entry& refused = entries[taken];
+            const std::optional<u64> present = vcpu.msr(refused.index);
+            if (!present || *present != refused.data)
+                return fail(Error::host(fmt::format("KVM refuses {:#x} for MSR {:#x} of vCPU {}",
+                                                    u64{refused.data}, u32{refused.index}, vcpu.id())));
+        }
+        entries = entries.subspan(taken < asked ? taken + 1 : taken);
+    }
+    return {};
+}
+
+kvm_device_attr tsc_offset_attribute(u64& value) {
+    kvm_device_attr attribute{};
+    attribute.group = KVM_VCPU_TSC_CTRL;
+    attribute.attr = KVM_VCPU_TSC_OFFSET;
+    // SAFETY: the kernel takes the address as an integer.
+    attribute.addr = reinterpret_cast<std::uintptr_t>(&value);
+    return attribute;
+}
+
+Result<u64> tsc_offset(const KvmVcpu& vcpu) {
+    u64 offset = 0;
+    const kvm_device_attr attribute = tsc_offset_attribute(offset);
+    TRY_VOID(KVM_IOCTL(vcpu.fd(), KVM_GET_DEVICE_ATTR, &attribute));
+    return offset;
+}
+
+Result<std::vector<kvm_cpuid_entry2>> cpuid_of(const KvmVcpu& vcpu) {
+    CpuidEntries table;
+    table.count = CpuidTable::kEntriesFromKvm;
+    TRY_VOID(kvm_ioctl(vcpu.fd(), kGetCpuid2, "KVM_GET_CPUID2", &table));
+    return std::vector(table.filled().begin(), table.filled().end());
+}
+
+Result<void> set_cpuid(const KvmVcpu& vcpu, std::span<const kvm_cpuid_entry2> entries) {
+    if (entries.size() > CpuidTable::kEntriesFromKvm)
+        return fail(Error::host("there are too many CPUID entries"));
+    CpuidEntries table;
+    table.count = static_cast<u32>(entries.size());
+    std::ranges::copy(entries, table.entries.begin());
+    TRY_VOID(kvm_ioctl(vcpu.fd(), kSetCpuid2, "KVM_SET_CPUID2", &table));
+    return {};
+}
+
+}  // namespace
+
+void prepare_restoring(KvmVm& vm) {
+    // With it a pending exception keeps its address, which otherwise is in CR2 or DR6 already: KVM has it
+    // since Linux 4.20, and one that has not loses nothing where no guest of the guest runs.
+    (void)vm.enable(KVM_CAP_EXCEPTION_PAYLOAD, 1);
+}
+
+Result<VcpuSaving> prepare_saving(const KvmSystem& system, KvmVm& vm, bool has_kernel_apic) {
+    if (vm.check(KVM_CAP_SREGS2) <= 0 || vm.check(KVM_CAP_VCPU_ATTRIBUTES) <= 0)
+        return fail(
+            Error::host("this KVM does not tell all that a vCPU is").hint("needs Linux 5.16 or newer"));
+    prepare_restoring(vm);
+    const int xsave_bytes = vm.check(KVM_CAP_XSAVE2);
+    return VcpuSaving{
+        .msrs = TRY(msr_indices(system)),
+        .xsave_bytes = std::max(kXsaveBytes, static_cast<std::size_t>(std::max(0, xsave_bytes))),
+        .has_kernel_apic = has_kernel_apic};
+}
+
+Result<VcpuState> save_vcpu(const KvmVcpu& vcpu, const VcpuSaving& saving) {
+    const UniqueFd& fd = vcpu.fd();
+    VcpuState state;
+    if (saving.has_kernel_apic) state.lapic = TRY(settled_lapic(vcpu));
+    TRY_VOID(KVM_IOCTL(fd, KVM_GET_MP_STATE, &state.mp_state));
+    TRY_VOID(KVM_IOCTL(fd, KVM_GET_REGS, &state.regs));
+    TRY_VOID(KVM_IOCTL(fd, KVM_GET_SREGS2, &state.sregs));
+    state.xsave.resize(saving.xsave_bytes);
+    if (saving.xsave_bytes > kXsaveBytes) {
+        TRY_VOID(kvm_ioctl(fd, kGetXsave2, "KVM_GET_XSAVE2", state.xsave.data()));
+    } else {
+        TRY_VOID(kvm_ioctl(fd, kGetXsave, "KVM_GET_XSAVE", state.xsave.data()));
+    }
+    TRY_VOID(KVM_IOCTL(fd, KVM_GET_XCRS, &state.xcrs));
+    TRY_VOID(KVM_IOCTL(fd, KVM_GET_DEBUGREGS, &state.debugregs));
+    state.tsc_offset = TRY(tsc_offset(vcpu));
+    state.msrs = TRY(get_msrs(vcpu, saving.msrs));
+    TRY_VOID(KVM_IOCTL(fd, KVM_GET_VCPU_EVENTS, &state.events));
+    state.cpuid = TRY(cpuid_of(vcpu));
+    return state;
+}
+
+Result<void> restore_vcpu(KvmVcpu& vcpu, const VcpuState& state) {
+    const UniqueFd& fd = vcpu.fd();
+    TRY_VOID(set_cpuid(vcpu, state.cpuid));
+    TRY_VOID(KVM_IOCTL(fd, KVM_SET_SREGS2, &state.sregs));
+    TRY_VOID(KVM_IOCTL(fd, KVM_SET_REGS, &state.regs));
+    TRY_VOID(KVM_IOCTL(fd, KVM_SET_XCRS, &state.xcrs));
+    TRY_VOID(kvm_ioctl(fd, kSetXsave, "KVM_SET_XSAVE", state.xsave.data()));
+    TRY_VOID(KVM_IOCTL(fd, KVM_SET_DEBUGREGS, &state.debugregs));
+    if (state.lapic) TRY_VOID(KVM_IOCTL(fd, KVM_SET_LAPIC, &*state.lapic));
+    std::vector<kvm_msr_entry> msrs = state.msrs;
+    const auto deadline = std::stable_partition(
+        msrs.begin(), msrs.end(), [](const kvm_msr_entry& msr) { return msr.index != kMsrTscDeadline; });
+    TRY_VOID(set_msrs(vcpu, std::span(msrs.begin(), deadline)));
+    u64 offset = state.tsc_offset;
+    const kvm_device_attr attribute = tsc_offset_attribute(offset);
+    TRY_VOID(KVM_IOCTL(fd, KVM_SET_DEVICE_ATTR, &attribute));
+    // Its moment is one of the TSC, and only a LAPIC timer in that mode keeps it.
+    TRY_VOID(set_msrs(vcpu, std::span(deadline, msrs.end())));
+    kvm_vcpu_events events = state.events;
+    // A machine without system management mode has none to be told of.
+    if (events.smi.smm == 0 && events.smi.pending == 0) events.flags &= ~u32{KVM_VCPUEVENT_VALID_SMM};
+    TRY_VOID(KVM_IOCTL(fd, KVM_SET_VCPU_EVENTS, &events));
+    TRY_VOID(KVM_IOCTL(fd, KVM_SET_MP_STATE, &state.mp_state));
+    return {};
+}
+
+}  // namespace mayfly

@@ -1,0 +1,54 @@
+// SPDX-License-Identifier: Apache-2.0
+// VcpuState: all that KVM knows of a vCPU that stands still, and how it comes out of one and into another.
+//
+// Each order is one that loses nothing. Out: what waits for INIT or SIPI is settled first, and the events
+// come last, which may be what the others left behind. In: CPUID decides what the others may be, control
+// registers say how the LAPIC's are laid out, the LAPIC's mode what a deadline means, and the TSC when it is.
+// Thread: any, while the vCPU is paused or has not run.
+// Spec: Linux Documentation/virt/kvm/api.rst, "API description", vcpu ioctls;
+// Documentation/virt/kvm/devices/vcpu.rst §4 "GROUP: KVM_VCPU_TSC_CTRL".
+#pragma once
+
+#include <optional>
+#include <vector>
+
+#include <linux/kvm.h>
+
+#include "vmm/kvm/kvm_system.h"
+
+namespace mayfly {
+
+struct VcpuState {
+    std::vector<kvm_cpuid_entry2> cpuid;
+    kvm_mp_state mp_state{};
+    kvm_regs regs{};
+    kvm_sregs2 sregs{};
+    std::vector<std::byte> xsave;
+    kvm_xcrs xcrs{};
+    kvm_debugregs debugregs{};
+    std::optional<kvm_lapic_state> lapic;  ///< of one in the kernel
+    u64 tsc_offset = 0;                    ///< to the host's; the TSC is not among the MSRs
+    std::vector<kvm_msr_entry> msrs;
+    kvm_vcpu_events events{};
+    bool is_halted = false;  ///< without a LAPIC in the kernel: behind HLT, until an interrupt comes
+};
+
+/// What is to be asked for.
+struct VcpuSaving {
+    std::vector<u32> msrs;
+    std::size_t xsave_bytes = 0;
+    bool has_kernel_apic = false;
+};
+
+/// Also prepares `vm` for it: what is pending is told with all that belongs to it. Errors: Host where KVM is
+/// too old (before Linux 5.16); Os.
+Result<VcpuSaving> prepare_saving(const KvmSystem& system, KvmVm& vm, bool has_kernel_apic);
+/// All but `is_halted`. Of a vCPU whose last exit is completed. Errors: Os.
+Result<VcpuState> save_vcpu(const KvmVcpu& vcpu, const VcpuSaving& saving);
+/// Into a vCPU that has not run, of a VM that prepare_restoring() prepared, with its irqchip and its memory.
+/// Errors: Os; Host for an MSR that KVM refuses.
+Result<void> restore_vcpu(KvmVcpu& vcpu, const VcpuState& state);
+/// Before its vCPUs are restored.
+void prepare_restoring(KvmVm& vm);
+
+}  // namespace mayfly

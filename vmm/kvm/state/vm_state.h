@@ -1,0 +1,36 @@
+// SPDX-License-Identifier: Apache-2.0
+// VmState: what KVM knows of a VM beside its memory and its vCPUs: its clock, and the interrupt controllers
+// and the timer that are in the kernel. Interrupt routes are not: who made them makes them again.
+//
+// Thread: any, while no vCPU runs.
+// Spec: Linux Documentation/virt/kvm/api.rst §4.26 "KVM_GET_IRQCHIP", §4.29 "KVM_GET_CLOCK", §4.71
+// "KVM_GET_PIT2".
+#pragma once
+
+#include <array>
+#include <optional>
+
+#include <linux/kvm.h>
+
+#include "vmm/kvm/kvm_vm.h"
+
+namespace mayfly {
+
+/// Of a full irqchip.
+struct KernelChipsState {
+    std::array<kvm_irqchip, KVM_NR_IRQCHIPS> chips{};  ///< by their KVM_IRQCHIP_ number
+    kvm_pit_state2 pit{};
+};
+
+struct VmState {
+    kvm_clock_data clock{};
+    i64 wall_ns = 0;  ///< when that was read, since the epoch
+    std::optional<KernelChipsState> chips;
+};
+
+/// After the vCPUs. Errors: Os.
+Result<VmState> save_vm(const KvmVm& vm, bool has_kernel_chips);
+/// After the vCPUs, before any of them runs. kvmclock has gone on meanwhile, as the TSC has. Errors: Os.
+Result<void> restore_vm(KvmVm& vm, const VmState& state);
+
+}  // namespace mayfly
