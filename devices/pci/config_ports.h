@@ -32,6 +32,7 @@ class ConfigPorts final : public IoDevice {
     void reset() override;
 
     [[nodiscard]] const State& state() const { return state_; }
+    void restore(const State& state) { state_ = state; }
 
   private:
     State state_;

@@ -129,4 +129,11 @@ void TestDevice::begin_batch() {
 
 void TestDevice::end_batch() { state_.is_in_batch = false; }
 
+bool TestDevice::restore(const State& state) {
+    if (state.irq_levels >> MAYFLY_TESTDEV_IRQ_COUNT != 0 || state.last_status > Status::Refused)
+        return false;
+    state_ = state;
+    return true;
+}
+
 }  // namespace mayfly

@@ -82,6 +82,8 @@ class TestDevice final : public IoDevice {
     void end_batch();
 
     [[nodiscard]] const State& state() const { return state_; }
+    /// Not what the host does for it. False: no guest can have left it so; then it is as it was.
+    [[nodiscard]] bool restore(const State& state);
 
   private:
     [[nodiscard]] u64 read_scratch(IoAccess at) const;

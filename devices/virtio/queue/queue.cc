@@ -27,10 +27,11 @@ void VirtQueue::stop() {
     size_ = 0;
 }
 
-QueuePlace VirtQueue::place() const {
+QueuePlace VirtQueue::place(bool has_failed) const {
     // no guest: asked in a pause, which waits for what is in flight and publishes what was pushed.
-    VERIFY(is_broken() || (is_packed_ ? packed_.state().in_flight == 0 && !packed_.is_publish_due()
-                                      : split_.state().in_flight == 0 && !split_.is_publish_due()));
+    VERIFY(has_failed || is_broken() ||
+           (is_packed_ ? packed_.state().in_flight == 0 && !packed_.is_publish_due()
+                       : split_.state().in_flight == 0 && !split_.is_publish_due()));
     if (is_packed_)
         return {.position = packed_.state().next_avail.bits(), .why_broken = packed_.state().why_broken};
     return {.position = split_.state().next_avail, .why_broken = split_.state().why_broken};

@@ -43,8 +43,9 @@ class VirtQueue {
     /// False when the size or an address is not one that the specification allows, or lies outside RAM.
     [[nodiscard]] bool start(const QueueSetup& setup);
     void stop();
-    /// Of one that runs. Nothing is in flight and all is published, unless the driver broke it.
-    [[nodiscard]] QueuePlace place() const;
+    /// Of one that runs. Nothing is in flight and all is published, unless the driver broke it; or the device
+    /// `has_failed`, which answers nothing any more.
+    [[nodiscard]] QueuePlace place(bool has_failed = false) const;
     /// start() again, at a place that place() told. False as well where there can be no such place.
     [[nodiscard]] bool start_at(const QueueSetup& setup, const QueuePlace& place);
     [[nodiscard]] bool is_running() const;

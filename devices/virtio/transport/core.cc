@@ -156,10 +156,11 @@ void VirtioCore::clear() {
 }
 
 VirtioCore::State VirtioCore::save() const {
-    State state{.negotiated = state_, .is_started = is_started_, .queues = {}};
+    State state{
+        .negotiated = state_, .is_started = is_started_, .failures_logged = failures_logged_, .queues = {}};
     for (u16 i = 0; i < queue_count(); ++i) {
         std::optional<QueuePlace> place;
-        if (queues_[i].is_running()) place = queues_[i].place();
+        if (queues_[i].is_running()) place = queues_[i].place(needs_reset());
         state.queues.push_back({.registers = queue_states_[i], .place = place});
     }
     return state;
@@ -206,6 +207,7 @@ bool VirtioCore::restore(const State& state) {
         return false;
     }
     is_paused_ = true;
+    failures_logged_ = state.failures_logged;
     if (state.is_started) {
         // What it says of its configuration now was said before.
         device_.start(state_.driver_features, *this);

@@ -108,6 +108,7 @@ class VirtioCore final : public DeviceHost {
     struct State {
         Negotiated negotiated;
         bool is_started = false;
+        u8 failures_logged = 0;  ///< what was said of its driver is not said anew
         std::vector<Queue> queues;
     };
 

@@ -130,6 +130,7 @@ bool MmioTransport::write_queue_register(u64 offset_bytes, u32 value) {
 bool MmioTransport::restore(const State& state) {
     constexpr u32 kBits = virtio_mmio::INTERRUPT_USED_BUFFER | virtio_mmio::INTERRUPT_CONFIG_CHANGE;
     if ((state.interrupt_status & ~kBits) != 0) return false;
+    const Lock guard(core_.mutex());
     state_ = state;
     return true;
 }

@@ -45,9 +45,12 @@ class MmioTransport final : public IoDevice, public TransportClient {
         u32 queue_select = 0;
         u32 interrupt_status = 0;
     };
-    [[nodiscard]] State save() const REQUIRES(core_.mutex()) { return state_; }
+    [[nodiscard]] State save() const {
+        const Lock guard(core_.mutex());
+        return state_;
+    }
     /// False: no device says so.
-    [[nodiscard]] bool restore(const State& state) REQUIRES(core_.mutex());
+    [[nodiscard]] bool restore(const State& state);
 
   private:
     [[nodiscard]] u32 read_register(u64 offset_bytes) REQUIRES(core_.mutex());

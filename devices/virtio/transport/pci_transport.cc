@@ -384,6 +384,7 @@ void PciTransport::registers_changed() {
 }
 
 PciTransport::State PciTransport::save() const {
+    const Lock guard(core_.mutex());
     return {.registers = state_,
             .shown_generation = shown_generation_,
             .queue_vectors = queue_vectors_,

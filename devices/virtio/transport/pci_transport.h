@@ -75,7 +75,7 @@ class PciTransport final : public FunctionClient, public MsixClient, public Tran
         PciFunction::State function;
         Msix::State msix;
     };
-    [[nodiscard]] State save() const REQUIRES(core_.mutex());
+    [[nodiscard]] State save() const;
     /// After the core and the device; PciBus::registers_restored() follows. Before the guest runs. False: no
     /// guest can have brought it there.
     [[nodiscard]] bool restore(const State& state);

@@ -171,6 +171,28 @@ TEST_CASE("test device reset undoes what the guest has switched on", "[test_devi
     CHECK(f.host.calls.empty());
 }
 
+TEST_CASE("a test device that is carried away shows what it did, and does nothing for it", "[test_device]") {
+    Fixture f;
+    f.device.io_write({0x100, 4}, 0x12345678);
+    f.set(0x2003, 1, 1);
+    f.set(0x2020, 4, 0xfee00000);
+    f.set(0x202c, 4, 1);
+    Fixture other;
+    REQUIRE(other.device.restore(f.device.state()));
+    CHECK(other.device.io_read({0x100, 4}) == 0x12345678);
+    CHECK(other.get(0x2020) == 0xfee00000);
+    CHECK(other.get(0x2030) == f.get(0x2030));
+    CHECK(other.device.state().irq_levels == 1U << 3);
+    CHECK(other.host.calls.empty());
+    TestDevice::State impossible = f.device.state();
+    impossible.irq_levels = 1U << 24;
+    CHECK_FALSE(other.device.restore(impossible));
+    impossible = f.device.state();
+    impossible.last_status = static_cast<TestDeviceHost::Status>(3);
+    CHECK_FALSE(other.device.restore(impossible));
+    CHECK(other.device.state().irq_levels == 1U << 3);
+}
+
 TEST_CASE("test device survives any access", "[test_device]") {
     Fixture f;
     CHECK(hammer(f.device, 0x48) == 0);

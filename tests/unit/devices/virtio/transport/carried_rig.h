@@ -203,10 +203,13 @@ class CarriedRig {
     }
 
     Saved save() {
-        const Lock lock(core_->mutex());
-        core_->pause();
-        REQUIRE(core_->await_drained(monotonic_ns() + kLongNs));
-        Saved saved{.core = core_->save(), .disk = {}, .net = {}, .console = {}, .mmio = {}, .pci = {}};
+        Saved saved;
+        {
+            const Lock lock(core_->mutex());
+            core_->pause();
+            REQUIRE(core_->await_drained(monotonic_ns() + kLongNs));
+            saved.core = core_->save();
+        }
         if (kind_ == Carried::Disk) saved.disk = static_cast<Block&>(*device_).save();
         if (kind_ == Carried::Net) saved.net = net().save();
         if (kind_ == Carried::Console) saved.console = console().save();
@@ -222,8 +225,8 @@ class CarriedRig {
             if (saved.disk) static_cast<Block&>(*device_).restore(*saved.disk);
             if (saved.net) REQUIRE(net().restore(*saved.net));
             if (saved.console) REQUIRE(console().restore(*saved.console));
-            if (saved.mmio) REQUIRE(mmio_->restore(*saved.mmio));
         }
+        if (saved.mmio) REQUIRE(mmio_->restore(*saved.mmio));
         if (saved.pci) {
             REQUIRE(pci_->restore(*saved.pci));
             world_->bus.registers_restored();

@@ -120,7 +120,6 @@ TEST_CASE("of virtio-mmio, an interrupt status has two bits", "[restore]") {
     Rig rig;
     FakeEdge edge;
     MmioTransport mmio(rig.core, edge, 0xc000'1000);
-    const Lock lock(rig.core.mutex());
     CHECK(mmio.restore({.interrupt_status = 3}));
     CHECK_FALSE(mmio.restore({.interrupt_status = 4}));
 }
@@ -136,7 +135,6 @@ bool pci_takes(Change change) {
         rig.set_msix(true);
         rig.set_entry(1, 0xfee0'0000, 0x41, true);
         rig.set(common::kConfigVector, 2, 1);
-        const Lock lock(rig.core.mutex());
         state = rig.transport.save();
     }
     change(state);
