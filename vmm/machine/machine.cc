@@ -41,6 +41,11 @@ Result<void> check_memory_size(u64 bytes) {
     return {};
 }
 
+Error not_ours(std::string_view what) {
+    return Error::invalid(
+        fmt::format("the state of the {} is none that a guest of this machine can have", what));
+}
+
 bool maps_files(const BootConfig& config) {
     return !config.kernel.starts_with(kBuiltinPrefix) || !config.initrd.empty() || !config.modules.empty();
 }
@@ -59,6 +64,24 @@ Result<std::unique_ptr<Machine>> Machine::create(const BootConfig& config, Outpu
         new Machine(config, std::move(plan), std::move(images), std::move(kvm), fds, stop, timeline));
     TRY_VOID(machine->build());
     return machine;
+}
+
+Result<std::unique_ptr<Machine>> Machine::restore(MachineParts parts, const MachineState& state,
+                                                  OutputFds fds, StopControl& stop, Timeline& timeline) {
+    std::unique_ptr<KvmHost> kvm = TRY(KvmHost::open());
+    timeline.reach(Phase::KvmOpened);
+    std::unique_ptr<Machine> machine(new Machine(parts.config, std::move(parts.plan), std::move(parts.images),
+                                                 std::move(kvm), fds, stop, timeline));
+    TRY_VOID(machine->build_restored(state, std::move(parts.ram)));
+    return machine;
+}
+
+MachineParts Machine::take_apart(std::unique_ptr<Machine> machine) {
+    // The mapping stays where it is; what else refers to it goes with the machine.
+    return {.config = machine->config_,
+            .plan = machine->plan_,
+            .images = std::move(machine->images_),
+            .ram = std::move(*machine->ram_)};
 }
 
 Machine::Machine(const BootConfig& config, MachinePlan plan, GuestImages images, std::unique_ptr<KvmHost> kvm,
@@ -93,15 +116,43 @@ Result<void> Machine::build() {
     const EntryState entry = TRY(load_images(plan_, config_, images_, *ram_));
     outside_.timeline.reach(Phase::KernelLoaded);
 
+    TRY_VOID(add_hardware());
+    TRY_VOID(set_up_vcpus(entry));
+    outside_.timeline.reach(Phase::Vcpus);
+    images_.ignore_stop();
+    return {};
+}
+
+Result<void> Machine::build_restored(const MachineState& state, GuestRam ram) {
+    add_early_output();
+    devices_ = TRY(VirtioDevices::open(config_, plan_.devices, console_.ends(), outside_.stop));
+    adopt_ram(std::move(ram));
+    outside_.timeline.reach(Phase::MemoryMapped);
+    TRY_VOID(add_hardware());
+    TRY_VOID(restore_parts(state));
+    outside_.timeline.reach(Phase::Vcpus);
+    return {};
+}
+
+/// In the one order that is fast.
+Result<void> Machine::add_hardware() {
     vm_.emplace(TRY(kvm_->system().create_vm()));
     outside_.timeline.reach(Phase::VmCreated);
     TRY_VOID(add_memory_slots());
     TRY_VOID(add_irqchip());
     outside_.timeline.reach(Phase::Irqchip);
     TRY_VOID(add_platform());
-    TRY_VOID(add_vcpus(entry));
-    outside_.timeline.reach(Phase::Vcpus);
-    images_.ignore_stop();
+    return vcpus_.create(*vm_, plan_.cpus);
+}
+
+/// The kernel's controllers before what drives their lines.
+Result<void> Machine::restore_parts(const MachineState& state) {
+    TRY_VOID(vcpus_.restore(*vm_, state.vcpus));
+    TRY_VOID(restore_vm(*vm_, state.vm));
+    if (!interrupts_->restore(state.interrupts)) return fail(not_ours("interrupt controllers"));
+    if (!platform_->restore(state.platform)) return fail(not_ours("chips"));
+    if (!devices_->restore(state.virtio)) return fail(not_ours("virtio devices"));
+    if (!console_.restore(state.console)) return fail(not_ours("console"));
     return {};
 }
 
@@ -120,12 +171,16 @@ Result<void> Machine::add_ram() {
                         .error()
                         .about("--memory " + print_size(config_.memory_bytes))
                         .hint("limits on address space: ulimit -v, vm.overcommit_memory"));
-    ram_.emplace(std::move(*ram));
+    adopt_ram(std::move(*ram));
+    return {};
+}
+
+void Machine::adopt_ram(GuestRam ram) {
+    ram_.emplace(std::move(ram));
     if (KernelLog* log = console_.log()) {
         log->set_memory(ram_->memory());
         log->set_level(linux_log_level(plan_.command_line.text));
     }
-    return {};
 }
 
 Result<void> Machine::add_memory_slots() {
@@ -181,8 +236,7 @@ Result<void> Machine::add_platform() {
     return platform_->map_devices(options, plan_.shape.irqchip, plan_.has_config_ports);
 }
 
-Result<void> Machine::add_vcpus(const EntryState& entry) {
-    TRY_VOID(vcpus_.create(*vm_, plan_.cpus));
+Result<void> Machine::set_up_vcpus(const EntryState& entry) {
     const KvmAnswers& answers = kvm_->answers();
     return vcpus_.set_up(answers.cpuid,
                          cpuid_facts(plan_.cpus, plan_.shape.irqchip, plan_.host, answers.has_tsc_deadline),
@@ -192,7 +246,11 @@ Result<void> Machine::add_vcpus(const EntryState& entry) {
 Result<void> Machine::connect_console() {
     if (config_.console != "stdio") return {};
     VirtioConsole* virtio = devices_->console();
-    if (virtio == nullptr) return console_.connect(platform_->connect_serial(), {});
+    if (virtio == nullptr) {
+        TRY_VOID(console_.connect(platform_->connect_serial(), {}));
+        platform_->ask_for_serial_input();
+        return {};
+    }
     return console_.connect(
         [this, virtio](std::span<const u8> bytes) -> std::optional<std::size_t> {
             const GuestGate::Visit visit(outside_.stop.gate());
@@ -211,6 +269,7 @@ Ending Machine::run() {
         restore_terminal();
         return {EndKind::HostError, 0, "early console: " + started.error().message()};
     }
+    devices_->begin();
     vcpus_.run({.buses = {platform_->ports(), platform_->mmio()},
                 .stop = outside_.stop,
                 .console = console_,
@@ -244,6 +303,19 @@ Result<void> Machine::pause(std::chrono::milliseconds limit) {
 void Machine::resume() {
     devices_->resume();
     resume_vcpus();
+}
+
+Result<MachineState> Machine::save() {
+    // All that is on its way into KVM first: vCPUs and controllers have it then.
+    TRY_VOID(devices_->flush());
+    if (TestDeviceWiring* test_device = platform_->test_device()) TRY_VOID(test_device->flush(vcpus_[0]));
+    const ConsoleState console = console_.save(vcpus_[0]);
+    return MachineState{.vcpus = TRY(vcpus_.save(kvm_->system(), *vm_, plan_.shape.irqchip != Irqchip::None)),
+                        .vm = TRY(save_vm(*vm_, plan_.shape.irqchip == Irqchip::Full)),
+                        .interrupts = interrupts_->save(),
+                        .platform = platform_->save(),
+                        .virtio = devices_->save(),
+                        .console = console};
 }
 
 void Machine::resume_vcpus() {

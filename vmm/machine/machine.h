@@ -36,12 +36,27 @@
 
 namespace mayfly {
 
+/// What a machine was made of, and what is in its memory.
+struct MachineParts {
+    BootConfig config;
+    MachinePlan plan;
+    GuestImages images;  ///< they tell why a guest panicked
+    GuestRam ram;
+};
+
 class Machine {
   public:
     /// All outlive the machine. Errors: those of every step, each with what to do; any of them, and Stopped,
     /// once a stop is requested.
     static Result<std::unique_ptr<Machine>> create(const BootConfig& config, OutputFds fds, StopControl& stop,
                                                    Timeline& timeline);
+    /// The machine of `parts` where another was saved, with nothing loaded: run() goes on there. `parts.ram`
+    /// holds what that machine's did. Errors: those of create(); Invalid where the state is not one of such a
+    /// machine.
+    static Result<std::unique_ptr<Machine>> restore(MachineParts parts, const MachineState& state,
+                                                    OutputFds fds, StopControl& stop, Timeline& timeline);
+    /// Destroys a machine that has ended, or never ran.
+    static MachineParts take_apart(std::unique_ptr<Machine> machine);
     Machine(const Machine&) = delete;
     Machine& operator=(const Machine&) = delete;
     /// Of one that has ended, or never ran. Waits for all its threads.
@@ -57,6 +72,9 @@ class Machine {
     [[nodiscard]] Result<void> pause(std::chrono::milliseconds limit);
     /// After pause().
     void resume();
+    /// After pause(): all that the machine is, but for its memory. It may be resumed then, or ended. Errors:
+    /// Host, Os; then it may be resumed.
+    [[nodiscard]] Result<MachineState> save();
 
     [[nodiscard]] const KvmVm& vm() const { return *vm_; }
     [[nodiscard]] const Vcpus& vcpus() const { return vcpus_; }
@@ -70,12 +88,16 @@ class Machine {
             OutputFds fds, StopControl& stop, Timeline& timeline);
 
     Result<void> build();
+    Result<void> build_restored(const MachineState& state, GuestRam ram);
+    Result<void> add_hardware();
+    Result<void> restore_parts(const MachineState& state);
+    void adopt_ram(GuestRam ram);
     void add_early_output();
     Result<void> add_ram();
     Result<void> add_memory_slots();
     Result<void> add_irqchip();
     Result<void> add_platform();
-    Result<void> add_vcpus(const EntryState& entry);
+    Result<void> set_up_vcpus(const EntryState& entry);
     Result<void> connect_console();
     void resume_vcpus();
     [[nodiscard]] Ending understood(Ending ending) const;

@@ -25,6 +25,7 @@
 #include "vmm/machine/interrupts/test_device_wiring.h"
 #include "vmm/machine/lifecycle/timeline.h"
 #include "vmm/machine/plan/profile.h"
+#include "vmm/snapshot/machine_state.h"
 
 namespace mayfly {
 
@@ -54,6 +55,13 @@ class Platform {
     [[nodiscard]] TestDeviceWiring* test_device() { return test_device_ ? &*test_device_ : nullptr; }
     /// The serial port is the console that is typed at: what takes the bytes. Before any vCPU runs.
     [[nodiscard]] ConsoleInput::Deliver connect_serial();
+    /// Once that is connected: a guest that listened before it was restored does so still.
+    void ask_for_serial_input();
+
+    /// While no vCPU runs, nor a thread that visits.
+    [[nodiscard]] PlatformState save() const;
+    /// Once interrupts are restored, before any vCPU runs. False: no guest can have left it so.
+    [[nodiscard]] bool restore(const PlatformState& state);
 
   private:
     class Marks final : public BootMarkSink {

@@ -28,6 +28,9 @@ class EarlyConsole {
     /// After the last memory slot, before the guest runs.
     void map_onto(Bus& mmio, KvmVm& vm);
 
+    [[nodiscard]] const EarlyUart::State& state() const { return uart_.state(); }
+    void restore(const EarlyUart::State& state) { uart_.restore(state); }
+
     /// Delivers what KVM collected.
     void drain(const KvmVcpu& vcpu);
     /// Whether there is something. Any thread.

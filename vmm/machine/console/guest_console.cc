@@ -52,6 +52,23 @@ void GuestConsole::look_around(const KvmVcpu& vcpu) {
     if (output_.has_pending()) output_.flush();
 }
 
+ConsoleState GuestConsole::save(const KvmVcpu& first) {
+    before_exit(first);
+    after_exit();
+    ConsoleState state;
+    if (log_) state.log = log_->save();
+    if (early_) state.early = early_->state();
+    return state;
+}
+
+bool GuestConsole::restore(const ConsoleState& state) {
+    if (state.log.has_value() != log_.has_value() || state.early.has_value() != early_.has_value())
+        return false;
+    if (early_) early_->restore(*state.early);
+    if (log_) log_->restore(*state.log);
+    return true;
+}
+
 void GuestConsole::finish(const KvmVcpu& first) {
     if (early_) early_->drain(first);
     if (log_) log_->finish();

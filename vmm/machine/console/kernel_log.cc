@@ -169,4 +169,20 @@ void KernelLog::finish() {
     if (!has_given_way()) say_until(unsaid().to, true);
 }
 
+KernelLogState KernelLog::save() {
+    const Lock guard(mutex_);
+    return {.has_given_way = has_given_way(),
+            .next_id = next_id_.load(std::memory_order_relaxed),
+            .seen_id = seen_id_,
+            .level = level_};
+}
+
+void KernelLog::restore(const KernelLogState& state) {
+    const Lock guard(mutex_);
+    level_ = state.level;
+    next_id_.store(state.next_id, std::memory_order_relaxed);
+    seen_id_ = state.seen_id;
+    has_given_way_.store(state.has_given_way, std::memory_order_release);
+}
+
 }  // namespace mayfly

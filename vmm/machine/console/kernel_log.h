@@ -22,6 +22,7 @@
 
 #include "vmm/machine/console/console.h"
 #include "vmm/machine/console/printk_records.h"
+#include "vmm/snapshot/machine_state.h"
 #include "vmm/threads/mutex.h"
 
 namespace mayfly {
@@ -47,6 +48,10 @@ class KernelLog {
     void give_way_to(std::span<const u8> bytes);
     /// No vCPU runs any more.
     void finish();
+
+    [[nodiscard]] KernelLogState save();
+    /// Before the guest runs.
+    void restore(const KernelLogState& state);
 
     [[nodiscard]] const PrintkRecords& records() const { return records_; }
     [[nodiscard]] bool has_given_way() const { return has_given_way_.load(std::memory_order_acquire); }

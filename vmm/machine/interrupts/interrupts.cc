@@ -166,6 +166,30 @@ Result<void> Interrupts::route_msi(u32 index, u64 address, u32 data) {
     return installed;
 }
 
+InterruptsState Interrupts::save() {
+    InterruptsState state{.is_serial_line_high = serial_line_.is_high(), .io_apic = {}, .pic = {}};
+    if (serial_) state.io_apic = serial_->save();
+    if (user_) state.pic = user_->save();
+    return state;
+}
+
+bool Interrupts::restore(const InterruptsState& state) {
+    if (state.io_apic.has_value() != serial_.has_value() || state.pic.has_value() != (user_ != nullptr))
+        return false;
+    if (serial_ && !serial_->restore(*state.io_apic)) return false;
+    if (user_ && !user_->restore(*state.pic)) return false;
+    if (state.is_serial_line_high) {
+        serial_line_.hold();
+        hold_gsi(layout::kIrqSerial);
+    }
+    return true;
+}
+
+void Interrupts::hold_gsi(u32 gsi) {
+    // Those in user space compare with the level that they saw last.
+    if (kind_ != Irqchip::Full || vm_.is_level_triggered(gsi)) set_gsi(gsi, true);
+}
+
 void Interrupts::GsiLine::set_level(bool is_high) {
     if (is_high == is_high_) return;
     is_high_ = is_high;

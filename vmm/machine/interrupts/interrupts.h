@@ -16,6 +16,7 @@
 #include "vmm/machine/interrupts/serial_interrupt.h"
 #include "vmm/machine/interrupts/user_irqchip.h"
 #include "vmm/machine/plan/profile.h"
+#include "vmm/snapshot/machine_state.h"
 #include "vmm/threads/mutex.h"
 #include "vmm/threads/thread.h"
 
@@ -52,6 +53,15 @@ class Interrupts {
     /// Has the 8259s of a full irqchip take these lines as levels, as firmware does for PCI's. Before the
     /// guest runs.
     void set_level_triggered(std::span<const u8> irqs);
+    /// What is not in the kernel. While nothing drives a line.
+    [[nodiscard]] InterruptsState save();
+    /// Once the kernel has its controllers' state, before any device drives a line. False: no guest can have
+    /// left it so.
+    [[nodiscard]] bool restore(const InterruptsState& state);
+    /// A line that was high when the controllers were saved, which know that it was: only what is level
+    /// triggered, and looks at its line again, is told.
+    void hold_gsi(u32 gsi);
+
     /// An index for route_msi() that nobody else has; none when all are taken.
     [[nodiscard]] std::optional<u32> allocate_msi();
 
@@ -60,6 +70,9 @@ class Interrupts {
       public:
         GsiLine(Interrupts& interrupts, u32 gsi) : interrupts_(interrupts), gsi_(gsi) {}
         void set_level(bool is_high) override;
+        [[nodiscard]] bool is_high() const { return is_high_; }
+        /// It was high before.
+        void hold() { is_high_ = true; }
 
       private:
         Interrupts& interrupts_;

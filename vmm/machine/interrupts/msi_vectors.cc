@@ -36,6 +36,18 @@ bool MsiVectors::attach(Vector& vector) {
     return true;
 }
 
+Result<void> MsiVectors::flush() {
+    for (Vector& vector : vectors_) {
+        if (!vector.irqfd) continue;
+        Result<void> flushed = vm_.flush_irqfd(*vector.irqfd, Interrupts::kMsiGsiBase + *vector.msi);
+        if (flushed) continue;
+        vector.irqfd.reset();
+        vector.wiring = Wiring::Refused;
+        return flushed;
+    }
+    return {};
+}
+
 MsiPath MsiVectors::send(u16 vector) {
     // no guest: Msix has at most as many vectors as GuestDevice::put_on_pci() made here, and compares.
     VERIFY(vector < vectors_.size());
@@ -53,6 +65,13 @@ MsiPath MsiVectors::send(u16 vector) {
         entry.irqfd->signal();
     }
     return MsiPath::Irqfd;
+}
+
+Result<void> EdgeLine::flush() {
+    if (!irqfd_) return {};
+    Result<void> flushed = vm_.flush_irqfd(*irqfd_, gsi_);
+    if (!flushed) irqfd_.reset();
+    return flushed;
 }
 
 void EdgeLine::raise(QueueCounts* counts) {

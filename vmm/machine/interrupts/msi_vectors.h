@@ -28,6 +28,9 @@ class MsiVectors final : public MsiPort {
     void set_message(u16 vector, u64 address, u32 data) override;
     MsiPath send(u16 vector) override;
 
+    /// What was sent is in KVM when this returns. Errors: Os; then a vector goes another way.
+    [[nodiscard]] Result<void> flush();
+
   private:
     /// Of the message that the vector has now.
     enum class Wiring : u8 {
@@ -58,6 +61,9 @@ class EdgeLine final : public EdgeInterrupt {
     EdgeLine(KvmVm& vm, const IoService& service, u32 gsi) : vm_(vm), service_(service), gsi_(gsi) {}
 
     void raise(QueueCounts* counts) override;
+
+    /// As MsiVectors::flush().
+    [[nodiscard]] Result<void> flush();
 
   private:
     KvmVm& vm_;

@@ -16,6 +16,16 @@ void SerialInterrupt::set_level(bool is_high) {
     chip_.set_pin(is_high);
 }
 
+IoApic::State SerialInterrupt::save() const {
+    const Lock lock(mmio_->mutex_of(chip_));
+    return chip_.state();
+}
+
+bool SerialInterrupt::restore(const IoApic::State& state) {
+    const Lock lock(mmio_->mutex_of(chip_));
+    return chip_.restore(state);
+}
+
 void SerialInterrupt::Messages::set_message(u16 /*vector*/, u64 address, u32 data) {
     address_ = address;
     data_ = data;

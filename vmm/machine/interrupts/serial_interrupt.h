@@ -22,6 +22,9 @@ class SerialInterrupt {
     /// Puts the registers on the bus; the bus's lock for them serialises everything.
     void map_onto(Bus& mmio);
     void set_level(bool is_high);
+    [[nodiscard]] IoApic::State save() const;
+    /// IoApic's.
+    [[nodiscard]] bool restore(const IoApic::State& state);
 
   private:
     /// Every message by KVM_SIGNAL_MSI: no route, no eventfd.

@@ -32,12 +32,11 @@ TestDeviceHost::Status TestDeviceWiring::signal_msi(u32 address, u32 data) {
 }
 
 Result<void> TestDeviceWiring::prepare(Line& line, u32 address, u32 data) {
-    const bool is_same = line.address == address && line.data == data;
+    const bool is_same = line.message.address == address && line.message.data == data;
     if (line.event && !is_same && !rewiring_.take())
         return fail(Error::host("the guest has the test device wired anew too often"));
     TRY_VOID(interrupts_.route_msi(line.msi_index, address, data));
-    line.address = address;
-    line.data = data;
+    line.message = {address, data};
     if (line.event) return {};
     EventFd created = TRY(EventFd::create());
     TRY_VOID(vm_.attach_irqfd(created, Interrupts::kMsiGsiBase + line.msi_index));
@@ -75,25 +74,53 @@ TestDeviceHost::Status TestDeviceWiring::set_coalesced(bool is_on) {
 void TestDeviceWiring::msi_train(u32 address, u32 data, u8 count) {
     if (count == 0 || interrupts_.kind() == Irqchip::None || !prepare(direct_, address, data)) return;
     // One at a time: a guest must not make threads without end.
-    if (is_train_running_.exchange(true)) return;
+    if (train_left_.load() != 0) return;
     end_train();
-    Result<Thread> train = Thread::start([this, count] {
-        for (u8 sent = 0; sent < count;) {
+    train_left_.store(count);
+    Result<Thread> train = Thread::start([this] {
+        for (bool is_last = false; !is_last;) {
             std::this_thread::sleep_for(std::chrono::milliseconds(1));
             const GuestGate::Visit visit(gate_);
             if (!visit) continue;
-            // Before the last signal: a guest that takes it may ask for the next train at once.
-            if (++sent == count) is_train_running_.store(false);
+            // Before the signal: a guest that takes the last one may ask for the next train at once.
+            is_last = train_left_.fetch_sub(1) == 1;
             direct_.event->signal();
         }
     });
-    if (!train) return is_train_running_.store(false);
+    if (!train) return train_left_.store(0);
     train_.emplace(*train);
 }
 
 void TestDeviceWiring::end_train() {
     if (train_) train_->join();
     train_.reset();
+}
+
+Result<void> TestDeviceWiring::flush(const KvmVcpu& first) {
+    if (begin_exit(first)) end_exit();
+    for (const Line* line : {&direct_, &loopback_}) {
+        if (line->event) TRY_VOID(vm_.flush_irqfd(*line->event, Interrupts::kMsiGsiBase + line->msi_index));
+    }
+    return {};
+}
+
+TestDeviceState TestDeviceWiring::save() const {
+    return {.device = device_.state(),
+            .train = direct_.message,
+            .loopback = loopback_.message,
+            .train_left = train_left_.load()};
+}
+
+bool TestDeviceWiring::restore(const TestDeviceState& state) {
+    if (!device_.restore(state.device)) return false;
+    for (u8 gsi = 0; gsi < MAYFLY_TESTDEV_IRQ_COUNT; ++gsi) {
+        if ((state.device.irq_levels >> gsi & 1U) != 0) interrupts_.hold_gsi(gsi);
+    }
+    const bool is_wired = (!state.device.has_loopback ||
+                           set_loopback(true, state.loopback.address, state.loopback.data) == Status::Done) &&
+                          (!state.device.is_coalesced || set_coalesced(true) == Status::Done);
+    msi_train(state.train.address, state.train.data, state.train_left);
+    return is_wired;
 }
 
 std::size_t TestDeviceWiring::drain_ring(const KvmVcpu& vcpu) {

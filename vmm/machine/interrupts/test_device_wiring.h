@@ -40,6 +40,12 @@ class TestDeviceWiring final : public TestDeviceHost {
     bool begin_exit(const KvmVcpu& vcpu);
     void end_exit();
 
+    /// Nothing is under way in the kernel when this returns. While no vCPU runs. Errors: Os.
+    [[nodiscard]] Result<void> flush(const KvmVcpu& first);
+    [[nodiscard]] TestDeviceState save() const;
+    /// Before any vCPU runs. False: no guest can have left it so, or KVM refuses.
+    [[nodiscard]] bool restore(const TestDeviceState& state);
+
     void set_irq(u8 gsi, bool is_high) override { interrupts_.set_gsi(gsi, is_high); }
     Status signal_msi(u32 address, u32 data) override;
     Status send_by_irqfd(u32 address, u32 data) override;
@@ -51,8 +57,7 @@ class TestDeviceWiring final : public TestDeviceHost {
     /// An MSI of its own and the event that sends it.
     struct Line {
         u32 msi_index;
-        u32 address = 0;
-        u32 data = 0;
+        TestDeviceState::Message message{};
         std::optional<EventFd> event{};
     };
     /// Creates the event and its irqfd the first time, and routes it.
@@ -70,7 +75,7 @@ class TestDeviceWiring final : public TestDeviceHost {
     Line loopback_{.msi_index = 1};
     std::atomic<int> ring_page_ = 0;  // 0: nothing is coalesced
     Mutex ring_mutex_;
-    std::atomic<bool> is_train_running_ = false;
+    std::atomic<u8> train_left_ = 0;
     std::optional<Thread> train_;
 };
 

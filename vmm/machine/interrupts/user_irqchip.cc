@@ -31,6 +31,16 @@ void UserIrqchip::set_irq(u32 line, bool is_high) {
     pic_.set_irq(line, is_high);
 }
 
+Pic8259::State UserIrqchip::save() const {
+    const Lock lock(ports_->mutex_of(pic_));
+    return pic_.state();
+}
+
+bool UserIrqchip::restore(const Pic8259::State& state) {
+    const Lock lock(ports_->mutex_of(pic_));
+    return pic_.restore(state);
+}
+
 void UserIrqchip::Intr::set_level(bool is_high) {
     chip_.is_pending_.store(is_high, std::memory_order_release);
     // The vCPU's own accesses are seen before its next KVM_RUN; another thread's must end the present one.

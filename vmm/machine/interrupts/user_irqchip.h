@@ -27,6 +27,10 @@ class UserIrqchip {
 
     void set_irq(u32 line, bool is_high);
 
+    [[nodiscard]] Pic8259::State save() const;
+    /// Pic8259's.
+    [[nodiscard]] bool restore(const Pic8259::State& state);
+
     /// Injects what is pending, or asks for the window. Right before KVM_RUN.
     Result<void> before_run(KvmVcpu& vcpu);
 

@@ -15,17 +15,21 @@ void crash(VcpuContext& context, RunOutcome outcome) {
          crash_report(outcome, context.vcpu, context.wiring.memory, context.wiring.flavour)});
 }
 
+void wait_for_interrupt(VcpuContext& context, std::size_t index) {
+    context.is_halted = true;
+    while (!context.wiring.user_irqchip->wait_for_interrupt()) {
+        RunControl& control = context.wiring.stop.vcpus();
+        control.take_kick(index);
+        context.wiring.console.look_around(context.vcpu);
+        control.stay_while_paused(index);
+    }
+    context.is_halted = false;
+}
+
 /// HLT reaches us only without an in-kernel LAPIC.
 void halt(VcpuContext& context, std::size_t index) {
-    if (context.wiring.user_irqchip != nullptr && context.vcpu.run_page().if_flag != 0) {
-        while (!context.wiring.user_irqchip->wait_for_interrupt()) {
-            RunControl& control = context.wiring.stop.vcpus();
-            control.take_kick(index);
-            context.wiring.console.look_around(context.vcpu);
-            control.stay_while_paused(index);
-        }
-        return;
-    }
+    if (context.wiring.user_irqchip != nullptr && context.vcpu.run_page().if_flag != 0)
+        return wait_for_interrupt(context, index);
     context.wiring.stop.end(
         {EndKind::Crash, 0,
          fmt::format("the guest halted with interrupts off: nothing can wake vCPU {}", context.vcpu.id())});
@@ -83,6 +87,7 @@ void run_vcpu(VcpuContext& context, std::size_t index) {
     control.enter(index);
     bool is_first = context.first_run != nullptr;
     if (is_first) context.first_run->timeline.reach(Phase::FirstRun);
+    if (context.is_halted) wait_for_interrupt(context, index);  // as it was before it was restored
     while (!context.wiring.stop.is_requested()) {
         if (context.wiring.user_irqchip != nullptr) {
             const Result<void> ready = context.wiring.user_irqchip->before_run(context.vcpu);

@@ -9,6 +9,7 @@
 #include "firmware/boot/entry_state.h"
 #include "vmm/kvm/cpuid.h"
 #include "vmm/kvm/kvm_vm.h"
+#include "vmm/kvm/state/vcpu_state.h"
 #include "vmm/machine/vcpu/vcpu_thread.h"
 #include "vmm/threads/thread.h"
 
@@ -28,6 +29,12 @@ class Vcpus {
     /// own; the first one starts at `entry`, the others wait for SIPI. Errors: KVM's.
     Result<void> set_up(const CpuidTable& supported, CpuidFacts facts, const EntryState& entry);
 
+    /// While they are paused. Errors: Host, Os.
+    [[nodiscard]] Result<std::vector<VcpuState>> save(const KvmSystem& system, KvmVm& vm,
+                                                      bool has_kernel_apic) const;
+    /// In place of set_up(), once memory is there. Errors: Invalid for as many as there are not; Host, Os.
+    [[nodiscard]] Result<void> restore(KvmVm& vm, std::span<const VcpuState> states);
+
     /// Runs all of them until the machine ends; vCPU 0 on the calling thread, which reaches FirstRun and
     /// FirstExit in `first`. Everything referred to outlives this object; `first` outlives this call.
     void run(const VcpuWiring& wiring, const FirstRun& first);
@@ -44,6 +51,7 @@ class Vcpus {
     StopControl& stop_;
     std::vector<KvmVcpu> vcpus_;
     std::vector<VcpuContext> contexts_;
+    bool is_first_halted_ = false;  // when it was restored
     std::vector<Thread> others_;
 };
 

@@ -31,4 +31,65 @@ void GuestDevice::put_on_mmio(const DeviceSurroundings& around, Bus& mmio) {
     mmio.map(plan_.mmio.base.value, MmioTransport::kSizeBytes, *mmio_);
 }
 
+Result<void> GuestDevice::flush() {
+    const Lock lock(core_->mutex());
+    if (vectors_) TRY_VOID(vectors_->flush());
+    return edge_ ? edge_->flush() : Result<void>();
+}
+
+VirtioDeviceState GuestDevice::save() {
+    VirtioDeviceState state;
+    if (pci_) {
+        state.transport = pci_->save();
+    } else {
+        state.transport = mmio_->save();
+    }
+    const Lock lock(core_->mutex());
+    state.core = core_->save();
+    switch (plan_.kind) {
+        case DeviceKind::Disk: state.model = static_cast<Block&>(*parts_.model).save(); break;
+        case DeviceKind::Net: state.model = static_cast<Net&>(*parts_.model).save(); break;
+        case DeviceKind::Console: state.model = static_cast<Console&>(*parts_.model).save(); break;
+        case DeviceKind::Entropy: break;
+    }
+    return state;
+}
+
+bool GuestDevice::restore(const VirtioDeviceState& state) {
+    {
+        const Lock lock(core_->mutex());
+        if (!core_->restore(state.core) || !restore_model(state)) return false;
+    }
+    return restore_transport(state);
+}
+
+bool GuestDevice::restore_model(const VirtioDeviceState& state) {
+    switch (plan_.kind) {
+        case DeviceKind::Disk: {
+            const auto* disk = std::get_if<Block::State>(&state.model);
+            if (disk != nullptr) static_cast<Block&>(*parts_.model).restore(*disk);
+            return disk != nullptr;
+        }
+        case DeviceKind::Net: {
+            const auto* net = std::get_if<Net::State>(&state.model);
+            return net != nullptr && static_cast<Net&>(*parts_.model).restore(*net);
+        }
+        case DeviceKind::Console: {
+            const auto* console = std::get_if<Console::State>(&state.model);
+            return console != nullptr && static_cast<Console&>(*parts_.model).restore(*console);
+        }
+        case DeviceKind::Entropy: return std::holds_alternative<std::monostate>(state.model);
+    }
+    return false;
+}
+
+bool GuestDevice::restore_transport(const VirtioDeviceState& state) {
+    if (pci_) {
+        const auto* pci = std::get_if<PciTransport::State>(&state.transport);
+        return pci != nullptr && pci_->restore(*pci);
+    }
+    const auto* mmio = std::get_if<MmioTransport::State>(&state.transport);
+    return mmio != nullptr && mmio_->restore(*mmio);
+}
+
 }  // namespace mayfly

@@ -14,6 +14,7 @@
 #include "vmm/machine/io/virtio_worker.h"
 #include "vmm/machine/plan/device_plan.h"
 #include "vmm/machine/virtio/pci_host_bridge.h"
+#include "vmm/snapshot/machine_state.h"
 
 namespace mayfly {
 
@@ -51,6 +52,13 @@ class GuestDevice {
     [[nodiscard]] VirtioCore& core() { return *core_; }
     [[nodiscard]] const VirtioWorker& worker() const { return *worker_; }
     [[nodiscard]] VirtioDevice& model() { return *parts_.model; }
+    /// Drained, while no vCPU runs: what it sent is in KVM when this returns. Errors: Os.
+    [[nodiscard]] Result<void> flush();
+    [[nodiscard]] VirtioDeviceState save();
+    /// Of a new device, which is paused until its core's resume(). False: of another kind, or no driver can
+    /// have brought it there.
+    [[nodiscard]] bool restore(const VirtioDeviceState& state);
+
     /// When no loop runs any more.
     void finish() {
         if (parts_.backend != nullptr) parts_.backend->finish();
@@ -58,6 +66,8 @@ class GuestDevice {
 
   private:
     void make_core(const DeviceSurroundings& around, VirtioCore::Kind kind);
+    [[nodiscard]] bool restore_model(const VirtioDeviceState& state);
+    [[nodiscard]] bool restore_transport(const VirtioDeviceState& state);
 
     PlannedDevice plan_;
     DeviceParts parts_;

@@ -38,6 +38,8 @@ class PciHostBridge {
     void map_onto(Bus& mmio);
     /// The configuration ports; `reset_control` has the byte at 0xcf9 in the middle of them.
     void map_config_ports(Bus& ports, IoDevice& reset_control);
+    /// Null where they do not answer.
+    [[nodiscard]] ConfigPorts* config_ports() { return config_ports_ ? &*config_ports_ : nullptr; }
 
   private:
     PciHostBridge(ConfigWindowMemory memory, bool is_window_on);

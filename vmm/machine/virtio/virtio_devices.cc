@@ -1,6 +1,8 @@
 // SPDX-License-Identifier: Apache-2.0
 #include "vmm/machine/virtio/virtio_devices.h"
 
+#include <utility>
+
 #include <sys/resource.h>
 
 #include <fmt/format.h>
@@ -70,17 +72,59 @@ Result<void> VirtioDevices::drain(u64 deadline_ns) {
 }
 
 Result<void> VirtioDevices::pause(u64 deadline_ns) {
+    const Lock lock(pause_mutex_);
     Result<void> drained = drain(deadline_ns);
-    if (!drained) resume();
+    is_paused_ = drained.has_value();
+    if (!drained && !are_restored_) go_on();
     return drained;
 }
 
 void VirtioDevices::resume() {
+    const Lock lock(pause_mutex_);
+    is_paused_ = false;
+    if (!are_restored_) go_on();
+}
+
+void VirtioDevices::begin() {
+    const Lock lock(pause_mutex_);
+    if (std::exchange(are_restored_, false) && !is_paused_) go_on();
+}
+
+void VirtioDevices::go_on() {
     if (IoThread* const thread = io_.running()) thread->unpark();
     for (GuestDevice& device : devices_) {
         const Lock lock(device.core().mutex());
         device.core().resume();
     }
+}
+
+Result<void> VirtioDevices::flush() {
+    for (GuestDevice& device : devices_) TRY_VOID(device.flush());
+    return {};
+}
+
+VirtioDevicesState VirtioDevices::save() {
+    VirtioDevicesState state;
+    for (GuestDevice& device : devices_) state.devices.push_back(device.save());
+    if (pci_ != nullptr && pci_->config_ports() != nullptr)
+        state.config_ports = pci_->config_ports()->state();
+    return state;
+}
+
+bool VirtioDevices::restore(const VirtioDevicesState& state) {
+    ConfigPorts* const ports = pci_ != nullptr ? pci_->config_ports() : nullptr;
+    if (state.devices.size() != devices_.size() || state.config_ports.has_value() != (ports != nullptr))
+        return false;
+    {
+        const Lock lock(pause_mutex_);
+        are_restored_ = true;
+    }
+    for (std::size_t i = 0; i < devices_.size(); ++i) {
+        if (!devices_[i].restore(state.devices[i])) return false;
+    }
+    if (pci_ != nullptr) pci_->bus().registers_restored();
+    if (ports != nullptr) ports->restore(*state.config_ports);
+    return true;
 }
 
 VirtioDevices::~VirtioDevices() {

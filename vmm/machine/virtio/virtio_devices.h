@@ -10,6 +10,7 @@
 #include "vmm/machine/virtio/device_opening.h"
 #include "vmm/machine/virtio/guest_device.h"
 #include "vmm/machine/virtio/pci_host_bridge.h"
+#include "vmm/threads/mutex.h"
 
 namespace mayfly {
 
@@ -35,6 +36,15 @@ class VirtioDevices {
     /// not done by `deadline_ns` of the monotonic clock, or an I/O thread that is not; then all go on.
     [[nodiscard]] Result<void> pause(u64 deadline_ns);
     void resume();
+    /// The machine begins to run: restored devices go on, unless somebody has paused them.
+    void begin();
+    /// While paused: what they sent is in KVM when this returns. Errors: Os.
+    [[nodiscard]] Result<void> flush();
+    /// While paused.
+    [[nodiscard]] VirtioDevicesState save();
+    /// Of new devices, before any vCPU runs: they stand still until begin(). False: of others, or no driver
+    /// can have brought them there.
+    [[nodiscard]] bool restore(const VirtioDevicesState& state);
 
     /// Ends the I/O thread, and what backends run beside us, once the vCPUs have stopped.
     void finish();
@@ -50,10 +60,14 @@ class VirtioDevices {
   private:
     explicit VirtioDevices(StopControl& stop) : io_(stop) {}
     [[nodiscard]] Result<void> drain(u64 deadline_ns);
+    void go_on();
 
     IoService io_;
     bool has_loop_ended_ = false;
-    std::unique_ptr<PciHostBridge> pci_;  // null without PCI
+    Mutex pause_mutex_;
+    bool is_paused_ GUARDED_BY(pause_mutex_) = false;
+    bool are_restored_ GUARDED_BY(pause_mutex_) = false;  // and stand still until begin()
+    std::unique_ptr<PciHostBridge> pci_;                  // null without PCI
     std::deque<GuestDevice> devices_;
     VirtioConsole* console_ = nullptr;
 };

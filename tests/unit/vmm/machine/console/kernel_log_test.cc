@@ -143,6 +143,36 @@ TEST_CASE("records are printed as Linux prints them, each once", "[kernel_log]")
           "[    1.234569] \r\n");
 }
 
+TEST_CASE("a log that is carried away goes on where it was", "[kernel_log]") {
+    Guest guest;
+    std::string all;
+    KernelLogState state;
+    for (int i = 0; i < 20; ++i) {
+        Said said(guest);
+        if (i != 0) said.log.restore(state);
+        guest.log(std::string(static_cast<std::size_t>(i), 'x'));
+        if (i == 12) guest.log("Kernel panic - not syncing: all is shown from here on", 7);
+        if (i == 14) guest.log("debug", 7);
+        // What was seen and not said yet is said by the next one.
+        if (i % 3 != 0) said.log.drain();
+        if (i == 18) said.give_way_to("no record's beginning");
+        all += said.text();
+        state = said.log.save();
+        CHECK(state.has_given_way == (i >= 18));
+    }
+    Guest other;
+    Said once(other);
+    for (int i = 0; i < 19; ++i) {
+        other.log(std::string(static_cast<std::size_t>(i), 'x'));
+        if (i == 12) other.log("Kernel panic - not syncing: all is shown from here on", 7);
+        if (i == 14) other.log("debug", 7);
+        // It has to come before the words that change what is shown.
+        if (i % 3 != 0) once.look();
+    }
+    once.look();
+    CHECK(all == once.text());
+}
+
 TEST_CASE("text goes round the ring", "[kernel_log]") {
     Guest guest;
     Said said(guest);
