@@ -1,0 +1,126 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Guests whose machine is taken apart again and again, at moments that a seed chooses, and goes on as another
+one in the same process: every built-in guest, on every machine and irqchip, sees what it sees without."""
+import contextlib
+import os
+import subprocess
+import time
+
+import harness
+from harness import boot, case, check, check_status, guest, main, popen
+from virtio_harness import disks
+
+SEEDS = (1, 2, 3)
+# Guests that any machine can boot, with the processors that they want; no network: frames that are under way
+# are lost with a tap.
+ON_ANY = {"demo": 1, "apic": 1, "timer": 1, "msi": 1, "doorbell": 1, "pveoi": 1, "kvmclock": 1, "steal": 1, "memory": 1,
+          "bootinfo": 1, "hostile": 1, "flood": 1, "pciprobe": 1, "speed": 1, "hello": 1, "ipi": 4, "smp": 4}
+ON_LEGACY = {"ioapic": 1, "pic": 1, "pit": 1}
+WITHOUT_IRQCHIP = ("irqwindow", "memory", "bootinfo", "hostile", "flood", "speed", "hello")
+
+
+@contextlib.contextmanager
+def carries(seed, apart_us, count=100):
+    """Machines run for up to so long; gives how many there were, when the guest has ended."""
+    with harness.temporary_directory() as directory:
+        log = os.path.join(directory, "carried")
+        chosen = {"MAYFLY_CARRIES": f"{seed}:{apart_us}:{count}", "MAYFLY_CARRIES_LOG": log}
+        before = {name: os.environ.get(name) for name in chosen}
+        os.environ.update(chosen)
+
+        def read():
+            with open(log, encoding="utf-8") as file:
+                return sum(int(line) for line in file)
+
+        try:
+            yield read
+        finally:
+            for name, value in before.items():
+                if value is None:
+                    del os.environ[name]
+                else:
+                    os.environ[name] = value
+
+
+def check_carried(name, *options, apart_us=1500):
+    """Of a guest that says what it found. \\returns how many machines were left behind."""
+    carried = 0
+    for seed in SEEDS:
+        with carries(seed, apart_us) as read:
+            outcome = boot(guest(name), *options)
+            where = f"{name} {' '.join(options)}, seed {seed}"
+            check(outcome.status == 0, f"{where}: status {outcome.status}", outcome)
+            check(b"FAIL" not in outcome.out, f"{where}: the guest found something", outcome)
+            check(outcome.err == "", f"{where}: {outcome.err!r}", outcome)
+            carried += read()
+    return carried
+
+
+def check_all(guests, *options):
+    carried = sum(check_carried(name, "--cpus", str(cpus), "--testdev", *options) for name, cpus in guests.items())
+    check(carried > len(guests), f"{carried} machines were left behind")
+
+
+@case
+def guests_of_the_modern_machine():
+    check_all(ON_ANY)
+
+
+@case
+def guests_of_the_legacy_machine():
+    check_all(ON_ANY | ON_LEGACY, "--profile", "legacy")
+
+
+@case
+def guests_of_a_machine_without_irqchip():
+    check_all(dict.fromkeys(WITHOUT_IRQCHIP, 1), "--profile", "legacy", "--irqchip", "none")
+
+
+@case
+def a_guest_that_is_carried_is_typed_at():
+    """What has been read of stdin and not been delivered is lost with a machine, so it is typed again."""
+    for words in ((), ("--append", "irq", "--profile", "legacy")):
+        with carries(1, 20_000, 20) as read:
+            process = popen(("boot", guest("echo"), *words), stdin=subprocess.PIPE)
+            os.set_blocking(process.stdout.fileno(), False)
+            for key in (b"a", b"q"):
+                end = time.monotonic() + 20
+                seen = b""
+                while process.poll() is None and key not in seen:
+                    check(time.monotonic() < end, f"{key!r} did not reach the guest")
+                    with contextlib.suppress(BrokenPipeError):
+                        process.stdin.write(key)
+                        process.stdin.flush()
+                    time.sleep(0.05)
+                    seen += process.stdout.read() or b""
+            check(process.wait(timeout=20) == 0, f"status {process.returncode}")
+            check(read() > 0, "no machine was left behind")
+
+
+@case
+def a_guest_that_halts_for_ever_halts_for_ever():
+    """Behind its HLT: nothing wakes it but an interrupt, and there is none."""
+    for options in ((), ("--profile", "legacy", "--irqchip", "none")):
+        with carries(1, 1000, 30):
+            process = popen(("boot", guest("idle"), *options))
+            with contextlib.suppress(subprocess.TimeoutExpired):
+                process.wait(timeout=1)
+            check(process.poll() is None, f"{options}: it ended, status {process.returncode}")
+            process.kill()
+            process.wait()
+
+
+@case
+def disks_that_are_measured():
+    with disks() as (disk,):
+        for io in ("inline", "thread"):
+            for seed in SEEDS:
+                with carries(seed, 3000, 40) as read:
+                    outcome = boot(guest("iobench"), "--disk", disk, "--io", io, "--append",
+                                   "dev=blk op=write size=4096 depth=16 count=4000 irq=1")
+                    check_status(outcome, 0)
+                    check(read() > 5, f"{read()} machines were left behind")
+
+
+if __name__ == "__main__":
+    main()
