@@ -7,7 +7,7 @@ import subprocess
 import time
 
 import harness
-from harness import boot, case, check, check_status, guest, main, popen
+from harness import boot, case, check, check_status, guest, guest_file, main, popen
 from virtio_harness import disks
 
 SEEDS = (1, 2, 3)
@@ -74,6 +74,17 @@ def guests_of_the_legacy_machine():
 @case
 def guests_of_a_machine_without_irqchip():
     check_all(dict.fromkeys(WITHOUT_IRQCHIP, 1), "--profile", "legacy", "--irqchip", "none")
+
+
+@case
+def registers_that_no_other_guest_minds():
+    for words in ((), ("--append", "vector")):
+        for profile in ("modern", "legacy"):
+            with carries(1, 3000) as read:
+                outcome = boot(guest_file("registers"), "--profile", profile, *words)
+                check_status(outcome, 0)
+                check(b"ok " in outcome.out and b"FAIL" not in outcome.out, "a register has changed", outcome)
+                check(read() > 5, f"{read()} machines were left behind")
 
 
 @case
