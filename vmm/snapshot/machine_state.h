@@ -42,6 +42,7 @@ struct InterruptsState {
     bool is_serial_line_high = false;
     std::optional<IoApic::State> io_apic;  ///< with LAPICs alone in the kernel
     std::optional<Pic8259::State> pic;     ///< with nothing there
+    bool is_vcpu_halted = false;           ///< then: the vCPU is behind HLT, and no interrupt has come
 };
 
 struct TestDeviceState {

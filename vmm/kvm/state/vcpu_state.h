@@ -30,7 +30,6 @@ struct VcpuState {
     u64 tsc_offset = 0;                    ///< to the host's; the TSC is not among the MSRs
     std::vector<kvm_msr_entry> msrs;
     kvm_vcpu_events events{};
-    bool is_halted = false;  ///< without a LAPIC in the kernel: behind HLT, until an interrupt comes
 };
 
 /// What is to be asked for.
@@ -43,7 +42,7 @@ struct VcpuSaving {
 /// Also prepares `vm` for it: what is pending is told with all that belongs to it. Errors: Host where KVM is
 /// too old (before Linux 5.16); Os.
 Result<VcpuSaving> prepare_saving(const KvmSystem& system, KvmVm& vm, bool has_kernel_apic);
-/// All but `is_halted`. Of a vCPU whose last exit is completed. Errors: Os.
+/// Of a vCPU whose last exit is completed. Errors: Os.
 Result<VcpuState> save_vcpu(const KvmVcpu& vcpu, const VcpuSaving& saving);
 /// Into a vCPU that has not run, of a VM that prepare_restoring() prepared, with its irqchip and its memory.
 /// Errors: Os; Host for an MSR that KVM refuses.

@@ -167,9 +167,13 @@ Result<void> Interrupts::route_msi(u32 index, u64 address, u32 data) {
 }
 
 InterruptsState Interrupts::save() {
-    InterruptsState state{.is_serial_line_high = serial_line_.is_high(), .io_apic = {}, .pic = {}};
+    InterruptsState state;
+    state.is_serial_line_high = serial_line_.is_high();
     if (serial_) state.io_apic = serial_->save();
-    if (user_) state.pic = user_->save();
+    if (user_) {
+        state.pic = user_->save();
+        state.is_vcpu_halted = user_->is_halted();
+    }
     return state;
 }
 
@@ -178,6 +182,7 @@ bool Interrupts::restore(const InterruptsState& state) {
         return false;
     if (serial_ && !serial_->restore(*state.io_apic)) return false;
     if (user_ && !user_->restore(*state.pic)) return false;
+    if (user_) user_->set_halted(state.is_vcpu_halted);
     if (state.is_serial_line_high) {
         serial_line_.hold();
         hold_gsi(layout::kIrqSerial);

@@ -27,6 +27,10 @@ class UserIrqchip {
 
     void set_irq(u32 line, bool is_high);
 
+    /// The vCPU has come to an HLT, and waits; KVM does not know. Set on its thread.
+    void set_halted(bool is_halted) { is_halted_.store(is_halted, std::memory_order_release); }
+    [[nodiscard]] bool is_halted() const { return is_halted_.load(std::memory_order_acquire); }
+
     [[nodiscard]] Pic8259::State save() const;
     /// Pic8259's.
     [[nodiscard]] bool restore(const Pic8259::State& state);
@@ -53,6 +57,7 @@ class UserIrqchip {
     EventFd wake_;
     StopControl& stop_;
     std::atomic<bool> is_pending_ = false;
+    std::atomic<bool> is_halted_ = false;
     std::atomic<int> vcpu_thread_ = 0;
     Intr intr_;
     Pic8259 pic_;

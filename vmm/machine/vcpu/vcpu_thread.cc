@@ -16,14 +16,15 @@ void crash(VcpuContext& context, RunOutcome outcome) {
 }
 
 void wait_for_interrupt(VcpuContext& context, std::size_t index) {
-    context.is_halted = true;
-    while (!context.wiring.user_irqchip->wait_for_interrupt()) {
+    UserIrqchip& irqchip = *context.wiring.user_irqchip;
+    irqchip.set_halted(true);
+    while (!irqchip.wait_for_interrupt()) {
         RunControl& control = context.wiring.stop.vcpus();
         control.take_kick(index);
         context.wiring.console.look_around(context.vcpu);
         control.stay_while_paused(index);
     }
-    context.is_halted = false;
+    irqchip.set_halted(false);
 }
 
 /// HLT reaches us only without an in-kernel LAPIC.
@@ -87,7 +88,9 @@ void run_vcpu(VcpuContext& context, std::size_t index) {
     control.enter(index);
     bool is_first = context.first_run != nullptr;
     if (is_first) context.first_run->timeline.reach(Phase::FirstRun);
-    if (context.is_halted) wait_for_interrupt(context, index);  // as it was before it was restored
+    // As it was before it was restored.
+    if (context.wiring.user_irqchip != nullptr && context.wiring.user_irqchip->is_halted())
+        wait_for_interrupt(context, index);
     while (!context.wiring.stop.is_requested()) {
         if (context.wiring.user_irqchip != nullptr) {
             const Result<void> ready = context.wiring.user_irqchip->before_run(context.vcpu);

@@ -38,7 +38,6 @@ struct VcpuContext {
     KvmVcpu& vcpu;
     VcpuWiring wiring;
     const FirstRun* first_run = nullptr;  ///< the bootstrap processor's only
-    bool is_halted = false;               ///< HLT came to user space, and no interrupt since
     ExitCounts counts{};
 };
 

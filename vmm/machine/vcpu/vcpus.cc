@@ -46,10 +46,7 @@ Result<void> Vcpus::set_up(const CpuidTable& supported, CpuidFacts facts, const 
 Result<std::vector<VcpuState>> Vcpus::save(const KvmSystem& system, KvmVm& vm, bool has_kernel_apic) const {
     const VcpuSaving saving = TRY(prepare_saving(system, vm, has_kernel_apic));
     std::vector<VcpuState> states;
-    for (std::size_t i = 0; i < vcpus_.size(); ++i) {
-        states.push_back(TRY(save_vcpu(vcpus_[i], saving)));
-        if (!contexts_.empty()) states.back().is_halted = contexts_[i].is_halted;
-    }
+    for (const KvmVcpu& vcpu : vcpus_) states.push_back(TRY(save_vcpu(vcpu, saving)));
     return states;
 }
 
@@ -62,8 +59,6 @@ Result<void> Vcpus::restore(KvmVm& vm, std::span<const VcpuState> states) {
         TRY_VOID(restore_vcpu(vcpus_[i], states[i]));
         stop_.vcpus().add_vcpu(vcpus_[i].run_page());
     }
-    // Only a machine of one has no LAPIC in the kernel.
-    is_first_halted_ = !states.empty() && states.front().is_halted;
     return {};
 }
 
@@ -71,7 +66,6 @@ void Vcpus::run(const VcpuWiring& wiring, const FirstRun& first) {
     contexts_.reserve(vcpus_.size());
     for (KvmVcpu& vcpu : vcpus_) contexts_.push_back({.vcpu = vcpu, .wiring = wiring});
     contexts_.front().first_run = &first;
-    contexts_.front().is_halted = is_first_halted_;
     start_others();
     run_vcpu(contexts_.front(), 0);
     first.timeline.reach(Phase::Exit);

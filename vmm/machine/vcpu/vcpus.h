@@ -51,7 +51,6 @@ class Vcpus {
     StopControl& stop_;
     std::vector<KvmVcpu> vcpus_;
     std::vector<VcpuContext> contexts_;
-    bool is_first_halted_ = false;  // when it was restored
     std::vector<Thread> others_;
 };
 
