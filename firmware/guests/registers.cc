@@ -1,7 +1,9 @@
 // SPDX-License-Identifier: Apache-2.0
 // registers: sets registers that no other guest minds, and looks for `ms=` milliseconds whether they stay.
 // In ring 0 the debug registers, CR2, CR8 and the MSRs of system calls; with `vector`, in ring 3, XMM0 to
-// XMM15 and MXCSR.
+// XMM15 and MXCSR; with `deadline`, in ring 0, whether each of many TSC deadlines fires, and when. With
+// `halt` it halts for ever.
+#include "firmware/guests/runtime/apic.h"
 #include "firmware/guests/runtime/boot_info.h"
 #include "firmware/guests/runtime/clock.h"
 #include "firmware/guests/runtime/cpu.h"
@@ -87,6 +89,25 @@ u32 keep_vectors() {
     return failure_count();
 }
 
+constexpr u8 kTimerVector = 0x31;
+constexpr u32 kDeadlineMicroseconds = 15'000;
+constinit volatile u32 fired = 0;
+
+void keep_deadlines() {
+    set_gate(kTimerVector, apic::count_interrupt<fired>);
+    apic::enable();
+    enable_interrupts();
+    apic::write(apic::Register::TimerEntry, kTimerVector | apic::kTimerDeadline);
+    const u64 end = end_of_look();
+    for (u32 n = 1; read_tsc() < end && failure_count() == 0; ++n) {
+        const u64 deadline = read_tsc() + tsc_ticks(kDeadlineMicroseconds);
+        write_msr(apic::kDeadlineMsr, deadline);
+        if (!poll_for(fired, n, kArrivalMicroseconds)) fail("a deadline's interrupt did not come");
+        if (read_tsc() < deadline) fail("it came before the deadline");
+    }
+    expect("deadlines", failure_count() == 0);
+}
+
 void allow_vectors() {
     constexpr u64 kCr0Emulation = 1 << 2;
     constexpr u64 kCr4OsFxsr = 1 << 9;
@@ -105,6 +126,15 @@ extern "C" guest::u32 guest_main() {
     if (has_option("vector")) {
         allow_vectors();
         run_user(keep_vectors);
+    }
+    if (has_option("halt")) {
+        halt_with_interrupts();
+        fail("HLT ended, and there was no interrupt");
+        return failure_count();
+    }
+    if (has_option("deadline")) {
+        keep_deadlines();
+        return failure_count();
     }
     set_system_registers();
     const u64 end = end_of_look();

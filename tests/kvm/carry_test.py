@@ -56,8 +56,8 @@ def check_carried(name, *options, apart_us=1500):
     return carried
 
 
-def check_all(guests, *options):
-    carried = sum(check_carried(name, "--cpus", str(cpus), "--testdev", *options) for name, cpus in guests.items())
+def check_all(guests, *options, apart_us=1500):
+    carried = sum(check_carried(name, "--cpus", str(cpus), "--testdev", *options, apart_us=apart_us) for name, cpus in guests.items())
     check(carried > len(guests), f"{carried} machines were left behind")
 
 
@@ -69,6 +69,7 @@ def guests_of_the_modern_machine():
 @case
 def guests_of_the_legacy_machine():
     check_all(ON_ANY | ON_LEGACY, "--profile", "legacy")
+    check_all(ON_LEGACY, "--profile", "legacy", apart_us=150)
 
 
 @case
@@ -77,8 +78,15 @@ def guests_of_a_machine_without_irqchip():
 
 
 @case
+def what_a_guest_says_last_is_what_it_ends_with():
+    for words, status in (("exit=7", 7), ("poweroff", 0), ("reset", 0), ("triple", harness.CRASHED)):
+        with carries(2, 300):
+            check_status(boot(guest("exits"), "--append", words), status)
+
+
+@case
 def registers_that_no_other_guest_minds():
-    for words in ((), ("--append", "vector")):
+    for words in ((), ("--append", "vector"), ("--append", "deadline")):
         for profile in ("modern", "legacy"):
             with carries(1, 3000) as read:
                 outcome = boot(guest_file("registers"), "--profile", profile, *words)
@@ -113,12 +121,41 @@ def a_guest_that_halts_for_ever_halts_for_ever():
     """Behind its HLT: nothing wakes it but an interrupt, and there is none."""
     for options in ((), ("--profile", "legacy", "--irqchip", "none")):
         with carries(1, 1000, 30):
-            process = popen(("boot", guest("idle"), *options))
+            process = popen(("boot", guest_file("registers"), "--append", "halt", *options))
             with contextlib.suppress(subprocess.TimeoutExpired):
                 process.wait(timeout=1)
             check(process.poll() is None, f"{options}: it ended, status {process.returncode}")
             process.kill()
             process.wait()
+
+
+@case
+def configuration_by_ports_is_the_same_as_by_memory():
+    """The address port's value may be all that is left of a guest's access."""
+    with disks(2, is_sparse=True) as paths:
+        options = ("--profile", "legacy", "--disk", paths[0], "--disk", paths[1])
+
+        def findings(words):
+            outcome = boot(guest("pciprobe"), "--append", words, *options)
+            check_status(outcome, 0)
+            return [line for line in outcome.out.splitlines() if not line.startswith(b"pci by ")]
+
+        expected = findings("readonly=1")
+        for seed in range(6):
+            with carries(seed, 400):
+                check(findings("readonly=1 cf8") == expected, f"seed {seed}: something else was found")
+
+
+@case
+def doorbells_and_interrupts_that_move():
+    with disks() as (disk,):
+        for seed in SEEDS:
+            with carries(seed, 2000, 40) as read:
+                outcome = boot(guest_file("virtioorders"), "--disk", disk, "--io", "thread", "--append",
+                               "what=rewire count=300")
+                check_status(outcome, 0)
+                check(b"FAIL" not in outcome.out and b"done" in outcome.out, "something was lost", outcome)
+                check(read() > 5, f"{read()} machines were left behind")
 
 
 @case

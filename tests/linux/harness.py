@@ -23,6 +23,7 @@ import atexit
 import importlib.util
 import json
 import os
+import pathlib
 import subprocess
 import sys
 
@@ -52,7 +53,9 @@ check_one_line, check_refused, check_silent = _kvm.check_one_line, _kvm.check_re
 if len(sys.argv) < 2:
     sys.exit(f"usage: {sys.argv[0]} MAYFLY [WORD OF A CASE'S NAME...]")
 mayfly_path = os.path.realpath(sys.argv[1])
-build_directory = os.path.dirname(mayfly_path)
+_folders = [str(folder) for folder in pathlib.Path(mayfly_path).parents]
+# Programs that stand for mayfly in a test lie deeper than mayfly does.
+build_directory = next((f for f in _folders if os.path.exists(os.path.join(f, "build.ninja"))), _folders[0])
 lab_agent_path = os.path.join(build_directory, "tests", "lab", "lab-agent")
 cache_directory = os.path.abspath(os.environ.get("MAYFLY_LAB_CACHE") or os.path.join(build_directory, "lab"))
 DOCTOR_SECONDS = 60

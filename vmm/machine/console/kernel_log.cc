@@ -144,6 +144,7 @@ void KernelLog::say_until(u64 to, bool has_ended) {
 
 void KernelLog::drain() {
     const Lock guard(mutex_);
+    is_carried_away_ = false;
     if (has_given_way()) return;
     say_until(seen_id_, false);
     seen_id_ = unsaid().to;
@@ -166,11 +167,12 @@ void KernelLog::give_way_to(std::span<const u8> bytes) {
 
 void KernelLog::finish() {
     const Lock guard(mutex_);
-    if (!has_given_way()) say_until(unsaid().to, true);
+    if (!has_given_way() && !is_carried_away_) say_until(unsaid().to, true);
 }
 
 KernelLogState KernelLog::save() {
     const Lock guard(mutex_);
+    is_carried_away_ = true;
     return {.has_given_way = has_given_way(),
             .next_id = next_id_.load(std::memory_order_relaxed),
             .seen_id = seen_id_,

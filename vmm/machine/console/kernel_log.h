@@ -49,6 +49,8 @@ class KernelLog {
     /// No vCPU runs any more.
     void finish();
 
+    /// What is unsaid then is for the machine that goes on: finish() says nothing, unless this one has gone on
+    /// itself.
     [[nodiscard]] KernelLogState save();
     /// Before the guest runs.
     void restore(const KernelLogState& state);
@@ -88,6 +90,7 @@ class KernelLog {
 
     int level_ = kLevelUsual;
     std::atomic<bool> has_given_way_ = false;
+    bool is_carried_away_ GUARDED_BY(mutex_) = false;
     std::atomic<u64> next_id_;
     u64 seen_id_ GUARDED_BY(mutex_) = 0;  // where the log ended when drain() last looked
     Mutex mutex_;
