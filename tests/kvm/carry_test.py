@@ -150,9 +150,9 @@ def configuration_by_ports_is_the_same_as_by_memory():
 def doorbells_and_interrupts_that_move():
     with disks() as (disk,):
         for seed in SEEDS:
-            with carries(seed, 2000, 40) as read:
+            with carries(seed, 100, 100) as read:
                 outcome = boot(guest_file("virtioorders"), "--disk", disk, "--io", "thread", "--append",
-                               "what=rewire count=300")
+                               "what=rewire count=101")
                 check_status(outcome, 0)
                 check(b"FAIL" not in outcome.out and b"done" in outcome.out, "something was lost", outcome)
                 check(read() > 5, f"{read()} machines were left behind")

@@ -49,8 +49,7 @@ class KernelLog {
     /// No vCPU runs any more.
     void finish();
 
-    /// What is unsaid then is for the machine that goes on: finish() says nothing, unless this one has gone on
-    /// itself.
+    /// What is unsaid then is for the machine that goes on: finish() says nothing, unless this one went on.
     [[nodiscard]] KernelLogState save();
     /// Before the guest runs.
     void restore(const KernelLogState& state);
