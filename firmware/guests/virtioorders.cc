@@ -3,8 +3,9 @@
 // then the disk must work as ever. Or, with `what=rewire`, moves doorbells and rewrites the interrupt's
 // message before each request.
 //
-// `transport=pci|legacy|mmio`, `seed=N`, `count=N` orders or requests. The first disk needs two queues. Its
-// content is overwritten. Spec: virtio 1.2 §2.1 "Device Status Field", §3.1 "Device Initialization".
+// `transport=pci|legacy|mmio`, `seed=N`, `count=N` orders or requests, `stay=N` requests that move nothing. The
+// first disk needs two queues. Its content is overwritten. Spec: virtio 1.2 §2.1 "Device Status Field", §3.1
+// "Device Initialization".
 #include "firmware/guests/runtime/apic.h"
 #include "firmware/guests/runtime/boot_info.h"
 #include "firmware/guests/runtime/clock.h"
@@ -196,6 +197,7 @@ void try_orders(u64 count) {
 
 /// `count` requests that find their doorbell elsewhere, and their interrupt another; and a few that do not.
 void rewire(u64 count) {
+    const u64 stay = option_value("stay", kRequestsAfter);
     pci::Msix msix;
     const pci::Function function = device.function();
     if (device.kind() != Kind::Pci || !msix.find(function)) return fail("virtioorders: no MSI-X");
@@ -210,7 +212,7 @@ void rewire(u64 count) {
     const u64 offset = doorbell.address - bar.address;
     u64 place = bar.address;
     bool came = true;
-    for (u64 n = 0; n < count + kRequestsAfter && came; ++n) {
+    for (u64 n = 0; n < count + stay && came; ++n) {
         const u32 before = interrupts;
         if (n < count) {
             place = n % 2 != 0 ? bar.address : other;

@@ -150,14 +150,15 @@ def configuration_by_ports_is_the_same_as_by_memory():
 @case
 def doorbells_and_interrupts_that_move():
     with disks() as (disk,):
-        # Those that stay in the end are carried too.
-        for seed, count in itertools.product(SEEDS, (11, 101)):
-            with carries(seed, 100, 100) as read:
-                outcome = boot(guest_file("virtioorders"), "--disk", disk, "--io", "thread", "--append",
-                               f"what=rewire count={count}")
+        # One moves once and stays there; a machine that goes on looks at its rings, so the last ones have to do
+        # without.
+        ways = ("what=rewire count=1 stay=1500", 3000, 4, "inline"), ("what=rewire count=101", 100, 100, "thread")
+        for seed, (words, apart_us, machines, io) in itertools.product(SEEDS, ways):
+            with carries(seed, apart_us, machines) as read:
+                outcome = boot(guest_file("virtioorders"), "--disk", disk, "--io", io, "--append", words)
                 check_status(outcome, 0)
                 check(b"FAIL" not in outcome.out and b"done" in outcome.out, "something was lost", outcome)
-                check(read() > 5, f"{read()} machines were left behind")
+                check(read() > 2, f"{read()} machines were left behind")
 
 
 @case
