@@ -3,9 +3,9 @@
 // then the disk must work as ever. Or, with `what=rewire`, moves doorbells and rewrites the interrupt's
 // message before each request.
 //
-// `transport=pci|legacy|mmio`, `seed=N`, `count=N` orders or requests, `stay=N` requests that move nothing. The
-// first disk needs two queues. Its content is overwritten. Spec: virtio 1.2 §2.1 "Device Status Field", §3.1
-// "Device Initialization".
+// `transport=pci|legacy|mmio`, `seed=N`, `count=N` orders or requests, `stay=N` requests that move nothing.
+// The first disk needs two queues. Its content is overwritten. Spec: virtio 1.2 §2.1 "Device Status Field",
+// §3.1 "Device Initialization".
 #include "firmware/guests/runtime/apic.h"
 #include "firmware/guests/runtime/boot_info.h"
 #include "firmware/guests/runtime/clock.h"
