@@ -58,7 +58,8 @@ def check_carried(name, *options, apart_us=1500):
 
 
 def check_all(guests, *options, apart_us=1500):
-    carried = sum(check_carried(name, "--cpus", str(cpus), "--testdev", *options, apart_us=apart_us) for name, cpus in guests.items())
+    carried = sum(check_carried(name, "--cpus", str(cpus), "--testdev", *options, apart_us=apart_us)
+                  for name, cpus in guests.items())
     check(carried > len(guests), f"{carried} machines were left behind")
 
 

@@ -10,7 +10,7 @@ import subprocess
 import time
 
 import harness
-from harness import boot, case, check, check_status, finish, guest_file, popen, temporary_directory
+from harness import boot, case, check, check_status, finish, guest, guest_file, popen, skip, temporary_directory
 from network_harness import ON_EVERY_MACHINE, Echo, Tap, interrupts_of, main, options_of, virtio
 from virtio_harness import PLACES, boot_at, check_good, disks
 
@@ -91,6 +91,53 @@ def a_reader_that_has_stalled_makes_a_pause_fail_in_time_and_the_machine_goes_on
     check(line["failed"] > 0, "no pause failed")
     why = "vCPU 0 does not come out of what it does within 30 ms"
     check(line["why"] == why, f"another reason: {line['why']}")
+
+
+@contextlib.contextmanager
+def file_system_to_freeze():
+    """A directory whose writes hang between fsfreeze -f and -u."""
+    with temporary_directory() as directory:
+        image, place = (os.path.join(directory, name) for name in ("image", "place"))
+        with open(image, "wb") as file:
+            file.truncate(64 << 20)
+        os.mkdir(place)
+        for command in (("mkfs.ext4", "-q", "-F", image), ("mount", "-o", "loop", image, place)):
+            done = subprocess.run(command, capture_output=True, text=True, check=False)
+            if done.returncode != 0:
+                skip(f"{command[0]}: {done.stderr.strip()}")
+        try:
+            yield place
+        finally:
+            subprocess.run(("fsfreeze", "-u", place), capture_output=True, check=False)
+            subprocess.run(("umount", place), check=True)
+
+
+@case
+def a_disk_that_hangs_makes_pauses_fail_in_time_and_no_request_is_lost():
+    """By the I/O thread, and by the vCPU, which waits for the host itself."""
+    whys = {
+        "thread": ("the I/O thread is not done in time with what it was asked for",
+                   "disk0: the host is not done with"),
+        "inline": ("vCPU 0 does not come out of what it does within 300 ms",),
+    }
+    for io, expected in whys.items():
+        with file_system_to_freeze() as place, pauses("1:20000:0:300") as lines:
+            disk = os.path.join(place, "disk")
+            with open(disk, "wb") as file:
+                file.truncate(16 << 20)
+            began = time.monotonic()
+            words = "dev=blk op=write size=4096 depth=4 count=30000 irq=1"
+            process = popen(("boot", guest("iobench"), "--disk", disk, "--io", io, "--append", words))
+            time.sleep(0.2)
+            subprocess.run(("fsfreeze", "-f", place), check=True)
+            time.sleep(1.5)
+            subprocess.run(("fsfreeze", "-u", place), check=True)
+            outcome = finish(process, began)
+            check_status(outcome, 0)
+            check(b"requests=30000" in outcome.out and b"errors=0" in outcome.out, "a request was lost", outcome)
+            (line,) = lines()
+        check(line["failed"] > 0 and len(line["pause_ns"]) > 0, f"{io}: {line['failed']} pauses failed")
+        check(line["why"].startswith(expected), f"{io}: another reason: {line['why']}")
 
 
 def many(count, *options):
