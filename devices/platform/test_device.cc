@@ -133,6 +133,8 @@ bool TestDevice::restore(const State& state) {
     if (state.irq_levels >> MAYFLY_TESTDEV_IRQ_COUNT != 0 || state.last_status > Status::Refused)
         return false;
     state_ = state;
+    // The exit that it came with is over.
+    state_.is_in_batch = false;
     return true;
 }
 

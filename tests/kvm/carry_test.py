@@ -89,9 +89,11 @@ def what_a_guest_says_last_is_what_it_ends_with():
 @case
 def registers_that_no_other_guest_minds():
     for words in ((), ("--append", "vector"), ("--append", "deadline")):
-        for profile in ("modern", "legacy"):
+        for machine in (("modern",), ("legacy",), ("legacy", "--irqchip", "none")):
+            if "deadline" in words and "none" in machine:
+                continue  # it has no LAPIC
             with carries(1, 3000) as read:
-                outcome = boot(guest_file("registers"), "--profile", profile, *words)
+                outcome = boot(guest_file("registers"), "--profile", *machine, *words)
                 check_status(outcome, 0)
                 check(b"ok " in outcome.out and b"FAIL" not in outcome.out, "a register has changed", outcome)
                 check(read() > 5, f"{read()} machines were left behind")
@@ -100,9 +102,11 @@ def registers_that_no_other_guest_minds():
 @case
 def a_guest_that_is_carried_is_typed_at():
     """What has been read of stdin and not been delivered is lost with a machine, so it is typed again."""
-    for words in ((), ("--append", "irq", "--profile", "legacy")):
+    serial = (guest("echo"),), (guest("echo"), "--append", "irq", "--profile", "legacy")
+    hvc = guest_file("virtio"), "--console", "hvc", "--append", "device=console echo=1"
+    for words in (*serial, hvc):
         with carries(1, 20_000, 20) as read:
-            process = popen(("boot", guest("echo"), *words), stdin=subprocess.PIPE)
+            process = popen(("boot", *words), stdin=subprocess.PIPE)
             os.set_blocking(process.stdout.fileno(), False)
             for key in (b"a", b"q"):
                 end = time.monotonic() + 20

@@ -124,11 +124,11 @@ Result<void> KvmVm::set_pic_level_triggered(u16 lines) {
     return {};
 }
 
-bool KvmVm::is_level_triggered(u32 gsi) const {
+bool KvmVm::is_level_triggered(u32 gsi, u32 io_apic_pin) const {
     kvm_irqchip state{};
     state.chip_id = KVM_IRQCHIP_IOAPIC;
-    if (gsi < KVM_IOAPIC_NUM_PINS && KVM_IOCTL(fd_, KVM_GET_IRQCHIP, &state) &&
-        state.chip.ioapic.redirtbl[gsi].fields.trig_mode != 0)
+    if (io_apic_pin < KVM_IOAPIC_NUM_PINS && KVM_IOCTL(fd_, KVM_GET_IRQCHIP, &state) &&
+        state.chip.ioapic.redirtbl[io_apic_pin].fields.trig_mode != 0)
         return true;
     constexpr u32 kLines = 8;  // of each 8259
     if (gsi >= 2 * kLines) return false;
@@ -171,7 +171,7 @@ Result<void> KvmVm::detach_irqfd(const EventFd& event, u32 gsi) {
 }
 
 Result<void> KvmVm::flush_irqfd(const EventFd& event, u32 gsi) {
-    // Both wait for what is under way: a detached one for its worker, and what came meanwhile is looked for.
+    // To detach it waits for its worker; to attach it looks for what came meanwhile.
     TRY_VOID(detach_irqfd(event, gsi));
     return attach_irqfd(event, gsi);
 }

@@ -95,10 +95,10 @@ Machine::Machine(const BootConfig& config, MachinePlan plan, GuestImages images,
       vcpus_(stop) {}
 
 Machine::~Machine() {
-    // It may have ended while it was paused: nobody waits for a resume().
-    outside_.stop.gate().open();
     // Before the devices that they use.
     console_.end_threads();
+    // It may have ended while it was paused, and nobody resumes it: the test device's thread waits for that.
+    outside_.stop.gate().open();
 }
 
 Result<void> Machine::build() {
@@ -147,6 +147,11 @@ Result<void> Machine::add_hardware() {
 
 /// The kernel's controllers before what drives their lines.
 Result<void> Machine::restore_parts(const MachineState& state) {
+    const Irqchip irqchip = plan_.shape.irqchip;
+    if (state.vm.chips.has_value() != (irqchip == Irqchip::Full)) return fail(not_ours("kernel's chips"));
+    for (const VcpuState& vcpu : state.vcpus) {
+        if (vcpu.lapic.has_value() != (irqchip != Irqchip::None)) return fail(not_ours("vCPUs"));
+    }
     TRY_VOID(vcpus_.restore(*vm_, state.vcpus));
     TRY_VOID(restore_vm(*vm_, state.vm));
     if (!interrupts_->restore(state.interrupts)) return fail(not_ours("interrupt controllers"));
@@ -251,7 +256,7 @@ Result<void> Machine::connect_console() {
         platform_->ask_for_serial_input();
         return {};
     }
-    return console_.connect(
+    TRY_VOID(console_.connect(
         [this, virtio](std::span<const u8> bytes) -> std::optional<std::size_t> {
             const GuestGate::Visit visit(outside_.stop.gate());
             return visit ? virtio->receive(bytes) : std::nullopt;
@@ -259,7 +264,9 @@ Result<void> Machine::connect_console() {
         [this, virtio](WindowSize size) {
             const GuestGate::Visit visit(outside_.stop.gate());
             return visit && virtio->resize(size);
-        });
+        }));
+    virtio->ask_for_input();
+    return {};
 }
 
 Ending Machine::run() {
@@ -309,13 +316,18 @@ Result<MachineState> Machine::save() {
     // All that is on its way into KVM first: vCPUs and controllers have it then.
     TRY_VOID(devices_->flush());
     if (TestDeviceWiring* test_device = platform_->test_device()) TRY_VOID(test_device->flush(vcpus_[0]));
-    const ConsoleState console = console_.save(vcpus_[0]);
-    return MachineState{.vcpus = TRY(vcpus_.save(kvm_->system(), *vm_, plan_.shape.irqchip != Irqchip::None)),
-                        .vm = TRY(save_vm(*vm_, plan_.shape.irqchip == Irqchip::Full)),
-                        .interrupts = interrupts_->save(),
-                        .platform = platform_->save(),
-                        .virtio = devices_->save(),
-                        .console = console};
+    const Irqchip irqchip = plan_.shape.irqchip;
+    // Before what takes its interrupts: they have then what it sends meanwhile.
+    std::optional<kvm_pit_state2> pit;
+    if (irqchip == Irqchip::Full) pit = TRY(save_pit(*vm_));
+    // The console's last: once it is carried away, nothing fails.
+    return MachineState{
+        .vcpus = TRY(vcpus_.save(kvm_->system(), *vm_, irqchip != Irqchip::None, plan_.host.flavour)),
+        .vm = TRY(save_vm(*vm_, pit)),
+        .interrupts = interrupts_->save(),
+        .platform = platform_->save(),
+        .virtio = devices_->save(),
+        .console = console_.save(vcpus_[0])};
 }
 
 void Machine::resume_vcpus() {

@@ -7,6 +7,7 @@
 #include <ctime>
 
 #include <pthread.h>
+#include <unistd.h>
 
 #include "vmm/kvm/ioctl.h"
 
@@ -19,6 +20,7 @@ constexpr std::size_t kInitialCount = 0x380;
 constexpr std::size_t kCurrentCount = 0x390;
 constexpr u32 kModeMask = 3U << 17;
 constexpr u32 kModeOneShot = 0;
+constexpr u32 kHostTimerLateUs = 1000;
 
 /// Never delivered to anybody: it is blocked, and taken again.
 constexpr int kSignal = SIGUSR2;
@@ -63,8 +65,8 @@ class PendingSignal {
     sigset_t before_{};
 };
 
-/// As far as KVM_RUN goes with a signal pending: to the guest's door, where expired timers are delivered, and
-/// back.
+/// As far as KVM_RUN goes with a signal pending: to the guest's door, where timers that the host has seen
+/// expire are delivered, and back.
 Result<void> deliver_expired(const KvmVcpu& vcpu) {
     SignalMask all_but_one;
     all_but_one.blocked.fill(0xff);
@@ -86,7 +88,7 @@ Result<void> deliver_expired(const KvmVcpu& vcpu) {
 
 }  // namespace
 
-Result<kvm_lapic_state> settled_lapic(const KvmVcpu& vcpu) {
+Result<kvm_lapic_state> settled_lapic(const KvmVcpu& vcpu, bool may_hide_expiry) {
     // What fires between a delivery and the look at it is delivered by the next. A periodic timer may do so
     // each time; one of its interrupts more or less is all that it costs.
     constexpr int kRoundsMax = 8;
@@ -100,8 +102,12 @@ Result<kvm_lapic_state> settled_lapic(const KvmVcpu& vcpu) {
         if (!has_fired_since) break;
     }
     const u32 mode = register_of(lapic, kLvtTimer) & kModeMask;
-    if (mode == kModeOneShot && register_of(lapic, kCurrentCount) == 0)
-        std::memset(lapic.regs + kInitialCount, 0, sizeof(u32));
+    if (mode != kModeOneShot || register_of(lapic, kCurrentCount) != 0 || may_hide_expiry) return lapic;
+    // The count is 0 as soon as its time has come; the host's timer may be about to.
+    ::usleep(kHostTimerLateUs);
+    TRY_VOID(deliver_expired(vcpu));
+    lapic = TRY(lapic_of(vcpu));
+    std::memset(lapic.regs + kInitialCount, 0, sizeof(u32));
     return lapic;
 }
 

@@ -15,7 +15,8 @@
 namespace mayfly {
 
 /// In it the initial count of a one-shot timer that has fired is 0, which is all that a guest can tell it by.
-/// Errors: Os.
-Result<kvm_lapic_state> settled_lapic(const KvmVcpu& vcpu);
+/// Not where KVM `may_hide_expiry`, as with VMX, whose timer is looked at when the guest is entered: there it
+/// may fire once more, lest it never does. Errors: Os.
+Result<kvm_lapic_state> settled_lapic(const KvmVcpu& vcpu, bool may_hide_expiry);
 
 }  // namespace mayfly

@@ -24,6 +24,11 @@ constexpr unsigned long kSetXsave = _IOC(_IOC_WRITE, KVMIO, 0xa5, kXsaveBytes);
 constexpr unsigned long kGetXsave2 = _IOC(_IOC_READ, KVMIO, 0xcf, kXsaveBytes);
 
 constexpr u32 kMsrTsc = 0x10;
+constexpr u32 kMsrWallClock = 0x4b56'4d00;
+constexpr u32 kMsrWallClockOld = 0x11;
+/// Variable ranges: a base and a mask each.
+constexpr u32 kMsrMtrrFirst = 0x200;
+constexpr u32 kMsrMtrrEnd = 0x210;
 constexpr u32 kMsrTscDeadline = 0x6e0;
 /// MSRs of one call; KVM takes no more than 256.
 constexpr std::size_t kMsrsAtOnce = 128;
@@ -37,7 +42,15 @@ Result<std::vector<u32>> msr_indices(const KvmSystem& system) {
     list.resize(1 + list.front());
     TRY_VOID(kvm_ioctl(system.fd(), kGetMsrIndexList, "KVM_GET_MSR_INDEX_LIST", list.data()));
     list.erase(list.begin());
-    std::erase(list, kMsrTsc);
+    // Whoever writes the wall clock's has KVM write to the memory that they name.
+    std::erase_if(list, [](u32 index) {
+        return index == kMsrTsc || index == kMsrWallClock || index == kMsrWallClockOld;
+    });
+    // KVM does not list those of memory types.
+    for (u32 index = kMsrMtrrFirst; index < kMsrMtrrEnd; ++index) list.push_back(index);
+    for (const u32 index :
+         {0x250U, 0x258U, 0x259U, 0x268U, 0x269U, 0x26aU, 0x26bU, 0x26cU, 0x26dU, 0x26eU, 0x26fU, 0x2ffU})
+        list.push_back(index);
     return list;
 }
 
@@ -113,28 +126,29 @@ Result<void> set_cpuid(const KvmVcpu& vcpu, std::span<const kvm_cpuid_entry2> en
 
 }  // namespace
 
-void prepare_restoring(KvmVm& vm) {
+std::size_t prepare_restoring(KvmVm& vm) {
     // With it a pending exception keeps its address, which otherwise is in CR2 or DR6 already: KVM has it
     // since Linux 4.20, and one that has not loses nothing where no guest of the guest runs.
     (void)vm.enable(KVM_CAP_EXCEPTION_PAYLOAD, 1);
+    return std::max(kXsaveBytes, static_cast<std::size_t>(std::max(0, vm.check(KVM_CAP_XSAVE2))));
 }
 
-Result<VcpuSaving> prepare_saving(const KvmSystem& system, KvmVm& vm, bool has_kernel_apic) {
+Result<VcpuSaving> prepare_saving(const KvmSystem& system, KvmVm& vm, bool has_kernel_apic,
+                                  KvmFlavour flavour) {
     if (vm.check(KVM_CAP_SREGS2) <= 0 || vm.check(KVM_CAP_VCPU_ATTRIBUTES) <= 0)
         return fail(
             Error::host("this KVM does not tell all that a vCPU is").hint("needs Linux 5.16 or newer"));
-    prepare_restoring(vm);
-    const int xsave_bytes = vm.check(KVM_CAP_XSAVE2);
-    return VcpuSaving{
-        .msrs = TRY(msr_indices(system)),
-        .xsave_bytes = std::max(kXsaveBytes, static_cast<std::size_t>(std::max(0, xsave_bytes))),
-        .has_kernel_apic = has_kernel_apic};
+    const std::size_t xsave_bytes = prepare_restoring(vm);
+    return VcpuSaving{.msrs = TRY(msr_indices(system)),
+                      .xsave_bytes = xsave_bytes,
+                      .has_kernel_apic = has_kernel_apic,
+                      .may_hide_expiry = flavour == KvmFlavour::Vmx || flavour == KvmFlavour::Unknown};
 }
 
 Result<VcpuState> save_vcpu(const KvmVcpu& vcpu, const VcpuSaving& saving) {
     const UniqueFd& fd = vcpu.fd();
     VcpuState state;
-    if (saving.has_kernel_apic) state.lapic = TRY(settled_lapic(vcpu));
+    if (saving.has_kernel_apic) state.lapic = TRY(settled_lapic(vcpu, saving.may_hide_expiry));
     TRY_VOID(KVM_IOCTL(fd, KVM_GET_MP_STATE, &state.mp_state));
     TRY_VOID(KVM_IOCTL(fd, KVM_GET_REGS, &state.regs));
     TRY_VOID(KVM_IOCTL(fd, KVM_GET_SREGS2, &state.sregs));
@@ -153,11 +167,16 @@ Result<VcpuState> save_vcpu(const KvmVcpu& vcpu, const VcpuSaving& saving) {
     return state;
 }
 
-Result<void> restore_vcpu(KvmVcpu& vcpu, const VcpuState& state) {
+Result<void> restore_vcpu(KvmVcpu& vcpu, const VcpuState& state, std::size_t xsave_bytes) {
+    if (state.xsave.size() < xsave_bytes)
+        return fail(Error::invalid(fmt::format("{} bytes of XSAVE state were saved, and KVM takes {}",
+                                               state.xsave.size(), xsave_bytes)));
     const UniqueFd& fd = vcpu.fd();
     TRY_VOID(set_cpuid(vcpu, state.cpuid));
     TRY_VOID(KVM_IOCTL(fd, KVM_SET_SREGS2, &state.sregs));
     TRY_VOID(KVM_IOCTL(fd, KVM_SET_REGS, &state.regs));
+    // Without a LAPIC in the kernel KVM takes it from here.
+    vcpu.run_page().cr8 = state.sregs.cr8;
     TRY_VOID(KVM_IOCTL(fd, KVM_SET_XCRS, &state.xcrs));
     TRY_VOID(kvm_ioctl(fd, kSetXsave, "KVM_SET_XSAVE", state.xsave.data()));
     TRY_VOID(KVM_IOCTL(fd, KVM_SET_DEBUGREGS, &state.debugregs));

@@ -14,6 +14,7 @@
 
 #include <linux/kvm.h>
 
+#include "vmm/kvm/host_kind.h"
 #include "vmm/kvm/kvm_system.h"
 
 namespace mayfly {
@@ -37,17 +38,19 @@ struct VcpuSaving {
     std::vector<u32> msrs;
     std::size_t xsave_bytes = 0;
     bool has_kernel_apic = false;
+    bool may_hide_expiry = false;  ///< settled_lapic()'s
 };
 
 /// Also prepares `vm` for it: what is pending is told with all that belongs to it. Errors: Host where KVM is
 /// too old (before Linux 5.16); Os.
-Result<VcpuSaving> prepare_saving(const KvmSystem& system, KvmVm& vm, bool has_kernel_apic);
+Result<VcpuSaving> prepare_saving(const KvmSystem& system, KvmVm& vm, bool has_kernel_apic,
+                                  KvmFlavour flavour);
 /// Of a vCPU whose last exit is completed. Errors: Os.
 Result<VcpuState> save_vcpu(const KvmVcpu& vcpu, const VcpuSaving& saving);
 /// Into a vCPU that has not run, of a VM that prepare_restoring() prepared, with its irqchip and its memory.
-/// Errors: Os; Host for an MSR that KVM refuses.
-Result<void> restore_vcpu(KvmVcpu& vcpu, const VcpuState& state);
-/// Before its vCPUs are restored.
-void prepare_restoring(KvmVm& vm);
+/// `xsave_bytes` is prepare_restoring()'s. Errors: Os; Host for an MSR that KVM refuses; Invalid.
+Result<void> restore_vcpu(KvmVcpu& vcpu, const VcpuState& state, std::size_t xsave_bytes);
+/// Before its vCPUs are restored. \returns how many bytes of XSAVE state KVM may read.
+std::size_t prepare_restoring(KvmVm& vm);
 
 }  // namespace mayfly

@@ -14,10 +14,12 @@ namespace {
 bool is_one_shot(u8 mode) { return mode == 0 || mode == 1 || mode == 4 || mode == 5; }
 
 /// KVM begins each count anew when it is set. So what is left of one that runs once is its count, and the
-/// interrupt of one that has run down does not come again.
+/// interrupt of one that has run down comes again as late as it can: a guest that uses it has set another by
+/// then.
 void settle(kvm_pit_state2& pit, u64 now_ns) {
     constexpr u64 kHz = 1'193'182;
     constexpr u64 kNsInS = 1'000'000'000;
+    constexpr u32 kLongest = 0x1'0000;
     for (std::size_t number = 0; number < std::size(pit.channels); ++number) {
         kvm_pit_channel_state& channel = pit.channels[number];
         const auto loaded_ns = static_cast<u64>(channel.count_load_time);
@@ -27,7 +29,7 @@ void settle(kvm_pit_state2& pit, u64 now_ns) {
         if (passed < channel.count) {
             channel.count -= static_cast<u32>(passed);
         } else if (number == 0) {
-            channel.mode = 0xff;  // as before the guest set one: no timer
+            channel.count = kLongest;
         } else {
             channel.count = 1;
         }
@@ -36,15 +38,22 @@ void settle(kvm_pit_state2& pit, u64 now_ns) {
 
 }  // namespace
 
-Result<VmState> save_vm(const KvmVm& vm, bool has_kernel_chips) {
+Result<kvm_pit_state2> save_pit(const KvmVm& vm) {
+    // What expires about now rather comes twice than never.
+    const u64 now_ns = monotonic_ns();
+    kvm_pit_state2 pit{};
+    TRY_VOID(KVM_IOCTL(vm.fd(), KVM_GET_PIT2, &pit));
+    settle(pit, now_ns);
+    return pit;
+}
+
+Result<VmState> save_vm(const KvmVm& vm, const std::optional<kvm_pit_state2>& pit) {
     VmState state;
     TRY_VOID(KVM_IOCTL(vm.fd(), KVM_GET_CLOCK, &state.clock));
     state.wall_ns = wall_ns();
-    if (!has_kernel_chips) return state;
+    if (!pit) return state;
     KernelChipsState& chips = state.chips.emplace();
-    // Before the controllers, which then have what it sends meanwhile.
-    TRY_VOID(KVM_IOCTL(vm.fd(), KVM_GET_PIT2, &chips.pit));
-    settle(chips.pit, monotonic_ns());
+    chips.pit = *pit;
     for (u32 number = 0; number < chips.chips.size(); ++number) {
         chips.chips[number].chip_id = number;
         TRY_VOID(KVM_IOCTL(vm.fd(), KVM_GET_IRQCHIP, &chips.chips[number]));

@@ -28,8 +28,10 @@ struct VmState {
     std::optional<KernelChipsState> chips;
 };
 
-/// After the vCPUs. Errors: Os.
-Result<VmState> save_vm(const KvmVm& vm, bool has_kernel_chips);
+/// Of a full irqchip, before the vCPUs and the controllers. Errors: Os.
+Result<kvm_pit_state2> save_pit(const KvmVm& vm);
+/// After the vCPUs; with `pit`, a full irqchip. Errors: Os.
+Result<VmState> save_vm(const KvmVm& vm, const std::optional<kvm_pit_state2>& pit);
 /// After the vCPUs, before any of them runs. kvmclock has gone on meanwhile, as the TSC has. Errors: Os.
 Result<void> restore_vm(KvmVm& vm, const VmState& state);
 

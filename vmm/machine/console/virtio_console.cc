@@ -15,6 +15,11 @@ std::unique_ptr<Console> VirtioConsole::make_model(std::string name, WindowSize 
     return model;
 }
 
+void VirtioConsole::ask_for_input() {
+    const Lock lock(core_->mutex());
+    if (core_->is_running()) input_.want();
+}
+
 std::optional<std::size_t> VirtioConsole::receive(std::span<const u8> bytes) {
     if (!core_->mutex().try_lock()) return std::nullopt;
     const Lock lock(core_->mutex(), std::adopt_lock);

@@ -34,6 +34,8 @@ class VirtioConsole final : public Backend, private ConsoleSink {
     /// The vCPU that asks does the work.
     Result<void> attach(Loop& /*loop*/) override { return {}; }
 
+    /// Once its input is connected: a driver that listened before it was restored does so still.
+    void ask_for_input();
     /// Both do nothing while the device is at work, and say so: ConsoleInput::Deliver, Resize.
     [[nodiscard]] std::optional<std::size_t> receive(std::span<const u8> bytes);
     [[nodiscard]] bool resize(WindowSize size);

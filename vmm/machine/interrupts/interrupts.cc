@@ -41,6 +41,8 @@ struct RouteList {
 
 /// KVM's own default has the PIT on IOAPIC pin 0; every PC has it on pin 2, where MADT and MP table say it
 /// is.
+u32 io_apic_pin(u32 gsi) { return gsi == kIrqPit ? layout::kPitIoApicPin : gsi; }
+
 void add_pc_routes(RouteList& list) {
     for (u32 gsi = 0; gsi < layout::kIoApicPins; ++gsi) {
         if (gsi == kIrqCascade) continue;
@@ -48,7 +50,7 @@ void add_pc_routes(RouteList& list) {
             const u32 chip = gsi < 8 ? KVM_IRQCHIP_PIC_MASTER : KVM_IRQCHIP_PIC_SLAVE;
             list.add(chip_route(gsi, chip, gsi % 8));
         }
-        list.add(chip_route(gsi, KVM_IRQCHIP_IOAPIC, gsi == kIrqPit ? layout::kPitIoApicPin : gsi));
+        list.add(chip_route(gsi, KVM_IRQCHIP_IOAPIC, io_apic_pin(gsi)));
     }
 }
 
@@ -192,7 +194,7 @@ bool Interrupts::restore(const InterruptsState& state) {
 
 void Interrupts::hold_gsi(u32 gsi) {
     // Those in user space compare with the level that they saw last.
-    if (kind_ != Irqchip::Full || vm_.is_level_triggered(gsi)) set_gsi(gsi, true);
+    if (kind_ != Irqchip::Full || vm_.is_level_triggered(gsi, io_apic_pin(gsi))) set_gsi(gsi, true);
 }
 
 void Interrupts::GsiLine::set_level(bool is_high) {

@@ -98,8 +98,12 @@ void TestDeviceWiring::end_train() {
 
 Result<void> TestDeviceWiring::flush(const KvmVcpu& first) {
     if (begin_exit(first)) end_exit();
-    for (const Line* line : {&direct_, &loopback_}) {
-        if (line->event) TRY_VOID(vm_.flush_irqfd(*line->event, Interrupts::kMsiGsiBase + line->msi_index));
+    for (Line* line : {&direct_, &loopback_}) {
+        if (!line->event) continue;
+        Result<void> flushed = vm_.flush_irqfd(*line->event, Interrupts::kMsiGsiBase + line->msi_index);
+        // One that is detached has to be made anew.
+        if (!flushed) line->event.reset();
+        TRY_VOID(flushed);
     }
     return {};
 }

@@ -43,8 +43,9 @@ Result<void> Vcpus::set_up(const CpuidTable& supported, CpuidFacts facts, const 
     return {};
 }
 
-Result<std::vector<VcpuState>> Vcpus::save(const KvmSystem& system, KvmVm& vm, bool has_kernel_apic) const {
-    const VcpuSaving saving = TRY(prepare_saving(system, vm, has_kernel_apic));
+Result<std::vector<VcpuState>> Vcpus::save(const KvmSystem& system, KvmVm& vm, bool has_kernel_apic,
+                                           KvmFlavour flavour) const {
+    const VcpuSaving saving = TRY(prepare_saving(system, vm, has_kernel_apic, flavour));
     std::vector<VcpuState> states;
     for (const KvmVcpu& vcpu : vcpus_) states.push_back(TRY(save_vcpu(vcpu, saving)));
     return states;
@@ -54,9 +55,9 @@ Result<void> Vcpus::restore(KvmVm& vm, std::span<const VcpuState> states) {
     if (states.size() != vcpus_.size())
         return fail(Error::invalid(
             fmt::format("{} vCPUs were saved, and there are {}", states.size(), vcpus_.size())));
-    prepare_restoring(vm);
+    const std::size_t xsave_bytes = prepare_restoring(vm);
     for (std::size_t i = 0; i < vcpus_.size(); ++i) {
-        TRY_VOID(restore_vcpu(vcpus_[i], states[i]));
+        TRY_VOID(restore_vcpu(vcpus_[i], states[i], xsave_bytes));
         stop_.vcpus().add_vcpu(vcpus_[i].run_page());
     }
     return {};

@@ -31,7 +31,7 @@ class Vcpus {
 
     /// While they are paused. Errors: Host, Os.
     [[nodiscard]] Result<std::vector<VcpuState>> save(const KvmSystem& system, KvmVm& vm,
-                                                      bool has_kernel_apic) const;
+                                                      bool has_kernel_apic, KvmFlavour flavour) const;
     /// In place of set_up(), once memory is there. Errors: Invalid for as many as there are not; Host, Os.
     [[nodiscard]] Result<void> restore(KvmVm& vm, std::span<const VcpuState> states);
 
