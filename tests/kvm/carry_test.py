@@ -125,9 +125,11 @@ def a_guest_that_is_carried_is_typed_at():
 @case
 def a_guest_that_halts_for_ever_halts_for_ever():
     """Behind its HLT: nothing wakes it but an interrupt, and there is none."""
-    for options in ((), ("--profile", "legacy", "--irqchip", "none")):
+    machines = (), ("--profile", "legacy", "--irqchip", "none")
+    guests = (guest("idle"),), (guest("idle"), "--append", "spin"), (guest_file("registers"), "--append", "halt")
+    for options, words in itertools.product(machines, guests):
         with carries(1, 1000, 30):
-            process = popen(("boot", guest_file("registers"), "--append", "halt", *options))
+            process = popen(("boot", *words, *options))
             with contextlib.suppress(subprocess.TimeoutExpired):
                 process.wait(timeout=1)
             check(process.poll() is None, f"{options}: it ended, status {process.returncode}")
