@@ -68,6 +68,10 @@ class PendingSignal {
 /// As far as KVM_RUN goes with a signal pending: to the guest's door, where timers that the host has seen
 /// expire are delivered, and back.
 Result<void> deliver_expired(const KvmVcpu& vcpu) {
+    // A triple fault would end this KVM_RUN instead of the guest's; nothing that expires matters beside it.
+    kvm_vcpu_events events{};
+    TRY_VOID(KVM_IOCTL(vcpu.fd(), KVM_GET_VCPU_EVENTS, &events));
+    if ((events.flags & KVM_VCPUEVENT_VALID_TRIPLE_FAULT) != 0 && events.triple_fault.pending != 0) return {};
     SignalMask all_but_one;
     all_but_one.blocked.fill(0xff);
     all_but_one.blocked[(kSignal - 1) / 8] &= static_cast<u8>(~(1U << (kSignal - 1) % 8));

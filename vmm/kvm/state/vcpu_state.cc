@@ -130,6 +130,8 @@ std::size_t prepare_restoring(KvmVm& vm) {
     // With it a pending exception keeps its address, which otherwise is in CR2 or DR6 already: KVM has it
     // since Linux 4.20, and one that has not loses nothing where no guest of the guest runs.
     (void)vm.enable(KVM_CAP_EXCEPTION_PAYLOAD, 1);
+    // And a triple fault that the guest has come to is told of (Linux 6.0).
+    (void)vm.enable(KVM_CAP_X86_TRIPLE_FAULT_EVENT, 1);
     return std::max(kXsaveBytes, static_cast<std::size_t>(std::max(0, vm.check(KVM_CAP_XSAVE2))));
 }
 
