@@ -111,12 +111,12 @@ def boot(*arguments, **options):
     return run("boot", *arguments, **options)
 
 
-def skip_if_sanitized():
-    """Before a case that limits the address space."""
+def skip_if_sanitized(why="a sanitizer's runtime takes terabytes of addresses for itself"):
+    """Before a case that limits the address space, or that is about time."""
     with open(mayfly_path, "rb") as binary:
         contents = binary.read()
     if b"__asan_init" in contents or b"__tsan_init" in contents:
-        raise Skip("a sanitizer's runtime takes terabytes of addresses for itself")
+        raise Skip(why)
 
 
 def guest(name):
