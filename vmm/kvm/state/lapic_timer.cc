@@ -9,6 +9,8 @@
 #include <pthread.h>
 #include <unistd.h>
 
+#include <fmt/format.h>
+
 #include "vmm/kvm/ioctl.h"
 
 namespace mayfly {
@@ -85,8 +87,10 @@ Result<void> deliver_expired(const KvmVcpu& vcpu) {
     const int error = errno;
     if (was_kicked) set_immediate_exit(run, true);
     TRY_VOID(kvm_ioctl(vcpu.fd(), kSetSignalMask, "KVM_SET_SIGNAL_MASK", nullptr));
-    if (status == 0 || error != EINTR)
-        return fail(Error::os("KVM_RUN of a paused vCPU", status == 0 ? 0 : error));
+    if (status == 0)
+        return fail(
+            Error::host(fmt::format("a paused vCPU came to an exit, reason {}", u32{run.exit_reason})));
+    if (error != EINTR) return fail(Error::os("KVM_RUN of a paused vCPU", error));
     return {};
 }
 
@@ -105,8 +109,10 @@ Result<kvm_lapic_state> settled_lapic(const KvmVcpu& vcpu, bool may_hide_expiry)
         const bool has_fired_since = before != 0 && (after == 0 || after > before);
         if (!has_fired_since) break;
     }
-    const u32 mode = register_of(lapic, kLvtTimer) & kModeMask;
-    if (mode != kModeOneShot || register_of(lapic, kCurrentCount) != 0 || may_hide_expiry) return lapic;
+    const bool has_run_down = (register_of(lapic, kLvtTimer) & kModeMask) == kModeOneShot &&
+                              register_of(lapic, kInitialCount) != 0 &&
+                              register_of(lapic, kCurrentCount) == 0;
+    if (!has_run_down || may_hide_expiry) return lapic;
     // The count is 0 as soon as its time has come; the host's timer may be about to.
     ::usleep(kHostTimerLateUs);
     TRY_VOID(deliver_expired(vcpu));

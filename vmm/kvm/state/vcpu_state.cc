@@ -116,7 +116,8 @@ Result<std::vector<kvm_cpuid_entry2>> cpuid_of(const KvmVcpu& vcpu) {
 
 Result<void> set_cpuid(const KvmVcpu& vcpu, std::span<const kvm_cpuid_entry2> entries) {
     if (entries.size() > CpuidTable::kEntriesFromKvm)
-        return fail(Error::host("there are too many CPUID entries"));
+        return fail(Error::invalid(fmt::format("{} CPUID entries were saved, and KVM takes {}",
+                                               entries.size(), CpuidTable::kEntriesFromKvm)));
     CpuidEntries table;
     table.count = static_cast<u32>(entries.size());
     std::ranges::copy(entries, table.entries.begin());
