@@ -72,19 +72,38 @@ void Platform::ask_for_serial_input() {
     if (consoles_.uart.wants_input()) consoles_.serial.on_input_wanted();
 }
 
+PlatformState::Reports Platform::Reports::save() const {
+    return {.exit_port = exit_port.state(), .post_port = post_port.state(), .boot_timer = boot_timer.state()};
+}
+
+void Platform::Reports::restore(const PlatformState::Reports& state) {
+    exit_port.restore(state.exit_port);
+    post_port.restore(state.post_port);
+    boot_timer.restore(state.boot_timer);
+}
+
+PlatformState::Endings Platform::Endings::save() const {
+    return {.i8042 = i8042.state(),
+            .reset_control = reset_control.state(),
+            .system_control_a = system_control_a.state(),
+            .acpi_sleep = acpi_sleep.state(),
+            .acpi_pm1 = acpi_pm1.state(),
+            .pvpanic = pvpanic.state()};
+}
+
+bool Platform::Endings::restore(const PlatformState::Endings& state) {
+    i8042.restore(state.i8042);
+    pvpanic.restore(state.pvpanic);
+    return reset_control.restore(state.reset_control) && system_control_a.restore(state.system_control_a) &&
+           acpi_sleep.restore(state.acpi_sleep) && acpi_pm1.restore(state.acpi_pm1);
+}
+
 PlatformState Platform::save() const {
     PlatformState state{.cmos = cmos_.state(),
                         .uart = consoles_.uart.state(),
                         .debug = {},
-                        .exit_port = reports_.exit_port.state(),
-                        .post_port = reports_.post_port.state(),
-                        .boot_timer = reports_.boot_timer.state(),
-                        .i8042 = endings_.i8042.state(),
-                        .reset_control = endings_.reset_control.state(),
-                        .system_control_a = endings_.system_control_a.state(),
-                        .acpi_sleep = endings_.acpi_sleep.state(),
-                        .acpi_pm1 = endings_.acpi_pm1.state(),
-                        .pvpanic = endings_.pvpanic.state(),
+                        .reports = reports_.save(),
+                        .endings = endings_.save(),
                         .absent_ports = absent_ports_.state(),
                         .test_device = {}};
     if (consoles_.debug) state.debug = consoles_.debug->state();
@@ -96,16 +115,9 @@ bool Platform::restore(const PlatformState& state) {
     if (state.debug.has_value() != consoles_.debug.has_value()) return false;
     if (state.test_device.has_value() != test_device_.has_value()) return false;
     if (consoles_.debug) consoles_.debug->restore(*state.debug);
-    reports_.exit_port.restore(state.exit_port);
-    reports_.post_port.restore(state.post_port);
-    reports_.boot_timer.restore(state.boot_timer);
-    endings_.i8042.restore(state.i8042);
-    endings_.pvpanic.restore(state.pvpanic);
+    reports_.restore(state.reports);
     return cmos_.restore(state.cmos) && consoles_.uart.restore(state.uart) &&
-           endings_.reset_control.restore(state.reset_control) &&
-           endings_.system_control_a.restore(state.system_control_a) &&
-           endings_.acpi_sleep.restore(state.acpi_sleep) && endings_.acpi_pm1.restore(state.acpi_pm1) &&
-           absent_ports_.restore(state.absent_ports) &&
+           endings_.restore(state.endings) && absent_ports_.restore(state.absent_ports) &&
            (!test_device_ || test_device_->restore(*state.test_device));
 }
 

@@ -87,6 +87,8 @@ class Platform {
     /// Through which it tells how far it is, and with what verdict it ends.
     struct Reports {
         Reports(Timeline& timeline, VerdictSink& verdicts, ExitPort::Form exit_form);
+        [[nodiscard]] PlatformState::Reports save() const;
+        void restore(const PlatformState::Reports& state);
 
         Marks marks;
         ExitPort exit_port;
@@ -96,6 +98,8 @@ class Platform {
     /// Through which it resets, powers off or panics as on a PC.
     struct Endings {
         explicit Endings(VerdictSink& verdicts);
+        [[nodiscard]] PlatformState::Endings save() const;
+        [[nodiscard]] bool restore(const PlatformState::Endings& state);
 
         I8042 i8042;
         ResetControl reset_control;

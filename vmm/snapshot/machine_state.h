@@ -56,19 +56,26 @@ struct TestDeviceState {
     u8 train_left = 0;  ///< interrupts of a train that is under way
 };
 
+/// Grouped as Platform has the chips.
 struct PlatformState {
+    struct Reports {
+        ExitPort::State exit_port;
+        PostPort::State post_port;
+        BootTimer::State boot_timer;
+    };
+    struct Endings {
+        I8042::State i8042;
+        ResetControl::State reset_control;
+        SystemControlA::State system_control_a;
+        AcpiSleep::State acpi_sleep;
+        AcpiPm1::State acpi_pm1;
+        Pvpanic::State pvpanic;
+    };
     Cmos::State cmos;
     Uart16550::State uart;
     std::optional<DebugConsole::State> debug;
-    ExitPort::State exit_port;
-    PostPort::State post_port;
-    BootTimer::State boot_timer;
-    I8042::State i8042;
-    ResetControl::State reset_control;
-    SystemControlA::State system_control_a;
-    AcpiSleep::State acpi_sleep;
-    AcpiPm1::State acpi_pm1;
-    Pvpanic::State pvpanic;
+    Reports reports;
+    Endings endings;
     AbsentPorts::State absent_ports;
     std::optional<TestDeviceState> test_device;
 };
