@@ -2,12 +2,15 @@
 // registers: sets registers that no other guest minds, and looks for `ms=` milliseconds whether they stay.
 // In ring 0 the debug registers, CR2, CR8 and the MSRs of system calls; with `vector`, in ring 3, XMM0 to
 // XMM15 and MXCSR; with `deadline`, in ring 0, whether each of many TSC deadlines fires, and when. With
-// `halt` it halts for ever.
+// `halt` it halts for ever; with `level`, on the legacy machine with the test device, whether a line that
+// stays high interrupts again and again.
 #include "firmware/guests/runtime/apic.h"
 #include "firmware/guests/runtime/boot_info.h"
 #include "firmware/guests/runtime/clock.h"
 #include "firmware/guests/runtime/cpu.h"
+#include "firmware/guests/runtime/legacy.h"
 #include "firmware/guests/runtime/report.h"
+#include "firmware/guests/runtime/test_device.h"
 #include "firmware/guests/runtime/user.h"
 
 namespace guest {
@@ -108,6 +111,24 @@ void keep_deadlines() {
     expect("deadlines", failure_count() == 0);
 }
 
+constexpr u16 kLevelPin = 11;
+
+void keep_level() {
+    test_device::require();
+    set_gate(kSecondPinVector, apic::count_interrupt<fired>);
+    pic::initialize(kPicVector);
+    apic::enable();
+    ioapic::write_pin(kLevelPin, kSecondPinVector | ioapic::kLevel);
+    test_device::set_line(kLevelPin, true);
+    enable_interrupts();
+    const u64 end = end_of_look();
+    while (read_tsc() < end && failure_count() == 0) {
+        if (!poll_for(fired, fired + 1, kArrivalMicroseconds)) fail("a line that is high interrupts no more");
+    }
+    test_device::set_line(kLevelPin, false);
+    expect("a level", failure_count() == 0);
+}
+
 void allow_vectors() {
     constexpr u64 kCr0Emulation = 1 << 2;
     constexpr u64 kCr4OsFxsr = 1 << 9;
@@ -130,6 +151,10 @@ extern "C" guest::u32 guest_main() {
     if (has_option("halt")) {
         halt_with_interrupts();
         fail("HLT ended, and there was no interrupt");
+        return failure_count();
+    }
+    if (has_option("level")) {
+        keep_level();
         return failure_count();
     }
     if (has_option("deadline")) {

@@ -110,6 +110,16 @@ def registers_that_no_other_guest_minds():
 
 
 @case
+def a_line_that_stays_high_interrupts_on():
+    for seed in SEEDS:
+        with carries(seed, 3000) as read:
+            outcome = boot(guest_file("registers"), "--profile", "legacy", "--testdev", "--append", "level")
+            check_status(outcome, 0)
+            check(b"ok a level" in outcome.out and b"FAIL" not in outcome.out, "it fell silent", outcome)
+            check(read() > 2, f"{read()} machines were left behind")
+
+
+@case
 def a_guest_that_is_carried_is_typed_at():
     """What has been read of stdin and not been delivered is lost with a machine, so it is typed again."""
     serial = (guest("echo"),), (guest("echo"), "--append", "irq", "--profile", "legacy")

@@ -124,18 +124,6 @@ Result<void> KvmVm::set_pic_level_triggered(u16 lines) {
     return {};
 }
 
-bool KvmVm::is_level_triggered(u32 gsi, u32 io_apic_pin) const {
-    kvm_irqchip state{};
-    state.chip_id = KVM_IRQCHIP_IOAPIC;
-    if (io_apic_pin < KVM_IOAPIC_NUM_PINS && KVM_IOCTL(fd_, KVM_GET_IRQCHIP, &state) &&
-        state.chip.ioapic.redirtbl[io_apic_pin].fields.trig_mode != 0)
-        return true;
-    constexpr u32 kLines = 8;  // of each 8259
-    if (gsi >= 2 * kLines) return false;
-    state.chip_id = gsi < kLines ? KVM_IRQCHIP_PIC_MASTER : KVM_IRQCHIP_PIC_SLAVE;
-    return KVM_IOCTL(fd_, KVM_GET_IRQCHIP, &state) && (state.chip.pic.elcr >> gsi % kLines & 1) != 0;
-}
-
 Result<void> KvmVm::set_irq_line(u32 gsi, bool is_high) {
     kvm_irq_level level{};
     level.irq = gsi;

@@ -68,8 +68,6 @@ class KvmVm {
     /// ELCR of both 8259s: bit n is line n. Before the guest runs.
     Result<void> set_pic_level_triggered(u16 lines);
     Result<void> set_irq_line(u32 gsi, bool is_high);
-    /// Whether the guest has the kernel's IOAPIC, or its 8259s, take this line as a level.
-    [[nodiscard]] bool is_level_triggered(u32 gsi, u32 io_apic_pin) const;
     /// KVM_SIGNAL_MSI. Errors: Os (no in-kernel irqchip: EINVAL).
     Result<MsiResult> signal_msi(u64 address, u32 data);
     Result<void> attach_irqfd(const EventFd& event, u32 gsi);

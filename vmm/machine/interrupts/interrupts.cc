@@ -41,8 +41,6 @@ struct RouteList {
 
 /// KVM's own default has the PIT on IOAPIC pin 0; every PC has it on pin 2, where MADT and MP table say it
 /// is.
-u32 io_apic_pin(u32 gsi) { return gsi == kIrqPit ? layout::kPitIoApicPin : gsi; }
-
 void add_pc_routes(RouteList& list) {
     for (u32 gsi = 0; gsi < layout::kIoApicPins; ++gsi) {
         if (gsi == kIrqCascade) continue;
@@ -50,7 +48,7 @@ void add_pc_routes(RouteList& list) {
             const u32 chip = gsi < 8 ? KVM_IRQCHIP_PIC_MASTER : KVM_IRQCHIP_PIC_SLAVE;
             list.add(chip_route(gsi, chip, gsi % 8));
         }
-        list.add(chip_route(gsi, KVM_IRQCHIP_IOAPIC, io_apic_pin(gsi)));
+        list.add(chip_route(gsi, KVM_IRQCHIP_IOAPIC, gsi == kIrqPit ? layout::kPitIoApicPin : gsi));
     }
 }
 
@@ -185,16 +183,9 @@ bool Interrupts::restore(const InterruptsState& state) {
     if (serial_ && !serial_->restore(*state.io_apic)) return false;
     if (user_ && !user_->restore(*state.pic)) return false;
     if (user_) user_->set_halted(state.is_vcpu_halted);
-    if (state.is_serial_line_high) {
-        serial_line_.hold();
-        hold_gsi(layout::kIrqSerial);
-    }
+    // The controllers have its level among their requests.
+    serial_line_.restore(state.is_serial_line_high);
     return true;
-}
-
-void Interrupts::hold_gsi(u32 gsi) {
-    // Those in user space compare with the level that they saw last.
-    if (kind_ != Irqchip::Full || vm_.is_level_triggered(gsi, io_apic_pin(gsi))) set_gsi(gsi, true);
 }
 
 void Interrupts::GsiLine::set_level(bool is_high) {

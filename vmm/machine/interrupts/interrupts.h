@@ -58,9 +58,6 @@ class Interrupts {
     /// Once the kernel has its controllers' state, before any device drives a line. False: no guest can have
     /// left it so.
     [[nodiscard]] bool restore(const InterruptsState& state);
-    /// A line that was high when the controllers were saved, which know that it was: only what is level
-    /// triggered, and looks at its line again, is told.
-    void hold_gsi(u32 gsi);
 
     /// An index for route_msi() that nobody else has; none when all are taken.
     [[nodiscard]] std::optional<u32> allocate_msi();
@@ -71,8 +68,8 @@ class Interrupts {
         GsiLine(Interrupts& interrupts, u32 gsi) : interrupts_(interrupts), gsi_(gsi) {}
         void set_level(bool is_high) override;
         [[nodiscard]] bool is_high() const { return is_high_; }
-        /// It was high before.
-        void hold() { is_high_ = true; }
+        /// Without telling the controllers, who know.
+        void restore(bool is_high) { is_high_ = is_high; }
 
       private:
         Interrupts& interrupts_;

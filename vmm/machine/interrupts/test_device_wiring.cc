@@ -117,9 +117,7 @@ TestDeviceState TestDeviceWiring::save() const {
 
 bool TestDeviceWiring::restore(const TestDeviceState& state) {
     if (!device_.restore(state.device)) return false;
-    for (u8 gsi = 0; gsi < MAYFLY_TESTDEV_IRQ_COUNT; ++gsi) {
-        if ((state.device.irq_levels >> gsi & 1U) != 0) interrupts_.hold_gsi(gsi);
-    }
+    // The lines that it holds are among the controllers' requests.
     const bool is_wired = (!state.device.has_loopback ||
                            set_loopback(true, state.loopback.address, state.loopback.data) == Status::Done) &&
                           (!state.device.is_coalesced || set_coalesced(true) == Status::Done);
