@@ -7,8 +7,8 @@
 //
 //   carrying boot BOOT-OPTIONS...
 //
-// Its status is mayfly's, or 70, with a line, where a machine cannot be carried, and 77 where there is no
-// /dev/kvm. Reports are not written, nor is --timeout looked at.
+// Its status is mayfly's, or 70, with a line, where a machine cannot be carried, or none was in a second and
+// more, and 77 where there is no /dev/kvm. Reports are not written, nor is --timeout looked at.
 #include <atomic>
 #include <chrono>
 #include <cstdio>
@@ -24,12 +24,14 @@
 
 #include "vmm/command/options/boot_options.h"
 #include "vmm/machine/machine.h"
+#include "vmm/os/clock.h"
 
 namespace {
 
 using namespace mayfly;
 
 constexpr int kStatusNotCarried = 70;
+constexpr u64 kTimeToCarryNs = 1'000'000'000;
 constexpr std::chrono::seconds kPatience{20};
 
 [[noreturn]] void give_up(const std::string& what, const Error& error) {
@@ -141,8 +143,12 @@ int main(int argc, char** argv) {
     if (!config) give_up("options", config.error());
     if (config->cpus == 0) config->cpus = 1;
     for (const int number : {kick_signal(), SIGPIPE}) ::signal(number, [](int) {});
-    Carrying carrying(plan());
+    const Plan chosen = plan();
+    Carrying carrying(chosen);
+    const u64 begin_ns = monotonic_ns();
     const ExitStatus end = exit_status(carrying.run(*config), {});
+    if (carrying.carried() == 0 && chosen.count > 0 && monotonic_ns() - begin_ns > kTimeToCarryNs)
+        give_up("run", Error::host("no machine was left behind"));
     if (!end.line.empty()) std::fprintf(stderr, "mayfly: %s\n", end.line.c_str());
     write_log(carrying.carried());
     return end.status;
