@@ -17,8 +17,8 @@ void warning(std::string_view line);
 /// Printed with -v only.
 void info(std::string_view line);
 
-/// As it is, by one write(2) where there is room. A pipe that does not block gets a second for it; what is
-/// left is dropped. Async-signal-safe.
+/// As it is, by one write(2) where there is room. A pipe that does not block gets a second for each
+/// piece; what is left then, or when a signal comes, is dropped. Async-signal-safe.
 void write_stderr(std::string_view text);
 
 }  // namespace mayfly::log

@@ -45,7 +45,7 @@ class VirtQueue {
     void stop();
     /// Of one that runs. Nothing is in flight and all is published, unless the driver broke it; or the device
     /// `has_failed`, which answers nothing any more.
-    [[nodiscard]] QueuePlace place(bool has_failed = false) const;
+    [[nodiscard]] QueuePlace place(bool has_failed) const;
     /// start() again, at a place that place() told. False as well where there can be no such place.
     [[nodiscard]] bool start_at(const QueueSetup& setup, const QueuePlace& place);
     [[nodiscard]] bool is_running() const;

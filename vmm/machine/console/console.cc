@@ -202,10 +202,9 @@ void ConsoleInput::settle(int output_fd) {
     answered_.emplace(std::move(*answered));
     is_settling_.store(true, std::memory_order_release);
     // Kicks of a quit() are still on their way.
-    ssize_t asked = 0;
-    do asked = ::write(output_fd, kQuestion.data(), kQuestion.size());
-    while (asked < 0 && errno == EINTR && has_room(output_fd));
-    if (asked < 0) return;
+    while (::write(output_fd, kQuestion.data(), kQuestion.size()) < 0) {
+        if (errno != EINTR || !has_room(output_fd)) return;
+    }
     const u64 deadline_ns = monotonic_ns() + kAnswerNs;
     for (u64 now_ns = monotonic_ns(); now_ns < deadline_ns; now_ns = monotonic_ns()) {
         pollfd come{.fd = answered_->fd().get(), .events = POLLIN, .revents = 0};

@@ -62,12 +62,13 @@ class GuestConsole {
         debug_.flush();
         if (output_.has_pending()) output_.flush();
     }
+    /// After a kick that ends nothing.
+    void look_around(const KvmVcpu& vcpu);
+
     /// No vCPU runs: what the guest has said until now goes out, and how far that is.
     [[nodiscard]] ConsoleState save(const KvmVcpu& first);
     /// Before any vCPU runs. False: of another kind of console.
     [[nodiscard]] bool restore(const ConsoleState& state);
-    /// After a kick that ends nothing.
-    void look_around(const KvmVcpu& vcpu);
 
     /// No vCPU runs any more: shows the rest, and gives the terminal back.
     void finish(const KvmVcpu& first);
