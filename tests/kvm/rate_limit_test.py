@@ -45,7 +45,7 @@ class Run:
         """The I/O thread turned about as often as it was waited for, and did not look around for ever."""
         loop = find_key(self.stats, "io_thread")
         for count in ("turns", "io_uring_enter"):
-            check(loop[count] <= waits_max, f"{loop[count]} {count}, {waits_max} are enough", self.outcome)
+            check(loop[count] <= waits_max, f"{count}: {waits_max} are enough, not {loop}", self.outcome)
 
 
 def find_key(tree, key):

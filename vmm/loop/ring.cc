@@ -132,9 +132,11 @@ io_uring_sqe* Ring::next_entry() {
 
 u32 Ring::unsubmitted_count() const { return ::io_uring_sq_ready(&ring_); }
 
-bool Ring::wants_enter() const {
+bool Ring::is_enter_flag_set() const {
     return (IO_URING_READ_ONCE(*ring_.sq.kflags) & (IORING_SQ_TASKRUN | IORING_SQ_CQ_OVERFLOW)) != 0;
 }
+
+bool Ring::wants_enter() const { return is_enter_flag_set() && !is_enter_flag_stale_; }
 
 bool Ring::has_completion() const {
     return stash_read_ != stash_.size() || *ring_.cq.khead != io_uring_smp_load_acquire(ring_.cq.ktail);
@@ -168,6 +170,7 @@ void Ring::stash_completions() {
 u32 Ring::enter(u32 completions_min, std::optional<u64> timeout_ns) {
     // Not io_uring_submit_and_wait_timeout(): where there is nothing to wait for, or a completion is there
     // already, it asks for no GETEVENTS, and what the kernel deferred takes another call.
+    const bool was_flag_set = is_enter_flag_set();
     io_uring_smp_store_release(ring_.sq.ktail, ring_.sq.sqe_tail);
     const u32 before = unsubmitted_count();
     __kernel_timespec time{};
@@ -193,6 +196,10 @@ u32 Ring::enter(u32 completions_min, std::optional<u64> timeout_ns) {
     // no guest: the arguments are ours, and what a guest's I/O can bring about is among these.
     VERIFY(result >= 0 || result == -EBUSY || result == -EAGAIN || result == -ENOMEM || result == -EINTR ||
            result == -ETIME || result == -EBADR);
+    // The kernel queues work first and sets IORING_SQ_TASKRUN then. When we take that work in between, as we do
+    // when its processor is taken away, the flag stays: nothing but the next work clears it. Until then it
+    // says nothing, and a wait finds whatever there is.
+    is_enter_flag_stale_ = was_flag_set && is_enter_flag_set() && !has_completion();
     return before - unsubmitted_count();
 }
 

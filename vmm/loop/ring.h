@@ -63,10 +63,12 @@ class Ring {
   private:
     Ring() = default;
     void stash_completions();
+    [[nodiscard]] bool is_enter_flag_set() const;
 
     io_uring ring_{};
     u32 files_max_ = 0;
     bool is_fd_registered_ = false;
+    bool is_enter_flag_stale_ = false;  ///< set since before the last enter(), which brought nothing
     std::vector<Completion> stash_;  ///< see stash_completions()
     std::size_t stash_read_ = 0;
 };

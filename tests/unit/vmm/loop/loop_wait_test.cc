@@ -3,10 +3,14 @@
 #include <array>
 #include <atomic>
 #include <chrono>
+#include <filesystem>
 #include <semaphore>
 
+#include <liburing.h>
 #include <poll.h>
+#include <sys/mman.h>
 #include <sys/resource.h>
+#include <unistd.h>
 
 #include "tests/unit/vmm/loop/loop_fixture.h"
 #include "vmm/os/clock.h"
@@ -47,6 +51,42 @@ class OneRing final : public Poller {
     std::atomic<u64> filled_ = 0;
     std::atomic<u64> taken_ = 0;
     std::atomic<bool> wants_doorbell_ = false;
+};
+
+/// The flags of the only io_uring of this process, which the kernel sets and clears.
+class KernelFlags {
+  public:
+    KernelFlags() {
+        io_uring other{};
+        io_uring_params params{};
+        REQUIRE(::io_uring_queue_init_params(1, &other, &params) == 0);
+        ::io_uring_queue_exit(&other);  // every ring has its flags in the same place
+        u8* const rings = static_cast<u8*>(::mmap(nullptr, kBytes, PROT_READ | PROT_WRITE, MAP_SHARED,
+                                                  ring_fd(), IORING_OFF_SQ_RING));
+        REQUIRE(rings != MAP_FAILED);
+        REQUIRE(params.sq_off.flags < kBytes);
+        page_ = rings;
+        flags_ = reinterpret_cast<unsigned*>(rings + params.sq_off.flags);
+    }
+    KernelFlags(const KernelFlags&) = delete;
+    KernelFlags& operator=(const KernelFlags&) = delete;
+    ~KernelFlags() { ::munmap(page_, kBytes); }
+
+    void set(unsigned flags) { std::atomic_ref(*flags_).fetch_or(flags); }
+
+  private:
+    static constexpr std::size_t kBytes = 4096;
+
+    static int ring_fd() {
+        for (const auto& entry : std::filesystem::directory_iterator("/proc/self/fd"))
+            if (std::filesystem::read_symlink(entry) == "anon_inode:[io_uring]")
+                return std::stoi(entry.path().filename().string());
+        FAIL("no io_uring is open");
+        return -1;
+    }
+
+    void* page_ = nullptr;
+    unsigned* flags_ = nullptr;
 };
 
 u64 cpu_ns_of_this_thread() { return thread_cpu_ns(); }
@@ -139,6 +179,33 @@ TEST_CASE("an idle loop sleeps: it does not use the processor", "[loop]") {
     CHECK(loop->counts().sleeps >= 1);
     CHECK(loop->counts().sleeps <= 3);
     CHECK(poller.prepared == poller.woken);
+}
+
+TEST_CASE("a flag that the kernel left behind keeps the loop from no sleep, and hides no work", "[loop]") {
+    // Linux queues deferred work, then sets IORING_SQ_TASKRUN. Work that was taken in between leaves the flag.
+    auto loop = make_loop();
+    const EventFd event = *EventFd::create();
+    const u32 file = *loop->add_file(event.fd());
+    KernelFlags flags;
+    flags.set(IORING_SQ_TASKRUN);
+    u64 rings = 0;
+    CallOperation doorbell([&](i32 result, bool) { rings += result == POLLIN ? 1 : 0; });
+    loop->poll_multishot(file, POLLIN, doorbell);
+    u32 ticks = 0;
+    CallTimer tick([&] {
+        CHECK(rings == ticks);
+        if (++ticks == 20) return loop->stop();
+        flags.set(IORING_SQ_TASKRUN);
+        event.signal();
+        loop->set_timer(tick, loop->now_ns() + 5'000'000);
+    });
+    loop->set_timer(tick, loop->now_ns() + 5'000'000);
+    NoPoller poller;
+    loop->run(poller);
+    CHECK(ticks == 20);
+    // A few for each tick and each event; where each turn believes the flag, tens of thousands.
+    CHECK(loop->counts().turns <= 300);
+    CHECK(loop->counts().enters <= 300);
 }
 
 TEST_CASE("with long pauses between work the loop stops looking around", "[loop]") {
