@@ -196,8 +196,8 @@ u32 Ring::enter(u32 completions_min, std::optional<u64> timeout_ns) {
     // no guest: the arguments are ours, and what a guest's I/O can bring about is among these.
     VERIFY(result >= 0 || result == -EBUSY || result == -EAGAIN || result == -ENOMEM || result == -EINTR ||
            result == -ETIME || result == -EBADR);
-    // The kernel queues work first and sets IORING_SQ_TASKRUN then. When we take that work in between, as we do
-    // when its processor is taken away, the flag stays: nothing but the next work clears it. Until then it
+    // The kernel queues work first and sets IORING_SQ_TASKRUN then. When we take that work in between, as we
+    // do when its processor is taken away, the flag stays: nothing but the next work clears it. Until then it
     // says nothing, and a wait finds whatever there is.
     is_enter_flag_stale_ = was_flag_set && is_enter_flag_set() && !has_completion();
     return before - unsubmitted_count();

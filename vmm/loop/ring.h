@@ -69,7 +69,7 @@ class Ring {
     u32 files_max_ = 0;
     bool is_fd_registered_ = false;
     bool is_enter_flag_stale_ = false;  ///< set since before the last enter(), which brought nothing
-    std::vector<Completion> stash_;  ///< see stash_completions()
+    std::vector<Completion> stash_;     ///< see stash_completions()
     std::size_t stash_read_ = 0;
 };
 

@@ -6,11 +6,12 @@
 #include <filesystem>
 #include <semaphore>
 
-#include <liburing.h>
 #include <poll.h>
 #include <sys/mman.h>
 #include <sys/resource.h>
 #include <unistd.h>
+
+#include <liburing.h>
 
 #include "tests/unit/vmm/loop/loop_fixture.h"
 #include "vmm/os/clock.h"
@@ -61,8 +62,8 @@ class KernelFlags {
         io_uring_params params{};
         REQUIRE(::io_uring_queue_init_params(1, &other, &params) == 0);
         ::io_uring_queue_exit(&other);  // every ring has its flags in the same place
-        u8* const rings = static_cast<u8*>(::mmap(nullptr, kBytes, PROT_READ | PROT_WRITE, MAP_SHARED,
-                                                  ring_fd(), IORING_OFF_SQ_RING));
+        u8* const rings = static_cast<u8*>(
+            ::mmap(nullptr, kBytes, PROT_READ | PROT_WRITE, MAP_SHARED, ring_fd(), IORING_OFF_SQ_RING));
         REQUIRE(rings != MAP_FAILED);
         REQUIRE(params.sq_off.flags < kBytes);
         page_ = rings;
@@ -182,7 +183,7 @@ TEST_CASE("an idle loop sleeps: it does not use the processor", "[loop]") {
 }
 
 TEST_CASE("a flag that the kernel left behind keeps the loop from no sleep, and hides no work", "[loop]") {
-    // Linux queues deferred work, then sets IORING_SQ_TASKRUN. Work that was taken in between leaves the flag.
+    // Linux queues deferred work, then sets IORING_SQ_TASKRUN: work taken in between leaves the flag.
     auto loop = make_loop();
     const EventFd event = *EventFd::create();
     const u32 file = *loop->add_file(event.fd());
