@@ -15,10 +15,9 @@ SEEDS = (1, 2, 3)
 # Guests that any machine can boot, with the processors that they want; no network: frames that are under way
 # are lost with a tap.
 ON_ANY = {"demo": 1, "apic": 1, "msi": 1, "doorbell": 1, "pveoi": 1, "kvmclock": 1, "steal": 1, "memory": 1,
-          "bootinfo": 1, "hostile": 1, "flood": 1, "pciprobe": 1, "speed": 1, "hello": 1, "ipi": 4, "smp": 4}
-ON_LEGACY = {"ioapic": 1, "pic": 1}
-# They count ticks by the TSC, which goes on while a machine is away; timers that count down do not.
-TIMED = {"timer": 1}, {"timer": 1, "pit": 1}
+          "bootinfo": 1, "hostile": 1, "flood": 1, "pciprobe": 1, "speed": 1, "hello": 1, "timer": 1, "ipi": 4,
+          "smp": 4}
+ON_LEGACY = {"ioapic": 1, "pic": 1, "pit": 1}
 WITHOUT_IRQCHIP = ("irqwindow", "memory", "bootinfo", "hostile", "flood", "speed", "hello")
 
 
@@ -74,13 +73,6 @@ def guests_of_the_modern_machine():
 def guests_of_the_legacy_machine():
     check_all(ON_ANY | ON_LEGACY, "--profile", "legacy")
     check_all(ON_LEGACY, "--profile", "legacy", apart_us=150)
-
-
-@case
-def timers_of_guests():
-    harness.skip_if_sanitized("a machine takes too long to go on, and its timers stand still meanwhile")
-    for profile, guests in zip(("modern", "legacy"), TIMED):
-        check_all(guests, "--profile", profile)
 
 
 @case

@@ -318,7 +318,7 @@ Result<MachineState> Machine::save() {
     if (TestDeviceWiring* test_device = platform_->test_device()) TRY_VOID(test_device->flush(vcpus_[0]));
     const Irqchip irqchip = plan_.shape.irqchip;
     // Before what takes its interrupts: they have then what it sends meanwhile.
-    std::optional<kvm_pit_state2> pit;
+    std::optional<PitState> pit;
     if (irqchip == Irqchip::Full) pit = TRY(save_pit(*vm_));
     // The console's last: once it is carried away, nothing fails.
     return MachineState{

@@ -26,6 +26,11 @@ i64 wall_seconds() {
     return now.tv_sec;
 }
 
+u64 ns_since_wall(i64 then_ns) {
+    const i64 now_ns = wall_ns();
+    return now_ns > then_ns ? static_cast<u64>(now_ns) - static_cast<u64>(then_ns) : 0;
+}
+
 UtcTime utc_time(i64 seconds_since_epoch) {
     const std::chrono::sys_seconds time{std::chrono::seconds(seconds_since_epoch)};
     const auto day = std::chrono::floor<std::chrono::days>(time);

@@ -15,6 +15,8 @@ namespace mayfly {
 /// Wall-clock time since the Unix epoch, UTC.
 [[nodiscard]] i64 wall_ns();
 [[nodiscard]] i64 wall_seconds();
+/// How long ago that was by it; 0 for a time to come.
+[[nodiscard]] u64 ns_since_wall(i64 then_ns);
 
 /// Such seconds as a date and a time of day, UTC. The C library's gmtime would bring its time zones, and with
 /// them its scanf, a hundred kilobytes.

@@ -20,8 +20,19 @@ namespace {
 constexpr std::size_t kLvtTimer = 0x320;
 constexpr std::size_t kInitialCount = 0x380;
 constexpr std::size_t kCurrentCount = 0x390;
+constexpr std::size_t kDivide = 0x3e0;
+/// Eight registers each, a bit a vector.
+constexpr std::size_t kTriggerMode = 0x180;
+constexpr std::size_t kRequests = 0x200;
+constexpr std::size_t kRegisterStride = 0x10;
+constexpr u32 kVectorMask = 0xff;
+constexpr u32 kVectorLeast = 16;
+constexpr u32 kMasked = 1U << 16;
 constexpr u32 kModeMask = 3U << 17;
 constexpr u32 kModeOneShot = 0;
+constexpr u32 kModePeriodic = 1U << 17;
+/// Of KVM's APIC bus, unless it is told otherwise.
+constexpr u64 kBusCycleNs = 1;
 constexpr u32 kHostTimerLateUs = 1000;
 
 /// Never delivered to anybody: it is blocked, and taken again.
@@ -37,6 +48,28 @@ u32 register_of(const kvm_lapic_state& lapic, std::size_t offset) {
     u32 value = 0;
     std::memcpy(&value, lapic.regs + offset, sizeof value);
     return value;
+}
+
+void set_register(kvm_lapic_state& lapic, std::size_t offset, u32 value) {
+    std::memcpy(lapic.regs + offset, &value, sizeof value);
+}
+
+/// 1 to 128. Bits 0, 1 and 3 of the register count from "by 2"; all set is "by 1".
+u32 divider_of(const kvm_lapic_state& lapic) {
+    const u32 value = register_of(lapic, kDivide);
+    const u32 step = (value & 3) | (value >> 1 & 4);
+    return 1U << ((step + 1) & 7);
+}
+
+/// As an edge that comes for the timer's vector does.
+void request_interrupt(kvm_lapic_state& lapic) {
+    const u32 entry = register_of(lapic, kLvtTimer);
+    const u32 vector = entry & kVectorMask;
+    if ((entry & kMasked) != 0 || vector < kVectorLeast) return;
+    const std::size_t place = vector / 32 * kRegisterStride;
+    const u32 bit = 1U << vector % 32;
+    set_register(lapic, kRequests + place, register_of(lapic, kRequests + place) | bit);
+    set_register(lapic, kTriggerMode + place, register_of(lapic, kTriggerMode + place) & ~bit);
 }
 
 Result<kvm_lapic_state> lapic_of(const KvmVcpu& vcpu) {
@@ -117,8 +150,32 @@ Result<kvm_lapic_state> settled_lapic(const KvmVcpu& vcpu, bool may_hide_expiry)
     ::usleep(kHostTimerLateUs);
     TRY_VOID(deliver_expired(vcpu));
     lapic = TRY(lapic_of(vcpu));
-    std::memset(lapic.regs + kInitialCount, 0, sizeof(u32));
+    set_register(lapic, kInitialCount, 0);
     return lapic;
+}
+
+kvm_lapic_state lapic_later(const kvm_lapic_state& lapic, u64 away_ns) {
+    kvm_lapic_state later = lapic;
+    const u32 mode = register_of(lapic, kLvtTimer) & kModeMask;
+    const u32 current = register_of(lapic, kCurrentCount);
+    if (current == 0 || (mode != kModeOneShot && mode != kModePeriodic)) return later;
+    const u64 count_ns = divider_of(lapic) * kBusCycleNs;
+    const u64 left_ns = current * count_ns;
+    if (away_ns < left_ns) {
+        // Rather late than early.
+        set_register(later, kCurrentCount, static_cast<u32>((left_ns - away_ns + count_ns - 1) / count_ns));
+        return later;
+    }
+    request_interrupt(later);
+    const u64 period_ns = register_of(lapic, kInitialCount) * count_ns;
+    if (mode == kModePeriodic && period_ns != 0) {
+        const u64 next_ns = period_ns - (away_ns - left_ns) % period_ns;
+        set_register(later, kCurrentCount, static_cast<u32>((next_ns + count_ns - 1) / count_ns));
+    } else {
+        set_register(later, kCurrentCount, 0);
+        set_register(later, kInitialCount, 0);
+    }
+    return later;
 }
 
 }  // namespace mayfly

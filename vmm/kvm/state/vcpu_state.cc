@@ -8,6 +8,7 @@
 #include "vmm/kvm/counted_table.h"
 #include "vmm/kvm/ioctl.h"
 #include "vmm/kvm/state/lapic_timer.h"
+#include "vmm/os/clock.h"
 
 namespace mayfly {
 
@@ -152,6 +153,7 @@ Result<VcpuState> save_vcpu(const KvmVcpu& vcpu, const VcpuSaving& saving) {
     const UniqueFd& fd = vcpu.fd();
     VcpuState state;
     if (saving.has_kernel_apic) state.lapic = TRY(settled_lapic(vcpu, saving.may_hide_expiry));
+    state.lapic_wall_ns = wall_ns();
     TRY_VOID(KVM_IOCTL(fd, KVM_GET_MP_STATE, &state.mp_state));
     TRY_VOID(KVM_IOCTL(fd, KVM_GET_REGS, &state.regs));
     TRY_VOID(KVM_IOCTL(fd, KVM_GET_SREGS2, &state.sregs));
@@ -183,7 +185,10 @@ Result<void> restore_vcpu(KvmVcpu& vcpu, const VcpuState& state, std::size_t xsa
     TRY_VOID(KVM_IOCTL(fd, KVM_SET_XCRS, &state.xcrs));
     TRY_VOID(kvm_ioctl(fd, kSetXsave, "KVM_SET_XSAVE", state.xsave.data()));
     TRY_VOID(KVM_IOCTL(fd, KVM_SET_DEBUGREGS, &state.debugregs));
-    if (state.lapic) TRY_VOID(KVM_IOCTL(fd, KVM_SET_LAPIC, &*state.lapic));
+    if (state.lapic) {
+        const kvm_lapic_state lapic = lapic_later(*state.lapic, ns_since_wall(state.lapic_wall_ns));
+        TRY_VOID(KVM_IOCTL(fd, KVM_SET_LAPIC, &lapic));
+    }
     std::vector<kvm_msr_entry> msrs = state.msrs;
     const auto deadline = std::stable_partition(
         msrs.begin(), msrs.end(), [](const kvm_msr_entry& msr) { return msr.index != kMsrTscDeadline; });

@@ -28,6 +28,7 @@ struct VcpuState {
     kvm_xcrs xcrs{};
     kvm_debugregs debugregs{};
     std::optional<kvm_lapic_state> lapic;  ///< of one in the kernel
+    i64 lapic_wall_ns = 0;                 ///< when that was read, since the epoch
     u64 tsc_offset = 0;                    ///< to the host's; the TSC is not among the MSRs
     std::vector<kvm_msr_entry> msrs;
     kvm_vcpu_events events{};

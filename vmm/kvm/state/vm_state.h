@@ -3,8 +3,7 @@
 // and the timer that are in the kernel. Interrupt routes are not: who made them makes them again.
 //
 // Thread: any, while no vCPU runs.
-// Spec: Linux Documentation/virt/kvm/api.rst §4.26 "KVM_GET_IRQCHIP", §4.29 "KVM_GET_CLOCK", §4.71
-// "KVM_GET_PIT2".
+// Spec: Linux Documentation/virt/kvm/api.rst §4.26 "KVM_GET_IRQCHIP", §4.29 "KVM_GET_CLOCK".
 #pragma once
 
 #include <array>
@@ -13,13 +12,14 @@
 #include <linux/kvm.h>
 
 #include "vmm/kvm/kvm_vm.h"
+#include "vmm/kvm/state/pit_timer.h"
 
 namespace mayfly {
 
 /// Of a full irqchip.
 struct KernelChipsState {
     std::array<kvm_irqchip, KVM_NR_IRQCHIPS> chips{};  ///< by their KVM_IRQCHIP_ number
-    kvm_pit_state2 pit{};
+    PitState pit;
 };
 
 struct VmState {
@@ -28,10 +28,8 @@ struct VmState {
     std::optional<KernelChipsState> chips;
 };
 
-/// Of a full irqchip, before the vCPUs and the controllers. Errors: Os.
-Result<kvm_pit_state2> save_pit(const KvmVm& vm);
 /// After the vCPUs; with `pit`, a full irqchip. Errors: Os.
-Result<VmState> save_vm(const KvmVm& vm, const std::optional<kvm_pit_state2>& pit);
+Result<VmState> save_vm(const KvmVm& vm, const std::optional<PitState>& pit);
 /// After the vCPUs, before any of them runs. kvmclock has gone on meanwhile, as the TSC has. Errors: Os.
 Result<void> restore_vm(KvmVm& vm, const VmState& state);
 
