@@ -38,10 +38,10 @@ ConsoleLog::ConsoleLog(Settings settings, UniqueFd fd) : settings_(std::move(set
     may_stall_ = ::fstat(fd_.get(), &kind) < 0 || !S_ISREG(kind.st_mode);
 }
 
-void ConsoleLog::begin_line(u64 at_ns) {
+void ConsoleLog::begin_line(u64 at_ns, std::string_view whose) {
     line_began_ns_ = at_ns;
     if (is_full_ || is_broken_) return;
-    const std::string prefix = stamp(at_ns);
+    const std::string prefix = stamp(at_ns).append(whose);
     if (file_bytes_ + prefix.size() > settings_.max_bytes) return stop_at_limit();
     buffer_ += prefix;
     file_bytes_ += prefix.size();

@@ -26,8 +26,9 @@ class ConsoleLog {
     /// Into `fd`, which is open for writing and empty.
     ConsoleLog(Settings settings, UniqueFd fd);
 
-    /// A line's beginning: prefixed by its time.
-    void begin_line(u64 at_ns);
+    /// A line's beginning: prefixed by its time, and by whose it is.
+    void begin_line(u64 at_ns, std::string_view whose = "");
+    [[nodiscard]] bool is_in_line() const { return is_in_line_; }
     void put(std::string_view text);
     void end_line();
     /// Writes what was gathered.

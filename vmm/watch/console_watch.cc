@@ -1,6 +1,9 @@
 // SPDX-License-Identifier: Apache-2.0
 #include "vmm/watch/console_watch.h"
 
+#include <algorithm>
+#include <utility>
+
 #include <poll.h>
 
 #include <fmt/format.h>
@@ -34,6 +37,18 @@ Result<Compiled> compile_all(std::string_view option, const std::vector<std::str
         compiled.room -= size;
     }
     return compiled;
+}
+
+constexpr std::array kSourcesInOrder{WatchSource::Console, WatchSource::Output, WatchSource::Error};
+
+/// In front of a line in the log; the console's have nothing.
+std::string_view name_of(WatchSource source) {
+    switch (source) {
+        case WatchSource::Console: return "";
+        case WatchSource::Output: return "stdout: ";
+        case WatchSource::Error: return "stderr: ";
+    }
+    return "";
 }
 
 std::vector<WatchedExpression> unseen(const std::vector<std::string>& texts) {
@@ -86,7 +101,7 @@ void ConsoleWatch::set_log(const WatchConfig& config, UniqueFd file) {
         std::move(file));
 }
 
-void ConsoleWatch::take(std::span<const u8> bytes) {
+void ConsoleWatch::take(std::span<const u8> bytes, WatchSource source) {
     const Lock guard(mutex_);
     if (is_finished_ || bytes.empty()) return;
     now_ns_ = monotonic_ns() - start_ns_;
@@ -94,28 +109,37 @@ void ConsoleWatch::take(std::span<const u8> bytes) {
     const std::string_view text(reinterpret_cast<const char*>(bytes.data()), bytes.size());
     tail_.take(text);
     bool has_completed = false;
-    const bool was_between_lines = splitter_.unfinished().text.empty();
-    if (was_between_lines) line_began_ns_ = now_ns_;
-    splitter_.take(text, [&](const LineSplitter::Piece& piece) {
+    Line& line = line_of(source);
+    const bool was_between_lines = line.splitter.unfinished().text.empty();
+    if (was_between_lines) line.began_ns = now_ns_;
+    line.splitter.take(text, [&](const LineSplitter::Piece& piece) {
         mutex_.assume_held();
-        take_piece(piece);
+        take_piece(piece, source);
         has_completed = true;
-        line_began_ns_ = now_ns_;
+        line.began_ns = now_ns_;
     });
     if (has_completed && log_) log_->flush();
     ++portions_;
-    if (is_waiting_ || splitter_.unfinished().text.empty() || !is_looking()) return;
-    is_waiting_ = true;
+    if (line.is_waited_for || line.splitter.unfinished().text.empty() || !is_looking()) return;
+    line.is_waited_for = true;
     wake_->signal();
 }
 
-void ConsoleWatch::take_piece(const LineSplitter::Piece& piece) {
+void ConsoleWatch::take_piece(const LineSplitter::Piece& piece, WatchSource source) {
     if (log_) {
-        if (piece.is_start) log_->begin_line(line_began_ns_);
-        log_->put(piece.text);
+        log_piece(piece, source);
         if (piece.is_end) log_->end_line();
     }
     look(piece, {.is_line_start = piece.is_start, .is_line_end = piece.is_end});
+}
+
+void ConsoleWatch::log_piece(const LineSplitter::Piece& piece, WatchSource source) {
+    // A line too long for one piece may be interrupted by others', and goes on after them.
+    const bool is_interrupted = !piece.is_start && (logged_ != source || !log_->is_in_line());
+    if (log_->is_in_line() && (piece.is_start || is_interrupted)) log_->end_line();
+    if (piece.is_start || is_interrupted) log_->begin_line(line_of(source).began_ns, name_of(source));
+    logged_ = source;
+    log_->put(piece.text);
 }
 
 void ConsoleWatch::look(const LineSplitter::Piece& piece, TextEnds ends) {
@@ -175,16 +199,19 @@ void ConsoleWatch::look_at_prompts() {
 bool ConsoleWatch::look_at_standstill() {
     const Lock guard(mutex_);
     if (is_finished_) return false;
-    const LineSplitter::Piece line = splitter_.unfinished();
-    const bool is_wanted = is_waiting_ && !line.text.empty() && is_looking();
-    if (is_wanted && portions_ != portions_seen_) {
+    const bool is_any_wanted = is_looking() && std::ranges::any_of(lines_, [](const Line& line) {
+                                   return line.is_waited_for && !line.splitter.unfinished().text.empty();
+                               });
+    if (is_any_wanted && portions_ != portions_seen_) {
         portions_seen_ = portions_;
         return true;
     }
-    is_waiting_ = false;
-    if (!is_wanted) return false;
-    now_ns_ = monotonic_ns() - start_ns_;
-    look(line, {.is_line_start = line.is_start, .is_line_end = true});
+    for (Line& line : lines_) {
+        const LineSplitter::Piece unfinished = line.splitter.unfinished();
+        if (!std::exchange(line.is_waited_for, false) || unfinished.text.empty()) continue;
+        now_ns_ = monotonic_ns() - start_ns_;
+        look(unfinished, {.is_line_start = unfinished.is_start, .is_line_end = true});
+    }
     return false;
 }
 
@@ -192,14 +219,13 @@ void ConsoleWatch::finish() {
     const Lock guard(mutex_);
     if (is_finished_) return;
     now_ns_ = monotonic_ns() - start_ns_;
-    splitter_.finish([&](const LineSplitter::Piece& piece) {
-        mutex_.assume_held();
-        if (log_) {
-            if (piece.is_start) log_->begin_line(line_began_ns_);
-            log_->put(piece.text);
-        }
-        look(piece, {.is_line_start = piece.is_start, .is_line_end = true});
-    });
+    for (const WatchSource source : kSourcesInOrder) {
+        line_of(source).splitter.finish([&](const LineSplitter::Piece& piece) {
+            mutex_.assume_held();
+            if (log_) log_piece(piece, source);
+            look(piece, {.is_line_start = piece.is_start, .is_line_end = true});
+        });
+    }
     if (log_) log_->finish();
     is_finished_ = true;
 }

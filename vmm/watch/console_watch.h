@@ -8,6 +8,7 @@
 // Thread: take() any, with the console's output lock held; create() and finish() the main thread.
 #pragma once
 
+#include <array>
 #include <functional>
 #include <memory>
 #include <optional>
@@ -31,6 +32,9 @@ enum class WatchVerdict : u8 {
     Expected,  ///< all that was expected has been seen
     FailedOn,  ///< one of the other expressions has
 };
+
+/// Whose lines they are: each has its own.
+enum class WatchSource : u8 { Console, Output, Error };
 
 struct WatchHooks {
     /// Expected counts as a verdict: not where a program's own end decides.
@@ -68,7 +72,7 @@ class ConsoleWatch {
     /// The log of `config`, into its file, which is open for writing. Before the guest runs.
     void set_log(const WatchConfig& config, UniqueFd file);
 
-    void take(std::span<const u8> bytes);
+    void take(std::span<const u8> bytes, WatchSource source = WatchSource::Console);
     /// The console has ended: what it left unfinished is looked at, and the log completed.
     void finish();
 
@@ -93,7 +97,19 @@ class ConsoleWatch {
   private:
     ConsoleWatch(WatchHooks hooks, u64 start_ns) : hooks_(std::move(hooks)), start_ns_(start_ns) {}
 
-    void take_piece(const LineSplitter::Piece& piece) REQUIRES(mutex_);
+    /// The line of one source that has not ended.
+    struct Line {
+        LineSplitter splitter;
+        u64 began_ns = 0;
+        bool is_waited_for = false;  ///< the thread waits for a standstill
+    };
+    static constexpr std::size_t kSources = 3;
+
+    void take_piece(const LineSplitter::Piece& piece, WatchSource source) REQUIRES(mutex_);
+    void log_piece(const LineSplitter::Piece& piece, WatchSource source) REQUIRES(mutex_);
+    [[nodiscard]] Line& line_of(WatchSource source) REQUIRES(mutex_) {
+        return lines_[static_cast<std::size_t>(source)];
+    }
     /// Whether any expression may still change anything.
     [[nodiscard]] bool is_looking() const REQUIRES(mutex_) {
         return !is_over_ && (missing_ > 0 || !feared_.empty());
@@ -109,7 +125,8 @@ class ConsoleWatch {
     const WatchHooks hooks_;
     const u64 start_ns_;
     mutable Mutex mutex_;
-    LineSplitter splitter_ GUARDED_BY(mutex_);
+    std::array<Line, kSources> lines_ GUARDED_BY(mutex_);
+    WatchSource logged_ GUARDED_BY(mutex_) = WatchSource::Console;  // whose line the log is in
     ConsoleTail tail_ GUARDED_BY(mutex_);
     std::optional<ConsoleLog> log_ GUARDED_BY(mutex_);
     std::vector<Expression> expected_expressions_ GUARDED_BY(mutex_);
@@ -121,13 +138,11 @@ class ConsoleWatch {
     bool is_over_ GUARDED_BY(mutex_) = false;  // decided, or given up
     u64 hurried_ns_ GUARDED_BY(mutex_) = 0;    // when it had to hurry first; 0: not yet
     bool is_finished_ GUARDED_BY(mutex_) = false;
-    u64 now_ns_ GUARDED_BY(mutex_) = 0;         // since start, of the bytes that are being taken
-    u64 line_began_ns_ GUARDED_BY(mutex_) = 0;  // of the unfinished line
+    u64 now_ns_ GUARDED_BY(mutex_) = 0;  // since start, of the bytes that are being taken
     EscapeFilter escapes_ GUARDED_BY(mutex_);
 
-    bool is_waiting_ GUARDED_BY(mutex_) = false;  // the thread waits for a standstill
-    u64 portions_ GUARDED_BY(mutex_) = 0;         // how often bytes came
-    u64 portions_seen_ GUARDED_BY(mutex_) = 0;    // by the thread
+    u64 portions_ GUARDED_BY(mutex_) = 0;       // how often bytes came
+    u64 portions_seen_ GUARDED_BY(mutex_) = 0;  // by the thread
     std::optional<EventFd> wake_;
     std::optional<Thread> thread_;
 };
