@@ -6,6 +6,7 @@
 #include "devices/platform/debug_console.h"
 #include "devices/platform/exit_port.h"
 #include "devices/platform/i8042.h"
+#include "devices/platform/init_port.h"
 #include "devices/platform/post_port.h"
 #include "devices/platform/pvpanic.h"
 #include "devices/platform/reset_control.h"
@@ -25,6 +26,43 @@ TEST_CASE("debug console passes bytes on and says that it is there", "[debug_con
     CHECK(hammer(console, 1) == 0);
     console.reset();
     CHECK(console.state().bytes_out == 0);
+}
+
+namespace {
+
+struct FakeInitSink final : InitPortSink {
+    void on_open(u32 frame) override { frames.push_back(frame); }
+    void on_doorbell(u8 wishes) override { doorbells.push_back(wishes); }
+    void on_text(u8 byte) override { text += static_cast<char>(byte); }
+    std::vector<u32> frames;
+    std::vector<u8> doorbells;
+    std::string text;
+};
+
+}  // namespace
+
+TEST_CASE("init port takes a frame at once or by bytes, doorbells and text", "[init_port]") {
+    FakeInitSink sink;
+    InitPort port(sink);
+    port.io_write({0, 4}, 0x12345678);
+    for (const u64 offset : {0U, 1U, 2U}) write8(port, offset, static_cast<u8>(0x11 * (offset + 1)));
+    CHECK(sink.frames == std::vector<u32>{0x12345678});
+    write8(port, 3, 0x44);
+    CHECK(sink.frames.back() == 0x44332211);
+    write8(port, 4, 6);
+    write8(port, 5, 'h');
+    write8(port, 5, 'i');
+    CHECK(sink.doorbells == std::vector<u8>{6});
+    CHECK(sink.text == "hi");
+    CHECK(read8(port, 4) == 0xff);
+    sink.frames.clear();
+    port.io_write({2, 4}, 0);  // across the doorbell
+    port.io_write({4, 2}, 0);
+    CHECK(sink.frames.empty());
+    CHECK(sink.doorbells.size() == 1);
+    CHECK(hammer(port, InitPort::kSizeBytes) == 0);
+    port.reset();
+    CHECK(port.state().frame == 0);
 }
 
 TEST_CASE("exit port takes a verdict of one, two or four bytes", "[exit_port]") {

@@ -1,0 +1,80 @@
+// SPDX-License-Identifier: Apache-2.0
+// The channel: guest memory through which our init and the monitor pass what the program reads and writes.
+//
+// Init fills a page, the header, with the numbers of the frames that its rings lie in, and tells the monitor
+// by one `out` where it is. A ring has one producer and one consumer, who count bytes from 0 and never wrap
+// back: the difference is what is in it. Whoever has nothing to do says so in its word of wishes and looks
+// once more before it sleeps; the other one, after each step, looks whether it is wished for: init is woken
+// by a byte at the serial port, the monitor by the doorbell port.
+// Shared by both sides: no header here may need a library. Thread: any.
+#pragma once
+
+#include "vmm/error/ints.h"
+
+namespace mayfly::channel {
+
+// --- ports, from the first that the job names ---
+
+/// 32 bits: the header's frame; also piece by piece, lowest first, as Linux's /dev/port writes them.
+inline constexpr u16 kOpenPort = 0;
+/// A byte, the monitor's wishes that came true: it is woken.
+inline constexpr u16 kDoorbellPort = 4;
+/// A byte of a line of init's own, for whoever reads mayfly's stderr.
+inline constexpr u16 kTextPort = 5;
+inline constexpr u16 kPortsBytes = 6;
+
+// --- the header ---
+
+inline constexpr u32 kFrameBytes = 4096;
+inline constexpr u32 kMagic = 0x4346'4d01;
+
+/// By number. Input is the monitor's to produce, both others are init's.
+enum class RingName : u8 { Input, Output, Error };
+inline constexpr u32 kRings = 3;
+/// Powers of two.
+inline constexpr u32 kRingFrames[kRings] = {64, 64, 16};
+inline constexpr u32 kFrames = kRingFrames[0] + kRingFrames[1] + kRingFrames[2];
+constexpr u32 ring_bytes(RingName name) { return kRingFrames[static_cast<u32>(name)] * kFrameBytes; }
+
+/// Wishes: a bit for each ring in which there was nothing to do, and one for messages.
+constexpr u32 wish_of(RingName name) { return 1U << static_cast<u32>(name); }
+inline constexpr u32 kWishMessages = 1U << kRings;
+
+/// Each side's words are on lines of their own.
+struct alignas(64) RingEnd {
+    u32 count;    ///< bytes put, or taken
+    u32 is_over;  ///< nothing more is put, or taken
+};
+struct Ring {
+    RingEnd producer;
+    RingEnd consumer;
+};
+
+/// From the monitor to init. None: it only wakes.
+enum class MessageKind : u32 {
+    None = 0,
+    Signal = 1,  ///< `value`: its number, for the program
+    Size = 2,    ///< of its terminal: rows in bits 31:16, columns in 15:0
+    Kill = 3,    ///< the program and all that it started are to end now
+};
+struct Message {
+    MessageKind kind;
+    u32 value;
+};
+inline constexpr u32 kMessages = 32;
+
+struct Header {
+    u32 magic;
+    u32 is_open;  ///< set by the monitor, before the `out` returns
+    Ring rings[kRings];
+    alignas(64) u32 init_wishes;
+    alignas(64) u32 monitor_wishes;
+    alignas(64) u32 messages_put;
+    alignas(64) u32 messages_taken;
+    Message messages[kMessages];
+    /// Of the rings, one after the other.
+    u32 frames[kFrames];
+};
+static_assert(sizeof(Header) <= kFrameBytes);
+
+}  // namespace mayfly::channel
