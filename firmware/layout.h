@@ -112,6 +112,8 @@ constexpr u16 kPortPm1aControl = 0x604;
 constexpr u16 kPortSleepControl = 0x610;
 constexpr u16 kPortSleepStatus = 0x611;
 constexpr u16 kPortPciConfig = 0xcf8;
+/// Our init's, 6 bytes (firmware/init/channel.h), with a program to run only.
+constexpr u16 kPortInit = 0x620;
 constexpr u16 kPortReset = 0xcf9;
 /// Where the I/O BARs of transitional PCI functions go.
 constexpr u16 kPortPciIo = 0xc000;

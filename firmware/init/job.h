@@ -4,6 +4,9 @@
 // A sequence of strings, each ended by a NUL, so that any byte of a path or an argument survives. The first
 // is kJobHeader, the last kJobEnd; a file without it was cut short. The others begin with a letter:
 //   s  the status port, decimal          once
+//   c  the channel's first port, decimal once
+//   t  "ROWS COLUMNS": the program has a terminal
+//   1  standard error is standard output
 //   m  the path of a module to load      in load order; its failure is init's
 //   o  the same, for a module that others can do without
 //   p  the path of the program           once
@@ -22,6 +25,9 @@ inline constexpr std::string_view kJobEnd = ".";
 
 enum class JobField : char {
     StatusPort = 's',
+    ChannelPort = 'c',
+    Terminal = 't',
+    OneOutput = '1',
     Module = 'm',
     OptionalModule = 'o',
     Program = 'p',

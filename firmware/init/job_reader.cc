@@ -42,6 +42,11 @@ u16 decimal(const char* digits) {
     return static_cast<u16>(value);
 }
 
+const char* behind_space(const char* text) {
+    while (*text != 0 && *text != ' ') ++text;
+    return *text == 0 ? text : text + 1;
+}
+
 /// An array with one place more than there are strings, from one allocation for all three.
 class Lists {
   public:
@@ -78,6 +83,13 @@ JobReading read_job() {
         ++count;
         last = field;
         if (*field == static_cast<char>(JobField::StatusPort)) job.status_port = decimal(field + 1);
+        if (*field == static_cast<char>(JobField::ChannelPort)) job.channel_port = decimal(field + 1);
+        if (*field == static_cast<char>(JobField::OneOutput)) job.has_one_output = true;
+        if (*field == static_cast<char>(JobField::Terminal)) {
+            job.has_terminal = true;
+            job.rows = decimal(field + 1);
+            job.columns = decimal(behind_space(field + 1));
+        }
         if (*field == static_cast<char>(JobField::Program)) job.program = field + 1;
     }
     if (!is_same(last, kJobEnd.data()) || job.program == nullptr) return {-EBADMSG, {}};

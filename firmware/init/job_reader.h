@@ -11,6 +11,11 @@ namespace mayfly::init {
 
 struct Job {
     u16 status_port;
+    u16 channel_port;
+    bool has_terminal;
+    bool has_one_output;  ///< standard error is standard output
+    u16 rows;             ///< of the terminal
+    u16 columns;
     const char* program;
     const char* const* arguments;    ///< ends with null
     const char* const* environment;  ///< ends with null

@@ -88,20 +88,6 @@ void mount_file_systems() {
     if (is_empty("/run")) mount("tmpfs", "/run", MS_NOSUID | MS_NODEV, "mode=0755");
 }
 
-void open_console() {
-    int console = open_file("/dev/console", O_RDWR | O_NOCTTY);
-    if (console < 0) console = open_file("/dev/null", O_RDWR);
-    if (console < 0) return;
-    for (u64 stream = 0; stream < 3; ++stream) {
-        // Where it is that stream already, dup3 would refuse; dup2 keeps its O_CLOEXEC, which must go.
-        if (static_cast<u64>(console) == stream)
-            system_call(__NR_fcntl, stream, F_SETFD, 0);
-        else
-            system_call(__NR_dup3, static_cast<u64>(console), stream, 0);
-    }
-    if (console > 2) close_file(console);
-}
-
 void set_up_network() {
     constexpr u64 kInternet = 2;  // AF_INET
     constexpr u64 kDatagram = 2;  // SOCK_DGRAM

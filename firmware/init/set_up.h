@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: Apache-2.0
-// The surroundings of a program: file systems, standard streams, a name, the loopback interface.
+// The surroundings of a program: file systems, a name, the loopback interface.
 //
 // What a kernel was built without is left out in silence; other failures are said, and the program runs all
 // the same: it may not need what is missing. Thread: init's only one.
@@ -9,8 +9,6 @@ namespace mayfly::init {
 
 /// /proc, /sys, /dev with /dev/pts and /dev/shm; /tmp and /run where the root has nothing in them.
 void mount_file_systems();
-/// /dev/console as standard input, output and error; /dev/null where there is none.
-void open_console();
 /// Brings lo up, and names the machine.
 void set_up_network();
 

@@ -5,6 +5,7 @@
 
 #include <linux/errno.h>
 
+#include "firmware/init/ports.h"
 #include "firmware/init/system_call.h"
 
 namespace mayfly::init {
@@ -58,10 +59,10 @@ const char* base_name(const char* path) {
 void say(const char* a, const char* b, const char* c, const char* d) {
     char line[kLineMax];
     u64 used = 0;
-    for (const char* part : {"mayfly init: ", a, b, c, d})
+    for (const char* part : {"init: ", a, b, c, d})
         for (; *part != 0 && used + 1 < kLineMax; ++part) line[used++] = *part;
     line[used++] = '\n';
-    system_call(__NR_write, kErrorOutput, address(line), used);
+    if (!send_text(line, used)) system_call(__NR_write, kErrorOutput, address(line), used);
 }
 
 const char* error_name(long error) {

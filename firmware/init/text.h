@@ -13,7 +13,7 @@ namespace mayfly::init {
 /// Behind the last slash.
 [[nodiscard]] const char* base_name(const char* path);
 
-/// "mayfly init: " and the parts, as one write, so that it is a line of its own.
+/// "init: " and the parts, a line for the monitor; on the console where that cannot be told.
 void say(const char* a, const char* b = "", const char* c = "", const char* d = "");
 
 /// "ENOENT", or "errno 200". `error` is positive. The text lasts until the next call.

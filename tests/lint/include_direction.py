@@ -24,7 +24,7 @@ LAYERS = [
     ["vmm/machine/lifecycle"],
     ["vmm/machine/plan"],
     ["vmm/machine/console", "vmm/machine/boot", "vmm/machine/io"],
-    ["vmm/machine/interrupts"],
+    ["vmm/machine/interrupts", "vmm/machine/program"],
     ["vmm/machine/vcpu", "vmm/machine/virtio"],
     ["vmm/machine"],
     ["vmm/report", "vmm/doctor/facts", "vmm/bench/measure"],

@@ -92,6 +92,10 @@ Result<void> Packer::add_job(const Program& program, const std::vector<PackedMod
     std::string job(kJobHeader);
     job += '\0';
     add_field(job, JobField::StatusPort, std::to_string(request_.status_port));
+    add_field(job, JobField::ChannelPort, std::to_string(request_.channel_port));
+    if (const auto& terminal = request_.terminal)
+        add_field(job, JobField::Terminal, fmt::format("{} {}", terminal->rows, terminal->columns));
+    if (request_.has_one_output) add_field(job, JobField::OneOutput, "");
     for (const PackedModule& module : modules)
         add_field(job, module.is_optional ? JobField::OptionalModule : JobField::Module, module.path);
     add_field(job, JobField::Program, program.guest_path);

@@ -8,6 +8,7 @@
 // Thread: one thread, before any vCPU runs.
 #pragma once
 
+#include <optional>
 #include <string>
 #include <string_view>
 #include <vector>
@@ -39,6 +40,16 @@ struct InitramfsRequest {
     std::vector<std::string> environment{};
     /// The I/O port to which init writes its report (firmware/init/report.h), 32 bits wide.
     u16 status_port = 0;
+    /// The first of the ports of its channel (firmware/init/channel.h).
+    u16 channel_port = 0;
+    /// The program has a terminal of this size.
+    struct Terminal {
+        u16 rows = 0;
+        u16 columns = 0;
+    };
+    std::optional<Terminal> terminal{};
+    /// Standard error is standard output.
+    bool has_one_output = false;
     /// The largest archive that the guest's memory has room for.
     u64 bytes_max = 0;
     /// What must not be packed, because it is to be written; null for none.

@@ -97,6 +97,7 @@ Machine::Machine(const BootConfig& config, MachinePlan plan, GuestImages images,
 Machine::~Machine() {
     // Before the devices that they use.
     console_.end_threads();
+    if (program_) program_->end_threads();
     // It may have ended while it was paused, and nobody resumes it: the test device's thread waits for that.
     outside_.stop.gate().open();
 }
@@ -158,6 +159,8 @@ Result<void> Machine::restore_parts(const MachineState& state) {
     if (!platform_->restore(state.platform)) return fail(not_ours("chips"));
     if (!devices_->restore(state.virtio)) return fail(not_ours("virtio devices"));
     if (!console_.restore(state.console)) return fail(not_ours("console"));
+    if (state.program.has_value() != program_.has_value()) return fail(not_ours("program's streams"));
+    if (program_ && !program_->restore(*state.program)) return fail(not_ours("program's streams"));
     return {};
 }
 
@@ -230,6 +233,11 @@ Result<void> Machine::add_platform() {
     platform_.emplace(options, *interrupts_, console_, outside_.stop, outside_.timeline);
     interrupts_->map_onto(platform_->ports(), platform_->mmio());
     if (EarlyConsole* early = console_.early()) early->map_onto(platform_->mmio(), *vm_);
+    if (config_.exec) {
+        program_.emplace(ram_->memory(), outside_.stop, config_.exec->terminal.has_value(),
+                         [this] { platform_->wake_by_serial(); });
+        platform_->add_init_port(program_->port());
+    }
     if (config_.has_test_device) platform_->add_test_device(*vm_, *interrupts_, devices_->io().rewiring());
     const DeviceSurroundings around{.memory = ram_->memory(),
                                     .vm = *vm_,
@@ -248,7 +256,13 @@ Result<void> Machine::set_up_vcpus(const EntryState& entry) {
                          entry);
 }
 
+void Machine::set_watch(ConsoleWatch* watch) {
+    console_.output().set_watch(watch);
+    if (program_) program_->set_watch(watch);
+}
+
 Result<void> Machine::connect_console() {
+    if (program_) return program_->connect();
     if (config_.console != "stdio") return {};
     VirtioConsole* virtio = devices_->console();
     if (virtio == nullptr) {
@@ -286,6 +300,7 @@ Ending Machine::run() {
                 .test_device = platform_->test_device()},
                {.timeline = outside_.timeline, .after_exit = [this] { kvm_->start_check(outside_.stop); }});
     devices_->finish();
+    if (program_) program_->finish();
     console_.finish(vcpus_[0]);
     if (const Result<void> checked = kvm_->finish_check(); !checked)
         return {EndKind::HostError, 0, checked.error().message()};
@@ -298,6 +313,10 @@ Result<void> Machine::pause(std::chrono::milliseconds limit) {
     if (!outside_.stop.gate().close(deadline_ns)) {
         resume_vcpus();
         return fail(Error::host("a thread that reads the console is not done in time"));
+    }
+    if (program_ && !program_->await_written(deadline_ns)) {
+        resume_vcpus();
+        return fail(Error::host("a reader of the program's output does not take it in time"));
     }
     Result<void> paused = devices_->pause(deadline_ns);
     if (paused) return paused;
@@ -327,7 +346,8 @@ Result<MachineState> Machine::save() {
         .interrupts = interrupts_->save(),
         .platform = platform_->save(),
         .virtio = devices_->save(),
-        .console = console_.save(vcpus_[0])};
+        .console = console_.save(vcpus_[0]),
+        .program = program_ ? std::optional(program_->save()) : std::nullopt};
 }
 
 void Machine::resume_vcpus() {

@@ -15,6 +15,7 @@
 //   looker          GuestConsole::start_looking()     ~Machine()            the kernel's log; visits
 //   debug hold      DebugPort, at its first byte      ~DebugPort()          nothing: it kicks
 //   KVM's answers   KvmHost::start_check()            ~KvmHost()            nothing
+//   program in, out ProgramStreams, as init opens     ~Machine()            init's channel; visit
 //   8254            Interrupts::create(), legacy      ~Interrupts()         how KVM reinjects
 //   MSI train       the test device, when asked       ~TestDeviceWiring()   interrupts; visits
 //
@@ -31,6 +32,7 @@
 #include "vmm/machine/console/guest_console.h"
 #include "vmm/machine/lifecycle/kvm_host.h"
 #include "vmm/machine/platform.h"
+#include "vmm/machine/program/program_streams.h"
 #include "vmm/machine/vcpu/vcpus.h"
 #include "vmm/machine/virtio/virtio_devices.h"
 
@@ -79,8 +81,9 @@ class Machine {
     [[nodiscard]] const KvmVm& vm() const { return *vm_; }
     [[nodiscard]] const Vcpus& vcpus() const { return vcpus_; }
     [[nodiscard]] VirtioDevices& devices() const { return *devices_; }
-    /// Between create() and run(), for its watch.
-    [[nodiscard]] ConsoleOutput& console_output() { return console_.output(); }
+    /// Shows it all that the guest says. Between create() and run(); it outlives the machine's threads.
+    void set_watch(ConsoleWatch* watch);
+    [[nodiscard]] const ConsoleOutput& console_output() const { return console_.output(); }
     [[nodiscard]] bool have_vcpus_stopped() const { return outside_.stop.vcpus().threads_inside() == 0; }
 
   private:
@@ -120,6 +123,7 @@ class Machine {
     std::optional<KvmVm> vm_;
     std::unique_ptr<Interrupts> interrupts_;
     GuestConsole console_;
+    std::optional<ProgramStreams> program_;  ///< of our init
     std::optional<Platform> platform_;
     std::unique_ptr<VirtioDevices> devices_;
     Vcpus vcpus_;

@@ -2,6 +2,7 @@
 #include "vmm/machine/platform.h"
 
 #include <algorithm>
+#include <array>
 
 #include <fmt/format.h>
 
@@ -66,6 +67,14 @@ ConsoleInput::Deliver Platform::connect_serial() {
         const Lock lock(ports_.mutex_of(consoles_.uart));
         return consoles_.uart.receive(bytes);
     };
+}
+
+void Platform::add_init_port(InitPort& port) { ports_.map(layout::kPortInit, InitPort::kSizeBytes, port); }
+
+void Platform::wake_by_serial() {
+    const Lock lock(ports_.mutex_of(consoles_.uart));
+    constexpr std::array<u8, 1> kAny{0};
+    (void)consoles_.uart.receive(kAny);
 }
 
 void Platform::ask_for_serial_input() {

@@ -16,6 +16,7 @@
 #include "devices/platform/debug_console.h"
 #include "devices/platform/exit_port.h"
 #include "devices/platform/i8042.h"
+#include "devices/platform/init_port.h"
 #include "devices/platform/post_port.h"
 #include "devices/platform/pvpanic.h"
 #include "devices/platform/reset_control.h"
@@ -45,6 +46,8 @@ class Platform {
     /// Errors: an exit port that another device already has.
     /// Without its reset control, where the PCI configuration ports lie around it and reach it.
     Result<void> map_devices(const PlatformOptions& options, Irqchip irqchip, bool has_config_ports);
+    /// Before map_devices(), whose exit ports yield to it. It outlives the platform.
+    void add_init_port(InitPort& port);
     /// Before map_devices(), whose ports yield to its. `vm` and `rewiring` outlive the platform.
     void add_test_device(KvmVm& vm, Interrupts& interrupts, RewiringLimit& rewiring);
 
@@ -57,6 +60,9 @@ class Platform {
     [[nodiscard]] ConsoleInput::Deliver connect_serial();
     /// Once that is connected: a guest that listened before it was restored does so still.
     void ask_for_serial_input();
+    /// A byte comes at the serial port, if it is listened at. By a vCPU or a visitor, without the port's
+    /// lock.
+    void wake_by_serial();
 
     /// While no vCPU runs, nor a thread that visits.
     [[nodiscard]] PlatformState save() const;

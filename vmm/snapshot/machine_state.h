@@ -5,6 +5,8 @@
 // Thread: any; values only.
 #pragma once
 
+#include <array>
+#include <cstddef>
 #include <optional>
 #include <variant>
 #include <vector>
@@ -19,6 +21,7 @@
 #include "devices/platform/early_uart.h"
 #include "devices/platform/exit_port.h"
 #include "devices/platform/i8042.h"
+#include "devices/platform/init_port.h"
 #include "devices/platform/io_apic.h"
 #include "devices/platform/pic8259.h"
 #include "devices/platform/post_port.h"
@@ -32,6 +35,7 @@
 #include "devices/virtio/net/net.h"
 #include "devices/virtio/transport/mmio_transport.h"
 #include "devices/virtio/transport/pci_transport.h"
+#include "firmware/init/channel.h"
 #include "vmm/kvm/state/vcpu_state.h"
 #include "vmm/kvm/state/vm_state.h"
 
@@ -105,6 +109,21 @@ struct ConsoleState {
     std::optional<EarlyUart::State> early;
 };
 
+/// The monitor's side of the channel to our init.
+struct ProgramChannelState {
+    bool is_open = false;
+    u32 header_frame = 0;
+    std::array<u32, channel::kFrames> frames{};
+    std::array<u32, channel::kRings> counts{};  ///< what was put as input, and taken as output
+    u32 messages_put = 0;
+};
+
+struct ProgramState {
+    InitPort::State port;
+    ProgramChannelState channel;
+    std::vector<std::byte> held_input;  ///< read, and not put yet
+};
+
 struct MachineState {
     std::vector<VcpuState> vcpus;
     VmState vm;
@@ -112,6 +131,7 @@ struct MachineState {
     PlatformState platform;
     VirtioDevicesState virtio;
     ConsoleState console;
+    std::optional<ProgramState> program;  ///< with our init
 };
 
 }  // namespace mayfly

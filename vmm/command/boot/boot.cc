@@ -1,8 +1,10 @@
 // SPDX-License-Identifier: Apache-2.0
 #include "vmm/command/boot/boot.h"
 
+#include <cstdlib>
 #include <functional>
 
+#include <sys/stat.h>
 #include <unistd.h>
 
 #include <fmt/format.h>
@@ -17,6 +19,7 @@
 #include "vmm/machine/lifecycle/signals.h"
 #include "vmm/machine/machine.h"
 #include "vmm/os/clock.h"
+#include "vmm/os/terminal.h"
 #include "vmm/report/report.h"
 #include "vmm/text/log.h"
 #include "vmm/text/size.h"
@@ -38,7 +41,25 @@ void apply_builtin_defaults(const BuiltinGuest& guest, BootConfig& config) {
     }
 }
 
+bool is_same_file(int a, int b) {
+    struct stat first {};
+    struct stat second {};
+    return ::fstat(a, &first) == 0 && ::fstat(b, &second) == 0 && first.st_dev == second.st_dev &&
+           first.st_ino == second.st_ino;
+}
+
+/// What mayfly has as its streams, the program is to have.
+void follow_streams(ExecConfig& exec) {
+    exec.has_one_output = is_same_file(STDOUT_FILENO, STDERR_FILENO);
+    if (stdin_kind() != StdinKind::Foreground || ::isatty(STDOUT_FILENO) != 1) return;
+    const WindowSize size = window_size(STDIN_FILENO);
+    exec.terminal = {.rows = size.rows, .columns = size.columns};
+    if (const char* term = std::getenv("TERM"); term != nullptr)
+        exec.environment.push_back(std::string("TERM=") + term);
+}
+
 Result<void> apply_defaults(BootConfig& config) {
+    if (config.exec) follow_streams(*config.exec);
     const BuiltinGuest* builtin = TRY(builtin_of(config));
     if (builtin != nullptr) apply_builtin_defaults(*builtin, config);
     if (config.cpus == 0) config.cpus = 1;
@@ -100,8 +121,9 @@ Ending ended_early(const StopControl& stop) {
 
 OutputFds output_fds(const BootConfig& config, const BootOutputs& outputs) {
     const bool has_stdout = config.console == "stdio";
-    OutputFds fds{.console = has_stdout ? STDOUT_FILENO : outputs.console.get(),
-                  .debug = outputs.debugcon.get()};
+    // stdout is the program's; the kernel's console is for who wants to know more.
+    const int stdio = !config.exec ? STDOUT_FILENO : log::is_verbose() ? STDERR_FILENO : -1;
+    OutputFds fds{.console = has_stdout ? stdio : outputs.console.get(), .debug = outputs.debugcon.get()};
     if (config.debugcon == "stdout" && !has_stdout) fds.debug = STDOUT_FILENO;
     if (config.debugcon == "stderr") fds.debug = STDERR_FILENO;
     return fds;
@@ -129,7 +151,7 @@ Result<Ending> run_boot(const BootConfig& config, StopControl& stop, Timeline& t
         TRY_VOID(empty_log(log, config.watch.log_path));
         run.watch->set_log(config.watch, std::move(log));
     }
-    if (run.watch != nullptr) run.machine->console_output().set_watch(run.watch.get());
+    if (run.watch != nullptr) run.machine->set_watch(run.watch.get());
     Ending ending = run.machine->run();
     if (run.watch != nullptr) run.watch->finish();
     return ending;

@@ -22,10 +22,15 @@ Result<void> pack_program(const MachinePlan& plan, const BootConfig& config, Gue
         .arguments = config.exec->arguments,
         .root = config.exec->root,
         .modules = config.exec->modules,
+        .environment = config.exec->environment,
         .status_port = config.exit_ports.empty() ? layout::kPortExit : config.exit_ports.front(),
+        .channel_port = layout::kPortInit,
+        .has_one_output = config.exec->has_one_output,
         .bytes_max = config.memory_bytes,
         .outputs = config.exec->outputs,
         .stop = stop};
+    if (const auto& terminal = config.exec->terminal)
+        request.terminal = {.rows = terminal->rows, .columns = terminal->columns};
     if (!request.modules.empty()) request.wanted_modules = plan.devices.linux_modules();
     return images.set_initrd("the initramfs of --exec", TRY(pack_initramfs(request)));
 }

@@ -77,10 +77,20 @@ void ConsoleOutput::flush() {
 
 void ConsoleOutput::flush_locked() {
     // SAFETY: characters are bytes.
-    const std::span<const u8> fresh(reinterpret_cast<const u8*>(buffer_.data()) + flushed_, used_ - flushed_);
+    write_out({reinterpret_cast<const u8*>(buffer_.data()) + flushed_, used_ - flushed_});
+    flushed_ = used_;
+    has_pending_.store(false, std::memory_order_relaxed);
+}
+
+void ConsoleOutput::pass(std::span<const u8> bytes) {
+    const Lock guard(mutex_);
+    write_out(bytes);
+}
+
+void ConsoleOutput::write_out(std::span<const u8> fresh) {
     if (looks_for_questions_ && questions_.take(fresh)) asked_ns_ = monotonic_ns();
     // Before they are written: a reader that has stalled does not hide what is looked for.
-    if (watch_ != nullptr) watch_->take(fresh);
+    if (watch_ != nullptr) watch_->take(fresh, watch_source_);
     const auto kept = static_cast<std::size_t>(std::min<u64>(fresh.size(), room_bytes_));
     room_bytes_ -= kept;
     cut_bytes_ += fresh.size() - kept;
@@ -99,13 +109,14 @@ void ConsoleOutput::flush_locked() {
             ::poll(&room, 1, 1000);
         } else if (!(written < 0 && errno == EINTR)) {
             fd_ = -1;
-            stop_.end({EndKind::HostError, 0,
-                       std::string("cannot write the guest's console: ") + std::strerror(errno)});
+            if (errno == EPIPE && tells_of_lost_reader_)
+                has_lost_reader_.store(true, std::memory_order_relaxed);
+            else
+                stop_.end({EndKind::HostError, 0,
+                           std::string("cannot write the guest's console: ") + std::strerror(errno)});
             break;
         }
     }
-    flushed_ = used_;
-    has_pending_.store(false, std::memory_order_relaxed);
 }
 
 Result<void> ConsoleInput::connect(Wiring wiring, StopControl& stop) {

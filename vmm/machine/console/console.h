@@ -35,7 +35,13 @@ class ConsoleOutput final : public ByteSink {
         : fd_(fd), stop_(stop), room_bytes_(max_bytes.value_or(~u64{0})) {}
 
     /// Shows `watch` all bytes from now on, wherever they go. Before any vCPU runs; it outlives this object.
-    void set_watch(ConsoleWatch* watch) { watch_ = watch; }
+    void set_watch(ConsoleWatch* watch, WatchSource source = WatchSource::Console) {
+        watch_ = watch;
+        watch_source_ = source;
+    }
+    /// A reader that has gone ends nothing: has_lost_reader() tells. Before any byte.
+    void tell_of_lost_reader() { tells_of_lost_reader_ = true; }
+    [[nodiscard]] bool has_lost_reader() const { return has_lost_reader_.load(std::memory_order_relaxed); }
 
     /// Looks for questions to a terminal from now on. Before any vCPU runs.
     void look_for_questions() { looks_for_questions_ = true; }
@@ -50,6 +56,8 @@ class ConsoleOutput final : public ByteSink {
     void put(std::span<const u8> bytes);
     /// Writes what was gathered. A reader that is gone ends the machine (HostError).
     void flush();
+    /// The same for these bytes, which last_bytes() will not tell.
+    void pass(std::span<const u8> bytes);
     /// The last 4 KiB of what was put, or more. Once nobody puts any.
     [[nodiscard]] std::string_view last_bytes() const {
         const Lock guard(mutex_);
@@ -66,6 +74,7 @@ class ConsoleOutput final : public ByteSink {
     static constexpr std::size_t kKeptBytes = 4096;
     static constexpr std::size_t kBufferBytes = kKeptBytes + 4096;
     void flush_locked() REQUIRES(mutex_);
+    void write_out(std::span<const u8> fresh) REQUIRES(mutex_);
     /// Flushes a full buffer, and keeps its end.
     void make_room() REQUIRES(mutex_);
     [[nodiscard]] bool drops_all() const { return fd_ < 0 && watch_ == nullptr; }
@@ -73,6 +82,9 @@ class ConsoleOutput final : public ByteSink {
     int fd_;
     StopControl& stop_;
     ConsoleWatch* watch_ = nullptr;
+    WatchSource watch_source_ = WatchSource::Console;
+    bool tells_of_lost_reader_ = false;
+    std::atomic<bool> has_lost_reader_ = false;
     bool looks_for_questions_ = false;
     TerminalQuestions questions_ GUARDED_BY(mutex_);
     u64 asked_ns_ GUARDED_BY(mutex_) = 0;

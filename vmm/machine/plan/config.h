@@ -79,6 +79,14 @@ struct ExecConfig {
     std::vector<std::string> arguments;
     std::string root;     ///< a directory of the host; empty: nothing but the program
     std::string modules;  ///< kernel modules: .../lib/modules/VERSION, or what holds it; may be empty
+    std::vector<std::string> environment{};  ///< NAME=VALUE
+    /// Of the terminal that stdin and stdout are; nothing where they are not.
+    struct Terminal {
+        u16 rows = 0;
+        u16 columns = 0;
+    };
+    std::optional<Terminal> terminal{};
+    bool has_one_output = false;     ///< stdout and stderr are the same file
     OutputFiles* outputs = nullptr;  ///< InitramfsRequest's
 };
 

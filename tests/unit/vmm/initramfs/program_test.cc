@@ -209,7 +209,21 @@ TEST_CASE("the job has every argument with all its bytes, and the port") {
     expected.insert(expected.begin(), tree.path("prog"));
     CHECK(of_kind(fields, 'a') == expected);
     CHECK(of_kind(fields, 's') == Strings{"1300"});
+    CHECK(of_kind(fields, 'c') == Strings{"1568"});
     CHECK(of_kind(fields, 'm').empty());
+    CHECK(of_kind(fields, 't').empty());
+    CHECK(of_kind(fields, '1').empty());
+}
+
+TEST_CASE("the job says what the program's streams are") {
+    const ScratchTree tree;
+    tree.file("prog", elf_program(), 0755);
+    InitramfsRequest request = request_for(tree.path("prog"));
+    request.terminal = {.rows = 24, .columns = 132};
+    request.has_one_output = true;
+    const auto fields = job(request);
+    CHECK(of_kind(fields, 't') == Strings{"24 132"});
+    CHECK(of_kind(fields, '1') == Strings{""});
 }
 
 TEST_CASE("the environment has a path, a home and a terminal, unless it is told others") {

@@ -79,6 +79,7 @@ InitramfsRequest request_for(const std::string& program, const std::string& root
     request.program = program;
     request.root = root;
     request.status_port = 0x514;
+    request.channel_port = 0x620;
     request.bytes_max = MiB(64);
     return request;
 }

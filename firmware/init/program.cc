@@ -1,0 +1,318 @@
+// SPDX-License-Identifier: Apache-2.0
+#include "firmware/init/program.h"
+
+#include <asm/ioctls.h>
+#include <asm/termbits.h>
+#include <linux/errno.h>
+#include <linux/fcntl.h>
+#include <linux/poll.h>
+#include <linux/signal.h>
+#include <linux/signalfd.h>
+#include <linux/termios.h>
+#include <linux/wait.h>
+
+#include "firmware/init/ports.h"
+#include "firmware/init/system_call.h"
+#include "firmware/init/text.h"
+
+namespace mayfly::init {
+
+namespace {
+
+using channel::RingName;
+
+/// As Linux keeps sets of signals.
+using SignalSet = u64;
+constexpr SignalSet bit_of(u32 signal) { return SignalSet{1} << (signal - 1); }
+
+struct Pipe {
+    i32 reading = -1;
+    i32 writing = -1;
+};
+
+long make_pipe(Pipe& pipe) {
+    i32 ends[2] = {-1, -1};
+    const long result = system_call(__NR_pipe2, address(ends), O_CLOEXEC);
+    pipe = {.reading = ends[0], .writing = ends[1]};
+    return result;
+}
+
+void close_if_open(i32& file) {
+    if (file >= 0) close_file(file);
+    file = -1;
+}
+
+/// Of one end alone: the program's stays as programs expect it.
+void make_non_blocking(i32 file) { system_call(__NR_fcntl, static_cast<u64>(file), F_SETFL, O_NONBLOCK); }
+
+void become_stream(i32 file, u64 stream) { system_call(__NR_dup3, static_cast<u64>(file), stream, 0); }
+
+/// The program's streams, each with an end of ours. Of a terminal all are one.
+struct Ends {
+    i32 to_input = -1;
+    i32 from_output = -1;
+    i32 from_error = -1;
+    i32 its_input = -1;
+    i32 its_output = -1;
+    i32 its_error = -1;
+
+    long make_pipes(bool has_one_output);
+    long make_terminal(u16 rows, u16 columns);
+    void close_its();
+};
+
+long Ends::make_pipes(bool has_one_output) {
+    Pipe input;
+    Pipe output;
+    Pipe error;
+    long result = make_pipe(input);
+    if (result == 0) result = make_pipe(output);
+    if (result == 0 && !has_one_output) result = make_pipe(error);
+    if (result != 0) return result;
+    *this = {.to_input = input.writing,
+             .from_output = output.reading,
+             .from_error = error.reading,
+             .its_input = input.reading,
+             .its_output = output.writing,
+             .its_error = has_one_output ? output.writing : error.writing};
+    make_non_blocking(to_input);
+    make_non_blocking(from_output);
+    if (from_error >= 0) make_non_blocking(from_error);
+    return 0;
+}
+
+long Ends::make_terminal(u16 rows, u16 columns) {
+    const int master = open_file("/dev/ptmx", O_RDWR | O_NOCTTY | O_NONBLOCK);
+    if (master < 0) return master;
+    const i32 unlock = 0;
+    system_call(__NR_ioctl, static_cast<u64>(master), TIOCSPTLCK, address(&unlock));
+    const long slave =
+        system_call(__NR_ioctl, static_cast<u64>(master), TIOCGPTPEER, O_RDWR | O_NOCTTY | O_CLOEXEC);
+    if (slave < 0) return slave;
+    const struct winsize size { .ws_row = rows, .ws_col = columns, .ws_xpixel = 0, .ws_ypixel = 0 };
+    system_call(__NR_ioctl, static_cast<u64>(master), TIOCSWINSZ, address(&size));
+    to_input = from_output = master;
+    its_input = its_output = its_error = static_cast<i32>(slave);
+    return 0;
+}
+
+void Ends::close_its() {
+    close_file(its_input);
+    if (its_output != its_input) close_file(its_output);
+    if (its_error != its_output) close_file(its_error);
+}
+
+/// In the child. What becomes of execve goes into `outcome`, which is closed when it succeeds.
+[[noreturn]] void become_program(const Job& job, const Ends& ends, int outcome) {
+    constexpr u64 kSteal = 1;  // from a session that has it
+    become_stream(ends.its_input, 0);
+    become_stream(ends.its_output, 1);
+    become_stream(ends.its_error, 2);
+    system_call(__NR_setsid);
+    if (job.has_terminal) system_call(__NR_ioctl, 0, TIOCSCTTY, kSteal);
+    const SignalSet none = 0;
+    system_call(__NR_rt_sigprocmask, SIG_SETMASK, address(&none), 0, sizeof(none));
+    mark(kInitMarkProgram);
+    give_up_ports();
+    const i32 result = static_cast<i32>(
+        system_call(__NR_execve, address(job.program), address(job.arguments), address(job.environment)));
+    system_call(__NR_write, static_cast<u64>(outcome), address(&result), sizeof(result));
+    system_call(__NR_exit_group, 127);
+    __builtin_unreachable();
+}
+
+InitReport report_of(u32 status) {
+    const u32 signal = status & 0x7f;  // wait(2): WTERMSIG, and WEXITSTATUS in the next byte
+    if (signal != 0) return {InitReport::Kind::Signalled, InitStep::None, static_cast<u16>(signal)};
+    return {InitReport::Kind::Exited, InitStep::None, static_cast<u16>(status >> 8 & 0xff)};
+}
+
+InitReport failed(InitStep step, long error) {
+    return {InitReport::Kind::InitFailed, step, static_cast<u16>(-error)};
+}
+
+/// Between the program and the channel, until the program has ended.
+class Relay {
+  public:
+    Relay(const Job& job, Streams& streams, Ends ends, long child, int ended)
+        : job_(job), streams_(streams), ends_(ends), child_(child), ended_(ended) {}
+
+    InitReport run();
+
+  private:
+    void take_messages();
+    void pass_input();
+    void pass_output(RingName ring, i32& from);
+    /// What is in the pipes already, and no more: whoever still has the other end may write for ever.
+    void pass_rest(RingName ring, i32& from);
+    /// \returns whether the program is among them.
+    bool wait_for_children();
+    [[nodiscard]] bool is_terminal() const { return job_.has_terminal; }
+    void sleep();
+
+    const Job& job_;
+    Streams& streams_;
+    Ends ends_;
+    const long child_;
+    const int ended_;               // readable when a child has ended
+    bool has_child_ended_ = false;  // as far as that was looked at
+    u32 status_ = 0;
+};
+
+void Relay::take_messages() {
+    channel::Message message{};
+    while (streams_.take_message(message)) {
+        switch (message.kind) {
+            case channel::MessageKind::None: break;
+            case channel::MessageKind::Signal:
+                system_call(__NR_kill, static_cast<u64>(child_), message.value);
+                break;
+            case channel::MessageKind::Size: {
+                const struct winsize size {
+                    .ws_row = static_cast<u16>(message.value >> 16),
+                    .ws_col = static_cast<u16>(message.value), .ws_xpixel = 0, .ws_ypixel = 0
+                };
+                if (job_.has_terminal)
+                    system_call(__NR_ioctl, static_cast<u64>(ends_.to_input), TIOCSWINSZ, address(&size));
+                break;
+            }
+            case channel::MessageKind::Kill:
+                // Everybody but us, who may not even be told.
+                system_call(__NR_kill, ~u64{0}, SIGKILL);
+                break;
+        }
+    }
+}
+
+void Relay::pass_input() {
+    if (ends_.to_input < 0) return;
+    const long result = streams_.drain(ends_.to_input);
+    const bool is_refused = result < 0 && result != -EAGAIN && result != -EINTR;
+    if (!is_refused && !streams_.is_input_over()) return;
+    if (is_refused) streams_.leave_input();
+    if (!is_terminal()) close_file(ends_.to_input);  // else it is the output's as well
+    ends_.to_input = -1;
+}
+
+void Relay::pass_output(RingName ring, i32& from) {
+    if (from < 0) return;
+    if (!streams_.is_left(ring)) {
+        const long result = streams_.fill(ring, from);
+        if (result == Streams::kFull || result == -EAGAIN || result == -EINTR) return;
+    }
+    // A terminal's other end may be opened again as long as ours is there.
+    close_if_open(from);
+    streams_.end_output(ring);
+}
+
+void Relay::pass_rest(RingName ring, i32& from) {
+    if (from < 0) return;
+    i32 there = 0;
+    system_call(__NR_ioctl, static_cast<u64>(from), FIONREAD, address(&there));
+    constexpr i32 kSome = 1 << 16;
+    // A terminal tells of one line; what follows is small.
+    for (i32 rounds = there / kSome + 2; rounds > 0 && from >= 0;) {
+        pass_output(ring, from);
+        if (from < 0 || streams_.has_room(ring)) --rounds;
+        if (from >= 0 && !streams_.has_room(ring)) sleep();
+        take_messages();
+    }
+    close_if_open(from);
+    streams_.end_output(ring);
+}
+
+bool Relay::wait_for_children() {
+    has_child_ended_ = false;
+    struct signalfd_siginfo told {};
+    while (system_call(__NR_read, static_cast<u64>(ended_), address(&told), sizeof(told)) > 0) {
+    }
+    // Orphans become our children: each is waited for, so that no zombie stays.
+    for (;;) {
+        u32 status = 0;
+        const long ended = system_call(__NR_wait4, ~u64{0}, address(&status), WNOHANG, 0);
+        if (ended <= 0) return false;
+        if (ended != child_) continue;
+        status_ = status;
+        return true;
+    }
+}
+
+void Relay::sleep() {
+    const bool has_input = streams_.has_input();
+    const bool has_room = streams_.has_room(RingName::Output);
+    const bool has_error_room = streams_.has_room(RingName::Error);
+    u32 wishes = channel::kWishMessages;
+    if (ends_.to_input >= 0 && !has_input) wishes |= channel::wish_of(RingName::Input);
+    if (ends_.from_output >= 0 && !has_room) wishes |= channel::wish_of(RingName::Output);
+    if (ends_.from_error >= 0 && !has_error_room) wishes |= channel::wish_of(RingName::Error);
+    if (streams_.wish(wishes)) return;
+    // What is negative is not looked at.
+    struct pollfd events[] = {
+        {.fd = streams_.wake().file(), .events = POLLIN, .revents = 0},
+        {.fd = ended_, .events = POLLIN, .revents = 0},
+        {.fd = ends_.to_input, .events = static_cast<short>(has_input ? POLLOUT : 0), .revents = 0},
+        {.fd = has_room ? ends_.from_output : -1, .events = POLLIN, .revents = 0},
+        {.fd = has_error_room ? ends_.from_error : -1, .events = POLLIN, .revents = 0},
+    };
+    const struct __kernel_timespec at_once {};
+    const bool sleeps = streams_.wake().works();
+    if (!sleeps) system_call(__NR_sched_yield);
+    system_call(__NR_ppoll, address(events), sizeof(events) / sizeof(*events), sleeps ? 0 : address(&at_once),
+                0, 0);
+    if (events[0].revents != 0) streams_.wake().clear();
+    has_child_ended_ |= events[1].revents != 0;
+    // A reader of the input that has gone shows without anything to write.
+    if ((events[2].revents & POLLERR) == 0 || is_terminal()) return;
+    streams_.leave_input();
+    close_if_open(ends_.to_input);
+}
+
+InitReport Relay::run() {
+    for (;;) {
+        take_messages();
+        pass_input();
+        pass_output(RingName::Output, ends_.from_output);
+        pass_output(RingName::Error, ends_.from_error);
+        if (has_child_ended_ && wait_for_children()) break;
+        sleep();
+    }
+    pass_rest(RingName::Output, ends_.from_output);
+    pass_rest(RingName::Error, ends_.from_error);
+    return report_of(status_);
+}
+
+}  // namespace
+
+InitReport run_program(const Job& job, Streams& streams) {
+    Ends ends;
+    long result =
+        job.has_terminal ? ends.make_terminal(job.rows, job.columns) : ends.make_pipes(job.has_one_output);
+    if (result < 0) return failed(InitStep::Channel, result);
+    if (ends.from_error < 0) streams.end_output(RingName::Error);
+    const SignalSet ended_set = bit_of(SIGCHLD);
+    system_call(__NR_rt_sigprocmask, SIG_SETMASK, address(&ended_set), 0, sizeof(ended_set));
+    const long ended = system_call(__NR_signalfd4, ~u64{0}, address(&ended_set), sizeof(ended_set),
+                                   SFD_CLOEXEC | SFD_NONBLOCK);
+    if (ended < 0) return failed(InitStep::Fork, ended);
+    Pipe outcome;
+    result = make_pipe(outcome);
+    if (result < 0) return failed(InitStep::Fork, result);
+    const long child = system_call(__NR_fork);
+    if (child < 0) return failed(InitStep::Fork, child);
+    if (child == 0) become_program(job, ends, outcome.writing);
+    close_file(outcome.writing);
+    ends.close_its();
+    i32 failure = 0;
+    do {
+        result =
+            system_call(__NR_read, static_cast<u64>(outcome.reading), address(&failure), sizeof(failure));
+    } while (result == -EINTR);
+    close_file(outcome.reading);
+    if (result == sizeof(failure)) {
+        say("cannot execute ", job.program, ": ", error_name(-failure));
+        return failed(InitStep::Execute, failure);
+    }
+    return Relay(job, streams, ends, child, static_cast<int>(ended)).run();
+}
+
+}  // namespace mayfly::init

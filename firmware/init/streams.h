@@ -1,0 +1,59 @@
+// SPDX-License-Identifier: Apache-2.0
+// Streams: init's side of the channel to the monitor (firmware/init/channel.h).
+//
+// The memory is init's own, of which it tells the monitor the frames. They must not move: an extra reference,
+// which a pipe holds for ever, keeps Linux from migrating them; and no child shares them, or a write here
+// would go into a copy.
+// Thread: init's only one. Spec: Linux Documentation/admin-guide/mm/pagemap.rst.
+#pragma once
+
+#include "firmware/init/channel.h"
+#include "firmware/init/wake.h"
+
+namespace mayfly::init {
+
+class Streams {
+  public:
+    /// 0, or a negated errno. Once.
+    long open();
+
+    /// Moves what `file` has to the ring, as much as there is and fits. \returns what read(2) did last: 0 is
+    /// the end, a negated errno none; the ring may be full instead, which is kFull.
+    static constexpr long kFull = 1;
+    long fill(channel::RingName ring, int file);
+    /// Moves what the ring has to `file`. \returns what write(2) did last, or 0: it is empty.
+    long drain(int file);
+    [[nodiscard]] bool has_room(channel::RingName ring) const;
+    [[nodiscard]] bool has_input() const;
+    /// The monitor puts no more, and all was drained.
+    [[nodiscard]] bool is_input_over() const;
+    /// Nobody reads that output any more.
+    [[nodiscard]] bool is_left(channel::RingName ring) const;
+    /// Nothing more comes from us.
+    void end_output(channel::RingName ring);
+    /// Nobody reads the input here.
+    void leave_input();
+
+    /// The next message, if there is one.
+    [[nodiscard]] bool take_message(channel::Message& message);
+
+    /// What is to wake us. \returns whether some of it has come true already.
+    bool wish(u32 wishes);
+    [[nodiscard]] const Wake& wake() const { return wake_; }
+
+  private:
+    long make_memory();
+    long pin(u64 size_bytes) const;
+    long note_frames();
+    [[nodiscard]] u8* ring_memory(channel::RingName ring) const;
+    void grant(u32 wish);
+
+    channel::Header* header_ = nullptr;
+    u8* rings_ = nullptr;
+    u64 header_frame_ = 0;
+    u32 counts_[channel::kRings] = {};  // ours
+    u32 messages_taken_ = 0;
+    Wake wake_;
+};
+
+}  // namespace mayfly::init

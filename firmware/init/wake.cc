@@ -1,0 +1,46 @@
+// SPDX-License-Identifier: Apache-2.0
+#include "firmware/init/wake.h"
+
+#include <asm/ioctls.h>
+#include <asm/termbits.h>
+#include <linux/fcntl.h>
+
+#include "firmware/init/system_call.h"
+
+namespace mayfly::init {
+
+namespace {
+
+/// How often it is looked for before the first byte is given up: it has come when the `out` that asks for it
+/// is over, and only has to pass through the kernel.
+constexpr int kLooksMax = 5000;
+
+}  // namespace
+
+void Wake::open() {
+    file_ = open_file("/dev/ttyS0", O_RDWR | O_NOCTTY | O_NONBLOCK);
+    if (file_ < 0) return;
+    struct termios raw {};
+    raw.c_cflag = B115200 | CS8 | CREAD | CLOCAL;
+    raw.c_cc[VMIN] = 1;
+    if (system_call(__NR_ioctl, static_cast<u64>(file_), TCSETS, address(&raw)) == 0) return;
+    close_file(file_);
+    file_ = -1;
+}
+
+void Wake::learn() {
+    if (file_ < 0) return;
+    for (int look = 0; look < kLooksMax && !works_; ++look) {
+        char byte = 0;
+        works_ = system_call(__NR_read, static_cast<u64>(file_), address(&byte), 1) == 1;
+        if (!works_) system_call(__NR_sched_yield);
+    }
+}
+
+void Wake::clear() const {
+    char bytes[64];
+    while (system_call(__NR_read, static_cast<u64>(file_), address(bytes), sizeof(bytes)) > 0) {
+    }
+}
+
+}  // namespace mayfly::init

@@ -1,0 +1,78 @@
+// SPDX-License-Identifier: Apache-2.0
+// ProgramChannel: the monitor's side of the channel to our init: three rings and a few messages, in memory
+// that is the guest's.
+//
+// Nothing that the guest writes there is believed: the counts of the monitor are its own, frames are checked
+// and copied once, and a count that cannot be makes the channel broken. Whoever calls is inside a
+// GuestGate::Visit, or a vCPU.
+// Thread: any; internally locked. Calls the waker with its lock held.
+// Spec: firmware/init/channel.h.
+#pragma once
+
+#include <functional>
+#include <optional>
+#include <span>
+
+#include "firmware/init/channel.h"
+#include "vmm/memory/guest_memory.h"
+#include "vmm/snapshot/machine_state.h"
+#include "vmm/threads/mutex.h"
+
+namespace mayfly {
+
+class ProgramChannel {
+  public:
+    /// `wake` has init look around. `memory` outlives the channel.
+    ProgramChannel(GuestMemory memory, std::function<void()> wake)
+        : memory_(memory), wake_(std::move(wake)) {}
+
+    /// Once. False: what is there is no channel of our init's.
+    [[nodiscard]] bool open(u32 header_frame);
+
+    enum class Outcome : u8 {
+        Done,
+        Nothing,  ///< there is nothing to do; the doorbell rings when there is
+        Over,     ///< and never will be
+        Broken,   ///< a guest lied
+    };
+    struct Moved {
+        Outcome outcome = Outcome::Nothing;
+        u32 bytes = 0;
+    };
+    /// Takes what init has put, as much as fits.
+    [[nodiscard]] Moved take(channel::RingName from, std::span<std::byte> into);
+    /// Nobody reads what init puts there any more.
+    void leave(channel::RingName from);
+    /// Puts input, as much as there is room for. Over: the program reads no more.
+    [[nodiscard]] Moved put(std::span<const std::byte> bytes);
+    /// How much put() would take.
+    [[nodiscard]] Moved room();
+    void end_input();
+    /// False: init has not taken those before; it is woken.
+    [[nodiscard]] bool send(channel::Message message);
+
+    /// While no vCPU runs and nobody visits.
+    [[nodiscard]] ProgramChannelState save() const;
+    /// Before any vCPU runs. False: no guest can have left it so.
+    [[nodiscard]] bool restore(const ProgramChannelState& state);
+
+  private:
+    [[nodiscard]] std::optional<GuestWindow> header_at(u32 frame) const;
+    [[nodiscard]] bool are_frames_ram() const REQUIRES(mutex_);
+    /// How many bytes are in a ring of which one count is ours and the other the guest's.
+    [[nodiscard]] std::optional<u32> filled(channel::RingName ring) const REQUIRES(mutex_);
+    void wish(u32 bit) REQUIRES(mutex_);
+    /// Our step may have brought what init waits for.
+    void grant(u32 bit) REQUIRES(mutex_);
+    /// Calls `copy(Gpa, offset, bytes)` for each piece of a ring that is contiguous for the guest.
+    template <typename Copy>
+    void for_pieces(channel::RingName ring, u32 bytes, Copy copy) const REQUIRES(mutex_);
+
+    const GuestMemory memory_;
+    const std::function<void()> wake_;
+    mutable Mutex mutex_;
+    ProgramChannelState state_ GUARDED_BY(mutex_);
+    GuestWindow header_ GUARDED_BY(mutex_);
+};
+
+}  // namespace mayfly

@@ -1,0 +1,134 @@
+// SPDX-License-Identifier: Apache-2.0
+#include "vmm/machine/program/program_streams.h"
+
+#include <unistd.h>
+
+#include "vmm/os/terminal.h"
+#include "vmm/text/log.h"
+#include "vmm/watch/plain_text.h"
+
+namespace mayfly {
+
+namespace {
+
+using channel::MessageKind;
+using channel::RingName;
+
+/// Of init's, and how many of them: a guest has no end.
+constexpr std::size_t kLineBytesMax = 512;
+constexpr u32 kLinesMax = 100;
+
+int input_fd(bool has_terminal) {
+    return has_terminal || stdin_kind() == StdinKind::Background ? -1 : STDIN_FILENO;
+}
+
+}  // namespace
+
+ProgramStreams::ProgramStreams(const GuestMemory& memory, StopControl& stop, bool has_terminal,
+                               std::function<void()> wake_init)
+    : stop_(stop),
+      has_terminal_(has_terminal),
+      port_(*this),
+      channel_(memory, std::move(wake_init)),
+      output_(RingName::Output, STDOUT_FILENO, {channel_, stop}),
+      error_(RingName::Error, STDERR_FILENO, {channel_, stop}),
+      input_(input_fd(has_terminal), {channel_, stop}) {
+    output_.sink().tell_of_lost_reader();
+    error_.sink().tell_of_lost_reader();
+    if (has_terminal) output_.sink().look_for_questions();
+}
+
+void ProgramStreams::set_watch(ConsoleWatch* watch) {
+    output_.sink().set_watch(watch, WatchSource::Output);
+    error_.sink().set_watch(watch, WatchSource::Error);
+}
+
+Result<void> ProgramStreams::connect() {
+    if (has_terminal_) {
+        TRY_VOID(typed_.connect({.fd = STDIN_FILENO,
+                                 .is_terminal = true,
+                                 .deliver = [this](std::span<const u8> bytes) { return type(bytes); },
+                                 .resize = [this](WindowSize size) { return resize(size); }},
+                                stop_));
+        make_terminal_raw();
+    }
+    return is_open_ ? start_threads() : Result<void>();
+}
+
+std::optional<std::size_t> ProgramStreams::type(std::span<const u8> bytes) {
+    const GuestGate::Visit visit(stop_.gate());
+    if (!visit) return std::nullopt;
+    return channel_.put(std::as_bytes(bytes)).bytes;
+}
+
+bool ProgramStreams::resize(WindowSize size) {
+    const GuestGate::Visit visit(stop_.gate());
+    return visit && channel_.send({MessageKind::Size, u32{size.rows} << 16 | size.columns});
+}
+
+Result<void> ProgramStreams::start_threads() {
+    TRY_VOID(output_.start());
+    TRY_VOID(error_.start());
+    return input_.start();
+}
+
+void ProgramStreams::on_open(u32 header_frame) {
+    if (!channel_.open(header_frame))
+        return stop_.end({EndKind::HostError, 0, "the guest's init has opened no channel that could be one"});
+    is_open_ = true;
+    if (const Result<void> started = start_threads(); !started)
+        return stop_.end({EndKind::HostError, 0, "the program's streams: " + started.error().message()});
+    if (has_terminal_) typed_.want();
+    // Init learns whether it can be woken at all.
+    (void)channel_.send({MessageKind::None, 0});
+}
+
+void ProgramStreams::on_doorbell(u8 wishes) {
+    if ((wishes & channel::wish_of(RingName::Output)) != 0) output_.on_doorbell();
+    if ((wishes & channel::wish_of(RingName::Error)) != 0) error_.on_doorbell();
+    if ((wishes & channel::wish_of(RingName::Input)) == 0) return;
+    input_.on_doorbell();
+    if (has_terminal_) typed_.want();
+}
+
+void ProgramStreams::on_text(u8 byte) {
+    if (byte != '\n') {
+        if (line_.size() < kLineBytesMax) line_ += static_cast<char>(byte);
+        return;
+    }
+    if (lines_shown_ < kLinesMax) log::error(shown(line_));
+    if (++lines_shown_ == kLinesMax) log::error("init has more to say, which is not shown");
+    line_.clear();
+}
+
+bool ProgramStreams::await_written(u64 deadline_ns) const {
+    return output_.await_written(deadline_ns) && error_.await_written(deadline_ns);
+}
+
+void ProgramStreams::finish() {
+    output_.begin_to_finish();
+    error_.begin_to_finish();
+    output_.await_end();
+    error_.await_end();
+    if (has_terminal_ && output_.sink().has_asked_lately()) typed_.settle(output_.sink().fd());
+}
+
+void ProgramStreams::end_threads() {
+    typed_.end();
+    input_.end();
+    output_.end();
+    error_.end();
+}
+
+ProgramState ProgramStreams::save() const {
+    return {.port = port_.state(), .channel = channel_.save(), .held_input = input_.held()};
+}
+
+bool ProgramStreams::restore(const ProgramState& state) {
+    port_.restore(state.port);
+    input_.hold(state.held_input);
+    is_open_ = state.channel.is_open;
+    return channel_.restore(state.channel);
+}
+
+}  // namespace mayfly
