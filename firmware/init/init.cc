@@ -66,7 +66,7 @@ extern "C" [[noreturn]] void init_main() {
     }
     open_job_ports(job.status_port, job.channel_port);
     load_modules(job);
-    set_up_network();
+    set_up_network(job.host_name);
     Streams streams;
     if (const long problem = streams.open(); problem != 0) end_failed(InitStep::Channel, -problem);
     end_with(run_program(job, streams));

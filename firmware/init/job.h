@@ -7,6 +7,10 @@
 //   c  the channel's first port, decimal once
 //   t  "ROWS COLUMNS": the program has a terminal
 //   1  standard error is standard output
+//   h  the guest's name
+//   u  "UID GID" of the program
+//   g  a supplementary group, decimal    in order
+//   w  the directory where it starts
 //   m  the path of a module to load      in load order; its failure is init's
 //   o  the same, for a module that others can do without
 //   p  the path of the program           once
@@ -28,6 +32,10 @@ enum class JobField : char {
     ChannelPort = 'c',
     Terminal = 't',
     OneOutput = '1',
+    HostName = 'h',
+    User = 'u',
+    Group = 'g',
+    Directory = 'w',
     Module = 'm',
     OptionalModule = 'o',
     Program = 'p',

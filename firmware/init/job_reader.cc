@@ -36,12 +36,6 @@ Pages map_job() {
     return {0, reinterpret_cast<const char*>(result), size_bytes};
 }
 
-u16 decimal(const char* digits) {
-    u32 value = 0;
-    for (; *digits >= '0' && *digits <= '9'; ++digits) value = value * 10 + static_cast<u32>(*digits - '0');
-    return static_cast<u16>(value);
-}
-
 const char* behind_space(const char* text) {
     while (*text != 0 && *text != ' ') ++text;
     return *text == 0 ? text : text + 1;
@@ -75,6 +69,7 @@ JobReading read_job() {
     if (pages.text[pages.size_bytes - 1] != 0 || !is_same(pages.text, kJobHeader.data()))
         return {-EBADMSG, {}};
     Job job{};
+    job.directory = "/";
     pages.size_bytes -= kJobHeader.size() + 1;
     pages.text += kJobHeader.size() + 1;
     u64 count = 0;
@@ -82,22 +77,31 @@ JobReading read_job() {
     for (const char* field = pages.text; field < pages.text + pages.size_bytes; field += length(field) + 1) {
         ++count;
         last = field;
-        if (*field == static_cast<char>(JobField::StatusPort)) job.status_port = decimal(field + 1);
-        if (*field == static_cast<char>(JobField::ChannelPort)) job.channel_port = decimal(field + 1);
+        if (*field == static_cast<char>(JobField::StatusPort))
+            job.status_port = static_cast<u16>(decimal(field + 1));
+        if (*field == static_cast<char>(JobField::ChannelPort))
+            job.channel_port = static_cast<u16>(decimal(field + 1));
         if (*field == static_cast<char>(JobField::OneOutput)) job.has_one_output = true;
         if (*field == static_cast<char>(JobField::Terminal)) {
             job.has_terminal = true;
-            job.rows = decimal(field + 1);
-            job.columns = decimal(behind_space(field + 1));
+            job.rows = static_cast<u16>(decimal(field + 1));
+            job.columns = static_cast<u16>(decimal(behind_space(field + 1)));
+        }
+        if (*field == static_cast<char>(JobField::HostName)) job.host_name = field + 1;
+        if (*field == static_cast<char>(JobField::Directory)) job.directory = field + 1;
+        if (*field == static_cast<char>(JobField::User)) {
+            job.user = decimal(field + 1);
+            job.group = decimal(behind_space(field + 1));
         }
         if (*field == static_cast<char>(JobField::Program)) job.program = field + 1;
     }
     if (!is_same(last, kJobEnd.data()) || job.program == nullptr) return {-EBADMSG, {}};
-    auto** room = static_cast<const char**>(allocate((count + 3) * sizeof(const char*)));
+    auto** room = static_cast<const char**>(allocate((count + 4) * sizeof(const char*)));
     if (room == nullptr) return {-ENOMEM, {}};
     Lists lists(room);
     job.arguments = lists.gather(pages, JobField::Argument, JobField::Argument, 1);
     job.environment = lists.gather(pages, JobField::Environment, JobField::Environment, 1);
+    job.groups = lists.gather(pages, JobField::Group, JobField::Group, 1);
     job.modules = lists.gather(pages, JobField::Module, JobField::OptionalModule, 0);
     return {0, job};
 }

@@ -16,6 +16,11 @@ struct Job {
     bool has_one_output;  ///< standard error is standard output
     u16 rows;             ///< of the terminal
     u16 columns;
+    const char* host_name;  ///< null: init's choice
+    u32 user;
+    u32 group;
+    const char* const* groups;  ///< decimal, beside it; ends with null
+    const char* directory;      ///< where the program starts
     const char* program;
     const char* const* arguments;    ///< ends with null
     const char* const* environment;  ///< ends with null

@@ -6,12 +6,14 @@
 #include <linux/errno.h>
 #include <linux/fcntl.h>
 #include <linux/poll.h>
+#include <linux/resource.h>
 #include <linux/signal.h>
 #include <linux/signalfd.h>
 #include <linux/termios.h>
 #include <linux/wait.h>
 
 #include "firmware/init/ports.h"
+#include "firmware/init/set_up.h"
 #include "firmware/init/system_call.h"
 #include "firmware/init/text.h"
 
@@ -102,7 +104,46 @@ void Ends::close_its() {
     if (its_error != its_output) close_file(its_error);
 }
 
-/// In the child. What becomes of execve goes into `outcome`, which is closed when it succeeds.
+struct Limit {
+    u64 number;
+    u64 value;
+};
+constexpr u64 kNoLimit = ~u64{0};
+/// As container engines have them. The others are Linux's own.
+constexpr Limit kLimits[] = {{RLIMIT_NOFILE, 1 << 20}, {RLIMIT_NPROC, kNoLimit}, {RLIMIT_CORE, kNoLimit}};
+
+/// What became of the program before it was one.
+struct Failure {
+    i32 error;  ///< a negated errno
+    InitStep step;
+};
+
+/// In the child.
+Failure become_user(const Job& job) {
+    for (const Limit& limit : kLimits) {
+        const u64 soft_and_hard[2] = {limit.value, limit.value};
+        system_call(__NR_prlimit64, 0, limit.number, address(soft_and_hard));
+    }
+    system_call(__NR_umask, 022);
+    make_directories(job.directory);
+    constexpr u64 kGroupsMax = 256;
+    u32 groups[kGroupsMax];
+    u64 count = 0;
+    while (count < kGroupsMax && job.groups[count] != nullptr) {
+        groups[count] = decimal(job.groups[count]);
+        ++count;
+    }
+    long result = system_call(__NR_setgroups, count, address(groups));
+    if (result == -ENOSYS) result = 0;  // a kernel without users
+    if (result == 0) result = system_call(__NR_setresgid, job.group, job.group, job.group);
+    if (result == 0) result = system_call(__NR_setresuid, job.user, job.user, job.user);
+    if (result != 0) return {static_cast<i32>(result), InitStep::User};
+    // As the user: a directory that only others may enter is refused.
+    result = system_call(__NR_chdir, address(job.directory));
+    return {static_cast<i32>(result), InitStep::Directory};
+}
+
+/// In the child. What becomes of it goes into `outcome`, which is closed when it is the program.
 [[noreturn]] void become_program(const Job& job, const Ends& ends, int outcome) {
     constexpr u64 kSteal = 1;  // from a session that has it
     become_stream(ends.its_input, 0);
@@ -114,9 +155,12 @@ void Ends::close_its() {
     system_call(__NR_rt_sigprocmask, SIG_SETMASK, address(&none), 0, sizeof(none));
     mark(kInitMarkProgram);
     give_up_ports();
-    const i32 result = static_cast<i32>(
-        system_call(__NR_execve, address(job.program), address(job.arguments), address(job.environment)));
-    system_call(__NR_write, static_cast<u64>(outcome), address(&result), sizeof(result));
+    Failure failure = become_user(job);
+    if (failure.error == 0)
+        failure = {static_cast<i32>(system_call(__NR_execve, address(job.program), address(job.arguments),
+                                                address(job.environment))),
+                   InitStep::Execute};
+    system_call(__NR_write, static_cast<u64>(outcome), address(&failure), sizeof(failure));
     system_call(__NR_exit_group, 127);
     __builtin_unreachable();
 }
@@ -302,15 +346,17 @@ InitReport run_program(const Job& job, Streams& streams) {
     if (child == 0) become_program(job, ends, outcome.writing);
     close_file(outcome.writing);
     ends.close_its();
-    i32 failure = 0;
+    Failure failure{};
     do {
         result =
             system_call(__NR_read, static_cast<u64>(outcome.reading), address(&failure), sizeof(failure));
     } while (result == -EINTR);
     close_file(outcome.reading);
     if (result == sizeof(failure)) {
-        say("cannot execute ", job.program, ": ", error_name(-failure));
-        return failed(InitStep::Execute, failure);
+        const bool is_directory = failure.step == InitStep::Directory;
+        say(is_directory ? "cannot enter " : "cannot execute ", is_directory ? job.directory : job.program,
+            ": ", error_name(-failure.error));
+        return failed(failure.step, failure.error);
     }
     return Relay(job, streams, ends, child, static_cast<int>(ended)).run();
 }

@@ -17,8 +17,8 @@ namespace {
 bool mount(const char* type, const char* place, u64 flags, const char* options) {
     const long result =
         system_call(__NR_mount, address(type), address(place), address(type), flags, address(options));
-    // EBUSY: it is there already. ENODEV: the kernel has no such file system.
-    if (result != 0 && result != -EBUSY && result != -ENODEV)
+    // EBUSY: it is there already. ENODEV: the kernel has no such file system; ENOENT: nor a place for it.
+    if (result != 0 && result != -EBUSY && result != -ENODEV && result != -ENOENT)
         say("cannot mount ", place, ": ", error_name(-result));
     return result == 0 || result == -EBUSY;
 }
@@ -65,6 +65,16 @@ constexpr Link kLinks[] = {
     {"/proc/self/fd/2", "/dev/stderr"},
 };
 
+struct OfKernels {
+    const char* type;
+    const char* place;
+};
+/// Each where the kernel makes a directory for it.
+constexpr OfKernels kOfKernels[] = {
+    {"debugfs", "/sys/kernel/debug"}, {"tracefs", "/sys/kernel/tracing"},     {"bpf", "/sys/fs/bpf"},
+    {"cgroup2", "/sys/fs/cgroup"},    {"securityfs", "/sys/kernel/security"},
+};
+
 void make_directory(const char* path) { system_call(__NR_mkdir, address(path), 0755); }
 
 }  // namespace
@@ -80,6 +90,7 @@ void mount_file_systems() {
         system_call(__NR_umask, 022);
     }
     for (const Link& link : kLinks) system_call(__NR_symlink, address(link.target), address(link.path));
+    for (const auto& [type, place] : kOfKernels) mount(type, place, kPlain, "");
     make_directory("/dev/pts");
     mount("devpts", "/dev/pts", MS_NOSUID | MS_NOEXEC, "gid=5,mode=0620,ptmxmode=0666");
     make_directory("/dev/shm");
@@ -88,12 +99,23 @@ void mount_file_systems() {
     if (is_empty("/run")) mount("tmpfs", "/run", MS_NOSUID | MS_NODEV, "mode=0755");
 }
 
-void set_up_network() {
+void make_directories(const char* path) {
+    constexpr u64 kPathMax = 4096;
+    char part[kPathMax];
+    for (u64 used = 0; used < kPathMax - 1; ++used) {
+        part[used] = 0;
+        if (used > 1 && (path[used] == '/' || path[used] == 0)) make_directory(part);
+        part[used] = path[used];
+        if (path[used] == 0) return;
+    }
+}
+
+void set_up_network(const char* host_name) {
     constexpr u64 kInternet = 2;  // AF_INET
     constexpr u64 kDatagram = 2;  // SOCK_DGRAM
     constexpr u64 kCloseOnExec = O_CLOEXEC;
-    constexpr char kHostName[] = "mayfly";
-    system_call(__NR_sethostname, address(kHostName), sizeof(kHostName) - 1);
+    if (host_name == nullptr) host_name = "mayfly";
+    system_call(__NR_sethostname, address(host_name), length(host_name));
     const long socket = system_call(__NR_socket, kInternet, kDatagram | kCloseOnExec, 0);
     if (socket < 0) return;
     struct ifreq request {};

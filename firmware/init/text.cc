@@ -56,6 +56,12 @@ const char* base_name(const char* path) {
     return base;
 }
 
+u32 decimal(const char* digits) {
+    u32 value = 0;
+    for (; *digits >= '0' && *digits <= '9'; ++digits) value = value * 10 + static_cast<u32>(*digits - '0');
+    return value;
+}
+
 void say(const char* a, const char* b, const char* c, const char* d) {
     char line[kLineMax];
     u64 used = 0;

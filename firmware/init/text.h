@@ -13,6 +13,9 @@ namespace mayfly::init {
 /// Behind the last slash.
 [[nodiscard]] const char* base_name(const char* path);
 
+/// As far as there are digits.
+[[nodiscard]] u32 decimal(const char* digits);
+
 /// "init: " and the parts, a line for the monitor; on the console where that cannot be told.
 void say(const char* a, const char* b = "", const char* c = "", const char* d = "");
 

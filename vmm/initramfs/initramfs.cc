@@ -16,6 +16,7 @@
 #include "firmware/image/refuse.h"
 #include "firmware/init/init_image.h"
 #include "firmware/init/job.h"
+#include "vmm/initramfs/accounts.h"
 #include "vmm/initramfs/archive.h"
 #include "vmm/initramfs/module_files.h"
 #include "vmm/initramfs/program.h"
@@ -46,8 +47,10 @@ constexpr Basic kBasics[] = {
 /// Linux opens it for init before anything is mounted (Documentation/admin-guide/devices.txt: c 5 1).
 constexpr Basic kConsole = {"dev/console", {.mode = S_IFCHR | 0600, .device_major = 5, .device_minor = 1}};
 
-constexpr const char* kDefaultEnvironment[] = {
-    "PATH=/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin", "HOME=/", "TERM=linux"};
+constexpr const char* kDefaultPath = "PATH=/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin";
+constexpr const char* kDefaultTerminal = "TERM=linux";
+/// Of passwd or group.
+constexpr std::size_t kAccountsBytesMax = 1 << 20;
 
 class Packer {
   public:
@@ -59,6 +62,9 @@ class Packer {
   private:
     Result<void> add_ours();
     Result<void> add_job(const Program& program, const std::vector<PackedModule>& modules);
+    /// Of a file in the root, empty where it is not there.
+    [[nodiscard]] std::string text_inside(const std::string& path) const;
+    void add_environment(std::string& job, const Account& account) const;
     Result<void> add_tree();
     Result<void> add_basics();
     Result<void> add_entry(const TreeEntry& entry);
@@ -88,6 +94,32 @@ std::string_view variable_name(std::string_view assignment) {
     return assignment.substr(0, assignment.find('='));
 }
 
+std::string Packer::text_inside(const std::string& path) const {
+    const UniqueFd file = root_ ? root_->open_inside(path) : UniqueFd();
+    std::string text(file.valid() ? kAccountsBytesMax : 0, '\0');
+    std::size_t used = 0;
+    while (used < text.size()) {
+        const ssize_t got = ::read(file.get(), text.data() + used, text.size() - used);
+        if (got < 0 && errno == EINTR) continue;
+        if (got <= 0) break;
+        used += static_cast<std::size_t>(got);
+    }
+    text.resize(used);
+    return text;
+}
+
+/// The last that is given of a name counts, as in a shell.
+void Packer::add_environment(std::string& job, const Account& account) const {
+    std::vector<std::string> variables{kDefaultPath, "HOME=" + account.home, kDefaultTerminal};
+    for (const std::string& given : request_.environment) {
+        std::erase_if(variables, [&](const std::string& before) {
+            return variable_name(before) == variable_name(given);
+        });
+        variables.push_back(given);
+    }
+    for (const std::string& variable : variables) add_field(job, JobField::Environment, variable);
+}
+
 Result<void> Packer::add_job(const Program& program, const std::vector<PackedModule>& modules) {
     std::string job(kJobHeader);
     job += '\0';
@@ -101,13 +133,13 @@ Result<void> Packer::add_job(const Program& program, const std::vector<PackedMod
     add_field(job, JobField::Program, program.guest_path);
     add_field(job, JobField::Argument, request_.program);
     for (const std::string& argument : request_.arguments) add_field(job, JobField::Argument, argument);
-    for (const std::string_view standard : kDefaultEnvironment) {
-        bool is_given = false;
-        for (const std::string& given : request_.environment)
-            is_given = is_given || variable_name(given) == variable_name(standard);
-        if (!is_given) add_field(job, JobField::Environment, standard);
-    }
-    for (const std::string& given : request_.environment) add_field(job, JobField::Environment, given);
+    const Account account =
+        TRY(find_account(request_.user, text_inside("etc/passwd"), text_inside("etc/group")));
+    add_field(job, JobField::User, fmt::format("{} {}", account.uid, account.gid));
+    for (const u32 group : account.groups) add_field(job, JobField::Group, std::to_string(group));
+    if (!request_.workdir.empty()) add_field(job, JobField::Directory, request_.workdir);
+    if (!request_.hostname.empty()) add_field(job, JobField::HostName, request_.hostname);
+    add_environment(job, account);
     job += kJobEnd;
     job += '\0';
     return archive_.add(kJobPath.substr(1), EntryHeader{.mode = S_IFREG | 0600}, job);

@@ -38,6 +38,12 @@ struct InitramfsRequest {
     std::vector<std::string_view> wanted_modules{};
     /// NAME=VALUE, added to the PATH, HOME and TERM that our init sets.
     std::vector<std::string> environment{};
+    /// Where the program starts: an absolute path, made if it is not there; empty: /.
+    std::string workdir{};
+    /// USER[:GROUP], each a name that the root knows or a number; empty: root.
+    std::string user{};
+    /// Of the guest; empty: our init's.
+    std::string hostname{};
     /// The I/O port to which init writes its report (firmware/init/report.h), 32 bits wide.
     u16 status_port = 0;
     /// The first of the ports of its channel (firmware/init/channel.h).

@@ -234,8 +234,9 @@ Result<void> Machine::add_platform() {
     interrupts_->map_onto(platform_->ports(), platform_->mmio());
     if (EarlyConsole* early = console_.early()) early->map_onto(platform_->mmio(), *vm_);
     if (config_.exec) {
-        program_.emplace(ram_->memory(), outside_.stop, config_.exec->terminal.has_value(),
-                         [this] { platform_->wake_by_serial(); });
+        const ProgramStreams::Options streams{.has_terminal = config_.exec->terminal.has_value(),
+                                              .grace = config_.exec->grace};
+        program_.emplace(ram_->memory(), outside_.stop, streams, [this] { platform_->wake_by_serial(); });
         platform_->add_init_port(program_->port());
     }
     if (config_.has_test_device) platform_->add_test_device(*vm_, *interrupts_, devices_->io().rewiring());
@@ -297,7 +298,8 @@ Ending Machine::run() {
                 .memory = ram_->memory(),
                 .flavour = plan_.host.flavour,
                 .user_irqchip = interrupts_->user(),
-                .test_device = platform_->test_device()},
+                .test_device = platform_->test_device(),
+                .program = program_ ? &*program_ : nullptr},
                {.timeline = outside_.timeline, .after_exit = [this] { kvm_->start_check(outside_.stop); }});
     devices_->finish();
     if (program_) program_->finish();

@@ -3,7 +3,6 @@
 
 #include <atomic>
 #include <cerrno>
-
 #include <csignal>
 
 #include <termios.h>
@@ -28,12 +27,12 @@ StdinKind stdin_kind() {
     return ::tcgetpgrp(STDIN_FILENO) == ::getpgrp() ? StdinKind::Foreground : StdinKind::Background;
 }
 
-bool make_terminal_raw() {
+bool make_terminal_raw(OutputProcessing output) {
     if (::tcgetattr(STDIN_FILENO, &g_saved) < 0) return false;
     termios raw = g_saved;
     ::cfmakeraw(&raw);
     for (const int number : {SIGSEGV, SIGABRT, SIGILL, SIGFPE}) ::signal(number, on_fatal_signal);
-    raw.c_oflag |= OPOST;  // a guest's bare line feed still starts a new line
+    if (output == OutputProcessing::On) raw.c_oflag |= OPOST;
     g_is_raw.store(true, std::memory_order_release);
     return ::tcsetattr(STDIN_FILENO, TCSANOW, &raw) == 0;
 }

@@ -16,9 +16,12 @@ enum class StdinKind : unsigned char {
 
 [[nodiscard]] StdinKind stdin_kind();
 
-/// Keys reach the guest one by one, Ctrl-C included; output processing stays on. A fatal signal puts the
-/// settings back first. False when it failed.
-bool make_terminal_raw();
+/// Off: for a guest whose terminal has done it. On: a guest's bare line feed still starts a new line.
+enum class OutputProcessing : bool { Off, On };
+
+/// Keys reach the guest one by one, Ctrl-C included. A fatal signal puts the settings back first. False when
+/// it failed.
+bool make_terminal_raw(OutputProcessing output = OutputProcessing::On);
 
 /// Puts the settings back that make_terminal_raw() found, once all output is on the screen, and drops what
 /// was typed and not read: it was not meant for who reads next. Harmless when that was never called. A signal

@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 #include "vmm/text/log.h"
 
+#include <atomic>
 #include <cerrno>
 #include <string>
 
@@ -12,11 +13,12 @@ namespace mayfly::log {
 namespace {
 
 bool g_is_verbose = false;  // set once before threads start
+std::atomic<bool> g_is_raw = false;
 
 void write_line(std::string_view prefix, std::string_view line) {
     std::string text;
-    text.reserve(prefix.size() + line.size() + 1);
-    text.append(prefix).append(line).push_back('\n');
+    text.reserve(prefix.size() + line.size() + 2);
+    text.append(prefix).append(line).append(g_is_raw.load(std::memory_order_relaxed) ? "\r\n" : "\n");
     write_stderr(text);
 }
 
@@ -37,6 +39,8 @@ void write_stderr(std::string_view text) {
         if (::poll(&room, 1, errno == EINTR ? 0 : kPatienceMs) <= 0) return;
     }
 }
+
+void set_raw_terminal(bool is_raw) { g_is_raw.store(is_raw, std::memory_order_relaxed); }
 
 void set_verbose(bool is_verbose) { g_is_verbose = is_verbose; }
 bool is_verbose() { return g_is_verbose; }

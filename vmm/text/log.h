@@ -11,6 +11,9 @@ namespace mayfly::log {
 void set_verbose(bool is_verbose);
 [[nodiscard]] bool is_verbose();
 
+/// stderr is a terminal that needs to be told to begin at the left.
+void set_raw_terminal(bool is_raw);
+
 /// Always printed.
 void error(std::string_view line);
 void warning(std::string_view line);

@@ -61,6 +61,26 @@ constexpr std::array kBootOptions{
               .value = "DIR",
               .help = "with --exec: lib/modules/VERSION of the kernel",
               .text = &A::modules_directory},
+    Option<A>{.name = "env",
+              .value = "NAME[=VALUE]",
+              .help = "with --exec: set it for PROG, to its value here without one; repeatable",
+              .list = &A::environment},
+    Option<A>{.name = "workdir",
+              .value = "DIR",
+              .help = "with --exec: where PROG starts; made if it is not there [/]",
+              .text = &A::workdir},
+    Option<A>{.name = "user",
+              .value = "USER[:GROUP]",
+              .help = "with --exec: who PROG is, by the root's passwd and group, or numbers [0]",
+              .text = &A::user},
+    Option<A>{.name = "hostname",
+              .value = "NAME",
+              .help = "with --exec: the guest's name [mayfly]",
+              .text = &A::hostname},
+    Option<A>{.name = "grace",
+              .value = "SECONDS",
+              .help = "with --exec: from SIGTERM or SIGINT until PROG is killed [10]",
+              .text = &A::grace},
     Option<A>{.name = "expect",
               .value = "REGEX",
               .help = "succeed when a console line matches; repeatable: all must",
@@ -240,20 +260,61 @@ Result<void> read_devices(const BootArguments& arguments, BootConfig& config) {
     return {};
 }
 
-Result<void> read_exec(const BootArguments& arguments, BootConfig& config) {
-    if (arguments.exec.empty()) {
-        if (!arguments.exec_arguments.empty())
-            return fail(Error::invalid(fmt::format("'{}' is an argument of no program: only --exec has them",
-                                                   arguments.exec_arguments.front())));
-        for (const auto& [option, value] :
-             {std::pair("--root", &arguments.root), std::pair("--modules", &arguments.modules_directory)}) {
-            if (!value->empty())
-                return fail(
-                    Error::invalid(fmt::format("{} {} belongs to --exec, which is not given", option, *value))
-                        .hint("an initramfs of your own is --initrd"));
-        }
-        return {};
+/// What is given without the program that it is for.
+Result<void> refuse_without_exec(const BootArguments& arguments) {
+    if (!arguments.exec_arguments.empty())
+        return fail(Error::invalid(fmt::format("'{}' is an argument of no program: only --exec has them",
+                                               arguments.exec_arguments.front())));
+    const std::string variable = arguments.environment.empty() ? "" : arguments.environment.front();
+    for (const auto& [option, value] :
+         {std::pair("--root", &arguments.root), std::pair("--modules", &arguments.modules_directory),
+          std::pair("--env", &variable), std::pair("--workdir", &arguments.workdir),
+          std::pair("--user", &arguments.user), std::pair("--hostname", &arguments.hostname),
+          std::pair("--grace", &arguments.grace)}) {
+        if (!value->empty())
+            return fail(
+                Error::invalid(fmt::format("{} {} belongs to --exec, which is not given", option, *value))
+                    .hint("an initramfs of your own is --initrd"));
     }
+    return {};
+}
+
+/// "NAME=VALUE" of "NAME[=VALUE]"; nothing for a variable that is not set here. Errors: Invalid.
+Result<std::optional<std::string>> read_variable(const std::string& text) {
+    const std::size_t equals = text.find('=');
+    if (equals == 0 || text.empty())
+        return fail(
+            Error::invalid(fmt::format("--env '{}': a variable has a name", text)).hint("NAME[=VALUE]"));
+    if (equals != std::string::npos) return std::optional(text);
+    const char* value = std::getenv(text.c_str());
+    if (value == nullptr) return std::optional<std::string>();
+    return std::optional(text + "=" + value);
+}
+
+Result<void> read_program(const BootArguments& arguments, ExecConfig& exec) {
+    for (const std::string& text : arguments.environment) {
+        std::optional<std::string> variable = TRY(read_variable(text));
+        if (variable) exec.environment.push_back(std::move(*variable));
+    }
+    if (!arguments.workdir.empty() && arguments.workdir.front() != '/')
+        return fail(Error::invalid(
+            fmt::format("--workdir {}: is not an absolute path of the guest", arguments.workdir)));
+    constexpr std::size_t kHostNameMax = 64;  // Linux's __NEW_UTS_LEN
+    if (arguments.hostname.size() > kHostNameMax)
+        return fail(Error::invalid(fmt::format("--hostname {}: has {} characters, Linux takes {}",
+                                               arguments.hostname, arguments.hostname.size(), kHostNameMax)));
+    exec.workdir = arguments.workdir;
+    exec.user = arguments.user;
+    exec.hostname = arguments.hostname;
+    if (arguments.grace.empty()) return {};
+    Result<u64> grace = parse_seconds_ms(arguments.grace, kTimeoutMaxSeconds);
+    if (!grace) return fail(std::move(grace).error().about("--grace"));
+    exec.grace = std::chrono::milliseconds(*grace);
+    return {};
+}
+
+Result<void> read_exec(const BootArguments& arguments, BootConfig& config) {
+    if (arguments.exec.empty()) return refuse_without_exec(arguments);
     if (!arguments.initrd.empty())
         return fail(Error::invalid(fmt::format("--exec {} and --initrd {}: a guest has one initial RAM disk",
                                                arguments.exec, arguments.initrd))
@@ -262,7 +323,7 @@ Result<void> read_exec(const BootArguments& arguments, BootConfig& config) {
                              .arguments = arguments.exec_arguments,
                              .root = arguments.root,
                              .modules = arguments.modules_directory};
-    return {};
+    return read_program(arguments, *config.exec);
 }
 
 Result<void> read_watch(const BootArguments& arguments, BootConfig& config) {

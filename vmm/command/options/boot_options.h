@@ -22,6 +22,11 @@ struct BootArguments {
     std::string root;
     std::string modules_directory;
     std::vector<std::string> exec_arguments;  ///< the words behind "--"
+    std::vector<std::string> environment;
+    std::string workdir;
+    std::string user;
+    std::string hostname;
+    std::string grace;
     std::vector<std::string> expect;
     std::vector<std::string> fail_on;
     std::string log;

@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 #include "vmm/machine/lifecycle/ending.h"
 
+#include <csignal>
 #include <cstring>
 
 #include <fmt/format.h>
@@ -36,6 +37,10 @@ ExitStatus program_status(u32 word) {
     switch (report->kind) {
         case InitReport::Kind::Exited: return {report->value, {}};
         case InitReport::Kind::Signalled:
+            // Ctrl-C, and a reader who has seen enough, are no news to whoever is at the terminal: shells say
+            // nothing of them either.
+            if (report->value == SIGINT || report->value == SIGPIPE)
+                return {kStatusSignalBase + report->value, {}};
             return {kStatusSignalBase + report->value,
                     fmt::format("the program was killed by signal {}", report->value)};
         case InitReport::Kind::InitFailed:

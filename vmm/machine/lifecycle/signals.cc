@@ -21,7 +21,15 @@ namespace {
 StopControl* g_stop = nullptr;
 u64 g_timeout_ms = 0;
 
+/// To the program of --exec, if there is one: a vCPU passes it on.
+bool relay(int number) {
+    if (g_stop->is_requested() || !g_stop->signals().offer(number)) return false;
+    g_stop->vcpus().kick_all();
+    return true;
+}
+
 void end_by(int number) {
+    if (number != SIGXCPU && relay(number)) return;
     g_stop->end_from_signal(EndKind::Signal, static_cast<u64>(number));
     // Should a thread miss the kick, say just before it blocks in write(2), the next one reaches it.
     ::alarm(1);
@@ -49,7 +57,18 @@ void on_alarm(int number) {
     errno = saved_errno;
 }
 
-void on_kick(int /*number*/) {}
+/// Ends nothing, with or without a program.
+void on_other_signal(int number) {
+    const int saved_errno = errno;
+    (void)relay(number);
+    errno = saved_errno;
+}
+
+/// Our own kicks, and what others send by that number.
+void on_kick(int number, siginfo_t* info, void* /*context*/) {
+    const bool is_ours = info->si_code == SI_TKILL && info->si_pid == ::getpid();
+    if (!is_ours) on_other_signal(number);
+}
 
 /// The only file pages that mayfly touches itself are those of a kernel or initrd.
 void on_bus_error(int /*number*/) {
@@ -65,6 +84,13 @@ bool install(int number, void (*handler)(int)) {
     action.sa_handler = handler;
     struct sigaction old {};
     return ::sigaction(number, &action, &old) == 0 && old.sa_handler == SIG_IGN;
+}
+
+void install_kick() {
+    struct sigaction action {};
+    action.sa_sigaction = on_kick;
+    action.sa_flags = SA_SIGINFO;
+    (void)::sigaction(kick_signal(), &action, nullptr);
 }
 
 /// What was ignored stays so, for which one call tells and takes: a signal in between waits in g_came.
@@ -92,7 +118,7 @@ void report_bus_errors() { install(SIGBUS, on_bus_error); }
 
 void install_signal_handlers(StopControl& stop) {
     g_stop = &stop;
-    install(kick_signal(), on_kick);
+    install_kick();
     constexpr std::array kEnding{SIGINT, SIGTERM, SIGHUP, SIGQUIT, SIGUSR2, SIGXCPU};
     // Before the others, which ring it.
     install(SIGALRM, on_alarm);
@@ -104,6 +130,8 @@ void install_signal_handlers(StopControl& stop) {
     for (const int number : {kick_signal(), SIGALRM, SIGBUS}) ::sigaddset(&needed, number);
     ::pthread_sigmask(SIG_UNBLOCK, &needed, nullptr);
 }
+
+void relay_window_changes() { install(SIGWINCH, on_other_signal); }
 
 Result<void> start_timeout(std::chrono::milliseconds limit) {
     g_timeout_ms = static_cast<u64>(limit.count());

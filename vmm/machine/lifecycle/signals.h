@@ -20,8 +20,12 @@ void make_write_signals_errors();
 void report_bus_errors();
 
 /// SIGINT, SIGTERM, SIGHUP, SIGQUIT, SIGALRM, SIGUSR2 and SIGXCPU end the machine (unless they were ignored
-/// when we started). `stop` outlives the process.
+/// when we started), but for SIGALRM and SIGXCPU only until a program takes them (SignalRelay), which gets
+/// SIGUSR1 too. `stop` outlives the process.
 void install_signal_handlers(StopControl& stop);
+
+/// SIGWINCH is for the program. Where no terminal's size is watched.
+void relay_window_changes();
 
 /// Ends the machine with EndKind::Timeout after `limit`. Errors: Os.
 Result<void> start_timeout(std::chrono::milliseconds limit);

@@ -10,6 +10,7 @@
 #include "vmm/machine/lifecycle/ending.h"
 #include "vmm/machine/lifecycle/guest_gate.h"
 #include "vmm/machine/lifecycle/run_control.h"
+#include "vmm/machine/lifecycle/signal_relay.h"
 #include "vmm/threads/stop_token.h"
 
 namespace mayfly {
@@ -25,6 +26,8 @@ class StopControl final : public VerdictSink {
     /// The machine's vCPUs.
     [[nodiscard]] RunControl& vcpus() { return vcpus_; }
     [[nodiscard]] const RunControl& vcpus() const { return vcpus_; }
+    /// For the program in the guest.
+    [[nodiscard]] SignalRelay& signals() { return signals_; }
     /// For the machine's helper threads.
     [[nodiscard]] GuestGate& gate() { return gate_; }
 
@@ -47,6 +50,7 @@ class StopControl final : public VerdictSink {
     Ending ending_;
     RunControl vcpus_{token()};
     GuestGate gate_;
+    SignalRelay signals_;
 };
 
 }  // namespace mayfly

@@ -80,12 +80,16 @@ struct ExecConfig {
     std::string root;     ///< a directory of the host; empty: nothing but the program
     std::string modules;  ///< kernel modules: .../lib/modules/VERSION, or what holds it; may be empty
     std::vector<std::string> environment{};  ///< NAME=VALUE
+    std::string workdir{};                   ///< absolute; empty: /
+    std::string user{};                      ///< USER[:GROUP], names or numbers; empty: root
+    std::string hostname{};                  ///< empty: mayfly
     /// Of the terminal that stdin and stdout are; nothing where they are not.
     struct Terminal {
         u16 rows = 0;
         u16 columns = 0;
     };
     std::optional<Terminal> terminal{};
+    std::chrono::milliseconds grace{10'000};  ///< between SIGTERM or SIGINT and SIGKILL
     bool has_one_output = false;     ///< stdout and stderr are the same file
     OutputFiles* outputs = nullptr;  ///< InitramfsRequest's
 };

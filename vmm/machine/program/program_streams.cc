@@ -3,6 +3,7 @@
 
 #include <unistd.h>
 
+#include "vmm/machine/lifecycle/signals.h"
 #include "vmm/os/terminal.h"
 #include "vmm/text/log.h"
 #include "vmm/watch/plain_text.h"
@@ -24,18 +25,19 @@ int input_fd(bool has_terminal) {
 
 }  // namespace
 
-ProgramStreams::ProgramStreams(const GuestMemory& memory, StopControl& stop, bool has_terminal,
+ProgramStreams::ProgramStreams(const GuestMemory& memory, StopControl& stop, const Options& options,
                                std::function<void()> wake_init)
     : stop_(stop),
-      has_terminal_(has_terminal),
+      has_terminal_(options.has_terminal),
       port_(*this),
       channel_(memory, std::move(wake_init)),
       output_(RingName::Output, STDOUT_FILENO, {channel_, stop}),
       error_(RingName::Error, STDERR_FILENO, {channel_, stop}),
-      input_(input_fd(has_terminal), {channel_, stop}) {
+      input_(input_fd(options.has_terminal), {channel_, stop}),
+      signals_(channel_, stop, options.grace) {
     output_.sink().tell_of_lost_reader();
     error_.sink().tell_of_lost_reader();
-    if (has_terminal) output_.sink().look_for_questions();
+    if (options.has_terminal) output_.sink().look_for_questions();
 }
 
 void ProgramStreams::set_watch(ConsoleWatch* watch) {
@@ -50,7 +52,10 @@ Result<void> ProgramStreams::connect() {
                                  .deliver = [this](std::span<const u8> bytes) { return type(bytes); },
                                  .resize = [this](WindowSize size) { return resize(size); }},
                                 stop_));
-        make_terminal_raw();
+        make_terminal_raw(OutputProcessing::Off);
+        log::set_raw_terminal(::isatty(STDERR_FILENO) == 1);
+    } else {
+        relay_window_changes();
     }
     return is_open_ ? start_threads() : Result<void>();
 }
@@ -67,6 +72,7 @@ bool ProgramStreams::resize(WindowSize size) {
 }
 
 Result<void> ProgramStreams::start_threads() {
+    signals_.open();
     TRY_VOID(output_.start());
     TRY_VOID(error_.start());
     return input_.start();
@@ -110,10 +116,12 @@ void ProgramStreams::finish() {
     error_.begin_to_finish();
     output_.await_end();
     error_.await_end();
+    log::set_raw_terminal(false);
     if (has_terminal_ && output_.sink().has_asked_lately()) typed_.settle(output_.sink().fd());
 }
 
 void ProgramStreams::end_threads() {
+    signals_.end();
     typed_.end();
     input_.end();
     output_.end();

@@ -6,6 +6,7 @@
 // built and finished by the main thread; as InitPortSink a vCPU's.
 #pragma once
 
+#include <chrono>
 #include <functional>
 #include <optional>
 #include <string>
@@ -15,13 +16,18 @@
 #include "vmm/machine/program/program_channel.h"
 #include "vmm/machine/program/program_input.h"
 #include "vmm/machine/program/program_output.h"
+#include "vmm/machine/program/program_signals.h"
 
 namespace mayfly {
 
 class ProgramStreams final : private InitPortSink {
   public:
+    struct Options {
+        bool has_terminal = false;
+        std::chrono::milliseconds grace{0};  ///< ProgramSignals'
+    };
     /// `wake_init` has it look around. All outlive this object.
-    ProgramStreams(const GuestMemory& memory, StopControl& stop, bool has_terminal,
+    ProgramStreams(const GuestMemory& memory, StopControl& stop, const Options& options,
                    std::function<void()> wake_init);
     ProgramStreams(const ProgramStreams&) = delete;
     ProgramStreams& operator=(const ProgramStreams&) = delete;
@@ -32,6 +38,8 @@ class ProgramStreams final : private InitPortSink {
 
     /// Before any vCPU runs. A terminal is raw from now on. Errors: Os.
     Result<void> connect();
+    /// Passes on signals that have come. On a vCPU's thread, after a kick.
+    void pass_signals() { signals_.pass(); }
     /// Nothing is on its way to a reader: false where that is still so at `deadline_ns`. While paused.
     [[nodiscard]] bool await_written(u64 deadline_ns) const;
     /// No vCPU runs any more: what the program wrote goes out, unless the end is abrupt.
@@ -60,6 +68,7 @@ class ProgramStreams final : private InitPortSink {
     ProgramOutput error_;
     ProgramInput input_;
     ConsoleInput typed_;  // instead, from a terminal
+    ProgramSignals signals_;
     bool is_open_ = false;
     std::string line_;  // of init's text
     u32 lines_shown_ = 0;

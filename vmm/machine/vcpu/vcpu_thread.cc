@@ -15,15 +15,19 @@ void crash(VcpuContext& context, RunOutcome outcome) {
          crash_report(outcome, context.vcpu, context.wiring.memory, context.wiring.flavour)});
 }
 
+/// Somebody wants something of this vCPU.
+void take_kick(VcpuContext& context, std::size_t index) {
+    RunControl& control = context.wiring.stop.vcpus();
+    control.take_kick(index);
+    context.wiring.console.look_around(context.vcpu);
+    control.stay_while_paused(index);
+    if (context.wiring.program != nullptr) context.wiring.program->pass_signals();
+}
+
 void wait_for_interrupt(VcpuContext& context, std::size_t index) {
     UserIrqchip& irqchip = *context.wiring.user_irqchip;
     irqchip.set_halted(true);
-    while (!irqchip.wait_for_interrupt()) {
-        RunControl& control = context.wiring.stop.vcpus();
-        control.take_kick(index);
-        context.wiring.console.look_around(context.vcpu);
-        control.stay_while_paused(index);
-    }
+    while (!irqchip.wait_for_interrupt()) take_kick(context, index);
     irqchip.set_halted(false);
 }
 
@@ -111,9 +115,7 @@ void run_vcpu(VcpuContext& context, std::size_t index) {
             handle_exit(context, index);
         } else {
             context.counts.count_interrupted();
-            control.take_kick(index);
-            context.wiring.console.look_around(context.vcpu);
-            control.stay_while_paused(index);
+            take_kick(context, index);
         }
     }
     control.leave(index);

@@ -151,9 +151,40 @@ TEST_CASE("words behind -- are the program's, whatever they look like", "[boot_o
     CHECK(config->memory_bytes == 134217728);
 }
 
+TEST_CASE("a program's surroundings are read, and checked as far as they can be", "[boot_options]") {
+    ::setenv("MAYFLY_TEST_SET", "from here", 1);
+    ::unsetenv("MAYFLY_TEST_UNSET");
+    const Result<BootConfig> config = parse(
+        {"--exec", "p", "kernel", "--env", "A=1=2", "--env", "MAYFLY_TEST_SET", "--env", "MAYFLY_TEST_UNSET",
+         "--env", "EMPTY=", "--workdir", "/w", "--user", "u:g", "--hostname", "h", "--grace", "0.5"});
+    REQUIRE(config);
+    CHECK(config->exec->environment ==
+          std::vector<std::string>{"A=1=2", "MAYFLY_TEST_SET=from here", "EMPTY="});
+    CHECK(config->exec->workdir == "/w");
+    CHECK(config->exec->user == "u:g");
+    CHECK(config->exec->hostname == "h");
+    CHECK(config->exec->grace == std::chrono::milliseconds(500));
+    CHECK(parse({"--exec", "p", "kernel"})->exec->grace == std::chrono::seconds(10));
+    for (const std::vector<std::string>& wrong : {std::vector<std::string>{"--env", "=x"},
+                                                  {"--workdir", "w"},
+                                                  {"--hostname", std::string(65, 'h')},
+                                                  {"--grace", "soon"}}) {
+        std::vector<std::string> words{"--exec", "p", "kernel"};
+        words.insert(words.end(), wrong.begin(), wrong.end());
+        const Result<BootConfig> refused = parse(words);
+        REQUIRE_FALSE(refused);
+        CHECK(refused.error().message().find(wrong.front()) != std::string::npos);
+    }
+}
+
 TEST_CASE("what belongs to --exec is refused without it", "[boot_options]") {
     for (const std::vector<std::string>& words : {std::vector<std::string>{"kernel", "--", "a"},
                                                   {"kernel", "--root", "d"},
+                                                  {"kernel", "--env", "A=1"},
+                                                  {"kernel", "--workdir", "/"},
+                                                  {"kernel", "--user", "1"},
+                                                  {"kernel", "--hostname", "h"},
+                                                  {"kernel", "--grace", "1"},
                                                   {"kernel", "--modules", "d"},
                                                   {"kernel", "--exec", "p", "--initrd", "i"},
                                                   {"kernel", "a", "--exec", "p"}}) {

@@ -1,0 +1,42 @@
+// SPDX-License-Identifier: Apache-2.0
+// SignalRelay: signals that mayfly got and the program of --exec is to get.
+//
+// As long as nobody can pass them on they are mayfly's own.
+// Thread: any; offer() also from signal handlers.
+#pragma once
+
+#include <atomic>
+
+#include "vmm/error/ints.h"
+
+namespace mayfly {
+
+class SignalRelay {
+  public:
+    /// There is a program from now on.
+    void open() { is_open_.store(true, std::memory_order_release); }
+    /// False: nobody takes it. Async-signal-safe.
+    [[nodiscard]] bool offer(int number) noexcept {
+        if (!is_open_.load(std::memory_order_acquire)) return false;
+        if (number == kInterrupt) interrupts_.fetch_add(1, std::memory_order_relaxed);
+        came_.fetch_or(bit_of(number), std::memory_order_release);
+        return true;
+    }
+
+    /// The numbers of all that came since the last call, as bits.
+    [[nodiscard]] u64 take() {
+        return came_.load(std::memory_order_relaxed) == 0 ? 0 : came_.exchange(0, std::memory_order_acquire);
+    }
+    /// How often SIGINT came in all: twice is more than once, however close together.
+    [[nodiscard]] u32 interrupts() const { return interrupts_.load(std::memory_order_relaxed); }
+    [[nodiscard]] static constexpr u64 bit_of(int number) { return u64{1} << number; }
+
+  private:
+    static constexpr int kInterrupt = 2;  // SIGINT
+
+    std::atomic<bool> is_open_ = false;
+    std::atomic<u64> came_ = 0;
+    std::atomic<u32> interrupts_ = 0;
+};
+
+}  // namespace mayfly
