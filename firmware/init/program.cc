@@ -133,10 +133,15 @@ Failure become_user(const Job& job) {
         groups[count] = decimal(job.groups[count]);
         ++count;
     }
-    long result = system_call(__NR_setgroups, count, address(groups));
-    if (result == -ENOSYS) result = 0;  // a kernel without users
-    if (result == 0) result = system_call(__NR_setresgid, job.group, job.group, job.group);
-    if (result == 0) result = system_call(__NR_setresuid, job.user, job.user, job.user);
+    long result = 0;
+    if (job.user != 0 || job.group != 0 || count != 0) {  // else nothing changes: a kernel may have no users
+        // /dev/stdout and its like are opened by name.
+        constexpr u64 kSameGroup = ~u64{0};
+        for (u64 stream = 0; stream < 3; ++stream) system_call(__NR_fchown, stream, job.user, kSameGroup);
+        result = system_call(__NR_setgroups, count, address(groups));
+        if (result == 0) result = system_call(__NR_setresgid, job.group, job.group, job.group);
+        if (result == 0) result = system_call(__NR_setresuid, job.user, job.user, job.user);
+    }
     if (result != 0) return {static_cast<i32>(result), InitStep::User};
     // As the user: a directory that only others may enter is refused.
     result = system_call(__NR_chdir, address(job.directory));
@@ -185,39 +190,50 @@ class Relay {
 
   private:
     void take_messages();
+    void signal_program(u32 number) const;
     void pass_input();
+    void leave_input();
     void pass_output(RingName ring, i32& from);
-    /// What is in the pipes already, and no more: whoever still has the other end may write for ever.
+    /// What is there already, and no more: whoever still has the other end may write for ever.
     void pass_rest(RingName ring, i32& from);
     /// \returns whether the program is among them.
     bool wait_for_children();
-    [[nodiscard]] bool is_terminal() const { return job_.has_terminal; }
+    /// Until there is something to do, but not for ever: the byte that wakes us may have been somebody
+    /// else's.
     void sleep();
+    void wait_for(struct pollfd* events, u64 count);
+    [[nodiscard]] bool is_terminal() const { return job_.has_terminal; }
 
     const Job& job_;
     Streams& streams_;
     Ends ends_;
-    const long child_;
-    const int ended_;               // readable when a child has ended
-    bool has_child_ended_ = false;  // as far as that was looked at
+    long child_;                   // 0: it has ended
+    const int ended_;              // readable when a child has ended
+    bool has_child_ended_ = true;  // as far as that was looked at
+    bool is_hung_up_ = false;      // nobody has the terminal's other end, now
     u32 status_ = 0;
 };
+
+void Relay::signal_program(u32 number) const {
+    if (child_ == 0) return;
+    // As from a keyboard, to all that it is running: it leads a process group.
+    const bool is_typed = number == SIGINT || number == SIGQUIT;
+    system_call(__NR_kill, static_cast<u64>(is_typed ? -child_ : child_), number);
+}
 
 void Relay::take_messages() {
     channel::Message message{};
     while (streams_.take_message(message)) {
         switch (message.kind) {
             case channel::MessageKind::None: break;
-            case channel::MessageKind::Signal:
-                system_call(__NR_kill, static_cast<u64>(child_), message.value);
-                break;
+            case channel::MessageKind::Signal: signal_program(message.value); break;
             case channel::MessageKind::Size: {
                 const struct winsize size {
                     .ws_row = static_cast<u16>(message.value >> 16),
                     .ws_col = static_cast<u16>(message.value), .ws_xpixel = 0, .ws_ypixel = 0
                 };
-                if (job_.has_terminal)
-                    system_call(__NR_ioctl, static_cast<u64>(ends_.to_input), TIOCSWINSZ, address(&size));
+                if (is_terminal() && ends_.from_output >= 0)
+                    system_call(__NR_ioctl, static_cast<u64>(ends_.from_output), TIOCSWINSZ, address(&size));
                 break;
             }
             case channel::MessageKind::Kill:
@@ -228,40 +244,53 @@ void Relay::take_messages() {
     }
 }
 
+void Relay::leave_input() {
+    streams_.leave_input();
+    if (!is_terminal()) close_file(ends_.to_input);  // else it is the output's as well
+    ends_.to_input = -1;
+}
+
 void Relay::pass_input() {
     if (ends_.to_input < 0) return;
     const long result = streams_.drain(ends_.to_input);
-    const bool is_refused = result < 0 && result != -EAGAIN && result != -EINTR;
-    if (!is_refused && !streams_.is_input_over()) return;
-    if (is_refused) streams_.leave_input();
-    if (!is_terminal()) close_file(ends_.to_input);  // else it is the output's as well
-    ends_.to_input = -1;
+    const bool is_refused = result < 0 && result != -EAGAIN && result != -EINTR && !is_terminal();
+    if (is_refused || streams_.is_input_over()) leave_input();
 }
 
 void Relay::pass_output(RingName ring, i32& from) {
     if (from < 0) return;
     if (!streams_.is_left(ring)) {
-        const long result = streams_.fill(ring, from);
-        if (result == Streams::kFull || result == -EAGAIN || result == -EINTR) return;
+        // No more than that at once: others have their turn.
+        const long result = streams_.fill(ring, from, channel::ring_bytes(ring)).result;
+        // Somebody may open a terminal again, whose end here is the program's controlling one.
+        is_hung_up_ = is_terminal() && result == -EIO;
+        if (result == Streams::kMore || result == -EAGAIN || result == -EINTR || is_hung_up_) return;
     }
-    // A terminal's other end may be opened again as long as ours is there.
+    if (is_terminal()) ends_.to_input = -1;
     close_if_open(from);
     streams_.end_output(ring);
 }
 
 void Relay::pass_rest(RingName ring, i32& from) {
-    if (from < 0) return;
+    constexpr u32 kTerminalBytes = 1 << 16;
     i32 there = 0;
-    system_call(__NR_ioctl, static_cast<u64>(from), FIONREAD, address(&there));
-    constexpr i32 kSome = 1 << 16;
-    // A terminal tells of one line; what follows is small.
-    for (i32 rounds = there / kSome + 2; rounds > 0 && from >= 0;) {
-        pass_output(ring, from);
-        if (from < 0 || streams_.has_room(ring)) --rounds;
-        if (from >= 0 && !streams_.has_room(ring)) sleep();
+    if (from >= 0 && !is_terminal())
+        system_call(__NR_ioctl, static_cast<u64>(from), FIONREAD, address(&there));
+    u32 left = is_terminal() ? kTerminalBytes : static_cast<u32>(there);
+    while (from >= 0 && left != 0 && !streams_.is_left(ring)) {
+        const auto [bytes, result] = streams_.fill(ring, from, left);
+        left -= bytes;
+        if (result != Streams::kMore && result != -EINTR) break;
+        if (streams_.has_room(ring)) continue;
         take_messages();
+        if (streams_.wish(channel::kWishMessages | channel::wish_of(ring))) continue;
+        struct pollfd wake {
+            .fd = streams_.wake().file(), .events = POLLIN, .revents = 0
+        };
+        wait_for(&wake, 1);
     }
-    close_if_open(from);
+    if (from >= 0 && !is_terminal()) close_file(from);
+    from = -1;
     streams_.end_output(ring);
 }
 
@@ -276,9 +305,20 @@ bool Relay::wait_for_children() {
         const long ended = system_call(__NR_wait4, ~u64{0}, address(&status), WNOHANG, 0);
         if (ended <= 0) return false;
         if (ended != child_) continue;
+        child_ = 0;
         status_ = status;
         return true;
     }
+}
+
+/// The first of `events` is the wake-up's.
+void Relay::wait_for(struct pollfd* events, u64 count) {
+    constexpr struct __kernel_timespec kAtOnce {};
+    constexpr struct __kernel_timespec kAtMost { .tv_sec = 1, .tv_nsec = 0 };
+    const bool sleeps = streams_.wake().works();
+    if (!sleeps) system_call(__NR_sched_yield);
+    system_call(__NR_ppoll, address(events), count, address(sleeps ? &kAtMost : &kAtOnce), 0, 0);
+    if (events[0].revents != 0) streams_.wake().clear();
 }
 
 void Relay::sleep() {
@@ -290,25 +330,21 @@ void Relay::sleep() {
     if (ends_.from_output >= 0 && !has_room) wishes |= channel::wish_of(RingName::Output);
     if (ends_.from_error >= 0 && !has_error_room) wishes |= channel::wish_of(RingName::Error);
     if (streams_.wish(wishes)) return;
-    // What is negative is not looked at.
+    // What is negative is not looked at. A pipe's other end shows its loss unasked; so does a terminal's,
+    // which is no event.
+    const bool looks_at_input = ends_.to_input >= 0 && (!is_terminal() || (has_input && !is_hung_up_));
     struct pollfd events[] = {
         {.fd = streams_.wake().file(), .events = POLLIN, .revents = 0},
         {.fd = ended_, .events = POLLIN, .revents = 0},
-        {.fd = ends_.to_input, .events = static_cast<short>(has_input ? POLLOUT : 0), .revents = 0},
-        {.fd = has_room ? ends_.from_output : -1, .events = POLLIN, .revents = 0},
+        {.fd = looks_at_input ? ends_.to_input : -1,
+         .events = static_cast<short>(has_input ? POLLOUT : 0),
+         .revents = 0},
+        {.fd = has_room && !is_hung_up_ ? ends_.from_output : -1, .events = POLLIN, .revents = 0},
         {.fd = has_error_room ? ends_.from_error : -1, .events = POLLIN, .revents = 0},
     };
-    const struct __kernel_timespec at_once {};
-    const bool sleeps = streams_.wake().works();
-    if (!sleeps) system_call(__NR_sched_yield);
-    system_call(__NR_ppoll, address(events), sizeof(events) / sizeof(*events), sleeps ? 0 : address(&at_once),
-                0, 0);
-    if (events[0].revents != 0) streams_.wake().clear();
+    wait_for(events, sizeof(events) / sizeof(*events));
     has_child_ended_ |= events[1].revents != 0;
-    // A reader of the input that has gone shows without anything to write.
-    if ((events[2].revents & POLLERR) == 0 || is_terminal()) return;
-    streams_.leave_input();
-    close_if_open(ends_.to_input);
+    if (!is_terminal() && (events[2].revents & POLLERR) != 0) leave_input();
 }
 
 InitReport Relay::run() {

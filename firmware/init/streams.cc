@@ -117,20 +117,23 @@ bool Streams::is_left(RingName ring) const {
     return load(header_->rings[number(ring)].consumer.is_over) != 0;
 }
 
-long Streams::fill(RingName ring, int file) {
+Streams::Filled Streams::fill(RingName ring, int file, u32 bytes_max) {
     RingEnd& end = header_->rings[number(ring)].producer;
     u32& count = counts_[number(ring)];
     const u32 size = channel::ring_bytes(ring);
+    Filled filled{0, kMore};
     for (;;) {
         const u32 used = count - load(header_->rings[number(ring)].consumer.count);
-        if (used >= size) return kFull;
+        const u32 left = bytes_max - filled.bytes;
+        if (used >= size || left == 0) return filled;
         const u32 at = count % size;
-        const u32 free = size - used;
+        const u32 free = size - used < left ? size - used : left;
         const u64 contiguous = free < size - at ? free : size - at;
         const long got =
             system_call(__NR_read, static_cast<u64>(file), address(ring_memory(ring) + at), contiguous);
-        if (got <= 0) return got;
+        if (got <= 0) return {filled.bytes, got};
         count += static_cast<u32>(got);
+        filled.bytes += static_cast<u32>(got);
         store(end.count, count);
         grant(channel::wish_of(ring));
     }

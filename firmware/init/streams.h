@@ -17,10 +17,13 @@ class Streams {
     /// 0, or a negated errno. Once.
     long open();
 
-    /// Moves what `file` has to the ring, as much as there is and fits. \returns what read(2) did last: 0 is
-    /// the end, a negated errno none; the ring may be full instead, which is kFull.
-    static constexpr long kFull = 1;
-    long fill(channel::RingName ring, int file);
+    struct Filled {
+        u32 bytes;    ///< moved
+        long result;  ///< of the last read(2), or kMore: the ring is full, or the limit reached
+    };
+    static constexpr long kMore = 1;
+    /// Moves what `file` has to the ring, as much as there is and fits, up to `bytes_max`.
+    Filled fill(channel::RingName ring, int file, u32 bytes_max);
     /// Moves what the ring has to `file`. \returns what write(2) did last, or 0: it is empty.
     long drain(int file);
     [[nodiscard]] bool has_room(channel::RingName ring) const;
@@ -39,7 +42,7 @@ class Streams {
 
     /// What is to wake us. \returns whether some of it has come true already.
     bool wish(u32 wishes);
-    [[nodiscard]] const Wake& wake() const { return wake_; }
+    [[nodiscard]] Wake& wake() { return wake_; }
 
   private:
     long make_memory();

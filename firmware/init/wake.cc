@@ -37,10 +37,9 @@ void Wake::learn() {
     }
 }
 
-void Wake::clear() const {
+void Wake::clear() {
     char bytes[64];
-    while (system_call(__NR_read, static_cast<u64>(file_), address(bytes), sizeof(bytes)) > 0) {
-    }
+    while (system_call(__NR_read, static_cast<u64>(file_), address(bytes), sizeof(bytes)) > 0) works_ = true;
 }
 
 }  // namespace mayfly::init

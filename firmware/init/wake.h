@@ -14,11 +14,11 @@ class Wake {
     void open();
     /// After the monitor was asked for a byte: whether one comes.
     void learn();
-    /// To be polled for input; negative where that wakes nobody.
-    [[nodiscard]] int file() const { return works_ ? file_ : -1; }
+    /// To be polled for input; negative where there is none.
+    [[nodiscard]] int file() const { return file_; }
     [[nodiscard]] bool works() const { return works_; }
-    /// Takes what has come.
-    void clear() const;
+    /// Takes what has come. A byte that is late shows that it works after all.
+    void clear();
 
   private:
     int file_ = -1;

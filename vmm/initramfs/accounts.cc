@@ -17,7 +17,8 @@ std::optional<u32> number_of(std::string_view text) {
     u32 value = 0;
     const auto [end, error] = std::from_chars(text.data(), text.data() + text.size(), value);
     if (error != std::errc() || end != text.data() + text.size() || text.empty()) return std::nullopt;
-    return value;
+    // For setresuid(2) that would be "as it is".
+    return value != ~u32{0} ? std::optional(value) : std::nullopt;
 }
 
 /// Takes the first part off `text`.
@@ -72,6 +73,12 @@ Error unknown(std::string_view option_text, std::string_view what, std::string_v
         .hint("give its number, or a --root that knows it");
 }
 
+/// Not root's, by mistake.
+Error no_number(std::string_view option_text, std::string_view name, std::string_view file) {
+    return Error::invalid(fmt::format("--user {}: {} has no number that is one in the root's {}",
+                                      printable(option_text), printable(name), file));
+}
+
 }  // namespace
 
 Result<Account> find_account(std::string_view user, std::string_view passwd, std::string_view group) {
@@ -82,8 +89,11 @@ Result<Account> find_account(std::string_view user, std::string_view passwd, std
     const auto line = find_line<6>(passwd, user_name);
     if (line) {
         const auto& [name, password, uid, gid, comment, home] = *line;
-        account.uid = number_of(uid).value_or(0);
-        account.gid = number_of(gid).value_or(0);
+        const std::optional<u32> uid_number = number_of(uid);
+        const std::optional<u32> gid_number = number_of(gid);
+        if (!uid_number || !gid_number) return fail(no_number(user, user_name, "/etc/passwd"));
+        account.uid = *uid_number;
+        account.gid = *gid_number;
         if (!home.empty()) account.home = home;
         if (group_name.empty()) account.groups = groups_of(name, group);
     } else if (const std::optional<u32> number = number_of(user_name)) {
@@ -93,7 +103,9 @@ Result<Account> find_account(std::string_view user, std::string_view passwd, std
     }
     if (group_name.empty()) return account;
     if (const auto found = find_line<4>(group, group_name)) {
-        account.gid = number_of((*found)[2]).value_or(0);
+        const std::optional<u32> gid_number = number_of((*found)[2]);
+        if (!gid_number) return fail(no_number(user, group_name, "/etc/group"));
+        account.gid = *gid_number;
     } else if (const std::optional<u32> number = number_of(group_name)) {
         account.gid = *number;
     } else {

@@ -298,8 +298,7 @@ Ending Machine::run() {
                 .memory = ram_->memory(),
                 .flavour = plan_.host.flavour,
                 .user_irqchip = interrupts_->user(),
-                .test_device = platform_->test_device(),
-                .program = program_ ? &*program_ : nullptr},
+                .test_device = platform_->test_device()},
                {.timeline = outside_.timeline, .after_exit = [this] { kvm_->start_check(outside_.stop); }});
     devices_->finish();
     if (program_) program_->finish();

@@ -16,7 +16,7 @@
 //   debug hold      DebugPort, at its first byte      ~DebugPort()          nothing: it kicks
 //   KVM's answers   KvmHost::start_check()            ~KvmHost()            nothing
 //   program in, out ProgramStreams, as init opens     ~Machine()            init's channel; visit
-//   program's grace ProgramSignals, at SIGTERM        ~Machine()            init's channel; visits
+//   program signals ProgramStreams, as init opens     ~Machine()            init's channel; visits
 //   8254            Interrupts::create(), legacy      ~Interrupts()         how KVM reinjects
 //   MSI train       the test device, when asked       ~TestDeviceWiring()   interrupts; visits
 //

@@ -1,9 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
 #include "vmm/watch/console_watch.h"
 
-#include <algorithm>
-#include <utility>
-
 #include <poll.h>
 
 #include <fmt/format.h>
@@ -119,7 +116,7 @@ void ConsoleWatch::take(std::span<const u8> bytes, WatchSource source) {
         line.began_ns = now_ns_;
     });
     if (has_completed && log_) log_->flush();
-    ++portions_;
+    ++line.portions;
     if (line.is_waited_for || line.splitter.unfinished().text.empty() || !is_looking()) return;
     line.is_waited_for = true;
     wake_->signal();
@@ -199,19 +196,22 @@ void ConsoleWatch::look_at_prompts() {
 bool ConsoleWatch::look_at_standstill() {
     const Lock guard(mutex_);
     if (is_finished_) return false;
-    const bool is_any_wanted = is_looking() && std::ranges::any_of(lines_, [](const Line& line) {
-                                   return line.is_waited_for && !line.splitter.unfinished().text.empty();
-                               });
-    if (is_any_wanted && portions_ != portions_seen_) {
-        portions_seen_ = portions_;
+    bool is_waiting = false;
+    for (Line& line : lines_) is_waiting |= look_at_standstill(line);
+    return is_waiting;
+}
+
+bool ConsoleWatch::look_at_standstill(Line& line) {
+    const LineSplitter::Piece unfinished = line.splitter.unfinished();
+    const bool is_wanted = line.is_waited_for && !unfinished.text.empty() && is_looking();
+    if (is_wanted && line.portions != line.portions_seen) {
+        line.portions_seen = line.portions;
         return true;
     }
-    for (Line& line : lines_) {
-        const LineSplitter::Piece unfinished = line.splitter.unfinished();
-        if (!std::exchange(line.is_waited_for, false) || unfinished.text.empty()) continue;
-        now_ns_ = monotonic_ns() - start_ns_;
-        look(unfinished, {.is_line_start = unfinished.is_start, .is_line_end = true});
-    }
+    line.is_waited_for = false;
+    if (!is_wanted) return false;
+    now_ns_ = monotonic_ns() - start_ns_;
+    look(unfinished, {.is_line_start = unfinished.is_start, .is_line_end = true});
     return false;
 }
 

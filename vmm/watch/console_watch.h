@@ -102,6 +102,8 @@ class ConsoleWatch {
         LineSplitter splitter;
         u64 began_ns = 0;
         bool is_waited_for = false;  ///< the thread waits for a standstill
+        u64 portions = 0;            ///< how often bytes came
+        u64 portions_seen = 0;       ///< by the thread
     };
     static constexpr std::size_t kSources = 3;
 
@@ -119,8 +121,9 @@ class ConsoleWatch {
     /// Whether there is no time left to match anything. What was not looked at counts as not seen.
     bool gives_up() REQUIRES(mutex_);
     void look_at_prompts();
-    /// Whether the unfinished line is still to be waited for.
+    /// Whether an unfinished line is still to be waited for.
     bool look_at_standstill();
+    bool look_at_standstill(Line& line) REQUIRES(mutex_);
 
     const WatchHooks hooks_;
     const u64 start_ns_;
@@ -141,8 +144,6 @@ class ConsoleWatch {
     u64 now_ns_ GUARDED_BY(mutex_) = 0;  // since start, of the bytes that are being taken
     EscapeFilter escapes_ GUARDED_BY(mutex_);
 
-    u64 portions_ GUARDED_BY(mutex_) = 0;       // how often bytes came
-    u64 portions_seen_ GUARDED_BY(mutex_) = 0;  // by the thread
     std::optional<EventFd> wake_;
     std::optional<Thread> thread_;
 };

@@ -55,7 +55,7 @@ void follow_streams(ExecConfig& exec) {
     const WindowSize size = window_size(STDIN_FILENO);
     exec.terminal = {.rows = size.rows, .columns = size.columns};
     if (const char* term = std::getenv("TERM"); term != nullptr)
-        exec.environment.push_back(std::string("TERM=") + term);
+        exec.environment.insert(exec.environment.begin(), std::string("TERM=") + term);
 }
 
 Result<void> apply_defaults(BootConfig& config) {

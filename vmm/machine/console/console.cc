@@ -108,12 +108,13 @@ void ConsoleOutput::write_out(std::span<const u8> fresh) {
             pollfd room{.fd = fd_, .events = POLLOUT, .revents = 0};
             ::poll(&room, 1, 1000);
         } else if (!(written < 0 && errno == EINTR)) {
+            const int error = errno;
             fd_ = -1;
-            if (errno == EPIPE && tells_of_lost_reader_)
+            if ((error == EPIPE || error == EBADF) && tells_of_lost_reader_)
                 has_lost_reader_.store(true, std::memory_order_relaxed);
             else
                 stop_.end({EndKind::HostError, 0,
-                           std::string("cannot write the guest's console: ") + std::strerror(errno)});
+                           std::string("cannot write ").append(name_) + ": " + std::strerror(error)});
             break;
         }
     }

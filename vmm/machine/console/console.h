@@ -41,6 +41,8 @@ class ConsoleOutput final : public ByteSink {
     }
     /// A reader that has gone ends nothing: has_lost_reader() tells. Before any byte.
     void tell_of_lost_reader() { tells_of_lost_reader_ = true; }
+    /// What messages call it. Before any byte; `name` outlives this object.
+    void set_name(std::string_view name) { name_ = name; }
     [[nodiscard]] bool has_lost_reader() const { return has_lost_reader_.load(std::memory_order_relaxed); }
 
     /// Looks for questions to a terminal from now on. Before any vCPU runs.
@@ -84,6 +86,7 @@ class ConsoleOutput final : public ByteSink {
     ConsoleWatch* watch_ = nullptr;
     WatchSource watch_source_ = WatchSource::Console;
     bool tells_of_lost_reader_ = false;
+    std::string_view name_ = "the guest's console";
     std::atomic<bool> has_lost_reader_ = false;
     bool looks_for_questions_ = false;
     TerminalQuestions questions_ GUARDED_BY(mutex_);

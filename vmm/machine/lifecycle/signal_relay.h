@@ -8,25 +8,27 @@
 #include <atomic>
 
 #include "vmm/error/ints.h"
+#include "vmm/os/event_fd.h"
 
 namespace mayfly {
 
 class SignalRelay {
   public:
-    /// There is a program from now on.
-    void open() { is_open_.store(true, std::memory_order_release); }
+    /// There is a program from now on; `wake` is signalled for it, until close().
+    void open(const EventFd& wake) { wake_.store(&wake, std::memory_order_release); }
+    void close() { wake_.store(nullptr, std::memory_order_release); }
     /// False: nobody takes it. Async-signal-safe.
     [[nodiscard]] bool offer(int number) noexcept {
-        if (!is_open_.load(std::memory_order_acquire)) return false;
+        const EventFd* wake = wake_.load(std::memory_order_acquire);
+        if (wake == nullptr) return false;
         if (number == kInterrupt) interrupts_.fetch_add(1, std::memory_order_relaxed);
         came_.fetch_or(bit_of(number), std::memory_order_release);
+        wake->signal();
         return true;
     }
 
     /// The numbers of all that came since the last call, as bits.
-    [[nodiscard]] u64 take() {
-        return came_.load(std::memory_order_relaxed) == 0 ? 0 : came_.exchange(0, std::memory_order_acquire);
-    }
+    [[nodiscard]] u64 take() { return came_.exchange(0, std::memory_order_acquire); }
     /// How often SIGINT came in all: twice is more than once, however close together.
     [[nodiscard]] u32 interrupts() const { return interrupts_.load(std::memory_order_relaxed); }
     [[nodiscard]] static constexpr u64 bit_of(int number) { return u64{1} << number; }
@@ -34,7 +36,7 @@ class SignalRelay {
   private:
     static constexpr int kInterrupt = 2;  // SIGINT
 
-    std::atomic<bool> is_open_ = false;
+    std::atomic<const EventFd*> wake_ = nullptr;
     std::atomic<u64> came_ = 0;
     std::atomic<u32> interrupts_ = 0;
 };

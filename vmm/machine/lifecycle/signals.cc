@@ -21,15 +21,11 @@ namespace {
 StopControl* g_stop = nullptr;
 u64 g_timeout_ms = 0;
 
-/// To the program of --exec, if there is one: a vCPU passes it on.
-bool relay(int number) {
-    if (g_stop->is_requested() || !g_stop->signals().offer(number)) return false;
-    g_stop->vcpus().kick_all();
-    return true;
-}
+/// To the program of --exec, if there is one.
+bool relay(int number) { return !g_stop->is_requested() && g_stop->signals().offer(number); }
 
 void end_by(int number) {
-    if (number != SIGXCPU && relay(number)) return;
+    if (number != SIGXCPU && number != SIGALRM && relay(number)) return;
     g_stop->end_from_signal(EndKind::Signal, static_cast<u64>(number));
     // Should a thread miss the kick, say just before it blocks in write(2), the next one reaches it.
     ::alarm(1);

@@ -143,6 +143,16 @@ ProgramChannel::Moved ProgramChannel::room() {
 }
 
 ProgramChannel::Moved ProgramChannel::put(std::span<const std::byte> bytes) {
+    Moved moved{Outcome::Done, 0};
+    // Until it is full, which room() wishes to be told of.
+    while (moved.bytes < bytes.size() && moved.outcome == Outcome::Done) {
+        const Moved piece = put_some(bytes.subspan(moved.bytes));
+        moved = {piece.outcome, moved.bytes + piece.bytes};
+    }
+    return moved;
+}
+
+ProgramChannel::Moved ProgramChannel::put_some(std::span<const std::byte> bytes) {
     const Moved free = room();
     if (free.outcome != Outcome::Done) return free;
     const Lock lock(mutex_);

@@ -43,7 +43,8 @@ class ProgramChannel {
     [[nodiscard]] Moved take(channel::RingName from, std::span<std::byte> into);
     /// Nobody reads what init puts there any more.
     void leave(channel::RingName from);
-    /// Puts input, as much as there is room for. Over: the program reads no more.
+    /// Puts input, as much as there is room for; Nothing: not all of it, and the doorbell rings. Over: the
+    /// program reads no more.
     [[nodiscard]] Moved put(std::span<const std::byte> bytes);
     /// How much put() would take.
     [[nodiscard]] Moved room();
@@ -57,6 +58,7 @@ class ProgramChannel {
     [[nodiscard]] bool restore(const ProgramChannelState& state);
 
   private:
+    [[nodiscard]] Moved put_some(std::span<const std::byte> bytes);
     [[nodiscard]] std::optional<GuestWindow> header_at(u32 frame) const;
     [[nodiscard]] bool are_frames_ram() const REQUIRES(mutex_);
     /// How many bytes are in a ring of which one count is ours and the other the guest's.

@@ -13,6 +13,10 @@ namespace mayfly {
 namespace {
 constexpr int kForEver = -1;
 constexpr int kPausedMs = 1;
+constexpr int kBackgroundMs = 200;
+
+/// A terminal whose foreground is somebody else's now.
+bool would_stop_us(int fd) { return ::isatty(fd) == 1 && ::tcgetpgrp(fd) != ::getpgrp(); }
 }  // namespace
 
 Result<void> ProgramInput::start() {
@@ -78,20 +82,17 @@ ProgramInput::Next ProgramInput::put_held() {
     const ProgramChannel::Moved put =
         around_.channel.put(std::span(buffer_).subspan(held_begin_, held_end_ - held_begin_));
     held_begin_ += put.bytes;
-    if (put.outcome == ProgramChannel::Outcome::Over || put.outcome == ProgramChannel::Outcome::Broken)
-        return Next::End;
-    return held_begin_ == held_end_ ? Next::GoOn : Next::Wait;
+    return judged(put.outcome);
 }
 
-ProgramInput::Next ProgramInput::look(std::size_t& room_bytes) {
-    const GuestGate::Visit visit(around_.stop.gate());
-    if (!visit) return Next::WaitWhilePaused;
-    const ProgramChannel::Moved room = around_.channel.room();
-    room_bytes = std::min<std::size_t>(room.bytes, kBufferBytes);
-    switch (room.outcome) {
+ProgramInput::Next ProgramInput::judged(ProgramChannel::Outcome outcome) const {
+    switch (outcome) {
         case ProgramChannel::Outcome::Done: return Next::GoOn;
         case ProgramChannel::Outcome::Nothing: return Next::Wait;
-        case ProgramChannel::Outcome::Over: return Next::End;
+        case ProgramChannel::Outcome::Over:
+            // Whoever writes to us learns that nobody reads.
+            replace_by_null(fd_);
+            return Next::End;
         case ProgramChannel::Outcome::Broken:
             around_.stop.end({EndKind::HostError, 0,
                               "the guest has broken the channel to its init: a count that cannot be"});
@@ -100,11 +101,23 @@ ProgramInput::Next ProgramInput::look(std::size_t& room_bytes) {
     return Next::End;
 }
 
+ProgramInput::Next ProgramInput::look(std::size_t& room_bytes) {
+    const GuestGate::Visit visit(around_.stop.gate());
+    if (!visit) return Next::WaitWhilePaused;
+    const ProgramChannel::Moved room = around_.channel.room();
+    room_bytes = std::min<std::size_t>(room.bytes, kBufferBytes);
+    return judged(room.outcome);
+}
+
 ProgramInput::Next ProgramInput::read_some(std::size_t room_bytes) {
     pollfd come{.fd = fd_, .events = POLLIN, .revents = 0};
     if (::poll(&come, 1, 0) == 0) {
         await(fd_, kForEver);
         return Next::GoOn;  // by the doorbell, perhaps: the program may read no more
+    }
+    if (would_stop_us(fd_)) {
+        await(-1, kBackgroundMs);
+        return Next::GoOn;
     }
     const ssize_t got = ::read(fd_, buffer_.data(), room_bytes);
     if (got < 0 && (errno == EINTR || errno == EAGAIN)) return Next::GoOn;
@@ -114,8 +127,8 @@ ProgramInput::Next ProgramInput::read_some(std::size_t room_bytes) {
         held_end_ = static_cast<std::size_t>(got);
         return Next::GoOn;
     }
-    // A stdin that is closed has ended.
-    if (got < 0 && errno != EBADF)
+    // A stdin that is closed has ended, and so has one whose other side has gone.
+    if (got < 0 && errno != EBADF && errno != EIO && errno != ECONNRESET)
         around_.stop.end({EndKind::HostError, 0, "cannot read stdin: " + Error::os("read").message()});
     for (;;) {
         const GuestGate::Visit visit(around_.stop.gate());

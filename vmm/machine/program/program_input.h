@@ -1,15 +1,16 @@
 // SPDX-License-Identifier: Apache-2.0
 // ProgramInput: mayfly's stdin on its way to the program of --exec.
 //
-// A stream is read once the program is there, and no faster than it reads; its end is the program's end of
-// input. What a terminal's user types goes through ConsoleInput.
-// Thread: built and finished by the main thread.
+// A stream is read once the program is there, as far ahead as the channel and a pipe have room; its end is
+// the program's end of input. What a terminal's user types goes through ConsoleInput. Thread: built and
+// finished by the main thread.
 #pragma once
 
 #include <atomic>
 #include <optional>
 #include <vector>
 
+#include "vmm/machine/program/null_file.h"
 #include "vmm/machine/program/program_channel.h"
 #include "vmm/machine/program/program_output.h"
 
@@ -25,6 +26,7 @@ class ProgramInput {
 
     /// Once the channel is open. Errors: Os.
     Result<void> start();
+    [[nodiscard]] bool has_source() const { return fd_ >= 0; }
     /// There may be room. Any thread.
     void on_doorbell();
     void end();
@@ -41,6 +43,7 @@ class ProgramInput {
     [[nodiscard]] Next look(std::size_t& room_bytes);
     [[nodiscard]] Next read_some(std::size_t room_bytes);
     [[nodiscard]] Next put_held();
+    [[nodiscard]] Next judged(ProgramChannel::Outcome outcome) const;
     void await(int fd, int limit_ms) const;
 
     static constexpr std::size_t kBufferBytes = 64 << 10;

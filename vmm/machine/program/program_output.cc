@@ -15,7 +15,7 @@ constexpr u32 kLookAgainUs = 20;
 }  // namespace
 
 ProgramOutput::ProgramOutput(channel::RingName ring, int fd, const Surroundings& around)
-    : ring_(ring), around_(around), sink_(fd, around.stop) {}
+    : ring_(ring), fd_(fd), around_(around), sink_(fd, around.stop) {}
 
 Result<void> ProgramOutput::start() {
     doorbell_ = TRY(EventFd::create());
@@ -50,14 +50,19 @@ std::optional<int> ProgramOutput::step() {
     ProgramChannel::Moved taken;
     {
         const GuestGate::Visit visit(around_.stop.gate());
-        if (!visit) return kPausedMs;
+        // Whoever has the state of a machine that stands still writes the rest.
+        if (!visit) return is_last && around_.stop.is_requested() ? std::nullopt : std::optional(kPausedMs);
+        if (has_left_) {
+            around_.channel.leave(ring_);
+            return std::nullopt;
+        }
         taken = around_.channel.take(ring_, buffer_);
         if (taken.bytes != 0) is_writing_.store(true, std::memory_order_release);
     }
     switch (taken.outcome) {
         case ProgramChannel::Outcome::Done: break;
         case ProgramChannel::Outcome::Nothing: return is_last ? std::nullopt : std::optional(kForEver);
-        case ProgramChannel::Outcome::Over: return std::nullopt;
+        case ProgramChannel::Outcome::Over: end_stream(); return std::nullopt;
         case ProgramChannel::Outcome::Broken:
             around_.stop.end({EndKind::HostError, 0,
                               "the guest has broken the channel to its init: a count that cannot be"});
@@ -66,11 +71,13 @@ std::optional<int> ProgramOutput::step() {
     // SAFETY: characters are bytes.
     sink_.pass({reinterpret_cast<const u8*>(buffer_.data()), taken.bytes});
     is_writing_.store(false, std::memory_order_release);
-    if (!sink_.has_lost_reader()) return 0;
-    const GuestGate::Visit visit(around_.stop.gate());
-    if (!visit) return kPausedMs;
-    around_.channel.leave(ring_);
-    return std::nullopt;
+    has_left_ = sink_.has_lost_reader();
+    return 0;
+}
+
+/// The program has closed it, and its reader is to learn that; messages of ours still need stderr.
+void ProgramOutput::end_stream() {
+    if (fd_ == STDOUT_FILENO) replace_by_null(fd_);
 }
 
 bool ProgramOutput::await_written(u64 deadline_ns) const {
@@ -91,9 +98,11 @@ void ProgramOutput::await_end() {
     // Whoever makes the end abrupt kicks; should that come before the wait, it is seen after this.
     constexpr int kLookMs = 100;
     pollfd come{.fd = ended_->fd().get(), .events = POLLIN, .revents = 0};
-    while (!around_.stop.is_abrupt()) {
-        if (::poll(&come, 1, kLookMs) > 0) return;
+    while (::poll(&come, 1, kLookMs) <= 0 && !around_.stop.is_abrupt()) {
     }
+    // Then it writes only as long as its reader takes something.
+    thread_->interrupt_and_join(kick_signal());
+    thread_.reset();
 }
 
 void ProgramOutput::end() {

@@ -11,6 +11,7 @@
 #include <vector>
 
 #include "vmm/machine/console/console.h"
+#include "vmm/machine/program/null_file.h"
 #include "vmm/machine/program/program_channel.h"
 #include "vmm/threads/thread.h"
 
@@ -38,7 +39,7 @@ class ProgramOutput {
     [[nodiscard]] bool await_written(u64 deadline_ns) const;
     /// No vCPU runs any more: what is left goes out, and then the thread ends.
     void begin_to_finish();
-    /// Waits for that, but for an end that is abrupt.
+    /// Waits for that; when the end is abrupt, no longer than the reader takes something.
     void await_end();
     /// Waits for the thread, which leaves the rest where it is.
     void end();
@@ -48,16 +49,19 @@ class ProgramOutput {
     /// \returns how long to wait then, in milliseconds; nothing at the end.
     [[nodiscard]] std::optional<int> step();
     void await_doorbell(int limit_ms) const;
+    void end_stream();
 
     static constexpr std::size_t kBufferBytes = 64 << 10;
 
     const channel::RingName ring_;
+    const int fd_;
     const Surroundings around_;
     ConsoleOutput sink_;
     std::optional<EventFd> doorbell_;
     std::optional<EventFd> ended_;
     std::optional<Thread> thread_;
     std::vector<std::byte> buffer_;  // the thread's
+    bool has_left_ = false;          // too: nobody reads, and init is to know
     std::atomic<bool> is_writing_ = false;
     std::atomic<bool> is_finishing_ = false;
     std::atomic<bool> is_over_ = false;

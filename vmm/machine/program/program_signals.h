@@ -2,10 +2,12 @@
 // ProgramSignals: what becomes of signals that mayfly gets while a program of --exec runs.
 //
 // They go to the program. After the first SIGINT or SIGTERM it has some time to end; then, or at a second
-// SIGINT, it is killed with all that it started. A guest that does not see to that is ended.
-// Thread: as said.
+// SIGINT, it is killed with all that it started. A guest that does not see to that is ended. By a thread of
+// its own: the vCPUs may be waiting for a reader.
+// Thread: built and ended by the main thread; start() a vCPU's too.
 #pragma once
 
+#include <atomic>
 #include <chrono>
 #include <optional>
 
@@ -25,29 +27,33 @@ class ProgramSignals {
     ProgramSignals& operator=(const ProgramSignals&) = delete;
     ~ProgramSignals() { end(); }
 
-    /// Once the channel is open: signals are the program's from now on.
-    void open() { stop_.signals().open(); }
-    /// Passes on what has come. On a vCPU's thread, after a kick.
-    void pass();
+    /// Once the channel is open: signals are the program's from now on. Errors: Os.
+    Result<void> start();
     void end();
 
   private:
-    /// The program has until then.
-    void begin_grace(int number);
-    void kill();
-    /// On a thread of its own: \returns when the machine ends.
-    void wait_and_kill(int number);
-    /// False: the time is over.
-    [[nodiscard]] bool is_hurried_within(std::chrono::milliseconds limit) const;
+    enum class Stage : u8 { Running, Grace, Killed };
+
+    void run();
+    /// Until a signal comes or the stage's time is over.
+    void await();
+    void pass_on();
+    void enter(Stage stage, std::chrono::milliseconds limit);
+    void send(channel::Message message);
+    [[nodiscard]] bool is_over() const {
+        return is_over_.load(std::memory_order_acquire) || stop_.is_requested();
+    }
 
     ProgramChannel& channel_;
     StopControl& stop_;
     const std::chrono::milliseconds grace_;
-    Mutex mutex_;
-    std::optional<EventFd> hurry_ GUARDED_BY(mutex_);
-    std::optional<Thread> thread_ GUARDED_BY(mutex_);
-    std::atomic<const EventFd*> hurries_ = nullptr;  // the same, once the thread is to be there
+    std::optional<EventFd> wake_;
+    std::optional<Thread> thread_;
     std::atomic<bool> is_over_ = false;
+    // The thread's.
+    Stage stage_ = Stage::Running;
+    u64 deadline_ns_ = 0;  // of a stage but the first
+    int ended_by_ = 0;     // the signal that began the grace
 };
 
 }  // namespace mayfly

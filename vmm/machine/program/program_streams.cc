@@ -37,6 +37,8 @@ ProgramStreams::ProgramStreams(const GuestMemory& memory, StopControl& stop, con
       signals_(channel_, stop, options.grace) {
     output_.sink().tell_of_lost_reader();
     error_.sink().tell_of_lost_reader();
+    output_.sink().set_name("the program's stdout");
+    error_.sink().set_name("the program's stderr");
     if (options.has_terminal) output_.sink().look_for_questions();
 }
 
@@ -72,7 +74,7 @@ bool ProgramStreams::resize(WindowSize size) {
 }
 
 Result<void> ProgramStreams::start_threads() {
-    signals_.open();
+    TRY_VOID(signals_.start());
     TRY_VOID(output_.start());
     TRY_VOID(error_.start());
     return input_.start();
@@ -84,9 +86,17 @@ void ProgramStreams::on_open(u32 header_frame) {
     is_open_ = true;
     if (const Result<void> started = start_threads(); !started)
         return stop_.end({EndKind::HostError, 0, "the program's streams: " + started.error().message()});
-    if (has_terminal_) typed_.want();
-    // Init learns whether it can be woken at all.
-    (void)channel_.send({MessageKind::None, 0});
+    if (has_terminal_) {
+        // It may have changed since the job was packed.
+        const WindowSize size = window_size(STDIN_FILENO);
+        (void)channel_.send({MessageKind::Size, u32{size.rows} << 16 | size.columns});
+        typed_.want();
+    } else {
+        // As a shell gives a program in the background an empty input.
+        if (!input_.has_source()) channel_.end_input();
+        // Init learns whether it can be woken at all.
+        (void)channel_.send({MessageKind::None, 0});
+    }
 }
 
 void ProgramStreams::on_doorbell(u8 wishes) {

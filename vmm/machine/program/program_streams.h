@@ -38,8 +38,6 @@ class ProgramStreams final : private InitPortSink {
 
     /// Before any vCPU runs. A terminal is raw from now on. Errors: Os.
     Result<void> connect();
-    /// Passes on signals that have come. On a vCPU's thread, after a kick.
-    void pass_signals() { signals_.pass(); }
     /// Nothing is on its way to a reader: false where that is still so at `deadline_ns`. While paused.
     [[nodiscard]] bool await_written(u64 deadline_ns) const;
     /// No vCPU runs any more: what the program wrote goes out, unless the end is abrupt.

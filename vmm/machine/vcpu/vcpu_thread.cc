@@ -21,7 +21,6 @@ void take_kick(VcpuContext& context, std::size_t index) {
     control.take_kick(index);
     context.wiring.console.look_around(context.vcpu);
     control.stay_while_paused(index);
-    if (context.wiring.program != nullptr) context.wiring.program->pass_signals();
 }
 
 void wait_for_interrupt(VcpuContext& context, std::size_t index) {

@@ -12,7 +12,6 @@
 #include "vmm/machine/interrupts/test_device_wiring.h"
 #include "vmm/machine/interrupts/user_irqchip.h"
 #include "vmm/machine/lifecycle/stop_control.h"
-#include "vmm/machine/program/program_streams.h"
 #include "vmm/machine/lifecycle/timeline.h"
 #include "vmm/machine/vcpu/exit_dispatch.h"
 
@@ -27,7 +26,6 @@ struct VcpuWiring {
     KvmFlavour flavour;
     UserIrqchip* user_irqchip;
     TestDeviceWiring* test_device;
-    ProgramStreams* program;
 };
 
 /// What happens once, around the guest's first instructions.

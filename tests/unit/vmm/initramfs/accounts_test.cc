@@ -9,7 +9,7 @@ namespace {
 
 constexpr std::string_view kPasswd =
     "root:x:0:0:root:/root:/bin/sh\nann:x:1000:1001:Ann:/home/ann:/bin/sh\nbad\n:::\n12:x:77:78::/named:\n"
-    "nohome:x:5:6:::\nlast:x:8:9::/last";
+    "nohome:x:5:6:::\nhuge:x:4294967295:1:::\nnan:x:1:y:::\nlast:x:8:9::/last";
 constexpr std::string_view kGroup =
     "root:x:0:\npeople:x:1001:\nwheel:x:10:root,ann\nvideo:x:44:annabel,ann\nodd:x:nan:ann\nbad";
 
@@ -63,6 +63,10 @@ TEST_CASE("a name that the root does not know is refused") {
     CHECK(refusal("ann:cooks")
               .starts_with("--user ann:cooks: there is no group cooks in the root's /etc/group"));
     CHECK(refusal("4294967296").find("no user 4294967296") != std::string::npos);
+    CHECK(refusal("4294967295").find("has no number") != std::string::npos);  // -1 for setresuid(2)
+    CHECK(refusal("huge") == "--user huge: huge has no number that is one in the root's /etc/passwd");
+    CHECK(refusal("nan").find("has no number") != std::string::npos);
+    CHECK(refusal("ann:odd").find("/etc/group") != std::string::npos);
     CHECK(refusal("-1").find("no user -1") != std::string::npos);
     CHECK(refusal("1 ").find("no user") != std::string::npos);
 }

@@ -145,6 +145,8 @@ TEST_CASE("input comes in order, no more than there is room for, and its end beh
     for (std::size_t i = 0; i < text.size(); ++i) text[i] = static_cast<char>(i * 7);
     CHECK(monitor.channel.room().bytes == kInputBytes);
     CHECK(monitor.put(text) == kInputBytes);
+    CHECK(monitor.last == Outcome::Nothing);
+    CHECK((init.header().monitor_wishes & 1) != 0);
     CHECK(monitor.put("more") == 0);
     CHECK(monitor.last == Outcome::Nothing);
     CHECK((init.header().monitor_wishes & 1) != 0);
