@@ -32,9 +32,18 @@ inline constexpr u32 kMagic = 0x4346'4d01;
 enum class RingName : u8 { Input, Output, Error };
 inline constexpr u32 kRings = 3;
 /// Powers of two.
-inline constexpr u32 kRingFrames[kRings] = {64, 64, 16};
-inline constexpr u32 kFrames = kRingFrames[0] + kRingFrames[1] + kRingFrames[2];
-constexpr u32 ring_bytes(RingName name) { return kRingFrames[static_cast<u32>(name)] * kFrameBytes; }
+constexpr u32 ring_frames(RingName name) { return name == RingName::Error ? 16 : 64; }
+constexpr u32 ring_bytes(RingName name) { return ring_frames(name) * kFrameBytes; }
+/// In the list of all: one ring after the other.
+constexpr u32 first_frame_of(RingName name) {
+    switch (name) {
+        case RingName::Input: return 0;
+        case RingName::Output: return ring_frames(RingName::Input);
+        case RingName::Error: break;
+    }
+    return ring_frames(RingName::Input) + ring_frames(RingName::Output);
+}
+inline constexpr u32 kFrames = first_frame_of(RingName::Error) + ring_frames(RingName::Error);
 
 /// Wishes: a bit for each ring in which there was nothing to do, and one for messages.
 constexpr u32 wish_of(RingName name) { return 1U << static_cast<u32>(name); }

@@ -98,9 +98,7 @@ long Streams::open() {
 }
 
 u8* Streams::ring_memory(RingName ring) const {
-    u64 offset = 0;
-    for (u32 before = 0; before < number(ring); ++before) offset += channel::kRingFrames[before];
-    return rings_ + offset * kFrameBytes;
+    return rings_ + u64{channel::first_frame_of(ring)} * kFrameBytes;
 }
 
 void Streams::grant(u32 wish) {

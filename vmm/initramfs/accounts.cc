@@ -39,7 +39,7 @@ std::array<std::string_view, N> fields_of(std::string_view line) {
 /// The first line whose first field is `key`, or else whose third is.
 template <std::size_t N>
 std::optional<std::array<std::string_view, N>> find_line(std::string_view text, std::string_view key) {
-    for (const std::size_t field : {0, 2}) {
+    for (const std::size_t field : {std::size_t{0}, std::size_t{2}}) {
         std::string_view rest = text;
         while (!rest.empty()) {
             const auto fields = fields_of<N>(take_until(rest, '\n'));

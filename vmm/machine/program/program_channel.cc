@@ -23,12 +23,6 @@ constexpr u64 consumer_at(RingName ring) { return ring_at(ring) + offsetof(chann
 constexpr u64 count_of(u64 end) { return end + offsetof(channel::RingEnd, count); }
 constexpr u64 is_over_of(u64 end) { return end + offsetof(channel::RingEnd, is_over); }
 
-u32 first_frame_of(RingName ring) {
-    u32 first = 0;
-    for (u64 before = 0; before < index_of(ring); ++before) first += channel::kRingFrames[before];
-    return first;
-}
-
 }  // namespace
 
 std::optional<GuestWindow> ProgramChannel::header_at(u32 frame) const {
@@ -69,6 +63,10 @@ std::optional<u32> ProgramChannel::filled(RingName ring) const {
     return bytes;
 }
 
+bool ProgramChannel::has_output_ended(RingName ring) const {
+    return header_.load_acquire<u32>(is_over_of(producer_at(ring))) != 0;
+}
+
 void ProgramChannel::wish(u32 bit) {
     // What init takes away in between comes back, and has it ring once too often.
     const u32 before = header_.load<u32>(offsetof(Header, monitor_wishes));
@@ -83,7 +81,7 @@ void ProgramChannel::grant(u32 bit) {
 
 template <typename Copy>
 void ProgramChannel::for_pieces(RingName ring, u32 bytes, Copy copy) const {
-    const u32 first = first_frame_of(ring);
+    const u32 first = channel::first_frame_of(ring);
     u32 at = state_.counts[index_of(ring)] % channel::ring_bytes(ring);
     for (u32 done = 0; done < bytes;) {
         const u32 in_frame = at % channel::kFrameBytes;
@@ -99,12 +97,11 @@ ProgramChannel::Moved ProgramChannel::take(RingName from, std::span<std::byte> i
     const Lock lock(mutex_);
     if (!state_.is_open) return {Outcome::Nothing, 0};
     // In this order: nothing is put after the end.
-    const auto is_over = [&] { return header_.load_acquire<u32>(is_over_of(producer_at(from))) != 0; };
-    bool has_ended = is_over();
+    bool has_ended = has_output_ended(from);
     std::optional<u32> there = filled(from);
     if (there == 0U && !has_ended) {
         wish(channel::wish_of(from));
-        has_ended = is_over();
+        has_ended = has_output_ended(from);
         there = filled(from);
     }
     if (!there) return {Outcome::Broken, 0};

@@ -63,6 +63,7 @@ class ProgramChannel {
     [[nodiscard]] bool are_frames_ram() const REQUIRES(mutex_);
     /// How many bytes are in a ring of which one count is ours and the other the guest's.
     [[nodiscard]] std::optional<u32> filled(channel::RingName ring) const REQUIRES(mutex_);
+    [[nodiscard]] bool has_output_ended(channel::RingName ring) const REQUIRES(mutex_);
     void wish(u32 bit) REQUIRES(mutex_);
     /// Our step may have brought what init waits for.
     void grant(u32 bit) REQUIRES(mutex_);
