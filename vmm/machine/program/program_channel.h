@@ -44,10 +44,11 @@ class ProgramChannel {
     /// Nobody reads what init puts there any more.
     void leave(channel::RingName from);
     /// Puts input, as much as there is room for; Nothing: not all of it, and the doorbell rings. Over: the
-    /// program reads no more.
+    /// program reads no more. Init is told of it when the ring is full, or by tell_of_input().
     [[nodiscard]] Moved put(std::span<const std::byte> bytes);
     /// How much put() would take.
     [[nodiscard]] Moved room();
+    void tell_of_input();
     void end_input();
     /// False: init has not taken those before; it is woken.
     [[nodiscard]] bool send(channel::Message message);

@@ -112,6 +112,11 @@ ProgramInput::Next ProgramInput::look(std::size_t& room_bytes) {
 ProgramInput::Next ProgramInput::read_some(std::size_t room_bytes) {
     pollfd come{.fd = fd_, .events = POLLIN, .revents = 0};
     if (::poll(&come, 1, 0) == 0) {
+        const GuestGate::Visit visit(around_.stop.gate());
+        if (!visit) return Next::WaitWhilePaused;
+        around_.channel.tell_of_input();
+    }
+    if (::poll(&come, 1, 0) == 0) {
         await(fd_, kForEver);
         return Next::GoOn;  // by the doorbell, perhaps: the program may read no more
     }

@@ -46,7 +46,7 @@ class ProgramInput {
     [[nodiscard]] Next judged(ProgramChannel::Outcome outcome) const;
     void await(int fd, int limit_ms) const;
 
-    static constexpr std::size_t kBufferBytes = 64 << 10;
+    static constexpr std::size_t kBufferBytes = 256 << 10;
 
     const int fd_;
     const ProgramOutput::Surroundings around_;

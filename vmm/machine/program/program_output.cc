@@ -75,9 +75,10 @@ std::optional<int> ProgramOutput::step() {
     return 0;
 }
 
-/// The program has closed it, and its reader is to learn that; messages of ours still need stderr.
+/// The program has closed it, and its reader is to learn that; messages of ours still need stderr, and a
+/// terminal may be about to answer.
 void ProgramOutput::end_stream() {
-    if (fd_ == STDOUT_FILENO) replace_by_null(fd_);
+    if (fd_ == STDOUT_FILENO && ::isatty(fd_) != 1) replace_by_null(fd_);
 }
 
 bool ProgramOutput::await_written(u64 deadline_ns) const {

@@ -65,7 +65,9 @@ Result<void> ProgramStreams::connect() {
 std::optional<std::size_t> ProgramStreams::type(std::span<const u8> bytes) {
     const GuestGate::Visit visit(stop_.gate());
     if (!visit) return std::nullopt;
-    return channel_.put(std::as_bytes(bytes)).bytes;
+    const std::size_t put = channel_.put(std::as_bytes(bytes)).bytes;
+    channel_.tell_of_input();
+    return put;
 }
 
 bool ProgramStreams::resize(WindowSize size) {

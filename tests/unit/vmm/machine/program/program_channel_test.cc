@@ -193,6 +193,7 @@ TEST_CASE("init is woken for what it waits for, once") {
     constexpr u32 kMessages = 8;
     init.header().init_wishes = kOutput | kMessages;
     CHECK(monitor.put("b") == 1);
+    monitor.channel.tell_of_input();
     CHECK(monitor.wakes == 0);
     init.put(RingName::Output, "text");
     CHECK(monitor.take(RingName::Output) == "text");
@@ -200,12 +201,28 @@ TEST_CASE("init is woken for what it waits for, once") {
     CHECK(init.header().init_wishes == 0);
     CHECK(monitor.channel.send({channel::MessageKind::Signal, 15}));
     CHECK(monitor.wakes == 1);
+    // Of input when there is no more at hand, or no room.
+    init.header().init_wishes = kInput;
+    CHECK(monitor.put("c") == 1);
+    CHECK(monitor.wakes == 1);
+    monitor.channel.tell_of_input();
+    CHECK(monitor.wakes == 2);
+    init.header().init_wishes = kInput;
+    CHECK(monitor.put(std::string(kInputBytes, 'x')) == kInputBytes - 3);
+    CHECK(monitor.wakes == 3);
+    // Of room when there is half a ring.
+    init.header().init_wishes = kOutput;
+    init.put(RingName::Output, std::string(kOutputBytes, 'x'));
+    CHECK(monitor.take(RingName::Output, kOutputBytes / 2 - 1).size() == kOutputBytes / 2 - 1);
+    CHECK(monitor.wakes == 3);
+    CHECK(monitor.take(RingName::Output, 1).size() == 1);
+    CHECK(monitor.wakes == 4);
     init.header().init_wishes = kInput;
     monitor.channel.end_input();
-    CHECK(monitor.wakes == 2);
+    CHECK(monitor.wakes == 5);
     init.header().init_wishes = kOutput;
     monitor.channel.leave(RingName::Output);
-    CHECK(monitor.wakes == 3);
+    CHECK(monitor.wakes == 6);
     CHECK(init.ring(RingName::Output).consumer.is_over == 1);
 }
 
