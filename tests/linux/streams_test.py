@@ -65,7 +65,7 @@ def noise(size):
 
 @case
 def what_goes_in_comes_out_byte_by_byte_and_ends():
-    for version, size in (("6.12", 8 * MIB), ("6.1", MIB)):
+    for version, size in (("6.12", 4 * MIB), ("6.1", MIB)):
         data = noise(size)
         outcome = run("cat", version=version, input_bytes=data)
         check_status(outcome, OK)
@@ -119,8 +119,8 @@ def a_program_that_stops_reading_ends_all_the_same():
 
 @case
 def a_slow_reader_loses_nothing_and_other_streams_go_on():
-    count = "i=0; while [ $i -lt 20000 ]; do echo $i; i=$((i + 1)); done"
-    outcome = in_shell(f"guest sh -c '({count}); echo other >&2' </dev/null | (sleep 2; md5sum); {count} | md5sum")
+    count = "seq 100000"
+    outcome = in_shell(f"guest sh -c '{count}; echo other >&2' </dev/null | (sleep 2; md5sum); {count} | md5sum")
     sums = outcome.out.split()
     check(sums[0] == sums[2] and outcome.err == "other\n", "not the same", outcome)
     # Nobody reads the one; the other one is not kept waiting.
@@ -189,7 +189,7 @@ def signals_are_the_programs():
     process.signal(signal.SIGTERM)
     outcome = process.wait(BOOT_SECONDS)
     check_status(outcome, 42)
-    check(outcome.out.endswith(b"got TERM\n") and outcome.err == "", "its last words", outcome)
+    check(outcome.out.endswith(b"got TERM\n"), "its last words", outcome)
 
 
 @case
