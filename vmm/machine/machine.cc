@@ -91,20 +91,20 @@ Machine::Machine(const BootConfig& config, MachinePlan plan, GuestImages images,
       outside_{.stop = stop, .timeline = timeline},
       images_(std::move(images)),
       kvm_(std::move(kvm)),
-      console_(fds, config.console_max_bytes, config.debugcon, stop),
+      streams_{.console{fds, config.console_max_bytes, config.debugcon, stop}, .program{}},
       vcpus_(stop) {}
 
 Machine::~Machine() {
     // Before the devices that they use.
-    console_.end_threads();
-    if (program_) program_->end_threads();
+    streams_.console.end_threads();
+    if (streams_.program) streams_.program->end_threads();
     // It may have ended while it was paused, and nobody resumes it: the test device's thread waits for that.
     outside_.stop.gate().open();
 }
 
 Result<void> Machine::build() {
     add_early_output();
-    devices_ = TRY(VirtioDevices::open(config_, plan_.devices, console_.ends(), outside_.stop));
+    devices_ = TRY(VirtioDevices::open(config_, plan_.devices, streams_.console.ends(), outside_.stop));
     if (config_.exec) TRY_VOID(pack_program(plan_, config_, images_, outside_.stop.token()));
 
     if (log::is_verbose()) {
@@ -126,7 +126,7 @@ Result<void> Machine::build() {
 
 Result<void> Machine::build_restored(const MachineState& state, GuestRam ram) {
     add_early_output();
-    devices_ = TRY(VirtioDevices::open(config_, plan_.devices, console_.ends(), outside_.stop));
+    devices_ = TRY(VirtioDevices::open(config_, plan_.devices, streams_.console.ends(), outside_.stop));
     adopt_ram(std::move(ram));
     outside_.timeline.reach(Phase::MemoryMapped);
     TRY_VOID(add_hardware());
@@ -158,17 +158,18 @@ Result<void> Machine::restore_parts(const MachineState& state) {
     if (!interrupts_->restore(state.interrupts)) return fail(not_ours("interrupt controllers"));
     if (!platform_->restore(state.platform)) return fail(not_ours("chips"));
     if (!devices_->restore(state.virtio)) return fail(not_ours("virtio devices"));
-    if (!console_.restore(state.console)) return fail(not_ours("console"));
-    if (state.program.has_value() != program_.has_value()) return fail(not_ours("program's streams"));
-    if (program_ && !program_->restore(*state.program)) return fail(not_ours("program's streams"));
+    if (!streams_.console.restore(state.console)) return fail(not_ours("console"));
+    if (state.program.has_value() != streams_.program.has_value()) return fail(not_ours("program's streams"));
+    if (streams_.program && !streams_.program->restore(*state.program))
+        return fail(not_ours("program's streams"));
     return {};
 }
 
 void Machine::add_early_output() {
     switch (plan_.early_output) {
         case EarlyOutput::None: break;
-        case EarlyOutput::Log: console_.add_log(*plan_.log); break;
-        case EarlyOutput::Uart: console_.add_early(); break;
+        case EarlyOutput::Log: streams_.console.add_log(*plan_.log); break;
+        case EarlyOutput::Uart: streams_.console.add_early(); break;
     }
 }
 
@@ -185,7 +186,7 @@ Result<void> Machine::add_ram() {
 
 void Machine::adopt_ram(GuestRam ram) {
     ram_.emplace(std::move(ram));
-    if (KernelLog* log = console_.log()) {
+    if (KernelLog* log = streams_.console.log()) {
         log->set_memory(ram_->memory());
         log->set_level(linux_log_level(plan_.command_line.text));
     }
@@ -209,7 +210,7 @@ Result<void> Machine::add_memory_slots() {
                             .hint("KVM takes no slot above 8 TiB, and needs memory of its own for each"));
     }
     const u32 slot = static_cast<u32>(regions.size());
-    if (EarlyConsole* early = console_.early()) TRY_VOID(early->add_memory(*vm_, slot + 1));
+    if (EarlyConsole* early = streams_.console.early()) TRY_VOID(early->add_memory(*vm_, slot + 1));
     return devices_->add_window(*vm_, slot);
 }
 
@@ -230,14 +231,15 @@ Result<void> Machine::add_platform() {
                                   .memory_bytes = config_.memory_bytes,
                                   .exit_ports = exit_ports,
                                   .exit_form = config_.exec ? ExitPort::Form::Word : ExitPort::Form::Value};
-    platform_.emplace(options, *interrupts_, console_, outside_.stop, outside_.timeline);
+    platform_.emplace(options, *interrupts_, streams_.console, outside_.stop, outside_.timeline);
     interrupts_->map_onto(platform_->ports(), platform_->mmio());
-    if (EarlyConsole* early = console_.early()) early->map_onto(platform_->mmio(), *vm_);
+    if (EarlyConsole* early = streams_.console.early()) early->map_onto(platform_->mmio(), *vm_);
     if (config_.exec) {
         const ProgramStreams::Options streams{.has_terminal = config_.exec->terminal.has_value(),
                                               .grace = config_.exec->grace};
-        program_.emplace(ram_->memory(), outside_.stop, streams, [this] { platform_->wake_by_serial(); });
-        platform_->add_init_port(program_->port());
+        streams_.program.emplace(ram_->memory(), outside_.stop, streams,
+                                 [this] { platform_->wake_by_serial(); });
+        platform_->add_init_port(streams_.program->port());
     }
     if (config_.has_test_device) platform_->add_test_device(*vm_, *interrupts_, devices_->io().rewiring());
     const DeviceSurroundings around{.memory = ram_->memory(),
@@ -258,20 +260,20 @@ Result<void> Machine::set_up_vcpus(const EntryState& entry) {
 }
 
 void Machine::set_watch(ConsoleWatch* watch) {
-    console_.output().set_watch(watch);
-    if (program_) program_->set_watch(watch);
+    streams_.console.output().set_watch(watch);
+    if (streams_.program) streams_.program->set_watch(watch);
 }
 
 Result<void> Machine::connect_console() {
-    if (program_) return program_->connect();
+    if (streams_.program) return streams_.program->connect();
     if (config_.console != "stdio") return {};
     VirtioConsole* virtio = devices_->console();
     if (virtio == nullptr) {
-        TRY_VOID(console_.connect(platform_->connect_serial(), {}));
+        TRY_VOID(streams_.console.connect(platform_->connect_serial(), {}));
         platform_->ask_for_serial_input();
         return {};
     }
-    TRY_VOID(console_.connect(
+    TRY_VOID(streams_.console.connect(
         [this, virtio](std::span<const u8> bytes) -> std::optional<std::size_t> {
             const GuestGate::Visit visit(outside_.stop.gate());
             return visit ? virtio->receive(bytes) : std::nullopt;
@@ -287,22 +289,22 @@ Result<void> Machine::connect_console() {
 Ending Machine::run() {
     if (const Result<void> connected = connect_console(); !connected)
         return {EndKind::HostError, 0, "console: " + connected.error().message()};
-    if (const Result<void> started = console_.start_looking(vcpus_[0]); !started) {
+    if (const Result<void> started = streams_.console.start_looking(vcpus_[0]); !started) {
         restore_terminal();
         return {EndKind::HostError, 0, "early console: " + started.error().message()};
     }
     devices_->begin();
     vcpus_.run({.buses = {platform_->ports(), platform_->mmio()},
                 .stop = outside_.stop,
-                .console = console_,
+                .console = streams_.console,
                 .memory = ram_->memory(),
                 .flavour = plan_.host.flavour,
                 .user_irqchip = interrupts_->user(),
                 .test_device = platform_->test_device()},
                {.timeline = outside_.timeline, .after_exit = [this] { kvm_->start_check(outside_.stop); }});
     devices_->finish();
-    if (program_) program_->finish();
-    console_.finish(vcpus_[0]);
+    if (streams_.program) streams_.program->finish();
+    streams_.console.finish(vcpus_[0]);
     if (const Result<void> checked = kvm_->finish_check(); !checked)
         return {EndKind::HostError, 0, checked.error().message()};
     return understood(outside_.stop.ending());
@@ -315,7 +317,7 @@ Result<void> Machine::pause(std::chrono::milliseconds limit) {
         resume_vcpus();
         return fail(Error::host("a thread that reads the console is not done in time"));
     }
-    if (program_ && !program_->await_written(deadline_ns)) {
+    if (streams_.program && !streams_.program->await_written(deadline_ns)) {
         resume_vcpus();
         return fail(Error::host("a reader of the program's output does not take it in time"));
     }
@@ -347,8 +349,8 @@ Result<MachineState> Machine::save() {
         .interrupts = interrupts_->save(),
         .platform = platform_->save(),
         .virtio = devices_->save(),
-        .console = console_.save(vcpus_[0]),
-        .program = program_ ? std::optional(program_->save()) : std::nullopt};
+        .console = streams_.console.save(vcpus_[0]),
+        .program = streams_.program ? std::optional(streams_.program->save()) : std::nullopt};
 }
 
 void Machine::resume_vcpus() {
@@ -372,14 +374,14 @@ std::string Machine::panic_words() const {
     if (!plan_.kernel.is_linux) return {};
     std::string line;
     const std::optional<ElfImage> vmlinux = images_.vmlinux(plan_.kernel);
-    if (const KernelLog* log = console_.log()) {
+    if (const KernelLog* log = streams_.console.log()) {
         line = panic_line(log->records());
     } else if (const auto ring = vmlinux ? find_printk_ring(*vmlinux) : std::nullopt) {
         PrintkRecords records(*ring);
         records.set_memory(ram_->memory());
         line = panic_line(records);
     }
-    return line.empty() ? panic_line(console_.output().last_bytes()) : line;
+    return line.empty() ? panic_line(streams_.console.output().last_bytes()) : line;
 }
 
 }  // namespace mayfly

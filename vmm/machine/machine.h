@@ -84,7 +84,7 @@ class Machine {
     [[nodiscard]] VirtioDevices& devices() const { return *devices_; }
     /// Shows it all that the guest says. Between create() and run(); it outlives the machine's threads.
     void set_watch(ConsoleWatch* watch);
-    [[nodiscard]] const ConsoleOutput& console_output() const { return console_.output(); }
+    [[nodiscard]] const ConsoleOutput& console_output() const { return streams_.console.output(); }
     [[nodiscard]] bool have_vcpus_stopped() const { return outside_.stop.vcpus().threads_inside() == 0; }
 
   private:
@@ -114,6 +114,12 @@ class Machine {
         Timeline& timeline;
     };
 
+    /// What the guest says and is told.
+    struct Streams {
+        GuestConsole console;
+        std::optional<ProgramStreams> program;  ///< of our init
+    };
+
     const BootConfig config_;
     const MachinePlan plan_;
     const Outside outside_;
@@ -123,8 +129,7 @@ class Machine {
     std::optional<GuestRam> ram_;
     std::optional<KvmVm> vm_;
     std::unique_ptr<Interrupts> interrupts_;
-    GuestConsole console_;
-    std::optional<ProgramStreams> program_;  ///< of our init
+    Streams streams_;
     std::optional<Platform> platform_;
     std::unique_ptr<VirtioDevices> devices_;
     Vcpus vcpus_;
