@@ -18,6 +18,13 @@ struct IoAccess {
     return size_bytes >= 8 ? ~u64{0} : (u64{1} << (8 * size_bytes)) - 1;
 }
 
+/// `word` with the bytes that `value` brings: a register of 32 bits that may be written piece by piece. `at`
+/// lies inside it.
+[[nodiscard]] constexpr u32 with_bytes(u32 word, IoAccess at, u64 value) {
+    const u64 mask = all_ones(at.size_bytes) << at.offset_bytes * 8;
+    return static_cast<u32>((word & ~mask) | (value << at.offset_bytes * 8 & mask));
+}
+
 /// A device reachable through port I/O or MMIO. Called with that device's bus lock held, on a vCPU
 /// thread or the console thread. Must not block, allocate, or fail: an unsuitable access reads as all ones
 /// and is otherwise ignored.

@@ -22,8 +22,7 @@ void ExitPort::io_write(IoAccess at, u64 value) {
         return verdicts_.decide(Verdict::ExitCode, value);
     }
     ++state_.writes;
-    const u64 mask = ((u64{1} << at.size_bytes * 8) - 1) << at.offset_bytes * 8;
-    state_.word = static_cast<u32>((state_.word & ~mask) | (value << at.offset_bytes * 8 & mask));
+    state_.word = with_bytes(state_.word, at, value);
     if (at.offset_bytes + at.size_bytes == kSizeBytes) verdicts_.decide(Verdict::ExitCode, state_.word);
 }
 

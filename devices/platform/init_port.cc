@@ -12,8 +12,7 @@ u64 InitPort::io_read(IoAccess at) { return all_ones(at.size_bytes); }
 void InitPort::io_write(IoAccess at, u64 value) {
     if (at.offset_bytes < kDoorbellOffset) {
         if (at.size_bytes > kDoorbellOffset - at.offset_bytes) return;
-        const u64 mask = ((u64{1} << at.size_bytes * 8) - 1) << at.offset_bytes * 8;
-        state_.frame = static_cast<u32>((state_.frame & ~mask) | (value << at.offset_bytes * 8 & mask));
+        state_.frame = with_bytes(state_.frame, at, value);
         if (at.offset_bytes + at.size_bytes == kDoorbellOffset) sink_.on_open(state_.frame);
         return;
     }

@@ -3,6 +3,7 @@
 
 #include <algorithm>
 #include <limits>
+#include <utility>
 
 #include "vmm/kvm/ioctl.h"
 #include "vmm/os/clock.h"
@@ -15,10 +16,8 @@ constexpr u32 kGsiPit = 0;
 /// What a count of 0 stands for.
 constexpr u32 kLongestCount = 0x1'0000;
 
-enum class Kind : u8 { OneShot, Periodic };
-Kind kind_of(const kvm_pit_channel_state& counter) {
-    return counter.mode == 2 || counter.mode == 3 ? Kind::Periodic : Kind::OneShot;
-}
+/// The others run down once.
+bool is_periodic(const kvm_pit_channel_state& counter) { return counter.mode == 2 || counter.mode == 3; }
 
 u64 pit_ticks(u64 ns) {
     constexpr u64 kHz = 1'193'182;
@@ -50,7 +49,7 @@ PitLater pit_later(const PitState& state, u64 away_ns) {
         const u64 age_ns = state.ages_ns[number];
         const u64 before = pit_ticks(age_ns);
         const u64 now = pit_ticks(age_ns + std::min(away_ns, std::numeric_limits<u64>::max() - age_ns));
-        if (kind_of(counter) == Kind::Periodic) {
+        if (is_periodic(counter)) {
             if (number == 0) later.has_ticked = now / count > before / count;
         } else if (before >= count) {
             counter.count = number == 0 ? kLongestCount : 1;
