@@ -44,7 +44,6 @@ bool ConsoleOutput::has_asked_lately() const {
 bool ConsoleOutput::is_looked_at() const { return watch_ != nullptr || (fd_ >= 0 && ::isatty(fd_) == 1); }
 
 void ConsoleOutput::put(u8 byte) {
-    if (drops_all()) return;
     const Lock guard(mutex_);
     if (used_ == kBufferBytes) make_room();
     buffer_[used_++] = static_cast<char>(byte);
@@ -52,7 +51,6 @@ void ConsoleOutput::put(u8 byte) {
 }
 
 void ConsoleOutput::put(std::span<const u8> bytes) {
-    if (drops_all()) return;
     const Lock guard(mutex_);
     while (!bytes.empty()) {
         if (used_ == kBufferBytes) make_room();

@@ -29,8 +29,8 @@ namespace mayfly {
 /// Any thread; internally locked.
 class ConsoleOutput final : public ByteSink {
   public:
-    /// `fd` negative: bytes are dropped, once a watch has seen them. Not owned. What is beyond `max_bytes` is
-    /// dropped as well, and counted.
+    /// `fd` negative: bytes go nowhere but to a watch and last_bytes(). Not owned. What is beyond `max_bytes`
+    /// is dropped as well, and counted.
     ConsoleOutput(int fd, StopControl& stop, std::optional<u64> max_bytes = std::nullopt)
         : fd_(fd), stop_(stop), room_bytes_(max_bytes.value_or(~u64{0})) {}
 
@@ -79,7 +79,6 @@ class ConsoleOutput final : public ByteSink {
     void write_out(std::span<const u8> fresh) REQUIRES(mutex_);
     /// Flushes a full buffer, and keeps its end.
     void make_room() REQUIRES(mutex_);
-    [[nodiscard]] bool drops_all() const { return fd_ < 0 && watch_ == nullptr; }
 
     int fd_;
     StopControl& stop_;
