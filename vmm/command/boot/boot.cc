@@ -124,7 +124,7 @@ OutputFds output_fds(const BootConfig& config, const BootOutputs& outputs) {
     // stdout is the program's; the kernel's console is for who wants to know more.
     const int stdio = !config.exec ? STDOUT_FILENO : log::is_verbose() ? STDERR_FILENO : -1;
     OutputFds fds{.console = has_stdout ? stdio : outputs.console.get(), .debug = outputs.debugcon.get()};
-    if (config.debugcon == "stdout" && !has_stdout) fds.debug = STDOUT_FILENO;
+    if (config.debugcon == "stdout" && fds.console != STDOUT_FILENO) fds.debug = STDOUT_FILENO;
     if (config.debugcon == "stderr") fds.debug = STDERR_FILENO;
     return fds;
 }

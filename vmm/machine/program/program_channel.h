@@ -20,6 +20,10 @@
 
 namespace mayfly {
 
+/// What a machine ends with for ProgramChannel::Outcome::Broken.
+inline constexpr const char* kBrokenChannel =
+    "the guest has broken the channel to its init: a count that cannot be";
+
 class ProgramChannel {
   public:
     /// `wake` has init look around. `memory` outlives the channel.

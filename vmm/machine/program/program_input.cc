@@ -94,8 +94,7 @@ ProgramInput::Next ProgramInput::judged(ProgramChannel::Outcome outcome) const {
             replace_by_null(fd_);
             return Next::End;
         case ProgramChannel::Outcome::Broken:
-            around_.stop.end({EndKind::HostError, 0,
-                              "the guest has broken the channel to its init: a count that cannot be"});
+            around_.stop.end({EndKind::HostError, 0, kBrokenChannel});
             return Next::End;
     }
     return Next::End;
@@ -124,14 +123,19 @@ ProgramInput::Next ProgramInput::read_some(std::size_t room_bytes) {
         await(-1, kBackgroundMs);
         return Next::GoOn;
     }
-    const ssize_t got = ::read(fd_, buffer_.data(), room_bytes);
-    if (got < 0 && (errno == EINTR || errno == EAGAIN)) return Next::GoOn;
-    if (got > 0) {
-        const Lock lock(mutex_);
-        held_begin_ = 0;
-        held_end_ = static_cast<std::size_t>(got);
-        return Next::GoOn;
+    ssize_t got = 0;
+    {
+        // Whoever saves the machine finds either all of it here or nothing read.
+        const GuestGate::Visit visit(around_.stop.gate());
+        if (!visit) return Next::WaitWhilePaused;
+        got = ::read(fd_, buffer_.data(), room_bytes);
+        if (got > 0) {
+            const Lock lock(mutex_);
+            held_begin_ = 0;
+            held_end_ = static_cast<std::size_t>(got);
+        }
     }
+    if (got > 0 || (got < 0 && (errno == EINTR || errno == EAGAIN))) return Next::GoOn;
     // A stdin that is closed has ended, and so has one whose other side has gone.
     if (got < 0 && errno != EBADF && errno != EIO && errno != ECONNRESET)
         around_.stop.end({EndKind::HostError, 0, "cannot read stdin: " + Error::os("read").message()});

@@ -64,8 +64,7 @@ std::optional<int> ProgramOutput::step() {
         case ProgramChannel::Outcome::Nothing: return is_last ? std::nullopt : std::optional(kForEver);
         case ProgramChannel::Outcome::Over: end_stream(); return std::nullopt;
         case ProgramChannel::Outcome::Broken:
-            around_.stop.end({EndKind::HostError, 0,
-                              "the guest has broken the channel to its init: a count that cannot be"});
+            around_.stop.end({EndKind::HostError, 0, kBrokenChannel});
             return std::nullopt;
     }
     // SAFETY: characters are bytes.

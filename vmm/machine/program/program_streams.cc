@@ -1,6 +1,8 @@
 // SPDX-License-Identifier: Apache-2.0
 #include "vmm/machine/program/program_streams.h"
 
+#include <utility>
+
 #include <unistd.h>
 
 #include "vmm/machine/lifecycle/signals.h"
@@ -114,9 +116,10 @@ void ProgramStreams::on_text(u8 byte) {
         if (line_.size() < kLineBytesMax) line_ += static_cast<char>(byte);
         return;
     }
-    if (lines_shown_ < kLinesMax) log::error(shown(line_));
+    const std::string line = std::exchange(line_, {});
+    if (lines_shown_ == kLinesMax) return;
+    log::error(shown(line));
     if (++lines_shown_ == kLinesMax) log::error("init has more to say, which is not shown");
-    line_.clear();
 }
 
 bool ProgramStreams::await_written(u64 deadline_ns) const {
