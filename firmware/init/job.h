@@ -13,6 +13,7 @@
 //   w  the directory where it starts
 //   m  the path of a module to load      in load order; its failure is init's
 //   o  the same, for a module that others can do without
+//   f  a path to copy out when the program has ended, in order
 //   p  the path of the program           once
 //   a  argv of the program               in order, its name first
 //   e  its environment, NAME=VALUE       in order
@@ -38,6 +39,7 @@ enum class JobField : char {
     Directory = 'w',
     Module = 'm',
     OptionalModule = 'o',
+    CopyOut = 'f',
     Program = 'p',
     Argument = 'a',
     Environment = 'e',

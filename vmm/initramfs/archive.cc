@@ -135,8 +135,12 @@ Result<void> ArchiveWriter::pad() {
     return append(kZeros, padded(size_bytes_) - size_bytes_);
 }
 
+std::string ArchiveWriter::called(std::string_view name) const {
+    return origin_ + printable(name.substr(std::min(origin_bytes_, name.size())));
+}
+
 Unexpected ArchiveWriter::unfit(std::string_view name, std::string what) const {
-    return fail(Error::invalid(std::move(what)).about(origin_ + printable(name)));
+    return fail(Error::invalid(std::move(what)).about(called(name)));
 }
 
 Result<void> ArchiveWriter::begin(const std::string& path, const EntryHeader& header, u64 content_bytes) {
@@ -191,8 +195,7 @@ Result<void> ArchiveWriter::add_file(std::string_view name, const EntryHeader& h
                                      u64 size_bytes) {
     TRY_VOID(begin(archive_name(name), header, size_bytes));
     const bool is_small = size_bytes <= kSmallFileMax;
-    TRY_VOID(about(is_small ? copy_small(file, size_bytes) : copy_large(file, size_bytes),
-                   origin_ + printable(name)));
+    TRY_VOID(about(is_small ? copy_small(file, size_bytes) : copy_large(file, size_bytes), called(name)));
     return pad();
 }
 

@@ -53,8 +53,12 @@ class ArchiveWriter {
     /// While one is set, an archive that will be too large fails early, and the message says how large it is.
     void set_forecast(Forecast forecast) { forecast_ = std::move(forecast); }
 
-    /// What messages put before a name, for entries that have the name of a file of the host: "DIR/".
-    void set_origin(std::string origin) { origin_ = std::move(origin); }
+    /// What messages put before a name, less its first `bytes`, for entries that have the name of a file of
+    /// the host: "DIR/".
+    void set_origin(std::string origin, std::size_t bytes = 0) {
+        origin_ = std::move(origin);
+        origin_bytes_ = bytes;
+    }
 
     /// An entry with content from memory. Names are relative to the root. Errors: Invalid for a name that is
     /// too long for Linux and for an archive that is too large.
@@ -77,6 +81,7 @@ class ArchiveWriter {
     Result<void> begin(const std::string& path, const EntryHeader& header, u64 content_bytes);
     Result<void> append(const void* data, u64 size_bytes);
     Result<void> pad();
+    [[nodiscard]] std::string called(std::string_view name) const;
     [[nodiscard]] Unexpected unfit(std::string_view name, std::string what) const;
     Result<void> flush();
     Result<void> copy_small(const UniqueFd& file, u64 size_bytes);
@@ -91,6 +96,7 @@ class ArchiveWriter {
     u32 entries_ = 0;
     Forecast forecast_;
     std::string origin_;
+    std::size_t origin_bytes_ = 0;  // of names, in whose place it comes
 };
 
 }  // namespace mayfly

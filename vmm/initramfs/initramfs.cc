@@ -2,13 +2,11 @@
 #include "vmm/initramfs/initramfs.h"
 
 #include <cerrno>
-#include <map>
 #include <optional>
 #include <utility>
 
 #include <fcntl.h>
 #include <sys/stat.h>
-#include <sys/sysmacros.h>
 #include <unistd.h>
 
 #include <fmt/format.h>
@@ -18,11 +16,12 @@
 #include "firmware/init/job.h"
 #include "vmm/initramfs/accounts.h"
 #include "vmm/initramfs/archive.h"
+#include "vmm/initramfs/copies_in.h"
 #include "vmm/initramfs/module_files.h"
 #include "vmm/initramfs/program.h"
 #include "vmm/initramfs/root_directory.h"
+#include "vmm/initramfs/tree_packer.h"
 #include "vmm/initramfs/tree_walk.h"
-#include "vmm/text/log.h"
 
 namespace mayfly {
 
@@ -30,7 +29,6 @@ namespace {
 
 constexpr EntryHeader kDirectory{.mode = S_IFDIR | 0755};
 constexpr EntryHeader kOurProgram{.mode = S_IFREG | 0755};
-constexpr std::string_view kOurDirectory = ".mayfly";
 
 /// What every root has at least, so that there is a place for file systems and a console.
 struct Basic {
@@ -64,24 +62,14 @@ class Packer {
     Result<void> add_job(const Program& program, const std::vector<PackedModule>& modules);
     /// Of a file in the root, empty where it is not there.
     [[nodiscard]] std::string text_inside(const std::string& path) const;
-    void add_environment(std::string& job, const Account& account) const;
-    Result<void> add_tree();
+    void add_environment(std::string& job) const;
     Result<void> add_basics();
-    Result<void> add_entry(const TreeEntry& entry);
-    Result<void> add_regular(const TreeEntry& entry, EntryHeader header);
-    [[nodiscard]] Result<u64> measure_tree(u64 bytes_before) const;
-    [[nodiscard]] EntryHeader header_of(const struct stat& status) const;
-    void tell_left_out() const;
 
     const InitramfsRequest& request_;
     ArchiveWriter archive_;
     std::optional<RootDirectory> root_;
-    uid_t user_ = ::geteuid();
-    /// The group in the archive for each file of several names.
-    std::map<std::pair<dev_t, ino_t>, u32> link_groups_{};
-    u64 sockets_ = 0;
-    u64 mounts_ = 0;
-    std::string first_mounts_{};
+    TreePacker trees_{archive_, request_.outputs, request_.stop};
+    Account account_{};  // the program's
 };
 
 void add_field(std::string& job, JobField field, std::string_view value) {
@@ -109,8 +97,8 @@ std::string Packer::text_inside(const std::string& path) const {
 }
 
 /// The last that is given of a name counts, as in a shell.
-void Packer::add_environment(std::string& job, const Account& account) const {
-    std::vector<std::string> variables{kDefaultPath, "HOME=" + account.home, kDefaultTerminal};
+void Packer::add_environment(std::string& job) const {
+    std::vector<std::string> variables{kDefaultPath, "HOME=" + account_.home, kDefaultTerminal};
     for (const std::string& given : request_.environment) {
         std::erase_if(variables, [&](const std::string& before) {
             return variable_name(before) == variable_name(given);
@@ -133,13 +121,12 @@ Result<void> Packer::add_job(const Program& program, const std::vector<PackedMod
     add_field(job, JobField::Program, program.guest_path);
     add_field(job, JobField::Argument, request_.program);
     for (const std::string& argument : request_.arguments) add_field(job, JobField::Argument, argument);
-    const Account account =
-        TRY(find_account(request_.user, text_inside("etc/passwd"), text_inside("etc/group")));
-    add_field(job, JobField::User, fmt::format("{} {}", account.uid, account.gid));
-    for (const u32 group : account.groups) add_field(job, JobField::Group, std::to_string(group));
+    add_field(job, JobField::User, fmt::format("{} {}", account_.uid, account_.gid));
+    for (const u32 group : account_.groups) add_field(job, JobField::Group, std::to_string(group));
     if (!request_.workdir.empty()) add_field(job, JobField::Directory, request_.workdir);
     if (!request_.hostname.empty()) add_field(job, JobField::HostName, request_.hostname);
-    add_environment(job, account);
+    for (const std::string& path : request_.copies_out) add_field(job, JobField::CopyOut, path);
+    add_environment(job);
     job += kJobEnd;
     job += '\0';
     return archive_.add(kJobPath.substr(1), EntryHeader{.mode = S_IFREG | 0600}, job);
@@ -167,99 +154,6 @@ Result<void> Packer::add_ours() {
                              program.host->size_bytes);
 }
 
-EntryHeader Packer::header_of(const struct stat& status) const {
-    EntryHeader header{
-        .mode = status.st_mode, .uid = status.st_uid, .gid = status.st_gid, .mtime = archive_time(status)};
-    // What an ordinary user owns is root's in the guest, as if root had made it there.
-    if (user_ != 0 && status.st_uid == user_) header.uid = header.gid = 0;
-    if (S_ISCHR(status.st_mode) || S_ISBLK(status.st_mode)) {
-        header.device_major = major(status.st_rdev);
-        header.device_minor = minor(status.st_rdev);
-    }
-    return header;
-}
-
-Result<void> Packer::add_regular(const TreeEntry& entry, EntryHeader header) {
-    if (request_.outputs != nullptr)
-        TRY_VOID(request_.outputs->check(entry.status, root_->label() + "/" + printable(entry.path)));
-    if (entry.status.st_nlink > 1) {
-        const auto next = static_cast<u32>(link_groups_.size() + 1);
-        const auto [group, is_first] =
-            link_groups_.try_emplace({entry.status.st_dev, entry.status.st_ino}, next);
-        header.link_group = group->second;
-        if (!is_first) return archive_.add(entry.path, header);
-    }
-    const UniqueFd file = UniqueFd::adopt(::openat(
-        entry.directory.get(), entry.name, O_RDONLY | O_NOFOLLOW | O_CLOEXEC | O_NONBLOCK | O_NOCTTY));
-    if (!file.valid()) return unreadable("open", root_->label(), entry.path);
-    struct stat status {};
-    if (::fstat(file.get(), &status) != 0) return unreadable("fstat", root_->label(), entry.path);
-    if (status.st_ino != entry.status.st_ino || status.st_dev != entry.status.st_dev)
-        return refuse("{}/{}: was replaced while it was packed", root_->label(), printable(entry.path));
-    return archive_.add_file(entry.path, header, file, static_cast<u64>(entry.status.st_size));
-}
-
-Result<void> Packer::add_entry(const TreeEntry& entry) {
-    if (entry.path == kOurDirectory)
-        return refuse("{}/{}: is a name that the initramfs needs for itself", root_->label(), kOurDirectory);
-    const EntryHeader header = header_of(entry.status);
-    switch (entry.status.st_mode & S_IFMT) {
-        case S_IFREG: return add_regular(entry, header);
-        case S_IFSOCK: ++sockets_; return {};
-        case S_IFLNK: {
-            char target[4096];
-            const ssize_t size = ::readlinkat(entry.directory.get(), entry.name, target, sizeof(target));
-            if (size < 0) return unreadable("readlink", root_->label(), entry.path);
-            return archive_.add(entry.path, header, std::string_view(target, static_cast<std::size_t>(size)));
-        }
-        default: break;
-    }
-    if (entry.is_elsewhere) {
-        constexpr u64 kNamed = 8;
-        if (++mounts_ <= kNamed) first_mounts_ += " " + printable(entry.path);
-        if (mounts_ == kNamed + 1) first_mounts_ += " ...";
-    }
-    return archive_.add(entry.path, header);
-}
-
-/// What the archive takes in the end when it has `bytes_before` without the tree.
-Result<u64> Packer::measure_tree(u64 bytes_before) const {
-    u64 total = bytes_before;
-    std::map<std::pair<dev_t, ino_t>, bool> seen;
-    const auto add_size = [&](const TreeEntry& entry) -> Result<void> {
-        const bool is_regular = S_ISREG(entry.status.st_mode);
-        bool has_content = is_regular || S_ISLNK(entry.status.st_mode);
-        if (is_regular && entry.status.st_nlink > 1)
-            has_content = seen.try_emplace({entry.status.st_dev, entry.status.st_ino}, true).second;
-        if (!S_ISSOCK(entry.status.st_mode))
-            total += entry_bytes(entry.path, has_content ? static_cast<u64>(entry.status.st_size) : 0);
-        return {};
-    };
-    TRY_VOID(walk_tree(root_->fd(), root_->label(), request_.stop, add_size));
-    return total;
-}
-
-void Packer::tell_left_out() const {
-    if (sockets_ > 0)
-        log::warning(fmt::format("{}: {} socket{} left out of the initramfs", root_->label(), sockets_,
-                                 sockets_ == 1 ? "" : "s"));
-    if (mounts_ > 0 && log::is_verbose())
-        log::info(fmt::format("{}: on other file systems and so empty in the initramfs:{}", root_->label(),
-                              first_mounts_));
-}
-
-Result<void> Packer::add_tree() {
-    const u64 bytes_before = archive_.size_bytes();
-    archive_.set_origin(root_->label() + "/");
-    archive_.set_forecast([this, bytes_before] { return measure_tree(bytes_before); });
-    TRY_VOID(walk_tree(root_->fd(), root_->label(), request_.stop,
-                       [this](const TreeEntry& entry) { return add_entry(entry); }));
-    archive_.set_forecast(nullptr);
-    archive_.set_origin("");
-    tell_left_out();
-    return {};
-}
-
 /// Adds what the root lacks.
 Result<void> Packer::add_basics() {
     struct stat status {};
@@ -280,9 +174,12 @@ Result<void> Packer::add_basics() {
 }
 
 Result<UniqueFd> Packer::run() {
+    account_ = TRY(find_account(request_.user, text_inside("etc/passwd"), text_inside("etc/group")));
     TRY_VOID(add_ours());
-    if (root_) TRY_VOID(add_tree());
+    if (root_) TRY_VOID(trees_.add({.fd = root_->fd(), .label = root_->label()}));
     TRY_VOID(add_basics());
+    CopiesIn copies(archive_, trees_, root_ ? &*root_ : nullptr, {account_.uid, account_.gid});
+    for (const CopyIn& copy : request_.copies_in) TRY_VOID(about(copies.add(copy), "--copy-in"));
     return archive_.finish();
 }
 

@@ -14,6 +14,7 @@
 #include <vector>
 
 #include "vmm/error/result.h"
+#include "vmm/initramfs/copy_names.h"
 #include "vmm/os/file_identity.h"
 #include "vmm/os/unique_fd.h"
 #include "vmm/threads/stop_token.h"
@@ -22,6 +23,9 @@ namespace mayfly {
 
 /// Where the archive holds our init: the kernel's command line names it with "rdinit=".
 inline constexpr std::string_view kInitPath = "/.mayfly/init";
+
+/// Where what is ours lies in it.
+inline constexpr std::string_view kOurDirectory = ".mayfly";
 
 struct InitramfsRequest {
     /// With `root`: an absolute path inside it, a bare name that is searched there, or a relative path with a
@@ -44,6 +48,9 @@ struct InitramfsRequest {
     std::string user{};
     /// Of the guest; empty: our init's.
     std::string hostname{};
+    std::vector<CopyIn> copies_in{};
+    /// Paths of the guest that init sends when the program has ended (firmware/init/file_records.h).
+    std::vector<std::string> copies_out{};
     /// The I/O port to which init writes its report (firmware/init/report.h), 32 bits wide.
     u16 status_port = 0;
     /// The first of the ports of its channel (firmware/init/channel.h).
@@ -64,9 +71,9 @@ struct InitramfsRequest {
 };
 
 /// The archive, in a file without a name. Errors: NotFound where the program does not exist; Invalid where it
-/// could not run (not executable, its interpreter missing), for a file that newc cannot hold or that is an
-/// output, for a module that is nowhere, and for an archive beyond `bytes_max`, each by name; Os for files
-/// that cannot be read; Stopped.
+/// could not run (not executable, its interpreter missing), for a copy that has no place, for a file that
+/// newc cannot hold or that is an output, for a module that is nowhere, and for an archive beyond
+/// `bytes_max`, each by name; Os for files that cannot be read; Stopped.
 Result<UniqueFd> pack_initramfs(const InitramfsRequest& request);
 
 }  // namespace mayfly

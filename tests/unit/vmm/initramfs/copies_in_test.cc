@@ -1,0 +1,157 @@
+// SPDX-License-Identifier: Apache-2.0
+// What the archive has of files that are copied in.
+#include <algorithm>
+
+#include <sys/stat.h>
+
+#include <catch2/catch.hpp>
+
+#include "tests/unit/vmm/initramfs/newc_reader.h"
+#include "tests/unit/vmm/initramfs/scratch_tree.h"
+
+using namespace mayfly;
+using namespace mayfly::test;
+
+namespace {
+
+/// A root, a tree beside it, and what is copied from there.
+struct Copies {
+    Copies() {
+        root.file("bin/true", elf_program(), 0755);
+        root.file("etc/passwd", "ann:x:1000:1001::/home/ann:/bin/sh\n");
+        root.file("etc/config", "root's");
+        root.directory("usr/share", 0711);
+        root.symlink("usr/share", "share");
+        root.symlink("nowhere", "dangling");
+        tree.file("one", "1", 0640);
+        tree.file("sub/two", "2", 0700);
+        tree.symlink("../one", "sub/link");
+        request = request_for("/bin/true", root.path());
+    }
+
+    void copy(const std::string& host, const std::string& guest) {
+        request.copies_in.push_back({.host = tree.path(host), .guest = guest});
+    }
+    [[nodiscard]] std::vector<NewcEntry> entries() const {
+        const Result<UniqueFd> packed = pack_initramfs(request);
+        INFO((packed ? "" : packed.error().message()));
+        REQUIRE(packed.has_value());
+        return read_newc(read_all(*packed));
+    }
+    /// Of one copy.
+    std::string refused(const std::string& host, const std::string& guest) {
+        request.copies_in.clear();
+        copy(host, guest);
+        return refusal(request);
+    }
+
+    ScratchTree root;
+    ScratchTree tree;
+    InitramfsRequest request;
+};
+
+long count(const std::vector<NewcEntry>& entries, const std::string& name) {
+    return std::ranges::count_if(entries, [&](const NewcEntry& one) { return one.name == name; });
+}
+
+bool has(const std::string& text, const std::string& part) { return text.find(part) != std::string::npos; }
+
+}  // namespace
+
+TEST_CASE("a copied tree has its content and modes, and the program's owner") {
+    Copies copies;
+    copies.request.user = "ann";
+    copies.copy("", "/srv/app");
+    copies.copy("one", "/opt/");
+    const auto entries = copies.entries();
+    CHECK(entry(entries, "srv").mode == (S_IFDIR | 0755));
+    CHECK(entry(entries, "srv").uid == 0);
+    CHECK(entry(entries, "srv/app").uid == 1000);
+    CHECK(entry(entries, "srv/app/one").content == "1");
+    CHECK(entry(entries, "srv/app/one").mode == (S_IFREG | 0640));
+    CHECK(entry(entries, "srv/app/sub/two").gid == 1001);
+    CHECK(entry(entries, "srv/app/sub/link").content == "../one");
+    CHECK(entry(entries, "opt/one").content == "1");
+}
+
+TEST_CASE("what the root has stays as it is, but for files of the same name") {
+    Copies copies;
+    copies.copy("one", "/etc/config");
+    copies.copy("sub", "/usr/share/");
+    copies.copy("", "/share");  // a link to a directory, which stays a link
+    copies.copy("one", "/dangling");
+    copies.copy("one", "/tmp/./x//one");
+    const auto entries = copies.entries();
+    CHECK(count(entries, "etc") == 1);
+    CHECK(count(entries, "usr/share") == 1);
+    CHECK(count(entries, "share") == 1);
+    CHECK(count(entries, "tmp") == 1);
+    CHECK(entry(entries, "tmp").mode == (S_IFDIR | 01777));
+    CHECK(entry(entries, "usr/share").mode == (S_IFDIR | 0711));
+    CHECK(count(entries, "etc/config") == 2);
+    copies.request.copies_in.clear();
+    copies.copy("", "/");
+    CHECK(entry(copies.entries(), "sub/two").content == "2");
+    CHECK(entry(entries, "usr/share/sub/two").content == "2");
+    CHECK(entry(entries, "share/sub/two").content == "2");
+    CHECK(entry(entries, "tmp/x").mode == (S_IFDIR | 0755));
+    CHECK(entry(entries, "tmp/x/one").content == "1");
+    // The root's first, so that Linux has the other's in the end.
+    const auto config = [](const NewcEntry& one) { return one.name == "etc/config"; };
+    CHECK(std::ranges::find_if(entries, config)->content == "root's");
+}
+
+TEST_CASE("a later copy sees what an earlier one has made") {
+    Copies copies;
+    copies.copy("sub", "/a/b");
+    copies.copy("one", "/a/b/c");
+    const auto entries = copies.entries();
+    CHECK(count(entries, "a") == 1);
+    CHECK(count(entries, "a/b") == 1);
+    copies.copy("one", "/a");
+    CHECK(has(refusal(copies.request), "/a: is a directory in the guest"));
+    copies.request.copies_in.back().guest = "/a/b/c/d";
+    CHECK(has(refusal(copies.request), "/a/b/c: is no directory in the guest"));
+}
+
+TEST_CASE("hard links are kept in a copy, and join no two copies") {
+    Copies copies;
+    copies.tree.hard_link("one", "again");
+    copies.copy("", "/x");
+    copies.copy("", "/y");
+    const auto entries = copies.entries();
+    CHECK(entry(entries, "x/again").content == "1");
+    CHECK(entry(entries, "x/one").content.empty());
+    CHECK(entry(entries, "y/again").content == "1");
+    CHECK(entry(entries, "x/again").inode == entry(entries, "x/one").inode);
+    CHECK(entry(entries, "x/again").inode != entry(entries, "y/again").inode);
+}
+
+TEST_CASE("a copy that has no place is refused") {
+    Copies copies;
+    CHECK(has(copies.refused("none", "/x"), "none: No such file or directory"));
+    CHECK(has(copies.refused("one", "/usr/share"), "(a slash at the end puts the file into it)"));
+    CHECK(has(copies.refused("one", "/share"), "/share: is a directory in the guest"));
+    CHECK(has(copies.refused("", "/etc/config"), "copies a directory onto /etc/config, which is none"));
+    CHECK(has(copies.refused("one", "/etc/config/x"), "/etc/config: is no directory in the guest"));
+    CHECK(has(copies.refused("one", "/a/../etc"), "'..' leads nowhere"));
+    for (const char* place : {"/dev/x", "/proc", "//sys/x"})
+        CHECK(has(copies.refused("", place), "and hides what else is put there"));
+    CHECK(has(copies.refused("one", "/.mayfly/init"), "is a name that the initramfs needs for itself"));
+    copies.tree.directory("etc/config");
+    CHECK(has(copies.refused("", "/"), "copies a directory onto /etc/config, which is none in the guest"));
+    REQUIRE(::mkfifo(copies.tree.path("pipe").c_str(), 0600) == 0);
+    CHECK(has(copies.refused("pipe", "/x"), "pipe: is neither a file nor a directory"));
+    copies.tree.directory("d/.mayfly");
+    CHECK(has(copies.refused("d/", "/"), "d/.mayfly: is a name that the initramfs needs for itself"));
+}
+
+TEST_CASE("messages name a copied file as the user did") {
+    Copies copies;
+    copies.tree.sparse("sub/large", u64{1} << 32);
+    copies.tree.sparse("huge/3", u64{3} << 30);
+    copies.request.bytes_max = ~u64{0};
+    CHECK(has(copies.refused("sub", "/srv"), copies.tree.path("sub/large") + ": a file of 4294967296 bytes"));
+    copies.request.bytes_max = 1 << 20;
+    CHECK(has(copies.refused("huge", "/srv"), "the initramfs takes 3073 MiB"));
+}

@@ -1,0 +1,132 @@
+// SPDX-License-Identifier: Apache-2.0
+#include "vmm/initramfs/copies_in.h"
+
+#include <algorithm>
+#include <array>
+#include <cerrno>
+#include <vector>
+
+#include <fcntl.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+#include <fmt/format.h>
+
+#include "firmware/image/refuse.h"
+
+namespace mayfly {
+
+namespace {
+
+/// The packer makes them where the root has them not.
+constexpr std::array<std::string_view, 2> kMade{"tmp", "run"};
+/// Where our init mounts what the kernel makes.
+constexpr std::array<std::string_view, 3> kKernels{"proc", "sys", "dev"};
+
+/// As for rsync, of "DIR/"; "." has no name that it could have elsewhere.
+bool means_content(const std::string& host) {
+    const std::string name = last_part(host);
+    return host.ends_with('/') || name == "." || name == "..";
+}
+
+Result<std::string> place_of(const CopyIn& copy) {
+    std::string path = copy.guest;
+    if (path.ends_with('/') && !means_content(copy.host)) path += last_part(copy.host);
+    std::string place;
+    for (std::size_t at = 0; at < path.size();) {
+        const std::size_t slash = std::min(path.find('/', at), path.size());
+        const std::string part = path.substr(at, slash - at);
+        at = slash + 1;
+        if (part.empty() || part == ".") continue;
+        if (part == "..") return refuse("{}: '..' leads nowhere in a guest that is not there yet", path);
+        place += (place.empty() ? "" : "/") + part;
+    }
+    const std::string first = place.substr(0, place.find('/'));
+    if (std::ranges::find(kKernels, first) != kKernels.end())
+        return refuse("/{}: the guest's kernel makes /{}, and hides what else is put there", place, first);
+    if (first == kOurDirectory) return refuse("/{}: is a name that the initramfs needs for itself", first);
+    return place;
+}
+
+}  // namespace
+
+CopiesIn::There CopiesIn::what_is(const std::string& place) const {
+    if (place.empty() || directories_.contains(place)) return There::Directory;
+    if (others_.contains(place)) return There::Other;
+    if (root_ != nullptr) {
+        struct stat status {};
+        const UniqueFd there = root_->open_inside(place);
+        // EXDEV: another file system begins there, in the guest an empty directory.
+        if (!there.valid() && errno == EXDEV) return There::Directory;
+        if (there.valid() && ::fstat(there.get(), &status) == 0)
+            return S_ISDIR(status.st_mode) ? There::Directory : There::Other;
+    }
+    return std::ranges::find(kMade, place) != kMade.end() ? There::Directory : There::Nothing;
+}
+
+Result<void> CopiesIn::add_parents(const std::string& place) {
+    constexpr EntryHeader kParent{.mode = S_IFDIR | 0755};
+    for (std::size_t slash = place.find('/'); slash != std::string::npos;
+         slash = place.find('/', slash + 1)) {
+        const std::string parent = place.substr(0, slash);
+        const There there = what_is(parent);
+        if (there == There::Other)
+            return refuse("/{}: is no directory in the guest, so that nothing can be in it",
+                          printable(parent));
+        if (there == There::Directory) continue;
+        TRY_VOID(archive_.add(parent, kParent));
+        directories_.insert(parent);
+    }
+    return {};
+}
+
+Result<void> CopiesIn::add_file(const UniqueFd& file, const struct stat& status, const std::string& place) {
+    if (what_is(place) == There::Directory)
+        return fail(Error::invalid(fmt::format("/{}: is a directory in the guest", printable(place)))
+                        .hint("a slash at the end puts the file into it"));
+    const TreeToPack alone{.fd = file, .label = label_, .owner = owner_};
+    archive_.set_origin(label_, place.size());
+    const Result<void> added =
+        archive_.add_file(place, trees_.header_of(alone, status), file, static_cast<u64>(status.st_size));
+    archive_.set_origin("");
+    if (added) others_.insert(place);
+    return added;
+}
+
+Result<void> CopiesIn::add_directory(const UniqueFd& directory, const struct stat& status,
+                                     const std::string& place) {
+    const TreeToPack tree{.fd = directory,
+                          .label = label_,
+                          .place = place,
+                          .owner = owner_,
+                          .is_wanted = [this](const std::string& name, u32 mode) -> Result<bool> {
+                              const There there = what_is(name);
+                              const bool is_directory = S_ISDIR(mode);
+                              if (is_directory ? there == There::Other : there == There::Directory)
+                                  return refuse("{} copies a {} onto /{}, which is {} in the guest", label_,
+                                                is_directory ? "directory" : "file", printable(name),
+                                                is_directory ? "none" : "a directory");
+                              (is_directory ? directories_ : others_).insert(name);
+                              return !is_directory || there == There::Nothing;
+                          },
+                          .warns_of_mounts = true};
+    if (TRY(tree.is_wanted(place, status.st_mode)))
+        TRY_VOID(archive_.add(place, trees_.header_of(tree, status)));
+    return trees_.add(tree);
+}
+
+Result<void> CopiesIn::add(const CopyIn& copy) {
+    label_ = printable(copy.host);
+    while (label_.size() > 1 && label_.back() == '/') label_.pop_back();
+    const UniqueFd source =
+        UniqueFd::adopt(::open(copy.host.c_str(), O_RDONLY | O_CLOEXEC | O_NONBLOCK | O_NOCTTY));
+    struct stat status {};
+    if (!source.valid() || ::fstat(source.get(), &status) != 0) return fail(Error::os("open").about(label_));
+    if (!S_ISDIR(status.st_mode) && !S_ISREG(status.st_mode))
+        return refuse("{}: is neither a file nor a directory", label_);
+    const std::string place = TRY(place_of(copy));
+    TRY_VOID(add_parents(place));
+    return S_ISDIR(status.st_mode) ? add_directory(source, status, place) : add_file(source, status, place);
+}
+
+}  // namespace mayfly

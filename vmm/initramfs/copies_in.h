@@ -1,0 +1,47 @@
+// SPDX-License-Identifier: Apache-2.0
+// CopiesIn: files and directories of the host that a guest gets besides its root, each under a name of its
+// own.
+//
+// They come after the root in the archive, so that Linux puts them over what is there: a file takes the place
+// of a file, a directory's content comes to what a directory of that name has. All of it belongs to the
+// program's user. Thread: one, before any vCPU runs.
+#pragma once
+
+#include <set>
+#include <string>
+
+#include "vmm/error/result.h"
+#include "vmm/initramfs/initramfs.h"
+#include "vmm/initramfs/root_directory.h"
+#include "vmm/initramfs/tree_packer.h"
+
+namespace mayfly {
+
+class CopiesIn {
+  public:
+    /// `root` is null for none. All outlive it.
+    CopiesIn(ArchiveWriter& archive, TreePacker& trees, const RootDirectory* root, Owner owner)
+        : archive_(archive), trees_(trees), root_(root), owner_(owner) {}
+
+    /// Errors: Invalid for what is nowhere on the host, and for a place where the guest cannot have it; Os;
+    /// those of TreePacker::add().
+    Result<void> add(const CopyIn& copy);
+
+  private:
+    enum class There : u8 { Nothing, Directory, Other };
+    [[nodiscard]] There what_is(const std::string& place) const;
+    Result<void> add_parents(const std::string& place);
+    Result<void> add_file(const UniqueFd& file, const struct stat& status, const std::string& place);
+    Result<void> add_directory(const UniqueFd& directory, const struct stat& status,
+                               const std::string& place);
+
+    ArchiveWriter& archive_;
+    TreePacker& trees_;
+    const RootDirectory* const root_;
+    const Owner owner_;
+    std::string label_{};                  ///< of the copy at hand, for messages
+    std::set<std::string> directories_{};  ///< that copies have made
+    std::set<std::string> others_{};
+};
+
+}  // namespace mayfly

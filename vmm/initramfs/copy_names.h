@@ -1,0 +1,33 @@
+// SPDX-License-Identifier: Apache-2.0
+// What --copy-in and --copy-out name.
+//
+// Thread: any.
+#pragma once
+
+#include <string>
+
+namespace mayfly {
+
+/// A file or a directory of the host that is to be in the guest under another name.
+struct CopyIn {
+    std::string host;
+    std::string guest;  ///< absolute; with a slash at its end: in there, under its own name; with one at the
+                        ///< end of both: in there, without that name
+};
+
+/// A file or a directory of the guest that is to be on the host when the program has ended.
+struct CopyOut {
+    std::string guest;  ///< absolute
+    std::string host;   ///< with a slash at its end: in there, under its own name
+};
+
+/// What follows the last slash, slashes at the end apart; empty where nothing does.
+[[nodiscard]] inline std::string last_part(const std::string& path) {
+    const std::size_t end = path.find_last_not_of('/');
+    if (end == std::string::npos) return {};
+    const std::size_t slash = path.find_last_of('/', end);
+    const std::size_t begin = slash == std::string::npos ? 0 : slash + 1;
+    return path.substr(begin, end + 1 - begin);
+}
+
+}  // namespace mayfly

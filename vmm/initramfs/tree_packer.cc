@@ -1,0 +1,120 @@
+// SPDX-License-Identifier: Apache-2.0
+#include "vmm/initramfs/tree_packer.h"
+
+#include <fcntl.h>
+#include <sys/sysmacros.h>
+#include <unistd.h>
+
+#include <fmt/format.h>
+
+#include "firmware/image/refuse.h"
+#include "vmm/initramfs/initramfs.h"
+#include "vmm/text/log.h"
+
+namespace mayfly {
+
+namespace {
+
+std::string name_in_archive(const TreeToPack& tree, std::string_view path) {
+    return tree.place.empty() ? std::string(path) : fmt::format("{}/{}", tree.place, path);
+}
+
+}  // namespace
+
+EntryHeader TreePacker::header_of(const TreeToPack& tree, const struct stat& status) const {
+    EntryHeader header{
+        .mode = status.st_mode, .uid = status.st_uid, .gid = status.st_gid, .mtime = archive_time(status)};
+    // What an ordinary user owns is root's in the guest, as if root had made it there.
+    if (user_ != 0 && status.st_uid == user_) header.uid = header.gid = 0;
+    if (tree.owner) std::tie(header.uid, header.gid) = std::pair(tree.owner->uid, tree.owner->gid);
+    if (S_ISCHR(status.st_mode) || S_ISBLK(status.st_mode)) {
+        header.device_major = major(status.st_rdev);
+        header.device_minor = minor(status.st_rdev);
+    }
+    return header;
+}
+
+Result<void> TreePacker::add_regular(const TreeToPack& tree, const TreeEntry& entry, const std::string& name,
+                                     EntryHeader header) {
+    if (outputs_ != nullptr)
+        TRY_VOID(outputs_->check(entry.status, tree.label + "/" + printable(entry.path)));
+    if (entry.status.st_nlink > 1) {
+        const auto next = static_cast<u32>(link_groups_.size() + 1);
+        const auto [group, is_first] =
+            link_groups_.try_emplace({tree.place, entry.status.st_dev, entry.status.st_ino}, next);
+        header.link_group = group->second;
+        if (!is_first) return archive_.add(name, header);
+    }
+    const UniqueFd file = UniqueFd::adopt(::openat(
+        entry.directory.get(), entry.name, O_RDONLY | O_NOFOLLOW | O_CLOEXEC | O_NONBLOCK | O_NOCTTY));
+    if (!file.valid()) return unreadable("open", tree.label, entry.path);
+    struct stat status {};
+    if (::fstat(file.get(), &status) != 0) return unreadable("fstat", tree.label, entry.path);
+    if (status.st_ino != entry.status.st_ino || status.st_dev != entry.status.st_dev)
+        return refuse("{}/{}: was replaced while it was packed", tree.label, printable(entry.path));
+    return archive_.add_file(name, header, file, static_cast<u64>(entry.status.st_size));
+}
+
+Result<void> TreePacker::add_entry(const TreeToPack& tree, const TreeEntry& entry, LeftOut& left_out) {
+    const std::string name = name_in_archive(tree, entry.path);
+    if (name == kOurDirectory)
+        return refuse("{}/{}: is a name that the initramfs needs for itself", tree.label,
+                      printable(entry.path));
+    if (entry.is_elsewhere) {
+        constexpr u64 kNamed = 8;
+        if (++left_out.mounts <= kNamed) left_out.first_mounts += " " + printable(entry.path);
+        if (left_out.mounts == kNamed + 1) left_out.first_mounts += " ...";
+    }
+    if (S_ISSOCK(entry.status.st_mode)) {
+        ++left_out.sockets;
+        return {};
+    }
+    if (tree.is_wanted && !TRY(tree.is_wanted(name, entry.status.st_mode))) return {};
+    const EntryHeader header = header_of(tree, entry.status);
+    if (S_ISREG(entry.status.st_mode)) return add_regular(tree, entry, name, header);
+    if (!S_ISLNK(entry.status.st_mode)) return archive_.add(name, header);
+    char target[4096];
+    const ssize_t size = ::readlinkat(entry.directory.get(), entry.name, target, sizeof(target));
+    if (size < 0) return unreadable("readlink", tree.label, entry.path);
+    return archive_.add(name, header, std::string_view(target, static_cast<std::size_t>(size)));
+}
+
+/// What the archive takes in the end when it has `bytes_before` without the tree.
+Result<u64> TreePacker::measure(const TreeToPack& tree, u64 bytes_before) const {
+    u64 total = bytes_before;
+    std::map<std::pair<dev_t, ino_t>, bool> seen;
+    const auto add_size = [&](const TreeEntry& entry) -> Result<void> {
+        const bool is_regular = S_ISREG(entry.status.st_mode);
+        bool has_content = is_regular || S_ISLNK(entry.status.st_mode);
+        if (is_regular && entry.status.st_nlink > 1)
+            has_content = seen.try_emplace({entry.status.st_dev, entry.status.st_ino}, true).second;
+        if (!S_ISSOCK(entry.status.st_mode))
+            total += entry_bytes(name_in_archive(tree, entry.path),
+                                 has_content ? static_cast<u64>(entry.status.st_size) : 0);
+        return {};
+    };
+    TRY_VOID(walk_tree(tree.fd, tree.label, stop_, add_size));
+    return total;
+}
+
+Result<void> TreePacker::add(const TreeToPack& tree) {
+    LeftOut left_out;
+    const u64 bytes_before = archive_.size_bytes();
+    archive_.set_origin(tree.label + "/", tree.place.empty() ? 0 : tree.place.size() + 1);
+    archive_.set_forecast([&] { return measure(tree, bytes_before); });
+    const Result<void> walked = walk_tree(
+        tree.fd, tree.label, stop_, [&](const TreeEntry& entry) { return add_entry(tree, entry, left_out); });
+    archive_.set_forecast(nullptr);
+    archive_.set_origin("");
+    TRY_VOID(walked);
+    if (left_out.sockets > 0)
+        log::warning(fmt::format("{}: {} socket{} left out of the initramfs", tree.label, left_out.sockets,
+                                 left_out.sockets == 1 ? "" : "s"));
+    if (left_out.mounts == 0 || !(tree.warns_of_mounts || log::is_verbose())) return {};
+    const std::string line = fmt::format("{}: on other file systems and so empty in the initramfs:{}",
+                                         tree.label, left_out.first_mounts);
+    tree.warns_of_mounts ? log::warning(line) : log::info(line);
+    return {};
+}
+
+}  // namespace mayfly
