@@ -28,9 +28,10 @@ inline constexpr u16 kPortsBytes = 6;
 inline constexpr u32 kFrameBytes = 4096;
 inline constexpr u32 kMagic = 0x4346'4d01;
 
-/// By number. Input is the monitor's to produce, both others are init's.
-enum class RingName : u8 { Input, Output, Error };
-inline constexpr u32 kRings = 3;
+/// By number. Input is the monitor's to produce, the others are init's. Files is there only where something
+/// is to be copied out (firmware/init/file_records.h); else its frames are 0.
+enum class RingName : u8 { Input, Output, Error, Files };
+inline constexpr u32 kRings = 4;
 /// Powers of two.
 constexpr u32 ring_frames(RingName name) { return name == RingName::Error ? 16 : 64; }
 constexpr u32 ring_bytes(RingName name) { return ring_frames(name) * kFrameBytes; }
@@ -39,11 +40,13 @@ constexpr u32 first_frame_of(RingName name) {
     switch (name) {
         case RingName::Input: return 0;
         case RingName::Output: return ring_frames(RingName::Input);
-        case RingName::Error: break;
+        case RingName::Error: return first_frame_of(RingName::Output) + ring_frames(RingName::Output);
+        case RingName::Files: break;
     }
-    return ring_frames(RingName::Input) + ring_frames(RingName::Output);
+    return first_frame_of(RingName::Error) + ring_frames(RingName::Error);
 }
-inline constexpr u32 kFrames = first_frame_of(RingName::Error) + ring_frames(RingName::Error);
+inline constexpr u32 kFramesWithoutFiles = first_frame_of(RingName::Files);
+inline constexpr u32 kFrames = kFramesWithoutFiles + ring_frames(RingName::Files);
 
 /// Wishes: a bit for each ring in which there was nothing to do, and one for messages.
 constexpr u32 wish_of(RingName name) { return 1U << static_cast<u32>(name); }

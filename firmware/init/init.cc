@@ -68,6 +68,7 @@ extern "C" [[noreturn]] void init_main() {
     load_modules(job);
     set_up_network(job.host_name);
     Streams streams;
-    if (const long problem = streams.open(); problem != 0) end_failed(InitStep::Channel, -problem);
+    if (const long problem = streams.open(*job.copies_out != nullptr); problem != 0)
+        end_failed(InitStep::Channel, -problem);
     end_with(run_program(job, streams));
 }

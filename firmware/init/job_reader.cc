@@ -41,7 +41,7 @@ const char* behind_space(const char* text) {
     return *text == 0 ? text : text + 1;
 }
 
-/// An array with one place more than there are strings, from one allocation for all three.
+/// An array with one place more than there are strings, from one allocation for all.
 class Lists {
   public:
     explicit Lists(const char** room) : next_(room) {}
@@ -96,12 +96,13 @@ JobReading read_job() {
         if (*field == static_cast<char>(JobField::Program)) job.program = field + 1;
     }
     if (!is_same(last, kJobEnd.data()) || job.program == nullptr) return {-EBADMSG, {}};
-    auto** room = static_cast<const char**>(allocate((count + 4) * sizeof(const char*)));
+    auto** room = static_cast<const char**>(allocate((count + 5) * sizeof(const char*)));
     if (room == nullptr) return {-ENOMEM, {}};
     Lists lists(room);
     job.arguments = lists.gather(pages, JobField::Argument, JobField::Argument, 1);
     job.environment = lists.gather(pages, JobField::Environment, JobField::Environment, 1);
     job.groups = lists.gather(pages, JobField::Group, JobField::Group, 1);
+    job.copies_out = lists.gather(pages, JobField::CopyOut, JobField::CopyOut, 1);
     job.modules = lists.gather(pages, JobField::Module, JobField::OptionalModule, 0);
     return {0, job};
 }

@@ -24,6 +24,7 @@ struct Job {
     const char* program;
     const char* const* arguments;    ///< ends with null
     const char* const* environment;  ///< ends with null
+    const char* const* copies_out;   ///< absolute paths; ends with null
     const char* const* modules;      ///< ends with null; each begins with its JobField
 };
 

@@ -12,6 +12,7 @@
 #include <linux/termios.h>
 #include <linux/wait.h>
 
+#include "firmware/init/copy_out.h"
 #include "firmware/init/ports.h"
 #include "firmware/init/set_up.h"
 #include "firmware/init/system_call.h"
@@ -198,10 +199,9 @@ class Relay {
     void pass_rest(RingName ring, i32& from);
     /// \returns whether the program is among them.
     bool wait_for_children();
-    /// Until there is something to do, but not for ever: the byte that wakes us may have been somebody
-    /// else's.
+    void end_all_others();
+    /// Until there is something to do.
     void sleep();
-    void wait_for(struct pollfd* events, u64 count);
     [[nodiscard]] bool is_terminal() const { return job_.has_terminal; }
 
     const Job& job_;
@@ -284,10 +284,7 @@ void Relay::pass_rest(RingName ring, i32& from) {
         if (streams_.has_room(ring)) continue;
         take_messages();
         if (streams_.wish(channel::kWishMessages | channel::wish_of(ring))) continue;
-        struct pollfd wake {
-            .fd = streams_.wake().file(), .events = POLLIN, .revents = 0
-        };
-        wait_for(&wake, 1);
+        streams_.wake().wait();
     }
     if (from >= 0 && !is_terminal()) close_file(from);
     from = -1;
@@ -311,16 +308,6 @@ bool Relay::wait_for_children() {
     }
 }
 
-/// The first of `events` is the wake-up's.
-void Relay::wait_for(struct pollfd* events, u64 count) {
-    constexpr struct __kernel_timespec kAtOnce {};
-    constexpr struct __kernel_timespec kAtMost { .tv_sec = 1, .tv_nsec = 0 };
-    const bool sleeps = streams_.wake().works();
-    if (!sleeps) system_call(__NR_sched_yield);
-    system_call(__NR_ppoll, address(events), count, address(sleeps ? &kAtMost : &kAtOnce), 0, 0);
-    if (events[0].revents != 0) streams_.wake().clear();
-}
-
 void Relay::sleep() {
     const bool has_input = streams_.has_input();
     const bool has_room = streams_.has_room(RingName::Output);
@@ -342,9 +329,24 @@ void Relay::sleep() {
         {.fd = has_room && !is_hung_up_ ? ends_.from_output : -1, .events = POLLIN, .revents = 0},
         {.fd = has_error_room ? ends_.from_error : -1, .events = POLLIN, .revents = 0},
     };
-    wait_for(events, sizeof(events) / sizeof(*events));
+    streams_.wake().wait(events, sizeof(events) / sizeof(*events));
     has_child_ended_ |= events[1].revents != 0;
     if (!is_terminal() && (events[2].revents & POLLERR) != 0) leave_input();
+}
+
+/// So that nobody changes what is copied.
+void Relay::end_all_others() {
+    constexpr struct __kernel_timespec kMoment { .tv_sec = 0, .tv_nsec = 10'000'000 };
+    constexpr int kMomentsMax = 200;  // who hangs in the kernel does not end
+    system_call(__NR_kill, ~u64{0}, SIGKILL);
+    for (int moment = 0; moment < kMomentsMax;) {
+        u32 status = 0;
+        const long ended = system_call(__NR_wait4, ~u64{0}, address(&status), WNOHANG, 0);
+        if (ended < 0) return;
+        if (ended > 0) continue;
+        system_call(__NR_nanosleep, address(&kMoment), 0);
+        ++moment;
+    }
 }
 
 InitReport Relay::run() {
@@ -358,6 +360,10 @@ InitReport Relay::run() {
     }
     pass_rest(RingName::Output, ends_.from_output);
     pass_rest(RingName::Error, ends_.from_error);
+    if (*job_.copies_out != nullptr) {
+        end_all_others();
+        copy_out(job_.copies_out, streams_);
+    }
     return report_of(status_);
 }
 

@@ -17,8 +17,6 @@ using channel::kFrameBytes;
 using channel::RingEnd;
 using channel::RingName;
 
-constexpr u64 kMemoryBytes = u64{1 + channel::kFrames} * kFrameBytes;
-
 struct Part {
     void* base;
     u64 size_bytes;
@@ -36,20 +34,22 @@ bool is_present(u64 entry) { return entry >> 63 != 0; }
 }  // namespace
 
 long Streams::make_memory() {
-    const long at = system_call(__NR_mmap, 0, kMemoryBytes, PROT_READ | PROT_WRITE,
+    const u64 size_bytes = u64{1 + frames_} * kFrameBytes;
+    const long at = system_call(__NR_mmap, 0, size_bytes, PROT_READ | PROT_WRITE,
                                 MAP_PRIVATE | MAP_ANONYMOUS | MAP_POPULATE, ~u64{0}, 0);
     if (at < 0) return at;
     // SAFETY: the kernel gave us these pages.
     header_ = reinterpret_cast<Header*>(at);
     rings_ = reinterpret_cast<u8*>(at) + kFrameBytes;
     // Each page written: one that is only mapped might be the zero page.
-    for (u64 page = 0; page < kMemoryBytes; page += kFrameBytes)
+    for (u64 page = 0; page < size_bytes; page += kFrameBytes)
         *(reinterpret_cast<volatile u8*>(at) + page) = 0;
-    const long result = system_call(__NR_madvise, static_cast<u64>(at), kMemoryBytes, MADV_DONTFORK);
-    return result < 0 ? result : pin(kMemoryBytes);
+    const long result = system_call(__NR_madvise, static_cast<u64>(at), size_bytes, MADV_DONTFORK);
+    return result < 0 ? result : pin();
 }
 
-long Streams::pin(u64 size_bytes) const {
+long Streams::pin() const {
+    const u64 size_bytes = u64{1 + frames_} * kFrameBytes;
     i32 ends[2] = {-1, -1};
     long result = system_call(__NR_pipe2, address(ends), O_CLOEXEC);
     if (result < 0) return result;
@@ -70,11 +70,12 @@ long Streams::note_frames() {
     const int file = open_file("/proc/self/pagemap", O_RDONLY);
     if (file < 0) return file;
     const u64 first = address(header_) / kFrameBytes;
-    const long got = system_call(__NR_pread64, static_cast<u64>(file), address(entries), sizeof(entries),
-                                 first * sizeof(u64));
+    const u64 wanted = u64{1 + frames_} * sizeof(u64);
+    const long got =
+        system_call(__NR_pread64, static_cast<u64>(file), address(entries), wanted, first * sizeof(u64));
     close_file(file);
-    if (got != static_cast<long>(sizeof(entries))) return got < 0 ? got : -EIO;
-    for (u32 page = 0; page <= channel::kFrames; ++page) {
+    if (got != static_cast<long>(wanted)) return got < 0 ? got : -EIO;
+    for (u32 page = 0; page <= frames_; ++page) {
         const u64 frame = frame_of(entries[page]);
         // A frame of 0 is how Linux hides them from who may not know.
         if (!is_present(entries[page]) || frame == 0 || frame >> 32 != 0) return -EPERM;
@@ -86,7 +87,8 @@ long Streams::note_frames() {
     return 0;
 }
 
-long Streams::open() {
+long Streams::open(bool has_files) {
+    if (has_files) frames_ = channel::kFrames;
     if (const long problem = make_memory(); problem != 0) return problem;
     if (const long problem = note_frames(); problem != 0) return problem;
     wake_.open();
@@ -115,25 +117,42 @@ bool Streams::is_left(RingName ring) const {
     return load(header_->rings[number(ring)].consumer.is_over) != 0;
 }
 
-Streams::Filled Streams::fill(RingName ring, int file, u32 bytes_max) {
-    RingEnd& end = header_->rings[number(ring)].producer;
-    u32& count = counts_[number(ring)];
+Streams::Room Streams::room(RingName ring, u32 bytes_max) const {
+    const u32 count = counts_[number(ring)];
     const u32 size = channel::ring_bytes(ring);
+    const u32 used = count - load(header_->rings[number(ring)].consumer.count);
+    if (used >= size) return {nullptr, 0};
+    const u32 at = count % size;
+    const u32 free = size - used < bytes_max ? size - used : bytes_max;
+    return {ring_memory(ring) + at, free < size - at ? free : size - at};
+}
+
+void Streams::publish(RingName ring, u32 bytes) {
+    counts_[number(ring)] += bytes;
+    store(header_->rings[number(ring)].producer.count, counts_[number(ring)]);
+    grant(channel::wish_of(ring));
+}
+
+Streams::Filled Streams::fill(RingName ring, int file, u32 bytes_max) {
     Filled filled{0, kMore};
     for (;;) {
-        const u32 used = count - load(header_->rings[number(ring)].consumer.count);
-        const u32 left = bytes_max - filled.bytes;
-        if (used >= size || left == 0) return filled;
-        const u32 at = count % size;
-        const u32 free = size - used < left ? size - used : left;
-        const u64 contiguous = free < size - at ? free : size - at;
-        const long got =
-            system_call(__NR_read, static_cast<u64>(file), address(ring_memory(ring) + at), contiguous);
+        const Room free = room(ring, bytes_max - filled.bytes);
+        if (free.bytes == 0) return filled;
+        const long got = system_call(__NR_read, static_cast<u64>(file), address(free.at), free.bytes);
         if (got <= 0) return {filled.bytes, got};
-        count += static_cast<u32>(got);
         filled.bytes += static_cast<u32>(got);
-        store(end.count, count);
-        grant(channel::wish_of(ring));
+        publish(ring, static_cast<u32>(got));
+    }
+}
+
+u32 Streams::put(RingName ring, const void* from, u32 bytes) {
+    u32 done = 0;
+    for (;;) {
+        const Room free = room(ring, bytes - done);
+        if (free.bytes == 0) return done;
+        __builtin_memcpy(free.at, static_cast<const u8*>(from) + done, free.bytes);
+        done += free.bytes;
+        publish(ring, free.bytes);
     }
 }
 
@@ -187,7 +206,8 @@ bool Streams::wish(u32 wishes) {
     return has_come(channel::kWishMessages, load(header_->messages_put) != messages_taken_) ||
            has_come(channel::wish_of(RingName::Input), has_input() || is_input_over()) ||
            has_come(channel::wish_of(RingName::Output), has_room(RingName::Output)) ||
-           has_come(channel::wish_of(RingName::Error), has_room(RingName::Error));
+           has_come(channel::wish_of(RingName::Error), has_room(RingName::Error)) ||
+           has_come(channel::wish_of(RingName::Files), has_room(RingName::Files));
 }
 
 }  // namespace mayfly::init

@@ -15,7 +15,7 @@ namespace mayfly::init {
 class Streams {
   public:
     /// 0, or a negated errno. Once.
-    long open();
+    long open(bool has_files);
 
     struct Filled {
         u32 bytes;    ///< moved
@@ -24,6 +24,8 @@ class Streams {
     static constexpr long kMore = 1;
     /// Moves what `file` has to the ring, as much as there is and fits, up to `bytes_max`.
     Filled fill(channel::RingName ring, int file, u32 bytes_max);
+    /// The same from memory. \returns how much of it has fitted.
+    u32 put(channel::RingName ring, const void* from, u32 bytes);
     /// Moves what the ring has to `file`. \returns what write(2) did last, or 0: it is empty.
     long drain(int file);
     [[nodiscard]] bool has_room(channel::RingName ring) const;
@@ -46,14 +48,22 @@ class Streams {
 
   private:
     long make_memory();
-    long pin(u64 size_bytes) const;
+    long pin() const;
     long note_frames();
     [[nodiscard]] u8* ring_memory(channel::RingName ring) const;
+    /// Where the next bytes go, and how many of them: up to `bytes_max`.
+    struct Room {
+        u8* at;
+        u32 bytes;
+    };
+    [[nodiscard]] Room room(channel::RingName ring, u32 bytes_max) const;
+    void publish(channel::RingName ring, u32 bytes);
     void grant(u32 wish);
 
     channel::Header* header_ = nullptr;
     u8* rings_ = nullptr;
     u64 header_frame_ = 0;
+    u32 frames_ = channel::kFramesWithoutFiles;
     u32 counts_[channel::kRings] = {};  // ours
     u32 messages_taken_ = 0;
     Wake wake_;

@@ -4,6 +4,7 @@
 #include <asm/ioctls.h>
 #include <asm/termbits.h>
 #include <linux/fcntl.h>
+#include <linux/time_types.h>
 
 #include "firmware/init/system_call.h"
 
@@ -40,6 +41,21 @@ void Wake::learn() {
 void Wake::clear() {
     char bytes[64];
     while (system_call(__NR_read, static_cast<u64>(file_), address(bytes), sizeof(bytes)) > 0) works_ = true;
+}
+
+void Wake::wait(struct pollfd* events, u64 count) {
+    constexpr struct __kernel_timespec kAtOnce {};
+    constexpr struct __kernel_timespec kAtMost { .tv_sec = 1, .tv_nsec = 0 };
+    if (!works_) system_call(__NR_sched_yield);
+    system_call(__NR_ppoll, address(events), count, address(works_ ? &kAtMost : &kAtOnce), 0, 0);
+    if (events[0].revents != 0) clear();
+}
+
+void Wake::wait() {
+    struct pollfd ours {
+        .fd = file_, .events = POLLIN, .revents = 0
+    };
+    wait(&ours, 1);
 }
 
 }  // namespace mayfly::init

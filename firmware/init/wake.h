@@ -6,6 +6,10 @@
 // Thread: init's only one. Spec: Linux Documentation/driver-api/tty/, termios(3).
 #pragma once
 
+#include <linux/poll.h>
+
+#include "vmm/error/ints.h"
+
 namespace mayfly::init {
 
 class Wake {
@@ -17,10 +21,16 @@ class Wake {
     /// To be polled for input; negative where there is none.
     [[nodiscard]] int file() const { return file_; }
     [[nodiscard]] bool works() const { return works_; }
+    /// Until something is there for one of `events`, of which the first is ours; not for ever, as the byte
+    /// that wakes us may have been somebody else's.
+    void wait(struct pollfd* events, u64 count);
+    /// The same for nothing but a byte.
+    void wait();
+
+  private:
     /// Takes what has come. A byte that is late shows that it works after all.
     void clear();
 
-  private:
     int file_ = -1;
     bool works_ = false;
 };

@@ -22,7 +22,7 @@ LAYERS = [
     ["vmm/storage", "vmm/network", "vmm/kernel_cache"],
     ["vmm/answer_cache", "vmm/snapshot"],
     ["vmm/machine/lifecycle"],
-    ["vmm/machine/plan"],
+    ["vmm/machine/plan", "vmm/machine/copy_out"],
     ["vmm/machine/console", "vmm/machine/boot", "vmm/machine/io"],
     ["vmm/machine/interrupts", "vmm/machine/program"],
     ["vmm/machine/vcpu", "vmm/machine/virtio"],

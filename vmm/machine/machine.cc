@@ -236,9 +236,11 @@ Result<void> Machine::add_platform() {
     if (EarlyConsole* early = streams_.console.early()) early->map_onto(platform_->mmio(), *vm_);
     if (config_.exec) {
         const ProgramStreams::Options streams{.has_terminal = config_.exec->terminal.has_value(),
-                                              .grace = config_.exec->grace};
+                                              .grace = config_.exec->grace,
+                                              .copies_out = config_.exec->copies_out};
         streams_.program.emplace(ram_->memory(), outside_.stop, streams,
                                  [this] { platform_->wake_by_serial(); });
+        TRY_VOID(streams_.program->open_files());
         platform_->add_init_port(streams_.program->port());
     }
     if (config_.has_test_device) platform_->add_test_device(*vm_, *interrupts_, devices_->io().rewiring());
@@ -307,7 +309,8 @@ Ending Machine::run() {
     streams_.console.finish(vcpus_[0]);
     if (const Result<void> checked = kvm_->finish_check(); !checked)
         return {EndKind::HostError, 0, checked.error().message()};
-    return understood(outside_.stop.ending());
+    Ending ending = understood(outside_.stop.ending());
+    return streams_.program ? streams_.program->judged(std::move(ending)) : ending;
 }
 
 Result<void> Machine::pause(std::chrono::milliseconds limit) {
@@ -335,6 +338,8 @@ void Machine::resume() {
 }
 
 Result<MachineState> Machine::save() {
+    if (streams_.program && streams_.program->is_copying_out())
+        return fail(Error::host("the program has ended, and its files are being copied out"));
     // All that is on its way into KVM first: vCPUs and controllers have it then.
     TRY_VOID(devices_->flush());
     if (TestDeviceWiring* test_device = platform_->test_device()) TRY_VOID(test_device->flush(vcpus_[0]));

@@ -77,6 +77,14 @@ constexpr std::array kBootOptions{
               .value = "NAME",
               .help = "with --exec: the guest's name [mayfly]",
               .text = &A::hostname},
+    Option<A>{.name = "copy-in",
+              .value = "HOST:GUEST",
+              .help = "with --exec: put a file or directory into the guest, for PROG's user; repeatable",
+              .list = &A::copies_in},
+    Option<A>{.name = "copy-out",
+              .value = "GUEST:HOST",
+              .help = "with --exec: get one when PROG has ended, whatever its status; repeatable",
+              .list = &A::copies_out},
     Option<A>{.name = "grace",
               .value = "SECONDS",
               .help = "with --exec: from SIGTERM or SIGINT until PROG is killed [10]",
@@ -265,10 +273,16 @@ Result<void> refuse_without_exec(const BootArguments& arguments) {
     if (!arguments.exec_arguments.empty())
         return fail(Error::invalid(fmt::format("'{}' is an argument of no program: only --exec has them",
                                                arguments.exec_arguments.front())));
-    const std::string variable = arguments.environment.empty() ? "" : arguments.environment.front();
+    const auto first_of = [](const std::vector<std::string>& list) {
+        return list.empty() ? std::string() : list.front();
+    };
+    const std::string variable = first_of(arguments.environment);
+    const std::string copy_in = first_of(arguments.copies_in);
+    const std::string copy_out = first_of(arguments.copies_out);
     for (const auto& [option, value] :
          {std::pair("--root", &arguments.root), std::pair("--modules", &arguments.modules_directory),
           std::pair("--env", &variable), std::pair("--workdir", &arguments.workdir),
+          std::pair("--copy-in", &copy_in), std::pair("--copy-out", &copy_out),
           std::pair("--user", &arguments.user), std::pair("--hostname", &arguments.hostname),
           std::pair("--grace", &arguments.grace)}) {
         if (!value->empty())
@@ -291,7 +305,39 @@ Result<std::optional<std::string>> read_variable(const std::string& text) {
     return std::optional(text + "=" + value);
 }
 
+/// A path of the host may have colons, one of the guest has none.
+Result<CopyIn> read_copy_in(const std::string& text) {
+    const std::size_t colon = text.rfind(":/");
+    if (colon == std::string::npos || colon == 0)
+        return fail(Error::invalid(fmt::format("--copy-in {}: does not name a place in the guest", text))
+                        .hint("HOST:/GUEST; a slash at the end puts it in there, under its own name"));
+    return CopyIn{.host = text.substr(0, colon), .guest = text.substr(colon + 1)};
+}
+
+Result<CopyOut> read_copy_out(const std::string& text) {
+    const std::size_t colon = text.find(':');
+    if (!text.starts_with('/') || colon == std::string::npos || colon + 1 == text.size())
+        return fail(Error::invalid(fmt::format("--copy-out {}: does not name {}", text,
+                                               text.starts_with('/') ? "a place on this host"
+                                                                     : "an absolute path of the guest"))
+                        .hint("/GUEST:HOST; a slash at the end puts it in there, under its own name"));
+    return CopyOut{.guest = text.substr(0, colon), .host = text.substr(colon + 1)};
+}
+
+Result<void> read_copies(const BootArguments& arguments, ExecConfig& exec) {
+    constexpr std::size_t kCopiesMax = 64;
+    for (const auto& [option, count] : {std::pair("--copy-in", arguments.copies_in.size()),
+                                        std::pair("--copy-out", arguments.copies_out.size())})
+        if (count > kCopiesMax)
+            return fail(Error::invalid(fmt::format("{} times {}; the limit is {}", count, option, kCopiesMax))
+                            .hint("a directory is one"));
+    for (const std::string& text : arguments.copies_in) exec.copies_in.push_back(TRY(read_copy_in(text)));
+    for (const std::string& text : arguments.copies_out) exec.copies_out.push_back(TRY(read_copy_out(text)));
+    return {};
+}
+
 Result<void> read_program(const BootArguments& arguments, ExecConfig& exec) {
+    TRY_VOID(read_copies(arguments, exec));
     for (const std::string& text : arguments.environment) {
         std::optional<std::string> variable = TRY(read_variable(text));
         if (variable) exec.environment.push_back(std::move(*variable));

@@ -23,6 +23,8 @@ struct BootArguments {
     std::string modules_directory;
     std::vector<std::string> exec_arguments;  ///< the words behind "--"
     std::vector<std::string> environment;
+    std::vector<std::string> copies_in;
+    std::vector<std::string> copies_out;
     std::string workdir;
     std::string user;
     std::string hostname;

@@ -26,12 +26,14 @@ Result<void> pack_program(const MachinePlan& plan, const BootConfig& config, Gue
         .workdir = config.exec->workdir,
         .user = config.exec->user,
         .hostname = config.exec->hostname,
+        .copies_in = config.exec->copies_in,
         .status_port = config.exit_ports.empty() ? layout::kPortExit : config.exit_ports.front(),
         .channel_port = layout::kPortInit,
         .has_one_output = config.exec->has_one_output,
         .bytes_max = config.memory_bytes,
         .outputs = config.exec->outputs,
         .stop = stop};
+    for (const CopyOut& copy : config.exec->copies_out) request.copies_out.push_back(copy.guest);
     if (const auto& terminal = config.exec->terminal)
         request.terminal = {.rows = terminal->rows, .columns = terminal->columns};
     if (!request.modules.empty()) request.wanted_modules = plan.devices.linux_modules();

@@ -9,6 +9,7 @@
 #include <vector>
 
 #include "firmware/boot/boot.h"
+#include "vmm/initramfs/copy_names.h"
 #include "vmm/machine/lifecycle/ending.h"
 #include "vmm/network/port_forward.h"
 #include "vmm/os/file_identity.h"
@@ -83,6 +84,8 @@ struct ExecConfig {
     std::string workdir{};                   ///< absolute; empty: /
     std::string user{};                      ///< USER[:GROUP], names or numbers; empty: root
     std::string hostname{};                  ///< empty: mayfly
+    std::vector<CopyIn> copies_in{};
+    std::vector<CopyOut> copies_out{};
     /// Of the terminal that stdin and stdout are; nothing where they are not.
     struct Terminal {
         u16 rows = 0;
@@ -90,8 +93,8 @@ struct ExecConfig {
     };
     std::optional<Terminal> terminal{};
     std::chrono::milliseconds grace{10'000};  ///< between SIGTERM or SIGINT and SIGKILL
-    bool has_one_output = false;     ///< stdout and stderr are the same file
-    OutputFiles* outputs = nullptr;  ///< InitramfsRequest's
+    bool has_one_output = false;              ///< stdout and stderr are the same file
+    OutputFiles* outputs = nullptr;           ///< InitramfsRequest's
 };
 
 struct BootConfig {

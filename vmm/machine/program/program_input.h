@@ -12,14 +12,14 @@
 
 #include "vmm/machine/program/null_file.h"
 #include "vmm/machine/program/program_channel.h"
-#include "vmm/machine/program/program_output.h"
+#include "vmm/machine/program/ring_reader.h"
 
 namespace mayfly {
 
 class ProgramInput {
   public:
     /// `fd` negative: there never is any. Not owned.
-    ProgramInput(int fd, const ProgramOutput::Surroundings& around) : fd_(fd), around_(around) {}
+    ProgramInput(int fd, const ProgramSurroundings& around) : fd_(fd), around_(around) {}
     ProgramInput(const ProgramInput&) = delete;
     ProgramInput& operator=(const ProgramInput&) = delete;
     ~ProgramInput() { end(); }
@@ -49,7 +49,7 @@ class ProgramInput {
     static constexpr std::size_t kBufferBytes = 256 << 10;
 
     const int fd_;
-    const ProgramOutput::Surroundings around_;
+    const ProgramSurroundings around_;
     std::optional<EventFd> doorbell_;
     std::optional<Thread> thread_;
     std::atomic<bool> is_over_ = false;

@@ -36,6 +36,11 @@ void ProgramSignals::end() {
     thread_.reset();
 }
 
+void ProgramSignals::on_program_ended() {
+    has_program_ended_.store(true, std::memory_order_release);
+    if (wake_) wake_->signal();
+}
+
 void ProgramSignals::enter(Stage stage, std::chrono::milliseconds limit) {
     stage_ = stage;
     deadline_ns_ = monotonic_ns() + static_cast<u64>(std::chrono::nanoseconds(limit).count());
@@ -76,6 +81,7 @@ void ProgramSignals::pass_on() {
 void ProgramSignals::run() {
     while (!is_over()) {
         await();
+        if (has_program_ended_.exchange(false, std::memory_order_acq_rel)) stage_ = Stage::Running;
         pass_on();
         const bool is_late = stage_ != Stage::Running && monotonic_ns() >= deadline_ns_;
         if (stage_ == Stage::Grace && (is_late || stop_.signals().interrupts() >= 2)) {

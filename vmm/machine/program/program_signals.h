@@ -30,6 +30,8 @@ class ProgramSignals {
     /// Once the channel is open: signals are the program's from now on. Errors: Os.
     Result<void> start();
     void end();
+    /// Init is at work after it: what was to kill the program has no more time limit. Any thread.
+    void on_program_ended();
 
   private:
     enum class Stage : u8 { Running, Grace, Killed };
@@ -50,6 +52,7 @@ class ProgramSignals {
     std::optional<EventFd> wake_;
     std::optional<Thread> thread_;
     std::atomic<bool> is_over_ = false;
+    std::atomic<bool> has_program_ended_ = false;
     // The thread's.
     Stage stage_ = Stage::Running;
     u64 deadline_ns_ = 0;  // of a stage but the first

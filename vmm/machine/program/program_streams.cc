@@ -35,6 +35,9 @@ ProgramStreams::ProgramStreams(const GuestMemory& memory, StopControl& stop, con
       channel_(memory, std::move(wake_init)),
       output_(RingName::Output, STDOUT_FILENO, {channel_, stop}),
       error_(RingName::Error, STDERR_FILENO, {channel_, stop}),
+      files_(options.copies_out, {channel_, stop},
+             {.is_turn = [this] { return output_.reader().has_ended() && error_.reader().has_ended(); },
+              .on_begin = [this] { signals_.on_program_ended(); }}),
       input_(input_fd(options.has_terminal), {channel_, stop}),
       signals_(channel_, stop, options.grace) {
     output_.sink().tell_of_lost_reader();
@@ -79,8 +82,9 @@ bool ProgramStreams::resize(WindowSize size) {
 
 Result<void> ProgramStreams::start_threads() {
     TRY_VOID(signals_.start());
-    TRY_VOID(output_.start());
-    TRY_VOID(error_.start());
+    TRY_VOID(output_.reader().start());
+    TRY_VOID(error_.reader().start());
+    TRY_VOID(files_.start());
     return input_.start();
 }
 
@@ -104,8 +108,9 @@ void ProgramStreams::on_open(u32 header_frame) {
 }
 
 void ProgramStreams::on_doorbell(u8 wishes) {
-    if ((wishes & channel::wish_of(RingName::Output)) != 0) output_.on_doorbell();
-    if ((wishes & channel::wish_of(RingName::Error)) != 0) error_.on_doorbell();
+    if ((wishes & channel::wish_of(RingName::Output)) != 0) output_.reader().on_doorbell();
+    if ((wishes & channel::wish_of(RingName::Error)) != 0) error_.reader().on_doorbell();
+    if ((wishes & channel::wish_of(RingName::Files)) != 0) files_.reader().on_doorbell();
     if ((wishes & channel::wish_of(RingName::Input)) == 0) return;
     input_.on_doorbell();
     if (has_terminal_) typed_.want();
@@ -123,14 +128,14 @@ void ProgramStreams::on_text(u8 byte) {
 }
 
 bool ProgramStreams::await_written(u64 deadline_ns) const {
-    return output_.await_written(deadline_ns) && error_.await_written(deadline_ns);
+    return output_.reader().await_taken(deadline_ns) && error_.reader().await_taken(deadline_ns) &&
+           files_.reader().await_taken(deadline_ns);
 }
 
 void ProgramStreams::finish() {
-    output_.begin_to_finish();
-    error_.begin_to_finish();
-    output_.await_end();
-    error_.await_end();
+    RingReader* const readers[] = {&output_.reader(), &error_.reader(), &files_.reader()};
+    for (RingReader* const reader : readers) reader->begin_to_finish();
+    for (RingReader* const reader : readers) reader->await_end();
     log::set_raw_terminal(false);
     if (has_terminal_ && output_.sink().has_asked_lately()) typed_.settle(output_.sink().fd());
 }
@@ -139,8 +144,9 @@ void ProgramStreams::end_threads() {
     signals_.end();
     typed_.end();
     input_.end();
-    output_.end();
-    error_.end();
+    output_.reader().end();
+    error_.reader().end();
+    files_.reader().end();
 }
 
 ProgramState ProgramStreams::save() const {

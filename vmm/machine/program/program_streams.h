@@ -14,6 +14,7 @@
 #include "devices/platform/init_port.h"
 #include "vmm/machine/console/console.h"
 #include "vmm/machine/program/program_channel.h"
+#include "vmm/machine/program/program_files.h"
 #include "vmm/machine/program/program_input.h"
 #include "vmm/machine/program/program_output.h"
 #include "vmm/machine/program/program_signals.h"
@@ -25,6 +26,7 @@ class ProgramStreams final : private InitPortSink {
     struct Options {
         bool has_terminal = false;
         std::chrono::milliseconds grace{0};  ///< ProgramSignals'
+        std::vector<CopyOut> copies_out{};
     };
     /// `wake_init` has it look around. All outlive this object.
     ProgramStreams(const GuestMemory& memory, StopControl& stop, const Options& options,
@@ -36,6 +38,8 @@ class ProgramStreams final : private InitPortSink {
     [[nodiscard]] InitPort& port() { return port_; }
     void set_watch(ConsoleWatch* watch);
 
+    /// Looks whether there is a place for the program's files. Errors: Invalid, Os: where there is none.
+    Result<void> open_files() { return files_.open(); }
     /// Before any vCPU runs. A terminal is raw from now on. Errors: Os.
     Result<void> connect();
     /// Nothing is on its way to a reader: false where that is still so at `deadline_ns`. While paused.
@@ -43,6 +47,11 @@ class ProgramStreams final : private InitPortSink {
     /// No vCPU runs any more: what the program wrote goes out, unless the end is abrupt.
     void finish();
     void end_threads();
+    /// The machine's end, once finished.
+    [[nodiscard]] Ending judged(Ending ending) const { return files_.judged(std::move(ending)); }
+
+    /// The program's files are on their way: nobody could go on with that.
+    [[nodiscard]] bool is_copying_out() const { return files_.has_begun(); }
 
     /// While no vCPU runs, nor a thread that visits.
     [[nodiscard]] ProgramState save() const;
@@ -64,6 +73,7 @@ class ProgramStreams final : private InitPortSink {
     ProgramChannel channel_;
     ProgramOutput output_;
     ProgramOutput error_;
+    ProgramFiles files_;
     ProgramInput input_;
     ConsoleInput typed_;  // instead, from a terminal
     ProgramSignals signals_;

@@ -1,0 +1,218 @@
+// SPDX-License-Identifier: Apache-2.0
+#include "firmware/init/copy_out.h"
+
+#include <asm/stat.h>
+#include <asm/statfs.h>
+#include <linux/errno.h>
+#include <linux/fcntl.h>
+#include <linux/fs.h>
+
+#include "firmware/init/file_records.h"
+#include "firmware/init/system_call.h"
+#include "firmware/init/text.h"
+
+namespace mayfly::init {
+
+namespace {
+
+using channel::RingName;
+using file_records::Head;
+using file_records::Kind;
+
+/// Each level has a listing on the stack, of which Linux gives us 8 MiB.
+constexpr u32 kDepthMax = 256;
+constexpr u64 kBlockBytes = 512;  // of st_blocks
+
+/// Of st_mode; <linux/stat.h> hides S_IFMT and its like from whoever has seen a C library's header.
+constexpr u32 kType = 0170000;
+constexpr u32 kDirectory = 0040000;
+constexpr u32 kRegular = 0100000;
+constexpr u32 kLink = 0120000;
+
+/// getdents64(2).
+struct Listed {
+    u64 inode;
+    i64 offset;
+    u16 record_bytes;
+    u8 type;
+    char name[1];
+};
+
+class Sender {
+  public:
+    explicit Sender(Streams& streams) : streams_(streams) {}
+
+    void send_all(const char* const* paths);
+
+  private:
+    void send(Kind kind, u32 mode, u64 value = 0, const void* data = nullptr, u32 data_bytes = 0,
+              i64 mtime = 0);
+    void put(const void* from, u32 bytes);
+    void send_problem(long error) { send(Kind::Problem, 0, static_cast<u64>(-error)); }
+    void send_named(int directory, const char* name, u64 flags, u32 depth);
+    void send_directory(int directory, const char* name, u64 flags, const struct stat& status, u32 depth);
+    void send_listed(int directory, u32 depth);
+    void send_file(int directory, const char* name, u64 flags, const struct stat& status);
+    void send_content(int file, const struct stat& status);
+    void send_link(int directory, const char* name, u32 mode);
+
+    Streams& streams_;
+    bool is_left_ = false;  // nobody takes more
+    u32 copy_ = 0;
+    u64 device_ = 0;  // of what was asked for
+    u32 path_bytes_ = 0;
+    char path_[file_records::kPathBytesMax + 1] = {};
+    u8 data_[file_records::kDataBytesMax] = {};
+};
+
+void Sender::put(const void* from, u32 bytes) {
+    const auto* next = static_cast<const u8*>(from);
+    while (bytes != 0 && !is_left_) {
+        const u32 done = streams_.put(RingName::Files, next, bytes);
+        next += done;
+        bytes -= done;
+        is_left_ = streams_.is_left(RingName::Files);
+        if (bytes == 0 || is_left_) return;
+        // There is no program any more that a message could be for.
+        channel::Message message{};
+        while (streams_.take_message(message)) {
+        }
+        if (!streams_.wish(channel::kWishMessages | channel::wish_of(RingName::Files)))
+            streams_.wake().wait();
+    }
+}
+
+void Sender::send(Kind kind, u32 mode, u64 value, const void* data, u32 data_bytes, i64 mtime) {
+    const bool has_path = kind != Kind::Data && kind != Kind::FileEnd && kind != Kind::End;
+    const Head head{.kind = kind,
+                    .copy = copy_,
+                    .path_bytes = has_path ? path_bytes_ : 0,
+                    .data_bytes = data_bytes,
+                    .mode = mode,
+                    .reserved = 0,
+                    .value = value,
+                    .mtime = mtime};
+    put(&head, sizeof(head));
+    put(path_, head.path_bytes);
+    put(data, data_bytes);
+}
+
+void Sender::send_link(int directory, const char* name, u32 mode) {
+    const long got = system_call(__NR_readlinkat, static_cast<u64>(directory), address(name), address(data_),
+                                 file_records::kPathBytesMax);
+    if (got < 0) return send_problem(got);
+    send(Kind::Link, mode, 0, data_, static_cast<u32>(got));
+}
+
+void Sender::send_content(int file, const struct stat& status) {
+    const u64 size_bytes = static_cast<u64>(status.st_size);
+    bool has_holes = static_cast<u64>(status.st_blocks) * kBlockBytes < size_bytes;
+    u64 at = 0;
+    while (!is_left_) {
+        if (has_holes) {
+            const long data_at = system_call(__NR_lseek, static_cast<u64>(file), at, SEEK_DATA);
+            if (data_at == -ENXIO) {  // nothing but a hole to its end
+                if (at < size_bytes) at = size_bytes;
+                break;
+            }
+            has_holes = data_at >= 0;
+            if (has_holes) at = static_cast<u64>(data_at);
+        }
+        const long got = system_call(__NR_pread64, static_cast<u64>(file), address(data_), sizeof(data_), at);
+        if (got == -EINTR) continue;
+        if (got < 0) return send_problem(got);
+        if (got == 0) break;
+        send(Kind::Data, 0, at, data_, static_cast<u32>(got));
+        at += static_cast<u64>(got);
+    }
+    send(Kind::FileEnd, 0, at, nullptr, 0, static_cast<i64>(status.st_mtime));
+}
+
+void Sender::send_file(int directory, const char* name, u64 flags, const struct stat& status) {
+    const long file = system_call(__NR_openat, static_cast<u64>(directory), address(name),
+                                  O_RDONLY | O_CLOEXEC | O_NONBLOCK | O_NOCTTY | flags);
+    if (file < 0) return send_problem(file);
+    send(Kind::File, status.st_mode);
+    send_content(static_cast<int>(file), status);
+    close_file(static_cast<int>(file));
+}
+
+void Sender::send_listed(int directory, u32 depth) {
+    alignas(u64) char listing[4096];
+    while (!is_left_) {
+        const long got =
+            system_call(__NR_getdents64, static_cast<u64>(directory), address(listing), sizeof(listing));
+        if (got < 0) return send_problem(got);
+        if (got == 0) return;
+        for (long at = 0; at < got && !is_left_;) {
+            const auto* entry = reinterpret_cast<const Listed*>(listing + at);
+            at += entry->record_bytes;
+            if (is_same(entry->name, ".") || is_same(entry->name, "..")) continue;
+            const u32 before = path_bytes_;
+            const u64 name_bytes = length(entry->name);
+            if (before + 1 + name_bytes > file_records::kPathBytesMax) {
+                send_problem(-ENAMETOOLONG);
+                continue;
+            }
+            if (before != 0) path_[path_bytes_++] = '/';
+            __builtin_memcpy(path_ + path_bytes_, entry->name, name_bytes);
+            path_bytes_ += static_cast<u32>(name_bytes);
+            send_named(directory, entry->name, O_NOFOLLOW, depth);
+            path_bytes_ = before;
+        }
+    }
+}
+
+void Sender::send_directory(int directory, const char* name, u64 flags, const struct stat& status,
+                            u32 depth) {
+    const long opened = system_call(__NR_openat, static_cast<u64>(directory), address(name),
+                                    O_RDONLY | O_DIRECTORY | O_CLOEXEC | flags);
+    if (opened < 0) return send_problem(opened);
+    struct statfs system {};
+    const bool is_elsewhere = depth != 0 && status.st_dev != device_;
+    // What a kernel makes up takes no blocks.
+    if (is_elsewhere && system_call(__NR_fstatfs, static_cast<u64>(opened), address(&system)) == 0 &&
+        system.f_blocks == 0) {
+        send(Kind::LeftOut, status.st_mode);
+    } else if (depth == kDepthMax) {
+        send_problem(-ENAMETOOLONG);
+    } else {
+        send(Kind::Directory, status.st_mode);
+        send_listed(static_cast<int>(opened), depth + 1);
+    }
+    close_file(static_cast<int>(opened));
+}
+
+/// `flags` is O_NOFOLLOW, or 0 for what was asked for.
+void Sender::send_named(int directory, const char* name, u64 flags, u32 depth) {
+    struct stat status {};
+    const u64 how = flags == 0 ? 0 : AT_SYMLINK_NOFOLLOW;
+    const long result =
+        system_call(__NR_newfstatat, static_cast<u64>(directory), address(name), address(&status), how);
+    if (result < 0) return send_problem(result);
+    if (depth == 0) device_ = status.st_dev;
+    switch (status.st_mode & kType) {
+        case kDirectory: return send_directory(directory, name, flags, status, depth);
+        case kRegular: return send_file(directory, name, flags, status);
+        case kLink: return send_link(directory, name, status.st_mode);
+        default: return send(Kind::LeftOut, status.st_mode);
+    }
+}
+
+void Sender::send_all(const char* const* paths) {
+    for (; paths[copy_] != nullptr && !is_left_; ++copy_) {
+        path_bytes_ = 0;
+        send_named(AT_FDCWD, paths[copy_], 0, 0);
+    }
+    copy_ = 0;
+    send(Kind::End, 0);
+}
+
+}  // namespace
+
+void copy_out(const char* const* paths, Streams& streams) {
+    Sender sender(streams);
+    sender.send_all(paths);
+}
+
+}  // namespace mayfly::init

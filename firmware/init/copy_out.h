@@ -1,0 +1,15 @@
+// SPDX-License-Identifier: Apache-2.0
+// copy_out(): sends the monitor the files that it asked for (firmware/init/file_records.h).
+//
+// Links within a directory are sent as links; what was asked for is looked up as the guest's root would. File
+// systems that the kernel makes up are not entered. Thread: init's only one.
+#pragma once
+
+#include "firmware/init/streams.h"
+
+namespace mayfly::init {
+
+/// `paths` are absolute and end with null. Ends early where the monitor takes no more.
+void copy_out(const char* const* paths, Streams& streams);
+
+}  // namespace mayfly::init

@@ -1,0 +1,38 @@
+// SPDX-License-Identifier: Apache-2.0
+// File records: how our init sends the files that are to be copied out, through the ring RingName::Files.
+//
+// A record is a head, the path below the directory that was asked for (empty: what was asked for itself), and
+// `data_bytes` bytes. What was asked for comes in its order, each directory before what is in it:
+//
+//   Directory                     its mode
+//   File, Data..., FileEnd        its mode; pieces in order, what is between them being zeros; its size
+//   Link                          the data is where it leads
+//   LeftOut                       something else, of that mode
+//   Problem                       `value` is the errno of what could not be read; within a file it ends that
+//   End                           of all; nothing comes after it
+//
+// Shared by both sides: no header here may need a library. Thread: any.
+#pragma once
+
+#include "vmm/error/ints.h"
+
+namespace mayfly::file_records {
+
+enum class Kind : u32 { Directory = 1, File, Data, FileEnd, Link, LeftOut, Problem, End };
+
+struct Head {
+    Kind kind;
+    u32 copy;        ///< by number, what was asked for
+    u32 path_bytes;  ///< of Data and FileEnd: 0
+    u32 data_bytes;  ///< of Data and Link only
+    u32 mode;        ///< st_mode
+    u32 reserved;
+    u64 value;  ///< of Data: where it lies in the file; of FileEnd: the file's size; of Problem: an errno
+    i64 mtime;  ///< of FileEnd: seconds since 1970
+};
+static_assert(sizeof(Head) == 40);
+
+inline constexpr u32 kPathBytesMax = 4095;
+inline constexpr u32 kDataBytesMax = 1 << 16;
+
+}  // namespace mayfly::file_records

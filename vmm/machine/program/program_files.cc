@@ -1,0 +1,55 @@
+// SPDX-License-Identifier: Apache-2.0
+#include "vmm/machine/program/program_files.h"
+
+#include "firmware/init/report.h"
+#include "vmm/text/log.h"
+
+namespace mayfly {
+
+Result<void> ProgramFiles::open() {
+    if (copies_.empty()) return {};
+    receiver_ = TRY(FileReceiver::open(copies_, [this] { return around_.stop.is_abrupt(); }));
+    records_ = std::make_unique<RecordReader>(static_cast<u32>(copies_.size()), *receiver_);
+    return {};
+}
+
+bool ProgramFiles::take(std::span<const std::byte> bytes) {
+    if (!has_begun_.exchange(true, std::memory_order_acq_rel)) hooks_.on_begin();
+    Result<void> fed = records_->feed(bytes);
+    if (fed) return true;
+    if (fed.error().kind() == ErrorKind::Host) {
+        lie_ = fed.error().message();
+        around_.stop.end({EndKind::HostError, 0, lie_});
+    } else {
+        has_failed_ = true;
+        log::error(fed.error().message());
+    }
+    return false;
+}
+
+Ending ProgramFiles::judged(Ending ending) const {
+    if (copies_.empty()) return ending;
+    if (!lie_.empty()) return {EndKind::HostError, 0, lie_};
+    const bool has_failed = has_failed_ || receiver_->has_failed();
+    const bool is_whole = records_->has_ended();
+    const std::optional<InitReport> report = ending.kind == EndKind::ProgramEnded
+                                                 ? decode_init_report(static_cast<u32>(ending.value))
+                                                 : std::nullopt;
+    if (!report || report->kind == InitReport::Kind::InitFailed) {
+        if (!is_whole && !has_failed)
+            log::warning(
+                records_->has_begun()
+                    ? "--copy-out: not all is copied: the guest has ended meanwhile"
+                    : "--copy-out: nothing is copied: the guest has ended without its program's end");
+        return ending;
+    }
+    if (!is_whole && !has_failed_)
+        return {EndKind::HostError, 0, "the guest's init has not sent all files of --copy-out"};
+    // What failed was said. The program's own failure tells more than that of its files.
+    const bool has_succeeded = report->kind == InitReport::Kind::Exited && report->value == 0;
+    if (has_failed && has_succeeded)
+        return {EndKind::HostError, 0, "the program has succeeded, but not all of its files are copied out"};
+    return ending;
+}
+
+}  // namespace mayfly
