@@ -11,9 +11,10 @@ from harness import OK, case, check, check_status, linux_host, main, skip
 from jobs import FACTS, Facts, jobs_initramfs
 
 BOOT_SECONDS = 300
-# Debian's 6.12 does not fit into 64 MiB: its last segment ends at 66. 6.1 does, and has no room to run in.
-LEAST_MEMORY = "72M"
-SIZES = {"72M": 72 << 20, "512M": 512 << 20, "8G": 8 << 30}
+# Debian's 6.12 does not fit into 64 MiB: its last segment ends at 66. 6.1 does, and has no room to run in. In 72
+# both run out of memory now and then, on a machine that has other work.
+LEAST_MEMORY = "80M"
+SIZES = {"80M": 80 << 20, "512M": 512 << 20, "8G": 8 << 30}
 # What firmware and tables take below 1 MiB.
 HOLES_MAX = 512 << 10
 # The kernel and its initramfs; and of each 32 bytes one, for struct pages (1/64), hash tables, and the buffer of

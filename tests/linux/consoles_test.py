@@ -37,7 +37,7 @@ JOBS = {
     "print16": f"echo; echo BEGIN; {PRINT.format(last=LAST_OF_16_KIB)}; echo END; stty -echo",
     "shell": "PS1='guest$ ' exec setsid cttyhack sh -i",
     "log": "echo '== log'; dmesg -r; stty -echo",
-    "read": 'echo READY; read line; echo "got <$line>"; cat | tr a-z A-Z; stty -echo',
+    "read": 'stty -echo; echo READY; read line; echo "got <$line>"; cat | tr a-z A-Z',
 }
 
 files = {"/work/initrd": jobs_initramfs(JOBS)}
