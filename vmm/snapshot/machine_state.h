@@ -8,6 +8,7 @@
 #include <array>
 #include <cstddef>
 #include <optional>
+#include <string>
 #include <variant>
 #include <vector>
 
@@ -122,6 +123,8 @@ struct ProgramState {
     InitPort::State port;
     ProgramChannelState channel;
     std::vector<std::byte> held_input;  ///< read, and not put yet
+    std::string line;                   ///< of init's text, as far as it has come
+    u32 lines_shown = 0;
 };
 
 struct MachineState {

@@ -20,7 +20,7 @@ class Thread {
     /// One of the three is called once, before this object goes.
     void join() { ::pthread_join(handle_, nullptr); }
     /// The same for a thread that has been told to end, and may be in a system call that blocks: it is sent
-    /// `signal`, whose handler does nothing, until it is gone.
+    /// `signal`, which must have a handler, until it is gone.
     void interrupt_and_join(int signal);
     void detach() { ::pthread_detach(handle_); }
 

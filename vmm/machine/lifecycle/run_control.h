@@ -103,7 +103,8 @@ class RunControl {
     std::atomic<bool> is_pausing_ = false;
 };
 
-/// The signal that interrupts KVM_RUN. Its handler does nothing.
+/// The signal that interrupts KVM_RUN. Its handler does no more than to pass on one that
+/// came from another process (signal_relay.h).
 [[nodiscard]] int kick_signal();
 
 }  // namespace mayfly

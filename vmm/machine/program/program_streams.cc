@@ -150,12 +150,18 @@ void ProgramStreams::end_threads() {
 }
 
 ProgramState ProgramStreams::save() const {
-    return {.port = port_.state(), .channel = channel_.save(), .held_input = input_.held()};
+    return {.port = port_.state(),
+            .channel = channel_.save(),
+            .held_input = input_.held(),
+            .line = line_,
+            .lines_shown = lines_shown_};
 }
 
 bool ProgramStreams::restore(const ProgramState& state) {
     port_.restore(state.port);
     input_.hold(state.held_input);
+    line_ = state.line;
+    lines_shown_ = state.lines_shown;
     is_open_ = state.channel.is_open;
     return channel_.restore(state.channel);
 }
