@@ -170,6 +170,20 @@ def a_terminal_is_one_for_the_program_with_size_and_job_control():
         check(b"[    " not in outcome.out, "the kernel's console is on the terminal", outcome)
 
 
+@case
+def a_terminals_late_answers_are_not_left_for_the_shell():
+    boot = f"mayfly boot {KERNELS['6.12']} --exec {host.path('/work/busybox')} -- printf '\\033[6n'"
+    # What a shell would read, at once and without waiting for a line's end.
+    line = f"{boot}; stty -icanon -echo min 0 time 0; echo \"left: [$(head -c 20 | od -An -c)]\""
+    process = host.popen(["sh", "-c", line], terminal=(24, 80))
+    for question, answer in ((r"\x1b\[6n", "\x1b[1;1R"), (r"\x1b\[5n", "\x1b[0n")):
+        check(process.wait_for_output(question), f"no question: {process.output()!r}")
+        process.write(answer)
+    outcome = process.wait(BOOT_SECONDS)
+    check_status(outcome, OK)
+    check(b"left: []" in outcome.out, "an answer is left for the shell", outcome)
+
+
 def started(command, *options):
     """The guest's shell, once it has said that it is there."""
     process = host.mayfly_popen(*words("sh", "-c", command, options=options), with_input=False)

@@ -187,6 +187,6 @@ TEST_CASE("a guest that lies is ended, and its report is not believed") {
         CHECK(ending.message.find("in a way that its init never does") != std::string::npos);
     }
     Copying count;
-    count.init().ring(RingName::Files).producer.count = 64 * kFrame + 1;
+    __atomic_store_n(&count.init().ring(RingName::Files).producer.count, 64 * kFrame + 1, __ATOMIC_RELEASE);
     CHECK(count.end(EndKind::ProgramEnded, kExited0).kind == EndKind::HostError);
 }
