@@ -45,8 +45,9 @@ EXEC = f"exec mayfly boot {KERNEL} --memory 256M --exec /work/busybox --"
 DISK = f"exec mayfly boot {KERNEL} --memory 256M --initrd /work/initrd-streams --disk /work/disk --console {SERIAL}"
 QEMU = (f"exec qemu-system-x86_64 -M microvm,pit=off,pic=off,rtc=off,isa-serial=on -accel kvm -cpu host -m 256"
         f" -smp 1 -nodefaults -no-user-config -nographic -no-reboot -serial file:{SERIAL} -kernel {KERNEL}"
-        " -initrd /work/initrd-streams -chardev stdio,id=c,signal=off -device virtio-serial-device"
-        " -device virtserialport,chardev=c")  # fmt: skip
+        " -initrd /work/initrd-streams -device virtio-serial-device -device virtserialport,chardev=c")  # fmt: skip
+# A standard input that ends would close the port for the output, too.
+QEMU_OUT, QEMU_IN = QEMU + " -chardev file,id=c,path=/dev/null", QEMU + " -chardev stdio,id=c,signal=off"
 
 
 def guest(job, mib):
@@ -59,8 +60,8 @@ CONTENDERS = {
     "stdin": lambda mib: f"{EXEC} dd of=/dev/null bs=1M </work/input-{mib}",
     "virtio disk, written": lambda mib: f"{DISK} --append {guest('disk-out', mib)}",
     "virtio disk, read": lambda mib: f"{DISK} --append {guest('disk-in', mib)}",
-    "QEMU's virtserialport, out": lambda mib: f"{QEMU} -append {guest('port-out', mib)} >/dev/null </dev/null",
-    "QEMU's virtserialport, in": lambda mib: f"{QEMU} -append {guest('port-in', mib)} >/dev/null </work/disk",
+    "QEMU's virtserialport, out": lambda mib: f"{QEMU_OUT} -append {guest('port-out', mib)}",
+    "QEMU's virtserialport, in": lambda mib: f"{QEMU_IN} -append {guest('port-in', mib)} </work/disk",
 }
 TRUE = f"{EXEC} true"
 
