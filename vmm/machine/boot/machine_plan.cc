@@ -45,6 +45,7 @@ Result<MachinePlan> plan_machine(const BootConfig& config, const HostKind& host,
         plan.early_output = choose_early_output(config, plan.log);
     }
     plan.devices = TRY(plan_devices(config, plan.shape, plan.console));
+    TRY_VOID(choose_macs(config, plan.devices));
     // Linux, which is told of ECAM, would prefer them to it.
     plan.has_config_ports = plan.devices.has_pci() && (plan.shape.profile == Profile::Legacy || !is_linux);
     plan.command_line = plan_command_line(plan, config, log::is_verbose());

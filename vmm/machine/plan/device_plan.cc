@@ -3,6 +3,8 @@
 
 #include <algorithm>
 
+#include <sys/random.h>
+
 #include <fmt/format.h>
 
 #include "devices/virtio/transport/pci_transport.h"
@@ -19,8 +21,12 @@ constexpr u32 kLegacyMax = (0x1'0000 - layout::kPortPciIo) / PciTransport::kLega
 
 void add(DevicePlan& plan, DeviceKind kind, u32 count, std::string_view name) {
     for (u32 index = 0; index < count; ++index)
-        plan.devices.push_back(
-            {.kind = kind, .index = index, .name = fmt::format("{}{}", name, index), .pci = {}, .mmio = {}});
+        plan.devices.push_back({.kind = kind,
+                                .index = index,
+                                .name = fmt::format("{}{}", name, index),
+                                .pci = {},
+                                .mmio = {},
+                                .mac = {}});
 }
 
 /// Device numbers rise with the order of devices, whether or not they share slots as functions.
@@ -58,6 +64,15 @@ Result<void> place_on_mmio(DevicePlan& plan, Irqchip irqchip) {
         plan.devices[i].mmio = {.base = layout::kVirtioMmio + i * kPageBytes,
                                 .gsi = layout::kIrqVirtioMmio[i]};
     return {};
+}
+
+/// Locally administered, and so for nobody else; random, because two machines may share a bridge.
+Result<MacAddress> make_mac() {
+    MacAddress mac{};
+    if (::getrandom(mac.data(), mac.size(), 0) != static_cast<ssize_t>(mac.size()))
+        return fail(Error::os("getrandom"));
+    mac[0] = static_cast<u8>((mac[0] & ~1) | 2);
+    return mac;
 }
 
 }  // namespace
@@ -107,6 +122,15 @@ Result<DevicePlan> plan_devices(const BootConfig& config, const MachineShape& sh
         TRY_VOID(place_on_pci(plan, is_legacy));
     }
     return plan;
+}
+
+Result<void> choose_macs(const BootConfig& config, DevicePlan& plan) {
+    for (PlannedDevice& device : plan.devices) {
+        if (device.kind != DeviceKind::Net) continue;
+        const std::optional<MacAddress>& asked_for = config.nets[device.index].mac;
+        device.mac = asked_for ? *asked_for : TRY(make_mac());
+    }
+    return {};
 }
 
 }  // namespace mayfly

@@ -6,6 +6,7 @@
 // first. Thread: any; values only.
 #pragma once
 
+#include <array>
 #include <string>
 #include <vector>
 
@@ -14,6 +15,8 @@
 #include "vmm/machine/plan/profile.h"
 
 namespace mayfly {
+
+using MacAddress = std::array<u8, 6>;
 
 enum class DeviceKind : u8 { Disk, Net, Console, Entropy };
 
@@ -31,6 +34,7 @@ struct PlannedDevice {
     std::string name;  ///< "disk0"
     PciPlace pci;
     VirtioMmioSlot mmio;
+    MacAddress mac{};  ///< of Net, once choose_macs() has been called
 };
 
 struct DevicePlan {
@@ -47,5 +51,8 @@ struct DevicePlan {
 
 /// Errors: Invalid for more devices than the transport carries, or one that the profile does not have.
 Result<DevicePlan> plan_devices(const BootConfig& config, const MachineShape& shape, ConsoleDevice console);
+
+/// Gives each network its MAC address: the one that was asked for, or a random one. Errors: Os.
+Result<void> choose_macs(const BootConfig& config, DevicePlan& plan);
 
 }  // namespace mayfly

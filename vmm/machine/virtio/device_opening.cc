@@ -131,7 +131,7 @@ Result<OpenDevices> open_devices(const BootConfig& config, const DevicePlan& pla
                 all.parts.push_back(TRY(open_disk_device(config.disks[device.index], device.name)));
                 break;
             case DeviceKind::Net:
-                all.parts.push_back(TRY(open_net_device(config.nets[device.index], device.name, stop)));
+                all.parts.push_back(TRY(open_net_device(config.nets[device.index], device, stop)));
                 break;
             case DeviceKind::Console: {
                 auto console = std::make_unique<VirtioConsole>(ends);

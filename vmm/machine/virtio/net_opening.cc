@@ -1,8 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
 #include "vmm/machine/virtio/net_opening.h"
 
-#include <sys/random.h>
-
 #include "devices/virtio/net/net.h"
 #include "vmm/network/passt.h"
 #include "vmm/network/tap.h"
@@ -12,21 +10,12 @@ namespace mayfly {
 
 namespace {
 
-/// Locally administered, and so for nobody else; random, because two machines may share a bridge.
-Result<std::array<u8, 6>> make_mac() {
-    std::array<u8, 6> mac{};
-    if (::getrandom(mac.data(), mac.size(), 0) != static_cast<ssize_t>(mac.size()))
-        return fail(Error::os("getrandom"));
-    mac[0] = static_cast<u8>((mac[0] & ~1) | 2);
-    return mac;
-}
-
 template <typename Peer>
 Result<DeviceParts> make_net(std::unique_ptr<Peer> peer, NetBackend& backend, const NetConfig& config,
-                             const std::string& name) {
+                             const PlannedDevice& place) {
     NetOptions options;
-    options.name = name;
-    options.mac = config.mac ? *config.mac : TRY(make_mac());
+    options.name = place.name;
+    options.mac = place.mac;
     options.mtu = config.mtu;
     options.bytes = limit_of(config.bytes);
     options.packets = limit_of(config.packets);
@@ -39,32 +28,33 @@ Result<DeviceParts> make_net(std::unique_ptr<Peer> peer, NetBackend& backend, co
 
 template <typename Peer>
 Result<DeviceParts> open_peer(Result<std::unique_ptr<Peer>> opened, const NetConfig& config,
-                              const std::string& name, std::string_view option) {
+                              const PlannedDevice& place, std::string_view option) {
     if (!opened) return fail(std::move(opened).error().about(std::string(option) + config.place));
     Peer& peer = **opened;
-    return make_net(std::move(*opened), peer, config, name);
+    return make_net(std::move(*opened), peer, config, place);
 }
 
-Result<DeviceParts> open_user_network(const NetConfig& config, const std::string& name, StopControl& stop) {
+Result<DeviceParts> open_user_network(const NetConfig& config, const PlannedDevice& place,
+                                      StopControl& stop) {
     UserNetworkOptions options{
         .forwards = config.forwards, .mtu = config.mtu, .has_host_loopback = config.has_host_loopback};
     const auto on_failure = [&stop](std::string why) { stop.end({EndKind::HostError, 0, std::move(why)}); };
     std::unique_ptr<UserNetwork> network = TRY(UserNetwork::start(std::move(options), on_failure));
     Passt& passt = network->backend();
-    return make_net(std::move(network), passt, config, name);
+    return make_net(std::move(network), passt, config, place);
 }
 
 }  // namespace
 
-Result<DeviceParts> open_net_device(const NetConfig& config, const std::string& name, StopControl& stop) {
+Result<DeviceParts> open_net_device(const NetConfig& config, const PlannedDevice& place, StopControl& stop) {
     switch (config.kind) {
-        case NetConfig::Kind::User: return open_user_network(config, name, stop);
+        case NetConfig::Kind::User: return open_user_network(config, place, stop);
         case NetConfig::Kind::Passt:
-            return open_peer(Passt::connect(config.place), config, name, "--net passt=");
+            return open_peer(Passt::connect(config.place), config, place, "--net passt=");
         case NetConfig::Kind::Tap: break;
     }
     return open_peer(Tap::open({.name = config.place, .pairs = config.pairs, .mtu = config.mtu}), config,
-                     name, "--net tap=");
+                     place, "--net tap=");
 }
 
 }  // namespace mayfly

@@ -4,15 +4,14 @@
 // Thread: the main thread, before any vCPU runs.
 #pragma once
 
-#include <string>
-
 #include "vmm/machine/lifecycle/stop_control.h"
 #include "vmm/machine/plan/config.h"
+#include "vmm/machine/plan/device_plan.h"
 #include "vmm/machine/virtio/guest_device.h"
 
 namespace mayfly {
 
 /// Errors: the backend's, with the option it came from. `stop` outlives the device.
-Result<DeviceParts> open_net_device(const NetConfig& config, const std::string& name, StopControl& stop);
+Result<DeviceParts> open_net_device(const NetConfig& config, const PlannedDevice& place, StopControl& stop);
 
 }  // namespace mayfly

@@ -34,6 +34,22 @@ Result<DevicePlan> plan_of(const BootConfig& config, const MachineShape& shape) 
 
 }  // namespace
 
+TEST_CASE("each network has the MAC address that was asked for, or a random one of nobody's",
+          "[device_plan]") {
+    BootConfig config = with(1, 3);
+    config.nets[1].mac = MacAddress{0x52, 0x54, 0, 0x12, 0x34, 0x56};
+    DevicePlan plan = plan_of(config, kModern).value();
+    REQUIRE(choose_macs(config, plan));
+    std::set<MacAddress> macs;
+    for (const PlannedDevice& device : plan.devices) {
+        if (device.kind != DeviceKind::Net) continue;
+        CHECK((device.mac[0] & 3) == 2);
+        macs.insert(device.mac);
+    }
+    CHECK(macs.size() == 3);
+    CHECK(macs.contains(*config.nets[1].mac));
+}
+
 TEST_CASE("no devices make an empty plan on every transport", "[device_plan]") {
     for (const TransportChoice transport : {TransportChoice::Pci, TransportChoice::Mmio}) {
         for (const MachineShape& shape : {kModern, kLegacy}) {
