@@ -1,0 +1,49 @@
+// SPDX-License-Identifier: Apache-2.0
+// Fuzzes what our init makes of packets that somebody on the guest's network sends in place of a DHCP server.
+#include <array>
+#include <cstddef>
+#include <cstdlib>
+#include <memory>
+
+#include "firmware/init/dhcp.h"
+
+namespace {
+
+using namespace mayfly;
+using namespace mayfly::init;
+
+constexpr DhcpClient kClient{{0x02, 0x11, 0x22, 0x33, 0x44, 0x55}, 0x1234'5678};
+
+void require(bool is_true) {
+    if (!is_true) std::abort();
+}
+
+bool is_hosts(Ipv4 address) {
+    return address.bytes[0] != 0 && address.bytes[0] != 127 && address.bytes[0] < 224;
+}
+
+}  // namespace
+
+extern "C" int LLVMFuzzerTestOneInput(const u8* data, std::size_t size) {
+    // A copy of its own: a read behind its end is seen.
+    const std::unique_ptr<u8[]> packet(new u8[size]);
+    for (std::size_t i = 0; i < size; ++i) packet[i] = data[i];
+    const std::optional<DhcpAnswer> answer = read_dhcp_packet({packet.get(), size}, kClient);
+    if (!answer || answer->kind == DhcpKind::Nak) return 0;
+    require(answer->kind == DhcpKind::Offer || answer->kind == DhcpKind::Ack);
+    require(is_hosts(answer->address));
+    require(answer->prefix_bits >= 8 && answer->prefix_bits <= 32);
+    require(!answer->has_router || is_hosts(answer->router));
+    require(answer->name_servers <= kDhcpNameServersMax);
+    std::array<char, kIpv4TextBytes> text{};
+    for (u32 i = 0; i < answer->name_servers; ++i) {
+        require(is_hosts(answer->name_server[i]));
+        require(write_text(answer->name_server[i], text) < text.size());
+    }
+    require(answer->mtu == 0 || answer->mtu >= 576);
+    require(belongs_to(*answer, *answer));
+    std::array<u8, kDhcpPacketBytes> request{};
+    write_dhcp_packet(request, kClient, &*answer);
+    require(!read_dhcp_packet(request, kClient));
+    return 0;
+}
