@@ -14,6 +14,7 @@
 //   m  the path of a module to load      in load order; its failure is init's
 //   o  the same, for a module that others can do without
 //   f  a path to copy out when the program has ended, in order
+//   n  a network, as network_job.h says  one for each
 //   p  the path of the program           once
 //   a  argv of the program               in order, its name first
 //   e  its environment, NAME=VALUE       in order
@@ -40,6 +41,7 @@ enum class JobField : char {
     Module = 'm',
     OptionalModule = 'o',
     CopyOut = 'f',
+    Network = 'n',
     Program = 'p',
     Argument = 'a',
     Environment = 'e',

@@ -118,6 +118,7 @@ Result<void> Packer::add_job(const Program& program, const std::vector<PackedMod
     if (request_.has_one_output) add_field(job, JobField::OneOutput, "");
     for (const PackedModule& module : modules)
         add_field(job, module.is_optional ? JobField::OptionalModule : JobField::Module, module.path);
+    for (const std::string& network : request_.networks) add_field(job, JobField::Network, network);
     add_field(job, JobField::Program, program.guest_path);
     add_field(job, JobField::Argument, request_.program);
     for (const std::string& argument : request_.arguments) add_field(job, JobField::Argument, argument);

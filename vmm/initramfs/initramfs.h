@@ -40,6 +40,8 @@ struct InitramfsRequest {
     std::string modules{};
     /// "virtio_blk"; what they need comes with them, and what the kernel has built in is left out.
     std::vector<std::string_view> wanted_modules{};
+    /// The same, where the kernel has them at all.
+    std::vector<std::string_view> welcome_modules{};
     /// NAME=VALUE, added to the PATH, HOME and TERM that our init sets.
     std::vector<std::string> environment{};
     /// Where the program starts: an absolute path, made if it is not there; empty: /.
@@ -51,6 +53,8 @@ struct InitramfsRequest {
     std::vector<CopyIn> copies_in{};
     /// Paths of the guest that init sends when the program has ended (firmware/init/file_records.h).
     std::vector<std::string> copies_out{};
+    /// What init is told of each network: records of firmware/init/network_job.h.
+    std::vector<std::string> networks{};
     /// The I/O port to which init writes its report (firmware/init/report.h), 32 bits wide.
     u16 status_port = 0;
     /// The first of the ports of its channel (firmware/init/channel.h).

@@ -190,15 +190,19 @@ Result<std::vector<PackedModule>> pack_modules(const InitramfsRequest& request, 
     texts.soft_dependencies = TRY(read_list(base, "modules.softdep"));
     if (!texts.soft_dependencies.empty()) texts.aliases = TRY(read_list(base, "modules.alias"));
     const ModuleList list(texts);
-    const std::vector<ModuleToLoad> modules =
-        TRY(about(list.resolve(request.wanted_modules, request.stop), base.label()));
+    std::vector<std::string_view> wanted = request.wanted_modules;
+    for (const std::string_view name : request.welcome_modules)
+        if (list.has(name)) wanted.push_back(name);
+    const std::vector<ModuleToLoad> modules = TRY(about(list.resolve(wanted, request.stop), base.label()));
     std::vector<PackedModule> packed;
     if (modules.empty()) return packed;
     TRY_VOID(archive.add(".mayfly/modules", EntryHeader{.mode = S_IFDIR | 0755}));
     for (const ModuleToLoad& module : modules) {
         const std::string name = fmt::format(".mayfly/modules/{}.ko", module.name);
         TRY_VOID(pack_module(base, module.path, name, archive));
-        packed.push_back({"/" + name, module.is_optional});
+        const bool is_welcome =
+            std::ranges::find(request.welcome_modules, module.name) != request.welcome_modules.end();
+        packed.push_back({"/" + name, module.is_optional || is_welcome});
     }
     return packed;
 }

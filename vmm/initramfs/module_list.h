@@ -43,6 +43,9 @@ class ModuleList {
     [[nodiscard]] Result<std::vector<ModuleToLoad>> resolve(const std::vector<std::string_view>& wanted,
                                                             StopToken stop = {}) const;
 
+    /// Whether there is a module of that name, not built in.
+    [[nodiscard]] bool has(std::string_view name) const { return find_name(name).has_value(); }
+
   private:
     struct Line {
         std::string_view path;

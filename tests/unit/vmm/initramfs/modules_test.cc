@@ -233,6 +233,19 @@ TEST_CASE("a module that is nowhere is named with the directory") {
     CHECK(refusal(request) == "the kernel module one is needed, but there is no directory of modules");
 }
 
+TEST_CASE("a welcome module is packed where it is there, and its failure is not init's") {
+    const Kernel kernel;
+    kernel.add_version("v");
+    InitramfsRequest request = kernel.request("v", {});
+    request.welcome_modules = {"two"};
+    CHECK_FALSE(has_entry(kernel.packed(request), ".mayfly/modules/one.ko"));
+    request.welcome_modules = {"two", "one"};
+    const auto entries = kernel.packed(request);
+    CHECK(has_entry(entries, ".mayfly/modules/one.ko"));
+    const std::string field = std::string("\0o/.mayfly/modules/one.ko", 25) + '\0';
+    CHECK(entry(entries, ".mayfly/job").content.find(field) != std::string::npos);
+}
+
 TEST_CASE("a module's file that is damaged is refused by name") {
     const Kernel kernel;
     kernel.add_version("v");

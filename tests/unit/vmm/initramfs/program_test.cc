@@ -226,6 +226,15 @@ TEST_CASE("the job says what the program's streams are") {
     CHECK(of_kind(fields, '1') == Strings{""});
 }
 
+TEST_CASE("the job has the networks' records as they are") {
+    const ScratchTree tree;
+    tree.file("prog", elf_program(), 0755);
+    InitramfsRequest request = request_for(tree.path("prog"));
+    CHECK(of_kind(job(request), 'n').empty());
+    request.networks = {"020000000001 near dhcp=3", "020000000002"};
+    CHECK(of_kind(job(request), 'n') == request.networks);
+}
+
 TEST_CASE("the environment has a path, a home and a terminal, unless it is told others") {
     const ScratchTree tree;
     tree.file("prog", elf_program(), 0755);
