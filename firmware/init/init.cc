@@ -8,6 +8,7 @@
 #include <linux/fcntl.h>
 
 #include "firmware/init/job_reader.h"
+#include "firmware/init/network.h"
 #include "firmware/init/ports.h"
 #include "firmware/init/program.h"
 #include "firmware/init/set_up.h"
@@ -66,7 +67,8 @@ extern "C" [[noreturn]] void init_main() {
     }
     open_job_ports(job.status_port, job.channel_port);
     load_modules(job);
-    set_up_network(job.host_name);
+    set_up_host(job.host_name);
+    if (const long problem = set_up_networks(job); problem != 0) end_failed(InitStep::Network, -problem);
     Streams streams;
     if (const long problem = streams.open(*job.copies_out != nullptr); problem != 0)
         end_failed(InitStep::Channel, -problem);

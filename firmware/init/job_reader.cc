@@ -70,9 +70,11 @@ JobReading read_job() {
         return {-EBADMSG, {}};
     Job job{};
     job.directory = "/";
+    job.host_name = "mayfly";
     pages.size_bytes -= kJobHeader.size() + 1;
     pages.text += kJobHeader.size() + 1;
     u64 count = 0;
+    bool has_networks = false;
     const char* last = "";
     for (const char* field = pages.text; field < pages.text + pages.size_bytes; field += length(field) + 1) {
         ++count;
@@ -88,6 +90,7 @@ JobReading read_job() {
             job.columns = static_cast<u16>(decimal(behind_space(field + 1)));
         }
         if (*field == static_cast<char>(JobField::HostName)) job.host_name = field + 1;
+        if (*field == static_cast<char>(JobField::Network)) has_networks = true;
         if (*field == static_cast<char>(JobField::Directory)) job.directory = field + 1;
         if (*field == static_cast<char>(JobField::User)) {
             job.user = decimal(field + 1);
@@ -96,7 +99,7 @@ JobReading read_job() {
         if (*field == static_cast<char>(JobField::Program)) job.program = field + 1;
     }
     if (!is_same(last, kJobEnd.data()) || job.program == nullptr) return {-EBADMSG, {}};
-    auto** room = static_cast<const char**>(allocate((count + 5) * sizeof(const char*)));
+    auto** room = static_cast<const char**>(allocate((count + 6) * sizeof(const char*)));
     if (room == nullptr) return {-ENOMEM, {}};
     Lists lists(room);
     job.arguments = lists.gather(pages, JobField::Argument, JobField::Argument, 1);
@@ -104,6 +107,7 @@ JobReading read_job() {
     job.groups = lists.gather(pages, JobField::Group, JobField::Group, 1);
     job.copies_out = lists.gather(pages, JobField::CopyOut, JobField::CopyOut, 1);
     job.modules = lists.gather(pages, JobField::Module, JobField::OptionalModule, 0);
+    if (has_networks) job.networks = lists.gather(pages, JobField::Network, JobField::Network, 1);
     return {0, job};
 }
 

@@ -16,7 +16,7 @@ struct Job {
     bool has_one_output;  ///< standard error is standard output
     u16 rows;             ///< of the terminal
     u16 columns;
-    const char* host_name;  ///< null: init's choice
+    const char* host_name;
     u32 user;
     u32 group;
     const char* const* groups;  ///< decimal, beside it; ends with null
@@ -26,6 +26,7 @@ struct Job {
     const char* const* environment;  ///< ends with null
     const char* const* copies_out;   ///< absolute paths; ends with null
     const char* const* modules;      ///< ends with null; each begins with its JobField
+    const char* const* networks;     ///< ends with null; records of network_job.h. Null for none
 };
 
 struct JobReading {

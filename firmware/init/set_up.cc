@@ -110,11 +110,10 @@ void make_directories(const char* path) {
     }
 }
 
-void set_up_network(const char* host_name) {
+void set_up_host(const char* host_name) {
     constexpr u64 kInternet = 2;  // AF_INET
     constexpr u64 kDatagram = 2;  // SOCK_DGRAM
     constexpr u64 kCloseOnExec = O_CLOEXEC;
-    if (host_name == nullptr) host_name = "mayfly";
     system_call(__NR_sethostname, address(host_name), length(host_name));
     const long socket = system_call(__NR_socket, kInternet, kDatagram | kCloseOnExec, 0);
     if (socket < 0) return;

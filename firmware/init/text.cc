@@ -34,6 +34,7 @@ constexpr Named kNames[] = {
     {ELOOP, "ELOOP"},     {ELIBBAD, "ELIBBAD"},
     {EBADMSG, "EBADMSG"}, {EOPNOTSUPP, "EOPNOTSUPP"},
     {ENOKEY, "ENOKEY"},   {EKEYREJECTED, "EKEYREJECTED"},
+    {ENOBUFS, "ENOBUFS"}, {EAFNOSUPPORT, "EAFNOSUPPORT"},
 };
 
 }  // namespace
@@ -62,10 +63,10 @@ u32 decimal(const char* digits) {
     return value;
 }
 
-void say(const char* a, const char* b, const char* c, const char* d) {
+void say(const char* a, const char* b, const char* c, const char* d, const char* e, const char* f) {
     char line[kLineMax];
     u64 used = 0;
-    for (const char* part : {"init: ", a, b, c, d})
+    for (const char* part : {"init: ", a, b, c, d, e, f})
         for (; *part != 0 && used + 1 < kLineMax; ++part) line[used++] = *part;
     line[used++] = '\n';
     if (!send_text(line, used)) system_call(__NR_write, kErrorOutput, address(line), used);

@@ -17,7 +17,8 @@ namespace mayfly::init {
 [[nodiscard]] u32 decimal(const char* digits);
 
 /// "init: " and the parts, a line for the monitor; on the console where that cannot be told.
-void say(const char* a, const char* b = "", const char* c = "", const char* d = "");
+void say(const char* a, const char* b = "", const char* c = "", const char* d = "", const char* e = "",
+         const char* f = "");
 
 /// "ENOENT", or "errno 200". `error` is positive. The text lasts until the next call.
 [[nodiscard]] const char* error_name(long error);

@@ -8,6 +8,7 @@
 #include "firmware/layout.h"
 #include "vmm/initramfs/initramfs.h"
 #include "vmm/machine/boot/boot_tables.h"
+#include "vmm/machine/boot/network_record.h"
 #include "vmm/text/log.h"
 
 namespace mayfly {
@@ -36,7 +37,14 @@ Result<void> pack_program(const MachinePlan& plan, const BootConfig& config, Gue
     for (const CopyOut& copy : config.exec->copies_out) request.copies_out.push_back(copy.guest);
     if (const auto& terminal = config.exec->terminal)
         request.terminal = {.rows = terminal->rows, .columns = terminal->columns};
-    if (!request.modules.empty()) request.wanted_modules = plan.devices.linux_modules();
+    for (const PlannedDevice& device : plan.devices.devices) {
+        if (device.kind == DeviceKind::Net)
+            request.networks.push_back(network_record(config.nets[device.index], device.mac));
+    }
+    if (!request.modules.empty()) {
+        request.wanted_modules = plan.devices.linux_modules();
+        request.welcome_modules = network_modules(config.nets);
+    }
     return images.set_initrd("the initramfs of --exec", TRY(pack_initramfs(request)));
 }
 

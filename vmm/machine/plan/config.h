@@ -11,6 +11,7 @@
 #include "firmware/boot/boot.h"
 #include "vmm/initramfs/copy_names.h"
 #include "vmm/machine/lifecycle/ending.h"
+#include "vmm/machine/plan/guest_network.h"
 #include "vmm/network/port_forward.h"
 #include "vmm/os/file_identity.h"
 #include "vmm/watch/watch_config.h"
@@ -72,6 +73,7 @@ struct NetConfig {
     RateConfig packets;
     std::vector<PortForward> forwards;  ///< of User only, as is the next
     bool has_host_loopback = false;     ///< the gateway's address leads to the host's loopback
+    GuestNetwork guest;                 ///< what init makes of it, with `exec` only
 };
 
 /// A program to run in the guest, with our own init, from an initramfs that is packed for this boot.
