@@ -10,6 +10,7 @@
 #include <fmt/format.h>
 
 #include "vmm/command/options/device_options.h"
+#include "vmm/command/options/guest_network_option.h"
 #include "vmm/command/options/option_table.h"
 #include "vmm/os/file_identity.h"
 #include "vmm/text/log.h"
@@ -261,6 +262,7 @@ Result<void> read_devices(const BootArguments& arguments, BootConfig& config) {
             Error::invalid(fmt::format("{} times --net; the limit is {}", arguments.nets.size(), kNetsMax)));
     for (const std::string& disk : arguments.disks) config.disks.push_back(TRY(parse_disk(disk)));
     for (const std::string& net : arguments.nets) config.nets.push_back(TRY(parse_net(net)));
+    TRY_VOID(check_guest_networks(config.nets, config.exec.has_value()));
     config.has_rng = arguments.is_rng;
     config.transport = TRY(choose<TransportChoice>("--transport", arguments.transport, kTransports));
     config.io = TRY(choose<IoChoice>("--io", arguments.io, kIoChoices));

@@ -7,6 +7,7 @@
 
 #include <fmt/format.h>
 
+#include "vmm/command/options/guest_network_option.h"
 #include "vmm/command/options/port_forward_option.h"
 #include "vmm/storage/image_format.h"
 #include "vmm/text/size.h"
@@ -139,6 +140,7 @@ Result<void> read_net_key(const KeyValue& word, NetConfig& net) {
         return {};
     }
     if (!word.has_value) return fail(unknown_key("--net", word, kNetHelp));
+    if (is_guest_network_key(word.key)) return read_guest_network_key(word.key, word.value, net.guest);
     if (word.key == "hostfwd") {
         net.forwards.push_back(TRY(parse_port_forward(word.value)));
     } else if (word.key == "mac") {
@@ -196,6 +198,7 @@ Result<NetConfig> parse_net(std::string_view text) {
             Error::invalid(fmt::format("--net {} has one queue pair; queues= is for tap", first.key)));
     if (net.kind != NetConfig::Kind::User && (!net.forwards.empty() || net.has_host_loopback))
         return fail(Error::invalid(fmt::format("--net {}: hostfwd= and host-loopback are for user", text)));
+    TRY_VOID(check_guest_network(net.guest));
     return net;
 }
 

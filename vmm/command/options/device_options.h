@@ -15,7 +15,8 @@ constexpr char kDiskHelp[] =
 constexpr char kNetHelp[] =
     "virtio-net, repeatable: user[,hostfwd=tcp|udp:[ADDRESS]:PORT-:PORT][,host-loopback], "
     "tap=IFACE[,queues=N] "
-    "or passt=SOCKET, then [,mac=MAC][,mtu=N][,bw=SIZE[:BURST]][,pps=N[:BURST]]";
+    "or passt=SOCKET, then [,mac=MAC][,mtu=N][,bw=SIZE[:BURST]][,pps=N[:BURST]], with --exec "
+    "[,ip=ADDRESS/BITS|dhcp][,gw=ADDRESS][,dns=ADDRESS]";
 
 /// As kDiskHelp has it. Errors: Invalid, with the key, the value and the limit.
 Result<DiskConfig> parse_disk(std::string_view text);

@@ -186,6 +186,7 @@ TEST_CASE("what belongs to --exec is refused without it", "[boot_options]") {
                                                   {"kernel", "--hostname", "h"},
                                                   {"kernel", "--grace", "1"},
                                                   {"kernel", "--modules", "d"},
+                                                  {"kernel", "--net", "tap=t,ip=192.0.2.2/24"},
                                                   {"kernel", "--exec", "p", "--initrd", "i"},
                                                   {"kernel", "a", "--exec", "p"}}) {
         const Result<BootConfig> config = parse(words);

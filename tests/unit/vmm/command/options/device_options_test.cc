@@ -231,7 +231,10 @@ TEST_CASE("what --help says of a disk and a network is what is taken", "[device_
                                                     {"mtu", "1400"},
                                                     {"pps", "5"},
                                                     {"mac", "02:00:00:00:00:01"},
-                                                    {"hostfwd", "tcp::8080-:80"}};
+                                                    {"hostfwd", "tcp::8080-:80"},
+                                                    {"ip", "192.0.2.2/24"},
+                                                    {"gw", "192.0.2.1,ip=192.0.2.2/24"},
+                                                    {"dns", "192.0.2.1"}};
     const auto word = [&](const std::string& key) {
         const auto value = values.find(key);
         return "," + key + (value == values.end() ? "" : "=" + value->second);
@@ -243,7 +246,7 @@ TEST_CASE("what --help says of a disk and a network is what is taken", "[device_
         CHECK(parse_disk("f" + word(key)));
     }
     const std::vector<std::string> net = keys_of(kNetHelp);
-    CHECK(net.size() == 7);
+    CHECK(net.size() == 10);
     for (const std::string& key : net) {
         INFO(key);
         CHECK(parse_net((key == "queues" ? "tap=t" : "user") + word(key)));
