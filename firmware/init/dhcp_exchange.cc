@@ -103,6 +103,7 @@ Exchange::Heard Exchange::listen(u64 until_ns) {
 long Exchange::run(u64 limit_ns, DhcpAnswer& lease) {
     const u64 end_ns = now_ns() + limit_ns;
     u64 wait_ns = kFirstWaitNs;
+    u64 first_wait_ns = kFirstWaitNs;
     u32 requests = 0;
     for (u64 now = now_ns(); now < end_ns; now = now_ns()) {
         if (requests == kRequestsMax) has_offer_ = false, requests = 0;
@@ -116,12 +117,13 @@ long Exchange::run(u64 limit_ns, DhcpAnswer& lease) {
             case Heard::Offer:
                 has_offer_ = true;
                 requests = 0;
-                wait_ns = kFirstWaitNs;
+                wait_ns = first_wait_ns;
                 break;
             case Heard::Nak:
-                // From the beginning, and not at once: somebody may refuse us for ever.
+                // From the beginning, and each time later: somebody may refuse us for ever.
                 has_offer_ = false;
                 requests = 0;
+                first_wait_ns *= 2;
                 while (listen(until_ns) != Heard::Nothing) {
                 }
                 break;

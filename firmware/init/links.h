@@ -32,12 +32,12 @@ class Links {
 
     /// The first Ethernet interface with that address.
     [[nodiscard]] Link find(const Mac& mac) const;
-    long bring_up(u32 index) const;
-    long set_mtu(u32 index, u32 mtu) const;
+    [[nodiscard]] long bring_up(u32 index) const;
+    [[nodiscard]] long set_mtu(u32 index, u32 mtu) const;
     /// An IPv6 address can be used at once: it is not asked whether somebody else has it.
-    long add_address(u32 index, const IpAddress& address, u8 prefix_bits) const;
+    [[nodiscard]] long add_address(u32 index, const IpAddress& address, u8 prefix_bits) const;
     /// The gateway is taken to be on the link, whatever addresses it has.
-    long add_default_route(u32 index, const IpAddress& gateway) const;
+    [[nodiscard]] long add_default_route(u32 index, const IpAddress& gateway) const;
 
   private:
     class Request;

@@ -227,7 +227,7 @@ void Networks::adopt(const Link& link, const DhcpAnswer& lease) {
     char text[kIpv4TextBytes];
     write_text(lease.address, text);
     // Less than the driver takes, or what it has already: neither matters to the program.
-    if (lease.mtu != 0) links_.set_mtu(link.index, lease.mtu);
+    if (lease.mtu != 0) static_cast<void>(links_.set_mtu(link.index, lease.mtu));
     long result = links_.add_address(link.index, ip_of(lease.address), lease.prefix_bits);
     if (result != 0) return say("cannot give ", link.name, " an address from DHCP: ", error_name(-result));
     hosts_.add(text, "\t", host_name_);

@@ -9,51 +9,13 @@
 
 #include <catch2/catch.hpp>
 
+#include "tests/unit/firmware/init/dhcp_server.h"
+
 using namespace mayfly;
 using namespace mayfly::init;
+using namespace mayfly::test;
 
 namespace {
-
-using Bytes = std::vector<u8>;
-
-constexpr DhcpClient kClient{{0x02, 0x11, 0x22, 0x33, 0x44, 0x55}, 0x1234'5678};
-constexpr std::size_t kMessageAt = 28;
-constexpr std::size_t kOptionsAt = kMessageAt + 240;
-
-void put_u16(Bytes& bytes, std::size_t at, std::size_t value) {
-    bytes[at] = static_cast<u8>(value >> 8);
-    bytes[at + 1] = static_cast<u8>(value);
-}
-
-/// From 192.0.2.1's port 67 to port 68, with 192.0.2.77 for the client, and these options.
-Bytes answer_with(const Bytes& options) {
-    Bytes packet(kOptionsAt);
-    packet.insert(packet.end(), options.begin(), options.end());
-    packet[0] = 0x45;
-    put_u16(packet, 2, packet.size());
-    packet[8] = 64;
-    packet[9] = 17;
-    const Bytes addresses{192, 0, 2, 1, 192, 0, 2, 77};
-    std::ranges::copy(addresses, packet.begin() + 12);
-    put_u16(packet, 20, 67);
-    put_u16(packet, 22, 68);
-    put_u16(packet, 24, packet.size() - 20);
-    const Bytes head{2, 1, 6, 0, 0x12, 0x34, 0x56, 0x78};
-    std::ranges::copy(head, packet.begin() + kMessageAt);
-    std::copy(addresses.begin() + 4, addresses.end(), packet.begin() + kMessageAt + 16);
-    std::ranges::copy(kClient.mac, packet.begin() + kMessageAt + 28);
-    const Bytes cookie{0x63, 0x82, 0x53, 0x63};
-    std::ranges::copy(cookie, packet.begin() + kMessageAt + 236);
-    return packet;
-}
-
-/// What every answer has: its type, and the server.
-Bytes plus(u8 type, const Bytes& more) {
-    Bytes options{53, 1, type, 54, 4, 192, 0, 2, 1};
-    options.insert(options.end(), more.begin(), more.end());
-    options.push_back(255);
-    return options;
-}
 
 std::optional<DhcpAnswer> read(const Bytes& packet) { return read_dhcp_packet(packet, kClient); }
 std::optional<DhcpAnswer> offer_with(const Bytes& more) { return read(answer_with(plus(2, more))); }
