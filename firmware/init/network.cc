@@ -146,7 +146,9 @@ long Networks::add_address(const Link& link, const char* value) {
     const auto bits = static_cast<u8>(decimal(behind_character(value, '/')));
     const long result = links_.add_address(link.index, ip, bits);
     if (result != 0) {
-        say("cannot give ", link.name, " the address ", text, ": ", error_name(-result));
+        const bool lacks_family = result == -EOPNOTSUPP && ip.size_bytes > 4;
+        say("cannot give ", link.name, " the address ", text, ": ",
+            lacks_family ? "the kernel has no IPv6" : error_name(-result));
         return result;
     }
     hosts_.add(text, "\t", host_name_);
@@ -171,7 +173,7 @@ long Networks::configure(const char* record) {
     const Link link = links_.find(mac_of(record));
     if (link.index == 0) {
         say("cannot configure the network: no interface has the address ", MacText(record).text,
-            "; the kernel lacks virtio_net, or what it needs: mayfly's --modules");
+            ": has the kernel the driver virtio_net? It comes with mayfly's --modules");
     } else {
         prepare_ipv6(link.name, record);
         const long result = links_.bring_up(link.index);
@@ -210,7 +212,8 @@ void Networks::ask(const char* record) {
                 say("no DHCP server has answered on ", link.name, ": it has no IPv4 address");
             else if (result == -EAFNOSUPPORT)
                 say("cannot ask for an address on ", link.name,
-                    ": the kernel lacks packet sockets, module af_packet: mayfly's --modules, or ,ip=");
+                    ": the kernel has no packet sockets (af_packet, mayfly's --modules); or give it one: "
+                    "ip=");
             else if (result != 0)
                 say("cannot ask for an address on ", link.name, ": ", error_name(-result));
         }

@@ -240,7 +240,7 @@ def an_interface_that_is_not_there_ends_the_guest_where_it_was_given_an_address(
     options = ["--net", "tap=first,mac=02:00:00:00:ab:01,ip=192.0.2.2/24"]
     outcome = boot("missing", "taps", "6.12", "true", *options, has_root=False, has_modules=False)
     check_status(outcome, FAILED)
-    check_match(outcome, r"no interface has the address 02:00:00:00:ab:01; the kernel lacks virtio_net")
+    check_match(outcome, r"no interface has the address 02:00:00:00:ab:01: has the kernel the driver virtio_net")
     check_match(outcome, r"could not configure the guest's network")
 
 

@@ -141,7 +141,7 @@ Result<void> check_guest_network(const GuestNetwork& network) {
     if (!network.wants_dhcp) return {};
     for (const InterfaceAddress& one : network.addresses)
         if (!one.address.is_ipv6)
-            return fail(refusal("ip", print(one.address), "and ip=dhcp: the one is for want of the other"));
+            return fail(refusal("ip", print(one.address), "is given, and ip=dhcp asks for another"));
     return {};
 }
 
