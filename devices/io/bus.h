@@ -2,8 +2,8 @@
 // Bus: finds the device behind a port or an MMIO address, and serialises the accesses to each device.
 //
 // Built once, frozen before the first vCPU runs, then read by every vCPU thread.
-// Lock order: one device lock at a time, but that the port of our init takes the serial port's inside its own;
-// devices never call back into the bus.
+// Lock order: one device lock at a time, but that the port of our init takes the serial port's inside its
+// own; devices never call back into the bus.
 #pragma once
 
 #include <deque>
