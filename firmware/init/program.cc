@@ -80,7 +80,8 @@ long Ends::make_pipes(bool has_one_output) {
              .its_error = has_one_output ? output.writing : error.writing};
     // As much as the ring has: the program and we take turns less often. Where that is refused, with 64 KiB.
     system_call(__NR_fcntl, static_cast<u64>(to_input), F_SETPIPE_SZ, channel::ring_bytes(RingName::Input));
-    system_call(__NR_fcntl, static_cast<u64>(from_output), F_SETPIPE_SZ, channel::ring_bytes(RingName::Output));
+    system_call(__NR_fcntl, static_cast<u64>(from_output), F_SETPIPE_SZ,
+                channel::ring_bytes(RingName::Output));
     make_non_blocking(to_input);
     make_non_blocking(from_output);
     if (from_error >= 0) make_non_blocking(from_error);
