@@ -13,6 +13,7 @@
 #include "vmm/command/bench/bench.h"
 #include "vmm/command/boot/boot.h"
 #include "vmm/command/commands.h"
+#include "vmm/command/first_stack.h"
 #include "vmm/command/options/boot_options.h"
 #include "vmm/command/options/option_table.h"
 #include "vmm/command/outputs/answer.h"
@@ -22,6 +23,10 @@
 namespace {
 
 using namespace mayfly;
+
+/// Commands were seen to take up to 60 KiB of the first thread's stack, and half of that more is for what was
+/// not seen.
+constexpr u64 kStackBytesMin = KiB(96);
 
 constexpr std::string_view kHelp =
     "mayfly boots a kernel or unikernel on KVM in about a millisecond.\n"
@@ -49,7 +54,7 @@ int boot(int argc, char** argv, Timeline& timeline) {
 /// so that writing there fails as it does on a closed one.
 void hold_standard_descriptors() {
     std::array<pollfd, 3> standard{};
-    for (int fd = 0; pollfd& one : standard) one.fd = fd++;
+    for (int fd = 0; pollfd & one : standard) one.fd = fd++;
     (void)::poll(standard.data(), standard.size(), 0);
     for (const pollfd& one : standard) {
         if ((one.revents & POLLNVAL) != 0) (void)::open("/dev/null", O_RDONLY);
@@ -122,6 +127,11 @@ void __verbose_terminate_handler() { std::abort(); }
 }  // namespace __gnu_cxx
 
 int main(int argc, char** argv) {
+    if (const auto stack = first_stack(); stack && stack->left_bytes < kStackBytesMin) {
+        tell_small_stack(*stack, kStackBytesMin);
+        ::_exit(kStatusFailed);
+    }
+    end_without_memory(kStatusFailed);
     hold_standard_descriptors();
     // It outlives every thread: the process ends by _exit, perhaps with a thread blocked in read(2).
     static Timeline timeline;

@@ -2,6 +2,7 @@
 #include "firmware/tables/acpi.h"
 
 #include <array>
+#include <memory>
 
 #include <fmt/format.h>
 
@@ -268,9 +269,10 @@ Result<Gpa> write_acpi(const GuestMemory& memory, const AcpiOptions& options) {
         return fail(Error::invalid(fmt::format("{} processors are more than the {} that the ACPI tables hold",
                                                options.cpu_count, kProcessorsMax)));
     // Not initialised: the writer stores every byte that is copied, and clearing 64 KiB costs microseconds.
-    std::array<u8, layout::kAcpiBytes> image;
-    ByteWriter out(image);
-    write_all(out, image, options);
+    // Nor on the stack, of which a user's limit may leave little.
+    const auto image = std::make_unique_for_overwrite<std::array<u8, layout::kAcpiBytes>>();
+    ByteWriter out(*image);
+    write_all(out, *image, options);
     VERIFY(out.fits());
     // RAM covers the area: no guest is smaller than layout::kMemoryMin.
     VERIFY(memory.write(layout::kAcpi, std::as_bytes(out.written())) == MemStatus::Ok);

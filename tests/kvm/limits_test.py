@@ -32,6 +32,48 @@ def too_little_address_space():
     check_refused(outcome, "annot allocate memory")
 
 
+COMMANDS = (("boot", guest("hello"), "--cpus", 4, "--timeout", 20), ("doctor", "--json"), ("version",))
+
+
+def check_good_or_told(outcome, *parts):
+    """run() has seen to it that no signal ended it."""
+    if outcome.status != 0:
+        check_refused(outcome, *parts)
+
+
+@case
+def little_address_space_is_told_by_every_command():
+    harness.skip_if_sanitized()
+    # Linux kills a program whose own 5 MiB it could not map, before an instruction of it has run.
+    for mebibytes in (5.25, 5.5, 6, 7, 8, 12, 20, 64, 100, 128, 131, 133, 134, 136, 500):
+        for command in COMMANDS:
+            outcome = harness.run(*command, preexec_fn=limited(resource.RLIMIT_AS, int(mebibytes * 1024) << 10))
+            check_good_or_told(outcome, "emory" if mebibytes < 128 else "ulimit -v")
+            check(mebibytes < 500 or outcome.status == 0, "500 MiB are enough", outcome)
+
+
+@case
+def a_small_stack_is_told_by_every_command():
+    harness.skip_if_sanitized("a sanitizer's stack frames are larger")
+    # Linux leaves up to 8 KiB free at random, and may kill a program that has no more than that.
+    for kibibytes in (24, 32, 48, 64, 80, 96, 100, 104, 112, 116, 120, 128, 8192):
+        for command in COMMANDS:
+            outcome = harness.run(*command, preexec_fn=limited(resource.RLIMIT_STACK, kibibytes << 10))
+            check_good_or_told(outcome, f"(ulimit -s) of {kibibytes} KiB", "needs 96 KiB")
+            check(kibibytes < 128 or outcome.status == 0, "128 KiB are enough", outcome)
+            check(kibibytes > 96 or outcome.status != 0, "a limit was not seen", outcome)
+
+
+@case
+def a_large_environment_takes_of_the_stack():
+    harness.skip_if_sanitized("a sanitizer's stack frames are larger")
+    environment = {**os.environ, "PADDING": "x" * (100 << 10)}
+    few = limited(resource.RLIMIT_STACK, 160 << 10)
+    outcome = boot(guest("hello"), preexec_fn=few, env=environment)
+    check_refused(outcome, "(ulimit -s) of 160 KiB", "needs 96 KiB")
+    check_status(boot(guest("hello"), preexec_fn=few), 0)
+
+
 @case
 def a_console_file_that_may_not_grow():
     with temporary_directory() as directory:

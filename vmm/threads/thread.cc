@@ -32,7 +32,7 @@ Result<Thread> Thread::start(Body body) {
     ::pthread_attr_destroy(&attributes);
     if (status != 0)
         return fail(Error::os("starting a thread", status)
-                        .hint("a limit on threads is reached: ulimit -u, or pids.max of the cgroup"));
+                        .hint("a limit is reached: ulimit -u, pids.max of the cgroup, or ulimit -v"));
     (void)owned.release();  // run_body has it now
     return Thread(handle);
 }
