@@ -66,6 +66,7 @@ extern "C" [[noreturn]] void init_main() {
         power_off();
     }
     open_job_ports(job.status_port, job.channel_port);
+    if (system_call(__NR_access, address(kEndPath.data()), 0) != 0) end_failed(InitStep::Unpack, ENOSPC);
     load_modules(job);
     set_up_host(job.host_name);
     if (const long problem = set_up_networks(job); problem != 0) end_failed(InitStep::Network, -problem);

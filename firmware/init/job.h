@@ -26,6 +26,8 @@
 namespace mayfly {
 
 inline constexpr std::string_view kJobPath = "/.mayfly/job";
+/// The archive's last entry: where it is missing, so is something before it, for which there was no memory.
+inline constexpr std::string_view kEndPath = "/.mayfly/end";
 inline constexpr std::string_view kJobHeader = "mayfly job 1";
 inline constexpr std::string_view kJobEnd = ".";
 

@@ -34,6 +34,8 @@ constexpr u64 kContentMax = 0xffff'ffff;
 constexpr u64 kNameMax = 4096;
 /// From here on it is worth the trouble to look whether all will fit.
 constexpr u64 kForecastAt = MiB(64);
+/// This part of the guest's memory it has, whatever Linux makes of the rest.
+constexpr u64 kSurelyFits = 8;
 constexpr std::string_view kMagic = "070701";
 constexpr std::string_view kTrailer = "TRAILER!!!";
 
@@ -94,7 +96,9 @@ Result<void> ArchiveWriter::reserve(u64 bytes) {
     u64 total = size_bytes_ + bytes;
     if (forecast_ && (bytes > room || total >= kForecastAt)) {
         const Forecast forecast = std::exchange(forecast_, nullptr);
-        total = std::max(total, TRY(forecast()));
+        const TreeBytes tree = TRY(forecast());
+        TRY_VOID(check_room(tree));
+        total = std::max(total, tree.archive);
     } else if (bytes <= room) {
         return {};
     }
@@ -102,6 +106,12 @@ Result<void> ArchiveWriter::reserve(u64 bytes) {
     return fail(Error::invalid(fmt::format("the initramfs takes {} MiB, the guest's memory has room for {}",
                                            (total >> 20) + 1, print_size(bytes_max_)))
                     .hint("give the guest more with --memory, or a smaller --root"));
+}
+
+Result<void> ArchiveWriter::check_room(const TreeBytes& tree) const {
+    if (!find_room_ || tree.unpacked() < bytes_max_ / kSurelyFits) return {};
+    if (std::optional<Error> error = misfit(find_room_(), tree)) return fail(std::move(*error));
+    return {};
 }
 
 Result<void> ArchiveWriter::flush() {
@@ -153,7 +163,9 @@ Result<void> ArchiveWriter::begin(const std::string& path, const EntryHeader& he
         return unfit(path,
                      fmt::format("a file of {} bytes is too large for an initramfs, where one may have {}",
                                  content_bytes, kContentMax));
-    TRY_VOID(reserve(padded(kHeaderBytes + path.size() + 1) + padded(content_bytes)));
+    const u64 bytes = padded(kHeaderBytes + path.size() + 1) + padded(content_bytes);
+    TRY_VOID(reserve(bytes));
+    tree_bytes_.add(bytes, S_ISREG(header.mode) ? content_bytes : 0);
     ++entries_;
     // Groups count from the top, so that no other entry has their number.
     const u32 inode = header.link_group != 0 ? ~u32{0} - header.link_group : entries_;
@@ -256,6 +268,7 @@ Result<void> ArchiveWriter::copy_large(const UniqueFd& file, u64 size_bytes) {
 }
 
 Result<UniqueFd> ArchiveWriter::finish() {
+    TRY_VOID(check_room(tree_bytes_));
     TRY_VOID(begin(std::string(kTrailer), EntryHeader{}, 0));
     TRY_VOID(flush());
     return std::move(file_);

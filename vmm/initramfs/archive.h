@@ -16,6 +16,7 @@
 
 #include "vmm/error/ints.h"
 #include "vmm/error/result.h"
+#include "vmm/initramfs/guest_room.h"
 #include "vmm/os/unique_fd.h"
 #include "vmm/threads/stop_token.h"
 
@@ -44,14 +45,18 @@ struct EntryHeader {
 
 class ArchiveWriter {
   public:
-    /// Asked once, when the archive has become large: how large it would be in the end, as far as known.
-    using Forecast = std::function<Result<u64>()>;
+    /// Asked once, when the archive has become large: what it would take in the end, as far as known.
+    using Forecast = std::function<Result<TreeBytes>()>;
 
     /// Each entry, and each piece of a large one, looks at `stop`. Errors of all that is added: also Stopped.
     static Result<ArchiveWriter> create(u64 bytes_max, StopToken stop = {});
 
     /// While one is set, an archive that will be too large fails early, and the message says how large it is.
     void set_forecast(Forecast forecast) { forecast_ = std::move(forecast); }
+
+    /// The guest that is to unpack it: one that has no room for that fails finish(), or earlier by a
+    /// forecast.
+    void set_room(FindRoom find) { find_room_ = std::move(find); }
 
     /// What messages put before a name, less its first `bytes`, for entries that have the name of a file of
     /// the host: "DIR/".
@@ -74,10 +79,12 @@ class ArchiveWriter {
     Result<UniqueFd> finish();
 
     [[nodiscard]] u64 size_bytes() const { return size_bytes_; }
+    [[nodiscard]] const TreeBytes& tree_bytes() const { return tree_bytes_; }
 
   private:
     ArchiveWriter(UniqueFd file, u64 bytes_max, StopToken stop);
     Result<void> reserve(u64 bytes);
+    [[nodiscard]] Result<void> check_room(const TreeBytes& tree) const;
     Result<void> begin(const std::string& path, const EntryHeader& header, u64 content_bytes);
     Result<void> append(const void* data, u64 size_bytes);
     Result<void> pad();
@@ -92,6 +99,8 @@ class ArchiveWriter {
     u64 buffered_bytes_ = 0;
     u64 size_bytes_ = 0;
     u64 bytes_max_;
+    TreeBytes tree_bytes_{};
+    FindRoom find_room_{};
     StopToken stop_;
     u32 entries_ = 0;
     Forecast forecast_;

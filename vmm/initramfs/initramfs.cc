@@ -181,6 +181,7 @@ Result<UniqueFd> Packer::run() {
     TRY_VOID(add_basics());
     CopiesIn copies(archive_, trees_, root_ ? &*root_ : nullptr, {account_.uid, account_.gid});
     for (const CopyIn& copy : request_.copies_in) TRY_VOID(about(copies.add(copy), "--copy-in"));
+    TRY_VOID(archive_.add(kEndPath.substr(1), EntryHeader{.mode = S_IFREG | 0600}));
     return archive_.finish();
 }
 
@@ -190,6 +191,7 @@ Result<UniqueFd> pack_initramfs(const InitramfsRequest& request) {
     std::optional<RootDirectory> root;
     if (!request.root.empty()) root = TRY(RootDirectory::open(request.root));
     ArchiveWriter archive = TRY(ArchiveWriter::create(request.bytes_max, request.stop));
+    archive.set_room(request.find_room);
     return Packer(request, std::move(archive), std::move(root)).run();
 }
 

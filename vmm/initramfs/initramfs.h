@@ -15,6 +15,7 @@
 
 #include "vmm/error/result.h"
 #include "vmm/initramfs/copy_names.h"
+#include "vmm/initramfs/guest_room.h"
 #include "vmm/os/file_identity.h"
 #include "vmm/os/unique_fd.h"
 #include "vmm/threads/stop_token.h"
@@ -69,6 +70,8 @@ struct InitramfsRequest {
     bool has_one_output = false;
     /// The largest archive that the guest's memory has room for.
     u64 bytes_max = 0;
+    /// The guest that unpacks it; empty: whether that has room is not looked at.
+    FindRoom find_room{};
     /// What must not be packed, because it is to be written; null for none.
     OutputFiles* outputs = nullptr;
     StopToken stop{};

@@ -79,18 +79,18 @@ Result<void> TreePacker::add_entry(const TreeToPack& tree, const TreeEntry& entr
     return archive_.add(name, header, std::string_view(target, static_cast<std::size_t>(size)));
 }
 
-/// What the archive takes in the end when it has `bytes_before` without the tree.
-Result<u64> TreePacker::measure(const TreeToPack& tree, u64 bytes_before) const {
-    u64 total = bytes_before;
+/// What there is in the end when it is `total` without the tree.
+Result<TreeBytes> TreePacker::measure(const TreeToPack& tree, TreeBytes total) const {
     std::map<std::pair<dev_t, ino_t>, bool> seen;
     const auto add_size = [&](const TreeEntry& entry) -> Result<void> {
         const bool is_regular = S_ISREG(entry.status.st_mode);
         bool has_content = is_regular || S_ISLNK(entry.status.st_mode);
         if (is_regular && entry.status.st_nlink > 1)
             has_content = seen.try_emplace({entry.status.st_dev, entry.status.st_ino}, true).second;
+        const u64 content_bytes = has_content ? static_cast<u64>(entry.status.st_size) : 0;
         if (!S_ISSOCK(entry.status.st_mode))
-            total += entry_bytes(name_in_archive(tree, entry.path),
-                                 has_content ? static_cast<u64>(entry.status.st_size) : 0);
+            total.add(entry_bytes(name_in_archive(tree, entry.path), content_bytes),
+                      is_regular ? content_bytes : 0);
         return {};
     };
     TRY_VOID(walk_tree(tree.fd, tree.label, stop_, add_size));
@@ -99,9 +99,9 @@ Result<u64> TreePacker::measure(const TreeToPack& tree, u64 bytes_before) const 
 
 Result<void> TreePacker::add(const TreeToPack& tree) {
     LeftOut left_out;
-    const u64 bytes_before = archive_.size_bytes();
+    const TreeBytes before = archive_.tree_bytes();
     archive_.set_origin(tree.label + "/", tree.place.empty() ? 0 : tree.place.size() + 1);
-    archive_.set_forecast([&] { return measure(tree, bytes_before); });
+    archive_.set_forecast([&] { return measure(tree, before); });
     const Result<void> walked = walk_tree(
         tree.fd, tree.label, stop_, [&](const TreeEntry& entry) { return add_entry(tree, entry, left_out); });
     archive_.set_forecast(nullptr);

@@ -62,7 +62,7 @@ class TreePacker {
     Result<void> add_entry(const TreeToPack& tree, const TreeEntry& entry, LeftOut& left_out);
     Result<void> add_regular(const TreeToPack& tree, const TreeEntry& entry, const std::string& name,
                              EntryHeader header);
-    [[nodiscard]] Result<u64> measure(const TreeToPack& tree, u64 bytes_before) const;
+    [[nodiscard]] Result<TreeBytes> measure(const TreeToPack& tree, TreeBytes total) const;
 
     ArchiveWriter& archive_;
     OutputFiles* const outputs_;

@@ -5,6 +5,7 @@
 
 #include <fmt/format.h>
 
+#include "vmm/text/size.h"
 #include "vmm/watch/plain_text.h"
 
 namespace mayfly {
@@ -38,6 +39,20 @@ bool lacks_root(const BootConfig& config, const Ending& ending) {
            ending.panic_words.find("Unable to mount root fs") != std::string::npos;
 }
 
+/// What cures a panic, in brackets; empty where nothing of ours does.
+std::string cure(const BootConfig& config, const Ending& ending) {
+    if (ending.kind != EndKind::Panic) return {};
+    const auto says = [&](std::string_view words) {
+        return ending.panic_words.find(words) != std::string::npos;
+    };
+    if (lacks_root(config, ending)) return " (it has no root: neither --initrd, --disk nor --exec was given)";
+    if (config.exec && says("Unable to mount root fs"))
+        return " (it did not unpack its initramfs: too little --memory, or no CONFIG_BLK_DEV_INITRD)";
+    if (says("no killable processes") || says("deadlocked on memory"))
+        return fmt::format(" (--memory {} is too little for it)", print_size(config.memory_bytes));
+    return {};
+}
+
 void judge_watch(const ConsoleWatch& watch, EndKind kind, BootOutcome& outcome) {
     for (const WatchedExpression& feared : watch.feared()) {
         if (!feared.is_seen) continue;
@@ -67,8 +82,7 @@ BootOutcome judge_boot(const BootConfig& config, const Ending& ending, const Con
     BootOutcome outcome;
     outcome.status = own.status;
     if (!own.line.empty()) outcome.lines.push_back(own.line);
-    if (lacks_root(config, ending))
-        outcome.lines.back() += " (it has no root: neither --initrd, --disk nor --exec was given)";
+    if (!outcome.lines.empty()) outcome.lines.back() += cure(config, ending);
     if (watch != nullptr) judge_watch(*watch, ending.kind, outcome);
     return outcome;
 }

@@ -8,6 +8,7 @@
 #include "firmware/layout.h"
 #include "vmm/initramfs/initramfs.h"
 #include "vmm/machine/boot/boot_tables.h"
+#include "vmm/machine/boot/linux_room.h"
 #include "vmm/machine/boot/network_record.h"
 #include "vmm/text/log.h"
 
@@ -32,6 +33,10 @@ Result<void> pack_program(const MachinePlan& plan, const BootConfig& config, Gue
         .channel_port = layout::kPortInit,
         .has_one_output = config.exec->has_one_output,
         .bytes_max = config.memory_bytes,
+        .find_room =
+            [&] {
+                return linux_room(images.vmlinux(plan.kernel), plan.command_line.text, config.memory_bytes);
+            },
         .outputs = config.exec->outputs,
         .stop = stop};
     for (const CopyOut& copy : config.exec->copies_out) request.copies_out.push_back(copy.guest);

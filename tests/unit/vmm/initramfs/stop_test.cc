@@ -64,9 +64,9 @@ TEST_CASE("an archive takes no more entries, and no more of a large file") {
     ArchiveWriter archive = ArchiveWriter::create(MiB(64), StopToken(is_wanted)).value();
     REQUIRE(archive.add("small", {.mode = 0100644}, "text").has_value());
     // Asked once more than 64 MiB come together, which is when the large file's entry has begun.
-    archive.set_forecast([&]() -> Result<u64> {
+    archive.set_forecast([&]() -> Result<TreeBytes> {
         is_wanted = true;
-        return MiB(1);
+        return TreeBytes{.archive = MiB(1)};
     });
     REQUIRE(archive.add_file("large", {.mode = 0100644}, file, MiB(40)).has_value());
     const u64 before = archive.size_bytes();

@@ -85,8 +85,14 @@ TEST_CASE("a panic is told in the guest's words, in the report too, and a boot w
     with_disk.disks.resize(1);
     BootConfig with_program = config;
     with_program.exec.emplace();
-    for (const BootConfig& rooted : {with_initrd, with_disk, with_program})
-        CHECK(told(rooted, panic) == Lines{line});
+    for (const BootConfig& rooted : {with_initrd, with_disk}) CHECK(told(rooted, panic) == Lines{line});
+    CHECK(
+        told(with_program, panic) ==
+        Lines{line + " (it did not unpack its initramfs: too little --memory, or no CONFIG_BLK_DEV_INITRD)"});
+    for (const std::string small :
+         {"Out of memory and no killable processes...", "System is deadlocked on memory"})
+        CHECK(told(with_program, {EndKind::Panic, 0, {}, small}) ==
+              Lines{"the guest panicked: " + small + " (--memory 128 MiB is too little for it)"});
 }
 
 TEST_CASE("who ends mayfly from outside is not told what was missing") {

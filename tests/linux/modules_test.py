@@ -1,0 +1,72 @@
+# SPDX-License-Identifier: Apache-2.0
+"""What --exec needs of a host's files, with Debian's kernels: room for an unpacked root, and modules as a package
+has them; and what is said where something is lacking."""
+import re
+
+from harness import FAILED, OK, case, check, check_match, check_out, check_status, kernel, linux_host, main
+from guests import image
+
+BOOT_SECONDS = 300
+VERSIONS = ("6.1", "6.12")
+
+busybox = image.find_busybox()
+host = linux_host(
+    kernels=["6.1/bzImage", "6.1/modules", "6.12/vmlinux", "6.12/modules"],
+    files={"/work/root/bin/busybox": busybox, "/work/disk": b"DISK\n" + bytes((1 << 20) - 5)},
+)
+check_status(host.run("chmod 755 root/bin/busybox && ln -s busybox root/bin/sh"), OK)
+DISK = ("--disk", host.path("/work/disk"))
+
+
+def kernel_path(version):
+    return host.path("/kernels/6.1/bzImage" if version == "6.1" else "/kernels/6.12/vmlinux")
+
+
+def shell(version, command, *options, root="/work/root", at=None):
+    words = ["--root", host.path(root), *options, "--exec", "sh", "--", "-c", command]
+    return host.mayfly("boot", at or kernel_path(version), *words, timeout=BOOT_SECONDS)
+
+
+def fill(directory, mebibytes):
+    made = host.run(
+        f"mkdir -p {directory} && cp -r root/. {directory} && "
+        f"dd if=/dev/urandom of={directory}/large bs=1M count={mebibytes}"
+    )
+    check_status(made, OK)
+
+
+@case
+def a_root_that_would_not_fit_unpacked_is_refused_with_a_memory_that_does():
+    fill("wide", 60)
+    try:
+        for version in VERSIONS:
+            outcome = shell(version, "exit 3", root="/work/wide")
+            check_status(outcome, FAILED)
+            check_match(
+                outcome,
+                r"^mayfly: the initramfs takes 62 MiB, and unpacked 62 MiB more, for which Linux has room for "
+                r"\d+ MiB of --memory 128 MiB: half of .*\(--memory \d+M would do, or a smaller --root\)\n$",
+            )
+        memory = re.search(r"--memory (\d+M) would", outcome.err).group(1)
+        outcome = shell("6.12", "md5sum /large && exit 3", "--memory", memory, root="/work/wide")
+        check_status(outcome, 3)
+        check_out(outcome, host.run("md5sum wide/large").out.replace(b"wide/", b"/"))
+    finally:
+        host.run("rm -r wide")
+
+
+@case
+def a_root_that_did_not_fit_is_told_by_init():
+    # With rootfstype= mayfly knows of no half, and this one says that there is.
+    fill("wide", 35)
+    try:
+        outcome = shell("6.12", "exit 3", "--append", "rootfstype=tmpfs", root="/work/wide")
+        check_status(outcome, FAILED)
+        check_match(
+            outcome, r"^mayfly: mayfly's init could not find all of its root, .*--memory\): No space left on device\n$"
+        )
+    finally:
+        host.run("rm -r wide")
+
+
+main()
