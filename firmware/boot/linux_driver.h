@@ -6,13 +6,21 @@
 // live with a wrong answer. Thread: one thread, before any vCPU runs.
 #pragma once
 
+#include <optional>
 #include <string_view>
 
 #include "firmware/boot/elf_kernel.h"
 
 namespace mayfly {
 
+/// Where an occurrence of `text` begins among a kernel's constants: an offset in its file. Nothing where it
+/// has no section .rodata, or one that is too large.
+[[nodiscard]] std::optional<u64> find_constant(const ElfImage& vmlinux, std::string_view text);
+
 /// False where the kernel has no section .rodata, or the name is not in it.
 [[nodiscard]] bool has_driver(const ElfImage& vmlinux, std::string_view name);
+
+/// What the driver of a module, "virtio_pci", registers under.
+[[nodiscard]] std::string_view driver_name(std::string_view module);
 
 }  // namespace mayfly

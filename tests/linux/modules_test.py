@@ -22,6 +22,25 @@ def kernel_path(version):
     return host.path("/kernels/6.1/bzImage" if version == "6.1" else "/kernels/6.12/vmlinux")
 
 
+def release(version):
+    return kernel(version).release
+
+
+def unpacked_package(version, name):
+    """Makes the tree of a package that nobody ran depmod on, as far as its devices need it; its kernel's path."""
+    modules = f"{name}/usr/lib/modules/{release(version)}"
+    source = host.path(f"/kernels/{version}/modules")
+    parts = " ".join(f"{source}/kernel/drivers/{part}" for part in ("block", "char", "net", "virtio"))
+    nets = f"{source}/kernel/net/core"
+    made = host.run(
+        f"mkdir -p {name}/boot {modules}/kernel/drivers {modules}/kernel/net && "
+        f"cp -r {parts} {modules}/kernel/drivers && if test -d {nets}; then cp -r {nets} {modules}/kernel/net; fi && "
+        f"cp {source}/modules.builtin {modules} && cp {kernel_path(version)} {name}/boot/vmlinuz"
+    )
+    check_status(made, OK)
+    return host.path(f"/work/{name}/boot/vmlinuz")
+
+
 def shell(version, command, *options, root="/work/root", at=None):
     words = ["--root", host.path(root), *options, "--exec", "sh", "--", "-c", command]
     return host.mayfly("boot", at or kernel_path(version), *words, timeout=BOOT_SECONDS)
@@ -67,6 +86,51 @@ def a_root_that_did_not_fit_is_told_by_init():
         )
     finally:
         host.run("rm -r wide")
+
+
+def auto_finds(version):
+    at = unpacked_package(version, f"package-{version}")
+    try:
+        look = "head -c 4 /dev/vda; head -c 16 /dev/hwrng | wc -c"
+        outcome = shell(version, look, *DISK, "--rng", "--modules", "auto", at=at)
+        check_status(outcome, OK)
+        check_out(outcome, b"DISK16\n")
+        check(outcome.err == "", "stderr is not empty", outcome)
+    finally:
+        host.run(f"rm -r package-{version}")
+
+
+@case
+def auto_finds_the_modules_of_a_package_beside_its_bzimage():
+    auto_finds("6.1")
+
+
+@case
+def auto_finds_the_modules_of_a_package_beside_its_vmlinux():
+    auto_finds("6.12")
+
+
+@case
+def auto_that_finds_nothing_says_where_it_looked():
+    # Of 6.1 it could find the modules of the lab's own kernel.
+    outcome = shell("6.12", "true", *DISK, "--modules", "auto")
+    check_status(outcome, FAILED)
+    check_match(
+        outcome,
+        rf"^mayfly: --modules auto: nothing of Linux {re.escape(release('6.12'))} in .*/lib/modules/.*, "
+        rf"/usr/lib/modules/{re.escape(release('6.12'))}; its devices need virtio_\w+ \(--modules DIR\)\n$",
+    )
+
+
+@case
+def modules_of_another_kernel_are_refused_with_both_releases():
+    outcome = shell("6.12", "true", *DISK, "--modules", host.path("/kernels/6.1/modules"))
+    check_status(outcome, FAILED)
+    check_match(
+        outcome,
+        rf"^mayfly: .*: has the modules of Linux {re.escape(release('6.1'))}, "
+        rf"and the kernel is {re.escape(release('6.12'))} ",
+    )
 
 
 main()

@@ -3,7 +3,7 @@
 // program, kernel modules, and our init that runs the program and reports how it ended.
 //
 // Not a general archiver: what it writes is for Linux's initramfs alone. No file is ever whole in our memory,
-// but for a packed kernel module. What goes into the archive is sorted, so equal inputs give equal archives.
+// but for a kernel module. What goes into the archive is sorted, so equal inputs give equal archives.
 // Specification: Linux 6.12, Documentation/driver-api/early-userspace/buffer-format.rst ("newc").
 // Thread: one thread, before any vCPU runs.
 #pragma once
@@ -36,9 +36,11 @@ struct InitramfsRequest {
     std::vector<std::string> arguments{};
     /// A directory that becomes the guest's root; empty for none.
     std::string root{};
-    /// A directory that holds modules.dep, VERSION or lib/modules/VERSION; empty for none. Required where
-    /// modules are wanted.
+    /// A directory that holds modules.dep or kernel/, VERSION or lib/modules/VERSION; empty for none.
+    /// Required where modules are wanted.
     std::string modules{};
+    /// Of the kernel that is to load them, "6.12.9-amd64"; empty: not known.
+    std::string kernel_release{};
     /// "virtio_blk"; what they need comes with them, and what the kernel has built in is left out.
     std::vector<std::string_view> wanted_modules{};
     /// The same, where the kernel has them at all.

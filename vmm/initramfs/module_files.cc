@@ -17,7 +17,10 @@
 #include "firmware/image/decompress.h"
 #include "firmware/image/image.h"
 #include "firmware/image/refuse.h"
+#include "vmm/initramfs/modinfo.h"
 #include "vmm/initramfs/module_list.h"
+#include "vmm/initramfs/module_name.h"
+#include "vmm/initramfs/module_scan.h"
 #include "vmm/initramfs/root_directory.h"
 #include "vmm/os/text_file.h"
 
@@ -70,30 +73,38 @@ std::string depmod_hint(const std::string& path) {
                        printable(version));
 }
 
-/// The directory that holds modules.dep.
-Result<std::string> find_list(const std::string& directory, StopToken stop) {
-    if (has_list(directory)) return directory;
-    std::vector<std::string> versions = all_versions(directory, true, stop);
+struct Found {
+    std::string path;
+    bool is_listed = true;  ///< by depmod, in modules.dep
+};
+
+/// Of several versions, the kernel's own is the one that is meant.
+Result<std::string> choose_version(const std::string& directory, std::vector<std::string> versions,
+                                   const std::string& release) {
     if (versions.size() == 1) return std::move(versions.front());
-    if (versions.size() > 1)
-        return fail(
-            Error::invalid(fmt::format("holds the modules of {} kernels", versions.size()))
-                .hint(fmt::format("name one: {} or {}", printable(versions[0]), printable(versions[1])))
-                .about(printable(directory)));
-    std::string unlisted = directory;
-    if (!path_exists((directory + "/kernel").c_str())) {
-        versions = all_versions(directory, false, stop);
-        TRY_VOID(stop.check());
-        if (versions.empty())
-            return fail(
-                Error::invalid("holds no kernel modules: no modules.dep, VERSION or lib/modules/VERSION")
+    for (std::string& version : versions)
+        if (!release.empty() && version.ends_with("/" + release)) return std::move(version);
+    return fail(Error::invalid(fmt::format("holds the modules of {} kernels", versions.size()))
+                    .hint(fmt::format("name one: {} or {}", printable(versions[0]), printable(versions[1])))
                     .about(printable(directory)));
-        unlisted = versions.front();
-    }
-    return fail(Error::invalid("has no modules.dep").hint(depmod_hint(unlisted)).about(printable(unlisted)));
 }
 
-/// The directory that holds modules.dep, in or below the one that the user named, which nothing leaves:
+/// The directory that holds modules.dep, or where there is none, kernel/.
+Result<Found> find_version(const std::string& directory, const std::string& release, StopToken stop) {
+    if (has_list(directory)) return Found{directory};
+    std::vector<std::string> versions = all_versions(directory, true, stop);
+    if (!versions.empty()) return Found{TRY(choose_version(directory, std::move(versions), release))};
+    if (path_exists((directory + "/kernel").c_str())) return Found{directory, false};
+    versions = all_versions(directory, false, stop);
+    TRY_VOID(stop.check());
+    if (versions.empty())
+        return fail(Error::invalid("holds no kernel modules: no modules.dep or kernel/, no VERSION or "
+                                   "lib/modules/VERSION with them")
+                        .about(printable(directory)));
+    return Found{TRY(choose_version(directory, std::move(versions), release)), false};
+}
+
+/// The directory of one kernel's modules, in or below the one that the user named, which nothing leaves:
 /// whoever filled it must not choose what of this host goes into the guest.
 class ModuleDirectory {
   public:
@@ -101,15 +112,24 @@ class ModuleDirectory {
         std::string named = request.modules;
         while (named.size() > 1 && named.back() == '/') named.pop_back();
         RootDirectory top = TRY(RootDirectory::open(named));
-        const std::string found = TRY(find_list(named, request.stop));
-        std::string below = found.substr(named.size());
+        Found found = TRY(find_version(named, request.kernel_release, request.stop));
+        std::string below = found.path.substr(named.size());
         below.erase(0, below.find_first_not_of('/'));
-        return ModuleDirectory(request, std::move(top), printable(found), below.empty() ? "" : below + "/");
+        return ModuleDirectory(request, std::move(top), std::move(found), below.empty() ? "" : below + "/");
     }
 
     [[nodiscard]] const std::string& label() const { return label_; }
     [[nodiscard]] std::string label_of(std::string_view name) const { return label_ + "/" + printable(name); }
     [[nodiscard]] StopToken stop() const { return request_.stop; }
+    [[nodiscard]] const std::string& path() const { return path_; }
+    [[nodiscard]] bool is_listed() const { return is_listed_; }
+
+    /// The files that are called as modules are.
+    [[nodiscard]] Result<std::vector<std::string>> paths() const {
+        const UniqueFd itself = top_.open_beneath(below_.empty() ? "." : below_);
+        if (!itself.valid()) return fail(Error::os("open").about(label_));
+        return module_paths(itself, label_, stop());
+    }
 
     /// Nothing where there is no such file. Errors: also where it is an output.
     [[nodiscard]] Result<std::optional<UniqueFd>> find(std::string_view name) const {
@@ -129,13 +149,20 @@ class ModuleDirectory {
     }
 
   private:
-    ModuleDirectory(const InitramfsRequest& request, RootDirectory top, std::string label, std::string below)
-        : request_(request), top_(std::move(top)), label_(std::move(label)), below_(std::move(below)) {}
+    ModuleDirectory(const InitramfsRequest& request, RootDirectory top, Found found, std::string below)
+        : request_(request),
+          top_(std::move(top)),
+          path_(std::move(found.path)),
+          is_listed_(found.is_listed),
+          label_(printable(path_)),
+          below_(std::move(below)) {}
 
     const InitramfsRequest& request_;
     RootDirectory top_;
+    std::string path_;
+    bool is_listed_;
     std::string label_;
-    std::string below_;  ///< from `top_` to where modules.dep is
+    std::string below_;  ///< from `top_` to it
 };
 
 /// Empty where there is none: nothing built in, no soft dependencies.
@@ -154,10 +181,15 @@ Result<std::string> read_list(const ModuleDirectory& directory, std::string_view
     return text;
 }
 
-Result<void> pack_module(const ModuleDirectory& directory, std::string_view path, const std::string& name,
-                         ArchiveWriter& archive) {
+/// A module's ELF file, in memory.
+struct ModuleBytes {
+    ImageBytes file;
+    UnpackedBytes unpacked;
+    std::span<const std::byte> elf;
+};
+
+Result<ModuleBytes> read_module(const ModuleDirectory& directory, std::string_view path) {
     const std::string label = directory.label_of(path);
-    constexpr EntryHeader kHeader{.mode = S_IFREG | 0644};
     std::optional<UniqueFd> file = TRY(directory.find(path));
     if (!file) return fail(Error::os("open", ENOENT).about(label));
     struct stat status {};
@@ -166,30 +198,86 @@ Result<void> pack_module(const ModuleDirectory& directory, std::string_view path
     if (!S_ISREG(status.st_mode) || ::pread(file->get(), start, sizeof(start), 0) != ssize_t{sizeof(start)})
         return fail(Error::invalid("is no kernel module").about(label));
     const u64 size_bytes = static_cast<u64>(status.st_size);
-    if (std::memcmp(start, ELFMAG, SELFMAG) == 0) return archive.add_file(name, kHeader, *file, size_bytes);
+    const bool is_elf = std::memcmp(start, ELFMAG, SELFMAG) == 0;
     const std::optional<Packing> packing = identify_packing(start);
-    if (!packing || size_bytes > kModuleBytesMax)
+    if ((!is_elf && !packing) || size_bytes > kModuleBytesMax)
         return fail(Error::invalid("is no kernel module: neither ELF nor compressed").about(label));
     const Image image = TRY(Image::from_fd(label, std::move(*file), directory.stop()));
-    const ImageBytes packed = TRY(about(image.bytes(0, size_bytes), label));
-    const UnpackedBytes plain =
-        TRY(about(unpack_at_most(*packing, packed.bytes, kModuleBytesMax, directory.stop()), label));
-    if (plain.bytes.size() < SELFMAG || std::memcmp(plain.bytes.data(), ELFMAG, SELFMAG) != 0)
+    ModuleBytes module;
+    module.file = TRY(about(image.bytes(0, size_bytes), label));
+    module.elf = module.file.bytes;
+    if (is_elf) return module;
+    module.unpacked =
+        TRY(about(unpack_at_most(*packing, module.file.bytes, kModuleBytesMax, directory.stop()), label));
+    module.elf = module.unpacked.bytes;
+    if (module.elf.size() < SELFMAG || std::memcmp(module.elf.data(), ELFMAG, SELFMAG) != 0)
         return fail(
             Error::invalid("is no kernel module: what is compressed in it is no ELF file").about(label));
-    return archive.add(name, kHeader, plain.bytes);
+    return module;
+}
+
+Result<ModuleInfo> read_info(const ModuleDirectory& directory, std::string_view path) {
+    const ModuleBytes module = TRY(read_module(directory, path));
+    if (std::optional<ModuleInfo> info = read_modinfo(module.elf)) return std::move(*info);
+    return fail(
+        Error::invalid("is no kernel module: it has no section .modinfo").about(directory.label_of(path)));
+}
+
+Result<ModuleTexts> read_lists(const ModuleDirectory& directory, const InitramfsRequest& request) {
+    ModuleTexts texts;
+    texts.builtin = TRY(read_list(directory, "modules.builtin"));
+    if (!directory.is_listed()) {
+        const auto read = [&](std::string_view path) { return read_info(directory, path); };
+        std::vector<std::string_view> wanted = request.wanted_modules;
+        wanted.insert(wanted.end(), request.welcome_modules.begin(), request.welcome_modules.end());
+        const std::vector<std::string> paths = TRY(directory.paths());
+        ScannedLists lists = TRY(scan_modules({.paths = paths,
+                                               .label = directory.label(),
+                                               .wanted = wanted,
+                                               .read = read,
+                                               .stop = request.stop}));
+        texts.dependencies = std::move(lists.dependencies);
+        texts.soft_dependencies = std::move(lists.soft_dependencies);
+        return texts;
+    }
+    texts.dependencies = TRY(read_list(directory, kList.substr(1)));
+    texts.soft_dependencies = TRY(read_list(directory, "modules.softdep"));
+    if (!texts.soft_dependencies.empty()) texts.aliases = TRY(read_list(directory, "modules.alias"));
+    return texts;
+}
+
+/// A module that was put there after depmod had looked.
+Result<void> check_unlisted(const ModuleDirectory& directory, const ModuleList& list,
+                            const std::vector<std::string_view>& wanted) {
+    const auto is_lacking = [&](std::string_view name) { return list.lacks(name); };
+    const auto lacking = std::find_if(wanted.begin(), wanted.end(), is_lacking);
+    if (!directory.is_listed() || lacking == wanted.end()) return {};
+    for (const std::string& path : TRY(directory.paths())) {
+        if (!is_same_module(module_name(path), *lacking)) continue;
+        return fail(Error::invalid(fmt::format("{} lies there, but modules.dep does not name it", path))
+                        .hint(depmod_hint(directory.path()))
+                        .about(directory.label()));
+    }
+    return {};
+}
+
+Result<void> check_release(const ModuleDirectory& directory, const ModuleBytes& module,
+                           const std::string& release) {
+    const std::optional<ModuleInfo> info = read_modinfo(module.elf);
+    if (!info || info->release.empty() || release.empty() || info->release == release) return {};
+    return fail(Error::invalid(fmt::format("has the modules of Linux {}, and the kernel is {}",
+                                           printable(info->release), printable(release)))
+                    .hint("--modules auto looks for a kernel's own")
+                    .about(directory.label()));
 }
 
 }  // namespace
 
 Result<std::vector<PackedModule>> pack_modules(const InitramfsRequest& request, ArchiveWriter& archive) {
     const ModuleDirectory base = TRY(ModuleDirectory::open(request));
-    ModuleTexts texts;
-    texts.dependencies = TRY(read_list(base, kList.substr(1)));
-    texts.builtin = TRY(read_list(base, "modules.builtin"));
-    texts.soft_dependencies = TRY(read_list(base, "modules.softdep"));
-    if (!texts.soft_dependencies.empty()) texts.aliases = TRY(read_list(base, "modules.alias"));
+    const ModuleTexts texts = TRY(read_lists(base, request));
     const ModuleList list(texts);
+    TRY_VOID(check_unlisted(base, list, request.wanted_modules));
     std::vector<std::string_view> wanted = request.wanted_modules;
     for (const std::string_view name : request.welcome_modules)
         if (list.has(name)) wanted.push_back(name);
@@ -199,7 +287,9 @@ Result<std::vector<PackedModule>> pack_modules(const InitramfsRequest& request, 
     TRY_VOID(archive.add(".mayfly/modules", EntryHeader{.mode = S_IFDIR | 0755}));
     for (const ModuleToLoad& module : modules) {
         const std::string name = fmt::format(".mayfly/modules/{}.ko", module.name);
-        TRY_VOID(pack_module(base, module.path, name, archive));
+        const ModuleBytes bytes = TRY(read_module(base, module.path));
+        TRY_VOID(check_release(base, bytes, request.kernel_release));
+        TRY_VOID(archive.add(name, EntryHeader{.mode = S_IFREG | 0644}, bytes.elf));
         const bool is_welcome =
             std::ranges::find(request.welcome_modules, module.name) != request.welcome_modules.end();
         packed.push_back({"/" + name, module.is_optional || is_welcome});

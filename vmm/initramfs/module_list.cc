@@ -4,6 +4,7 @@
 #include "firmware/image/refuse.h"
 #include "vmm/error/ints.h"
 #include "vmm/initramfs/archive.h"
+#include "vmm/initramfs/module_name.h"
 
 namespace mayfly {
 
@@ -25,22 +26,6 @@ std::string_view next_word(std::string_view& text) {
     const std::string_view word = text.substr(0, text.find_first_of(kSpace));
     text.remove_prefix(word.size());
     return word;
-}
-
-/// "kernel/drivers/block/virtio_blk.ko.xz" is "virtio_blk".
-std::string_view module_name(std::string_view path) {
-    path.remove_prefix(path.rfind('/') + 1);
-    return path.substr(0, path.find(".ko"));
-}
-
-bool is_same_name(std::string_view a, std::string_view b) {
-    if (a.size() != b.size()) return false;
-    for (std::size_t i = 0; i < a.size(); ++i) {
-        const char left = a[i] == '-' ? '_' : a[i];
-        const char right = b[i] == '-' ? '_' : b[i];
-        if (left != right) return false;
-    }
-    return true;
 }
 
 /// A path that depmod writes: relative, and without "..".
@@ -75,16 +60,18 @@ std::optional<std::size_t> ModuleList::find_path(std::string_view path) const {
 
 std::optional<std::size_t> ModuleList::find_name(std::string_view name) const {
     for (std::size_t i = 0; i < lines_.size(); ++i)
-        if (is_same_name(lines_[i].name, name)) return i;
+        if (is_same_module(lines_[i].name, name)) return i;
     return std::nullopt;
 }
 
 bool ModuleList::is_builtin(std::string_view name) const {
     std::string_view text = texts_.builtin;
     while (!text.empty())
-        if (is_same_name(module_name(next_line(text)), name)) return true;
+        if (is_same_module(module_name(next_line(text)), name)) return true;
     return false;
 }
+
+bool ModuleList::lacks(std::string_view name) const { return !find_name(name) && !is_builtin(name); }
 
 /// One answer in the making: a depth-first walk with its own stack, because a file decides how deep it goes.
 class ModuleList::Resolution {
@@ -166,7 +153,7 @@ class ModuleList::Resolution {
         std::string_view text = list_.texts_.soft_dependencies;
         while (!text.empty() && !stop_.is_requested()) {
             std::string_view line = next_line(text);
-            if (next_word(line) != "softdep" || !is_same_name(next_word(line), name)) continue;
+            if (next_word(line) != "softdep" || !is_same_module(next_word(line), name)) continue;
             bool is_before = false;
             for (std::string_view word = next_word(line); !word.empty() && !stop_.is_requested();
                  word = next_word(line)) {
@@ -184,7 +171,7 @@ class ModuleList::Resolution {
         std::string_view text = list_.texts_.aliases;
         while (!text.empty() && !stop_.is_requested()) {
             std::string_view line = next_line(text);
-            if (next_word(line) != "alias" || !is_same_name(next_word(line), name)) continue;
+            if (next_word(line) != "alias" || !is_same_module(next_word(line), name)) continue;
             if (const std::optional<std::size_t> found = list_.find_name(next_word(line)))
                 needs.push_back(*found);
         }

@@ -45,6 +45,8 @@ class ModuleList {
 
     /// Whether there is a module of that name, not built in.
     [[nodiscard]] bool has(std::string_view name) const { return find_name(name).has_value(); }
+    /// Neither a module nor built in: resolve() refuses it.
+    [[nodiscard]] bool lacks(std::string_view name) const;
 
   private:
     struct Line {

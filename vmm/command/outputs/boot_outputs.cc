@@ -6,6 +6,7 @@
 #include "firmware/image/refuse.h"
 #include "vmm/command/options/device_options.h"
 #include "vmm/machine/boot/guest_images.h"
+#include "vmm/machine/boot/module_choice.h"
 
 namespace mayfly {
 
@@ -76,7 +77,7 @@ void add_boot_files(const BootArguments& arguments, std::string_view about, Name
     for (const std::string& disk : arguments.disks) reads("--disk", disk_path(disk));
     reads("--exec", program_file(arguments));
     if (!arguments.root.empty()) files.add_tree(called("--root"), arguments.root, false);
-    if (!arguments.modules_directory.empty())
+    if (!arguments.modules_directory.empty() && arguments.modules_directory != kAutoModules)
         files.add_tree(called("--modules"), arguments.modules_directory, true);
     writes("--console", console_file(arguments));
     writes("--debugcon", debugcon_file(arguments));

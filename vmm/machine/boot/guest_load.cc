@@ -5,14 +5,33 @@
 
 #include <fmt/format.h>
 
+#include "firmware/boot/linux_release.h"
 #include "firmware/layout.h"
 #include "vmm/initramfs/initramfs.h"
 #include "vmm/machine/boot/boot_tables.h"
 #include "vmm/machine/boot/linux_room.h"
+#include "vmm/machine/boot/module_choice.h"
 #include "vmm/machine/boot/network_record.h"
 #include "vmm/text/log.h"
 
 namespace mayfly {
+
+namespace {
+
+Result<void> want_modules(const MachinePlan& plan, const GuestImages& images, InitramfsRequest& request) {
+    request.wanted_modules = plan.devices.linux_modules();
+    request.kernel_release = linux_release(images.kernel(), plan.kernel.headers, images.vmlinux(plan.kernel));
+    if (request.modules != kAutoModules) return {};
+    if (request.wanted_modules.empty())
+        request.modules.clear();
+    else
+        request.modules = TRY(choose_modules(plan, images, request.kernel_release));
+    if (request.modules.empty()) request.wanted_modules.clear();
+    log::info("--modules auto: " + (request.modules.empty() ? "none needed" : request.modules));
+    return {};
+}
+
+}  // namespace
 
 Result<void> pack_program(const MachinePlan& plan, const BootConfig& config, GuestImages& images,
                           StopToken stop) {
@@ -47,7 +66,7 @@ Result<void> pack_program(const MachinePlan& plan, const BootConfig& config, Gue
             request.networks.push_back(network_record(config.nets[device.index], device.mac));
     }
     if (!request.modules.empty()) {
-        request.wanted_modules = plan.devices.linux_modules();
+        TRY_VOID(want_modules(plan, images, request));
         request.welcome_modules = network_modules(config.nets);
     }
     return images.set_initrd("the initramfs of --exec", TRY(pack_initramfs(request)));

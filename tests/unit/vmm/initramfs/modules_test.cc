@@ -3,6 +3,7 @@
 #include <catch2/catch.hpp>
 
 #include "tests/unit/firmware/image/packer.h"
+#include "tests/unit/vmm/initramfs/module_builder.h"
 #include "tests/unit/vmm/initramfs/newc_reader.h"
 #include "tests/unit/vmm/initramfs/scratch_tree.h"
 #include "vmm/initramfs/module_list.h"
@@ -13,6 +14,7 @@ using namespace mayfly::test;
 namespace {
 
 using Strings = std::vector<std::string>;
+using namespace std::string_literals;
 
 /// Names in load order; those that may fail have a '?'.
 Strings order(const ModuleTexts& texts, const std::vector<std::string_view>& wanted) {
@@ -166,7 +168,6 @@ TEST_CASE("modules are packed unpacked, and the job lists them in load order") {
     for (const std::string name : {"a", "b", "c", "d", "soft"})
         CHECK(entry(entries, ".mayfly/modules/" + name + ".ko").content == module_text(name));
     CHECK_FALSE(has_entry(entries, ".mayfly/modules/unused.ko"));
-    using namespace std::string_literals;
     CHECK(entry(entries, ".mayfly/job")
               .content.find("o/.mayfly/modules/soft.ko\0m/.mayfly/modules/d.ko\0m/.mayfly/modules/c.ko\0"
                             "m/.mayfly/modules/b.ko\0m/.mayfly/modules/a.ko\0"s) != std::string::npos);
@@ -185,24 +186,96 @@ TEST_CASE("the directory may be the version's, or hold it in three ways") {
     CHECK(has_entry(kernel.packed(kernel.request("root/lib/modules/6.12")), ".mayfly/modules/one.ko"));
 }
 
-TEST_CASE("a directory without a list says how to make one") {
+TEST_CASE("without a list, as a package unpacks, the modules say themselves what they need") {
     const Kernel kernel;
-    kernel.file("deb/lib/modules/6.12/kernel/one.ko", module_text("one"));
-    const std::string expected = kernel.path("deb") + "/lib/modules/6.12: has no modules.dep (depmod -b " +
-                                 kernel.path("deb") + " 6.12)";
-    CHECK(refusal(kernel.request("deb")) == expected);
-    CHECK(refusal(kernel.request("deb/lib/modules")) == expected);
-    CHECK(refusal(kernel.request("deb/lib/modules/6.12")) == expected);
-    kernel.file("6.13/kernel/one.ko", module_text("one"));
-    CHECK(refusal(kernel.request("6.13")) ==
-          kernel.path("6.13") +
-              ": has no modules.dep (depmod -b DIR 6.13, where DIR/lib/modules/6.13 is this directory)");
+    const std::string v = "deb/lib/modules/6.12/";
+    kernel.file(v + "kernel/net/one.ko",
+                module_with("depends=two-x,three\0softdep=pre: four gone post: five\0"s));
+    kernel.file(v + "kernel/two_x.ko.xz", to_text(pack_xz(to_bytes(module_with("depends=three\0"s)))));
+    kernel.file(v + "updates/three.ko.zst", to_text(pack_zstd(to_bytes(module_with("depends=\0"s)))));
+    kernel.file(v + "kernel/four.ko.gz", to_text(pack_gzip(to_bytes(module_with("depends=six\0"s)))));
+    kernel.file(v + "kernel/six.ko", module_with("depends=one\0"s));
+    kernel.file(v + "kernel/five.ko", module_with("depends=\0"s));
+    kernel.file(v + "kernel/other.ko", "is not even looked at");
+    kernel.file(v + "modules.builtin", "kernel/ext4.ko\n");
+    const std::string jobs =
+        "o/.mayfly/modules/six.ko\0o/.mayfly/modules/four.ko\0m/.mayfly/modules/three.ko\0"
+        "m/.mayfly/modules/two_x.ko\0m/.mayfly/modules/one.ko\0"s;
+    for (const char* directory : {"deb", "deb/lib/modules", "deb/lib/modules/6.12"}) {
+        const auto entries = kernel.packed(kernel.request(directory, {"ext4", "one"}));
+        CHECK(entry(entries, ".mayfly/job").content.find(jobs) != std::string::npos);
+        CHECK_FALSE(has_entry(entries, ".mayfly/modules/five.ko"));
+    }
+    CHECK(refusal(kernel.request("deb", {"nine"})) ==
+          kernel.path("deb/lib/modules/6.12") +
+              ": the kernel module nine is neither there nor built into the kernel");
+    CHECK(refusal(kernel.request("deb", {"other"})) ==
+          kernel.path(v + "kernel/other.ko") + ": is no kernel module: neither ELF nor compressed");
+    kernel.file(v + "kernel/other.ko", module_text("no info"));
+    CHECK(refusal(kernel.request("deb", {"other"})) ==
+          kernel.path(v + "kernel/other.ko") + ": is no kernel module: it has no section .modinfo");
+    kernel.file(v + "kernel/other.ko", module_with("depends=nine\0"s));
+    CHECK(refusal(kernel.request("deb", {"other"})) ==
+          kernel.path("deb/lib/modules/6.12") +
+              ": kernel/other.ko needs the module nine, which is not there");
+}
+
+TEST_CASE("a directory without modules is none") {
+    const Kernel kernel;
     kernel.directory("empty");
     CHECK(refusal(kernel.request("empty")) ==
-          kernel.path("empty") + ": holds no kernel modules: no modules.dep, VERSION or lib/modules/VERSION");
+          kernel.path("empty") +
+              ": holds no kernel modules: no modules.dep or kernel/, no VERSION or lib/modules/VERSION with "
+              "them");
     CHECK(refusal(kernel.request("none")) == kernel.path("none") + ": no such directory");
     // Also where no module is wanted: the option is wrong all the same.
     CHECK(refusal(kernel.request("none", {})) == kernel.path("none") + ": no such directory");
+}
+
+TEST_CASE("of several kernels' modules, the kernel's own are taken") {
+    const Kernel kernel;
+    kernel.add_version("root/lib/modules/6.1");
+    kernel.add_version("root/lib/modules/6.12");
+    InitramfsRequest request = kernel.request("root");
+    request.kernel_release = "6.12";
+    CHECK(entry(kernel.packed(request), ".mayfly/modules/one.ko").content ==
+          module_text("root/lib/modules/6.12"));
+    request.kernel_release = "2";
+    CHECK(refusal(request).find("holds the modules of 2 kernels") != std::string::npos);
+}
+
+TEST_CASE("modules of another release than the kernel's are refused with both") {
+    const Kernel kernel;
+    kernel.file("v/modules.dep", "one.ko:\n");
+    kernel.file("v/one.ko", module_with("vermagic=6.1.0-9-amd64 SMP preempt mod_unload modversions \0"s));
+    InitramfsRequest request = kernel.request("v");
+    CHECK(has_entry(kernel.packed(request), ".mayfly/modules/one.ko"));
+    request.kernel_release = "6.1.0-9-amd64";
+    CHECK(has_entry(kernel.packed(request), ".mayfly/modules/one.ko"));
+    request.kernel_release = "6.12.9+bpo-cloud-amd64";
+    CHECK(refusal(request) ==
+          kernel.path("v") +
+              ": has the modules of Linux 6.1.0-9-amd64, and the kernel is 6.12.9+bpo-cloud-amd64 "
+              "(--modules auto looks for a kernel's own)");
+    // A module that does not say is nobody's.
+    kernel.file("v/one.ko", module_with("license=GPL\0"s));
+    CHECK(has_entry(kernel.packed(request), ".mayfly/modules/one.ko"));
+}
+
+TEST_CASE("a module that depmod has not seen is told, with how to have it seen") {
+    const Kernel kernel;
+    kernel.add_version("b/lib/modules/6.12");
+    kernel.file("b/lib/modules/6.12/extra/virtio-blk.ko.xz", "anything");
+    CHECK(refusal(kernel.request("b", {"one", "virtio_blk"})) ==
+          kernel.path("b/lib/modules/6.12") +
+              ": extra/virtio-blk.ko.xz lies there, but modules.dep does not name it (depmod -b " +
+              kernel.path("b") + " 6.12)");
+    kernel.add_version("6.13");
+    kernel.file("6.13/two.ko", "anything");
+    CHECK(refusal(kernel.request("6.13", {"two"})) ==
+          kernel.path("6.13") +
+              ": two.ko lies there, but modules.dep does not name it (depmod -b DIR 6.13, where "
+              "DIR/lib/modules/6.13 is this directory)");
 }
 
 TEST_CASE("a module or a list that is to be written is not packed") {

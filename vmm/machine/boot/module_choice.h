@@ -1,0 +1,29 @@
+// SPDX-License-Identifier: Apache-2.0
+// `--modules auto`: the directory of a kernel's modules, by the kernel's place and its release.
+//
+// Thread: one thread, before any vCPU runs.
+#pragma once
+
+#include <string>
+#include <vector>
+
+#include "vmm/machine/boot/machine_plan.h"
+
+namespace mayfly {
+
+constexpr std::string_view kAutoModules = "auto";
+
+/// Where the modules of Linux `release` may lie, whose kernel is the file `kernel`: beside it, as in a
+/// package that was unpacked by hand, then on this machine.
+[[nodiscard]] std::vector<std::string> module_places(const std::string& kernel, const std::string& release);
+
+/// Of the drivers that the devices need, those that the kernel has not built in, as far as it tells.
+[[nodiscard]] std::vector<std::string_view> missing_drivers(const MachinePlan& plan,
+                                                            const GuestImages& images);
+
+/// The first of the places where there is something; empty where the kernel needs no modules for its devices.
+/// Errors: Invalid, with the places, where there is nothing; for a kernel that does not tell its release.
+Result<std::string> choose_modules(const MachinePlan& plan, const GuestImages& images,
+                                   const std::string& release);
+
+}  // namespace mayfly
