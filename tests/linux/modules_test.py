@@ -3,7 +3,7 @@
 has them; and what is said where something is lacking."""
 import re
 
-from harness import FAILED, OK, case, check, check_match, check_out, check_status, kernel, linux_host, main
+from harness import CRASHED, FAILED, OK, case, check, check_match, check_out, check_status, kernel, linux_host, main
 from guests import image
 
 BOOT_SECONDS = 300
@@ -131,6 +131,19 @@ def modules_of_another_kernel_are_refused_with_both_releases():
         rf"^mayfly: .*: has the modules of Linux {re.escape(release('6.1'))}, "
         rf"and the kernel is {re.escape(release('6.12'))} ",
     )
+
+
+@case
+def a_disk_that_no_driver_took_is_told_with_the_cure():
+    outcome = shell("6.12", "test -e /dev/vda || exit 4", *DISK, "--rng")
+    check_status(outcome, 4)
+    taken = r"mayfly: warning: {}: no driver of the guest took it; this kernel has {} as a module, if at all: "
+    check_match(outcome, "^" + taken.format("disk0", "virtio_blk") + r"--modules auto, or --modules DIR\n")
+    # Without a program of ours, a guest that found its root on no disk.
+    append = ("--append", "root=/dev/vda")
+    outcome = host.mayfly("boot", kernel_path("6.12"), *DISK, *append, timeout=BOOT_SECONDS)
+    check_status(outcome, CRASHED)
+    check_match(outcome, taken.format("disk0", "virtio_blk") + r"its initramfs has to load virtio_blk\n$")
 
 
 main()

@@ -8,6 +8,8 @@
 #include "firmware/layout.h"
 #include "vmm/machine/boot/boot_state.h"
 #include "vmm/machine/boot/guest_load.h"
+#include "vmm/machine/boot/module_choice.h"
+#include "vmm/machine/boot/untaken_devices.h"
 #include "vmm/machine/console/panic_line.h"
 #include "vmm/machine/lifecycle/signals.h"
 #include "vmm/os/clock.h"
@@ -373,6 +375,19 @@ Ending Machine::understood(Ending ending) const {
     if (understood.kind == EndKind::Panic || understood.kind == EndKind::Timeout)
         understood.panic_words = panic_words();
     return understood;
+}
+
+std::vector<std::string> Machine::untaken_devices(const Ending& ending) const {
+    std::vector<PlannedDevice> untaken;
+    if (!plan_.kernel.is_linux || !may_lack_devices(config_, ending)) return {};
+    for (GuestDevice& device : devices_->devices()) {
+        // An I/O thread that hangs in the host may have it for ever: somebody took it.
+        if (!device.core().mutex().try_lock()) continue;
+        const Lock lock(device.core().mutex(), std::adopt_lock);
+        if (!device.core().was_taken()) untaken.push_back(device.plan());
+    }
+    if (untaken.empty()) return {};
+    return untaken_lines(config_, untaken, missing_drivers(plan_, images_));
 }
 
 std::string Machine::panic_words() const {

@@ -85,6 +85,8 @@ class Machine {
     /// Shows it all that the guest says. Between create() and run(); it outlives the machine's threads.
     void set_watch(ConsoleWatch* watch);
     [[nodiscard]] const ConsoleOutput& console_output() const { return streams_.console.output(); }
+    /// Of a Linux guest that has ended so: a line for each device that no driver took, with what helps.
+    [[nodiscard]] std::vector<std::string> untaken_devices(const Ending& ending) const;
     [[nodiscard]] bool have_vcpus_stopped() const { return outside_.stop.vcpus().threads_inside() == 0; }
 
   private:

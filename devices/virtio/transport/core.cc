@@ -84,7 +84,7 @@ void VirtioCore::start() {
     }
     if (!start_queues()) return;
     if (!is_started_) {
-        is_started_ = true;
+        is_started_ = was_taken_ = true;
         device_.start(state_.driver_features, *this);
         transport_->registers_changed();  // what was accepted may change the configuration
     }
@@ -212,7 +212,7 @@ bool VirtioCore::restore(const State& state) {
         // What it says of its configuration now was said before.
         device_.start(state_.driver_features, *this);
         state_.config_generation = state.negotiated.config_generation;
-        is_started_ = true;
+        is_started_ = was_taken_ = true;
         worker_.on_start(*this);
     }
     return true;

@@ -155,6 +155,9 @@ class VirtioCore final : public DeviceHost {
     // --- work ---
 
     [[nodiscard]] bool is_running() const REQUIRES(mutex_) { return is_started_; }
+    /// A driver has had it run, whatever became of that since. For who explains a guest's end; no guest sees
+    /// it.
+    [[nodiscard]] bool was_taken() const REQUIRES(mutex_) { return was_taken_; }
     /// process() and publish(). Waiting when nothing may run.
     Progress run_queue(u16 queue, u32 budget) REQUIRES(mutex_);
     void publish(u16 queue) REQUIRES(mutex_);
@@ -212,6 +215,7 @@ class VirtioCore final : public DeviceHost {
     std::deque<VirtQueue> queues_;  // as many as the device has, from the start; each is used under mutex_
     std::deque<QueueState> queue_states_ GUARDED_BY(mutex_);
     bool is_started_ GUARDED_BY(mutex_) = false;
+    bool was_taken_ GUARDED_BY(mutex_) = false;
     bool is_resetting_ GUARDED_BY(mutex_) = false;
     bool is_paused_ GUARDED_BY(mutex_) = false;
     u8 failures_logged_ GUARDED_BY(mutex_) = 0;

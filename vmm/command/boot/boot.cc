@@ -202,6 +202,8 @@ int boot_command(const BootArguments& arguments, BootConfig config, Timeline& ti
         });
     BootOutcome outcome = ending ? judge_boot(config, *ending, run.watch.get()) : failed_boot(ending.error());
     say(config, outcome, run);
+    if (ending && run.machine != nullptr)
+        for (const std::string& line : run.machine->untaken_devices(*ending)) log::warning(line);
     if (run.outputs.junit && run.outputs.packed.was_refused("--junit")) run.outputs.junit.reset();
     const auto must_hurry = [] { return stop.is_abrupt(); };
     if (ending)

@@ -5,6 +5,7 @@
 
 #include <fmt/format.h>
 
+#include "vmm/machine/boot/linux_command_line.h"
 #include "vmm/text/size.h"
 #include "vmm/watch/plain_text.h"
 
@@ -46,6 +47,8 @@ std::string cure(const BootConfig& config, const Ending& ending) {
         return ending.panic_words.find(words) != std::string::npos;
     };
     if (lacks_root(config, ending)) return " (it has no root: neither --initrd, --disk nor --exec was given)";
+    if (config.exec && says("Unable to mount root fs") && has_parameter(config.append, "rdinit"))
+        return " (the rdinit= of --append takes the place of mayfly's init, and is not there)";
     if (config.exec && says("Unable to mount root fs"))
         return " (it did not unpack its initramfs: too little --memory, or no CONFIG_BLK_DEV_INITRD)";
     if (says("no killable processes") || says("deadlocked on memory"))

@@ -84,17 +84,25 @@ std::vector<VirtioMmioSlot> DevicePlan::mmio_slots() const {
     return slots;
 }
 
+std::string_view linux_module(DeviceKind kind) {
+    switch (kind) {
+        case DeviceKind::Disk: return "virtio_blk";
+        case DeviceKind::Net: return "virtio_net";
+        case DeviceKind::Console: return "virtio_console";
+        case DeviceKind::Entropy: return "virtio_rng";
+    }
+    return {};
+}
+
+std::string_view linux_module(TransportChoice transport) {
+    return transport == TransportChoice::Pci ? "virtio_pci" : "virtio_mmio";
+}
+
 std::vector<std::string_view> DevicePlan::linux_modules() const {
     if (devices.empty()) return {};
-    std::vector<std::string_view> names{transport == TransportChoice::Pci ? "virtio_pci" : "virtio_mmio"};
+    std::vector<std::string_view> names{linux_module(transport)};
     for (const PlannedDevice& device : devices) {
-        std::string_view name;
-        switch (device.kind) {
-            case DeviceKind::Disk: name = "virtio_blk"; break;
-            case DeviceKind::Net: name = "virtio_net"; break;
-            case DeviceKind::Console: name = "virtio_console"; break;
-            case DeviceKind::Entropy: name = "virtio_rng"; break;
-        }
+        const std::string_view name = linux_module(device.kind);
         if (std::find(names.begin(), names.end(), name) == names.end()) names.push_back(name);
     }
     return names;

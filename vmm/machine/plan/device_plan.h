@@ -49,6 +49,10 @@ struct DevicePlan {
     [[nodiscard]] std::string mmio_words() const;
 };
 
+/// The module of Linux with the driver of such a device.
+[[nodiscard]] std::string_view linux_module(DeviceKind kind);
+[[nodiscard]] std::string_view linux_module(TransportChoice transport);
+
 /// Errors: Invalid for more devices than the transport carries, or one that the profile does not have.
 Result<DevicePlan> plan_devices(const BootConfig& config, const MachineShape& shape, ConsoleDevice console);
 

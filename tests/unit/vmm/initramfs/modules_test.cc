@@ -317,6 +317,11 @@ TEST_CASE("a welcome module is packed where it is there, and its failure is not 
     CHECK(has_entry(entries, ".mayfly/modules/one.ko"));
     const std::string field = std::string("\0o/.mayfly/modules/one.ko", 25) + '\0';
     CHECK(entry(entries, ".mayfly/job").content.find(field) != std::string::npos);
+    // Also where depmod has not been.
+    kernel.file("u/kernel/one.ko", module_with("license=GPL\0"s));
+    InitramfsRequest unlisted = kernel.request("u", {});
+    unlisted.welcome_modules = {"two", "one"};
+    CHECK(has_entry(kernel.packed(unlisted), ".mayfly/modules/one.ko"));
 }
 
 TEST_CASE("a module's file that is damaged is refused by name") {

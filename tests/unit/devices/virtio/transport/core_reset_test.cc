@@ -198,3 +198,23 @@ TEST_CASE("resets, doorbells and completions from three threads leave a device t
     while (rig.driver.take_used()) ++used;
     CHECK(used == 4);
 }
+
+TEST_CASE("that a driver has taken a device is known after it has let go of it", "[core_reset]") {
+    CoreRig rig;
+    const auto was_taken = [&rig] {
+        const Lock lock(rig.core.mutex());
+        return rig.core.was_taken();
+    };
+    {
+        // Seen, and driven by nobody.
+        const Lock lock(rig.core.mutex());
+        REQUIRE(rig.core.write_status(1));
+        REQUIRE(rig.core.write_status(0));
+    }
+    CHECK_FALSE(was_taken());
+    rig.start();
+    CHECK(was_taken());
+    const Lock lock(rig.core.mutex());
+    REQUIRE(rig.core.write_status(0));
+    CHECK(rig.core.was_taken());
+}

@@ -89,6 +89,10 @@ TEST_CASE("a panic is told in the guest's words, in the report too, and a boot w
     CHECK(
         told(with_program, panic) ==
         Lines{line + " (it did not unpack its initramfs: too little --memory, or no CONFIG_BLK_DEV_INITRD)"});
+    BootConfig with_init = with_program;
+    with_init.append = "a rdinit=/mine";
+    CHECK(told(with_init, panic) ==
+          Lines{line + " (the rdinit= of --append takes the place of mayfly's init, and is not there)"});
     for (const std::string small :
          {"Out of memory and no killable processes...", "System is deadlocked on memory"})
         CHECK(told(with_program, {EndKind::Panic, 0, {}, small}) ==
