@@ -158,7 +158,8 @@ def a_terminal_is_one_for_the_program_with_size_and_job_control():
         process.resize(25, 66)
         process.write("until [ \"$(stty size)\" = '25 66' ]; do sleep 0.1; done; echo re'sized'\n")
         check(process.wait_for_output(r"\nresized\r\n"), f"no new size: {process.output()!r}")
-        process.write("echo be'gun'; cat\n")
+        # Once it says so, it is in the foreground, where an interrupt goes.
+        process.write("sh -c \"echo be'gun'; exec cat\"\n")
         check(process.wait_for_output(r"begun\r\n"), f"no output: {process.output()!r}")
         process.write("\x03")
         check(process.wait_for_output(r"\^C"), f"no interrupt: {process.output()!r}")

@@ -1,0 +1,52 @@
+// SPDX-License-Identifier: Apache-2.0
+// NewFile: a file of the host that is whole or not there. It is written under another name beside, and takes
+// the place of what has its name, which is not written through; a stream takes it as it comes.
+//
+// Thread: one at a time.
+#pragma once
+
+#include <cstddef>
+#include <functional>
+#include <span>
+#include <string>
+#include <time.h>
+
+#include "vmm/error/ints.h"
+#include "vmm/error/result.h"
+#include "vmm/os/unique_fd.h"
+
+namespace mayfly {
+
+class NewFile {
+  public:
+    NewFile() = default;
+    NewFile(const NewFile&) = delete;
+    NewFile& operator=(const NewFile&) = delete;
+    ~NewFile() { give_up(); }
+
+    /// `must_hurry` is asked before each write: what is not written then never is. It outlives this object.
+    /// Errors of all: Os, Stopped.
+    Result<void> begin(int directory, const std::string& name, u32 permissions,
+                       const std::function<bool()>& must_hurry);
+    /// Bytes behind each other; holes are zeros.
+    Result<void> begin(UniqueFd stream, const std::function<bool()>& must_hurry);
+    [[nodiscard]] bool is_open() const { return fd_.valid(); }
+    /// `at` is not before what was written.
+    Result<void> write(u64 at, std::span<const std::byte> bytes);
+    /// It has its name now.
+    Result<void> finish(u64 size_bytes, timespec mtime);
+    /// Nothing is left of it, but in a stream.
+    void give_up();
+
+  private:
+    Result<void> write_on(std::span<const std::byte> bytes);
+
+    UniqueFd fd_{};
+    int directory_ = -1;
+    std::string name_{};
+    std::string name_meanwhile_{};  // empty: a stream
+    const std::function<bool()>* must_hurry_ = nullptr;
+    u64 position_ = 0;
+};
+
+}  // namespace mayfly
