@@ -6,6 +6,7 @@
 #include <linux/errno.h>
 #include <linux/fcntl.h>
 #include <linux/fs.h>
+#include <linux/magic.h>
 
 #include "firmware/init/file_records.h"
 #include "firmware/init/system_call.h"
@@ -29,6 +30,12 @@ constexpr u32 kDirectory = 0040000;
 constexpr u32 kRegular = 0100000;
 constexpr u32 kLink = 0120000;
 
+/// configfs and mqueue, which no header has.
+constexpr u64 kConfiguration = 0x6265'6570;
+constexpr u64 kMessageQueues = 0x1980'0202;
+/// Longer ones, which some file systems of others have, are none on the host.
+constexpr u64 kNameBytesMax = 255;
+
 /// getdents64(2).
 struct Listed {
     u64 inode;
@@ -38,6 +45,18 @@ struct Listed {
     char name[1];
 };
 
+/// No files, but what a kernel tells of itself.
+bool is_made_up(u64 file_system) {
+    constexpr u64 kMadeUp[] = {PROC_SUPER_MAGIC,    SYSFS_MAGIC,    DEVPTS_SUPER_MAGIC, CGROUP_SUPER_MAGIC,
+                               CGROUP2_SUPER_MAGIC, DEBUGFS_MAGIC,  TRACEFS_MAGIC,      BPF_FS_MAGIC,
+                               SECURITYFS_MAGIC,    kConfiguration, PSTOREFS_MAGIC,     EFIVARFS_MAGIC,
+                               SELINUX_MAGIC,       SMACK_MAGIC,    BINFMTFS_MAGIC,     AAFS_MAGIC,
+                               NSFS_MAGIC,          kMessageQueues};
+    for (const u64 one : kMadeUp)
+        if (one == file_system) return true;
+    return false;
+}
+
 class Sender {
   public:
     explicit Sender(Streams& streams) : streams_(streams) {}
@@ -45,10 +64,10 @@ class Sender {
     void send_all(const char* const* paths);
 
   private:
-    void send(Kind kind, u32 mode, u64 value = 0, const void* data = nullptr, u32 data_bytes = 0,
-              i64 mtime = 0);
+    /// `head` without what we know: the copy, and the path.
+    void send(Head head, const void* data = nullptr);
     void put(const void* from, u32 bytes);
-    void send_problem(long error) { send(Kind::Problem, 0, static_cast<u64>(-error)); }
+    void send_problem(long error) { send({.kind = Kind::Problem, .value = static_cast<u64>(-error)}); }
     void send_named(int directory, const char* name, u64 flags, u32 depth);
     void send_directory(int directory, const char* name, u64 flags, const struct stat& status, u32 depth);
     void send_listed(int directory, u32 depth);
@@ -82,26 +101,20 @@ void Sender::put(const void* from, u32 bytes) {
     }
 }
 
-void Sender::send(Kind kind, u32 mode, u64 value, const void* data, u32 data_bytes, i64 mtime) {
-    const bool has_path = kind != Kind::Data && kind != Kind::FileEnd && kind != Kind::End;
-    const Head head{.kind = kind,
-                    .copy = copy_,
-                    .path_bytes = has_path ? path_bytes_ : 0,
-                    .data_bytes = data_bytes,
-                    .mode = mode,
-                    .reserved = 0,
-                    .value = value,
-                    .mtime = mtime};
+void Sender::send(Head head, const void* data) {
+    const bool has_path = head.kind != Kind::Data && head.kind != Kind::FileEnd && head.kind != Kind::End;
+    head.copy = copy_;
+    head.path_bytes = has_path ? path_bytes_ : 0;
     put(&head, sizeof(head));
     put(path_, head.path_bytes);
-    put(data, data_bytes);
+    put(data, head.data_bytes);
 }
 
 void Sender::send_link(int directory, const char* name, u32 mode) {
     const long got = system_call(__NR_readlinkat, static_cast<u64>(directory), address(name), address(data_),
                                  file_records::kPathBytesMax);
     if (got < 0) return send_problem(got);
-    send(Kind::Link, mode, 0, data_, static_cast<u32>(got));
+    send({.kind = Kind::Link, .data_bytes = static_cast<u32>(got), .mode = mode}, data_);
 }
 
 void Sender::send_content(int file, const struct stat& status) {
@@ -122,17 +135,20 @@ void Sender::send_content(int file, const struct stat& status) {
         if (got == -EINTR) continue;
         if (got < 0) return send_problem(got);
         if (got == 0) break;
-        send(Kind::Data, 0, at, data_, static_cast<u32>(got));
+        send({.kind = Kind::Data, .data_bytes = static_cast<u32>(got), .value = at}, data_);
         at += static_cast<u64>(got);
     }
-    send(Kind::FileEnd, 0, at, nullptr, 0, static_cast<i64>(status.st_mtime));
+    send({.kind = Kind::FileEnd,
+          .mtime_ns = static_cast<u32>(status.st_mtime_nsec),
+          .value = at,
+          .mtime = static_cast<i64>(status.st_mtime)});
 }
 
 void Sender::send_file(int directory, const char* name, u64 flags, const struct stat& status) {
     const long file = system_call(__NR_openat, static_cast<u64>(directory), address(name),
                                   O_RDONLY | O_CLOEXEC | O_NONBLOCK | O_NOCTTY | flags);
     if (file < 0) return send_problem(file);
-    send(Kind::File, status.st_mode);
+    send({.kind = Kind::File, .mode = status.st_mode});
     send_content(static_cast<int>(file), status);
     close_file(static_cast<int>(file));
 }
@@ -150,7 +166,7 @@ void Sender::send_listed(int directory, u32 depth) {
             if (is_same(entry->name, ".") || is_same(entry->name, "..")) continue;
             const u32 before = path_bytes_;
             const u64 name_bytes = length(entry->name);
-            if (before + 1 + name_bytes > file_records::kPathBytesMax) {
+            if (name_bytes > kNameBytesMax || before + 1 + name_bytes > file_records::kPathBytesMax) {
                 send_problem(-ENAMETOOLONG);
                 continue;
             }
@@ -170,14 +186,13 @@ void Sender::send_directory(int directory, const char* name, u64 flags, const st
     if (opened < 0) return send_problem(opened);
     struct statfs system {};
     const bool is_elsewhere = depth != 0 && status.st_dev != device_;
-    // What a kernel makes up takes no blocks.
     if (is_elsewhere && system_call(__NR_fstatfs, static_cast<u64>(opened), address(&system)) == 0 &&
-        system.f_blocks == 0) {
-        send(Kind::LeftOut, status.st_mode);
+        is_made_up(static_cast<u64>(system.f_type))) {
+        send({.kind = Kind::LeftOut, .mode = status.st_mode});
     } else if (depth == kDepthMax) {
         send_problem(-ENAMETOOLONG);
     } else {
-        send(Kind::Directory, status.st_mode);
+        send({.kind = Kind::Directory, .mode = status.st_mode});
         send_listed(static_cast<int>(opened), depth + 1);
     }
     close_file(static_cast<int>(opened));
@@ -195,7 +210,7 @@ void Sender::send_named(int directory, const char* name, u64 flags, u32 depth) {
         case kDirectory: return send_directory(directory, name, flags, status, depth);
         case kRegular: return send_file(directory, name, flags, status);
         case kLink: return send_link(directory, name, status.st_mode);
-        default: return send(Kind::LeftOut, status.st_mode);
+        default: return send({.kind = Kind::LeftOut, .mode = status.st_mode});
     }
 }
 
@@ -205,7 +220,7 @@ void Sender::send_all(const char* const* paths) {
         send_named(AT_FDCWD, paths[copy_], 0, 0);
     }
     copy_ = 0;
-    send(Kind::End, 0);
+    send({.kind = Kind::End});
 }
 
 }  // namespace

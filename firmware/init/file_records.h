@@ -21,14 +21,14 @@ namespace mayfly::file_records {
 enum class Kind : u32 { Directory = 1, File, Data, FileEnd, Link, LeftOut, Problem, End };
 
 struct Head {
-    Kind kind;
-    u32 copy;        ///< by number, what was asked for
-    u32 path_bytes;  ///< of Data and FileEnd: 0
-    u32 data_bytes;  ///< of Data and Link only
-    u32 mode;        ///< st_mode
-    u32 reserved;
-    u64 value;  ///< of Data: where it lies in the file; of FileEnd: the file's size; of Problem: an errno
-    i64 mtime;  ///< of FileEnd: seconds since 1970
+    Kind kind = Kind::End;
+    u32 copy = 0;        ///< by number, what was asked for
+    u32 path_bytes = 0;  ///< of Data, FileEnd and End: 0
+    u32 data_bytes = 0;  ///< of Data and Link only
+    u32 mode = 0;        ///< st_mode
+    u32 mtime_ns = 0;    ///< of FileEnd: the nanoseconds of its second
+    u64 value = 0;  ///< of Data: where it lies in the file; of FileEnd: the file's size; of Problem: an errno
+    i64 mtime = 0;  ///< of FileEnd: seconds since 1970
 };
 static_assert(sizeof(Head) == 40);
 

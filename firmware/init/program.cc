@@ -341,7 +341,7 @@ void Relay::sleep() {
 /// So that nobody changes what is copied.
 void Relay::end_all_others() {
     constexpr struct __kernel_timespec kMoment { .tv_sec = 0, .tv_nsec = 10'000'000 };
-    constexpr int kMomentsMax = 200;  // who hangs in the kernel does not end
+    constexpr int kMomentsMax = 100;  // who hangs in the kernel does not end
     system_call(__NR_kill, ~u64{0}, SIGKILL);
     for (int moment = 0; moment < kMomentsMax;) {
         u32 status = 0;

@@ -2,6 +2,7 @@
 """--copy-in and --copy-out with Debian's kernels: what goes in is there, what the program leaves comes out, and
 what cannot be copied is said."""
 import signal
+import time
 
 from harness import FAILED, OK, case, check, check_match, check_status, linux_host, main
 from guests import image
@@ -60,6 +61,11 @@ def a_tree_that_goes_in_and_comes_out_is_the_same():
                       version=version)
         check_status(outcome, OK)
         out = f"out-{version}"
+        holes = shell(f"cd {out} && cat many/* | sort -n | md5sum && seq 300 | md5sum && stat -c '%s %b' holes")
+        first, second, size = holes.split("\n")[:3]
+        check(first == second, f"the many: {holes}")
+        size_bytes, blocks = map(int, size.split())
+        check(size_bytes == (1 << 30) + 1 and blocks * 512 < MIB, f"the holes: {size}")
         kept = shell(f"cd {out} && rm -r many holes && cd .. && diff -r tree {out} && stat -c '%a %Y' {out}/one"
                      f" {out}/sub/tool && readlink {out}/sub/link; ls {out}/sub/empty | wc -l")
         lines = kept.split("\n")
@@ -110,6 +116,10 @@ def what_fails_is_no_success():
     shell("umount small")
     check_status(outcome, FAILED)
     check_match(outcome, r"(?m)^mayfly: write --copy-out: .*/work/small/big: No space left on device$")
+    check(host.get("/work/after/x") == b"x\n", "what came after it", outcome)
+    outcome = run("true", *copy_out("/dev/ttyS0", "device"))
+    check_status(outcome, FAILED)
+    check_match(outcome, r"(?m)^mayfly: --copy-out: /dev/ttyS0: is left out: it is a device$")
 
 
 @case
@@ -117,6 +127,35 @@ def a_guest_that_ends_before_its_program_copies_nothing():
     outcome = run("echo x >/x; exec sleep 1000", "--timeout", "20", *copy_out("/x", "early"))
     check_status(outcome, 124)
     check_match(outcome, r"(?m)^mayfly: warning: --copy-out: nothing is copied: the guest has ended without")
+
+
+@case
+def a_signal_ends_a_copy_that_nobody_takes():
+    """While the guest still sends, and when it has ended."""
+    shell("mkfifo pipe")
+    pipe, busy = host.path("/work/pipe"), host.path("/work/busybox")
+    for command, status in (("dd if=/dev/zero of=/x bs=1M count=8", 128 + signal.SIGTERM),
+                            ("truncate -s 1000000000000 /x", FAILED)):  # fmt: skip
+        boot = f"mayfly boot {KERNELS['6.12']} --grace 1 --copy-out /x:{pipe} --exec {busy}"
+        line = f"exec 3<>pipe; exec {boot} -- sh -c '{command}; echo ready'"
+        process = host.popen(["sh", "-c", line])
+        check(process.wait_for_output("ready"), f"no program: {process.output()!r}")
+        time.sleep(1)
+        process.signal(signal.SIGTERM)
+        outcome = process.wait(BOOT_SECONDS)
+        check_status(outcome, status)
+        check_match(outcome, r"(?m)^mayfly: --copy-out: .*/work/pipe: is not written to its end: mayfly was to end$")
+
+
+@case
+def what_the_boot_reads_or_writes_is_not_copied_over():
+    kernel = KERNELS["6.12"]
+    outcome = run("true", "--copy-out", f"/x:{kernel}")
+    check_status(outcome, FAILED)
+    check_match(outcome, rf"^mayfly: --copy-out {kernel} and KERNEL {kernel} are one file")
+    outcome = run("echo new >/etc/config", *copy_in("tree/long", "/etc/config"), *copy_out("/etc/config", "tree/long"))
+    check_status(outcome, OK)
+    check(host.get("/work/tree/long") == b"new\n", "what was copied in is copied out", outcome)
 
 
 @case

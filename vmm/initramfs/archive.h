@@ -78,6 +78,8 @@ class ArchiveWriter {
     /// Ends the archive and gives it away.
     Result<UniqueFd> finish();
 
+    /// A name as messages have it.
+    [[nodiscard]] std::string called(std::string_view name) const;
     [[nodiscard]] u64 size_bytes() const { return size_bytes_; }
     [[nodiscard]] const TreeBytes& tree_bytes() const { return tree_bytes_; }
 
@@ -88,7 +90,6 @@ class ArchiveWriter {
     Result<void> begin(const std::string& path, const EntryHeader& header, u64 content_bytes);
     Result<void> append(const void* data, u64 size_bytes);
     Result<void> pad();
-    [[nodiscard]] std::string called(std::string_view name) const;
     [[nodiscard]] Unexpected unfit(std::string_view name, std::string what) const;
     Result<void> flush();
     Result<void> copy_small(const UniqueFd& file, u64 size_bytes);

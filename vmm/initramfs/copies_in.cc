@@ -80,14 +80,31 @@ Result<void> CopiesIn::add_parents(const std::string& place) {
     return {};
 }
 
+Result<void> CopiesIn::make_way(const std::string& place) {
+    constexpr EntryHeader kLink{.mode = S_IFLNK | 0777};
+    struct stat status {};
+    bool is_there = others_.contains(place);
+    if (!is_there && root_ != nullptr) {
+        const UniqueFd there = root_->open_inside(place);
+        is_there = there.valid() && ::fstat(there.get(), &status) == 0 && status.st_nlink > 1;
+    }
+    // One of another type takes its place (init/initramfs.c, clean_path()), and gives it to what follows.
+    return is_there ? archive_.add(place, kLink, "replaced") : Result<void>();
+}
+
+TreeToPack CopiesIn::tree_of(const UniqueFd& fd, const std::string& place) const {
+    return {.fd = fd, .label = label_, .place = place, .owner = owner_, .is_wanted = {}, .is_copy = true};
+}
+
 Result<void> CopiesIn::add_file(const UniqueFd& file, const struct stat& status, const std::string& place) {
+    if (outputs_ != nullptr) TRY_VOID(outputs_->check(status, label_));
     if (what_is(place) == There::Directory)
         return fail(Error::invalid(fmt::format("/{}: is a directory in the guest", printable(place)))
                         .hint("a slash at the end puts the file into it"));
-    const TreeToPack alone{.fd = file, .label = label_, .owner = owner_};
+    TRY_VOID(make_way(place));
+    const TreeToPack alone = tree_of(file, place);
     archive_.set_origin(label_, place.size());
-    const Result<void> added =
-        archive_.add_file(place, trees_.header_of(alone, status), file, static_cast<u64>(status.st_size));
+    const Result<void> added = trees_.add_file(alone, place, trees_.header_of(alone, status), file, status);
     archive_.set_origin("");
     if (added) others_.insert(place);
     return added;
@@ -95,21 +112,18 @@ Result<void> CopiesIn::add_file(const UniqueFd& file, const struct stat& status,
 
 Result<void> CopiesIn::add_directory(const UniqueFd& directory, const struct stat& status,
                                      const std::string& place) {
-    const TreeToPack tree{.fd = directory,
-                          .label = label_,
-                          .place = place,
-                          .owner = owner_,
-                          .is_wanted = [this](const std::string& name, u32 mode) -> Result<bool> {
-                              const There there = what_is(name);
-                              const bool is_directory = S_ISDIR(mode);
-                              if (is_directory ? there == There::Other : there == There::Directory)
-                                  return refuse("{} copies a {} onto /{}, which is {} in the guest", label_,
-                                                is_directory ? "directory" : "file", printable(name),
-                                                is_directory ? "none" : "a directory");
-                              (is_directory ? directories_ : others_).insert(name);
-                              return !is_directory || there == There::Nothing;
-                          },
-                          .warns_of_mounts = true};
+    TreeToPack tree = tree_of(directory, place);
+    tree.is_wanted = [this](const std::string& name, u32 mode) -> Result<bool> {
+        const There there = what_is(name);
+        const bool is_directory = S_ISDIR(mode);
+        if (is_directory ? there == There::Other : there == There::Directory)
+            return refuse("{} copies a {} onto /{}, which is {} in the guest", label_,
+                          is_directory ? "directory" : "file", printable(name),
+                          is_directory ? "none" : "a directory");
+        if (!is_directory) TRY_VOID(make_way(name));
+        (is_directory ? directories_ : others_).insert(name);
+        return !is_directory || there == There::Nothing;
+    };
     if (TRY(tree.is_wanted(place, status.st_mode)))
         TRY_VOID(archive_.add(place, trees_.header_of(tree, status)));
     return trees_.add(tree);

@@ -19,9 +19,10 @@ namespace mayfly {
 
 class CopiesIn {
   public:
-    /// `root` is null for none. All outlive it.
-    CopiesIn(ArchiveWriter& archive, TreePacker& trees, const RootDirectory* root, Owner owner)
-        : archive_(archive), trees_(trees), root_(root), owner_(owner) {}
+    /// `root` is null for none, as are `outputs`: files that must not be packed. All outlive it.
+    CopiesIn(ArchiveWriter& archive, TreePacker& trees, const RootDirectory* root, Owner owner,
+             OutputFiles* outputs)
+        : archive_(archive), trees_(trees), root_(root), owner_(owner), outputs_(outputs) {}
 
     /// Errors: Invalid for what is nowhere on the host, and for a place where the guest cannot have it; Os;
     /// those of TreePacker::add().
@@ -31,6 +32,9 @@ class CopiesIn {
     enum class There : u8 { Nothing, Directory, Other };
     [[nodiscard]] There what_is(const std::string& place) const;
     Result<void> add_parents(const std::string& place);
+    /// Of a file that is not a directory: Linux writes into one that is there, and so into all its names.
+    Result<void> make_way(const std::string& place);
+    [[nodiscard]] TreeToPack tree_of(const UniqueFd& fd, const std::string& place) const;
     Result<void> add_file(const UniqueFd& file, const struct stat& status, const std::string& place);
     Result<void> add_directory(const UniqueFd& directory, const struct stat& status,
                                const std::string& place);
@@ -39,6 +43,7 @@ class CopiesIn {
     TreePacker& trees_;
     const RootDirectory* const root_;
     const Owner owner_;
+    OutputFiles* const outputs_;
     std::string label_{};                  ///< of the copy at hand, for messages
     std::set<std::string> directories_{};  ///< that copies have made
     std::set<std::string> others_{};

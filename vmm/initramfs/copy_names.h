@@ -8,6 +8,15 @@
 
 namespace mayfly {
 
+/// What follows the last slash, slashes at the end apart; empty where nothing does.
+[[nodiscard]] inline std::string last_part(const std::string& path) {
+    const std::size_t end = path.find_last_not_of('/');
+    if (end == std::string::npos) return {};
+    const std::size_t slash = path.find_last_of('/', end);
+    const std::size_t begin = slash == std::string::npos ? 0 : slash + 1;
+    return path.substr(begin, end + 1 - begin);
+}
+
 /// A file or a directory of the host that is to be in the guest under another name.
 struct CopyIn {
     std::string host;
@@ -19,15 +28,11 @@ struct CopyIn {
 struct CopyOut {
     std::string guest;  ///< absolute
     std::string host;   ///< with a slash at its end: in there, under its own name
-};
 
-/// What follows the last slash, slashes at the end apart; empty where nothing does.
-[[nodiscard]] inline std::string last_part(const std::string& path) {
-    const std::size_t end = path.find_last_not_of('/');
-    if (end == std::string::npos) return {};
-    const std::size_t slash = path.find_last_of('/', end);
-    const std::size_t begin = slash == std::string::npos ? 0 : slash + 1;
-    return path.substr(begin, end + 1 - begin);
-}
+    /// The whole of the name that it gets.
+    [[nodiscard]] std::string host_name() const {
+        return host.ends_with('/') ? host + last_part(guest) : host;
+    }
+};
 
 }  // namespace mayfly

@@ -179,7 +179,8 @@ Result<UniqueFd> Packer::run() {
     TRY_VOID(add_ours());
     if (root_) TRY_VOID(trees_.add({.fd = root_->fd(), .label = root_->label()}));
     TRY_VOID(add_basics());
-    CopiesIn copies(archive_, trees_, root_ ? &*root_ : nullptr, {account_.uid, account_.gid});
+    CopiesIn copies(archive_, trees_, root_ ? &*root_ : nullptr, {account_.uid, account_.gid},
+                    request_.outputs);
     for (const CopyIn& copy : request_.copies_in) TRY_VOID(about(copies.add(copy), "--copy-in"));
     TRY_VOID(archive_.add(kEndPath.substr(1), EntryHeader{.mode = S_IFREG | 0600}));
     return archive_.finish();

@@ -39,9 +39,9 @@ Result<void> TreePacker::add_regular(const TreeToPack& tree, const TreeEntry& en
     if (outputs_ != nullptr)
         TRY_VOID(outputs_->check(entry.status, tree.label + "/" + printable(entry.path)));
     if (entry.status.st_nlink > 1) {
-        const auto next = static_cast<u32>(link_groups_.size() + 1);
         const auto [group, is_first] =
-            link_groups_.try_emplace({tree.place, entry.status.st_dev, entry.status.st_ino}, next);
+            link_groups_.try_emplace({entry.status.st_dev, entry.status.st_ino}, groups_ + 1);
+        if (is_first) ++groups_;
         header.link_group = group->second;
         if (!is_first) return archive_.add(name, header);
     }
@@ -52,7 +52,17 @@ Result<void> TreePacker::add_regular(const TreeToPack& tree, const TreeEntry& en
     if (::fstat(file.get(), &status) != 0) return unreadable("fstat", tree.label, entry.path);
     if (status.st_ino != entry.status.st_ino || status.st_dev != entry.status.st_dev)
         return refuse("{}/{}: was replaced while it was packed", tree.label, printable(entry.path));
-    return archive_.add_file(name, header, file, static_cast<u64>(entry.status.st_size));
+    return add_file(tree, name, header, file, entry.status);
+}
+
+Result<void> TreePacker::add_file(const TreeToPack& tree, const std::string& name, const EntryHeader& header,
+                                  const UniqueFd& file, const struct stat& status) {
+    TRY_VOID(archive_.add_file(name, header, file, static_cast<u64>(status.st_size)));
+    struct stat now {};
+    if (!tree.is_copy || ::fstat(file.get(), &now) != 0 ||
+        (now.st_mtim.tv_sec == status.st_mtim.tv_sec && now.st_mtim.tv_nsec == status.st_mtim.tv_nsec))
+        return {};
+    return refuse("{}: was changed while it was packed", archive_.called(name));
 }
 
 Result<void> TreePacker::add_entry(const TreeToPack& tree, const TreeEntry& entry, LeftOut& left_out) {
@@ -99,6 +109,7 @@ Result<TreeBytes> TreePacker::measure(const TreeToPack& tree, TreeBytes total) c
 
 Result<void> TreePacker::add(const TreeToPack& tree) {
     LeftOut left_out;
+    link_groups_.clear();
     const TreeBytes before = archive_.tree_bytes();
     archive_.set_origin(tree.label + "/", tree.place.empty() ? 0 : tree.place.size() + 1);
     archive_.set_forecast([&] { return measure(tree, before); });
@@ -110,10 +121,10 @@ Result<void> TreePacker::add(const TreeToPack& tree) {
     if (left_out.sockets > 0)
         log::warning(fmt::format("{}: {} socket{} left out of the initramfs", tree.label, left_out.sockets,
                                  left_out.sockets == 1 ? "" : "s"));
-    if (left_out.mounts == 0 || !(tree.warns_of_mounts || log::is_verbose())) return {};
+    if (left_out.mounts == 0 || !(tree.is_copy || log::is_verbose())) return {};
     const std::string line = fmt::format("{}: on other file systems and so empty in the initramfs:{}",
                                          tree.label, left_out.first_mounts);
-    tree.warns_of_mounts ? log::warning(line) : log::info(line);
+    tree.is_copy ? log::warning(line) : log::info(line);
     return {};
 }
 

@@ -36,8 +36,9 @@ struct TreeToPack {
     /// Looked at before each entry, by its name in the archive: false leaves a directory to what is there.
     /// Errors end the packing.
     std::function<Result<bool>(const std::string& name, u32 mode)> is_wanted{};
-    /// Whether to warn of what is on other file systems, which is otherwise said with -v.
-    bool warns_of_mounts = false;
+    /// The user has named it for itself: what is on other file systems is missed, and a file that changes
+    /// while it is packed is refused, also where it keeps its size.
+    bool is_copy = false;
 };
 
 class TreePacker {
@@ -49,6 +50,9 @@ class TreePacker {
     /// What is in a directory, without itself. Errors: Invalid for what cannot be in the archive, by name;
     /// Os; Stopped.
     Result<void> add(const TreeToPack& tree);
+    /// A file that is open, whose status was `status`. Errors: as add().
+    Result<void> add_file(const TreeToPack& tree, const std::string& name, const EntryHeader& header,
+                          const UniqueFd& file, const struct stat& status);
     /// The header that an entry of a tree has.
     [[nodiscard]] EntryHeader header_of(const TreeToPack& tree, const struct stat& status) const;
 
@@ -68,8 +72,9 @@ class TreePacker {
     OutputFiles* const outputs_;
     const StopToken stop_;
     const uid_t user_ = ::geteuid();
-    /// The group in the archive for each file of several names, by where its tree is.
-    std::map<std::tuple<std::string, dev_t, ino_t>, u32> link_groups_{};
+    /// The group in the archive for each file of several names, in the tree at hand.
+    std::map<std::pair<dev_t, ino_t>, u32> link_groups_{};
+    u32 groups_ = 0;
 };
 
 }  // namespace mayfly

@@ -38,18 +38,6 @@ class SignalsHeld {
     sigset_t before_;
 };
 
-/// One that the user handed to us: ours are closed on exec, so that it cannot be one of them.
-Result<UniqueFd> handed_descriptor(int number, const std::string& name) {
-    const int flags = ::fcntl(number, F_GETFD);
-    if (flags < 0 || (flags & FD_CLOEXEC) != 0)
-        return fail(Error::invalid("mayfly was started without this descriptor").about(name));
-    const int access = ::fcntl(number, F_GETFL) & O_ACCMODE;
-    if (access == O_RDONLY) return fail(Error::invalid("is closed, or open for reading only").about(name));
-    UniqueFd fd = UniqueFd::adopt(::fcntl(number, F_DUPFD_CLOEXEC, 0));
-    if (!fd.valid()) return fail(Error::os("dup").about(name));
-    return fd;
-}
-
 /// Why a name cannot be opened for writing, with errno from the attempt.
 Error refusal(const std::string& name, const std::string& path) {
     const int error = errno;
@@ -78,6 +66,17 @@ Result<void> write_all(int fd, std::string_view text, const std::function<bool()
 }
 
 }  // namespace
+
+Result<UniqueFd> handed_descriptor(int number, const std::string& name) {
+    const int flags = ::fcntl(number, F_GETFD);
+    if (flags < 0 || (flags & FD_CLOEXEC) != 0)
+        return fail(Error::invalid("mayfly was started without this descriptor").about(name));
+    const int access = ::fcntl(number, F_GETFL) & O_ACCMODE;
+    if (access == O_RDONLY) return fail(Error::invalid("is closed, or open for reading only").about(name));
+    UniqueFd fd = UniqueFd::adopt(::fcntl(number, F_DUPFD_CLOEXEC, 0));
+    if (!fd.valid()) return fail(Error::os("dup").about(name));
+    return fd;
+}
 
 Result<UniqueFd> open_stream(const std::string& name, StreamStart start) {
     if (const std::optional<int> number = descriptor_named(name)) return handed_descriptor(*number, name);

@@ -25,6 +25,10 @@ enum class StreamStart : unsigned char {
     Append,
 };
 
+/// A copy of one that mayfly was started with; ours, which are closed on exec, are none of those. `name` is
+/// how messages call it. Errors: Invalid, Os. Thread: any.
+Result<UniqueFd> handed_descriptor(int number, const std::string& name);
+
 /// Made where it is missing. Errors: Os and Invalid, with the name; also a FIFO that nobody reads, for which
 /// this does not wait.
 Result<UniqueFd> open_stream(const std::string& name, StreamStart start);

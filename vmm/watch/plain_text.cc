@@ -43,9 +43,12 @@ EscapeEnd end_of_escape(std::string_view line, std::size_t at, bool may_end) {
     return {at < line.size() && is_in(line[at], 0x30, 0x7e) ? at + 1 : at, may_end};
 }
 
-/// XML 1.0, 5th edition, 2.2 "Characters", less C1, whose CSI a terminal would obey.
+/// XML 1.0, 5th edition, 2.2 "Characters", less C1, whose CSI a terminal would obey, and less what has text
+/// run the other way (Unicode 15.0, UAX #9, 2 "Directional Formatting Characters"), as a name that lies
+/// would.
 bool is_showable(u32 value) {
     if (value < 0x20) return value == '\t';
+    if ((value >= 0x202a && value <= 0x202e) || (value >= 0x2066 && value <= 0x2069)) return false;
     return !(value >= 0x7f && value <= 0x9f) && value != 0xfffe && value != 0xffff;
 }
 

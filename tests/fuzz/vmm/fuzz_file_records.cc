@@ -24,48 +24,45 @@ class Judge final : public FileSink {
   public:
     explicit Judge(u32 copies) : copies_(copies) {}
 
-    Result<void> on_directory(const FileName& name, u32 /*mode*/) override { return outside(name, 'd'); }
-    Result<void> on_file(const FileName& name, u32 /*mode*/) override {
-        (void)outside(name, 'f');
+    void on_directory(const FileName& name, u32 /*mode*/) override { outside(name, 'd'); }
+    void on_file(const FileName& name, u32 /*mode*/) override {
+        outside(name, 'f');
         is_in_file_ = true;
         position_ = 0;
-        return {};
     }
-    Result<void> on_data(u64 at, std::span<const std::byte> bytes) override {
+    void on_data(u64 at, std::span<const std::byte> bytes) override {
         require(is_in_file_ && at >= position_ && bytes.size() <= 65'536);
         position_ = at + bytes.size();
         require(position_ >= at && position_ <= ~u64{0} >> 1);
         add('+', std::string(reinterpret_cast<const char*>(bytes.data()), bytes.size()));
-        return {};
     }
-    Result<void> on_file_end(u64 size_bytes, i64 /*mtime*/) override {
+    void on_file_end(u64 size_bytes, timespec mtime) override {
+        require(mtime.tv_nsec >= 0 && mtime.tv_nsec < 1'000'000'000);
         require(is_in_file_ && size_bytes >= position_ && size_bytes <= ~u64{0} >> 1);
         is_in_file_ = false;
         add('=', std::to_string(size_bytes));
-        return {};
     }
-    Result<void> on_link(const FileName& name, const std::string& target) override {
+    void on_link(const FileName& name, const std::string& target) override {
         require(!target.empty() && target.size() <= 4095 && target.find('\0') == std::string::npos);
-        return outside(name, 'l');
+        outside(name, 'l');
     }
-    Result<void> on_left_out(const FileName& name, u32 /*mode*/) override { return outside(name, 'o'); }
-    Result<void> on_problem(const FileName& name, int error) override {
+    void on_left_out(const FileName& name, u32 /*mode*/) override { outside(name, 'o'); }
+    void on_problem(const FileName& name, int error) override {
         require(error > 0 && error < 4096);
         is_in_file_ = false;
-        return outside(name, '!');
+        outside(name, '!');
     }
 
     [[nodiscard]] const std::vector<std::string>& seen() const { return seen_; }
 
   private:
-    Result<void> outside(const FileName& name, char kind) {
+    void outside(const FileName& name, char kind) {
         require(!is_in_file_ && name.copy < copies_ && name.path.size() <= 4095);
         const std::string around = "/" + name.path + "/";
         if (!name.path.empty())
             for (const char* part : {"//", "/./", "/../"}) require(around.find(part) == std::string::npos);
         require(name.path.find('\0') == std::string::npos);
         add(kind, name.path);
-        return {};
     }
     void add(char kind, const std::string& text) { seen_.push_back(kind + text); }
 

@@ -7,8 +7,8 @@ import sys
 DIRECTORY, FILE, DATA, FILE_END, LINK, LEFT_OUT, PROBLEM, END = range(1, 9)
 
 
-def record(kind, path=b"", data=b"", value=0, copy=0, reserved=0):
-    return struct.pack("<IIIIIIQq", kind, copy, len(path), len(data), 0o644, reserved, value, 0) + path + data
+def record(kind, path=b"", data=b"", value=0, copy=0, nanoseconds=0):
+    return struct.pack("<IIIIIIQq", kind, copy, len(path), len(data), 0o644, nanoseconds, value, 0) + path + data
 
 
 TOP = record(DIRECTORY)
@@ -24,7 +24,7 @@ SEEDS = {
     "backwards": TOP + record(FILE, b"a") + record(DATA, data=b"abc") + record(DATA, data=b"d", value=1),
     "far": TOP + record(FILE, b"a") + record(DATA, data=b"abc", value=(1 << 63) - 3),
     "twice": TREE + record(END) + record(END),
-    "reserved": record(DIRECTORY, reserved=1),
+    "nanoseconds": record(DIRECTORY, nanoseconds=10**9),
     "head": TOP[:17],
 }
 for name, text in SEEDS.items():

@@ -76,7 +76,7 @@ bool writes_files(const BootConfig& config) {
                    config.stats_json.size() !=
                0 ||
            (config.console != "stdio" && config.console != "null") || names_debugcon_file(config.debugcon) ||
-           config.debugcon == "stdout";
+           config.debugcon == "stdout" || (config.exec && !config.exec->copies_out.empty());
 }
 
 /// Failing to write a report is said, and makes a good status 125: who reads it must not take it for good.

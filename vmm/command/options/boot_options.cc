@@ -9,6 +9,7 @@
 
 #include <fmt/format.h>
 
+#include "vmm/command/options/copy_options.h"
 #include "vmm/command/options/device_options.h"
 #include "vmm/command/options/guest_network_option.h"
 #include "vmm/command/options/option_table.h"
@@ -307,25 +308,6 @@ Result<std::optional<std::string>> read_variable(const std::string& text) {
     return std::optional(text + "=" + value);
 }
 
-/// A path of the host may have colons, one of the guest has none.
-Result<CopyIn> read_copy_in(const std::string& text) {
-    const std::size_t colon = text.rfind(":/");
-    if (colon == std::string::npos || colon == 0)
-        return fail(Error::invalid(fmt::format("--copy-in {}: does not name a place in the guest", text))
-                        .hint("HOST:/GUEST; a slash at the end puts it in there, under its own name"));
-    return CopyIn{.host = text.substr(0, colon), .guest = text.substr(colon + 1)};
-}
-
-Result<CopyOut> read_copy_out(const std::string& text) {
-    const std::size_t colon = text.find(':');
-    if (!text.starts_with('/') || colon == std::string::npos || colon + 1 == text.size())
-        return fail(Error::invalid(fmt::format("--copy-out {}: does not name {}", text,
-                                               text.starts_with('/') ? "a place on this host"
-                                                                     : "an absolute path of the guest"))
-                        .hint("/GUEST:HOST; a slash at the end puts it in there, under its own name"));
-    return CopyOut{.guest = text.substr(0, colon), .host = text.substr(colon + 1)};
-}
-
 Result<void> read_copies(const BootArguments& arguments, ExecConfig& exec) {
     constexpr std::size_t kCopiesMax = 64;
     for (const auto& [option, count] : {std::pair("--copy-in", arguments.copies_in.size()),
@@ -333,8 +315,8 @@ Result<void> read_copies(const BootArguments& arguments, ExecConfig& exec) {
         if (count > kCopiesMax)
             return fail(Error::invalid(fmt::format("{} times {}; the limit is {}", count, option, kCopiesMax))
                             .hint("a directory is one"));
-    for (const std::string& text : arguments.copies_in) exec.copies_in.push_back(TRY(read_copy_in(text)));
-    for (const std::string& text : arguments.copies_out) exec.copies_out.push_back(TRY(read_copy_out(text)));
+    for (const std::string& text : arguments.copies_in) exec.copies_in.push_back(TRY(parse_copy_in(text)));
+    for (const std::string& text : arguments.copies_out) exec.copies_out.push_back(TRY(parse_copy_out(text)));
     return {};
 }
 

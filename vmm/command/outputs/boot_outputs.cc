@@ -4,6 +4,7 @@
 #include <unistd.h>
 
 #include "firmware/image/refuse.h"
+#include "vmm/command/options/copy_options.h"
 #include "vmm/command/options/device_options.h"
 #include "vmm/machine/boot/guest_images.h"
 #include "vmm/machine/boot/module_choice.h"
@@ -79,6 +80,13 @@ void add_boot_files(const BootArguments& arguments, std::string_view about, Name
     if (!arguments.root.empty()) files.add_tree(called("--root"), arguments.root, false);
     if (!arguments.modules_directory.empty() && arguments.modules_directory != kAutoModules)
         files.add_tree(called("--modules"), arguments.modules_directory, true);
+    // Those that cannot be read are refused with the command line.
+    for (const std::string& text : arguments.copies_in)
+        if (const Result<CopyIn> copy = parse_copy_in(text))
+            files.add_copied(called("--copy-in"), copy->host);
+    for (const std::string& text : arguments.copies_out)
+        if (const Result<CopyOut> copy = parse_copy_out(text))
+            files.add_late_output(called("--copy-out"), copy->host_name());
     writes("--console", console_file(arguments));
     writes("--debugcon", debugcon_file(arguments));
     writes("--log", arguments.log);

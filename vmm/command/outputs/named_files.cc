@@ -58,10 +58,15 @@ bool NamedFiles::is_clash(const Entry& output, const Entry& other) {
 }
 
 Result<void> NamedFiles::check_entry(const Entry& output) const {
+    const bool is_late = output.use == Use::Later;
+    // What the user hands to us may be the program's stdout, and takes what comes after it.
+    if (is_late && output.descriptor) return {};
     if (output.descriptor == STDOUT_FILENO && !stdout_is_.empty())
         return fail(Error::invalid(fmt::format("{} {}: stdout is {}", output.option, output.name, stdout_is_))
                         .hint(stdout_hint_));
     for (const Entry& other : entries_) {
+        if (is_late && (other.use == Use::Copied || other.use == Use::Tree || other.use == Use::Modules))
+            continue;
         if ((other.use == Use::Tree || other.use == Use::Modules) && is_packed(output, other))
             return fail(Error::invalid(fmt::format("{} {} is a file in {} {}, which is packed", output.option,
                                                    output.name, other.option, other.name))
@@ -74,7 +79,7 @@ Result<void> NamedFiles::check_entry(const Entry& output) const {
                                            output.name, other.name))
                     .hint(fmt::format("{} would destroy it: give it a file of its own", output.option)));
         const std::string cure =
-            other.use == Use::Read
+            other.use == Use::Read || other.use == Use::Copied
                 ? fmt::format("{} would destroy it: give it a file of its own", output.option)
                 : "give each a file of its own";
         return fail(Error::invalid(fmt::format("{} {} and {} {} are one file", output.option, output.name,
@@ -93,7 +98,7 @@ Result<void> NamedFiles::check(std::string_view option) const {
 
 Result<void> NamedFiles::check_all() const {
     for (const Entry& entry : entries_) {
-        if (entry.use == Use::Written) TRY_VOID(check_entry(entry));
+        if (entry.use == Use::Written || entry.use == Use::Later) TRY_VOID(check_entry(entry));
     }
     return {};
 }

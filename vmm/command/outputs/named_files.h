@@ -26,6 +26,14 @@ class NamedFiles {
     void add_output(std::string option, std::string name) {
         add(Use::Written, std::move(option), std::move(name));
     }
+    /// What is packed before the guest runs: an output that is written meanwhile would destroy it.
+    void add_copied(std::string option, std::string name) {
+        add(Use::Copied, std::move(option), std::move(name));
+    }
+    /// An output that takes its name when the guest has ended: what was packed has been read by then.
+    void add_late_output(std::string option, std::string name) {
+        add(Use::Later, std::move(option), std::move(name));
+    }
     /// A directory whose files are packed; `is_modules`: only a kernel's modules and their lists are. It is
     /// found where an output is in there already, under the name given.
     void add_tree(std::string option, std::string directory, bool is_modules);
@@ -43,7 +51,7 @@ class NamedFiles {
     [[nodiscard]] OutputFiles outputs() const;
 
   private:
-    enum class Use : unsigned char { Read, Written, Standard, Tree, Modules };
+    enum class Use : unsigned char { Read, Copied, Written, Later, Standard, Tree, Modules };
     struct Entry {
         Use use;
         std::string option;

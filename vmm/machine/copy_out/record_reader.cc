@@ -18,6 +18,7 @@ using file_records::Kind;
 constexpr std::size_t kNameBytesMax = 255;  // NAME_MAX
 constexpr u64 kFileBytesMax = std::numeric_limits<i64>::max();
 constexpr u64 kErrnoMax = 4095;
+constexpr u32 kNanosecondsOfSecond = 1'000'000'000;
 
 template <typename... Args>
 Unexpected lie(fmt::format_string<Args...> format, Args&&... args) {
@@ -49,7 +50,7 @@ Result<void> RecordReader::check(const Head& head) const {
     if (has_ended_) return lie("more after the end");
     if (head.kind < Kind::Directory || head.kind > Kind::End)
         return lie("a record of kind {}", static_cast<u32>(head.kind));
-    if (head.reserved != 0) return lie("a reserved field of {}", head.reserved);
+    if (head.mtime_ns >= kNanosecondsOfSecond) return lie("{} nanoseconds of a second", head.mtime_ns);
     if (head.path_bytes >
         (belongs_to_file(head.kind) || head.kind == Kind::End ? 0 : file_records::kPathBytesMax))
         return lie("a path of {} bytes", head.path_bytes);
@@ -101,32 +102,37 @@ Result<void> RecordReader::take(const Head& head, std::string path, std::span<co
     TRY_VOID(enter(head, path));
     const FileName name{head.copy, std::move(path)};
     switch (head.kind) {
-        case Kind::Directory: return sink_.on_directory(name, head.mode);
+        case Kind::Directory: sink_.on_directory(name, head.mode); break;
         case Kind::File:
             is_in_file_ = true;
             position_ = 0;
-            return sink_.on_file(name, head.mode);
+            sink_.on_file(name, head.mode);
+            break;
         case Kind::Data:
             if (head.value < position_ || head.value > kFileBytesMax - data.size())
                 return lie("data at {} of a file, behind {}", head.value, position_);
             position_ = head.value + data.size();
-            return sink_.on_data(head.value, data);
+            sink_.on_data(head.value, data);
+            break;
         case Kind::FileEnd:
             if (head.value < position_ || head.value > kFileBytesMax)
                 return lie("a file of {} bytes that has {}", head.value, position_);
             is_in_file_ = false;
-            return sink_.on_file_end(head.value, head.mtime);
+            sink_.on_file_end(head.value, {.tv_sec = head.mtime, .tv_nsec = head.mtime_ns});
+            break;
         case Kind::Link: {
             // SAFETY: characters are bytes.
             const std::string target(reinterpret_cast<const char*>(data.data()), data.size());
             if (target.empty() || target.find('\0') != std::string::npos) return lie("a link to nothing");
-            return sink_.on_link(name, target);
+            sink_.on_link(name, target);
+            break;
         }
-        case Kind::LeftOut: return sink_.on_left_out(name, head.mode);
+        case Kind::LeftOut: sink_.on_left_out(name, head.mode); break;
         case Kind::Problem:
             if (head.value == 0 || head.value > kErrnoMax) return lie("an error of number {}", head.value);
             is_in_file_ = false;
-            return sink_.on_problem(name, static_cast<int>(head.value));
+            sink_.on_problem(name, static_cast<int>(head.value));
+            break;
         case Kind::End: break;
     }
     return {};

@@ -9,6 +9,7 @@
 #include <span>
 #include <string>
 #include <string_view>
+#include <time.h>
 #include <vector>
 
 #include "firmware/init/file_records.h"
@@ -22,7 +23,7 @@ struct FileName {
     std::string path{};
 };
 
-/// Where records go. What any of them returns ends the reading.
+/// Where records go.
 class FileSink {
   public:
     FileSink() = default;
@@ -30,16 +31,15 @@ class FileSink {
     FileSink& operator=(const FileSink&) = delete;
     virtual ~FileSink() = default;
 
-    virtual Result<void> on_directory(const FileName& name, u32 mode) = 0;
-    virtual Result<void> on_file(const FileName& name, u32 mode) = 0;
+    virtual void on_directory(const FileName& name, u32 mode) = 0;
+    virtual void on_file(const FileName& name, u32 mode) = 0;
     /// Of the file before; `at` is not before what came.
-    virtual Result<void> on_data(u64 at, std::span<const std::byte> bytes) = 0;
-    /// `mtime` in seconds.
-    virtual Result<void> on_file_end(u64 size_bytes, i64 mtime) = 0;
-    virtual Result<void> on_link(const FileName& name, const std::string& target) = 0;
-    virtual Result<void> on_left_out(const FileName& name, u32 mode) = 0;
+    virtual void on_data(u64 at, std::span<const std::byte> bytes) = 0;
+    virtual void on_file_end(u64 size_bytes, timespec mtime) = 0;
+    virtual void on_link(const FileName& name, const std::string& target) = 0;
+    virtual void on_left_out(const FileName& name, u32 mode) = 0;
     /// `error` is a positive errno. It ends a file that was begun.
-    virtual Result<void> on_problem(const FileName& name, int error) = 0;
+    virtual void on_problem(const FileName& name, int error) = 0;
 };
 
 class RecordReader {
@@ -47,7 +47,7 @@ class RecordReader {
     /// `copies` is how many things were asked for. `sink` outlives it.
     RecordReader(u32 copies, FileSink& sink) : copies_(copies), sink_(sink) {}
 
-    /// Errors: Host for a guest that lies, with its lie; those of the sink. Then no more may be fed.
+    /// Errors: Host for a guest that lies, with its lie. Then no more may be fed.
     Result<void> feed(std::span<const std::byte> bytes);
     [[nodiscard]] bool has_begun() const { return has_begun_; }
     /// All has come.

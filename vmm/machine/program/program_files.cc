@@ -15,22 +15,17 @@ Result<void> ProgramFiles::open() {
 
 bool ProgramFiles::take(std::span<const std::byte> bytes) {
     if (!has_begun_.exchange(true, std::memory_order_acq_rel)) hooks_.on_begin();
-    Result<void> fed = records_->feed(bytes);
-    if (fed) return true;
-    if (fed.error().kind() == ErrorKind::Host) {
-        lie_ = fed.error().message();
-        around_.stop.end({EndKind::HostError, 0, lie_});
-    } else {
-        has_failed_ = true;
-        log::error(fed.error().message());
-    }
+    const Result<void> fed = records_->feed(bytes);
+    if (fed) return receiver_->wants_more();
+    lie_ = fed.error().message();
+    around_.stop.end({EndKind::HostError, 0, lie_});
     return false;
 }
 
 Ending ProgramFiles::judged(Ending ending) const {
     if (copies_.empty()) return ending;
     if (!lie_.empty()) return {EndKind::HostError, 0, lie_};
-    const bool has_failed = has_failed_ || receiver_->has_failed();
+    const bool has_failed = receiver_->has_failed();
     const bool is_whole = records_->has_ended();
     const std::optional<InitReport> report = ending.kind == EndKind::ProgramEnded
                                                  ? decode_init_report(static_cast<u32>(ending.value))
@@ -43,7 +38,7 @@ Ending ProgramFiles::judged(Ending ending) const {
                     : "--copy-out: nothing is copied: the guest has ended without its program's end");
         return ending;
     }
-    if (!is_whole && !has_failed_)
+    if (!is_whole && receiver_->wants_more())
         return {EndKind::HostError, 0, "the guest's init has not sent all files of --copy-out"};
     // What failed was said. The program's own failure tells more than that of its files.
     const bool has_succeeded = report->kind == InitReport::Kind::Exited && report->value == 0;

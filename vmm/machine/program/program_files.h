@@ -53,7 +53,6 @@ class ProgramFiles final : private RingTaker {
     std::unique_ptr<FileReceiver> receiver_;
     std::unique_ptr<RecordReader> records_;
     std::atomic<bool> has_begun_ = false;
-    bool has_failed_ = false;
     std::string lie_;
     RingReader reader_;  // ends before what it passes to
 };

@@ -47,7 +47,7 @@ void ProgramSignals::enter(Stage stage, std::chrono::milliseconds limit) {
 }
 
 void ProgramSignals::send(channel::Message message) {
-    while (!is_over()) {
+    while (!is_over_.load(std::memory_order_acquire) && !stop_.is_requested()) {
         {
             const GuestGate::Visit visit(stop_.gate());
             // Init takes them as fast as it runs; a program whose init does not is killed in time.
@@ -71,25 +71,42 @@ void ProgramSignals::pass_on() {
     const u64 came = stop_.signals().take();
     for (int number = 1; number < 64; ++number) {
         if ((came & SignalRelay::bit_of(number)) == 0) continue;
+        const bool asks_for_end = number == SIGINT || number == SIGTERM;
+        if (stop_.is_requested()) {
+            // No guest runs any more: whoever is waited for has had time enough.
+            if (asks_for_end) stop_.end_from_signal(EndKind::Signal, static_cast<u64>(number));
+            continue;
+        }
         send({MessageKind::Signal, static_cast<u32>(number)});
-        if (stage_ != Stage::Running || (number != SIGINT && number != SIGTERM)) continue;
+        if (stage_ != Stage::Running || !asks_for_end) continue;
         ended_by_ = number;
-        enter(Stage::Grace, grace_);
+        enter(is_copying_ ? Stage::Leaving : Stage::Grace, grace_);
+    }
+}
+
+void ProgramSignals::go_on() {
+    const bool is_late = stage_ != Stage::Running && monotonic_ns() >= deadline_ns_;
+    const bool is_urged = stop_.signals().interrupts() >= 2;
+    const bool is_killing = stage_ == Stage::Grace && !stop_.is_requested();
+    if (is_killing && (is_late || is_urged)) {
+        send({MessageKind::Kill, 0});
+        enter(Stage::Killed, kKillLimit);
+    } else if (is_late || (stage_ == Stage::Leaving && is_urged)) {
+        // The machine's end, or that nobody is waited for any more.
+        stop_.end_from_signal(EndKind::Signal, static_cast<u64>(ended_by_));
+        stage_ = Stage::Running;
     }
 }
 
 void ProgramSignals::run() {
-    while (!is_over()) {
+    while (!is_over_.load(std::memory_order_acquire)) {
         await();
-        if (has_program_ended_.exchange(false, std::memory_order_acq_rel)) stage_ = Stage::Running;
-        pass_on();
-        const bool is_late = stage_ != Stage::Running && monotonic_ns() >= deadline_ns_;
-        if (stage_ == Stage::Grace && (is_late || stop_.signals().interrupts() >= 2)) {
-            send({MessageKind::Kill, 0});
-            enter(Stage::Killed, kKillLimit);
-        } else if (stage_ == Stage::Killed && is_late && !is_over()) {
-            stop_.end_from_signal(EndKind::Signal, static_cast<u64>(ended_by_));
+        if (has_program_ended_.exchange(false, std::memory_order_acq_rel)) {
+            is_copying_ = true;
+            if (stage_ != Stage::Running) enter(Stage::Leaving, grace_);
         }
+        pass_on();
+        go_on();
     }
 }
 

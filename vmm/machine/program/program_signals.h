@@ -2,9 +2,9 @@
 // ProgramSignals: what becomes of signals that mayfly gets while a program of --exec runs.
 //
 // They go to the program. After the first SIGINT or SIGTERM it has some time to end; then, or at a second
-// SIGINT, it is killed with all that it started. A guest that does not see to that is ended. By a thread of
-// its own: the vCPUs may be waiting for a reader.
-// Thread: built and ended by the main thread; start() a vCPU's too.
+// SIGINT, it is killed with all that it started. A guest that does not see to that is ended. When it has,
+// whoever is slow to take what is left of it has that time too. By a thread of its own: the vCPUs may be
+// waiting for a reader. Thread: built and ended by the main thread; start() a vCPU's too.
 #pragma once
 
 #include <atomic>
@@ -30,11 +30,12 @@ class ProgramSignals {
     /// Once the channel is open: signals are the program's from now on. Errors: Os.
     Result<void> start();
     void end();
-    /// Init is at work after it: what was to kill the program has no more time limit. Any thread.
+    /// Init copies its files: nobody is left to kill. Whoever has asked for an end gets it when the grace is
+    /// over, from now on, or with a second SIGINT. Any thread.
     void on_program_ended();
 
   private:
-    enum class Stage : u8 { Running, Grace, Killed };
+    enum class Stage : u8 { Running, Grace, Killed, Leaving };
 
     void run();
     /// Until a signal comes or the stage's time is over.
@@ -42,9 +43,8 @@ class ProgramSignals {
     void pass_on();
     void enter(Stage stage, std::chrono::milliseconds limit);
     void send(channel::Message message);
-    [[nodiscard]] bool is_over() const {
-        return is_over_.load(std::memory_order_acquire) || stop_.is_requested();
-    }
+    /// To what comes when the stage's time is over.
+    void go_on();
 
     ProgramChannel& channel_;
     StopControl& stop_;
@@ -52,11 +52,12 @@ class ProgramSignals {
     std::optional<EventFd> wake_;
     std::optional<Thread> thread_;
     std::atomic<bool> is_over_ = false;
-    std::atomic<bool> has_program_ended_ = false;
+    std::atomic<bool> has_program_ended_ = false;  // tells the thread once
     // The thread's.
     Stage stage_ = Stage::Running;
     u64 deadline_ns_ = 0;  // of a stage but the first
     int ended_by_ = 0;     // the signal that began the grace
+    bool is_copying_ = false;
 };
 
 }  // namespace mayfly

@@ -1,8 +1,12 @@
 // SPDX-License-Identifier: Apache-2.0
 // What the archive has of files that are copied in.
 #include <algorithm>
+#include <atomic>
+#include <thread>
 
+#include <fcntl.h>
 #include <sys/stat.h>
+#include <unistd.h>
 
 #include <catch2/catch.hpp>
 
@@ -125,6 +129,71 @@ TEST_CASE("hard links are kept in a copy, and join no two copies") {
     CHECK(entry(entries, "y/again").content == "1");
     CHECK(entry(entries, "x/again").inode == entry(entries, "x/one").inode);
     CHECK(entry(entries, "x/again").inode != entry(entries, "y/again").inode);
+}
+
+TEST_CASE("a file that comes over one of several names is none of them") {
+    Copies copies;
+    copies.root.hard_link("etc/config", "etc/also");
+    copies.copy("one", "/etc/config");
+    const auto entries = copies.entries();
+    const auto is_config = [](const NewcEntry& one) { return one.name == "etc/config"; };
+    // The root's, a link that Linux puts in its place, and the file that takes the place of that.
+    std::vector<u32> types;
+    for (const NewcEntry& one : entries)
+        if (is_config(one)) types.push_back(one.mode & S_IFMT);
+    CHECK(types == std::vector<u32>{S_IFREG, S_IFLNK, S_IFREG});
+    CHECK(std::find_if(entries.rbegin(), entries.rend(), is_config)->content == "1");
+    // Copies of one place are no files of each other either.
+    copies.tree.directory("b");
+    copies.tree.hard_link("one", "b/two");
+    copies.tree.file("new", "new");
+    copies.request.copies_in.clear();
+    copies.copy("", "/srv");
+    copies.copy("new", "/srv/one");
+    copies.copy("b/", "/srv");
+    const auto later = copies.entries();
+    u32 first = 0;
+    for (const NewcEntry& one : later) {
+        if (one.name == "srv/one" && first == 0) first = one.inode;
+        if (one.name != "srv/two") continue;
+        CHECK(one.inode != first);
+        CHECK(one.content == "1");
+    }
+    CHECK(count(later, "srv/two") == 1);
+}
+
+TEST_CASE("a copy that is to be written is not packed, and one that changes is refused") {
+    Copies copies;
+    OutputFiles outputs;
+    const std::optional<FileIdentity> identity = FileIdentity::of_name(copies.tree.path("one"));
+    REQUIRE(identity.has_value());
+    outputs.add("--log", "l", *identity);
+    copies.request.outputs = &outputs;
+    CHECK(has(copies.refused("one", "/x"), "and --log l are one file"));
+    CHECK(has(copies.refused("", "/x"), "and --log l are one file"));
+    copies.request.outputs = nullptr;
+    // Of the same size; the kernel tells its time once a tick.
+    copies.tree.file("sub/busy", "0");
+    std::atomic<bool> is_over = false;
+    std::thread writer([&] {
+        while (!is_over) {
+            const int file = ::open(copies.tree.path("sub/busy").c_str(), O_WRONLY);
+            for (int i = 0; i < 100; ++i) (void)!::pwrite(file, i % 2 == 0 ? "0" : "1", 1, 0);
+            ::close(file);
+        }
+    });
+    copies.copy("", "/x");
+    bool is_refused = false;
+    for (int tries = 0; tries < 5000 && !is_refused; ++tries) {
+        const Result<UniqueFd> packed = pack_initramfs(copies.request);
+        is_refused = !packed;
+        if (is_refused)
+            CHECK(packed.error().message() ==
+                  "--copy-in: " + copies.tree.path("sub/busy") + ": was changed while it was packed");
+    }
+    is_over = true;
+    writer.join();
+    CHECK(is_refused);
 }
 
 TEST_CASE("a copy that has no place is refused") {

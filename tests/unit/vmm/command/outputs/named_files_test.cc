@@ -57,6 +57,42 @@ TEST_CASE("two names of a file that is not there yet are found as well") {
     CHECK(clash(file, "/no/such/new", "/no/such/new").empty());  // their opening says why
 }
 
+TEST_CASE("what is packed before the guest runs may be written after it, not meanwhile") {
+    const ScratchDirectory scratch;
+    const std::string file = scratch.file("file");
+    std::ofstream(file) << "text";
+    const auto check = [&](const auto& add) {
+        NamedFiles files;
+        add(files);
+        files.add_late_output("--copy-out", file);
+        const Result<void> all = files.check_all();
+        return all ? std::string() : all.error().message();
+    };
+    CHECK(check([&](NamedFiles& files) { files.add_copied("--copy-in", file); }).empty());
+    CHECK(check([&](NamedFiles& files) { files.add_tree("--root", scratch.path(), false); }).empty());
+    CHECK_THAT(check([&](NamedFiles& files) { files.add_input("--disk", file); }),
+               Catch::Contains("--copy-out " + file + " and --disk " + file + " are one file"));
+    CHECK_THAT(check([&](NamedFiles& files) { files.add_output("--log", file); }),
+               Catch::Contains("are one file"));
+    CHECK_THAT(check([&](NamedFiles& files) { files.add_late_output("--copy-out", file); }),
+               Catch::Contains("are one file"));
+    NamedFiles meanwhile;
+    meanwhile.add_copied("--copy-in", file);
+    meanwhile.add_output("--log", file);
+    REQUIRE_FALSE(meanwhile.check_all());
+    CHECK_THAT(meanwhile.check_all().error().message(), Catch::Contains("--log would destroy it"));
+    // The packer need not look for it.
+    NamedFiles late;
+    late.add_late_output("--copy-out", file);
+    CHECK(late.outputs().empty());
+    // stdout takes what comes after the program's.
+    NamedFiles stream;
+    stream.reserve_stdout("the guest's console", "");
+    stream.add_late_output("--copy-out", "-");
+    stream.add_late_output("--copy-out", "/dev/stdout");
+    CHECK(stream.check_all());
+}
+
 TEST_CASE("terminals and /dev/null take the output of several") {
     CHECK(clash("/dev/null", "", "/dev/null").empty());
     CHECK_FALSE(clash("/dev/fd/2", "", "/dev/stderr").empty());

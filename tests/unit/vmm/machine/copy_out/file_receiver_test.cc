@@ -2,14 +2,15 @@
 // Files of a guest, in a directory of the host that somebody else may have prepared.
 #include "vmm/machine/copy_out/file_receiver.h"
 
+#include <atomic>
 #include <filesystem>
 #include <fstream>
 #include <sstream>
 #include <thread>
 
 #include <fcntl.h>
+#include <sys/mman.h>
 #include <sys/stat.h>
-#include <sys/un.h>
 #include <unistd.h>
 
 #include <catch2/catch.hpp>
@@ -29,24 +30,63 @@ std::string content(const std::string& path) {
     return file ? text.str() : "cannot be read";
 }
 
-/// One thing that is copied out, to `host`.
+/// What is said while it lives.
+class Said {
+  public:
+    Said() { ::dup2(memory_, STDERR_FILENO); }
+    Said(const Said&) = delete;
+    Said& operator=(const Said&) = delete;
+    ~Said() {
+        ::dup2(before_, STDERR_FILENO);
+        ::close(before_);
+        ::close(memory_);
+    }
+    [[nodiscard]] std::string text() const { return content("/proc/self/fd/" + std::to_string(memory_)); }
+    void has(const std::string& words) const {
+        const std::string all = text();
+        INFO(all);
+        CHECK(all.find(words) != std::string::npos);
+    }
+
+  private:
+    int memory_ = ::memfd_create("said", MFD_CLOEXEC);
+    int before_ = ::fcntl(STDERR_FILENO, F_DUPFD_CLOEXEC, 3);
+};
+
+std::string refusal_of(const std::string& host, const std::string& guest = "/guest/out") {
+    const auto opened = FileReceiver::open({{.guest = guest, .host = host}}, [] { return false; });
+    return opened ? "" : opened.error().message();
+}
+
+/// Things that are copied out to `hosts`.
 class Copying {
   public:
-    explicit Copying(const std::string& host, const std::string& guest = "/guest/out") {
-        Result<std::unique_ptr<FileReceiver>> opened =
-            FileReceiver::open({{.guest = guest, .host = host}}, [] { return false; });
+    explicit Copying(const std::vector<std::string>& hosts, const std::string& guest = "/guest/out") {
+        std::vector<CopyOut> copies;
+        for (const std::string& host : hosts) copies.push_back({.guest = guest, .host = host});
+        auto opened = FileReceiver::open(copies, [this] { return must_hurry.load(); });
         INFO((opened ? "" : opened.error().message()));
         REQUIRE(opened.has_value());
         receiver_ = std::move(*opened);
-        reader_ = std::make_unique<RecordReader>(1, *receiver_);
+        reader_ = std::make_unique<RecordReader>(static_cast<u32>(hosts.size()), *receiver_);
     }
+    explicit Copying(const std::string& host, const std::string& guest = "/guest/out")
+        : Copying(std::vector{host}, guest) {}
 
-    /// Nothing where it went well.
-    std::string send(std::initializer_list<Record> records) {
+    /// \returns whether nothing has failed.
+    bool send(std::initializer_list<Record> records) {
         const Result<void> fed = reader_->feed(as_bytes(bytes_of(records)));
-        return fed ? "" : fed.error().message();
+        INFO((fed ? "" : fed.error().message()));
+        REQUIRE(fed.has_value());
+        return !receiver_->has_failed();
     }
-    [[nodiscard]] bool has_failed() const { return receiver_->has_failed(); }
+    bool send_file(const std::string& path, const std::string& text, u32 mode = 0644, u32 copy = 0) {
+        return send({{.kind = kFile, .path = path, .copy = copy, .mode = mode},
+                     {.kind = kData, .data = text, .copy = copy},
+                     {.kind = kFileEnd, .value = text.size(), .copy = copy}});
+    }
+    [[nodiscard]] bool wants_more() const { return receiver_->wants_more(); }
+    std::atomic<bool> must_hurry = false;
 
   private:
     std::unique_ptr<FileReceiver> receiver_;
@@ -55,10 +95,8 @@ class Copying {
 
 const Record kTop{.kind = kDirectory, .mode = 040755};
 
-std::string send_file(Copying& copying, const std::string& path, const std::string& text, u32 mode = 0644) {
-    return copying.send({{.kind = kFile, .path = path, .mode = mode},
-                         {.kind = kData, .data = text},
-                         {.kind = kFileEnd, .value = text.size()}});
+std::size_t entries_of(const std::string& directory) {
+    return static_cast<std::size_t>(std::distance(std::filesystem::directory_iterator(directory), {}));
 }
 
 }  // namespace
@@ -67,64 +105,118 @@ TEST_CASE("a tree is made with its permissions, times and links") {
     const ScratchTree tree;
     ::umask(022);
     Copying copying(tree.path("out"));
-    REQUIRE(copying.send({kTop, {.kind = kDirectory, .path = "sub", .mode = 040555}}).empty());
-    REQUIRE(send_file(copying, "sub/tool", "#!/bin/sh\n", 0106755).empty());
-    REQUIRE(send_file(copying, "secret", "s", 0100600).empty());
-    REQUIRE(copying.send({{.kind = kLink, .path = "sub/link", .data = "../secret"}, {.kind = kEnd}}).empty());
+    REQUIRE(copying.send({kTop, {.kind = kDirectory, .path = "sub", .mode = 040555}}));
+    REQUIRE(copying.send_file("sub/tool", "#!/bin/sh\n", 0106755));
+    REQUIRE(copying.send_file("secret", "s", 0100600));
+    REQUIRE(copying.send({{.kind = kLink, .path = "sub/link", .data = "../secret"}, {.kind = kEnd}}));
     struct stat status {};
     REQUIRE(::lstat(tree.path("out/sub/tool").c_str(), &status) == 0);
     CHECK(status.st_mode == 0100755);  // not set-user-ID
     CHECK(status.st_mtim.tv_sec == 1'000'000'000);
+    CHECK(status.st_mtim.tv_nsec == 500);
     CHECK(content(tree.path("out/sub/link")) == "s");
     REQUIRE(::lstat(tree.path("out/secret").c_str(), &status) == 0);
     CHECK(status.st_mode == 0100600);
     REQUIRE(::lstat(tree.path("out/sub").c_str(), &status) == 0);
     CHECK(status.st_mode == 040755);  // its owner can take it away again
-    CHECK_FALSE(copying.has_failed());
+    CHECK(entries_of(tree.path("out")) == 2);
 }
 
 TEST_CASE("names: as it is called, inside with a slash, into what is there") {
     const ScratchTree tree;
-    tree.directory("there");
     tree.file("there/kept", "kept");
-    tree.file("there/old", "old and longer");
+    tree.file("there/old", "old and longer", 0600);
+    tree.hard_link("there/old", "other");
     Copying inside(tree.path("there") + "/", "/guest/report.xml");
-    REQUIRE(send_file(inside, "", "<r/>").empty());
+    REQUIRE(inside.send_file("", "<r/>"));
     CHECK(content(tree.path("there/report.xml")) == "<r/>");
     Copying onto(tree.path("there"));
-    REQUIRE(onto.send({kTop}).empty());
-    REQUIRE(send_file(onto, "old", "new").empty());
+    REQUIRE(onto.send({kTop}));
+    REQUIRE(onto.send_file("old", "new", 0755));
     CHECK(content(tree.path("there/old")) == "new");
     CHECK(content(tree.path("there/kept")) == "kept");
+    CHECK(content(tree.path("other")) == "old and longer");
+    struct stat status {};
+    REQUIRE(::stat(tree.path("there/old").c_str(), &status) == 0);
+    CHECK(status.st_mode == 0100755);
+    Copying dot(tree.path("there/."));
+    REQUIRE(dot.send({kTop}));
+    REQUIRE(dot.send_file("dotted", "d"));
+    CHECK(content(tree.path("there/dotted")) == "d");
+    const Said said;
     Copying file_onto(tree.path("there"));
-    CHECK(send_file(file_onto, "", "x").find("is a directory, and what came is a file") != std::string::npos);
+    CHECK_FALSE(file_onto.send_file("", "x"));
+    said.has("is a directory, and what came is a file (a slash at the end puts it in there)");
     Copying directory_onto(tree.path("there/kept"));
-    CHECK_FALSE(directory_onto.send({kTop}).empty());
+    CHECK_FALSE(directory_onto.send({kTop}));
     CHECK(content(tree.path("there/kept")) == "kept");
-    CHECK_FALSE(FileReceiver::open({{.guest = "/x", .host = tree.path("nowhere/x")}}, [] { return false; }));
-    CHECK_FALSE(FileReceiver::open({{.guest = "/", .host = tree.path("there") + "/"}}, [] { return false; }));
 }
 
-TEST_CASE("what lies in the way is replaced, not followed") {
+TEST_CASE("a place where nothing can be is refused before there is anything") {
+    const ScratchTree tree;
+    tree.directory("there");
+    REQUIRE(::mkfifo(tree.path("pipe").c_str(), 0600) == 0);
+    CHECK(refusal_of(tree.path("nowhere/x")) ==
+          "open --copy-out: " + tree.path("nowhere") + ": No such file or directory (make it first)");
+    CHECK(refusal_of(tree.path("there") + "/", "/").find("has no name that it could have in there") !=
+          std::string::npos);
+    CHECK(refusal_of(tree.path("pipe")) ==
+          "--copy-out: " + tree.path("pipe") + ": is a FIFO that nobody reads");
+    // A file is in the way of its directory.
+    tree.file("file");
+    CHECK_FALSE(refusal_of(tree.path("file/x")).empty());
+    if (::geteuid() == 0) return;  // who may write anywhere
+    tree.directory("locked", 0555);
+    CHECK(refusal_of(tree.path("locked/x")) ==
+          "write --copy-out: " + tree.path("locked") + ": Permission denied");
+}
+
+TEST_CASE("a link that the user has named is followed; one that lies in a directory is replaced") {
+    const ScratchTree tree;
+    tree.file("target", "old");
+    tree.symlink("target", "named");
+    tree.symlink("later", "dangling");
+    Copying named(tree.path("named"));
+    REQUIRE(named.send_file("", "new"));
+    CHECK(content(tree.path("target")) == "new");
+    CHECK(std::filesystem::is_symlink(tree.path("named")));
+    Copying dangling(tree.path("dangling"));
+    REQUIRE(dangling.send_file("", "new"));
+    CHECK(content(tree.path("later")) == "new");
+    tree.directory("outside");
+    tree.symlink("../target", "d/file");
+    tree.symlink("../outside", "d/tree");
+    Copying inside(tree.path("d") + "/", "/guest/file");
+    REQUIRE(inside.send_file("", "theirs"));
+    CHECK(content(tree.path("target")) == "new");
+    CHECK(content(tree.path("d/file")) == "theirs");
+    Copying directory(tree.path("d") + "/", "/guest/tree");
+    REQUIRE(directory.send({kTop}));
+    REQUIRE(directory.send_file("x", "theirs"));
+    CHECK(std::filesystem::is_empty(tree.path("outside")));
+    CHECK(content(tree.path("d/tree/x")) == "theirs");
+}
+
+TEST_CASE("what lies in the way below is replaced, not followed") {
     const ScratchTree tree;
     tree.file("mine", "mine");
     tree.directory("outside");
-    tree.directory("out");
     tree.symlink("../mine", "out/link");
     tree.symlink("../outside", "out/dir");
     tree.hard_link("mine", "out/hard");
+    const Said said;
     Copying copying(tree.path("out"));
-    REQUIRE(copying.send({kTop}).empty());
-    REQUIRE(send_file(copying, "link", "theirs").empty());
-    REQUIRE(send_file(copying, "hard", "theirs").empty());
+    REQUIRE(copying.send({kTop}));
+    REQUIRE(copying.send_file("link", "theirs"));
+    REQUIRE(copying.send_file("hard", "theirs"));
     CHECK(content(tree.path("mine")) == "mine");
     CHECK(content(tree.path("out/link")) == "theirs");
     // Without a record for the directory, the user's own link would be followed.
-    CHECK_FALSE(send_file(copying, "dir/x", "theirs").empty());
+    CHECK_FALSE(copying.send_file("dir/x", "theirs"));
     CHECK(std::filesystem::is_empty(tree.path("outside")));
     Copying again(tree.path("out"));
-    REQUIRE(again.send({kTop, {.kind = kDirectory, .path = "dir", .mode = 0755}}).empty());
-    REQUIRE(send_file(again, "dir/x", "theirs").empty());
+    REQUIRE(again.send({kTop, {.kind = kDirectory, .path = "dir", .mode = 0755}}));
+    REQUIRE(again.send_file("dir/x", "theirs"));
     CHECK(std::filesystem::is_empty(tree.path("outside")));
     CHECK(content(tree.path("out/dir/x")) == "theirs");
 }
@@ -132,24 +224,24 @@ TEST_CASE("what lies in the way is replaced, not followed") {
 TEST_CASE("a guest's links lead nowhere else, and no file is written through them") {
     const ScratchTree tree;
     tree.file("mine", "mine");
+    const Said said;
     Copying copying(tree.path("out"));
-    REQUIRE(copying
-                .send({kTop,
-                       {.kind = kLink, .path = "up", .data = "../mine"},
-                       {.kind = kLink, .path = "absolute", .data = tree.path("mine")},
-                       {.kind = kDirectory, .path = "d", .mode = 0755},
-                       {.kind = kLink, .path = "d/here", .data = "."},
-                       {.kind = kLink, .path = "trick", .data = "d/here/../.."},
-                       {.kind = kLink, .path = "d/good", .data = ".././d/here/x"}})
-                .empty());
+    REQUIRE(copying.send({kTop,
+                          {.kind = kLink, .path = "up", .data = "../mine"},
+                          {.kind = kLink, .path = "absolute", .data = tree.path("mine")},
+                          {.kind = kDirectory, .path = "d", .mode = 0755},
+                          {.kind = kLink, .path = "d/here", .data = "."},
+                          {.kind = kLink, .path = "trick", .data = "d/here/../.."},
+                          {.kind = kLink, .path = "d/good", .data = ".././d/here/x"}}));
     CHECK_FALSE(std::filesystem::is_symlink(tree.path("out/up")));
     CHECK_FALSE(std::filesystem::is_symlink(tree.path("out/absolute")));
     CHECK_FALSE(std::filesystem::is_symlink(tree.path("out/trick")));
     CHECK(std::filesystem::is_symlink(tree.path("out/d/good")));
-    CHECK_FALSE(copying.has_failed());
+    said.has(
+        "warning: --copy-out: /guest/out/up: is left out: the link leads out of what is copied, to ../mine");
     // A directory that has become a link meanwhile.
-    REQUIRE(copying.send({{.kind = kLink, .path = "e", .data = "d"}}).empty());
-    CHECK_FALSE(send_file(copying, "e/x", "theirs").empty());
+    REQUIRE(copying.send({{.kind = kLink, .path = "e", .data = "d"}}));
+    CHECK_FALSE(copying.send_file("e/x", "theirs"));
     CHECK(content(tree.path("mine")) == "mine");
 }
 
@@ -165,66 +257,136 @@ TEST_CASE("links that stay inside") {
     CHECK_FALSE(stays_inside("d/l", "..//../a"));
 }
 
+TEST_CASE("a file is whole or not there") {
+    const ScratchTree tree;
+    tree.file("old", "old");
+    {
+        Copying copying(tree.path("old"));
+        REQUIRE(copying.send({{.kind = kFile}, {.kind = kData, .data = "the beginning"}}));
+        CHECK(content(tree.path("old")) == "old");
+    }
+    CHECK(content(tree.path("old")) == "old");
+    const Said said;
+    Copying problem(tree.path("new"));
+    REQUIRE_FALSE(problem.send(
+        {{.kind = kFile}, {.kind = kData, .data = "the beginning"}, {.kind = kProblem, .value = 5}}));
+    said.has("mayfly: --copy-out: /guest/out: Input/output error\n");
+    CHECK(entries_of(tree.path()) == 1);
+}
+
 TEST_CASE("holes stay holes, and a pipe gets them as zeros") {
     const ScratchTree tree;
     Copying copying(tree.path("disk"));
     const u64 large = u64{1} << 33;
-    REQUIRE(copying
-                .send({{.kind = kFile},
-                       {.kind = kData, .data = "begin"},
-                       {.kind = kData, .data = "late", .value = large},
-                       {.kind = kFileEnd, .value = large + 4096}})
-                .empty());
+    REQUIRE(copying.send({{.kind = kFile},
+                          {.kind = kData, .data = "begin"},
+                          {.kind = kData, .data = "late", .value = large},
+                          {.kind = kFileEnd, .value = large + 4096}}));
     struct stat status {};
     REQUIRE(::stat(tree.path("disk").c_str(), &status) == 0);
     CHECK(static_cast<u64>(status.st_size) == large + 4096);
     CHECK(status.st_blocks * 512 < 1 << 20);
     REQUIRE(::mkfifo(tree.path("pipe").c_str(), 0600) == 0);
-    Copying nobody(tree.path("pipe"));
-    CHECK(nobody.send({{.kind = kFile}}).find("open") != std::string::npos);  // and no wait for a reader
-    std::string read;
-    std::thread reader([&] { read = content(tree.path("pipe")); });
-    std::string problem = "not sent";
-    for (int tries = 0; tries < 5000 && !problem.empty(); ++tries) {
-        Copying piped(tree.path("pipe"));
-        problem = piped.send({{.kind = kFile},
-                              {.kind = kData, .data = "a"},
-                              {.kind = kData, .data = "b", .value = 9000},
-                              {.kind = kFileEnd, .value = 9002}});
-        if (!problem.empty()) ::usleep(1000);
-    }
-    reader.join();
+    const int reader = ::open(tree.path("pipe").c_str(), O_RDONLY | O_NONBLOCK);
+    Copying piped(tree.path("pipe"));
+    REQUIRE(piped.send({{.kind = kFile},
+                        {.kind = kData, .data = "a"},
+                        {.kind = kData, .data = "b", .value = 9000},
+                        {.kind = kFileEnd, .value = 9002}}));
+    std::string read(20'000, 'x');
+    read.resize(static_cast<std::size_t>(::read(reader, read.data(), read.size())));
     CHECK(read == "a" + std::string(8999, '\0') + "b" + std::string(1, '\0'));
+    ::close(reader);
 }
 
-TEST_CASE("a descriptor of ours takes a file behind what it has") {
+TEST_CASE("what has no end is given up when mayfly is to end") {
+    const Said said;
+    Copying copying("/dev/null");
+    std::thread end([&] {
+        ::usleep(50'000);
+        copying.must_hurry = true;
+    });
+    CHECK_FALSE(copying.send({{.kind = kFile}, {.kind = kFileEnd, .value = u64{1} << 62}}));
+    end.join();
+    said.has("--copy-out: /dev/null: is not written to its end: mayfly was to end");
+    CHECK_FALSE(copying.wants_more());
+}
+
+TEST_CASE("a descriptor of ours takes a file behind what it has, also one that does not block") {
     const ScratchTree tree;
     tree.file("log", "before ");
-    const int log = ::open(tree.path("log").c_str(), O_WRONLY | O_APPEND);
+    const int log = ::open(tree.path("log").c_str(), O_WRONLY | O_APPEND);  // not closed on exec
     const std::string name = "/dev/fd/" + std::to_string(log);
-    Copying copying(name);
-    Copying another(name);
-    REQUIRE(send_file(copying, "", "one ").empty());
+    Copying copying(std::vector{name, name});
+    REQUIRE(copying.send_file("", "one "));
     REQUIRE(::write(log, "between ", 8) == 8);
-    REQUIRE(send_file(another, "", "two").empty());
+    REQUIRE(copying.send_file("", "two", 0644, 1));
     CHECK(content(tree.path("log")) == "before one between two");
-    Copying directory(name);
-    CHECK(directory.send({kTop}) == "open --copy-out: " + name + ": Not a directory");
+    {
+        const Said said;
+        Copying directory(name);
+        CHECK_FALSE(directory.send({kTop}));
+        said.has("open --copy-out: " + name + ": Not a directory");
+    }
+    // One that nobody handed to us.
+    REQUIRE(::fcntl(log, F_SETFD, FD_CLOEXEC) == 0);
+    CHECK(refusal_of(name) == "--copy-out: " + name + ": mayfly was started without this descriptor");
     ::close(log);
-    CHECK_FALSE(FileReceiver::open({{.guest = "/x", .host = name}}, [] { return false; }));
+    int pipe[2];
+    REQUIRE(::pipe(pipe) == 0);
+    REQUIRE(::fcntl(pipe[1], F_SETFL, O_NONBLOCK) == 0);
+    const std::string text(300'000, 'p');
+    std::string read;
+    std::thread reader([&] {
+        char buffer[4096];
+        for (ssize_t got = 0; (got = ::read(pipe[0], buffer, sizeof(buffer))) > 0;)
+            read.append(buffer, static_cast<std::size_t>(got));
+    });
+    {
+        Copying piped("/dev/fd/" + std::to_string(pipe[1]));
+        ::close(pipe[1]);
+        for (std::size_t at = 0; at < text.size(); at += 60'000) {
+            if (at == 0) REQUIRE(piped.send({{.kind = kFile}}));
+            REQUIRE(piped.send({{.kind = kData, .data = text.substr(at, 60'000), .value = at}}));
+        }
+        REQUIRE(piped.send({{.kind = kFileEnd, .value = text.size()}}));
+    }
+    reader.join();
+    CHECK(read == text);
+    ::close(pipe[0]);
 }
 
-TEST_CASE("what could not be read in the guest is a failure; what is no file is none") {
+TEST_CASE("a failure ends the copy that it is of, and no other") {
     const ScratchTree tree;
-    Copying copying(tree.path("out"));
-    REQUIRE(copying.send({kTop, {.kind = kLeftOut, .path = "socket", .mode = 0140777}}).empty());
-    CHECK_FALSE(copying.has_failed());
-    REQUIRE(copying.send({{.kind = kProblem, .path = "x", .value = 5}}).empty());
-    CHECK(copying.has_failed());
+    tree.directory("d/busy");
+    tree.file("d/busy/x");
+    const Said said;
+    Copying copying({"/dev/full", tree.path("d"), tree.path("good")});
+    CHECK_FALSE(copying.send_file("", "x"));
+    said.has("mayfly: write --copy-out: /dev/full: No space left on device\n");
+    CHECK_FALSE(copying.send({{.kind = kDirectory, .copy = 1}}));
+    CHECK_FALSE(copying.send_file("first", "1", 0644, 1));
+    CHECK_FALSE(copying.send_file("busy", "x", 0644, 1));
+    said.has("d/busy: is a directory, and what came is a file; no more of " + tree.path("d") + " is made\n");
+    CHECK_FALSE(copying.send_file("second", "2", 0644, 1));
+    CHECK(copying.wants_more());
+    CHECK_FALSE(copying.send_file("", "good", 0644, 2));
+    CHECK(content(tree.path("d/first")) == "1");
+    CHECK_FALSE(std::filesystem::exists(tree.path("d/second")));
+    CHECK(content(tree.path("good")) == "good");
 }
 
-TEST_CASE("a host that has no room says so") {
-    Copying copying("/dev/full");
-    CHECK(copying.send({{.kind = kFile}, {.kind = kData, .data = "x"}}) ==
-          "write --copy-out: /dev/full: No space left on device");
+TEST_CASE("what is no file is left out with a warning, but not what was asked for by name") {
+    const ScratchTree tree;
+    const Said said;
+    Copying copying({tree.path("out"), tree.path("disk"), tree.path("late")});
+    REQUIRE(copying.send({kTop}));
+    for (int i = 0; i < 30; ++i)
+        REQUIRE(copying.send({{.kind = kLeftOut, .path = "pipe" + std::to_string(i), .mode = 0010644}}));
+    said.has("warning: --copy-out: more is left out, which is not shown");
+    CHECK(said.text().find("pipe20:") == std::string::npos);
+    CHECK_FALSE(copying.send({{.kind = kLeftOut, .copy = 1, .mode = 0060600}}));
+    said.has("mayfly: --copy-out: /guest/out: is left out: it is a device\n");
+    CHECK_FALSE(copying.send({{.kind = kProblem, .value = 2, .copy = 2}}));
+    said.has("mayfly: --copy-out: /guest/out: No such file or directory\n");
 }

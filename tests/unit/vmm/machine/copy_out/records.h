@@ -20,11 +20,11 @@ struct Record {
     u32 copy = 0;
     u32 mode = 0644;
     i64 mtime = 1'000'000'000;
-    u32 reserved = 0;
+    u32 mtime_ns = 500;
 
     [[nodiscard]] std::string bytes() const {
         const u32 words[6] = {kind, copy,    static_cast<u32>(path.size()), static_cast<u32>(data.size()),
-                              mode, reserved};
+                              mode, mtime_ns};
         std::string text(sizeof(words) + sizeof(value) + sizeof(mtime), '\0');
         std::memcpy(text.data(), words, sizeof(words));
         std::memcpy(text.data() + sizeof(words), &value, sizeof(value));

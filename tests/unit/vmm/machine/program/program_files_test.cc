@@ -160,7 +160,8 @@ TEST_CASE("a file that the guest could not read makes a success none, and a fail
 
 TEST_CASE("a host that cannot go on tells init, and does not wait for what it sends") {
     Copying copying;
-    copying.send(kTop.bytes() + file("name", "s") + file("name/below", std::string(1'000'000, 'x')));
+    copying.send(kTop.bytes() + file("name", "s") + file("name/below", std::string(1'000'000, 'x')) +
+                 std::string(1'000'000, 'x'));
     CHECK(copying.is_left());
     CHECK_FALSE(copying.stop().is_requested());
     CHECK(copying.end(EndKind::ProgramEnded, kExited0).message ==
