@@ -154,7 +154,7 @@ void Sender::send_file(int directory, const char* name, u64 flags, const struct 
 }
 
 void Sender::send_listed(int directory, u32 depth) {
-    alignas(u64) char listing[4096];
+    alignas(u64) char listing[4096] = {};
     while (!is_left_) {
         const long got =
             system_call(__NR_getdents64, static_cast<u64>(directory), address(listing), sizeof(listing));

@@ -14,7 +14,6 @@ namespace {
 
 using channel::Header;
 using channel::kFrameBytes;
-using channel::RingEnd;
 using channel::RingName;
 
 struct Part {

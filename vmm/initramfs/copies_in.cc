@@ -104,7 +104,7 @@ Result<void> CopiesIn::add_file(const UniqueFd& file, const struct stat& status,
     TRY_VOID(make_way(place));
     const TreeToPack alone = tree_of(file, place);
     archive_.set_origin(label_, place.size());
-    const Result<void> added = trees_.add_file(alone, place, trees_.header_of(alone, status), file, status);
+    Result<void> added = trees_.add_file(alone, place, trees_.header_of(alone, status), file, status);
     archive_.set_origin("");
     if (added) others_.insert(place);
     return added;

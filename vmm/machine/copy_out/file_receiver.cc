@@ -75,6 +75,7 @@ bool stays_inside(std::string_view path, std::string_view target) {
 Result<std::unique_ptr<FileReceiver>> FileReceiver::open(const std::vector<CopyOut>& wanted,
                                                          std::function<bool()> must_hurry) {
     std::vector<Copy> copies;
+    copies.reserve(wanted.size());
     for (const CopyOut& copy : wanted)
         copies.push_back({.guest = visible(copy.guest), .place = TRY(find_place(copy))});
     return std::unique_ptr<FileReceiver>(new FileReceiver(std::move(copies), std::move(must_hurry)));

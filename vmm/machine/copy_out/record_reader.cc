@@ -12,7 +12,6 @@ namespace mayfly {
 
 namespace {
 
-using file_records::Head;
 using file_records::Kind;
 
 constexpr std::size_t kNameBytesMax = 255;  // NAME_MAX

@@ -57,8 +57,8 @@ class RecordReader {
     enum class Top : u8 { Awaited, Directory, Other };
     using Head = file_records::Head;
 
-    Result<void> check(const Head& head) const;
-    Result<void> check_order(const Head& head) const;
+    [[nodiscard]] Result<void> check(const Head& head) const;
+    [[nodiscard]] Result<void> check_order(const Head& head) const;
     Result<void> take(const Head& head, std::string path, std::span<const std::byte> data);
     Result<void> enter(const Head& head, const std::string& path);
 

@@ -14,7 +14,7 @@ namespace {
 constexpr u64 kBase = 0xffff'ffff'8100'0000;
 constexpr u32 kConstants = 1;
 constexpr u32 kOther = 9;
-constexpr std::string_view kNames{"\0.rodata\0.other\0.shstrtab\0", 27};
+constexpr std::string_view kNames{"\0.rodata\0.other\0.shstrtab\0", 26};
 constexpr u64 kAlloc = 2;
 constexpr u32 kContent = 1;
 constexpr u32 kNoBits = 8;
