@@ -3,7 +3,8 @@
 """linux_streams: the instructions that a MiB takes through a program's stdin and stdout, in the lab; beside
 them a virtio disk, and QEMU's virtserialport.
 
-dd in a guest of 256 MiB with one vCPU, 1 MiB at a time. A MiB's cost is the difference of a long and a short
+dd in a guest of 256 MiB with one vCPU, 1 MiB at a time. A program of --exec writes into a pipe; of QEMU's port
+both are measured, the port itself and a pipe that cat passes on to it. A MiB's cost is the difference of a long and a short
 run, so that neither the boot nor dd's start is in it. The disk is a file that the host has in its page cache.
 Also what `--exec true` takes in all. Needs no KVM: support/linux_lab.py.
 """
@@ -36,6 +37,7 @@ case $job in
     disk-out) dd if=/dev/zero of=/dev/vda bs=1M count=$mib conv=fsync ;;
     disk-in) dd if=/dev/vda of=/dev/null bs=1M count=$mib ;;
     port-out) dd if=/dev/zero of=/dev/vport0p1 bs=1M count=$mib ;;
+    port-pipe) dd if=/dev/zero bs=1M count=$mib | cat >/dev/vport0p1 ;;
     port-in) dd if=/dev/vport0p1 of=/dev/null bs=1M count=$mib iflag=fullblock ;;
 esac && echo {MARKER}
 poweroff -f
@@ -61,6 +63,7 @@ CONTENDERS = {
     "virtio disk, written": lambda mib: f"{DISK} --append {guest('disk-out', mib)}",
     "virtio disk, read": lambda mib: f"{DISK} --append {guest('disk-in', mib)}",
     "QEMU's virtserialport, out": lambda mib: f"{QEMU_OUT} -append {guest('port-out', mib)}",
+    "QEMU's virtserialport, out of a pipe": lambda mib: f"{QEMU_OUT} -append {guest('port-pipe', mib)}",
     "QEMU's virtserialport, in": lambda mib: f"{QEMU_IN} -append {guest('port-in', mib)} </work/disk",
 }
 TRUE = f"{EXEC} true"

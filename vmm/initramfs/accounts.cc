@@ -7,7 +7,7 @@
 
 #include <fmt/format.h>
 
-#include "vmm/initramfs/archive.h"
+#include "vmm/initramfs/archive/archive.h"
 
 namespace mayfly {
 

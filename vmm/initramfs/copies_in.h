@@ -11,9 +11,9 @@
 #include <string>
 
 #include "vmm/error/result.h"
+#include "vmm/initramfs/archive/tree_packer.h"
 #include "vmm/initramfs/initramfs.h"
 #include "vmm/initramfs/root_directory.h"
-#include "vmm/initramfs/tree_packer.h"
 
 namespace mayfly {
 

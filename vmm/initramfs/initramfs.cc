@@ -15,13 +15,13 @@
 #include "firmware/init/init_image.h"
 #include "firmware/init/job.h"
 #include "vmm/initramfs/accounts.h"
-#include "vmm/initramfs/archive.h"
+#include "vmm/initramfs/archive/archive.h"
+#include "vmm/initramfs/archive/tree_packer.h"
+#include "vmm/initramfs/archive/tree_walk.h"
 #include "vmm/initramfs/copies_in.h"
 #include "vmm/initramfs/module_files.h"
 #include "vmm/initramfs/program.h"
 #include "vmm/initramfs/root_directory.h"
-#include "vmm/initramfs/tree_packer.h"
-#include "vmm/initramfs/tree_walk.h"
 
 namespace mayfly {
 

@@ -14,8 +14,8 @@
 #include <vector>
 
 #include "vmm/error/result.h"
+#include "vmm/initramfs/archive/guest_room.h"
 #include "vmm/initramfs/copy_names.h"
-#include "vmm/initramfs/guest_room.h"
 #include "vmm/os/file_identity.h"
 #include "vmm/os/unique_fd.h"
 #include "vmm/threads/stop_token.h"
@@ -24,9 +24,6 @@ namespace mayfly {
 
 /// Where the archive holds our init: the kernel's command line names it with "rdinit=".
 inline constexpr std::string_view kInitPath = "/.mayfly/init";
-
-/// Where what is ours lies in it.
-inline constexpr std::string_view kOurDirectory = ".mayfly";
 
 struct InitramfsRequest {
     /// With `root`: an absolute path inside it, a bare name that is searched there, or a relative path with a

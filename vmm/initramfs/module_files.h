@@ -8,7 +8,7 @@
 #include <vector>
 
 #include "vmm/error/result.h"
-#include "vmm/initramfs/archive.h"
+#include "vmm/initramfs/archive/archive.h"
 #include "vmm/initramfs/initramfs.h"
 
 namespace mayfly {

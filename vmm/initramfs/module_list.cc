@@ -3,7 +3,7 @@
 
 #include "firmware/image/refuse.h"
 #include "vmm/error/ints.h"
-#include "vmm/initramfs/archive.h"
+#include "vmm/initramfs/archive/archive.h"
 #include "vmm/initramfs/module_name.h"
 
 namespace mayfly {

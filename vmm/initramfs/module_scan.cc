@@ -4,9 +4,9 @@
 #include <algorithm>
 
 #include "firmware/image/refuse.h"
-#include "vmm/initramfs/archive.h"
+#include "vmm/initramfs/archive/archive.h"
+#include "vmm/initramfs/archive/tree_walk.h"
 #include "vmm/initramfs/module_name.h"
-#include "vmm/initramfs/tree_walk.h"
 
 namespace mayfly {
 

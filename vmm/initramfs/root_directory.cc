@@ -8,7 +8,7 @@
 #include <sys/syscall.h>
 #include <unistd.h>
 
-#include "vmm/initramfs/archive.h"
+#include "vmm/initramfs/archive/archive.h"
 
 namespace mayfly {
 

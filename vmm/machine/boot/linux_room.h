@@ -8,7 +8,7 @@
 #include <string_view>
 
 #include "firmware/boot/elf_kernel.h"
-#include "vmm/initramfs/guest_room.h"
+#include "vmm/initramfs/archive/guest_room.h"
 
 namespace mayfly {
 

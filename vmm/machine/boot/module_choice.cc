@@ -6,7 +6,7 @@
 #include <fmt/format.h>
 
 #include "firmware/boot/linux_driver.h"
-#include "vmm/initramfs/archive.h"
+#include "vmm/initramfs/archive/archive.h"
 #include "vmm/os/text_file.h"
 
 namespace mayfly {

@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
 // Whether Linux has room for what an initramfs unpacks to, and which memory would do.
-#include "vmm/initramfs/guest_room.h"
+#include "vmm/initramfs/archive/guest_room.h"
 
 #include <catch2/catch.hpp>
 

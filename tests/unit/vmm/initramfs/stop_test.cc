@@ -10,9 +10,9 @@
 #include <catch2/catch.hpp>
 
 #include "tests/unit/vmm/initramfs/scratch_tree.h"
-#include "vmm/initramfs/archive.h"
+#include "vmm/initramfs/archive/archive.h"
+#include "vmm/initramfs/archive/tree_walk.h"
 #include "vmm/initramfs/module_list.h"
-#include "vmm/initramfs/tree_walk.h"
 
 using namespace mayfly;
 using namespace mayfly::test;

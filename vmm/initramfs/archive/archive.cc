@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: Apache-2.0
-#include "vmm/initramfs/archive.h"
+#include "vmm/initramfs/archive/archive.h"
 
 #include <algorithm>
 #include <array>

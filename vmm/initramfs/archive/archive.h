@@ -16,11 +16,14 @@
 
 #include "vmm/error/ints.h"
 #include "vmm/error/result.h"
-#include "vmm/initramfs/guest_room.h"
+#include "vmm/initramfs/archive/guest_room.h"
 #include "vmm/os/unique_fd.h"
 #include "vmm/threads/stop_token.h"
 
 namespace mayfly {
+
+/// Where what is ours lies in an archive.
+inline constexpr std::string_view kOurDirectory = ".mayfly";
 
 /// One entry, without its name and its content.
 struct EntryHeader {

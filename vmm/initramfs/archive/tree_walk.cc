@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: Apache-2.0
-#include "vmm/initramfs/tree_walk.h"
+#include "vmm/initramfs/archive/tree_walk.h"
 
 #include <algorithm>
 #include <cerrno>
@@ -16,7 +16,7 @@
 
 #include "firmware/image/refuse.h"
 #include "vmm/error/ints.h"
-#include "vmm/initramfs/archive.h"
+#include "vmm/initramfs/archive/archive.h"
 
 namespace mayfly {
 

@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: Apache-2.0
-#include "vmm/initramfs/guest_room.h"
+#include "vmm/initramfs/archive/guest_room.h"
 
 #include <algorithm>
 

@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: Apache-2.0
-#include "vmm/initramfs/tree_packer.h"
+#include "vmm/initramfs/archive/tree_packer.h"
 
 #include <fcntl.h>
 #include <sys/sysmacros.h>
@@ -8,7 +8,6 @@
 #include <fmt/format.h>
 
 #include "firmware/image/refuse.h"
-#include "vmm/initramfs/initramfs.h"
 #include "vmm/text/log.h"
 
 namespace mayfly {

@@ -15,8 +15,8 @@
 #include <sys/stat.h>
 
 #include "vmm/error/result.h"
-#include "vmm/initramfs/archive.h"
-#include "vmm/initramfs/tree_walk.h"
+#include "vmm/initramfs/archive/archive.h"
+#include "vmm/initramfs/archive/tree_walk.h"
 #include "vmm/os/file_identity.h"
 #include "vmm/threads/stop_token.h"
 
