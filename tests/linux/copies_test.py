@@ -173,7 +173,7 @@ def what_cannot_be_is_refused_before_the_boot():
         check_match(outcome, rf"^mayfly: {words}")
 
     refused(r"open --copy-in: .*/work/nothing: No such file or directory", *copy_in("nothing", "/x"))
-    refused(r"--copy-in: /usr/share: is a directory in the guest \(a slash", *copy_in("tree/one", "/usr/share"))
+    refused(r"--copy-in one:/a:ro: /a:ro has a colon", "--copy-in", "one:/a:ro")
     refused(r"--copy-in: .* copies a directory onto /etc/config, which is none", *copy_in("tree", "/etc/config"))
     refused(r"--copy-in: /etc/config: is no directory", *copy_in("tree/one", "/etc/config/x"))
     refused(r"--copy-in: /dev/x: the guest's kernel makes /dev", *copy_in("tree/one", "/dev/x"))

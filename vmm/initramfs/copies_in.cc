@@ -99,8 +99,7 @@ TreeToPack CopiesIn::tree_of(const UniqueFd& fd, const std::string& place) const
 Result<void> CopiesIn::add_file(const UniqueFd& file, const struct stat& status, const std::string& place) {
     if (outputs_ != nullptr) TRY_VOID(outputs_->check(status, label_));
     if (what_is(place) == There::Directory)
-        return fail(Error::invalid(fmt::format("/{}: is a directory in the guest", printable(place)))
-                        .hint("a slash at the end puts the file into it"));
+        return refuse("/{}: is a directory in the guest, where {} is a file", printable(place), label_);
     TRY_VOID(make_way(place));
     const TreeToPack alone = tree_of(file, place);
     archive_.set_origin(label_, place.size());
@@ -138,7 +137,10 @@ Result<void> CopiesIn::add(const CopyIn& copy) {
     if (!source.valid() || ::fstat(source.get(), &status) != 0) return fail(Error::os("open").about(label_));
     if (!S_ISDIR(status.st_mode) && !S_ISREG(status.st_mode))
         return refuse("{}: is neither a file nor a directory", label_);
-    const std::string place = TRY(place_of(copy));
+    std::string place = TRY(place_of(copy));
+    // As for cp: a file cannot be what a directory is.
+    if (!S_ISDIR(status.st_mode) && !copy.guest.ends_with('/') && what_is(place) == There::Directory)
+        place += (place.empty() ? "" : "/") + last_part(copy.host);
     TRY_VOID(add_parents(place));
     return S_ISDIR(status.st_mode) ? add_directory(source, status, place) : add_file(source, status, place);
 }

@@ -27,11 +27,15 @@ struct CopyIn {
 /// A file or a directory of the guest that is to be on the host when the program has ended.
 struct CopyOut {
     std::string guest;  ///< absolute
-    std::string host;   ///< with a slash at its end: in there, under its own name
+    std::string host;   ///< with a slash at its end: in there, under its own name; with one at the end of
+                       ///< both: in there, without that name
 
+    [[nodiscard]] bool is_inside() const { return host.ends_with('/') && !guest.ends_with('/'); }
     /// The whole of the name that it gets.
     [[nodiscard]] std::string host_name() const {
-        return host.ends_with('/') ? host + last_part(guest) : host;
+        if (is_inside()) return host + last_part(guest);
+        const std::size_t end = host.find_last_not_of('/');
+        return end == std::string::npos ? host + "." : host.substr(0, end + 1);
     }
 };
 

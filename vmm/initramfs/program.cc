@@ -115,7 +115,9 @@ std::string inside(const RootDirectory& root, std::string_view path) {
 }
 
 Unexpected not_found(const std::string& name) {
-    return fail(Error::not_found("no such program").about(name));
+    Error error = Error::not_found("no such program").about(name);
+    if (name.find(' ') == std::string::npos) return fail(std::move(error));
+    return fail(std::move(error).hint("its arguments come after --"));
 }
 
 /// Follows the interpreters of what `file` holds: each has to be in the root.

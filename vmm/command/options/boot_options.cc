@@ -275,7 +275,8 @@ Result<void> read_devices(const BootArguments& arguments, BootConfig& config) {
 Result<void> refuse_without_exec(const BootArguments& arguments) {
     if (!arguments.exec_arguments.empty())
         return fail(Error::invalid(fmt::format("'{}' is an argument of no program: only --exec has them",
-                                               arguments.exec_arguments.front())));
+                                               arguments.exec_arguments.front()))
+                        .hint("--exec PROG -- ARG..."));
     const auto first_of = [](const std::vector<std::string>& list) {
         return list.empty() ? std::string() : list.front();
     };
@@ -376,7 +377,11 @@ Result<void> read_watch(const BootArguments& arguments, BootConfig& config) {
 
 Result<BootArguments> parse_boot_arguments(int argc, char** argv) {
     BootArguments arguments;
-    option_table::Words words = TRY(parse_options<BootArguments>(kBootOptions, argc, argv, arguments));
+    Result<option_table::Words> parsed = parse_options<BootArguments>(kBootOptions, argc, argv, arguments);
+    if (!parsed && !arguments.exec.empty())
+        return fail(
+            std::move(parsed).error().hint("arguments of --exec's program come after --; see --help"));
+    option_table::Words words = TRY(std::move(parsed));
     if (words.plain.size() > 1)
         return fail(
             Error::invalid(fmt::format("'{}' is one argument too many: there is one KERNEL", words.plain[1]))

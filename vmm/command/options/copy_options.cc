@@ -28,7 +28,12 @@ Result<CopyIn> parse_copy_in(const std::string& text) {
     if (colon == std::string::npos || colon == 0)
         return fail(Error::invalid(fmt::format("--copy-in {}: does not name a place in the guest", text))
                         .hint(kInHint));
-    return CopyIn{.host = text.substr(0, colon), .guest = without_backslashes(text.substr(colon + 1))};
+    const std::string guest = text.substr(colon + 1);
+    for (std::size_t at = guest.find(':'); at != std::string::npos; at = guest.find(':', at + 1))
+        if (guest[at - 1] != '\\')
+            return fail(Error::invalid(fmt::format("--copy-in {}: {} has a colon", text, guest))
+                            .hint("one that belongs to a name of the guest is \\:; a copy is never ':ro'"));
+    return CopyIn{.host = text.substr(0, colon), .guest = without_backslashes(guest)};
 }
 
 Result<CopyOut> parse_copy_out(const std::string& text) {

@@ -18,6 +18,7 @@ Result<CopyPlace> stream_place(Result<UniqueFd> stream, const std::string& name,
     return CopyPlace{.parent = {},
                      .name = {},
                      .shown = visible(name),
+                     .leaf = {},
                      .stream = TRY(about(std::move(stream), kCopyOutOption)),
                      .is_emptied = is_emptied};
 }
@@ -32,15 +33,16 @@ bool may_write(int directory, const std::string& name, bool is_directory) {
 Result<CopyPlace> find_place(const CopyOut& copy) {
     if (const std::optional<int> descriptor = descriptor_named(copy.host))
         return stream_place(handed_descriptor(*descriptor, visible(copy.host)), copy.host, false);
-    const bool is_inside = copy.host.ends_with('/');
-    const std::string path = is_inside ? copy.host_name() : behind_links(copy.host);
+    const bool is_inside = copy.is_inside();
+    const std::string path = is_inside ? copy.host_name() : behind_links(copy.host_name());
     const auto [directory, name] = split_path(path);
     if (is_inside && (name.empty() || name == "." || name == ".."))
         return refuse("{} {}:{}: {} has no name that it could have in there", kCopyOutOption,
                       visible(copy.guest), visible(copy.host), visible(copy.guest));
     CopyPlace place{.parent = UniqueFd::adopt(::open(directory.c_str(), O_PATH | O_DIRECTORY | O_CLOEXEC)),
                     .name = name,
-                    .shown = visible(is_inside ? path : copy.host)};
+                    .shown = visible(copy.host_name()),
+                    .leaf = last_part(copy.guest)};
     if (!place.parent.valid())
         return fail(Error::os("open").about(visible(directory)).about(kCopyOutOption).hint("make it first"));
     struct stat there {};

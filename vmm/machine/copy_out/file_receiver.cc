@@ -133,6 +133,12 @@ Result<FileReceiver::Place> FileReceiver::place_of(const FileName& name) {
     return Place{directory_.get(), split.name};
 }
 
+Result<void> FileReceiver::open_top(Copy& copy) {
+    copy.directory = UniqueFd::adopt(::openat(copy.place.parent.get(), copy.place.name.c_str(),
+                                              O_PATH | O_DIRECTORY | O_NOFOLLOW | O_CLOEXEC));
+    return copy.directory.valid() ? Result<void>() : fail(Error::os("open"));
+}
+
 Result<void> FileReceiver::make_top(Copy& copy, u32 permissions) {
     const CopyPlace& place = copy.place;
     if (place.stream.valid()) return fail(Error::os("open", ENOTDIR));
@@ -140,9 +146,7 @@ Result<void> FileReceiver::make_top(Copy& copy, u32 permissions) {
     if (type_of(parent, place.name) == S_IFLNK) TRY_VOID(make_way(parent, place.name));
     if (::mkdirat(parent, place.name.c_str(), permissions) != 0 && errno != EEXIST)
         return fail(Error::os("mkdir"));
-    copy.directory =
-        UniqueFd::adopt(::openat(parent, place.name.c_str(), O_PATH | O_DIRECTORY | O_NOFOLLOW | O_CLOEXEC));
-    return copy.directory.valid() ? Result<void>() : fail(Error::os("open"));
+    return open_top(copy);
 }
 
 Result<void> FileReceiver::make_directory(const FileName& name, u32 permissions) {
@@ -165,12 +169,14 @@ Result<void> FileReceiver::begin_file(const FileName& name, u32 permissions) {
         if (place.is_emptied && ::ftruncate(place.stream.get(), 0) != 0) return fail(Error::os("write"));
         return file_.begin(std::move(place.stream), must_hurry_);
     }
-    const Place at = name.path.empty() ? Place{place.parent.get(), place.name} : TRY(place_of(name));
+    Place at = name.path.empty() ? Place{place.parent.get(), place.name} : TRY(place_of(name));
+    if (name.path.empty() && type_of(at.directory, at.name) == S_IFDIR) {
+        TRY_VOID(open_top(copies_[name.copy]));
+        at = {copies_[name.copy].directory.get(), place.leaf};
+    }
     if (type_of(at.directory, at.name) != S_IFDIR)
         return file_.begin(at.directory, at.name, permissions, must_hurry_);
-    Error in_the_way = Error::invalid("is a directory, and what came is a file");
-    if (name.path.empty()) return fail(std::move(in_the_way).hint("a slash at the end puts it in there"));
-    return fail(std::move(in_the_way));
+    return refuse("is a directory, and what came is a file");
 }
 
 void FileReceiver::on_file(const FileName& name, u32 mode) {

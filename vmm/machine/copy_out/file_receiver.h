@@ -60,6 +60,8 @@ class FileReceiver final : public FileSink {
     Result<Place> place_of(const FileName& name);
     Result<void> make_directory(const FileName& name, u32 permissions);
     Result<void> make_top(Copy& copy, u32 permissions);
+    /// It is a directory.
+    static Result<void> open_top(Copy& copy);
     Result<void> begin_file(const FileName& name, u32 permissions);
     Result<void> make_link(const FileName& name, const std::string& target);
     /// Where that has failed, no more of the same copy is made.

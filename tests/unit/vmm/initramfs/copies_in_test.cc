@@ -113,7 +113,7 @@ TEST_CASE("a later copy sees what an earlier one has made") {
     CHECK(count(entries, "a") == 1);
     CHECK(count(entries, "a/b") == 1);
     copies.copy("one", "/a");
-    CHECK(has(refusal(copies.request), "/a: is a directory in the guest"));
+    CHECK(entry(copies.entries(), "a/one").content == "1");
     copies.request.copies_in.back().guest = "/a/b/c/d";
     CHECK(has(refusal(copies.request), "/a/b/c: is no directory in the guest"));
 }
@@ -199,8 +199,9 @@ TEST_CASE("a copy that is to be written is not packed, and one that changes is r
 TEST_CASE("a copy that has no place is refused") {
     Copies copies;
     CHECK(has(copies.refused("none", "/x"), "none: No such file or directory"));
-    CHECK(has(copies.refused("one", "/usr/share"), "(a slash at the end puts the file into it)"));
-    CHECK(has(copies.refused("one", "/share"), "/share: is a directory in the guest"));
+    copies.root.directory("usr/share/one");
+    CHECK(has(copies.refused("one", "/usr/share"), "/usr/share/one: is a directory in the guest, where "));
+    CHECK(has(copies.refused("one", "/usr/share/"), "/usr/share/one: is a directory in the guest, where "));
     CHECK(has(copies.refused("", "/etc/config"), "copies a directory onto /etc/config, which is none"));
     CHECK(has(copies.refused("one", "/etc/config/x"), "/etc/config: is no directory in the guest"));
     CHECK(has(copies.refused("one", "/a/../etc"), "'..' leads nowhere"));

@@ -13,6 +13,8 @@ TEST_CASE("a copy in has a name here and one in the guest") {
     CHECK(copy("/x/a:b/c:/srv/").guest == "/srv/");
     CHECK(copy("./a:/:/b").host == "./a:/");
     CHECK(copy("a:/sys/0\\:1").guest == "/sys/0:1");
+    for (const char* wrong : {"a:/b:ro", "a:/b:c/d", "a:/:b"})
+        CHECK_THAT(parse_copy_in(wrong).error().message(), Catch::Contains("has a colon (one that belongs"));
     for (const char* wrong : {"", "a", "a:", "a:b", ":/b", "/a"}) {
         INFO(wrong);
         REQUIRE_FALSE(parse_copy_in(wrong));
@@ -32,6 +34,8 @@ TEST_CASE("a copy out has a name in the guest and one here") {
     CHECK(copy("/a:-").host == "-");
     CHECK(copy("/a/r.xml:out/").host_name() == "out/r.xml");
     CHECK(copy("/a/r.xml:out").host_name() == "out");
+    CHECK(copy("/a/:out/").host_name() == "out");
+    CHECK(copy("/a/:/").host_name() == "/.");
     for (const char* wrong : {"", "a:b", ":b"})
         CHECK_THAT(parse_copy_out(wrong).error().message(), Catch::Contains("an absolute path of the guest"));
     for (const char* wrong : {"/a", "/a:", "/a\\:b"})

@@ -143,10 +143,23 @@ TEST_CASE("names: as it is called, inside with a slash, into what is there") {
     REQUIRE(dot.send({kTop}));
     REQUIRE(dot.send_file("dotted", "d"));
     CHECK(content(tree.path("there/dotted")) == "d");
+    // A file cannot be what a directory is.
+    Copying file_onto(tree.path("there"), "/guest/log");
+    REQUIRE(file_onto.send_file("", "l"));
+    CHECK(content(tree.path("there/log")) == "l");
+    Copying file_onto_dot(tree.path("there/."), "/guest/dot.log");
+    REQUIRE(file_onto_dot.send_file("", "l"));
+    CHECK(content(tree.path("there/dot.log")) == "l");
+    // With a slash at both ends, what is in it.
+    Copying both(tree.path("there") + "/", "/guest/tree/");
+    REQUIRE(both.send({kTop}));
+    REQUIRE(both.send_file("inner", "i"));
+    CHECK(content(tree.path("there/inner")) == "i");
     const Said said;
-    Copying file_onto(tree.path("there"));
-    CHECK_FALSE(file_onto.send_file("", "x"));
-    said.has("is a directory, and what came is a file (a slash at the end puts it in there)");
+    tree.directory("there/out");
+    Copying taken(tree.path("there"));
+    CHECK_FALSE(taken.send_file("", "x"));
+    said.has("there: is a directory, and what came is a file\n");
     Copying directory_onto(tree.path("there/kept"));
     CHECK_FALSE(directory_onto.send({kTop}));
     CHECK(content(tree.path("there/kept")) == "kept");
@@ -158,7 +171,7 @@ TEST_CASE("a place where nothing can be is refused before there is anything") {
     REQUIRE(::mkfifo(tree.path("pipe").c_str(), 0600) == 0);
     CHECK(refusal_of(tree.path("nowhere/x")) ==
           "open --copy-out: " + tree.path("nowhere") + ": No such file or directory (make it first)");
-    CHECK(refusal_of(tree.path("there") + "/", "/").find("has no name that it could have in there") !=
+    CHECK(refusal_of(tree.path("there") + "/", "/a/..").find("has no name that it could have in there") !=
           std::string::npos);
     CHECK(refusal_of(tree.path("pipe")) ==
           "--copy-out: " + tree.path("pipe") + ": is a FIFO that nobody reads");
