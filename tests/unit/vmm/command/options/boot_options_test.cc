@@ -151,6 +151,18 @@ TEST_CASE("words behind -- are the program's, whatever they look like", "[boot_o
     CHECK(config->memory_bytes == 134217728);
 }
 
+TEST_CASE("an argument of the program's that is none of ours is told where it belongs", "[boot_options]") {
+    const std::string where = "(arguments of --exec's program come after --; see --help)";
+    for (const std::vector<std::string>& words :
+         {std::vector<std::string>{"kernel", "--exec", "ls", "-la"}, {"kernel", "--exec", "sh", "--color"}}) {
+        const Result<BootConfig> config = parse(words);
+        REQUIRE_FALSE(config);
+        CHECK_THAT(config.error().message(), Catch::Contains(where));
+    }
+    CHECK_THAT(parse({"kernel", "-la"}).error().message(), !Catch::Contains(where));
+    CHECK_THAT(parse({"kernel", "--", "ls"}).error().message(), Catch::Contains("(--exec PROG -- ARG...)"));
+}
+
 TEST_CASE("a program's surroundings are read, and checked as far as they can be", "[boot_options]") {
     ::setenv("MAYFLY_TEST_SET", "from here", 1);
     ::unsetenv("MAYFLY_TEST_UNSET");
