@@ -349,15 +349,18 @@ Result<MachineState> Machine::save() {
     // Before what takes its interrupts: they have then what it sends meanwhile.
     std::optional<PitState> pit;
     if (irqchip == Irqchip::Full) pit = TRY(save_pit(*vm_));
+    // Not within the braces: what they have begun would be left behind where TRY returns.
+    std::vector<VcpuState> vcpus =
+        TRY(vcpus_.save(kvm_->system(), *vm_, irqchip != Irqchip::None, plan_.host.flavour));
+    const VmState vm = TRY(save_vm(*vm_, pit));
     // The console's last: once it is carried away, nothing fails.
-    return MachineState{
-        .vcpus = TRY(vcpus_.save(kvm_->system(), *vm_, irqchip != Irqchip::None, plan_.host.flavour)),
-        .vm = TRY(save_vm(*vm_, pit)),
-        .interrupts = interrupts_->save(),
-        .platform = platform_->save(),
-        .virtio = devices_->save(),
-        .console = streams_.console.save(vcpus_[0]),
-        .program = streams_.program ? std::optional(streams_.program->save()) : std::nullopt};
+    return MachineState{.vcpus = std::move(vcpus),
+                        .vm = vm,
+                        .interrupts = interrupts_->save(),
+                        .platform = platform_->save(),
+                        .virtio = devices_->save(),
+                        .console = streams_.console.save(vcpus_[0]),
+                        .program = streams_.program ? std::optional(streams_.program->save()) : std::nullopt};
 }
 
 void Machine::resume_vcpus() {

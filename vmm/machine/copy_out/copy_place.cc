@@ -14,13 +14,14 @@ namespace mayfly {
 
 namespace {
 
-Result<CopyPlace> stream_place(Result<UniqueFd> stream, const std::string& name, bool is_emptied) {
-    return CopyPlace{.parent = {},
-                     .name = {},
-                     .shown = visible(name),
-                     .leaf = {},
-                     .stream = TRY(about(std::move(stream), kCopyOutOption)),
-                     .is_emptied = is_emptied};
+Result<CopyPlace> stream_place(Result<UniqueFd> opened, const std::string& name, bool is_emptied) {
+    // Not within the braces: what they have begun would be left behind where TRY returns.
+    UniqueFd stream = TRY(about(std::move(opened), kCopyOutOption));
+    CopyPlace place;
+    place.shown = visible(name);
+    place.stream = std::move(stream);
+    place.is_emptied = is_emptied;
+    return place;
 }
 
 bool may_write(int directory, const std::string& name, bool is_directory) {

@@ -76,8 +76,10 @@ Result<std::unique_ptr<FileReceiver>> FileReceiver::open(const std::vector<CopyO
                                                          std::function<bool()> must_hurry) {
     std::vector<Copy> copies;
     copies.reserve(wanted.size());
-    for (const CopyOut& copy : wanted)
-        copies.push_back({.guest = visible(copy.guest), .place = TRY(find_place(copy))});
+    for (const CopyOut& copy : wanted) {
+        CopyPlace place = TRY(find_place(copy));
+        copies.push_back({.guest = visible(copy.guest), .place = std::move(place)});
+    }
     return std::unique_ptr<FileReceiver>(new FileReceiver(std::move(copies), std::move(must_hurry)));
 }
 
