@@ -112,11 +112,15 @@ def file_system_to_freeze():
             subprocess.run(("umount", place), check=True)
 
 
-def await_first_write(disk):
-    """The machine is under way: how long that takes depends on the build and on what else runs."""
+def await_hanging_write(pid):
+    """A thread sleeps where no signal wakes it: how soon depends on the build and on what else runs."""
     deadline = time.monotonic() + 20
-    while os.stat(disk).st_blocks == 0:
+    while True:
         check(time.monotonic() < deadline, "the guest has written nothing")
+        for task in os.listdir(f"/proc/{pid}/task"):
+            with contextlib.suppress(FileNotFoundError), open(f"/proc/{pid}/task/{task}/stat", "rb") as file:
+                if file.read().rpartition(b")")[2].split()[0] == b"D":
+                    return
         time.sleep(0.001)
 
 
@@ -133,11 +137,12 @@ def a_disk_that_hangs_makes_pauses_fail_in_time_and_no_request_is_lost():
             disk = os.path.join(place, "disk")
             with open(disk, "wb") as file:
                 file.truncate(16 << 20)
+            # From the first write on: a freeze under way waits for writes, so that a guest could be done first.
+            subprocess.run(("fsfreeze", "-f", place), check=True)
             began = time.monotonic()
             words = "dev=blk op=write size=4096 depth=4 count=30000 irq=1"
             process = popen(("boot", guest("iobench"), "--disk", disk, "--io", io, "--append", words))
-            await_first_write(disk)
-            subprocess.run(("fsfreeze", "-f", place), check=True)
+            await_hanging_write(process.pid)
             time.sleep(1.5)
             subprocess.run(("fsfreeze", "-u", place), check=True)
             outcome = finish(process, began)
