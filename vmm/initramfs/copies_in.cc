@@ -52,14 +52,16 @@ Result<std::string> place_of(const CopyIn& copy) {
 
 CopiesIn::There CopiesIn::what_is(const std::string& place) const {
     if (place.empty() || directories_.contains(place)) return There::Directory;
-    if (others_.contains(place)) return There::Other;
+    if (others_.contains(place)) return There::SharedFile;  // or not: which have links is not kept
     if (root_ != nullptr) {
         struct stat status {};
         const UniqueFd there = root_->open_inside(place);
         // EXDEV: another file system begins there, in the guest an empty directory.
         if (!there.valid() && errno == EXDEV) return There::Directory;
-        if (there.valid() && ::fstat(there.get(), &status) == 0)
-            return S_ISDIR(status.st_mode) ? There::Directory : There::Other;
+        if (there.valid() && ::fstat(there.get(), &status) == 0) {
+            if (S_ISDIR(status.st_mode)) return There::Directory;
+            return status.st_nlink > 1 ? There::SharedFile : There::File;
+        }
     }
     return std::ranges::find(kMade, place) != kMade.end() ? There::Directory : There::Nothing;
 }
@@ -70,7 +72,7 @@ Result<void> CopiesIn::add_parents(const std::string& place) {
          slash = place.find('/', slash + 1)) {
         const std::string parent = place.substr(0, slash);
         const There there = what_is(parent);
-        if (there == There::Other)
+        if (is_file(there))
             return refuse("/{}: is no directory in the guest, so that nothing can be in it",
                           printable(parent));
         if (there == There::Directory) continue;
@@ -80,16 +82,10 @@ Result<void> CopiesIn::add_parents(const std::string& place) {
     return {};
 }
 
-Result<void> CopiesIn::make_way(const std::string& place) {
+Result<void> CopiesIn::make_way(const std::string& place, There there) {
     constexpr EntryHeader kLink{.mode = S_IFLNK | 0777};
-    struct stat status {};
-    bool is_there = others_.contains(place);
-    if (!is_there && root_ != nullptr) {
-        const UniqueFd there = root_->open_inside(place);
-        is_there = there.valid() && ::fstat(there.get(), &status) == 0 && status.st_nlink > 1;
-    }
     // One of another type takes its place (init/initramfs.c, clean_path()), and gives it to what follows.
-    return is_there ? archive_.add(place, kLink, "replaced") : Result<void>();
+    return there == There::SharedFile ? archive_.add(place, kLink, "replaced") : Result<void>();
 }
 
 TreeToPack CopiesIn::tree_of(const UniqueFd& fd, const std::string& place) const {
@@ -98,9 +94,10 @@ TreeToPack CopiesIn::tree_of(const UniqueFd& fd, const std::string& place) const
 
 Result<void> CopiesIn::add_file(const UniqueFd& file, const struct stat& status, const std::string& place) {
     if (outputs_ != nullptr) TRY_VOID(outputs_->check(status, label_));
-    if (what_is(place) == There::Directory)
+    const There there = what_is(place);
+    if (there == There::Directory)
         return refuse("/{}: is a directory in the guest, where {} is a file", printable(place), label_);
-    TRY_VOID(make_way(place));
+    TRY_VOID(make_way(place, there));
     const TreeToPack alone = tree_of(file, place);
     archive_.set_origin(label_, place.size());
     Result<void> added = trees_.add_file(alone, place, trees_.header_of(alone, status), file, status);
@@ -115,11 +112,11 @@ Result<void> CopiesIn::add_directory(const UniqueFd& directory, const struct sta
     tree.is_wanted = [this](const std::string& name, u32 mode) -> Result<bool> {
         const There there = what_is(name);
         const bool is_directory = S_ISDIR(mode);
-        if (is_directory ? there == There::Other : there == There::Directory)
+        if (is_directory ? is_file(there) : there == There::Directory)
             return refuse("{} copies a {} onto /{}, which is {} in the guest", label_,
                           is_directory ? "directory" : "file", printable(name),
                           is_directory ? "none" : "a directory");
-        if (!is_directory) TRY_VOID(make_way(name));
+        if (!is_directory) TRY_VOID(make_way(name, there));
         (is_directory ? directories_ : others_).insert(name);
         return !is_directory || there == There::Nothing;
     };

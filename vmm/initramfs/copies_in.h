@@ -29,11 +29,15 @@ class CopiesIn {
     Result<void> add(const CopyIn& copy);
 
   private:
-    enum class There : u8 { Nothing, Directory, Other };
+    /// SharedFile: one of several names, as far as that is known.
+    enum class There : u8 { Nothing, Directory, File, SharedFile };
+    [[nodiscard]] static bool is_file(There there) {
+        return there == There::File || there == There::SharedFile;
+    }
     [[nodiscard]] There what_is(const std::string& place) const;
     Result<void> add_parents(const std::string& place);
-    /// Of a file that is not a directory: Linux writes into one that is there, and so into all its names.
-    Result<void> make_way(const std::string& place);
+    /// For what is no directory: Linux writes into a file that is there, and so into all its names.
+    Result<void> make_way(const std::string& place, There there);
     [[nodiscard]] TreeToPack tree_of(const UniqueFd& fd, const std::string& place) const;
     Result<void> add_file(const UniqueFd& file, const struct stat& status, const std::string& place);
     Result<void> add_directory(const UniqueFd& directory, const struct stat& status,

@@ -5,6 +5,8 @@
 #include <cerrno>
 #include <cstring>
 #include <dirent.h>
+#include <functional>
+#include <map>
 #include <optional>
 
 #include <elf.h>
@@ -216,18 +218,29 @@ Result<ModuleBytes> read_module(const ModuleDirectory& directory, std::string_vi
     return module;
 }
 
-Result<ModuleInfo> read_info(const ModuleDirectory& directory, std::string_view path) {
-    const ModuleBytes module = TRY(read_module(directory, path));
-    if (std::optional<ModuleInfo> info = read_modinfo(module.elf)) return std::move(*info);
+/// By their paths: what has been read to see what it needs is packed as it is.
+using ReadModules = std::map<std::string, ModuleBytes, std::less<>>;
+
+Result<const ModuleBytes*> read_once(const ModuleDirectory& directory, std::string_view path,
+                                     ReadModules& modules) {
+    auto known = modules.find(path);
+    if (known == modules.end()) known = modules.emplace(path, TRY(read_module(directory, path))).first;
+    return &known->second;
+}
+
+Result<ModuleInfo> read_info(const ModuleDirectory& directory, std::string_view path, ReadModules& modules) {
+    const ModuleBytes* const module = TRY(read_once(directory, path, modules));
+    if (std::optional<ModuleInfo> info = read_modinfo(module->elf)) return std::move(*info);
     return fail(
         Error::invalid("is no kernel module: it has no section .modinfo").about(directory.label_of(path)));
 }
 
-Result<ModuleTexts> read_lists(const ModuleDirectory& directory, const InitramfsRequest& request) {
+Result<ModuleTexts> read_lists(const ModuleDirectory& directory, const InitramfsRequest& request,
+                               ReadModules& modules) {
     ModuleTexts texts;
     texts.builtin = TRY(read_list(directory, "modules.builtin"));
     if (!directory.is_listed()) {
-        const auto read = [&](std::string_view path) { return read_info(directory, path); };
+        const auto read = [&](std::string_view path) { return read_info(directory, path, modules); };
         std::vector<std::string_view> wanted = request.wanted_modules;
         wanted.insert(wanted.end(), request.welcome_modules.begin(), request.welcome_modules.end());
         const std::vector<std::string> paths = TRY(directory.paths());
@@ -275,7 +288,8 @@ Result<void> check_release(const ModuleDirectory& directory, const ModuleBytes& 
 
 Result<std::vector<PackedModule>> pack_modules(const InitramfsRequest& request, ArchiveWriter& archive) {
     const ModuleDirectory base = TRY(ModuleDirectory::open(request));
-    const ModuleTexts texts = TRY(read_lists(base, request));
+    ReadModules read;
+    const ModuleTexts texts = TRY(read_lists(base, request, read));
     const ModuleList list(texts);
     TRY_VOID(check_unlisted(base, list, request.wanted_modules));
     std::vector<std::string_view> wanted = request.wanted_modules;
@@ -287,9 +301,9 @@ Result<std::vector<PackedModule>> pack_modules(const InitramfsRequest& request, 
     TRY_VOID(archive.add(".mayfly/modules", EntryHeader{.mode = S_IFDIR | 0755}));
     for (const ModuleToLoad& module : modules) {
         const std::string name = fmt::format(".mayfly/modules/{}.ko", module.name);
-        const ModuleBytes bytes = TRY(read_module(base, module.path));
-        TRY_VOID(check_release(base, bytes, request.kernel_release));
-        TRY_VOID(archive.add(name, EntryHeader{.mode = S_IFREG | 0644}, bytes.elf));
+        const ModuleBytes* const bytes = TRY(read_once(base, module.path, read));
+        TRY_VOID(check_release(base, *bytes, request.kernel_release));
+        TRY_VOID(archive.add(name, EntryHeader{.mode = S_IFREG | 0644}, bytes->elf));
         const bool is_welcome =
             std::ranges::find(request.welcome_modules, module.name) != request.welcome_modules.end();
         packed.push_back({"/" + name, module.is_optional || is_welcome});

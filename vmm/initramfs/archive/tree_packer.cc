@@ -25,7 +25,10 @@ EntryHeader TreePacker::header_of(const TreeToPack& tree, const struct stat& sta
         .mode = status.st_mode, .uid = status.st_uid, .gid = status.st_gid, .mtime = archive_time(status)};
     // What an ordinary user owns is root's in the guest, as if root had made it there.
     if (user_ != 0 && status.st_uid == user_) header.uid = header.gid = 0;
-    if (tree.owner) std::tie(header.uid, header.gid) = std::pair(tree.owner->uid, tree.owner->gid);
+    if (tree.owner) {
+        header.uid = tree.owner->uid;
+        header.gid = tree.owner->gid;
+    }
     if (S_ISCHR(status.st_mode) || S_ISBLK(status.st_mode)) {
         header.device_major = major(status.st_rdev);
         header.device_minor = minor(status.st_rdev);
