@@ -53,6 +53,21 @@ class Said {
     int before_ = ::fcntl(STDERR_FILENO, F_DUPFD_CLOEXEC, 3);
 };
 
+/// One who may not write everywhere, as root may.
+class Ordinary {
+  public:
+    Ordinary() { REQUIRE((before_ != 0 || ::seteuid(kNobody) == 0)); }
+    Ordinary(const Ordinary&) = delete;
+    Ordinary& operator=(const Ordinary&) = delete;
+    ~Ordinary() {
+        if (before_ == 0) (void)!::seteuid(before_);
+    }
+
+  private:
+    static constexpr uid_t kNobody = 65534;
+    const uid_t before_ = ::geteuid();
+};
+
 std::string refusal_of(const std::string& host, const std::string& guest = "/guest/out") {
     const auto opened = FileReceiver::open({{.guest = guest, .host = host}}, [] { return false; });
     return opened ? "" : opened.error().message();
@@ -178,10 +193,26 @@ TEST_CASE("a place where nothing can be is refused before there is anything") {
     // A file is in the way of its directory.
     tree.file("file");
     CHECK_FALSE(refusal_of(tree.path("file/x")).empty());
-    if (::geteuid() == 0) return;  // who may write anywhere
     tree.directory("locked", 0555);
+    tree.directory("locked/inner", 0555);
+    const Ordinary user;
     CHECK(refusal_of(tree.path("locked/x")) ==
           "write --copy-out: " + tree.path("locked") + ": Permission denied");
+    CHECK(refusal_of(tree.path("locked/inner")) ==
+          "write --copy-out: " + tree.path("locked/inner") + ": Permission denied");
+}
+
+TEST_CASE("a file whose directory takes no new one is written in place") {
+    const ScratchTree tree;
+    tree.file("locked/mine", "longer than what comes", 0666);
+    tree.directory("locked", 0555);
+    const Ordinary user;
+    Copying copying(tree.path("locked/mine"));
+    REQUIRE(copying.send({{.kind = kFile},
+                          {.kind = kData, .data = "new"},
+                          {.kind = kData, .data = "end", .value = 5},
+                          {.kind = kFileEnd, .value = 9}}));
+    CHECK(content(tree.path("locked/mine")) == std::string("new\0\0end\0", 9));
 }
 
 TEST_CASE("a link that the user has named is followed; one that lies in a directory is replaced") {
