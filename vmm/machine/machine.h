@@ -15,11 +15,12 @@
 //   looker          GuestConsole::start_looking()     ~Machine()            the kernel's log; visits
 //   debug hold      DebugPort, at its first byte      ~DebugPort()          nothing: it kicks
 //   KVM's answers   KvmHost::start_check()            ~KvmHost()            nothing
-//   program in, out ProgramStreams, as init opens     ~Machine()            init's channel; visit
+//   program streams ProgramStreams, as init opens     ~Machine()            init's channel; visit
 //   program signals ProgramStreams, as init opens     ~Machine()            init's channel; visits
 //   8254            Interrupts::create(), legacy      ~Interrupts()         how KVM reinjects
 //   MSI train       the test device, when asked       ~TestDeviceWiring()   interrupts; visits
 //
+// The streams are in, out, error and, where some are copied out, files.
 // Beside it: ConsoleWatch has one for prompts, passt is a process, and io_uring's workers are the kernel's.
 // The fast way out of the process, _exit, waits for none of them.
 // Thread: the main thread.

@@ -119,12 +119,17 @@ struct ProgramChannelState {
     u32 messages_put = 0;
 };
 
+/// What init says for whoever reads our stderr.
+struct InitText {
+    std::string line{};  ///< as far as it has come
+    u32 lines_shown = 0;
+};
+
 struct ProgramState {
     InitPort::State port;
     ProgramChannelState channel;
     std::vector<std::byte> held_input;  ///< read, and not put yet
-    std::string line;                   ///< of init's text, as far as it has come
-    u32 lines_shown = 0;
+    InitText text;
 };
 
 struct MachineState {

@@ -20,7 +20,7 @@ struct CopyPlace {
     UniqueFd parent{};
     std::string name{};       ///< in there; what it is now is in the way, and no link that is followed
     std::string shown{};      ///< the path, for messages
-    std::string leaf{};       ///< a file\'s name in there, where that is a directory
+    std::string leaf{};       ///< a file's name in there, where that is a directory
     UniqueFd stream{};        ///< instead of both
     bool is_emptied = false;  ///< the stream, before it takes anything
 };

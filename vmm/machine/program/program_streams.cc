@@ -118,13 +118,13 @@ void ProgramStreams::on_doorbell(u8 wishes) {
 
 void ProgramStreams::on_text(u8 byte) {
     if (byte != '\n') {
-        if (line_.size() < kLineBytesMax) line_ += static_cast<char>(byte);
+        if (text_.line.size() < kLineBytesMax) text_.line += static_cast<char>(byte);
         return;
     }
-    const std::string line = std::exchange(line_, {});
-    if (lines_shown_ == kLinesMax) return;
+    const std::string line = std::exchange(text_.line, {});
+    if (text_.lines_shown == kLinesMax) return;
     log::error(shown(line));
-    if (++lines_shown_ == kLinesMax) log::error("init has more to say, which is not shown");
+    if (++text_.lines_shown == kLinesMax) log::error("init has more to say, which is not shown");
 }
 
 bool ProgramStreams::await_written(u64 deadline_ns) const {
@@ -150,18 +150,13 @@ void ProgramStreams::end_threads() {
 }
 
 ProgramState ProgramStreams::save() const {
-    return {.port = port_.state(),
-            .channel = channel_.save(),
-            .held_input = input_.held(),
-            .line = line_,
-            .lines_shown = lines_shown_};
+    return {.port = port_.state(), .channel = channel_.save(), .held_input = input_.held(), .text = text_};
 }
 
 bool ProgramStreams::restore(const ProgramState& state) {
     port_.restore(state.port);
     input_.hold(state.held_input);
-    line_ = state.line;
-    lines_shown_ = state.lines_shown;
+    text_ = state.text;
     is_open_ = state.channel.is_open;
     return channel_.restore(state.channel);
 }

@@ -78,8 +78,7 @@ class ProgramStreams final : private InitPortSink {
     ConsoleInput typed_;  // instead, from a terminal
     ProgramSignals signals_;
     bool is_open_ = false;
-    std::string line_;  // of init's text
-    u32 lines_shown_ = 0;
+    InitText text_;
 };
 
 }  // namespace mayfly
