@@ -54,7 +54,7 @@ int boot(int argc, char** argv, Timeline& timeline) {
 /// so that writing there fails as it does on a closed one.
 void hold_standard_descriptors() {
     std::array<pollfd, 3> standard{};
-    for (int fd = 0; pollfd & one : standard) one.fd = fd++;
+    for (int fd = 0; pollfd& one : standard) one.fd = fd++;
     (void)::poll(standard.data(), standard.size(), 0);
     for (const pollfd& one : standard) {
         if ((one.revents & POLLNVAL) != 0) (void)::open("/dev/null", O_RDONLY);

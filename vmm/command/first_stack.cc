@@ -43,8 +43,7 @@ int g_status_without_memory = 0;
 [[noreturn]] void end_now() {
     log::write_stderr(
         "mayfly: out of memory: the host has no more, or a limit is reached (ulimit -v, ulimit -d, "
-        "memory.max of"
-        " the cgroup)\n");
+        "memory.max of the cgroup)\n");
     ::_exit(g_status_without_memory);
 }
 
