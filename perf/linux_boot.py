@@ -10,7 +10,6 @@ Debian's cloud kernel, an initramfs of one busybox whose /init says a word and p
 Until /init: from exec of the monitor to that word on its stdout. Needs no KVM: see tests/lab/README.md, and
 support/linux_lab.py for how it counts.
 """
-import argparse
 import concurrent.futures
 import json
 import os
@@ -18,12 +17,10 @@ import pathlib
 import re
 import subprocess
 import sys
-import types
 
-from support import results
+from support import linux_bench, results
 
 from support.linux_lab import Lab, SplitLab, measure_alone, measure_with_reader, open_lab
-from errors import LabError, Unavailable  # found by linux_lab
 import packages
 
 MARGIN = 0.05
@@ -38,7 +35,6 @@ CACHE = {"XDG_CACHE_HOME": "/tmp/kernels"}
 # Their spread is that of all.
 REPEATED = ("mayfly", "mayfly, quiet", "QEMU")
 PHASES = ("monitor", "host", "guest", "total")
-SKIPPED = 77
 
 
 def mayfly(kernel, *extra):
@@ -165,7 +161,7 @@ def check(setting, baseline):
     if different:
         say(f"SKIPPED, NOTHING WAS COMPARED: the baseline is of other surroundings ({'; '.join(different)}): "
             "perf/linux_boot.py --update on a commit known to be good")  # fmt: skip
-        return SKIPPED
+        return linux_bench.SKIPPED
     counts = flat(split_all(setting, list(stored["counts"])))
     failed = 0
     for name, phases in stored["counts"].items():
@@ -246,39 +242,23 @@ def benchmark(setting, options):
 
 
 def main():
-    parser = argparse.ArgumentParser(description=__doc__,
-                                     formatter_class=argparse.RawDescriptionHelpFormatter)  # fmt: skip
-    here = pathlib.Path(__file__).resolve().parent
-    parser.add_argument("--build", type=pathlib.Path, default=here.parent / "build")
+    parser = linux_bench.arguments(__doc__, "linux_boot")
     parser.add_argument("--mayfly", help="another one than the build's")
-    parser.add_argument("--out", type=pathlib.Path, help="where linux_boot.json goes (BUILD/perf)")
-    parser.add_argument("--baseline", type=pathlib.Path, default=here / "baselines" / "linux.json")
+    parser.add_argument("--baseline", type=pathlib.Path, default=linux_bench.PERF / "baselines" / "linux.json")
     parser.add_argument("--check", action="store_true")
     parser.add_argument("--update", action="store_true")
     parser.add_argument("--kernel", default="6.12", choices=("6.1", "6.12"))
     parser.add_argument("--runs", type=int, default=3)
-    parser.add_argument("--only", action="append", help="a contender; repeatable")
     options = parser.parse_args()
-    build = options.build.resolve()
-    options.out = options.out or build / "perf"
-    setting = types.SimpleNamespace(
-        mayfly=os.path.abspath(options.mayfly or build / "mayfly"),
-        agent=str(build / "tests" / "lab" / "lab-agent"),
-        mark=str(build / "perf" / "linux_mark"),
-        cache=os.path.abspath(os.environ.get("MAYFLY_LAB_CACHE") or build / "lab"),
-        kernels=[options.kernel],
-        with_qemu=not (options.check or options.update),
-    )
-    try:
+    setting = linux_bench.setting_of(options, mayfly=options.mayfly, kernels=[options.kernel],
+                                     with_qemu=not (options.check or options.update))  # fmt: skip
+
+    def run():
         if options.check:
             return check(setting, options.baseline)
         return update(setting, options.baseline) if options.update else benchmark(setting, options)
-    except Unavailable as error:
-        say(f"SKIPPED, NOTHING WAS MEASURED: {error}")
-        return SKIPPED
-    except LabError as error:
-        say(f"FAIL the lab: {error}\n0 passed, 1 failed")
-        return 1
+
+    return linux_bench.status_of(run)
 
 
 if __name__ == "__main__":

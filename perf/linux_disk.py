@@ -7,24 +7,21 @@ has in its page cache. A request's cost is the difference of a long and a short 
 requests, so that neither the boot nor fio's start is in it: in all, and outside the guest (monitor and host
 kernel). QEMU runs in each way that could be its best, and the best is compared. Needs no KVM: support/linux_lab.py.
 """
-import argparse
 import os
 import pathlib
 import sys
 import tempfile
-import types
 
-from support import results
+from support import linux_bench, results
 
 from support.linux_lab import MARKER, ROOT, SplitLab, measure_with_reader, open_lab
-from errors import LabError, Unavailable  # found by linux_lab
+from errors import LabError  # found by linux_lab
 import image
 import packages
 
 sys.path.insert(1, os.path.join(ROOT, "tests", "linux"))
 from guests import busybox_initramfs, ext4_image  # noqa: E402  pylint: disable=wrong-import-position
 
-SKIPPED = 77
 # The longer, the likelier is an interrupt that the emulation delivers twice (support/linux_lab.py).
 SHORT, LONG = 500, 2500
 DISK_MIB = 64
@@ -94,35 +91,6 @@ def measure(setting, names):
     return found
 
 
-def main():
-    parser = argparse.ArgumentParser(description=__doc__,
-                                     formatter_class=argparse.RawDescriptionHelpFormatter)  # fmt: skip
-    here = pathlib.Path(__file__).resolve().parent
-    parser.add_argument("--build", type=pathlib.Path, default=here.parent / "build")
-    parser.add_argument("--out", type=pathlib.Path, help="where linux_disk.json goes (BUILD/perf)")
-    parser.add_argument("--only", action="append", help="a contender; repeatable")
-    options = parser.parse_args()
-    build = options.build.resolve()
-    setting = types.SimpleNamespace(
-        mayfly=str(build / "mayfly"),
-        agent=str(build / "tests" / "lab" / "lab-agent"),
-        mark=str(build / "perf" / "linux_mark"),
-        cache=os.path.abspath(os.environ.get("MAYFLY_LAB_CACHE") or build / "lab"),
-        kernels=["6.12"],
-        with_qemu=True,
-    )
-    try:
-        found = measure(setting, options.only or list(CONTENDERS))
-    except Unavailable as error:
-        print(f"SKIPPED, NOTHING WAS MEASURED: {error}")
-        return SKIPPED
-    except LabError as error:
-        print(f"FAIL the lab: {error}")
-        return 1
-    report(results.Bench("linux_disk", options.out or build / "perf"), found)
-    return 0
-
-
 def report(bench, found):
     for name, counts in found.items():
         outside = counts["monitor"] + counts["host"]
@@ -145,6 +113,18 @@ def report(bench, found):
         label = "requests per instruction in all, mayfly / the best QEMU"
         bench.add_limit(label, ratio, BOUND, is_at_least=True)
     bench.finish()
+
+
+def main():
+    options = linux_bench.arguments(__doc__, "linux_disk").parse_args()
+    setting = linux_bench.setting_of(options)
+
+    def run():
+        found = measure(setting, options.only or list(CONTENDERS))
+        report(results.Bench("linux_disk", options.out), found)
+        return 0
+
+    return linux_bench.status_of(run)
 
 
 if __name__ == "__main__":

@@ -6,25 +6,21 @@ them a virtio disk, and QEMU's virtserialport.
 dd in a guest of 256 MiB with one vCPU, 1 MiB at a time. A program of --exec writes into a pipe; of QEMU's port
 both are measured, the port itself and a pipe that cat passes on to it. A MiB's cost is the difference of a long and a short
 run, so that neither the boot nor dd's start is in it. The disk is a file that the host has in its page cache.
-Also what `--exec true` takes in all. Needs no KVM: support/linux_lab.py.
+Also what `--exec true` takes in all, and with --only none nothing else. Needs no KVM: support/linux_lab.py.
 """
-import argparse
 import os
-import pathlib
 import sys
-import types
 
-from support import results
+from support import linux_bench, results
 
 from support.linux_lab import MARKER, ROOT, Lab, measure_alone, open_lab
-from errors import LabError, Unavailable  # found by linux_lab
+from errors import LabError  # found by linux_lab
 import packages
 
 sys.path.insert(1, os.path.join(ROOT, "tests", "linux"))
 from guests import busybox_initramfs  # noqa: E402  pylint: disable=wrong-import-position
 from guests import image  # noqa: E402  pylint: disable=wrong-import-position
 
-SKIPPED = 77
 SHORT, LONG = 16, 64
 OUT_BOUND, IN_BOUND, RIVAL_BOUND = 1.25, 2.0, 0.5
 KERNEL = "/work/vmlinux-6.12"
@@ -116,33 +112,15 @@ def report(bench, found):
 
 
 def main():
-    parser = argparse.ArgumentParser(description=__doc__,
-                                     formatter_class=argparse.RawDescriptionHelpFormatter)  # fmt: skip
-    here = pathlib.Path(__file__).resolve().parent
-    parser.add_argument("--build", type=pathlib.Path, default=here.parent / "build")
-    parser.add_argument("--out", type=pathlib.Path, help="where linux_streams.json goes (BUILD/perf)")
-    parser.add_argument("--only", action="append", help="a contender; repeatable; none for --exec true alone")
-    options = parser.parse_args()
-    build = options.build.resolve()
-    setting = types.SimpleNamespace(
-        mayfly=str(build / "mayfly"),
-        agent=str(build / "tests" / "lab" / "lab-agent"),
-        mark=str(build / "perf" / "linux_mark"),
-        cache=os.path.abspath(os.environ.get("MAYFLY_LAB_CACHE") or build / "lab"),
-        kernels=["6.12"],
-        with_qemu=True,
-    )
-    names = [name for name in options.only or CONTENDERS if name != "none"]
-    try:
-        found = measure(setting, names)
-    except Unavailable as error:
-        print(f"SKIPPED, NOTHING WAS MEASURED: {error}")
-        return SKIPPED
-    except LabError as error:
-        print(f"FAIL the lab: {error}")
-        return 1
-    report(results.Bench("linux_streams", options.out or build / "perf"), found)
-    return 0
+    options = linux_bench.arguments(__doc__, "linux_streams").parse_args()
+    setting = linux_bench.setting_of(options)
+
+    def run_all():
+        found = measure(setting, [name for name in options.only or CONTENDERS if name != "none"])
+        report(results.Bench("linux_streams", options.out), found)
+        return 0
+
+    return linux_bench.status_of(run_all)
 
 
 if __name__ == "__main__":

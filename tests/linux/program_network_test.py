@@ -1,10 +1,10 @@
 # SPDX-License-Identifier: Apache-2.0
 """The network of --exec's program: addresses by DHCP and given ones, the names that follow, and who is out of
 reach. Each network of the host is in a namespace of its own, made for one boot."""
-import os
 import shutil
 import sys
 
+import own_network
 from harness import FAILED, OK, case, check, check_match, check_status, linux_host, main, skip_program
 from device_guest import Parts, once
 from guests import image
@@ -44,27 +44,7 @@ echo "== second"; fetch http://{SECOND}:{PORT}/world
 echo "== first6"; fetch http://[{FIRST6}]:{PORT}/world
 {LEFT}"""
 
-# In namespaces of its own; passt changes its root, which cannot be the first of all file systems, as it is in
-# the lab.
-HOST = f"""#!/bin/sh
-set -e
-if [ "$1" = outside ]; then
-    if [ "$2" = lab ]; then
-        mkdir -p /tmp/root; mount -t tmpfs root /tmp/root
-        for name in /*; do
-            to=/tmp/root$name
-            if [ -L $name ]; then cp -d $name $to
-            elif [ $name = /tmp ] || [ ! -d $name ]; then continue
-            else mkdir $to; mount --rbind $name $to
-            fi
-        done
-        mkdir -m 1777 /tmp/root/tmp
-        cd /tmp/root; mount --move . /
-        exec chroot . sh "$3" inside "$@"
-    fi
-    exec sh "$3" inside "$@"
-fi
-shift 4
+HOST = f"""
 directory=$1 work=$2 kind=$3; shift 3
 mkdir -p $work/world $work/secret
 echo "from the world" >$work/world/world; echo "a secret" >$work/secret/secret
@@ -115,12 +95,11 @@ host = linux_host(
         "/work/root/etc/hosts": HOSTS.encode(),
         "/work/root/etc/other": b"nameserver 192.0.2.99\n",
         "/work/busybox": busybox,
-        "/work/host.sh": HOST.encode(),
+        "/work/host.sh": own_network.script(HOST),
     },
     tools=["passt", "passt.avx2"],
 )
-if not host.is_lab and os.geteuid() != 0:
-    skip_program("namespaces need root")
+own_network.require(host)
 LINKS = "for name in $(./busybox --list); do [ $name = busybox ] || ln -s busybox root/bin/$name; done"
 check_status(host.run(f"chmod 755 busybox root/bin/busybox; {LINKS}; ln -s other root/etc/resolv.conf"), OK)
 KERNELS = {"6.1": host.path("/kernels/6.1/bzImage"), "6.12": host.path("/kernels/6.12/vmlinux")}
@@ -135,12 +114,8 @@ def boot(name, network, version, script, *options, has_root=True, has_modules=Tr
         words += ["--root", host.path("/work/root"), "--exec", "sh", "--", "-c", script]
     else:
         words += ["--exec", host.path("/work/busybox"), "--", *script.split()]
-    shell = host.path("/work/host.sh")
-    return host.run(
-        ["busybox", "unshare", "-m", "-n", "sh", shell, "outside", "lab" if host.is_lab else "native", shell]
-        + [host.path("/work"), host.path(f"/work/{name}"), *network.split(), "mayfly", *words],
-        timeout=BOOT_SECONDS,
-    )
+    words = [host.path("/work"), host.path(f"/work/{name}"), *network.split(), "mayfly", *words]
+    return host.run(own_network.command(host, "/work/host.sh", words), timeout=BOOT_SECONDS)
 
 
 def parts_of(outcome):

@@ -1,10 +1,10 @@
 # SPDX-License-Identifier: Apache-2.0
 """Linux on --net user: a lease by DHCP, the world out there, the host's loopback out of reach, a port of the
 host's that leads in, and all of it again after passt was killed."""
-import os
 import shutil
 import sys
 
+import own_network
 from harness import case, check, check_status, kernel, linux_host, main, skip_program
 from device_guest import GUEST_SECONDS, INIT, MODULES, check_guest, once
 from guests import busybox_initramfs
@@ -35,27 +35,8 @@ echo "== after"; cat /sys/class/net/eth0/carrier_changes /sys/class/net/eth0/car
 echo "== again"; fetch http://{WORLD}:{PORT}/world
 """
 
-# In namespaces of its own: an uplink whose gateway nobody has, the world on an address of its own, a secret on
-# the loopback. passt changes its root, which cannot be the first of all file systems, as it is in the lab.
-HOST = f"""#!/bin/sh
-set -e
-if [ "$1" = outside ]; then
-    if [ "$2" = lab ]; then
-        mkdir -p /tmp/root; mount -t tmpfs root /tmp/root
-        for name in /*; do
-            to=/tmp/root$name
-            if [ -L $name ]; then cp -d $name $to
-            elif [ $name = /tmp ] || [ ! -d $name ]; then continue
-            else mkdir $to; mount --rbind $name $to
-            fi
-        done
-        mkdir -m 1777 /tmp/root/tmp
-        cd /tmp/root; mount --move . /
-        exec chroot . sh "$3" inside "$@"
-    fi
-    exec sh "$3" inside "$@"
-fi
-shift 4
+# An uplink whose gateway nobody has, the world on an address of its own, a secret on the loopback.
+HOST = f"""
 directory=$1 work=$2; shift 2
 mkdir -p $work/world $work/secret; echo "from the world" >$work/world/world; echo "a secret" >$work/secret/secret
 busybox tunctl -t up0 >/dev/null
@@ -80,12 +61,11 @@ host = linux_host(
         "/work/initrd": busybox_initramfs(
             INIT, files, kernel=kernel(VERSION), modules=(*MODULES, "af_packet")
         ),
-        "/work/host.sh": HOST.encode(),
+        "/work/host.sh": own_network.script(HOST),
     },
     tools=["passt", "passt.avx2"],
 )
-if not host.is_lab and os.geteuid() != 0:
-    skip_program("namespaces need root")
+own_network.require(host)
 
 
 def command(text):
@@ -112,13 +92,11 @@ def run(name, options):
     """(the guest's Parts, what the host fetched from it before and after a new passt)."""
     work = host.path(f"/work/{name}")
     command(f"mkdir -p {work}")
-    script = host.path("/work/host.sh")
+    words = ["boot", host.path(f"/kernels/{VERSION}/bzImage"), "--initrd", host.path("/work/initrd")]
+    words += ["--net", f"user,hostfwd=tcp:127.0.0.1:8080-:80{options}", "--timeout", str(GUEST_SECONDS + 10)]
+    words += ["--append", "quiet guest_script=net"]
     process = host.popen(
-        ["busybox", "unshare", "-m", "-n", "sh", script, "outside", "lab" if host.is_lab else "native", script]
-        + [host.path("/work"), work]
-        + ["mayfly", "boot", host.path(f"/kernels/{VERSION}/bzImage"), "--initrd", host.path("/work/initrd")]
-        + ["--net", f"user,hostfwd=tcp:127.0.0.1:8080-:80{options}", "--timeout", str(GUEST_SECONDS + 10)]
-        + ["--append", "quiet guest_script=net"]
+        own_network.command(host, "/work/host.sh", [host.path("/work"), work, "mayfly", *words])
     )
     fetch = "busybox timeout 20 busybox wget -q -O - http://127.0.0.1:8080/data"
     serving = process.wait_for_output(rb"== serving\r?\n", timeout=GUEST_SECONDS) is not None
