@@ -14,6 +14,7 @@
 #include "vmm/machine/plan/guest_network.h"
 #include "vmm/network/port_forward.h"
 #include "vmm/os/file_identity.h"
+#include "vmm/share/share_options.h"
 #include "vmm/watch/watch_config.h"
 
 namespace mayfly {
@@ -76,6 +77,13 @@ struct NetConfig {
     GuestNetwork guest;                 ///< what init makes of it, with `exec` only
 };
 
+/// A directory of the host that the guest sees as it is.
+struct ShareConfig {
+    ShareOptions options;
+    std::string tag;          ///< by which a guest finds it; at most 36 bytes
+    std::string mount_point;  ///< where init mounts it, with `exec` only; absolute
+};
+
 /// A program to run in the guest, with our own init, from an initramfs that is packed for this boot.
 struct ExecConfig {
     std::string program;
@@ -122,6 +130,7 @@ struct BootConfig {
     ConsoleDevice console_device = ConsoleDevice::Auto;
     std::vector<DiskConfig> disks;
     std::vector<NetConfig> nets;
+    std::vector<ShareConfig> shares;
     bool has_rng = false;
     TransportChoice transport = TransportChoice::Pci;
     IoChoice io = IoChoice::Auto;

@@ -1,0 +1,53 @@
+// SPDX-License-Identifier: Apache-2.0
+// FsBackend: who answers the FUSE requests that a virtio file system device carries. What they mean, the
+// device does not know: it passes on what the driver sent and the room for the answer.
+#pragma once
+
+#include <span>
+
+#include <sys/uio.h>
+
+#include "vmm/error/ints.h"
+
+namespace mayfly {
+
+struct FsIo;
+
+/// Called on the loop's thread, without the device's lock.
+class FsIoClient {
+  public:
+    FsIoClient() = default;
+    FsIoClient(const FsIoClient&) = delete;
+    FsIoClient& operator=(const FsIoClient&) = delete;
+    virtual ~FsIoClient() = default;
+
+    /// `written_bytes` of the room were written, from its beginning; 0 for what has no answer.
+    virtual void on_fs_io_done(FsIo& io, u32 written_bytes) = 0;
+};
+
+/// One request. Lives until it is done; its ranges are guest memory, checked, and may change at any time.
+struct FsIo {
+    FsIoClient* client = nullptr;
+    std::span<iovec> request;  ///< as is the next: the backend may change the parts while it works
+    std::span<iovec> room;     ///< for the answer; may be empty
+    FsIo* next = nullptr;      ///< the backend's, to keep it in a list
+};
+
+/// Thread: the device's own loop's, once attached; cancel_all() any.
+class FsBackend {
+  public:
+    FsBackend() = default;
+    FsBackend(const FsBackend&) = delete;
+    FsBackend& operator=(const FsBackend&) = delete;
+    virtual ~FsBackend() = default;
+
+    /// Under the device's lock: keeps `io`, to answer it later by its client. Returns at once.
+    virtual void start(FsIo& io) = 0;
+    /// Has what is in flight end soon where the host can.
+    virtual void cancel_all() = 0;
+    /// Under the device's lock: nothing is in flight, and the guest has forgotten all that it knew: what is
+    /// kept for it may go.
+    virtual void reset() = 0;
+};
+
+}  // namespace mayfly
