@@ -37,7 +37,7 @@ inline constexpr unsigned kAttributes = STATX_BASIC_STATS | STATX_BTIME | STATX_
 /// Nothing but what is beneath the directory, and no link followed, whoever changes it meanwhile.
 [[nodiscard]] inline UniqueFd open_beneath(int directory, const char* name, int flags, mode_t mode = 0) {
     open_how how{};
-    how.flags = static_cast<u64>(static_cast<unsigned>(flags | O_NOFOLLOW | O_CLOEXEC | O_NOCTTY));
+    how.flags = static_cast<u64>(static_cast<unsigned>(flags | O_NOFOLLOW | O_CLOEXEC));
     how.mode = mode;
     how.resolve = RESOLVE_BENEATH | RESOLVE_NO_SYMLINKS | RESOLVE_NO_MAGICLINKS;
     for (;;) {
