@@ -40,8 +40,8 @@ struct NodeKeyHash {
 
 /// What the guest may have read of a file.
 struct ContentsMark {
-    i64 modified_ns = 0;
-    i64 changed_ns = 0;
+    u64 modified_ns = 0;
+    u64 changed_ns = 0;
     u64 size_bytes = 0;
     /// Whoever changes it later has other times to show for it.
     bool is_settled = false;

@@ -8,7 +8,7 @@ namespace mayfly {
 
 namespace {
 
-constexpr i64 kNsPerSecond = 1'000'000'000;
+constexpr u64 kNsPerSecond = 1'000'000'000;
 constexpr u64 kAutoSeconds = 1;
 constexpr u64 kAlwaysSeconds = 86400;
 
@@ -19,7 +19,10 @@ fuse::StatxTime time_of(const struct statx_timestamp& time) {
     return {.tv_sec = time.tv_sec, .tv_nsec = time.tv_nsec, .reserved = 0};
 }
 
-i64 nanoseconds_of(const struct statx_timestamp& time) { return time.tv_sec * kNsPerSecond + time.tv_nsec; }
+/// Those that a guest has made up wrap around.
+u64 nanoseconds_of(const struct statx_timestamp& time) {
+    return static_cast<u64>(time.tv_sec) * kNsPerSecond + time.tv_nsec;
+}
 
 }  // namespace
 
@@ -67,15 +70,16 @@ fuse_entry_out AttributeView::entry_of(const host::Attributes& attributes) const
 
 bool AttributeView::may_keep(ContentsMark& mark, int fd) const {
     // Files' times are those of the kernel's last tick.
-    constexpr i64 kSettledNs = 20'000'000;
+    constexpr u64 kSettledNs = 20'000'000;
     host::Attributes attributes{};
     timespec now{};
     if (host::attributes_of(fd, attributes) < 0 || ::clock_gettime(CLOCK_REALTIME, &now) < 0) return false;
     ContentsMark found{.modified_ns = nanoseconds_of(attributes.stx_mtime),
                        .changed_ns = nanoseconds_of(attributes.stx_ctime),
                        .size_bytes = attributes.stx_size};
-    const i64 now_ns = i64{now.tv_sec} * kNsPerSecond + now.tv_nsec;
-    found.is_settled = now_ns - std::max(found.modified_ns, found.changed_ns) > kSettledNs;
+    const u64 now_ns = static_cast<u64>(now.tv_sec) * kNsPerSecond + static_cast<u64>(now.tv_nsec);
+    const u64 latest_ns = std::max(found.modified_ns, found.changed_ns);
+    found.is_settled = latest_ns < now_ns && now_ns - latest_ns > kSettledNs;
     const bool is_kept = seconds_ == kAlwaysSeconds || (mark.is_settled && mark == found);
     mark = found;
     return is_kept;
