@@ -245,7 +245,7 @@ Result<void> Machine::add_platform() {
         TRY_VOID(streams_.program->open_files());
         platform_->add_init_port(streams_.program->port());
     }
-    if (config_.has_test_device) platform_->add_test_device(*vm_, *interrupts_, devices_->io().rewiring());
+    if (config_.has_test_device) platform_->add_test_device(*vm_, *interrupts_, devices_->rewiring());
     const DeviceSurroundings around{.memory = ram_->memory(),
                                     .vm = *vm_,
                                     .interrupts = *interrupts_,

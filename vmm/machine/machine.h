@@ -11,6 +11,7 @@
 //   vCPU 0          who calls run()                   leaves run()          memory, devices: its exits
 //   vCPU n          run()                             run(), or ~Vcpus()    the same
 //   I/O             IoService, for a device's need    IoThread::finish()    memory, devices; parked
+//   I/O of one      the same, for a device alone      IoThread::finish()    the same
 //   console input   ConsoleInput, when it is wanted   ~Machine()            the console; visits
 //   looker          GuestConsole::start_looking()     ~Machine()            the kernel's log; visits
 //   debug hold      DebugPort, at its first byte      ~DebugPort()          nothing: it kicks
