@@ -15,8 +15,9 @@ namespace {
 using Json = nlohmann::ordered_json;
 
 /// virtio 1.2 §5.1.2 "Virtqueues", §5.3.2 "Virtqueues": receive and transmit in turns,
-/// then perhaps control.
+/// then perhaps control. §5.11.2 "Virtqueues": one of high priority, then requests.
 std::string queue_name(u16 device_id, u16 queue, u16 queue_count) {
+    if (device_id == virtio::ID_FS) return queue == 0 ? "priority" : fmt::format("requests{}", queue - 1);
     const bool has_directions = device_id == virtio::ID_NET || device_id == virtio::ID_CONSOLE;
     if (!has_directions) return fmt::format("requests{}", queue);
     if (queue_count % 2 == 1 && queue + 1 == queue_count) return "control";

@@ -51,6 +51,7 @@ VirtioDeviceState GuestDevice::save() {
         case DeviceKind::Net: state.model = static_cast<Net&>(*parts_.model).save(); break;
         case DeviceKind::Console: state.model = static_cast<Console&>(*parts_.model).save(); break;
         case DeviceKind::Entropy: break;
+        case DeviceKind::Share: break;  // Machine::save() refuses
     }
     return state;
 }
@@ -79,6 +80,7 @@ bool GuestDevice::restore_model(const VirtioDeviceState& state) {
             return console != nullptr && static_cast<Console&>(*parts_.model).restore(*console);
         }
         case DeviceKind::Entropy: return std::holds_alternative<std::monostate>(state.model);
+        case DeviceKind::Share: return false;
     }
     return false;
 }
