@@ -3,7 +3,6 @@
 
 #include <fcntl.h>
 #include <sys/stat.h>
-#include <sys/sysmacros.h>
 #include <unistd.h>
 
 #include <climits>
@@ -15,11 +14,6 @@ namespace mayfly::operations {
 namespace {
 
 constexpr u32 kModeBits = 07777;
-
-/// As the guest's kernel writes device numbers: include/linux/kdev_t.h, new_decode_dev().
-dev_t device_of(u32 number) {
-    return ::makedev((number & 0xfff00U) >> 8U, (number & 0xffU) | (number >> 12U & 0xfff00U));
-}
 
 /// What looks for the node that a name of a directory is, and makes sure that it can do without the name.
 class Departure {
@@ -147,7 +141,9 @@ i32 mknod(const Call& call) {
         if (!requester.is_there()) return -EOVERFLOW;
         call.share.set_mask(arguments->umask);
         const mode_t mode = arguments->mode & (S_IFMT | kModeBits);
-        if (::mknodat(directory, name, mode, device_of(arguments->rdev)) < 0) return -errno;
+        // A device's number is written alike in requests and system calls: include/linux/kdev_t.h,
+        // new_encode_dev().
+        if (::mknodat(directory, name, mode, arguments->rdev) < 0) return -errno;
     }
     return call.share.put_entry(call.node, name, call.reply);
 }
