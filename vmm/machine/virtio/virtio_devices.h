@@ -5,6 +5,7 @@
 #pragma once
 
 #include <deque>
+#include <list>
 #include <memory>
 
 #include "vmm/machine/virtio/device_opening.h"
@@ -69,7 +70,7 @@ class VirtioDevices {
 
     RewiringLimit rewiring_;
     IoService io_;
-    std::deque<IoService> own_io_;  // one for each device that wants it
+    std::list<IoService> own_io_;  // one for each device that wants it; empty, it allocates nothing
     Mutex pause_mutex_;
     bool is_paused_ GUARDED_BY(pause_mutex_) = false;
     bool are_restored_ GUARDED_BY(pause_mutex_) = false;  // and stand still until begin()
