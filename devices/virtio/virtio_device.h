@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: Apache-2.0
-// VirtioDevice: what block, net, console and entropy devices have in common, seen by what carries them.
+// VirtioDevice: what disks, networks, consoles and all the others have in common, seen by what carries them.
 //
 // A device knows queues and its backend; not transports, interrupts, threads or KVM. Thread: every call comes
 // under the device's lock (DeviceHost::mutex()), from a vCPU thread or the I/O thread. Must not block for

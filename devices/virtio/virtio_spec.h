@@ -31,5 +31,6 @@ constexpr u16 ID_NET = 1;
 constexpr u16 ID_BLOCK = 2;
 constexpr u16 ID_CONSOLE = 3;
 constexpr u16 ID_ENTROPY = 4;
+constexpr u16 ID_FS = 26;
 
 }  // namespace mayfly::virtio

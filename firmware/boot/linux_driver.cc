@@ -47,6 +47,15 @@ bool has_driver(const ElfImage& vmlinux, std::string_view name) {
     return find_constant(vmlinux, wanted).has_value();
 }
 
+bool surely_lacks(const ElfImage& vmlinux, std::string_view name) {
+    const auto has_end = [&](std::string text) {
+        text.push_back('\0');
+        return find_constant(vmlinux, text).has_value();
+    };
+    // Every Linux has the first.
+    return has_end("sysfs") && !has_end(std::string(name));
+}
+
 std::string_view driver_name(std::string_view module) {
     if (module == "virtio_pci") return "virtio-pci";
     if (module == "virtio_mmio") return "virtio-mmio";

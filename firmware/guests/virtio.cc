@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 // virtio: drives the machine's virtio devices and says what does not work. Writes to disks!
 //
-//   device=blk|net|console|rng|all (all that are there), index=N
+//   device=blk|net|console|rng|share|all (all that are there), index=N
 //
 // device=fair and mode=journal are tests of their own; what each takes is told in virtio_checks/. The
 // driver's own words (transport=, ring=, indirect=, event_idx=, irq=, gsi=) are runtime/virtio_options.h's,
@@ -25,7 +25,8 @@ u32 check_devices() {
     const Part parts[] = {{"blk", virtio::kBlock, check_disk},
                           {"net", virtio::kNet, checks::check_net},
                           {"console", virtio::kConsole, checks::check_console},
-                          {"rng", virtio::kEntropy, checks::check_entropy}};
+                          {"rng", virtio::kEntropy, checks::check_entropy},
+                          {"share", virtio::kShare, checks::check_share}};
     const virtio::Kind kind = virtio::transport_option();
     const Text wanted = option_text("device", "all");
     const bool is_all = is_equal(wanted, "all");

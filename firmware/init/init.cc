@@ -12,6 +12,7 @@
 #include "firmware/init/ports.h"
 #include "firmware/init/program.h"
 #include "firmware/init/set_up.h"
+#include "firmware/init/shares.h"
 #include "firmware/init/streams.h"
 #include "firmware/init/system_call.h"
 #include "firmware/init/text.h"
@@ -68,6 +69,7 @@ extern "C" [[noreturn]] void init_main() {
     open_job_ports(job.status_port, job.channel_port);
     if (system_call(__NR_access, address(kEndPath.data()), 0) != 0) end_failed(InitStep::Unpack, ENOSPC);
     load_modules(job);
+    if (const long problem = mount_shares(job.shares); problem != 0) end_failed(InitStep::Share, -problem);
     set_up_host(job.host_name);
     if (const long problem = set_up_networks(job); problem != 0) end_failed(InitStep::Network, -problem);
     Streams streams;

@@ -15,6 +15,8 @@
 //   o  the same, for a module that others can do without
 //   f  a path to copy out when the program has ended, in order
 //   n  a network, as network_job.h says  one for each
+//   v  "ro PLACE" or "rw PLACE", where a directory of the host is to be    in order
+//   i  the tag of its device             after each v
 //   p  the path of the program           once
 //   a  argv of the program               in order, its name first
 //   e  its environment, NAME=VALUE       in order
@@ -44,6 +46,8 @@ enum class JobField : char {
     OptionalModule = 'o',
     CopyOut = 'f',
     Network = 'n',
+    Share = 'v',
+    ShareTag = 'i',
     Program = 'p',
     Argument = 'a',
     Environment = 'e',

@@ -99,7 +99,7 @@ JobReading read_job() {
         if (*field == static_cast<char>(JobField::Program)) job.program = field + 1;
     }
     if (!is_same(last, kJobEnd.data()) || job.program == nullptr) return {-EBADMSG, {}};
-    auto** room = static_cast<const char**>(allocate((count + 6) * sizeof(const char*)));
+    auto** room = static_cast<const char**>(allocate((count + 7) * sizeof(const char*)));
     if (room == nullptr) return {-ENOMEM, {}};
     Lists lists(room);
     job.arguments = lists.gather(pages, JobField::Argument, JobField::Argument, 1);
@@ -107,6 +107,7 @@ JobReading read_job() {
     job.groups = lists.gather(pages, JobField::Group, JobField::Group, 1);
     job.copies_out = lists.gather(pages, JobField::CopyOut, JobField::CopyOut, 1);
     job.modules = lists.gather(pages, JobField::Module, JobField::OptionalModule, 0);
+    job.shares = lists.gather(pages, JobField::Share, JobField::ShareTag, 1);
     if (has_networks) job.networks = lists.gather(pages, JobField::Network, JobField::Network, 1);
     return {0, job};
 }

@@ -27,6 +27,7 @@ struct Job {
     const char* const* copies_out;   ///< absolute paths; ends with null
     const char* const* modules;      ///< ends with null; each begins with its JobField
     const char* const* networks;     ///< ends with null; records of network_job.h. Null for none
+    const char* const* shares;       ///< ends with null; pairs: "ro PLACE" or "rw PLACE", and a tag
 };
 
 struct JobReading {

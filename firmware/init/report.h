@@ -19,7 +19,19 @@ inline constexpr u8 kInitMarkStarted = 0x41;
 inline constexpr u8 kInitMarkProgram = 0x42;
 
 /// What init was about when it failed.
-enum class InitStep : u8 { None, Job, Module, Fork, Execute, Channel, User, Directory, Network, Unpack };
+enum class InitStep : u8 {
+    None,
+    Job,
+    Module,
+    Fork,
+    Execute,
+    Channel,
+    User,
+    Directory,
+    Network,
+    Unpack,
+    Share
+};
 
 struct InitReport {
     /// The values are those of the wire, bits 31:24, chosen so that a stray write is hardly taken for one.
@@ -54,7 +66,7 @@ struct InitReport {
             if (has_step || report.value < 1 || report.value > 64) return std::nullopt;
             return report;
         case InitReport::Kind::InitFailed:
-            if (!has_step || report.step > InitStep::Unpack) return std::nullopt;
+            if (!has_step || report.step > InitStep::Share) return std::nullopt;
             return report;
     }
     return std::nullopt;
@@ -71,6 +83,7 @@ struct InitReport {
         case InitStep::User: return "become the program's user";
         case InitStep::Directory: return "enter the program's directory";
         case InitStep::Network: return "configure the guest's network";
+        case InitStep::Share: return "mount a directory of the host";
         case InitStep::Unpack:
             return "find all of its root, which Linux had no room to unpack (give the guest more with "
                    "--memory)";

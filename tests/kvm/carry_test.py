@@ -192,5 +192,13 @@ def disks_that_are_measured():
                     check(read() > 5, f"{read()} machines were left behind")
 
 
+@case
+def a_machine_with_a_shared_directory_stays_where_it_is():
+    with harness.temporary_directory() as directory, carries(1, 0):
+        outcome = boot(guest("timer"), "--share", directory)
+        check_status(outcome, 70)
+        check(f"carrying: save: a machine that shares {directory}" in outcome.err, "not refused so", outcome)
+
+
 if __name__ == "__main__":
     main()

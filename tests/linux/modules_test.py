@@ -118,7 +118,7 @@ def auto_that_finds_nothing_says_where_it_looked():
     check_match(
         outcome,
         rf"^mayfly: --modules auto: nothing of Linux {re.escape(release('6.12'))} in .*/lib/modules/.*, "
-        rf"/usr/lib/modules/{re.escape(release('6.12'))}; its devices need virtio_\w+ \(--modules DIR\)\n$",
+        rf"/usr/lib/modules/{re.escape(release('6.12'))}; the guest needs virtio_\w+ \(--modules DIR\)\n$",
     )
 
 

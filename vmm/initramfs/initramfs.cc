@@ -119,6 +119,10 @@ Result<void> Packer::add_job(const Program& program, const std::vector<PackedMod
     for (const PackedModule& module : modules)
         add_field(job, module.is_optional ? JobField::OptionalModule : JobField::Module, module.path);
     for (const std::string& network : request_.networks) add_field(job, JobField::Network, network);
+    for (const ShareMount& share : request_.shares) {
+        add_field(job, JobField::Share, (share.is_read_only ? "ro " : "rw ") + share.place);
+        add_field(job, JobField::ShareTag, share.tag);
+    }
     add_field(job, JobField::Program, program.guest_path);
     add_field(job, JobField::Argument, request_.program);
     for (const std::string& argument : request_.arguments) add_field(job, JobField::Argument, argument);

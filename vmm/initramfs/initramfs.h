@@ -25,6 +25,13 @@ namespace mayfly {
 /// Where the archive holds our init: the kernel's command line names it with "rdinit=".
 inline constexpr std::string_view kInitPath = "/.mayfly/init";
 
+/// A device for virtio-fs, and its place in the guest.
+struct ShareMount {
+    std::string tag;
+    std::string place;  ///< absolute; made where it is missing
+    bool is_read_only = false;
+};
+
 struct InitramfsRequest {
     /// With `root`: an absolute path inside it, a bare name that is searched there, or a relative path with a
     /// slash to a file of the host. Without: a file of the host.
@@ -55,6 +62,8 @@ struct InitramfsRequest {
     std::vector<std::string> copies_out{};
     /// What init is told of each network: records of firmware/init/network_job.h.
     std::vector<std::string> networks{};
+    /// Directories of the host that init mounts, in order.
+    std::vector<ShareMount> shares{};
     /// The I/O port to which init writes its report (firmware/init/report.h), 32 bits wide.
     u16 status_port = 0;
     /// The first of the ports of its channel (firmware/init/channel.h).

@@ -48,6 +48,16 @@ Error not_ours(std::string_view what) {
         fmt::format("the state of the {} is none that a guest of this machine can have", what));
 }
 
+/// What a guest knows of a shared directory are files that are open here, by numbers that we gave them.
+Result<void> check_carriable(const BootConfig& config) {
+    if (config.shares.empty()) return {};
+    return fail(
+        Error::invalid(fmt::format("a machine that shares {} of the host cannot be carried: its guest "
+                                   "works on files that are open in this process",
+                                   config.shares.front().options.directory))
+            .hint("leave --share out, or copy: --copy-in, --copy-out"));
+}
+
 bool maps_files(const BootConfig& config) {
     return !config.kernel.starts_with(kBuiltinPrefix) || !config.initrd.empty() || !config.modules.empty();
 }
@@ -70,6 +80,7 @@ Result<std::unique_ptr<Machine>> Machine::create(const BootConfig& config, Outpu
 
 Result<std::unique_ptr<Machine>> Machine::restore(MachineParts parts, const MachineState& state,
                                                   OutputFds fds, StopControl& stop, Timeline& timeline) {
+    TRY_VOID(check_carriable(parts.config));
     std::unique_ptr<KvmHost> kvm = TRY(KvmHost::open());
     timeline.reach(Phase::KvmOpened);
     std::unique_ptr<Machine> machine(new Machine(parts.config, std::move(parts.plan), std::move(parts.images),
@@ -245,7 +256,7 @@ Result<void> Machine::add_platform() {
         TRY_VOID(streams_.program->open_files());
         platform_->add_init_port(streams_.program->port());
     }
-    if (config_.has_test_device) platform_->add_test_device(*vm_, *interrupts_, devices_->io().rewiring());
+    if (config_.has_test_device) platform_->add_test_device(*vm_, *interrupts_, devices_->rewiring());
     const DeviceSurroundings around{.memory = ram_->memory(),
                                     .vm = *vm_,
                                     .interrupts = *interrupts_,
@@ -340,6 +351,7 @@ void Machine::resume() {
 }
 
 Result<MachineState> Machine::save() {
+    TRY_VOID(check_carriable(config_));
     if (streams_.program && streams_.program->is_copying_out())
         return fail(Error::host("the program has ended, and its files are being copied out"));
     // All that is on its way into KVM first: vCPUs and controllers have it then.

@@ -11,6 +11,7 @@
 //   vCPU 0          who calls run()                   leaves run()          memory, devices: its exits
 //   vCPU n          run()                             run(), or ~Vcpus()    the same
 //   I/O             IoService, for a device's need    IoThread::finish()    memory, devices; parked
+//   I/O of a share  the same, one for each of them    IoThread::finish()    the same
 //   console input   ConsoleInput, when it is wanted   ~Machine()            the console; visits
 //   looker          GuestConsole::start_looking()     ~Machine()            the kernel's log; visits
 //   debug hold      DebugPort, at its first byte      ~DebugPort()          nothing: it kicks
@@ -77,7 +78,7 @@ class Machine {
     /// After pause().
     void resume();
     /// After pause(): all that the machine is, but for its memory. It may be resumed then, or ended. Errors:
-    /// Host, Os; then it may be resumed.
+    /// Host, Os; Invalid with a shared directory. Then it may be resumed.
     [[nodiscard]] Result<MachineState> save();
 
     [[nodiscard]] const KvmVm& vm() const { return *vm_; }

@@ -15,8 +15,9 @@ namespace {
 using Json = nlohmann::ordered_json;
 
 /// virtio 1.2 §5.1.2 "Virtqueues", §5.3.2 "Virtqueues": receive and transmit in turns,
-/// then perhaps control.
+/// then perhaps control. §5.11.2 "Virtqueues": one of high priority, then requests.
 std::string queue_name(u16 device_id, u16 queue, u16 queue_count) {
+    if (device_id == virtio::ID_FS) return queue == 0 ? "priority" : fmt::format("requests{}", queue - 1);
     const bool has_directions = device_id == virtio::ID_NET || device_id == virtio::ID_CONSOLE;
     if (!has_directions) return fmt::format("requests{}", queue);
     if (queue_count % 2 == 1 && queue + 1 == queue_count) return "control";
@@ -40,6 +41,26 @@ constexpr std::array kColumns{
     Column{"line", [](const QueueReport& q) { return q.counts.interrupts_line; }},
 };
 
+std::string loop_line(std::string_view whose, const LoopCounts& loop) {
+    return fmt::format(
+        "  {}: {} io_uring_enter, {} requests, {} completions, {} sleeps; "
+        "interrupts {} by write, {} by ring; looking around {} found work, {} did not\n",
+        whose, loop.enters, loop.submitted, loop.completions, loop.sleeps, loop.signals_written,
+        loop.signals_by_ring, loop.polls_hit, loop.polls_missed);
+}
+
+Json loop_json(const LoopCounts& loop) {
+    return {{"io_uring_enter", loop.enters},
+            {"submitted", loop.submitted},
+            {"completions", loop.completions},
+            {"turns", loop.turns},
+            {"sleeps", loop.sleeps},
+            {"polls_hit", loop.polls_hit},
+            {"polls_missed", loop.polls_missed},
+            {"signals_written", loop.signals_written},
+            {"signals_by_ring", loop.signals_by_ring}};
+}
+
 bool is_used(const QueueReport& queue) {
     return queue.counts.requests + queue.counts.doorbells_trapped + queue.doorbells_caught != 0;
 }
@@ -51,6 +72,8 @@ DeviceReport collect_devices(VirtioDevices& devices) {
     for (GuestDevice& device : devices.devices()) {
         GuestDeviceReport& row = report.devices.emplace_back();
         row.name = device.plan().name;
+        if (IoService* const io = device.own_io())
+            if (const LoopCounts* loop = io->loop_counts()) row.own_loop = *loop;
         // An I/O thread that hangs in the host may have it for ever.
         if (!device.core().mutex().try_lock()) {
             row.is_stuck = true;
@@ -66,11 +89,8 @@ DeviceReport collect_devices(VirtioDevices& devices) {
                                   .doorbells_caught = device.worker().doorbells_caught(queue)});
         }
     }
-    report.rewiring = devices.io().rewiring().counts();
-    if (const LoopCounts* loop = devices.loop_counts()) {
-        report.has_loop = true;
-        report.loop = *loop;
-    }
+    report.rewiring = devices.rewiring().counts();
+    if (const LoopCounts* loop = devices.io().loop_counts()) report.loop = *loop;
     return report;
 }
 
@@ -93,13 +113,9 @@ std::string device_table(const DeviceReport& report) {
     if (report.rewiring.put_off != 0)
         text += fmt::format("  doorbells or interrupts rewritten too often: {} wired anew, {} put off\n",
                             report.rewiring.granted, report.rewiring.put_off);
-    if (!report.has_loop) return text;
-    const LoopCounts& loop = report.loop;
-    text += fmt::format(
-        "  I/O thread: {} io_uring_enter, {} requests, {} completions, {} sleeps; "
-        "interrupts {} by write, {} by ring; looking around {} found work, {} did not\n",
-        loop.enters, loop.submitted, loop.completions, loop.sleeps, loop.signals_written,
-        loop.signals_by_ring, loop.polls_hit, loop.polls_missed);
+    if (report.loop) text += loop_line("I/O thread", *report.loop);
+    for (const GuestDeviceReport& device : report.devices)
+        if (device.own_loop) text += loop_line(device.name + "'s I/O thread", *device.own_loop);
     return text;
 }
 
@@ -121,27 +137,18 @@ Json device_json(const DeviceReport& report) {
                               {"interrupts_signal_msi", queue.counts.interrupts_signal_msi},
                               {"interrupts_line", queue.counts.interrupts_line}});
         }
-        devices.push_back({{"name", device.name},
-                           {"work", device.is_stuck      ? "stuck"
-                                    : device.is_promoted ? "thread"
-                                                         : "inline"},
-                           {"returns_to_user_space", device.returns},
-                           {"queues", std::move(queues)}});
+        Json& row = devices.emplace_back(Json{{"name", device.name},
+                                              {"work", device.is_stuck      ? "stuck"
+                                                       : device.is_promoted ? "thread"
+                                                                            : "inline"},
+                                              {"returns_to_user_space", device.returns},
+                                              {"queues", std::move(queues)}});
+        if (device.own_loop) row["io_thread"] = loop_json(*device.own_loop);
     }
     Json root;
     root["devices"] = std::move(devices);
     root["rewiring"] = {{"granted", report.rewiring.granted}, {"put_off", report.rewiring.put_off}};
-    if (!report.has_loop) return root;
-    const LoopCounts& loop = report.loop;
-    root["io_thread"] = {{"io_uring_enter", loop.enters},
-                         {"submitted", loop.submitted},
-                         {"completions", loop.completions},
-                         {"turns", loop.turns},
-                         {"sleeps", loop.sleeps},
-                         {"polls_hit", loop.polls_hit},
-                         {"polls_missed", loop.polls_missed},
-                         {"signals_written", loop.signals_written},
-                         {"signals_by_ring", loop.signals_by_ring}};
+    if (report.loop) root["io_thread"] = loop_json(*report.loop);
     return root;
 }
 

@@ -4,6 +4,7 @@
 // Thread: the main thread, after the machine has ended. Figures are counts and bytes.
 #pragma once
 
+#include <optional>
 #include <string>
 #include <vector>
 
@@ -32,12 +33,12 @@ struct GuestDeviceReport {
     bool is_promoted = false;  ///< its work went to the I/O thread
     bool is_stuck = false;     ///< hangs in the host: nothing could be read
     std::vector<QueueReport> queues;
+    std::optional<LoopCounts> own_loop{};  ///< of an I/O thread that was its alone, and has ended
 };
 
 struct DeviceReport {
     std::vector<GuestDeviceReport> devices;
-    bool has_loop = false;  ///< there was an I/O thread, and it has ended
-    LoopCounts loop;
+    std::optional<LoopCounts> loop{};  ///< of the I/O thread, if there was one, and it has ended
     RewiringLimit::Counts rewiring;
 };
 

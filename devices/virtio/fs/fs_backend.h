@@ -45,8 +45,8 @@ class FsBackend {
     virtual void start(FsIo& io) = 0;
     /// Has what is in flight end soon where the host can.
     virtual void cancel_all() = 0;
-    /// Under the device's lock: nothing is in flight, and the guest has forgotten all that it knew: what is
-    /// kept for it may go.
+    /// Under the device's lock, before the first request of a driver that follows another: nothing is in
+    /// flight, and the guest has forgotten all that it knew. What is kept for it may go.
     virtual void reset() = 0;
 };
 

@@ -35,6 +35,7 @@ constexpr u32 kQueuesMax = (PciTransport::kPageBytes - kNotify) / kNotifyMultipl
 
 // Class codes: PCI Code and ID Assignment Specification, "Class Codes".
 constexpr u32 kClassStorage = 0x01'00'00;
+constexpr u32 kClassOtherStorage = 0x01'80'00;
 constexpr u32 kClassNetwork = 0x02'00'00;
 constexpr u32 kClassCommunication = 0x07'80'00;
 constexpr u32 kClassOther = 0xff'00'00;
@@ -43,6 +44,7 @@ u32 class_code(u16 device_id) {
     switch (device_id) {
         case virtio::ID_NET: return kClassNetwork;
         case virtio::ID_BLOCK: return kClassStorage;
+        case virtio::ID_FS: return kClassOtherStorage;
         case virtio::ID_CONSOLE: return kClassCommunication;
         default: return kClassOther;
     }
@@ -55,7 +57,7 @@ u16 transitional_id(u16 device_id) {
         case virtio::ID_BLOCK: return 0x1001;
         case virtio::ID_CONSOLE: return 0x1003;
         case virtio::ID_ENTROPY: return 0x1005;
-        // no guest: these are all the types that device_opening.cc makes.
+        // no guest: these are all the types that device_plan.cc gives a legacy port.
         default: UNREACHABLE();
     }
 }

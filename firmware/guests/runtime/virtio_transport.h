@@ -15,6 +15,7 @@ constexpr u16 kNet = 1;
 constexpr u16 kBlock = 2;
 constexpr u16 kConsole = 3;
 constexpr u16 kEntropy = 4;
+constexpr u16 kShare = 26;
 
 constexpr u8 kAcknowledge = 1;
 constexpr u8 kDriver = 2;

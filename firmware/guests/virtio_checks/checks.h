@@ -30,6 +30,7 @@ void check_net_pairs(const Transport& transport, const Plan& plan);
 void check_fairness(const Plan& plan);
 void check_console(const Transport& transport, const Plan& plan);
 void check_entropy(const Transport& transport, const Plan& plan);
+void check_share(const Transport& transport, const Plan& plan);
 void check_journal(const Transport& transport, const Plan& plan);
 
 /// Writes 64-bit words that depend on `seed` and their place.

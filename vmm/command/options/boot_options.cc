@@ -13,6 +13,7 @@
 #include "vmm/command/options/device_options.h"
 #include "vmm/command/options/guest_network_option.h"
 #include "vmm/command/options/option_table.h"
+#include "vmm/command/options/share_option.h"
 #include "vmm/os/file_identity.h"
 #include "vmm/text/log.h"
 #include "vmm/text/size.h"
@@ -25,6 +26,7 @@ constexpr u32 kCpusMax = 64;
 constexpr std::size_t kExitPortsMax = 16;
 constexpr std::size_t kDisksMax = 64;
 constexpr std::size_t kNetsMax = 8;
+constexpr std::size_t kSharesMax = 16;          // each has a thread
 constexpr u64 kTimeoutMaxSeconds = 10'000'000;  // 115 days
 
 using A = BootArguments;
@@ -140,6 +142,7 @@ constexpr std::array kBootOptions{
               .text = &A::debugcon},
     Option<A>{.name = "disk", .value = "FILE", .help = kDiskHelp, .list = &A::disks},
     Option<A>{.name = "net", .value = "WHAT", .help = kNetHelp, .list = &A::nets},
+    Option<A>{.name = "share", .value = "DIR", .help = kShareHelp, .list = &A::shares},
     Option<A>{.name = "rng", .help = "virtio-rng: the host's random numbers", .flag = &A::is_rng},
     Option<A>{
         .name = "transport", .value = "NAME", .help = "of virtio: pci or mmio [pci]", .text = &A::transport},
@@ -253,6 +256,16 @@ Result<void> read_console(const BootArguments& arguments, BootConfig& config) {
     return {};
 }
 
+Result<void> read_shares(const BootArguments& arguments, BootConfig& config) {
+    if (arguments.shares.empty()) return {};
+    if (arguments.shares.size() > kSharesMax)
+        return fail(Error::invalid(
+            fmt::format("{} times --share; the limit is {}", arguments.shares.size(), kSharesMax)));
+    const std::optional<ShareOwner> owner = default_share_owner(::geteuid());
+    for (const std::string& share : arguments.shares) config.shares.push_back(TRY(parse_share(share, owner)));
+    return settle_shares(config.shares, config.exec.has_value());
+}
+
 Result<void> read_devices(const BootArguments& arguments, BootConfig& config) {
     TRY_VOID(read_console(arguments, config));
     if (arguments.disks.size() > kDisksMax)
@@ -264,6 +277,7 @@ Result<void> read_devices(const BootArguments& arguments, BootConfig& config) {
     for (const std::string& disk : arguments.disks) config.disks.push_back(TRY(parse_disk(disk)));
     for (const std::string& net : arguments.nets) config.nets.push_back(TRY(parse_net(net)));
     TRY_VOID(check_guest_networks(config.nets, config.exec.has_value()));
+    TRY_VOID(read_shares(arguments, config));
     config.has_rng = arguments.is_rng;
     config.transport = TRY(choose<TransportChoice>("--transport", arguments.transport, kTransports));
     config.io = TRY(choose<IoChoice>("--io", arguments.io, kIoChoices));

@@ -46,6 +46,7 @@ struct BootArguments {
     std::string debugcon = "auto";
     std::vector<std::string> disks;
     std::vector<std::string> nets;
+    std::vector<std::string> shares;
     std::string transport = "pci";
     std::string io = "auto";
     std::string config_window = "on";

@@ -3,6 +3,8 @@
 
 #include <fmt/format.h>
 
+#include "vmm/command/options/option_words.h"
+
 namespace mayfly {
 
 namespace {
@@ -10,16 +12,6 @@ namespace {
 constexpr const char* kInHint = "HOST:/GUEST; a slash at the end puts it in there, under its own name";
 constexpr const char* kOutHint =
     "/GUEST:HOST; a slash at the end puts it in there, under its own name; a colon in GUEST is \\:";
-
-/// Of a guest's path, whose own colons are behind backslashes.
-std::string without_backslashes(std::string_view path) {
-    std::string plain;
-    for (std::size_t i = 0; i < path.size(); ++i) {
-        if (path.substr(i, 2) == "\\:") ++i;
-        plain += path[i];
-    }
-    return plain;
-}
 
 }  // namespace
 

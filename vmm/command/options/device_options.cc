@@ -8,6 +8,7 @@
 #include <fmt/format.h>
 
 #include "vmm/command/options/guest_network_option.h"
+#include "vmm/command/options/option_words.h"
 #include "vmm/command/options/port_forward_option.h"
 #include "vmm/storage/image_format.h"
 #include "vmm/text/size.h"
@@ -22,41 +23,6 @@ constexpr u64 kMtuMin = 68;  // what every IPv4 link carries: RFC 791
 constexpr u64 kMtuMax = 65'535;
 constexpr std::size_t kIdBytesMax = 20;  // virtio 1.2 §5.2.6 "Device Operation": VIRTIO_BLK_T_GET_ID
 constexpr u64 kRateMax = u64{1} << 40;
-
-/// Splits at single commas; two in a row stand for one.
-std::vector<std::string> split(std::string_view text) {
-    std::vector<std::string> words(1);
-    for (std::size_t i = 0; i < text.size(); ++i) {
-        if (text[i] != ',') {
-            words.back() += text[i];
-        } else if (i + 1 < text.size() && text[i + 1] == ',') {
-            words.back() += text[i++];
-        } else {
-            words.emplace_back();
-        }
-    }
-    return words;
-}
-
-struct KeyValue {
-    std::string key;
-    std::string value;
-    bool has_value = false;
-};
-
-KeyValue split_key(const std::string& word) {
-    const std::size_t equals = word.find('=');
-    if (equals == std::string::npos) return {word, "", false};
-    return {word.substr(0, equals), word.substr(equals + 1), true};
-}
-
-/// `help`: the option's.
-Error unknown_key(std::string_view option, const KeyValue& word, std::string_view help) {
-    constexpr std::string_view kBetween = ": ";
-    return Error::invalid(fmt::format("{}: '{}{}' is not known", option, word.key, word.has_value ? "=" : ""))
-        .hint(fmt::format("{} {}; a comma in a name is written ',,'", option,
-                          help.substr(help.find(kBetween) + kBetween.size())));
-}
 
 /// "N" or "N:BURST"; `parse` reads either number.
 template <typename Parse>
@@ -161,10 +127,10 @@ Result<void> read_net_key(const KeyValue& word, NetConfig& net) {
 
 }  // namespace
 
-std::string disk_path(std::string_view text) { return split(text)[0]; }
+std::string disk_path(std::string_view text) { return split_words(text)[0]; }
 
 Result<DiskConfig> parse_disk(std::string_view text) {
-    const std::vector<std::string> words = split(text);
+    const std::vector<std::string> words = split_words(text);
     DiskConfig disk;
     disk.path = words[0];
     if (disk.path.empty()) return fail(Error::invalid("--disk without a file name").hint("--disk FILE[,ro]"));
@@ -178,7 +144,7 @@ Result<DiskConfig> parse_disk(std::string_view text) {
 }
 
 Result<NetConfig> parse_net(std::string_view text) {
-    const std::vector<std::string> words = split(text);
+    const std::vector<std::string> words = split_words(text);
     const KeyValue first = split_key(words[0]);
     NetConfig net;
     if (first.key == "tap" && first.has_value) {
@@ -203,7 +169,7 @@ Result<NetConfig> parse_net(std::string_view text) {
 }
 
 Result<ConsoleChoice> parse_console(std::string_view text) {
-    std::vector<std::string> words = split(text);
+    std::vector<std::string> words = split_words(text);
     ConsoleChoice choice;
     const auto device_of = [](std::string_view word) -> std::optional<ConsoleDevice> {
         if (word == "hvc") return ConsoleDevice::Virtio;

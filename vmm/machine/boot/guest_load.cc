@@ -1,6 +1,8 @@
 // SPDX-License-Identifier: Apache-2.0
 #include "vmm/machine/boot/guest_load.h"
 
+#include <algorithm>
+
 #include <sys/random.h>
 
 #include <fmt/format.h>
@@ -12,20 +14,25 @@
 #include "vmm/machine/boot/linux_room.h"
 #include "vmm/machine/boot/module_choice.h"
 #include "vmm/machine/boot/network_record.h"
+#include "vmm/machine/boot/share_mounts.h"
 #include "vmm/text/log.h"
 
 namespace mayfly {
 
 namespace {
 
-Result<void> want_modules(const MachinePlan& plan, const GuestImages& images, InitramfsRequest& request) {
+Result<void> want_modules(const MachinePlan& plan, const BootConfig& config, const GuestImages& images,
+                          InitramfsRequest& request) {
     request.wanted_modules = plan.devices.linux_modules();
+    for (const std::string_view module : share_modules(config))
+        if (std::ranges::find(request.wanted_modules, module) == request.wanted_modules.end())
+            request.wanted_modules.push_back(module);
     request.kernel_release = linux_release(images.kernel(), plan.kernel.headers, images.vmlinux(plan.kernel));
     if (request.modules != kAutoModules) return {};
     if (request.wanted_modules.empty())
         request.modules.clear();
     else
-        request.modules = TRY(choose_modules(plan, images, request.kernel_release));
+        request.modules = TRY(choose_modules(request.wanted_modules, plan, images, request.kernel_release));
     if (request.modules.empty()) request.wanted_modules.clear();
     log::info("--modules auto: " + (request.modules.empty() ? "none needed" : request.modules));
     return {};
@@ -48,6 +55,7 @@ Result<void> pack_program(const MachinePlan& plan, const BootConfig& config, Gue
         .user = config.exec->user,
         .hostname = config.exec->hostname,
         .copies_in = config.exec->copies_in,
+        .shares = share_mounts(config),
         .status_port = config.exit_ports.empty() ? layout::kPortExit : config.exit_ports.front(),
         .channel_port = layout::kPortInit,
         .has_one_output = config.exec->has_one_output,
@@ -66,8 +74,10 @@ Result<void> pack_program(const MachinePlan& plan, const BootConfig& config, Gue
             request.networks.push_back(network_record(config.nets[device.index], device.mac));
     }
     if (!request.modules.empty()) {
-        TRY_VOID(want_modules(plan, images, request));
+        TRY_VOID(want_modules(plan, config, images, request));
         request.welcome_modules = network_modules(config.nets);
+    } else {
+        TRY_VOID(check_share_modules(config, images.vmlinux(plan.kernel)));
     }
     return images.set_initrd("the initramfs of --exec", TRY(pack_initramfs(request)));
 }

@@ -24,6 +24,16 @@ ConsoleDevice choose_console(const BootConfig& config, bool is_linux,
     return console_by_drivers(config.transport, drivers);
 }
 
+std::string share_line(std::string_view name, const ShareConfig& share) {
+    const ShareOptions& options = share.options;
+    std::string line = fmt::format("{}: {} has the tag {}", name, options.directory, share.tag);
+    if (!share.mount_point.empty()) line += ", and is mounted at " + share.mount_point;
+    if (options.is_read_only) line += "; read-only";
+    if (options.owner)
+        line += fmt::format("; all files are shown as {}:{}'s", options.owner->uid, options.owner->gid);
+    return line;
+}
+
 }  // namespace
 
 Result<MachinePlan> plan_machine(const BootConfig& config, const HostKind& host, GuestImages& images) {
@@ -35,8 +45,8 @@ Result<MachinePlan> plan_machine(const BootConfig& config, const HostKind& host,
     TRY_VOID(images.unpack(plan.kernel, config.memory_bytes, config.kernel_cache));
     const bool is_linux = plan.kernel.is_linux;
     if (config.is_quick_linux && !is_linux)
-        return fail(Error::invalid(
-            fmt::format("--quick-linux: {} is no Linux kernel", images.kernel().name())));
+        return fail(
+            Error::invalid(fmt::format("--quick-linux: {} is no Linux kernel", images.kernel().name())));
     plan.pit = choose_pit(config.pit, is_linux, host.has_avic);
     const std::optional<ElfImage> vmlinux = images.vmlinux(plan.kernel);
     plan.console = choose_console(config, is_linux, vmlinux);
@@ -64,6 +74,9 @@ std::vector<std::string> describe(const MachinePlan& plan, const BootConfig& con
                                     plan.pit.reinjects ? "reinjected" : "discarded", plan.pit.why));
     lines.push_back(fmt::format("{} memory, {} vCPU{}, KVM flavour {}", print_size(config.memory_bytes),
                                 plan.cpus, plan.cpus == 1 ? "" : "s", to_string(plan.host.flavour)));
+    for (const PlannedDevice& device : plan.devices.devices)
+        if (device.kind == DeviceKind::Share)
+            lines.push_back(share_line(device.name, config.shares[device.index]));
     return lines;
 }
 

@@ -46,31 +46,35 @@ std::vector<std::string> module_places(const std::string& kernel, const std::str
 }
 
 std::vector<std::string_view> missing_drivers(const MachinePlan& plan, const GuestImages& images) {
-    std::vector<std::string_view> missing = plan.devices.linux_modules();
-    const std::optional<ElfImage> vmlinux = images.vmlinux(plan.kernel);
-    std::erase_if(missing, [&](std::string_view module) {
-        return vmlinux && has_driver(*vmlinux, driver_name(module));
-    });
-    return missing;
+    return not_built_in(plan.devices.linux_modules(), plan, images);
 }
 
-Result<std::string> choose_modules(const MachinePlan& plan, const GuestImages& images,
-                                   const std::string& release) {
+std::vector<std::string_view> not_built_in(std::vector<std::string_view> wanted, const MachinePlan& plan,
+                                           const GuestImages& images) {
+    const std::optional<ElfImage> vmlinux = images.vmlinux(plan.kernel);
+    std::erase_if(wanted, [&](std::string_view module) {
+        return vmlinux && has_driver(*vmlinux, driver_name(module));
+    });
+    return wanted;
+}
+
+Result<std::string> choose_modules(const std::vector<std::string_view>& wanted, const MachinePlan& plan,
+                                   const GuestImages& images, const std::string& release) {
     const std::vector<std::string> places =
         release.empty() ? std::vector<std::string>() : module_places(images.kernel().name(), release);
     const auto found = std::find_if(places.begin(), places.end(), has_modules);
     if (found != places.end()) return *found;
-    const std::vector<std::string_view> missing = missing_drivers(plan, images);
+    const std::vector<std::string_view> missing = not_built_in(wanted, plan, images);
     if (missing.empty()) return std::string();
     if (places.empty())
         return fail(
             Error::invalid(fmt::format("--modules auto: {} does not tell which release of Linux it is, "
-                                       "and its devices need {}",
+                                       "and the guest needs {}",
                                        images.kernel().name(), missing.front()))
                 .hint("--modules DIR"));
     std::string looked;
     for (const std::string& place : places) looked += (looked.empty() ? "" : ", ") + printable(place);
-    return fail(Error::invalid(fmt::format("--modules auto: nothing of Linux {} in {}; its devices need {}",
+    return fail(Error::invalid(fmt::format("--modules auto: nothing of Linux {} in {}; the guest needs {}",
                                            release, looked, missing.front()))
                     .hint("--modules DIR"));
 }

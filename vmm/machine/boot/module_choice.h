@@ -21,9 +21,13 @@ constexpr std::string_view kAutoModules = "auto";
 [[nodiscard]] std::vector<std::string_view> missing_drivers(const MachinePlan& plan,
                                                             const GuestImages& images);
 
-/// The first of the places where there is something; empty where the kernel needs no modules for its devices.
-/// Errors: Invalid, with the places, where there is nothing; for a kernel that does not tell its release.
-Result<std::string> choose_modules(const MachinePlan& plan, const GuestImages& images,
-                                   const std::string& release);
+/// Of the modules of `wanted`, those that the kernel has not built in, as far as it tells.
+[[nodiscard]] std::vector<std::string_view> not_built_in(std::vector<std::string_view> wanted,
+                                                         const MachinePlan& plan, const GuestImages& images);
+
+/// The first of the places where there is something; empty where the kernel has all that is `wanted` built
+/// in. Errors: Invalid, with the places, where there is nothing; for a kernel that does not tell its release.
+Result<std::string> choose_modules(const std::vector<std::string_view>& wanted, const MachinePlan& plan,
+                                   const GuestImages& images, const std::string& release);
 
 }  // namespace mayfly

@@ -41,8 +41,7 @@ Result<std::unique_ptr<IoThread>> IoThread::start() {
 
 IoThread::~IoThread() {
     if (!thread_) return;
-    parking_.close();
-    loop_->stop();
+    stop();
     thread_->join();
 }
 
@@ -138,9 +137,13 @@ void IoThread::Parking::leave(Stage to) {
     changed_.notify_all();
 }
 
-bool IoThread::finish() {
+void IoThread::stop() {
     parking_.close();
     loop_->stop();
+}
+
+bool IoThread::finish() {
+    stop();
     for (u32 step = 0; step < kFinishSteps && !has_ended_.load(std::memory_order_acquire); ++step)
         ::usleep(kFinishStepUs);
     return has_ended_.load(std::memory_order_acquire);
@@ -153,6 +156,13 @@ Result<IoThread*> IoService::get() {
         published_.store(thread_.get(), std::memory_order_release);
     }
     return thread_.get();
+}
+
+bool IoService::finish() {
+    IoThread* const thread = running();
+    if (thread == nullptr) return true;
+    has_ended_ = thread->finish();
+    return has_ended_;
 }
 
 void IoService::close() {

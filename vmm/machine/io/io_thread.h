@@ -1,6 +1,8 @@
 // SPDX-License-Identifier: Apache-2.0
-// IoThread: the thread that services devices, with the one io_uring. Made when a device first needs it.
+// IoThread: a thread that services devices, with an io_uring of its own. Made when a device first needs it.
 //
+// A machine has one for all devices but those whose work may block for long: each of them has one to itself
+// (DeviceParts::has_own_thread).
 // Thread: IoService::get() under a device's lock, on any thread; the rest says so.
 #pragma once
 
@@ -57,7 +59,9 @@ class IoThread final : private Poller {
     [[nodiscard]] bool park(u64 deadline_ns);
     void unpark();
 
-    /// Ends the loop and waits for it, a second at most: I/O that hangs in the host ends with the process, or
+    /// Has the loop end soon. Any thread; repeatable.
+    void stop();
+    /// stop(), and waits for the loop, a second at most: I/O that hangs in the host ends with the process, or
     /// this object waits for it. \returns whether the loop has ended. Main thread, once.
     bool finish();
 
@@ -102,7 +106,8 @@ class IoThread final : private Poller {
 /// Makes the I/O thread when it is first asked for. Any thread; internally locked.
 class IoService {
   public:
-    explicit IoService(StopControl& stop) : stop_(stop) {}
+    /// Both outlive it; `rewiring` is of all devices together.
+    IoService(StopControl& stop, RewiringLimit& rewiring) : stop_(stop), rewiring_(rewiring) {}
 
     /// Errors: as IoThread::start().
     [[nodiscard]] Result<IoThread*> get();
@@ -111,14 +116,20 @@ class IoService {
     /// The caller is the I/O thread.
     [[nodiscard]] bool is_current() const;
     [[nodiscard]] StopControl& stop() { return stop_; }
+    /// Once no vCPU runs: IoThread::finish(), if there is one. \returns whether none is left that works.
+    bool finish();
+    /// After finish(): null when there was no thread, or it hangs in the host.
+    [[nodiscard]] const LoopCounts* loop_counts() const {
+        return has_ended_ ? &running()->loop().counts() : nullptr;
+    }
     /// Once no vCPU runs: waits for the thread, and destroys its loop.
     void close();
-    /// Of all devices together.
     [[nodiscard]] RewiringLimit& rewiring() { return rewiring_; }
 
   private:
     StopControl& stop_;
-    RewiringLimit rewiring_;
+    RewiringLimit& rewiring_;
+    bool has_ended_ = false;  // the main thread's
     Mutex mutex_;
     std::unique_ptr<IoThread> thread_ GUARDED_BY(mutex_);
     std::atomic<IoThread*> published_ = nullptr;

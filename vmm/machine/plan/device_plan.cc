@@ -29,6 +29,9 @@ void add(DevicePlan& plan, DeviceKind kind, u32 count, std::string_view name) {
                                 .mac = {}});
 }
 
+/// virtio 1.2 §4.1.2 "PCI Device Discovery": a file system device has no transitional id.
+bool has_legacy_interface(DeviceKind kind) { return kind != DeviceKind::Share; }
+
 /// Device numbers rise with the order of devices, whether or not they share slots as functions.
 Result<void> place_on_pci(DevicePlan& plan, bool is_legacy) {
     const u32 count = static_cast<u32>(plan.devices.size());
@@ -43,7 +46,8 @@ Result<void> place_on_pci(DevicePlan& plan, bool is_legacy) {
         place.config_address = static_cast<u32>(layout::kPciConfigPages.value + i * kPageBytes);
         place.live_address = static_cast<u32>(layout::kPciMemory.value + i * kPageBytes);
         if (!is_legacy) continue;
-        place.legacy_port = static_cast<u16>(layout::kPortPciIo + i * PciTransport::kLegacyBytes);
+        if (has_legacy_interface(plan.devices[i].kind))
+            place.legacy_port = static_cast<u16>(layout::kPortPciIo + i * PciTransport::kLegacyBytes);
         place.interrupt_line = layout::kIrqPci[slot % 2];
     }
     return {};
@@ -90,6 +94,7 @@ std::string_view linux_module(DeviceKind kind) {
         case DeviceKind::Net: return "virtio_net";
         case DeviceKind::Console: return "virtio_console";
         case DeviceKind::Entropy: return "virtio_rng";
+        case DeviceKind::Share: return "virtiofs";
     }
     return {};
 }
@@ -123,6 +128,7 @@ Result<DevicePlan> plan_devices(const BootConfig& config, const MachineShape& sh
     add(plan, DeviceKind::Net, static_cast<u32>(config.nets.size()), "net");
     add(plan, DeviceKind::Console, console == ConsoleDevice::Virtio ? 1 : 0, "console");
     add(plan, DeviceKind::Entropy, config.has_rng ? 1 : 0, "rng");
+    add(plan, DeviceKind::Share, static_cast<u32>(config.shares.size()), "share");
     const bool is_legacy = shape.profile == Profile::Legacy;
     if (plan.transport == TransportChoice::Mmio) {
         if (!plan.devices.empty()) TRY_VOID(place_on_mmio(plan, shape.irqchip));

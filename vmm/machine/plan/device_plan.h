@@ -2,8 +2,8 @@
 // DevicePlan: where each virtio device of a machine is, known before any of them exists, because the tables
 // that a guest reads say so.
 //
-// Order: disks, networks, console, entropy, each in the order given, so that a guest finds its first disk
-// first. Thread: any; values only.
+// Order: disks, networks, console, entropy, shares, each in the order given, so that a guest finds its first
+// disk first. Thread: any; values only.
 #pragma once
 
 #include <array>
@@ -18,7 +18,7 @@ namespace mayfly {
 
 using MacAddress = std::array<u8, 6>;
 
-enum class DeviceKind : u8 { Disk, Net, Console, Entropy };
+enum class DeviceKind : u8 { Disk, Net, Console, Entropy, Share };
 
 struct PciPlace {
     u8 devfn = 0;

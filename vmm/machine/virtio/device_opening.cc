@@ -9,8 +9,10 @@
 
 #include "devices/virtio/block/block.h"
 #include "devices/virtio/entropy.h"
+#include "devices/virtio/fs/fs.h"
 #include "vmm/machine/virtio/net_opening.h"
 #include "vmm/os/file_identity.h"
+#include "vmm/share/share_backend.h"
 #include "vmm/storage/disk_file.h"
 #include "vmm/storage/disk_overlay.h"
 
@@ -119,6 +121,16 @@ DeviceParts make_entropy(const std::string& name) {
     return parts;
 }
 
+Result<DeviceParts> open_share_device(const ShareConfig& config, const std::string& name) {
+    Result<std::unique_ptr<ShareBackend>> opened = ShareBackend::open(config.options);
+    if (!opened) return fail(std::move(opened).error().about("--share"));
+    DeviceParts parts;
+    parts.model = TRY(Fs::create({.name = name, .tag = config.tag}, **opened));
+    parts.backend = std::move(*opened);
+    parts.has_own_thread = true;
+    return parts;
+}
+
 }  // namespace
 
 Result<OpenDevices> open_devices(const BootConfig& config, const DevicePlan& plan, const ConsoleEnds& ends,
@@ -140,6 +152,9 @@ Result<OpenDevices> open_devices(const BootConfig& config, const DevicePlan& pla
                 break;
             }
             case DeviceKind::Entropy: all.parts.push_back(make_entropy(device.name)); break;
+            case DeviceKind::Share:
+                all.parts.push_back(TRY(open_share_device(config.shares[device.index], device.name)));
+                break;
         }
     }
     return all;

@@ -4,7 +4,7 @@
 namespace mayfly {
 
 void GuestDevice::make_core(const DeviceSurroundings& around, VirtioCore::Kind kind) {
-    worker_.emplace(around.io, around.vm,
+    worker_.emplace(io(around), around.vm,
                     VirtioWorker::Options{.io = parts_.stays_inline ? IoChoice::Inline : around.io_choice,
                                           .has_rate_limit = parts_.has_rate_limit,
                                           .backend = *parts_.backend});
@@ -14,7 +14,7 @@ void GuestDevice::make_core(const DeviceSurroundings& around, VirtioCore::Kind k
 void GuestDevice::put_on_pci(const DeviceSurroundings& around, PciHostBridge& pci) {
     const PciPlace& place = plan_.pci;
     make_core(around, place.legacy_port != 0 ? VirtioCore::Kind::Transitional : VirtioCore::Kind::Modern);
-    vectors_.emplace(around.vm, around.interrupts, around.io, static_cast<u16>(core_->queue_count() + 1));
+    vectors_.emplace(around.vm, around.interrupts, io(around), static_cast<u16>(core_->queue_count() + 1));
     if (place.interrupt_line != 0) pin_.emplace(pci.wire_of(place.devfn));
     pci_.emplace(*core_, pci.window().config_space(place.devfn), *vectors_, pin_ ? &*pin_ : nullptr,
                  PciTransportOptions{.config_address = place.config_address,
@@ -26,7 +26,7 @@ void GuestDevice::put_on_pci(const DeviceSurroundings& around, PciHostBridge& pc
 
 void GuestDevice::put_on_mmio(const DeviceSurroundings& around, Bus& mmio) {
     make_core(around, VirtioCore::Kind::Modern);
-    edge_.emplace(around.vm, around.io, plan_.mmio.gsi);
+    edge_.emplace(around.vm, io(around), plan_.mmio.gsi);
     mmio_.emplace(*core_, *edge_, plan_.mmio.base.value);
     mmio.map(plan_.mmio.base.value, MmioTransport::kSizeBytes, *mmio_);
 }
@@ -51,6 +51,7 @@ VirtioDeviceState GuestDevice::save() {
         case DeviceKind::Net: state.model = static_cast<Net&>(*parts_.model).save(); break;
         case DeviceKind::Console: state.model = static_cast<Console&>(*parts_.model).save(); break;
         case DeviceKind::Entropy: break;
+        case DeviceKind::Share: break;  // Machine::save() refuses
     }
     return state;
 }
@@ -79,6 +80,7 @@ bool GuestDevice::restore_model(const VirtioDeviceState& state) {
             return console != nullptr && static_cast<Console&>(*parts_.model).restore(*console);
         }
         case DeviceKind::Entropy: return std::holds_alternative<std::monostate>(state.model);
+        case DeviceKind::Share: return false;
     }
     return false;
 }

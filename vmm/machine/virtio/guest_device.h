@@ -36,12 +36,15 @@ struct DeviceParts {
     std::unique_ptr<Backend> backend;
     std::unique_ptr<VirtioDevice> model;  ///< asks the backend
     bool has_rate_limit = false;
-    bool stays_inline = false;  ///< its work may block on the host, or is never much
+    bool stays_inline = false;    ///< its work may block on the host, or is never much
+    bool has_own_thread = false;  ///< its work may block on the host, and needs a thread
 };
 
 class GuestDevice {
   public:
-    GuestDevice(const PlannedDevice& plan, DeviceParts parts) : plan_(plan), parts_(std::move(parts)) {}
+    /// `own_io` serves it instead of DeviceSurroundings::io, where it is not null; outlives it.
+    GuestDevice(const PlannedDevice& plan, DeviceParts parts, IoService* own_io)
+        : plan_(plan), parts_(std::move(parts)), own_io_(own_io) {}
     GuestDevice(const GuestDevice&) = delete;
     GuestDevice& operator=(const GuestDevice&) = delete;
 
@@ -52,6 +55,7 @@ class GuestDevice {
     [[nodiscard]] VirtioCore& core() { return *core_; }
     [[nodiscard]] const VirtioWorker& worker() const { return *worker_; }
     [[nodiscard]] VirtioDevice& model() { return *parts_.model; }
+    [[nodiscard]] IoService* own_io() { return own_io_; }
     /// Drained, while no vCPU runs: what it sent is in KVM when this returns. Errors: Os.
     [[nodiscard]] Result<void> flush();
     [[nodiscard]] VirtioDeviceState save();
@@ -65,12 +69,16 @@ class GuestDevice {
     }
 
   private:
+    [[nodiscard]] IoService& io(const DeviceSurroundings& around) {
+        return own_io_ != nullptr ? *own_io_ : around.io;
+    }
     void make_core(const DeviceSurroundings& around, VirtioCore::Kind kind);
     [[nodiscard]] bool restore_model(const VirtioDeviceState& state);
     [[nodiscard]] bool restore_transport(const VirtioDeviceState& state);
 
     PlannedDevice plan_;
     DeviceParts parts_;
+    IoService* own_io_;
     std::optional<VirtioWorker> worker_;
     std::optional<VirtioCore> core_;
     std::optional<MsiVectors> vectors_;

@@ -28,8 +28,11 @@ Result<std::unique_ptr<VirtioDevices>> VirtioDevices::open(const BootConfig& con
     if (!plan.devices.empty()) allow_all_files();
     OpenDevices opened = TRY(open_devices(config, plan, ends, stop));
     self->console_ = opened.console;
-    for (std::size_t i = 0; i < opened.parts.size(); ++i)
-        self->devices_.emplace_back(plan.devices[i], std::move(opened.parts[i]));
+    for (std::size_t i = 0; i < opened.parts.size(); ++i) {
+        IoService* own_io = nullptr;
+        if (opened.parts[i].has_own_thread) own_io = &self->own_io_.emplace_back(stop, self->rewiring_);
+        self->devices_.emplace_back(plan.devices[i], std::move(opened.parts[i]), own_io);
+    }
     // Now, while another thread waits for KVM_CREATE_VM.
     if (plan.has_pci()) self->pci_ = TRY(PciHostBridge::create(config.has_config_window));
     return self;
@@ -65,8 +68,9 @@ Result<void> VirtioDevices::drain(u64 deadline_ns) {
         return fail(Error::host(fmt::format("{}: the host is not done with {} requests in time",
                                             core.device().name(), core.device().in_flight())));
     }
-    IoThread* const thread = io_.running();
-    if (thread != nullptr && !thread->park(deadline_ns))
+    bool are_parked = true;
+    for_each_thread([&](IoThread& thread) { are_parked = are_parked && thread.park(deadline_ns); });
+    if (!are_parked)
         return fail(Error::host("the I/O thread is not done in time with what it was asked for"));
     return {};
 }
@@ -91,7 +95,7 @@ void VirtioDevices::begin() {
 }
 
 void VirtioDevices::go_on() {
-    if (IoThread* const thread = io_.running()) thread->unpark();
+    for_each_thread([](IoThread& thread) { thread.unpark(); });
     for (GuestDevice& device : devices_) {
         const Lock lock(device.core().mutex());
         device.core().resume();
@@ -129,16 +133,20 @@ bool VirtioDevices::restore(const VirtioDevicesState& state) {
 
 VirtioDevices::~VirtioDevices() {
     // Backends have what the loop works on, and outlive it.
+    for_each_thread([](IoThread& thread) { thread.stop(); });
     io_.close();
+    for (IoService& io : own_io_) io.close();
     for (GuestDevice& device : devices_) device.finish();
 }
 
 void VirtioDevices::finish() {
-    IoThread* const thread = io_.running();
-    if (thread != nullptr) has_loop_ended_ = thread->finish();
-    // A thread that hangs in the host has them still.
-    if (thread != nullptr && !has_loop_ended_) return;
-    for (GuestDevice& device : devices_) device.finish();
+    for_each_thread([](IoThread& thread) { thread.stop(); });
+    const bool has_ended = io_.finish();
+    for (GuestDevice& device : devices_) {
+        IoService* const own = device.own_io();
+        // A thread that hangs in the host has them still.
+        if (own != nullptr ? own->finish() : has_ended) device.finish();
+    }
 }
 
 }  // namespace mayfly

@@ -1,10 +1,11 @@
 // SPDX-License-Identifier: Apache-2.0
-// VirtioDevices: every virtio device of a machine, the PCI bus they are on, and the thread that serves them.
+// VirtioDevices: every virtio device of a machine, the PCI bus they are on, and the threads that serve them.
 //
 // Thread: built by the main thread before any vCPU runs.
 #pragma once
 
 #include <deque>
+#include <list>
 #include <memory>
 
 #include "vmm/machine/virtio/device_opening.h"
@@ -32,7 +33,7 @@ class VirtioDevices {
     void build(const DeviceSurroundings& around, Bus& ports, Bus& mmio, IoDevice* reset_control);
 
     /// No vCPU runs and no helper thread is at a device: has nothing in flight, all that was done published
-    /// and its interrupts sent, and the I/O thread parked, until resume(). Errors: a device whose backend is
+    /// and its interrupts sent, and the I/O threads parked, until resume(). Errors: a device whose backend is
     /// not done by `deadline_ns` of the monotonic clock, or an I/O thread that is not; then all go on.
     [[nodiscard]] Result<void> pause(u64 deadline_ns);
     void resume();
@@ -46,24 +47,30 @@ class VirtioDevices {
     /// can have brought them there.
     [[nodiscard]] bool restore(const VirtioDevicesState& state);
 
-    /// Ends the I/O thread, and what backends run beside us, once the vCPUs have stopped.
+    /// Ends the I/O threads, and what backends run beside us, once the vCPUs have stopped.
     void finish();
 
+    /// Of all devices that have none of their own.
     [[nodiscard]] IoService& io() { return io_; }
-    /// After finish(): null when there was no I/O thread, or it hangs in the host.
-    [[nodiscard]] const LoopCounts* loop_counts() const {
-        return has_loop_ended_ ? &io_.running()->loop().counts() : nullptr;
-    }
+    [[nodiscard]] RewiringLimit& rewiring() { return rewiring_; }
     [[nodiscard]] std::deque<GuestDevice>& devices() { return devices_; }
     [[nodiscard]] VirtioConsole* console() const { return console_; }
 
   private:
-    explicit VirtioDevices(StopControl& stop) : io_(stop) {}
+    explicit VirtioDevices(StopControl& stop) : io_(stop, rewiring_) {}
+    /// Calls `visit` with each I/O thread that there is.
+    template <typename Visit>
+    void for_each_thread(Visit visit) {
+        if (IoThread* const thread = io_.running()) visit(*thread);
+        for (IoService& io : own_io_)
+            if (IoThread* const thread = io.running()) visit(*thread);
+    }
     [[nodiscard]] Result<void> drain(u64 deadline_ns);
     void go_on();
 
+    RewiringLimit rewiring_;
     IoService io_;
-    bool has_loop_ended_ = false;
+    std::list<IoService> own_io_;  // one for each device that wants it; empty, it allocates nothing
     Mutex pause_mutex_;
     bool is_paused_ GUARDED_BY(pause_mutex_) = false;
     bool are_restored_ GUARDED_BY(pause_mutex_) = false;  // and stand still until begin()

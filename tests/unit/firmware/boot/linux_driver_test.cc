@@ -89,6 +89,21 @@ TEST_CASE("a driver is built in where its name is one of the kernel's constants"
     CHECK_FALSE(Vmlinux({}).has());
 }
 
+TEST_CASE("a driver is surely not built in where no constant of a kernel ends with its name",
+          "[linux_driver]") {
+    const auto lacks = [](std::string_view name, std::string_view words) {
+        const Bytes file = Vmlinux(constants(0x100, 0x40, words)).file;
+        const UnpackedKernel vmlinux = read_unpacked(Image::from_bytes("vmlinux", file));
+        return surely_lacks({vmlinux.image, *good_elf(vmlinux.elf)}, name);
+    };
+    CHECK(lacks("virtiofs", {"\0sysfs\0", 7}));
+    CHECK_FALSE(lacks("virtiofs", {"\0sysfs\0virtiofs\0", 16}));
+    CHECK_FALSE(lacks("virtiofs", {"\0sysfs\0no virtiofs\0", 19}));
+    CHECK(lacks("virtiofs", {"\0sysfs\0virtiofs: %s\0", 20}));
+    // Nothing is sure of one whose constants cannot be read.
+    CHECK_FALSE(lacks("virtiofs", ""));
+}
+
 TEST_CASE("a driver's name outside the constants is none", "[linux_driver]") {
     // A list of modules, or a command line, in another section.
     Vmlinux kernel(Bytes(0x100));

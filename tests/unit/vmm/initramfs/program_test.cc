@@ -226,6 +226,22 @@ TEST_CASE("the job says what the program's streams are") {
     CHECK(of_kind(fields, '1') == Strings{""});
 }
 
+TEST_CASE("the job has each share's place, and its tag behind it") {
+    ScratchTree tree;
+    InitramfsRequest request = request_for(tree.path("prog"));
+    tree.file("prog", elf_program(), 0755);
+    const auto shares = [&] {
+        Strings found;
+        for (const std::string& field : job(request))
+            if (field.front() == 'v' || field.front() == 'i') found.push_back(field);
+        return found;
+    };
+    CHECK(shares().empty());
+    request.shares = {{.tag = "share0", .place = "/mnt/one two"},
+                      {.tag = "a tag", .place = "/mnt/one two/in", .is_read_only = true}};
+    CHECK(shares() == Strings{"vrw /mnt/one two", "ishare0", "vro /mnt/one two/in", "ia tag"});
+}
+
 TEST_CASE("the job has the networks' records as they are") {
     const ScratchTree tree;
     tree.file("prog", elf_program(), 0755);

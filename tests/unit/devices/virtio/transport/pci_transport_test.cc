@@ -43,6 +43,19 @@ TEST_CASE("a transitional device has the old ids and revision 0", "[pci_transpor
     CHECK(options.bars[0].kind == BarKind::Io);
 }
 
+TEST_CASE("what a device is for can be told by its class", "[pci_transport]") {
+    const auto [type, code] = GENERATE(std::pair<u16, u32>{1, 0x02'0000}, std::pair<u16, u32>{2, 0x01'0000},
+                                       std::pair<u16, u32>{3, 0x07'8000}, std::pair<u16, u32>{4, 0xff'0000},
+                                       std::pair<u16, u32>{26, 0x01'8000});
+    FakeVirtioDevice device;
+    device.id = type;
+    const auto options = PciTransport::function_options(
+        device, {.config_address = 0, .live_address = 0, .legacy_port = 0, .interrupt_line = 11});
+    CHECK(options.device_id == 0x1040 + type);
+    CHECK(options.class_code == code);
+    CHECK(options.interrupt_pin == 1);
+}
+
 TEST_CASE("every structure is found through a capability, inside its BAR and aligned", "[pci_transport]") {
     PciRig rig;
     for (const u8 type : {u8{1}, u8{2}, u8{3}, u8{4}, u8{5}}) CHECK(rig.find(type).at != 0);

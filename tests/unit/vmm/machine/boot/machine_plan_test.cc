@@ -143,3 +143,17 @@ TEST_CASE("a choice is told with its reason, and the 8254's only where there is 
     config.pit = PitChoice::Reinject;
     CHECK(contains(told(avic), "8254: late ticks are reinjected: as asked for"));
 }
+
+TEST_CASE("whoever looks is told which directory has which tag", "[machine_plan]") {
+    BootConfig config = hello();
+    config.shares = {{.options = {.directory = "/srv/data", .owner = {}}, .tag = "data", .mount_point = ""},
+                     {.options = {.directory = "src", .is_read_only = true, .owner = ShareOwner{1000, 100}},
+                      .tag = "share1",
+                      .mount_point = "/src"}};
+    const std::vector<std::string> lines = describe(plan_builtin(config).value(), config, "K");
+    REQUIRE(lines.size() > 2);
+    CHECK(lines[lines.size() - 2] == "share0: /srv/data has the tag data");
+    CHECK(lines.back() ==
+          "share1: src has the tag share1, and is mounted at /src; read-only; all files are shown as "
+          "1000:100's");
+}

@@ -76,6 +76,30 @@ TEST_CASE("devices come in the order of their kinds, and are named by it", "[dev
     CHECK(plan->has_pci());
 }
 
+TEST_CASE("shares come last, and move nothing", "[device_plan]") {
+    BootConfig config = with(1, 1, true, true);
+    config.shares.resize(2);
+    const Result<DevicePlan> plan = plan_of(config, kModern);
+    REQUIRE(plan);
+    REQUIRE(plan->devices.size() == 6);
+    CHECK(plan->devices[3].name == "rng0");
+    CHECK(plan->devices[4].name == "share0");
+    CHECK(plan->devices[5].name == "share1");
+    CHECK(plan->devices[5].kind == DeviceKind::Share);
+    CHECK(plan->devices[5].index == 1);
+    CHECK(plan->linux_modules().back() == "virtiofs");
+}
+
+TEST_CASE("a share has no legacy interface, where others have one", "[device_plan]") {
+    BootConfig config = with(1);
+    config.shares.resize(1);
+    const Result<DevicePlan> plan = plan_of(config, kLegacy);
+    REQUIRE(plan);
+    CHECK(plan->devices[0].pci.legacy_port == 0xc000);
+    CHECK(plan->devices[1].pci.legacy_port == 0);
+    CHECK(plan->devices[1].pci.interrupt_line != 0);
+}
+
 TEST_CASE("a few devices have a PCI slot each, behind the bridge", "[device_plan]") {
     const Result<DevicePlan> plan = plan_of(with(31), kModern);
     REQUIRE(plan);

@@ -1,0 +1,37 @@
+// SPDX-License-Identifier: Apache-2.0
+#include "vmm/machine/boot/share_mounts.h"
+
+#include <fmt/format.h>
+
+#include "firmware/boot/linux_driver.h"
+#include "vmm/initramfs/archive/archive.h"
+
+namespace mayfly {
+
+std::vector<ShareMount> share_mounts(const BootConfig& config) {
+    std::vector<ShareMount> mounts;
+    for (const ShareConfig& share : config.shares) {
+        if (share.mount_point.empty()) continue;
+        mounts.push_back(
+            {.tag = share.tag, .place = share.mount_point, .is_read_only = share.options.is_read_only});
+    }
+    return mounts;
+}
+
+std::vector<std::string_view> share_modules(const BootConfig& config) {
+    if (config.shares.empty()) return {};
+    return {"virtiofs"};
+}
+
+Result<void> check_share_modules(const BootConfig& config, const std::optional<ElfImage>& vmlinux) {
+    if (!vmlinux) return {};
+    for (const std::string_view module : share_modules(config)) {
+        if (!surely_lacks(*vmlinux, module)) continue;
+        return fail(Error::invalid(fmt::format("--share {}: this kernel has {} as a module, if at all",
+                                               printable(config.shares.front().options.directory), module))
+                        .hint("--modules auto, or --modules DIR"));
+    }
+    return {};
+}
+
+}  // namespace mayfly

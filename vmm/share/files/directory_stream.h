@@ -1,0 +1,43 @@
+// SPDX-License-Identifier: Apache-2.0
+// DirectoryStream: the entries of an open directory, some of them read ahead. Thread: one.
+#pragma once
+
+#include <array>
+#include <string_view>
+
+#include "vmm/error/ints.h"
+
+namespace mayfly {
+
+struct DirectoryEntry {
+    u64 inode = 0;
+    u64 next_offset = 0;  ///< of the entry behind it
+    u32 type = 0;         ///< DT_REG and so on
+    const char* name = nullptr;
+};
+
+class DirectoryStream {
+  public:
+    enum class Step : u8 { Entry, End, Failed };
+    struct Next {
+        Step step = Step::End;
+        int error = 0;  ///< of Failed: -errno
+        DirectoryEntry entry{};
+    };
+    /// The entry at an offset: 0, or one that an entry before it gave.
+    [[nodiscard]] Next at(int fd, u64 offset);
+    /// That one was given to the guest: the next is its turn.
+    void pass(const DirectoryEntry& entry);
+
+  private:
+    [[nodiscard]] int fill(int fd);
+
+    static constexpr std::size_t kBufferBytes = std::size_t{32} << 10U;
+    alignas(8) std::array<char, kBufferBytes> buffer_;  // written before it is read
+    std::size_t begin_ = 0;
+    std::size_t record_bytes_ = 0;  // of the entry at begin_
+    std::size_t end_ = 0;
+    u64 offset_ = 0;  // of the entry at begin_
+};
+
+}  // namespace mayfly

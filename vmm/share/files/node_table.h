@@ -1,0 +1,136 @@
+// SPDX-License-Identifier: Apache-2.0
+// NodeTable: the files that the guest knows, by the numbers it knows them by.
+//
+// A file is kept by its parent and name until something needs a descriptor of it; then that name is opened
+// under the parent's descriptor (host_calls.h, open_beneath()), and has to be the file that it was: its
+// device, inode, mount and birth. So a look-up is one system call, any number of files can be known, and at
+// most `open_max` of them take a descriptor: the one that was not used for longest loses its own. One that
+// the guest has unlinked has its descriptor only, and keeps it.
+//
+// Thread: one.
+#pragma once
+
+#include <deque>
+#include <functional>
+#include <string>
+#include <string_view>
+#include <unordered_map>
+#include <vector>
+
+#include "vmm/share/files/host_calls.h"
+
+namespace mayfly {
+
+/// Which file it is. The birth tells those apart that had one inode after another.
+struct NodeKey {
+    u64 inode = 0;
+    u64 device = 0;
+    u64 mount = 0;
+    u64 birth_ns = 0;
+
+    [[nodiscard]] static NodeKey of(const host::Attributes& attributes);
+    friend bool operator==(const NodeKey&, const NodeKey&) = default;
+};
+
+struct NodeKeyHash {
+    [[nodiscard]] std::size_t operator()(const NodeKey& key) const {
+        return static_cast<std::size_t>((key.inode ^ key.device << 32U ^ key.birth_ns) * 0x9e3779b97f4a7c15U);
+    }
+};
+
+/// What the guest may have read of a file.
+struct ContentsMark {
+    u64 modified_ns = 0;
+    u64 changed_ns = 0;
+    u64 size_bytes = 0;
+    /// Whoever changes it later has other times to show for it.
+    bool is_settled = false;
+
+    friend bool operator==(const ContentsMark&, const ContentsMark&) = default;
+};
+
+struct Node {
+    NodeKey key;
+    u64 id = 0;              ///< the guest's number
+    bool is_known = false;   ///< else a free place
+    u64 lookups = 0;         ///< that the guest has not forgotten
+    Node* parent = nullptr;  ///< null: of the root, and of what has no name
+    u32 children = 0;        ///< nodes whose parent it is
+    u32 generation = 0;      ///< how many had this number before
+    u32 mode = 0;            ///< its type, of S_IFMT
+    UniqueFd fd;             ///< O_PATH, or none
+    Node* newer = nullptr;   ///< of those with a descriptor, by their last use
+    Node* older = nullptr;
+    std::string name;
+    ContentsMark contents;  ///< when the guest opened it last
+};
+
+class NodeTable {
+  public:
+    static constexpr u64 kRootId = 1;
+    static constexpr std::size_t kNodesMax = std::size_t{1} << 23U;
+
+    /// `root` is the shared directory; `open_max`: at least kOpenMin.
+    static constexpr u32 kOpenMin = 16;
+    NodeTable(UniqueFd root, const host::Attributes& attributes, u32 open_max);
+    NodeTable(const NodeTable&) = delete;
+    NodeTable& operator=(const NodeTable&) = delete;
+
+    [[nodiscard]] Node& root() { return nodes_.front(); }
+    /// Null where the guest has no such number.
+    [[nodiscard]] Node* find(u64 id);
+    /// Null where the guest does not know that file.
+    [[nodiscard]] Node* known(const host::Attributes& attributes);
+    /// The file is now known by that name; the guest has looked it up once more. Null: too many.
+    [[nodiscard]] Node* look_up(Node& parent, std::string_view name, const host::Attributes& attributes);
+    /// A file without a name.
+    [[nodiscard]] Node* look_up_nameless(UniqueFd fd, const host::Attributes& attributes);
+    void forget(Node& node, u64 lookups);
+
+    /// A descriptor for system calls until the next fd_of(), or -errno: -ESTALE where its name is no longer
+    /// that file's.
+    [[nodiscard]] int fd_of(Node& node);
+    struct Pair {
+        int first = -1;
+        int second = -1;
+        int error = 0;
+    };
+    /// Of both at once.
+    [[nodiscard]] Pair fds_of(Node& first, Node& second);
+    /// Not of the root, nor into itself: then nothing happens.
+    void move(Node& node, Node& parent, std::string_view name);
+    /// Its name is about to be gone, and the guest may use it on: `fd` is its descriptor, if it has none.
+    void take_name(Node& node, UniqueFd fd);
+
+    /// Closes what was not used for longest. False: there is nothing to close.
+    [[nodiscard]] bool close_oldest();
+    /// The guest has forgotten everything.
+    void clear();
+
+    [[nodiscard]] std::size_t size() const { return by_key_.size(); }
+    [[nodiscard]] u32 open_count() const { return open_count_; }
+
+  private:
+    /// Deeper ones cannot be found again by their names.
+    static constexpr std::size_t kDepthMax = 4096;
+
+    [[nodiscard]] Node* add(const host::Attributes& attributes);
+    [[nodiscard]] int open(Node& node);
+    void keep(Node& node, UniqueFd fd);
+    void use(Node& node);
+    void link(Node& node);
+    void unlink(Node& node);
+    void set_parent(Node& node, Node* parent);
+    void drop_unused(Node* node);
+
+    const u32 open_max_;
+    u32 open_count_ = 0;  // without the root, which stays
+    std::deque<Node> nodes_;
+    std::vector<Node*> free_;
+    std::unordered_map<NodeKey, Node*, NodeKeyHash> by_key_;
+    Node* newest_ = nullptr;
+    Node* oldest_ = nullptr;
+    std::vector<Node*> way_;  // from a node up to one with a descriptor
+};
+
+}  // namespace mayfly

@@ -1,0 +1,37 @@
+// SPDX-License-Identifier: Apache-2.0
+// OpenFiles: what the guest has open, by the numbers it knows them by. Thread: one.
+#pragma once
+
+#include <memory>
+#include <vector>
+
+#include "vmm/os/unique_fd.h"
+#include "vmm/share/files/directory_stream.h"
+
+namespace mayfly {
+
+struct OpenFile {
+    UniqueFd fd;
+    std::unique_ptr<DirectoryStream> entries;  ///< of a directory
+    u32 generation = 0;                        ///< how many had this place before
+};
+
+class OpenFiles {
+  public:
+    /// A file's, or with `is_directory` a directory's.
+    [[nodiscard]] u64 add(UniqueFd fd, bool is_directory);
+    /// Null where there is none, or it is the other.
+    [[nodiscard]] OpenFile* file(u64 handle);
+    [[nodiscard]] OpenFile* directory(u64 handle);
+    /// Whatever it is.
+    [[nodiscard]] bool close(u64 handle);
+    void clear();
+
+  private:
+    [[nodiscard]] OpenFile* find(u64 handle);
+
+    std::vector<OpenFile> files_;
+    std::vector<u32> free_;
+};
+
+}  // namespace mayfly

@@ -1,0 +1,52 @@
+// SPDX-License-Identifier: Apache-2.0
+// FuseServer: answers a guest's FUSE requests with a directory of the host.
+//
+// Confined by how it looks: each look-up is of one name, without '/' and not "..", under a descriptor of its
+// parent; what is opened is opened as RESOLVE_BENEATH, no link is followed by the host, and no device, FIFO
+// or socket is ever opened. Numbers of the guest are looked up, lengths checked, and every request is read
+// once. A number that the guest does not have is an error of that request.
+//
+// Thread: open() on any; enter() and all else on the one that serves, which keeps its own working directory,
+// mask and file system identity. Spec: Linux include/uapi/linux/fuse.h; virtio 1.2 §5.11 "File System
+// Device".
+#pragma once
+
+#include <memory>
+
+#include "vmm/error/result.h"
+#include "vmm/share/operations/share.h"
+
+namespace mayfly {
+
+class FuseServer {
+  public:
+    /// Errors: the directory cannot be opened, or is none.
+    static Result<std::unique_ptr<FuseServer>> open(const ShareOptions& options);
+
+    /// The calling thread serves from now on. Errors: Os; Host without /proc.
+    Result<void> enter();
+    /// Answers a request: `parts` and `room` are guest memory, and are cut. \returns how many bytes of the
+    /// room were written.
+    [[nodiscard]] u32 serve(std::span<iovec> parts, std::span<iovec> room);
+    /// The guest has forgotten all that it knew.
+    void reset();
+
+    /// Files that the guest knows, and those of them that have a descriptor.
+    [[nodiscard]] std::size_t known_count() const { return share_.nodes.size(); }
+    [[nodiscard]] u32 open_count() const { return share_.nodes.open_count(); }
+
+  private:
+    FuseServer(const ShareOptions& options, UniqueFd root, const host::Attributes& attributes);
+
+    [[nodiscard]] i32 answer(FuseRequest& request, FuseReply& reply);
+    [[nodiscard]] i32 begin(FuseRequest& request, FuseReply& reply);
+    void forget(FuseRequest& request);
+    void forget_many(FuseRequest& request);
+
+    Share share_;
+    bool has_begun_ = false;
+    FuseRequest::Storage request_storage_;  // written before they are read
+    FuseReply::Storage reply_storage_;
+};
+
+}  // namespace mayfly

@@ -1,0 +1,40 @@
+// SPDX-License-Identifier: Apache-2.0
+// What the guest is told of a file, and for how long it may believe that. Thread: any; pure.
+#pragma once
+
+#include <optional>
+
+#include "vmm/share/files/host_calls.h"
+#include "vmm/share/files/node_table.h"
+#include "vmm/share/protocol/fuse_spec.h"
+#include "vmm/share/share_options.h"
+
+namespace mayfly {
+
+class AttributeView {
+  public:
+    explicit AttributeView(const ShareOptions& options)
+        : owner_(options.owner), seconds_(seconds_of(options.cache)) {}
+
+    [[nodiscard]] fuse_attr attr_of(const host::Attributes& attributes) const;
+    [[nodiscard]] fuse_attr_out attr_out_of(const host::Attributes& attributes) const;
+    [[nodiscard]] fuse_entry_out entry_of(const host::Attributes& attributes) const;
+    [[nodiscard]] fuse::StatxOut statx_of(const host::Attributes& attributes) const;
+    /// Whether what the guest has read of that open file is still what it is; it is marked as it is now.
+    [[nodiscard]] bool may_keep(ContentsMark& mark, int fd) const;
+    /// There is no such name.
+    [[nodiscard]] fuse_entry_out no_entry() const {
+        fuse_entry_out entry{};
+        entry.entry_valid = seconds_;
+        return entry;
+    }
+    [[nodiscard]] bool has_time() const { return seconds_ != 0; }
+
+  private:
+    [[nodiscard]] static u64 seconds_of(ShareCache cache);
+
+    std::optional<ShareOwner> owner_;
+    u64 seconds_;
+};
+
+}  // namespace mayfly
