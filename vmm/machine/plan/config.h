@@ -14,7 +14,7 @@
 #include "vmm/machine/plan/guest_network.h"
 #include "vmm/network/port_forward.h"
 #include "vmm/os/file_identity.h"
-#include "vmm/share/share_options.h"
+#include "vmm/share/operations/share_options.h"
 #include "vmm/watch/watch_config.h"
 
 namespace mayfly {

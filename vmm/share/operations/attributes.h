@@ -6,8 +6,8 @@
 
 #include "vmm/share/files/host_calls.h"
 #include "vmm/share/files/node_table.h"
+#include "vmm/share/operations/share_options.h"
 #include "vmm/share/protocol/fuse_spec.h"
-#include "vmm/share/share_options.h"
 
 namespace mayfly {
 
