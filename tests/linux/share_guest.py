@@ -42,7 +42,7 @@ class Guests:
     """The host, with an ext4 file system at /share, and guests on it. `programs` are {name: path} of static programs
     that a guest and the host both have, and `files` what is on the host besides."""
 
-    def __init__(self, directory, *, programs, files=None, versions=("6.12",), cpus=1, size="1G"):
+    def __init__(self, directory, *, programs, files=None, versions=("6.12",), size="1G"):
         made = {f"/work/root/bin/{name}": path for name, path in programs.items()}
         contents = os.path.join(directory, "empty")
         os.mkdir(contents)
@@ -52,7 +52,7 @@ class Guests:
         self.host = linux_host(
             kernels=[f"{version}/{part}" for version in versions for part in ("vmlinux", "modules")],
             files={"/work/root/bin/busybox": image.find_busybox(), **made, **(files or {})},
-            disks={"share": disk}, tools=tools, needs_lab=True, cpus=cpus, memory="3G",
+            disks={"share": disk}, tools=tools, needs_lab=True, memory="3G",
         )  # fmt: skip
         self.shell("chmod 755 root/bin/* && ln -s busybox root/bin/sh && mkdir -p /share &&"
                    f" mount -t ext4 {self.host.path('share')} /share")

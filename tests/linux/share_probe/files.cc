@@ -267,7 +267,7 @@ void temporary(const std::string&) {
 }
 
 void many_open(const std::string&) {
-    constexpr unsigned kFiles = 3000;
+    constexpr unsigned kFiles = 1300;
     rlimit limit{kFiles + 100, kFiles + 100};
     done(::setrlimit(RLIMIT_NOFILE, &limit), "setrlimit");
     std::vector<Fd> files;

@@ -271,6 +271,8 @@ void handles(const std::string&) {
     int mount = 0;
     done(::name_to_handle_at(AT_FDCWD, "file", handle, &mount, 0), "name_to_handle_at");
     const Fd place = open_file(".", O_RDONLY | O_DIRECTORY);
+    // Who serves a FUSE file system need not know a file again that the kernel has forgotten.
+    Fd remembered = open_file("file", O_PATH);
     {
         const Fd file(
             static_cast<int>(done(::open_by_handle_at(place.get(), handle, O_RDWR), "open_by_handle_at")));
@@ -282,6 +284,7 @@ void handles(const std::string&) {
             static_cast<int>(done(::open_by_handle_at(place.get(), handle, O_RDWR), "after a rename")));
         need(stat_of(file.get()).st_ino == stat_of("renamed").st_ino, "the file after a rename");
     }
+    remembered.close();
     done(::unlink("renamed"), "unlink");
     write_file("file", "another");
     refused(::open_by_handle_at(place.get(), handle, O_RDWR), ESTALE, "the handle of what is gone");
