@@ -140,7 +140,7 @@ void FuseServer::reset() {
     share_.nodes.clear();
 }
 
-u32 FuseServer::serve(std::span<iovec> parts, std::span<iovec> room) {
+std::optional<u32> FuseServer::serve(std::span<iovec> parts, std::span<iovec> room, Later* later) {
     std::optional<FuseRequest> request = FuseRequest::read(parts, request_storage_);
     if (!request) return 0;
     switch (request->header().opcode) {
@@ -150,10 +150,14 @@ u32 FuseServer::serve(std::span<iovec> parts, std::span<iovec> room) {
         default: break;
     }
     FuseReply reply(room, reply_storage_);
-    return reply.finish(request->header().unique, answer(*request, reply));
+    const i32 error = answer(*request, reply, later);
+    if (error != operations::kLater) return reply.finish(request->header().unique, error);
+    later->reply.emplace(reply);
+    later->unique = request->header().unique;
+    return std::nullopt;
 }
 
-i32 FuseServer::answer(FuseRequest& request, FuseReply& reply) {
+i32 FuseServer::answer(FuseRequest& request, FuseReply& reply, Later* later) {
     const u32 opcode = request.header().opcode;
     if (request.is_malformed()) return -EINVAL;
     if (opcode == FUSE_INIT) return begin(request, reply);
@@ -167,7 +171,7 @@ i32 FuseServer::answer(FuseRequest& request, FuseReply& reply) {
     if (operation.is_change && share_.options.is_read_only) return -EROFS;
     Node* const node = share_.nodes.find(request.header().nodeid);
     if (node == nullptr) return -ESTALE;
-    return operation.run({share_, request, reply, *node});
+    return operation.run({share_, request, reply, *node, later});
 }
 
 i32 FuseServer::begin(FuseRequest& request, FuseReply& reply) {

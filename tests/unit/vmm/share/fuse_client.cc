@@ -56,7 +56,7 @@ Answer FuseClient::send_bytes(u32 opcode, u64 node, const Bytes& body) {
     Bytes room(room_bytes_, std::byte{0xa5});
     std::vector<iovec> parts = pieces_of(request, piece_bytes_);
     std::vector<iovec> room_parts = pieces_of(room, piece_bytes_);
-    const u32 written = server_->serve(parts, room_parts);
+    const u32 written = server_->serve(parts, room_parts, nullptr).value();
     CHECK(std::all_of(room.begin() + written, room.end(),
                       [](std::byte byte) { return byte == std::byte{0xa5}; }));
     if (written == 0) return {};
