@@ -64,7 +64,8 @@ def a_live_root_is_the_directory_and_stays_as_it_is():
     before = everything("root")
     command = """cat /etc/config /share/kept; echo mine >/etc/config && cat /etc/config
 mv old new && cat new/file && rm -r usr && ls -d usr 2>/dev/null; mkdir -p a/b && ls a
-stat -c '%a %u' /; stat -c %a /tmp; touch /tmp/x /run/x /dev/shm/x && ls -d /proc/self /sys/class /dev/null; hostname; exit 3"""
+stat -c '%a %u' /; stat -c %a /tmp; touch /tmp/x /run/x /dev/shm/x
+ls -d /proc/self /sys/class /dev/null; hostname; exit 3"""
     for version in VERSIONS:
         outcome = run(command, "--hostname", "alive", version=version)
         check_status(outcome, 3)
@@ -109,15 +110,35 @@ def a_root_that_is_written_has_what_the_program_made_and_nothing_of_inits():
     try:
         for version in VERSIONS:
             names = shell("cd written && find . | sort")
-            command = f"cat /etc/config; echo mine >/etc/config; mkdir /in-{version}; echo made >/in-{version}/file; mv /old /moved && mv /moved /old"
+            made_in = f"/in-{version}"
+            command = f"echo mine >/etc/config; mkdir {made_in}; echo made >{made_in}/file; mv /old /moved && mv /moved /old"
             outcome = run(command, root="written,live,rw", version=version)
             check_status(outcome, OK)
             check(outcome.err == "", f"{version}: stderr", outcome)
-            made = [f"./in-{version}", f"./in-{version}/file"]
+            made = [f".{made_in}", f".{made_in}/file"]
             check(shell("cd written && find . | sort").split() == sorted(names.split() + made), "the names")
-            check(shell(f"cat written/etc/config written/in-{version}/file") == "mine\nmade\n", "the contents")
+            check(shell(f"cat written/etc/config written{made_in}/file") == "mine\nmade\n", "the contents")
     finally:
         shell("rm -r written")
+
+
+@case
+def what_is_mounted_in_a_live_root_is_there():
+    shell("mkdir root/sub && mount -t tmpfs sub root/sub && echo mounted >root/sub/file")
+    try:
+        for root in ("root,live", "root,live,rw"):
+            outcome = run("cat /sub/file; echo more >/sub/more; cat /sub/more", root=root)
+            check_status(outcome, OK)
+            check_out(outcome, b"mounted\nmore\n")
+        check(shell("ls root/sub") == "file\nmore\n", "what was written")
+        # That of a running system, whose /proc and /dev are mounts.
+        if host.is_lab:
+            command = "ls -d /work/root /proc/self /dev/.mayfly; echo x >/etc/passwd && echo written"
+            outcome = run(command, root="../,live", program=("/bin/busybox", "sh"))
+            check_status(outcome, OK)
+            check_out(outcome, b"/dev/.mayfly\n/proc/self\n/work/root\nwritten\n")
+    finally:
+        shell("umount root/sub && rmdir root/sub")
 
 
 @case

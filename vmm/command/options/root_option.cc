@@ -58,6 +58,7 @@ Result<void> add_live_root(BootConfig& config) {
     ShareConfig root;
     root.options.directory = exec.root;
     root.options.is_read_only = !is_written;
+    root.options.announces_mounts = is_written;
     root.options.owner = default_share_owner(::geteuid());
     root.tag = kRootTag;
     root.mount_point = "/";
