@@ -21,7 +21,11 @@ std::vector<iovec> pieces_of(Bytes& bytes, std::size_t piece_bytes) {
 }
 
 ShareOptions options_of(const std::string& directory, const FuseClient::How& how) {
-    return {.directory = directory, .is_read_only = how.is_read_only, .cache = how.cache, .owner = how.owner};
+    return {.directory = directory,
+            .is_read_only = how.is_read_only,
+            .cache = how.cache,
+            .owner = how.owner,
+            .announces_mounts = how.announces_mounts};
 }
 
 }  // namespace
