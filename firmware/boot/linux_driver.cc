@@ -47,13 +47,12 @@ bool has_driver(const ElfImage& vmlinux, std::string_view name) {
     return find_constant(vmlinux, wanted).has_value();
 }
 
-bool surely_lacks(const ElfImage& vmlinux, std::string_view name) {
-    const auto has_end = [&](std::string text) {
-        text.push_back('\0');
-        return find_constant(vmlinux, text).has_value();
-    };
+bool surely_lacks(const ElfImage& vmlinux, std::string_view module) {
+    using namespace std::string_literals;
+    // Other constants end with its name, too; but none begins a message as it does.
+    const std::string trace = module == "overlay" ? "overlayfs: " : std::string(driver_name(module)) + "\0"s;
     // Every Linux has the first.
-    return has_end("sysfs") && !has_end(std::string(name));
+    return find_constant(vmlinux, "sysfs\0"s) && !find_constant(vmlinux, trace);
 }
 
 std::string_view driver_name(std::string_view module) {

@@ -20,9 +20,9 @@ namespace mayfly {
 /// False where the kernel has no section .rodata, or the name is not in it.
 [[nodiscard]] bool has_driver(const ElfImage& vmlinux, std::string_view name);
 
-/// Whether a kernel, whose constants can be read, surely has not built in what registers under `name`. The
-/// linker may have made the name the end of another constant, so what is found says little.
-[[nodiscard]] bool surely_lacks(const ElfImage& vmlinux, std::string_view name);
+/// Whether a kernel, whose constants can be read, surely has not built in a module. The linker may have made
+/// a name the end of another constant, so finding one says little.
+[[nodiscard]] bool surely_lacks(const ElfImage& vmlinux, std::string_view module);
 
 /// What the driver of a module, "virtio_pci", registers under.
 [[nodiscard]] std::string_view driver_name(std::string_view module);

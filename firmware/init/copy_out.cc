@@ -9,6 +9,7 @@
 #include <linux/magic.h>
 
 #include "firmware/init/file_records.h"
+#include "firmware/init/listing.h"
 #include "firmware/init/system_call.h"
 #include "firmware/init/text.h"
 
@@ -24,26 +25,11 @@ using file_records::Kind;
 constexpr u32 kDepthMax = 256;
 constexpr u64 kBlockBytes = 512;  // of st_blocks
 
-/// Of st_mode; <linux/stat.h> hides S_IFMT and its like from whoever has seen a C library's header.
-constexpr u32 kType = 0170000;
-constexpr u32 kDirectory = 0040000;
-constexpr u32 kRegular = 0100000;
-constexpr u32 kLink = 0120000;
-
 /// configfs and mqueue, which no header has.
 constexpr u64 kConfiguration = 0x6265'6570;
 constexpr u64 kMessageQueues = 0x1980'0202;
 /// Longer ones, which some file systems of others have, are none on the host.
 constexpr u64 kNameBytesMax = 255;
-
-/// getdents64(2).
-struct Listed {
-    u64 inode;
-    i64 offset;
-    u16 record_bytes;
-    u8 type;
-    char name[1];
-};
 
 /// No files, but what a kernel tells of itself.
 bool is_made_up(u64 file_system) {
@@ -154,29 +140,21 @@ void Sender::send_file(int directory, const char* name, u64 flags, const struct 
 }
 
 void Sender::send_listed(int directory, u32 depth) {
-    alignas(u64) char listing[4096] = {};
-    while (!is_left_) {
-        const long got =
-            system_call(__NR_getdents64, static_cast<u64>(directory), address(listing), sizeof(listing));
-        if (got < 0) return send_problem(got);
-        if (got == 0) return;
-        for (long at = 0; at < got && !is_left_;) {
-            const auto* entry = reinterpret_cast<const Listed*>(listing + at);
-            at += entry->record_bytes;
-            if (is_same(entry->name, ".") || is_same(entry->name, "..")) continue;
-            const u32 before = path_bytes_;
-            const u64 name_bytes = length(entry->name);
-            if (name_bytes > kNameBytesMax || before + 1 + name_bytes > file_records::kPathBytesMax) {
-                send_problem(-ENAMETOOLONG);
-                continue;
-            }
-            if (before != 0) path_[path_bytes_++] = '/';
-            __builtin_memcpy(path_ + path_bytes_, entry->name, name_bytes);
-            path_bytes_ += static_cast<u32>(name_bytes);
-            send_named(directory, entry->name, O_NOFOLLOW, depth);
-            path_bytes_ = before;
+    Listing listing(directory);
+    while (const char* name = is_left_ ? nullptr : listing.next()) {
+        const u32 before = path_bytes_;
+        const u64 name_bytes = length(name);
+        if (name_bytes > kNameBytesMax || before + 1 + name_bytes > file_records::kPathBytesMax) {
+            send_problem(-ENAMETOOLONG);
+            continue;
         }
+        if (before != 0) path_[path_bytes_++] = '/';
+        __builtin_memcpy(path_ + path_bytes_, name, name_bytes);
+        path_bytes_ += static_cast<u32>(name_bytes);
+        send_named(directory, name, O_NOFOLLOW, depth);
+        path_bytes_ = before;
     }
+    if (listing.error() != 0) send_problem(listing.error());
 }
 
 void Sender::send_directory(int directory, const char* name, u64 flags, const struct stat& status,
@@ -206,10 +184,10 @@ void Sender::send_named(int directory, const char* name, u64 flags, u32 depth) {
         system_call(__NR_newfstatat, static_cast<u64>(directory), address(name), address(&status), how);
     if (result < 0) return send_problem(result);
     if (depth == 0) device_ = status.st_dev;
-    switch (status.st_mode & kType) {
-        case kDirectory: return send_directory(directory, name, flags, status, depth);
-        case kRegular: return send_file(directory, name, flags, status);
-        case kLink: return send_link(directory, name, status.st_mode);
+    switch (status.st_mode & kTypeMask) {
+        case kDirectoryType: return send_directory(directory, name, flags, status, depth);
+        case kRegularType: return send_file(directory, name, flags, status);
+        case kLinkType: return send_link(directory, name, status.st_mode);
         default: return send({.kind = Kind::LeftOut, .mode = status.st_mode});
     }
 }

@@ -7,7 +7,9 @@
 #include <linux/errno.h>
 #include <linux/fcntl.h>
 
+#include "firmware/init/copy_in.h"
 #include "firmware/init/job_reader.h"
+#include "firmware/init/live_root.h"
 #include "firmware/init/network.h"
 #include "firmware/init/ports.h"
 #include "firmware/init/program.h"
@@ -69,6 +71,13 @@ extern "C" [[noreturn]] void init_main() {
     open_job_ports(job.status_port, job.channel_port);
     if (system_call(__NR_access, address(kEndPath.data()), 0) != 0) end_failed(InitStep::Unpack, ENOSPC);
     load_modules(job);
+    if (job.root != JobRoot::Own) {
+        if (const long problem = enter_live_root(job.root); problem != 0)
+            end_failed(InitStep::Root, -problem);
+        if (const long problem = copy_in(kCopiesBesideRoot.data(), "/"); problem != 0)
+            end_failed(InitStep::CopyIn, -problem);
+    }
+    mount_scratch();
     if (const long problem = mount_shares(job.shares); problem != 0) end_failed(InitStep::Share, -problem);
     set_up_host(job.host_name);
     if (const long problem = set_up_networks(job); problem != 0) end_failed(InitStep::Network, -problem);

@@ -7,6 +7,7 @@
 //   c  the channel's first port, decimal once
 //   t  "ROWS COLUMNS": the program has a terminal
 //   1  standard error is standard output
+//   l  "ro" or "rw": the root is the host's directory of kRootTag, below a layer in memory or itself
 //   h  the guest's name
 //   u  "UID GID" of the program
 //   g  a supplementary group, decimal    in order
@@ -30,6 +31,13 @@ namespace mayfly {
 inline constexpr std::string_view kJobPath = "/.mayfly/job";
 /// The archive's last entry: where it is missing, so is something before it, for which there was no memory.
 inline constexpr std::string_view kEndPath = "/.mayfly/end";
+/// Of the share that a live root is.
+inline constexpr std::string_view kRootTag = "root";
+/// What a guest with a live root has /.mayfly as.
+inline constexpr std::string_view kOursBesideRoot = "/dev/.mayfly";
+/// In the archive for a live root: what init copies over it, by its place there.
+inline constexpr std::string_view kCopiesIn = "/.mayfly/copies";
+inline constexpr std::string_view kCopiesBesideRoot = "/dev/.mayfly/copies";
 inline constexpr std::string_view kJobHeader = "mayfly job 1";
 inline constexpr std::string_view kJobEnd = ".";
 
@@ -38,6 +46,7 @@ enum class JobField : char {
     ChannelPort = 'c',
     Terminal = 't',
     OneOutput = '1',
+    LiveRoot = 'l',
     HostName = 'h',
     User = 'u',
     Group = 'g',

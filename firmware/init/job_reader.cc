@@ -89,6 +89,8 @@ JobReading read_job() {
             job.rows = static_cast<u16>(decimal(field + 1));
             job.columns = static_cast<u16>(decimal(behind_space(field + 1)));
         }
+        if (*field == static_cast<char>(JobField::LiveRoot))
+            job.root = is_same(field + 1, "rw") ? JobRoot::Shared : JobRoot::Overlay;
         if (*field == static_cast<char>(JobField::HostName)) job.host_name = field + 1;
         if (*field == static_cast<char>(JobField::Network)) has_networks = true;
         if (*field == static_cast<char>(JobField::Directory)) job.directory = field + 1;

@@ -9,6 +9,12 @@
 
 namespace mayfly::init {
 
+enum class JobRoot : u8 {
+    Own,      ///< what the archive unpacked to
+    Overlay,  ///< the share kRootTag, below a layer in memory
+    Shared,   ///< that share itself
+};
+
 struct Job {
     u16 status_port;
     u16 channel_port;
@@ -16,6 +22,7 @@ struct Job {
     bool has_one_output;  ///< standard error is standard output
     u16 rows;             ///< of the terminal
     u16 columns;
+    JobRoot root;
     const char* host_name;
     u32 user;
     u32 group;

@@ -20,11 +20,18 @@ class Lines {
     u32 used_ = 0;
 };
 
+/// Where they are written.
+enum class NamePlace : u8 {
+    Root,    ///< in it
+    Beside,  ///< in memory, and mounted over the root's, which have to be there: it is a directory of the
+             ///< host
+};
+
 /// `lines` replace what the root has under that name, also a symbolic link. Says what it cannot do.
-void write_resolv_conf(const Lines& lines);
+void write_resolv_conf(const Lines& lines, NamePlace place);
 /// `lines` follow what the root has under that name, or the names of the loopback where it has nothing. Says
 /// what it cannot do.
-void add_to_hosts(const Lines& lines);
+void add_to_hosts(const Lines& lines, NamePlace place);
 /// In a file that is there already, as those of /proc are; silent.
 void write_setting(const char* path, const char* value);
 

@@ -92,7 +92,7 @@ class Networks {
     long configure(const char* record);
     /// Once all have what was asked for by name: a gateway that DHCP tells is for where there is none.
     void ask(const char* record);
-    void write_names() const;
+    void write_names(NamePlace place) const;
 
   private:
     long add_address(const Link& link, const char* value);
@@ -245,9 +245,9 @@ void Networks::adopt(const Link& link, const DhcpAnswer& lease) {
     }
 }
 
-void Networks::write_names() const {
-    if (servers_.size_bytes() != 0) write_resolv_conf(servers_);
-    if (hosts_.size_bytes() != 0) add_to_hosts(hosts_);
+void Networks::write_names(NamePlace place) const {
+    if (servers_.size_bytes() != 0) write_resolv_conf(servers_, place);
+    if (hosts_.size_bytes() != 0) add_to_hosts(hosts_, place);
 }
 
 }  // namespace
@@ -259,7 +259,7 @@ long set_up_networks(const Job& job) {
         if (const long problem = networks.configure(*next); problem != 0) return problem;
     }
     for (const char* const* next = job.networks; *next != nullptr; ++next) networks.ask(*next);
-    networks.write_names();
+    networks.write_names(job.root == JobRoot::Shared ? NamePlace::Beside : NamePlace::Root);
     return 0;
 }
 

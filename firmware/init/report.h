@@ -30,7 +30,9 @@ enum class InitStep : u8 {
     Directory,
     Network,
     Unpack,
-    Share
+    Share,
+    Root,
+    CopyIn,
 };
 
 struct InitReport {
@@ -66,7 +68,7 @@ struct InitReport {
             if (has_step || report.value < 1 || report.value > 64) return std::nullopt;
             return report;
         case InitReport::Kind::InitFailed:
-            if (!has_step || report.step > InitStep::Share) return std::nullopt;
+            if (!has_step || report.step > InitStep::CopyIn) return std::nullopt;
             return report;
     }
     return std::nullopt;
@@ -84,6 +86,8 @@ struct InitReport {
         case InitStep::Directory: return "enter the program's directory";
         case InitStep::Network: return "configure the guest's network";
         case InitStep::Share: return "mount a directory of the host";
+        case InitStep::Root: return "make a live root the guest's";
+        case InitStep::CopyIn: return "put into its root what is copied in";
         case InitStep::Unpack:
             return "find all of its root, which Linux had no room to unpack (give the guest more with "
                    "--memory)";

@@ -95,6 +95,9 @@ void mount_file_systems() {
     mount("devpts", "/dev/pts", MS_NOSUID | MS_NOEXEC, "gid=5,mode=0620,ptmxmode=0666");
     make_directory("/dev/shm");
     mount("tmpfs", "/dev/shm", MS_NOSUID | MS_NODEV, "mode=1777");
+}
+
+void mount_scratch() {
     if (is_empty("/tmp")) mount("tmpfs", "/tmp", MS_NOSUID | MS_NODEV, "mode=1777");
     if (is_empty("/run")) mount("tmpfs", "/run", MS_NOSUID | MS_NODEV, "mode=0755");
 }

@@ -7,9 +7,11 @@
 
 namespace mayfly::init {
 
-/// /proc, /sys, /dev with /dev/pts and /dev/shm; /tmp and /run where the root has nothing in them; and what
-/// tests of kernels look for in /sys, where the kernel has it.
+/// /proc, /sys, /dev with /dev/pts and /dev/shm; and what tests of kernels look for in /sys, where the kernel
+/// has it.
 void mount_file_systems();
+/// /tmp and /run, where the root has nothing in them.
+void mount_scratch();
 /// Brings lo up, and names the machine.
 void set_up_host(const char* host_name);
 /// Makes a directory, and those that lead to it.

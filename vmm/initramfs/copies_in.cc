@@ -53,9 +53,9 @@ Result<std::string> place_of(const CopyIn& copy) {
 CopiesIn::There CopiesIn::what_is(const std::string& place) const {
     if (place.empty() || directories_.contains(place)) return There::Directory;
     if (others_.contains(place)) return There::SharedFile;  // or not: which have links is not kept
-    if (root_ != nullptr) {
+    if (under_.root != nullptr) {
         struct stat status {};
-        const UniqueFd there = root_->open_inside(place);
+        const UniqueFd there = under_.root->open_inside(place);
         // EXDEV: another file system begins there, in the guest an empty directory.
         if (!there.valid() && errno == EXDEV) return There::Directory;
         if (there.valid() && ::fstat(there.get(), &status) == 0) {
@@ -64,6 +64,11 @@ CopiesIn::There CopiesIn::what_is(const std::string& place) const {
         }
     }
     return std::ranges::find(kMade, place) != kMade.end() ? There::Directory : There::Nothing;
+}
+
+bool CopiesIn::is_to_be_packed(const std::string& place, There there) const {
+    if (under_.is_packed) return there != There::Directory;
+    return !place.empty() && !directories_.contains(place);
 }
 
 Result<void> CopiesIn::add_parents(const std::string& place) {
@@ -75,7 +80,7 @@ Result<void> CopiesIn::add_parents(const std::string& place) {
         if (is_file(there))
             return refuse("/{}: is no directory in the guest, so that nothing can be in it",
                           printable(parent));
-        if (there == There::Directory) continue;
+        if (!is_to_be_packed(parent, there)) continue;
         TRY_VOID(archive_.add(parent, kParent));
         directories_.insert(parent);
     }
@@ -116,9 +121,10 @@ Result<void> CopiesIn::add_directory(const UniqueFd& directory, const struct sta
             return refuse("{} copies a {} onto /{}, which is {} in the guest", label_,
                           is_directory ? "directory" : "file", printable(name),
                           is_directory ? "none" : "a directory");
+        const bool is_wanted = !is_directory || is_to_be_packed(name, there);
         if (!is_directory) TRY_VOID(make_way(name, there));
         (is_directory ? directories_ : others_).insert(name);
-        return !is_directory || there == There::Nothing;
+        return is_wanted;
     };
     if (TRY(tree.is_wanted(place, status.st_mode)))
         TRY_VOID(archive_.add(place, trees_.header_of(tree, status)));

@@ -3,8 +3,9 @@
 // own.
 //
 // They come after the root in the archive, so that Linux puts them over what is there: a file takes the place
-// of a file, a directory's content comes to what a directory of that name has. All of it belongs to the
-// program's user. Thread: one, before any vCPU runs.
+// of a file, a directory's content comes to what a directory of that name has. Over a root that is not in the
+// archive init puts them, by the same rules: then every directory that leads to one is in the archive. All of
+// it belongs to the program's user. Thread: one, before any vCPU runs.
 #pragma once
 
 #include <set>
@@ -19,10 +20,14 @@ namespace mayfly {
 
 class CopiesIn {
   public:
-    /// `root` is null for none, as are `outputs`: files that must not be packed. All outlive it.
-    CopiesIn(ArchiveWriter& archive, TreePacker& trees, const RootDirectory* root, Owner owner,
-             OutputFiles* outputs)
-        : archive_(archive), trees_(trees), root_(root), owner_(owner), outputs_(outputs) {}
+    /// What they are put over.
+    struct Under {
+        const RootDirectory* root;  ///< null for none
+        bool is_packed;             ///< it is in the archive
+    };
+    /// `outputs` is null for none: files that must not be packed. All outlive it.
+    CopiesIn(ArchiveWriter& archive, TreePacker& trees, Under under, Owner owner, OutputFiles* outputs)
+        : archive_(archive), trees_(trees), under_(under), owner_(owner), outputs_(outputs) {}
 
     /// Errors: Invalid for what is nowhere on the host, and for a place where the guest cannot have it; Os;
     /// those of TreePacker::add().
@@ -35,6 +40,8 @@ class CopiesIn {
         return there == There::File || there == There::SharedFile;
     }
     [[nodiscard]] There what_is(const std::string& place) const;
+    /// Whether the archive lacks a directory that is to be where `there` is.
+    [[nodiscard]] bool is_to_be_packed(const std::string& place, There there) const;
     Result<void> add_parents(const std::string& place);
     /// For what is no directory: Linux writes into a file that is there, and so into all its names.
     Result<void> make_way(const std::string& place, There there);
@@ -45,11 +52,11 @@ class CopiesIn {
 
     ArchiveWriter& archive_;
     TreePacker& trees_;
-    const RootDirectory* const root_;
+    const Under under_;
     const Owner owner_;
     OutputFiles* const outputs_;
     std::string label_{};                  ///< of the copy at hand, for messages
-    std::set<std::string> directories_{};  ///< that copies have made
+    std::set<std::string> directories_{};  ///< that copies have in the archive, or may have
     std::set<std::string> others_{};
 };
 

@@ -63,7 +63,10 @@ class Packer {
     /// Of a file in the root, empty where it is not there.
     [[nodiscard]] std::string text_inside(const std::string& path) const;
     void add_environment(std::string& job) const;
+    Result<void> check_places() const;
     Result<void> add_basics();
+    Result<void> add_copies();
+    [[nodiscard]] bool is_live() const { return request_.root_kind != RootKind::Packed; }
 
     const InitramfsRequest& request_;
     ArchiveWriter archive_;
@@ -119,11 +122,16 @@ Result<void> Packer::add_job(const Program& program, const std::vector<PackedMod
     for (const PackedModule& module : modules)
         add_field(job, module.is_optional ? JobField::OptionalModule : JobField::Module, module.path);
     for (const std::string& network : request_.networks) add_field(job, JobField::Network, network);
+    if (is_live()) add_field(job, JobField::LiveRoot, request_.root_kind == RootKind::Writable ? "rw" : "ro");
     for (const ShareMount& share : request_.shares) {
         add_field(job, JobField::Share, (share.is_read_only ? "ro " : "rw ") + share.place);
         add_field(job, JobField::ShareTag, share.tag);
     }
-    add_field(job, JobField::Program, program.guest_path);
+    // A live root has what is ours elsewhere.
+    const bool is_beside = is_live() && program.host;
+    add_field(job, JobField::Program,
+              is_beside ? std::string(kOursBesideRoot) + program.guest_path.substr(1 + kOurDirectory.size())
+                        : program.guest_path);
     add_field(job, JobField::Argument, request_.program);
     for (const std::string& argument : request_.arguments) add_field(job, JobField::Argument, argument);
     add_field(job, JobField::User, fmt::format("{} {}", account_.uid, account_.gid));
@@ -163,7 +171,7 @@ Result<void> Packer::add_ours() {
 Result<void> Packer::add_basics() {
     struct stat status {};
     const auto is_missing = [&](const char* path) {
-        return !root_ || ::fstatat(root_->fd().get(), path, &status, AT_SYMLINK_NOFOLLOW) != 0;
+        return !root_ || is_live() || ::fstatat(root_->fd().get(), path, &status, AT_SYMLINK_NOFOLLOW) != 0;
     };
     for (const Basic& basic : kBasics) {
         if (is_missing(basic.path)) TRY_VOID(archive_.add(basic.path, basic.header));
@@ -171,21 +179,50 @@ Result<void> Packer::add_basics() {
     struct stat root_status {};
     const bool has_dev = !is_missing("dev");
     if (has_dev && !S_ISDIR(status.st_mode)) return {};  // a node would have no place
-    if (root_ && ::fstat(root_->fd().get(), &root_status) != 0)
+    if (has_dev && ::fstat(root_->fd().get(), &root_status) != 0)
         return unreadable("fstat", root_->label(), "");
     const bool is_dev_empty = !has_dev || status.st_dev != root_status.st_dev;
     if (is_dev_empty || is_missing(kConsole.path)) return archive_.add(kConsole.path, kConsole.header);
     return {};
 }
 
+/// Nothing is made in a directory that is the guest's root itself.
+Result<void> Packer::check_places() const {
+    if (request_.root_kind != RootKind::Writable) return {};
+    for (const char* place : {"proc", "sys", "dev"}) {
+        struct stat status {};
+        if (::fstatat(root_->fd().get(), place, &status, AT_SYMLINK_NOFOLLOW) == 0 && S_ISDIR(status.st_mode))
+            continue;
+        return fail(
+            Error::invalid(fmt::format("{}: has no directory {}, where the guest is to mount what its "
+                                       "kernel has there",
+                                       root_->label(), place))
+                .hint(fmt::format("mkdir {}/{}; or without ,rw it is made in the guest's memory",
+                                  root_->label(), place)));
+    }
+    return {};
+}
+
+Result<void> Packer::add_copies() {
+    if (request_.copies_in.empty()) return {};
+    if (is_live()) {
+        TRY_VOID(archive_.add(kCopiesIn.substr(1), kDirectory));
+        archive_.set_place(std::string(kCopiesIn.substr(1)) + "/");
+    }
+    CopiesIn copies(archive_, trees_, {.root = root_ ? &*root_ : nullptr, .is_packed = !is_live()},
+                    {account_.uid, account_.gid}, request_.outputs);
+    for (const CopyIn& copy : request_.copies_in) TRY_VOID(about(copies.add(copy), "--copy-in"));
+    archive_.set_place("");
+    return {};
+}
+
 Result<UniqueFd> Packer::run() {
+    TRY_VOID(check_places());
     account_ = TRY(find_account(request_.user, text_inside("etc/passwd"), text_inside("etc/group")));
     TRY_VOID(add_ours());
-    if (root_) TRY_VOID(trees_.add({.fd = root_->fd(), .label = root_->label()}));
+    if (root_ && !is_live()) TRY_VOID(trees_.add({.fd = root_->fd(), .label = root_->label()}));
     TRY_VOID(add_basics());
-    CopiesIn copies(archive_, trees_, root_ ? &*root_ : nullptr, {account_.uid, account_.gid},
-                    request_.outputs);
-    for (const CopyIn& copy : request_.copies_in) TRY_VOID(about(copies.add(copy), "--copy-in"));
+    TRY_VOID(add_copies());
     TRY_VOID(archive_.add(kEndPath.substr(1), EntryHeader{.mode = S_IFREG | 0600}));
     return archive_.finish();
 }
@@ -194,7 +231,9 @@ Result<UniqueFd> Packer::run() {
 
 Result<UniqueFd> pack_initramfs(const InitramfsRequest& request) {
     std::optional<RootDirectory> root;
-    if (!request.root.empty()) root = TRY(RootDirectory::open(request.root));
+    const auto mounts =
+        request.root_kind == RootKind::Packed ? RootDirectory::Mounts::Missing : RootDirectory::Mounts::Seen;
+    if (!request.root.empty()) root = TRY(RootDirectory::open(request.root, mounts));
     ArchiveWriter archive = TRY(ArchiveWriter::create(request.bytes_max, request.stop));
     archive.set_room(request.find_room);
     return Packer(request, std::move(archive), std::move(root)).run();

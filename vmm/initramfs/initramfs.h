@@ -16,6 +16,7 @@
 #include "vmm/error/result.h"
 #include "vmm/initramfs/archive/guest_room.h"
 #include "vmm/initramfs/copy_names.h"
+#include "vmm/initramfs/root_kind.h"
 #include "vmm/os/file_identity.h"
 #include "vmm/os/unique_fd.h"
 #include "vmm/threads/stop_token.h"
@@ -40,6 +41,8 @@ struct InitramfsRequest {
     std::vector<std::string> arguments{};
     /// A directory that becomes the guest's root; empty for none.
     std::string root{};
+    /// A live one is not packed: the guest has it as the share kRootTag (firmware/init/job.h).
+    RootKind root_kind = RootKind::Packed;
     /// A directory that holds modules.dep or kernel/, VERSION or lib/modules/VERSION; empty for none.
     /// Required where modules are wanted.
     std::string modules{};
@@ -86,7 +89,8 @@ struct InitramfsRequest {
 };
 
 /// The archive, in a file without a name. Errors: NotFound where the program does not exist; Invalid where it
-/// could not run (not executable, its interpreter missing), for a copy that has no place, for a file that
+/// could not run (not executable, its interpreter missing), for a live root that has no place for what is
+/// mounted in it, for a copy that has no place, for a file that
 /// newc cannot hold or that is an output, for a module that is nowhere, and for an archive beyond
 /// `bytes_max`, each by name; Os for files that cannot be read; Stopped.
 Result<UniqueFd> pack_initramfs(const InitramfsRequest& request);

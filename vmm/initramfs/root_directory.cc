@@ -18,18 +18,18 @@ constexpr int kResolveTries = 100;
 
 }  // namespace
 
-Result<RootDirectory> RootDirectory::open(const std::string& path) {
+Result<RootDirectory> RootDirectory::open(const std::string& path, Mounts mounts) {
     std::string label = printable(path);
     while (label.size() > 1 && label.back() == '/') label.pop_back();
     UniqueFd fd = UniqueFd::adopt(::open(path.c_str(), O_RDONLY | O_DIRECTORY | O_CLOEXEC));
-    if (fd.valid()) return RootDirectory(std::move(fd), std::move(label));
+    if (fd.valid()) return RootDirectory(std::move(fd), std::move(label), mounts);
     if (errno == ENOENT) return fail(Error::invalid("no such directory").about(label));
     if (errno == ENOTDIR) return fail(Error::invalid("is not a directory").about(label));
     return fail(Error::os("open").about(label));
 }
 
 UniqueFd RootDirectory::open_inside(const std::string& path) const {
-    return open_resolved(path, RESOLVE_IN_ROOT | RESOLVE_NO_XDEV);
+    return open_resolved(path, RESOLVE_IN_ROOT | (mounts_ == Mounts::Seen ? 0 : RESOLVE_NO_XDEV));
 }
 
 UniqueFd RootDirectory::open_beneath(const std::string& path) const {

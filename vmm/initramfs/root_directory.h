@@ -15,11 +15,13 @@ namespace mayfly {
 
 class RootDirectory {
   public:
+    /// What other file systems have in it: Missing, for the guest; or Seen, for it shares the directory.
+    enum class Mounts : u8 { Missing, Seen };
     /// Errors: Os, Invalid for what is no directory.
-    static Result<RootDirectory> open(const std::string& path);
+    static Result<RootDirectory> open(const std::string& path, Mounts mounts = Mounts::Missing);
 
     /// Opens a path inside for reading; devices and pipes do not block. Invalid descriptor and errno where it
-    /// cannot be opened; EXDEV for what is on another file system and so will not be packed.
+    /// cannot be opened; EXDEV for what is on another file system, if its mounts are Missing.
     [[nodiscard]] UniqueFd open_inside(const std::string& path) const;
 
     /// The same for a directory that is nobody's root: what leads out of it, as absolute symbolic links do,
@@ -32,10 +34,12 @@ class RootDirectory {
 
   private:
     [[nodiscard]] UniqueFd open_resolved(const std::string& path, u64 resolve) const;
-    RootDirectory(UniqueFd fd, std::string label) : fd_(std::move(fd)), label_(std::move(label)) {}
+    RootDirectory(UniqueFd fd, std::string label, Mounts mounts)
+        : fd_(std::move(fd)), label_(std::move(label)), mounts_(mounts) {}
 
     UniqueFd fd_;
     std::string label_;
+    Mounts mounts_;
 };
 
 }  // namespace mayfly

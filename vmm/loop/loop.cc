@@ -25,15 +25,15 @@ constexpr std::size_t kTransferMax = 0x7fff'f000;
 // SAFETY: a pointer travels through the kernel as a number and comes back as it was.
 u64 to_user_data(Operation& operation) { return std::bit_cast<u64>(&operation); }
 
-void prepare_transfer(io_uring_sqe& entry, bool is_write, u32 file, std::span<const iovec> parts,
+/// `file`: a slot or a descriptor.
+void prepare_transfer(io_uring_sqe& entry, bool is_write, int file, std::span<const iovec> parts,
                       u64 offset) {
-    const int slot = static_cast<int>(file);
     if (parts.size() == 1 && parts[0].iov_len <= kTransferMax) {
         // One part needs no vector to be copied by the kernel.
-        ::io_uring_prep_rw(is_write ? IORING_OP_WRITE : IORING_OP_READ, &entry, slot, parts[0].iov_base,
+        ::io_uring_prep_rw(is_write ? IORING_OP_WRITE : IORING_OP_READ, &entry, file, parts[0].iov_base,
                            static_cast<unsigned>(parts[0].iov_len), offset);
     } else {
-        ::io_uring_prep_rw(is_write ? IORING_OP_WRITEV : IORING_OP_READV, &entry, slot, parts.data(),
+        ::io_uring_prep_rw(is_write ? IORING_OP_WRITEV : IORING_OP_READV, &entry, file, parts.data(),
                            static_cast<unsigned>(parts.size()), offset);
     }
 }
@@ -122,11 +122,11 @@ io_uring_sqe& Loop::next_entry() {
 }
 
 /// Has the entry belong to the operation, in flight from now on.
-void Loop::begin(io_uring_sqe& entry, Operation& operation) {
+void Loop::begin(io_uring_sqe& entry, Operation& operation, Kind kind) {
     // no guest: doorbells are polled once each; a DiskRequest leaves the free list until it is done;
     // Readiness looks at is_pending().
     VERIFY(!operation.is_pending());
-    entry.flags |= IOSQE_FIXED_FILE;
+    if (kind == Kind::Registered) entry.flags |= IOSQE_FIXED_FILE;
     entry.user_data = to_user_data(operation);
     pending_.add(operation);
     if (is_draining_) cancel(operation);
@@ -143,14 +143,14 @@ void Loop::poll_multishot(u32 file, u32 events, Operation& operation) {
 
 void Loop::readv(u32 file, std::span<const iovec> parts, u64 offset, Operation& operation) {
     io_uring_sqe& entry = next_entry();
-    prepare_transfer(entry, false, file, parts, offset);
+    prepare_transfer(entry, false, static_cast<int>(file), parts, offset);
     operation.is_poll_ = false;
     begin(entry, operation);
 }
 
 void Loop::writev(u32 file, std::span<const iovec> parts, u64 offset, u32 rw_flags, Operation& operation) {
     io_uring_sqe& entry = next_entry();
-    prepare_transfer(entry, true, file, parts, offset);
+    prepare_transfer(entry, true, static_cast<int>(file), parts, offset);
     entry.rw_flags = static_cast<__kernel_rwf_t>(rw_flags);
     operation.is_poll_ = false;
     begin(entry, operation);
@@ -161,6 +161,20 @@ void Loop::fsync(u32 file, bool data_only, Operation& operation) {
     ::io_uring_prep_fsync(&entry, static_cast<int>(file), data_only ? IORING_FSYNC_DATASYNC : 0);
     operation.is_poll_ = false;
     begin(entry, operation);
+}
+
+void Loop::readv(const UniqueFd& fd, std::span<const iovec> parts, u64 offset, Operation& operation) {
+    io_uring_sqe& entry = next_entry();
+    prepare_transfer(entry, false, fd.get(), parts, offset);
+    operation.is_poll_ = false;
+    begin(entry, operation, Kind::Plain);
+}
+
+void Loop::fsync(const UniqueFd& fd, bool data_only, Operation& operation) {
+    io_uring_sqe& entry = next_entry();
+    ::io_uring_prep_fsync(&entry, fd.get(), data_only ? IORING_FSYNC_DATASYNC : 0);
+    operation.is_poll_ = false;
+    begin(entry, operation, Kind::Plain);
 }
 
 void Loop::fallocate(u32 file, int mode, u64 offset, u64 length, Operation& operation) {

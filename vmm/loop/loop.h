@@ -86,6 +86,9 @@ class Loop {
     /// `rw_flags`: RWF_DSYNC and so on.
     void writev(u32 file, std::span<const iovec> parts, u64 offset, u32 rw_flags, Operation& operation);
     void fsync(u32 file, bool data_only, Operation& operation);
+    /// The same of files that are not worth a slot; `fd` stays open until the completion.
+    void readv(const UniqueFd& fd, std::span<const iovec> parts, u64 offset, Operation& operation);
+    void fsync(const UniqueFd& fd, bool data_only, Operation& operation);
     void fallocate(u32 file, int mode, u64 offset, u64 length, Operation& operation);
     /// A request: the completion still comes, with -ECANCELED or with what it came to. No effect on idle
     /// ones.
@@ -120,7 +123,8 @@ class Loop {
     Loop(const LoopOptions& options, std::unique_ptr<Ring> ring, EventFd wake_event);
 
     io_uring_sqe& next_entry();
-    void begin(io_uring_sqe& entry, Operation& operation);
+    enum class Kind : u8 { Registered, Plain };  ///< of a file
+    void begin(io_uring_sqe& entry, Operation& operation, Kind kind = Kind::Registered);
     void enter(u32 completions_min, std::optional<u64> timeout_ns);
 
     bool run_turn(Poller* poller);

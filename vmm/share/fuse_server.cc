@@ -91,11 +91,13 @@ bool tells_late(int directory) {
     return std::ranges::find(kLate, static_cast<u32>(there.f_type)) != kLate.end();
 }
 
-u64 wanted_features(ShareCache cache) {
+u64 wanted_features(const ShareOptions& options) {
     u64 wanted = FUSE_ASYNC_READ | FUSE_ATOMIC_O_TRUNC | FUSE_EXPORT_SUPPORT | FUSE_BIG_WRITES |
                  FUSE_DONT_MASK | FUSE_DO_READDIRPLUS | FUSE_READDIRPLUS_AUTO | FUSE_ASYNC_DIO |
-                 FUSE_PARALLEL_DIROPS | FUSE_POSIX_ACL | FUSE_MAX_PAGES | FUSE_SUBMOUNTS |
-                 FUSE_HANDLE_KILLPRIV_V2 | FUSE_SETXATTR_EXT | FUSE_INIT_EXT;
+                 FUSE_PARALLEL_DIROPS | FUSE_POSIX_ACL | FUSE_MAX_PAGES | FUSE_HANDLE_KILLPRIV_V2 |
+                 FUSE_SETXATTR_EXT | FUSE_INIT_EXT;
+    const ShareCache cache = options.cache;
+    if (options.announces_mounts) wanted |= FUSE_SUBMOUNTS;
     if (cache != ShareCache::Never) wanted |= FUSE_CACHE_SYMLINKS;
     if (cache != ShareCache::Always) wanted |= FUSE_AUTO_INVAL_DATA;
     if (cache == ShareCache::Never) wanted |= fuse::DIRECT_IO_ALLOW_MMAP;
@@ -140,7 +142,7 @@ void FuseServer::reset() {
     share_.nodes.clear();
 }
 
-u32 FuseServer::serve(std::span<iovec> parts, std::span<iovec> room) {
+std::optional<u32> FuseServer::serve(std::span<iovec> parts, std::span<iovec> room, Later* later) {
     std::optional<FuseRequest> request = FuseRequest::read(parts, request_storage_);
     if (!request) return 0;
     switch (request->header().opcode) {
@@ -150,10 +152,14 @@ u32 FuseServer::serve(std::span<iovec> parts, std::span<iovec> room) {
         default: break;
     }
     FuseReply reply(room, reply_storage_);
-    return reply.finish(request->header().unique, answer(*request, reply));
+    const i32 error = answer(*request, reply, later);
+    if (error != operations::kLater) return reply.finish(request->header().unique, error);
+    later->reply.emplace(reply);
+    later->unique = request->header().unique;
+    return std::nullopt;
 }
 
-i32 FuseServer::answer(FuseRequest& request, FuseReply& reply) {
+i32 FuseServer::answer(FuseRequest& request, FuseReply& reply, Later* later) {
     const u32 opcode = request.header().opcode;
     if (request.is_malformed()) return -EINVAL;
     if (opcode == FUSE_INIT) return begin(request, reply);
@@ -167,7 +173,7 @@ i32 FuseServer::answer(FuseRequest& request, FuseReply& reply) {
     if (operation.is_change && share_.options.is_read_only) return -EROFS;
     Node* const node = share_.nodes.find(request.header().nodeid);
     if (node == nullptr) return -ESTALE;
-    return operation.run({share_, request, reply, *node});
+    return operation.run({share_, request, reply, *node, later});
 }
 
 i32 FuseServer::begin(FuseRequest& request, FuseReply& reply) {
@@ -185,7 +191,7 @@ i32 FuseServer::begin(FuseRequest& request, FuseReply& reply) {
     if (in->major < FUSE_KERNEL_VERSION || in->minor < kMinorMin) return -EPROTO;
     reset();
     const u64 offered = in->flags | ((in->flags & FUSE_INIT_EXT) != 0 ? u64{in->flags2} << 32U : 0);
-    const u64 taken = offered & wanted_features(share_.options.cache);
+    const u64 taken = offered & wanted_features(share_.options);
     share_.announces_submounts = (taken & FUSE_SUBMOUNTS) != 0;
     has_begun_ = true;
     fuse_init_out out{};

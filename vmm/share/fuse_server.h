@@ -12,8 +12,10 @@
 #pragma once
 
 #include <memory>
+#include <optional>
 
 #include "vmm/error/result.h"
+#include "vmm/share/operations/later.h"
 #include "vmm/share/operations/share.h"
 
 namespace mayfly {
@@ -26,8 +28,8 @@ class FuseServer {
     /// The calling thread serves from now on. Errors: Os; Host without /proc.
     Result<void> enter();
     /// Answers a request: `parts` and `room` are guest memory, and are cut. \returns how many bytes of the
-    /// room were written.
-    [[nodiscard]] u32 serve(std::span<iovec> parts, std::span<iovec> room);
+    /// room were written; nothing where `later` says what is to be done first. Null: it waits itself.
+    [[nodiscard]] std::optional<u32> serve(std::span<iovec> parts, std::span<iovec> room, Later* later);
     /// The guest has forgotten all that it knew.
     void reset();
 
@@ -38,7 +40,7 @@ class FuseServer {
   private:
     FuseServer(const ShareOptions& options, UniqueFd root, const host::Attributes& attributes);
 
-    [[nodiscard]] i32 answer(FuseRequest& request, FuseReply& reply);
+    [[nodiscard]] i32 answer(FuseRequest& request, FuseReply& reply, Later* later);
     [[nodiscard]] i32 begin(FuseRequest& request, FuseReply& reply);
     void forget(FuseRequest& request);
     void forget_many(FuseRequest& request);

@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 #include "vmm/share/share_backend.h"
 
+#include <cerrno>
 #include <utility>
 
 namespace mayfly {
@@ -9,8 +10,13 @@ Result<std::unique_ptr<ShareBackend>> ShareBackend::open(const ShareOptions& opt
     return std::unique_ptr<ShareBackend>(new ShareBackend(TRY(FuseServer::open(options))));
 }
 
+ShareBackend::ShareBackend(std::unique_ptr<FuseServer> server) : server_(std::move(server)) {
+    idle_.reserve(kWaitingMax);
+    for (std::size_t i = 0; i < kWaitingMax; ++i) idle_.push_back(&waiting_.emplace_back(*this));
+}
+
 Result<void> ShareBackend::attach(Loop& loop) {
-    loop_ = &loop;
+    loop_.store(&loop, std::memory_order_release);
     return server_->enter();
 }
 
@@ -18,19 +24,62 @@ void ShareBackend::start(FsIo& io) {
     io.next = nullptr;
     (last_ != nullptr ? last_->next : first_) = &io;
     last_ = &io;
-    if (!is_queued()) loop_->run_soon(*this);
+    if (!is_queued()) loop_.load(std::memory_order_relaxed)->run_soon(*this);
 }
 
 void ShareBackend::run() {
     // What comes meanwhile has its turn in the next, after the interrupts for these.
     FsIo* io = std::exchange(first_, nullptr);
     last_ = nullptr;
-    while (io != nullptr) {
-        FsIo& now = *std::exchange(io, io->next);
-        now.client->on_fs_io_done(now, server_->serve(now.request, now.room));
-    }
+    while (io != nullptr) serve(*std::exchange(io, io->next));
+}
+
+void ShareBackend::serve(FsIo& io) {
+    Waiting* const waiting = idle_.empty() ? nullptr : idle_.back();
+    const std::optional<u32> written =
+        server_->serve(io.request, io.room, waiting != nullptr ? &waiting->later() : nullptr);
+    if (written) return io.client->on_fs_io_done(io, *written);
+    idle_.pop_back();
+    waiting->begin(io);
+}
+
+void ShareBackend::cancel_all() {
+    if (Loop* const loop = loop_.load(std::memory_order_acquire)) loop->post(cancelling_);
+}
+
+void ShareBackend::Cancelling::run() {
+    Loop& loop = *backend_.loop_.load(std::memory_order_relaxed);
+    for (Waiting& waiting : backend_.waiting_) loop.cancel(waiting);
 }
 
 void ShareBackend::reset() { server_->reset(); }
+
+void ShareBackend::Waiting::begin(FsIo& io) {
+    io_ = &io;
+    submit();
+}
+
+void ShareBackend::Waiting::submit() {
+    Loop& loop = *backend_.loop_.load(std::memory_order_relaxed);
+    switch (later_.kind) {
+        case Later::Kind::Read: return loop.readv(later_.fd, later_.room, later_.offset_bytes, *this);
+        case Later::Kind::Sync: return loop.fsync(later_.fd, false, *this);
+        case Later::Kind::SyncData: return loop.fsync(later_.fd, true, *this);
+    }
+}
+
+void ShareBackend::Waiting::on_complete(i32 result, bool /*has_more*/) {
+    if (later_.kind != Later::Kind::Read || result <= 0) return finish(result < 0 ? result : 0);
+    // A device that is reset waits for it: what is left is left.
+    if (!later_.advance(static_cast<u64>(result))) return finish(0);
+    submit();
+}
+
+void ShareBackend::Waiting::finish(i32 error) {
+    const u32 written = later_.finish(error);
+    FsIo& io = *std::exchange(io_, nullptr);
+    backend_.idle_.push_back(this);
+    io.client->on_fs_io_done(io, written);
+}
 
 }  // namespace mayfly

@@ -2,9 +2,12 @@
 // ShareBackend: a directory of the host as a file system for the guest: a FUSE server on a loop of its own.
 //
 // Nothing that the guest says is believed: see FuseServer. Requests are done by the loop's thread, without
-// the device's lock. Thread: as FsBackend and Backend say.
+// the device's lock; those that have to wait for a disk go through the loop's ring, and others go on
+// meanwhile. Thread: as FsBackend and Backend say.
 #pragma once
 
+#include <atomic>
+#include <deque>
 #include <memory>
 
 #include "devices/virtio/fs/fs_backend.h"
@@ -23,17 +26,48 @@ class ShareBackend final : public FsBackend, public Backend, private Task {
     /// Errors: as FuseServer::enter().
     Result<void> attach(Loop& loop) override;
     void start(FsIo& io) override;
-    void cancel_all() override {}  // the thread does one at a time, and the host ends it when it likes
+    void cancel_all() override;
     void reset() override;
 
   private:
-    explicit ShareBackend(std::unique_ptr<FuseServer> server) : server_(std::move(server)) {}
+    /// A request on its way through the ring.
+    class Waiting final : public Operation {
+      public:
+        explicit Waiting(ShareBackend& backend) : backend_(backend) {}
+
+        void begin(FsIo& io);
+        void on_complete(i32 result, bool has_more) override;
+        [[nodiscard]] Later& later() { return later_; }
+
+      private:
+        void submit();
+        void finish(i32 error);
+
+        ShareBackend& backend_;
+        FsIo* io_ = nullptr;
+        Later later_;
+    };
+    class Cancelling final : public Task {
+      public:
+        explicit Cancelling(ShareBackend& backend) : backend_(backend) {}
+        void run() override;
+
+      private:
+        ShareBackend& backend_;
+    };
+    static constexpr std::size_t kWaitingMax = 64;
+
+    explicit ShareBackend(std::unique_ptr<FuseServer> server);
     void run() override;
+    void serve(FsIo& io);
 
     std::unique_ptr<FuseServer> server_;
-    Loop* loop_ = nullptr;
+    std::atomic<Loop*> loop_ = nullptr;
     FsIo* first_ = nullptr;  // asked for, in order
     FsIo* last_ = nullptr;
+    std::deque<Waiting> waiting_;
+    std::vector<Waiting*> idle_;  // of them
+    Cancelling cancelling_{*this};
 };
 
 }  // namespace mayfly

@@ -178,7 +178,7 @@ class Guest {
         std::vector<std::byte> room(room_bytes, kUntouched);
         std::vector<iovec> parts = cut(request, piece);
         std::vector<iovec> room_parts = cut(room, piece);
-        const u32 written = server_.serve(parts, room_parts);
+        const u32 written = server_.serve(parts, room_parts, nullptr).value();
         require(written <= room.size());
         // What a READ found, and did not report, may be there; nothing else.
         if (opcode != FUSE_READ)

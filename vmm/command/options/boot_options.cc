@@ -13,6 +13,7 @@
 #include "vmm/command/options/device_options.h"
 #include "vmm/command/options/guest_network_option.h"
 #include "vmm/command/options/option_table.h"
+#include "vmm/command/options/root_option.h"
 #include "vmm/command/options/share_option.h"
 #include "vmm/os/file_identity.h"
 #include "vmm/text/log.h"
@@ -58,8 +59,9 @@ constexpr std::array kBootOptions{
               .help = "run PROG in the Linux guest; its status is mayfly's. Its arguments: -- ARG...",
               .text = &A::exec},
     Option<A>{.name = "root",
-              .value = "DIR",
-              .help = "with --exec: the guest's root is a copy of DIR",
+              .value = "DIR[,live[,rw]]",
+              .help = "with --exec: the guest's root is a copy of DIR; live: DIR itself, below what the "
+                      "guest writes; rw: which it writes to",
               .text = &A::root},
     Option<A>{.name = "modules",
               .value = "DIR|auto",
@@ -364,9 +366,11 @@ Result<void> read_exec(const BootArguments& arguments, BootConfig& config) {
         return fail(Error::invalid(fmt::format("--exec {} and --initrd {}: a guest has one initial RAM disk",
                                                arguments.exec, arguments.initrd))
                         .hint("--exec packs its own; --root names what else is in it"));
+    RootChoice root = TRY(parse_root(arguments.root));
     config.exec = ExecConfig{.program = arguments.exec,
                              .arguments = arguments.exec_arguments,
-                             .root = arguments.root,
+                             .root = std::move(root.directory),
+                             .root_kind = root.kind,
                              .modules = arguments.modules_directory};
     return read_program(arguments, *config.exec);
 }
@@ -445,6 +449,7 @@ Result<BootConfig> boot_config(const BootArguments& arguments) {
         config.timeout = std::chrono::milliseconds(*limit);
     }
     TRY_VOID(read_devices(arguments, config));
+    TRY_VOID(add_live_root(config));
     if (arguments.exit_ports.size() > kExitPortsMax)
         return fail(Error::invalid(fmt::format("{} times --exit-port; the limit is {}",
                                                arguments.exit_ports.size(), kExitPortsMax)));

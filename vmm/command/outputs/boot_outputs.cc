@@ -6,6 +6,7 @@
 #include "firmware/image/refuse.h"
 #include "vmm/command/options/copy_options.h"
 #include "vmm/command/options/device_options.h"
+#include "vmm/command/options/root_option.h"
 #include "vmm/machine/boot/guest_images.h"
 #include "vmm/machine/boot/module_choice.h"
 
@@ -26,11 +27,16 @@ std::string debugcon_file(const BootArguments& arguments) {
     return names_debugcon_file(arguments.debugcon) ? arguments.debugcon : std::string();
 }
 
+/// What cannot be read is refused with the command line.
+RootChoice root_of(const BootArguments& arguments) {
+    return parse_root(arguments.root).value_or(RootChoice{});
+}
+
 /// Where a program is looked for: vmm/initramfs/program.h. Empty for a bare name in a root, which is one of
 /// many places.
 std::string program_file(const BootArguments& arguments) {
     if (arguments.root.empty()) return arguments.exec;
-    if (arguments.exec.starts_with('/')) return arguments.root + arguments.exec;
+    if (arguments.exec.starts_with('/')) return root_of(arguments).directory + arguments.exec;
     return arguments.exec.find('/') == std::string::npos ? std::string() : arguments.exec;
 }
 
@@ -77,7 +83,9 @@ void add_boot_files(const BootArguments& arguments, std::string_view about, Name
     for (const std::string& module : arguments.modules) reads("--module", module.substr(0, module.find(' ')));
     for (const std::string& disk : arguments.disks) reads("--disk", disk_path(disk));
     reads("--exec", program_file(arguments));
-    if (!arguments.root.empty()) files.add_tree(called("--root"), arguments.root, false);
+    // Of a live one nothing is packed.
+    if (const RootChoice root = root_of(arguments); !root.directory.empty() && root.kind == RootKind::Packed)
+        files.add_tree(called("--root"), root.directory, false);
     if (!arguments.modules_directory.empty() && arguments.modules_directory != kAutoModules)
         files.add_tree(called("--modules"), arguments.modules_directory, true);
     // Those that cannot be read are refused with the command line.

@@ -149,8 +149,8 @@ std::string ArchiveWriter::called(std::string_view name) const {
     return origin_ + printable(name.substr(std::min(origin_bytes_, name.size())));
 }
 
-Unexpected ArchiveWriter::unfit(std::string_view name, std::string what) const {
-    return fail(Error::invalid(std::move(what)).about(called(name)));
+Unexpected ArchiveWriter::unfit(std::string_view path, std::string what) const {
+    return fail(Error::invalid(std::move(what)).about(called(path.substr(place_.size()))));
 }
 
 Result<void> ArchiveWriter::begin(const std::string& path, const EntryHeader& header, u64 content_bytes) {
@@ -194,7 +194,7 @@ Result<void> ArchiveWriter::begin(const std::string& path, const EntryHeader& he
 
 Result<void> ArchiveWriter::add(std::string_view name, const EntryHeader& header,
                                 std::span<const std::byte> content) {
-    TRY_VOID(begin(archive_name(name), header, content.size()));
+    TRY_VOID(begin(place_ + archive_name(name), header, content.size()));
     TRY_VOID(append(content.data(), content.size()));
     return pad();
 }
@@ -205,7 +205,7 @@ Result<void> ArchiveWriter::add(std::string_view name, const EntryHeader& header
 
 Result<void> ArchiveWriter::add_file(std::string_view name, const EntryHeader& header, const UniqueFd& file,
                                      u64 size_bytes) {
-    TRY_VOID(begin(archive_name(name), header, size_bytes));
+    TRY_VOID(begin(place_ + archive_name(name), header, size_bytes));
     const bool is_small = size_bytes <= kSmallFileMax;
     TRY_VOID(about(is_small ? copy_small(file, size_bytes) : copy_large(file, size_bytes), called(name)));
     return pad();

@@ -61,6 +61,9 @@ class ArchiveWriter {
     /// forecast.
     void set_room(FindRoom find) { find_room_ = std::move(find); }
 
+    /// Where in the archive what follows lies, "DIR/" or nothing; messages do not name it.
+    void set_place(std::string_view place) { place_ = place; }
+
     /// What messages put before a name, less its first `bytes`, for entries that have the name of a file of
     /// the host: "DIR/".
     void set_origin(std::string origin, std::size_t bytes = 0) {
@@ -93,7 +96,7 @@ class ArchiveWriter {
     Result<void> begin(const std::string& path, const EntryHeader& header, u64 content_bytes);
     Result<void> append(const void* data, u64 size_bytes);
     Result<void> pad();
-    [[nodiscard]] Unexpected unfit(std::string_view name, std::string what) const;
+    [[nodiscard]] Unexpected unfit(std::string_view path, std::string what) const;
     Result<void> flush();
     Result<void> copy_small(const UniqueFd& file, u64 size_bytes);
     Result<void> copy_large(const UniqueFd& file, u64 size_bytes);
@@ -108,6 +111,7 @@ class ArchiveWriter {
     StopToken stop_;
     u32 entries_ = 0;
     Forecast forecast_;
+    std::string place_;
     std::string origin_;
     std::size_t origin_bytes_ = 0;  // of names, in whose place it comes
 };

@@ -49,6 +49,7 @@ Result<void> pack_program(const MachinePlan& plan, const BootConfig& config, Gue
         .program = config.exec->program,
         .arguments = config.exec->arguments,
         .root = config.exec->root,
+        .root_kind = config.exec->root_kind,
         .modules = config.exec->modules,
         .environment = config.exec->environment,
         .workdir = config.exec->workdir,

@@ -13,7 +13,7 @@
 
 namespace mayfly {
 
-/// Of a guest with a program of ours.
+/// Those of a guest with --exec, but for its root.
 [[nodiscard]] std::vector<ShareMount> share_mounts(const BootConfig& config);
 
 /// The modules of Linux without which they cannot be mounted, where the kernel has them as modules.

@@ -10,6 +10,7 @@
 
 #include "firmware/boot/boot.h"
 #include "vmm/initramfs/copy_names.h"
+#include "vmm/initramfs/root_kind.h"
 #include "vmm/machine/lifecycle/ending.h"
 #include "vmm/machine/plan/guest_network.h"
 #include "vmm/network/port_forward.h"
@@ -88,7 +89,8 @@ struct ShareConfig {
 struct ExecConfig {
     std::string program;
     std::vector<std::string> arguments;
-    std::string root;     ///< a directory of the host; empty: nothing but the program
+    std::string root;                       ///< a directory of the host; empty: nothing but the program
+    RootKind root_kind = RootKind::Packed;  ///< a live one is among BootConfig's shares
     std::string modules;  ///< kernel modules: .../lib/modules/VERSION, or what holds it; may be empty
     std::vector<std::string> environment{};  ///< NAME=VALUE
     std::string workdir{};                   ///< absolute; empty: /

@@ -16,6 +16,7 @@ u64 OpenFiles::add(UniqueFd fd, bool is_directory) {
     free_.pop_back();
     OpenFile& file = files_[place];
     file.fd = std::move(fd);
+    file.can_refuse_to_wait = true;
     if (is_directory) file.entries = std::make_unique<DirectoryStream>();
     return u64{file.generation} << kPlaceBits | place;
 }

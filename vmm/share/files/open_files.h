@@ -13,6 +13,7 @@ namespace mayfly {
 struct OpenFile {
     UniqueFd fd;
     std::unique_ptr<DirectoryStream> entries;  ///< of a directory
+    bool can_refuse_to_wait = true;            ///< RWF_NOWAIT: not every file system can
     u32 generation = 0;                        ///< how many had this place before
 };
 

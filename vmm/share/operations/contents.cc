@@ -8,6 +8,7 @@
 #include <sys/uio.h>
 #include <unistd.h>
 
+#include "devices/virtio/queue/chain.h"
 #include "vmm/share/operations/operations.h"
 
 namespace mayfly::operations {
@@ -24,18 +25,51 @@ int count_of(std::span<const iovec> parts) {
     return static_cast<int>(std::min<std::size_t>(parts.size(), IOV_MAX));
 }
 
+/// None where it is to be done now.
+UniqueFd copy_for(const Call& call, const OpenFile& file) {
+    return call.later != nullptr ? UniqueFd::adopt(::fcntl(file.fd.get(), F_DUPFD_CLOEXEC, 0)) : UniqueFd();
+}
+
+i32 read_later(const Call& call, OpenFile& file, std::span<iovec> room, u64 offset, u64 done) {
+    UniqueFd copy = copy_for(call, file);
+    if (!copy.valid()) return -errno;
+    Later& later = *call.later;
+    later.kind = Later::Kind::Read;
+    later.fd = std::move(copy);
+    later.room = room;
+    later.offset_bytes = offset;
+    later.done_bytes = done;
+    return kLater;
+}
+
 }  // namespace
 
 i32 read(const Call& call) {
     const auto arguments = call.request.take<fuse_read_in>();
     if (!arguments || !is_offset(arguments->offset)) return -EINVAL;
-    const OpenFile* const file = call.share.files.file(arguments->fh);
+    OpenFile* const file = call.share.files.file(arguments->fh);
     if (file == nullptr) return -EBADF;
-    const std::span<iovec> room = call.reply.data_room(arguments->size);
-    const ssize_t bytes =
-        ::preadv(file->fd.get(), room.data(), count_of(room), static_cast<off_t>(arguments->offset));
-    if (bytes < 0) return -errno;
-    call.reply.set_data(static_cast<u64>(bytes));
+    std::span<iovec> room = call.reply.data_room(arguments->size);
+    u64 offset = arguments->offset;
+    u64 done = 0;
+    while (!room.empty()) {
+        const int flags = file->can_refuse_to_wait && call.later != nullptr ? RWF_NOWAIT : 0;
+        const ssize_t bytes =
+            ::preadv2(file->fd.get(), room.data(), count_of(room), static_cast<off_t>(offset), flags);
+        if (bytes < 0 && errno == EOPNOTSUPP && flags != 0) {
+            file->can_refuse_to_wait = false;
+            continue;
+        }
+        if (bytes < 0 && errno == EAGAIN && flags != 0) return read_later(call, *file, room, offset, done);
+        if (bytes < 0 && done == 0) return -errno;
+        if (bytes <= 0) break;
+        done += static_cast<u64>(bytes);
+        offset += static_cast<u64>(bytes);
+        room = drop_front(room, static_cast<u64>(bytes));
+        // It may have stopped where it would have had to wait; else this is the end.
+        if (flags == 0) break;
+    }
+    call.reply.set_data(done);
     return 0;
 }
 
@@ -61,6 +95,12 @@ i32 fsync(const Call& call) {
     const OpenFile* const file = call.share.files.file(arguments->fh);
     if (file == nullptr) return -EBADF;
     const bool is_data_only = (arguments->fsync_flags & FUSE_FSYNC_FDATASYNC) != 0;
+    UniqueFd copy = copy_for(call, *file);
+    if (copy.valid()) {
+        call.later->kind = is_data_only ? Later::Kind::SyncData : Later::Kind::Sync;
+        call.later->fd = std::move(copy);
+        return kLater;
+    }
     return (is_data_only ? ::fdatasync(file->fd.get()) : ::fsync(file->fd.get())) < 0 ? -errno : 0;
 }
 

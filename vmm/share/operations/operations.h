@@ -5,6 +5,7 @@
 // Thread: the share's. Spec: Linux include/uapi/linux/fuse.h.
 #pragma once
 
+#include "vmm/share/operations/later.h"
 #include "vmm/share/operations/share.h"
 
 namespace mayfly::operations {
@@ -15,7 +16,11 @@ struct Call {
     FuseRequest& request;
     FuseReply& reply;
     Node& node;
+    Later* later = nullptr;  ///< null: it is done now, however long that takes
 };
+
+/// The answer of an operation that has filled in `later`.
+inline constexpr i32 kLater = 1;
 
 // names.cc
 [[nodiscard]] i32 lookup(const Call& call);

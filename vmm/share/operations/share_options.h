@@ -28,6 +28,9 @@ struct ShareOptions {
     /// Every file is shown as this one's, and what the guest makes is the monitor's own user's. Nothing: as
     /// the host has it.
     std::optional<ShareOwner> owner;
+    /// The guest mounts what is mounted in the directory, with numbers of files of its own. Else it takes it
+    /// for directories like others: an overlay looks into no mount.
+    bool announces_mounts = true;
 };
 
 }  // namespace mayfly

@@ -15,6 +15,7 @@ TEST_CASE("a report arrives as it was sent") {
         {InitReport::Kind::InitFailed, InitStep::Network, 19},
         {InitReport::Kind::InitFailed, InitStep::Unpack, 28},
         {InitReport::Kind::InitFailed, InitStep::Share, 22},
+        {InitReport::Kind::InitFailed, InitStep::CopyIn, 28},
     };
     for (const InitReport& report : reports) {
         const auto decoded = decode_init_report(encode_init_report(report));
@@ -28,6 +29,6 @@ TEST_CASE("a report arrives as it was sent") {
 
 TEST_CASE("what no init of ours writes is no report") {
     for (const u32 word : {0x00000000u, 0xffffffffu, 0x00000031u, 0xe1000100u, 0xe1010000u, 0xe2000000u,
-                           0xe2000041u, 0xe3000002u, 0xe30b0002u, 0xe4000000u, 0x2ae10000u})
+                           0xe2000041u, 0xe3000002u, 0xe30d0002u, 0xe4000000u, 0x2ae10000u})
         CHECK_FALSE(decode_init_report(word).has_value());
 }

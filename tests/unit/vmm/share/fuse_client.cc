@@ -21,7 +21,11 @@ std::vector<iovec> pieces_of(Bytes& bytes, std::size_t piece_bytes) {
 }
 
 ShareOptions options_of(const std::string& directory, const FuseClient::How& how) {
-    return {.directory = directory, .is_read_only = how.is_read_only, .cache = how.cache, .owner = how.owner};
+    return {.directory = directory,
+            .is_read_only = how.is_read_only,
+            .cache = how.cache,
+            .owner = how.owner,
+            .announces_mounts = how.announces_mounts};
 }
 
 }  // namespace
@@ -56,7 +60,7 @@ Answer FuseClient::send_bytes(u32 opcode, u64 node, const Bytes& body) {
     Bytes room(room_bytes_, std::byte{0xa5});
     std::vector<iovec> parts = pieces_of(request, piece_bytes_);
     std::vector<iovec> room_parts = pieces_of(room, piece_bytes_);
-    const u32 written = server_->serve(parts, room_parts);
+    const u32 written = server_->serve(parts, room_parts, nullptr).value();
     CHECK(std::all_of(room.begin() + written, room.end(),
                       [](std::byte byte) { return byte == std::byte{0xa5}; }));
     if (written == 0) return {};

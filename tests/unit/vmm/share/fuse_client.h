@@ -98,6 +98,7 @@ class FuseClient {
         ShareCache cache = ShareCache::Auto;
         std::optional<ShareOwner> owner{};
         bool begins = true;
+        bool announces_mounts = true;
     };
     explicit FuseClient(const std::string& directory, const How& how);
     explicit FuseClient(const std::string& directory) : FuseClient(directory, How()) {}

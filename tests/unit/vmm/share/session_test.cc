@@ -82,6 +82,22 @@ TEST_CASE("a session begins with versions and features that both sides have", "[
     CHECK(guest.send(kGetattr, kRoot, fuse_getattr_in{}).error == -EIO);
 }
 
+TEST_CASE("mounts are announced unless an overlay is to look into them", "[share]") {
+    constexpr u32 kSubmounts = 1U << 27U;
+    const ScratchTree tree;
+    for (const bool announces : {true, false}) {
+        FuseClient::How how{};
+        how.begins = false;
+        how.announces_mounts = announces;
+        FuseClient guest(tree.path(), how);
+        fuse_init_in in{};
+        in.major = 7;
+        in.minor = 31;
+        in.flags = kSubmounts;
+        CHECK(guest.send(kInit, 0, in).as<fuse_init_out>().flags == (announces ? kSubmounts : 0));
+    }
+}
+
 TEST_CASE("numbers and requests that there are not are errors of theirs", "[share]") {
     const ScratchTree tree;
     FuseClient guest(tree.path());

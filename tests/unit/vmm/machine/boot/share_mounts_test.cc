@@ -36,6 +36,19 @@ TEST_CASE("init mounts the shares that have a place, in order", "[share_mounts]"
     CHECK(share_modules(config) == Names{"virtiofs"});
 }
 
+TEST_CASE("a live root is none of init's shares, and an overlay is a module too", "[share_mounts]") {
+    BootConfig config;
+    config.exec.emplace();
+    config.shares = {share("a", "/mnt"), share("root", "/")};
+    CHECK(share_mounts(config).size() == 2);
+    config.exec->root_kind = RootKind::Writable;
+    REQUIRE(share_mounts(config).size() == 1);
+    CHECK(share_mounts(config)[0].tag == "a");
+    CHECK(share_modules(config) == Names{"virtiofs"});
+    config.exec->root_kind = RootKind::Overlay;
+    CHECK(share_modules(config) == Names{"virtiofs", "overlay"});
+}
+
 TEST_CASE("a kernel of which nothing is known is not refused for its shares", "[share_mounts]") {
     BootConfig config;
     config.exec.emplace();
