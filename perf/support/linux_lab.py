@@ -85,10 +85,10 @@ def open_lab(setting, kind=Lab, files=None, append="", disks=()):
                 memory="3G", disks=disks, icount=True, append=append, boot_seconds=600)  # fmt: skip
 
 
-def run_mark(lab, how, argv, env=None):
+def run_mark(lab, how, argv, env=None, attempts=ATTEMPTS):
     """Repeats a run that hangs or fails: see above. What fails each time is an error."""
     outcome = None
-    for phase_us, seconds in ATTEMPTS:
+    for phase_us, seconds in attempts:
         phase = {"MARK_PHASE_US": str(phase_us)}
         outcome = lab.measure([MARK, *how, *argv], timeout=seconds, env={**(env or {}), **phase})
         status = json.loads(outcome.out)["status"] if outcome.out else outcome.status
@@ -103,8 +103,8 @@ def measure_with_reader(lab, argv, env=None):
     return run_mark(lab, ["--pipe", MARKER], argv, env)
 
 
-def measure_alone(lab, argv, env=None):
-    return run_mark(lab, ["--file", "/tmp/console"], argv, env)
+def measure_alone(lab, argv, env=None, attempts=ATTEMPTS):
+    return run_mark(lab, ["--file", "/tmp/console"], argv, env, attempts)
 
 
 class SplitLab(Lab):
