@@ -63,7 +63,7 @@ class Packer {
     /// Of a file in the root, empty where it is not there.
     [[nodiscard]] std::string text_inside(const std::string& path) const;
     void add_environment(std::string& job) const;
-    Result<void> check_places() const;
+    [[nodiscard]] Result<void> check_places() const;
     Result<void> add_basics();
     Result<void> add_copies();
     [[nodiscard]] bool is_live() const { return request_.root_kind != RootKind::Packed; }

@@ -18,6 +18,9 @@ namespace mayfly {
 
 namespace {
 
+/// Never written, so it takes neither memory nor room in the binary.
+std::array<std::byte, 65'536> zeros;
+
 constexpr int kTriesMax = 100;
 /// Only how often an end is looked for.
 constexpr int kLookMs = 100;
@@ -68,13 +71,12 @@ Result<void> NewFile::write_on(std::span<const std::byte> bytes) {
 }
 
 Result<void> NewFile::write(u64 at, std::span<const std::byte> bytes) {
-    static constexpr std::array<std::byte, 65'536> kZeros{};
     if (!name_meanwhile_.empty() && at != position_) {
         if (::lseek(fd_.get(), static_cast<off_t>(at), SEEK_SET) < 0) return fail(Error::os("write"));
         position_ = at;
     }
     while (position_ < at)
-        TRY_VOID(write_on(std::span(kZeros).first(std::min<u64>(kZeros.size(), at - position_))));
+        TRY_VOID(write_on(std::span(zeros).first(std::min<u64>(zeros.size(), at - position_))));
     return write_on(bytes);
 }
 
