@@ -2,7 +2,8 @@
 # SPDX-License-Identifier: Apache-2.0
 """Runs the meson tests of a build tree and counts what they say.
 
-    run.py BUILD             every test; BUILD is built
+    run.py BUILD             every test but those that take long; BUILD is built
+    run.py BUILD --long      those too, which take hours on a slow machine
     run.py BUILD --suite X…  those that meson test selects by these arguments, once what they need is built
 
 A test that has cases of its own (Catch2, or a program that prints one line per case) counts by its cases; any
@@ -54,12 +55,14 @@ def run(build, name, arguments):
 
 def main():
     build = pathlib.Path(sys.argv[1])
-    if sys.argv[2:]:
+    if sys.argv[2:] not in ([], ["--long"]):
         entries = run(build, "testlog", sys.argv[2:])
     else:
         # The linux tier keeps every core busy for minutes: tests that look at the clock run before it.
-        entries = run(build, "testlog", ["--no-rebuild", "--no-suite", "linux"])
+        entries = run(build, "testlog", ["--no-rebuild", "--no-suite", "linux", "--no-suite", "long"])
         entries += run(build, "testlog-linux", ["--no-rebuild", "--suite", "linux"])
+        if sys.argv[2:]:
+            entries += run(build, "testlog-long", ["--no-rebuild", "--suite", "long"])
     if not entries:
         print("no test ran: meson test wrote no log")
         print("0 passed, 1 failed, 0 skipped")

@@ -8,7 +8,7 @@ import os
 import re
 
 from commands import Outcome
-from harness import build_directory, check_status, kernel, linux_host
+from harness import build_directory, check, check_status, kernel, linux_host
 from errors import Unavailable
 from guests import busybox_initramfs, ext4_image, image
 
@@ -40,13 +40,16 @@ def program(name):
 
 class Guests:
     """The host, with an ext4 file system at /share, and guests on it. `programs` are {name: path} of static programs
-    that a guest and the host both have, and `files` what is on the host besides."""
+    that a guest and the host both have, and `files`, {path below /work/root: path or bytes}, what else
+    is in a guest's root."""
 
     def __init__(self, directory, *, programs, files=None, versions=("6.12",), size="1G"):
         made = {f"/work/root/bin/{name}": path for name, path in programs.items()}
         contents = os.path.join(directory, "empty")
         os.mkdir(contents)
         disk = ext4_image(os.path.join(directory, "share"), contents, size)
+        # What a guest of the yardstick finds at its root, too.
+        self._files = {name.removeprefix("/work/root/"): source for name, source in (files or {}).items()}
         self._programs, self._kernels = programs, {version: kernel(version) for version in versions}
         tools = ["qemu-system-x86_64", VIRTIOFSD] if PEER == "virtiofsd" else []
         self.host = linux_host(
@@ -62,6 +65,11 @@ class Guests:
         outcome = self.host.run(["sh", "-c", command], timeout=timeout)
         check_status(outcome, 0)
         return outcome.out.decode(errors="surrogateescape")
+
+    def fresh(self, name):
+        """An empty directory to share."""
+        self.shell(f"rm -rf /share/{name} && mkdir /share/{name}")
+        return f"/share/{name}"
 
     def start(self, command, share, *options, version="6.12", share_options=""):
         """A guest with the host's directory `share` at /mnt: a commands.Command; see end()."""
@@ -87,14 +95,51 @@ class Guests:
         return Outcome(**(values | {"status": int(found[1]) if found else outcome.status}))
 
     def _start_peer(self, command, share, version, share_options):
-        programs = {}
-        for name, path in self._programs.items():
-            with open(path, "rb") as file:
-                programs[f"bin/{name}"] = file.read()
+        files = {f"bin/{name}": path for name, path in self._programs.items()} | self._files
+        for name, source in files.items():
+            if not isinstance(source, bytes):
+                with open(source, "rb") as file:
+                    files[name] = file.read()
         modules = ["virtio_pci", "virtiofs"]
-        initrd = busybox_initramfs(INIT, {**programs, "command": command}, self._kernels[version], modules)
+        initrd = busybox_initramfs(INIT, {**files, "command": command}, self._kernels[version], modules)
         self.host.put(initrd, "/tmp/initrd-peer")
         cache = {"never": "none"}.get(share_options.partition("cache=")[2].partition(",")[0], "auto")
         line = f"rm -f /tmp/share.socket; {DAEMON} -o cache={cache} -o source={share} 2>/tmp/virtiofsd.log & {QEMU}"
         line += f" -kernel /kernels/{version}/vmlinux -initrd /tmp/initrd-peer -append 'quiet console=ttyS0'"
         return self.host.popen(["sh", "-c", line])
+
+
+def look_at(guests, directory, is_read=False):
+    """All that a change of any file there would change, and unless they are read, that too."""
+    look = "-exec stat -c '%n %F %s %a %u:%g %Y %Z %i %h' {} +"
+    read = "" if is_read else f"find {directory} -type f -exec stat -c '%n %X' {{}} + | sort"
+    return guests.shell(f"find {directory} {look} | sort; {read}")
+
+
+SHAPE = "mkdir -p a/b/c; for d in . a a/b a/b/c; do for f in file plain; do {} >$d/$f; done; done;"
+
+
+def race(guests, cache, seconds):
+    """The guest does all that can be done by names, and the host swaps what they mean for links that lead out of
+    the directory: nothing outside is read, and nothing there changes. The guest goes on."""
+    directory = guests.fresh("race")
+    guests.shell(f"cd {directory} && {SHAPE.format('echo inside')}")
+    secret = SHAPE.format("(echo SECRET; head -c 31330 /dev/zero)")
+    guests.shell(f"rm -rf /share/outside && mkdir /share/outside && cd /share/outside && {secret}"
+                 " for d in . a a/b a/b/c; do touch $d/only-outside; done; find . -type f -exec touch -d @1500000000"
+                 " {} +; find . -type f -exec touch -a -d @1400000000 {} +")  # fmt: skip
+    before = look_at(guests, "/share/outside")
+    swap = guests.host.popen(["/work/root/bin/share_swap", directory, "/share/outside", str(seconds + 60)])
+    try:
+        outcome = guests.run(f"share_hammer /mnt {seconds}", directory, "--timeout", str(seconds + 120),
+                             timeout=seconds + 300, share_options=f",cache={cache}")  # fmt: skip
+    finally:
+        swap.kill()
+        swap.wait(60)
+    after = look_at(guests, "/share/outside")
+    check(b"BREACH" not in outcome.out, "the guest has seen what lies outside", outcome)
+    check_status(outcome, 0)
+    found = re.search(rb"reads (\d+) writes (\d+) made (\d+) lists (\d+) changes (\d+) breaches 0", outcome.out)
+    counts = [int(count) for count in found.groups()] if found else []
+    check(counts and min(counts) > 0 and sum(counts) > 100, "it did nothing", outcome)
+    check(after == before, f"what lies outside has changed:\n{before}\n{after}")

@@ -10,7 +10,7 @@ import re
 import tempfile
 
 from harness import FAILED, OK, TIMEOUT, case, check, check_match, check_status, main, skip
-from share_guest import PEER, Guests, program
+from share_guest import PEER, Guests, look_at, program, race
 
 MIB = 1 << 20
 # The time that a guest may go on with what it knows is a second.
@@ -25,9 +25,7 @@ host, shell = guests.host, guests.shell
 
 
 def fresh(name):
-    """An empty directory to share."""
-    shell(f"rm -rf /share/{name} && mkdir /share/{name}")
-    return f"/share/{name}"
+    return guests.fresh(name)
 
 
 def ours_only(reason):
@@ -220,13 +218,6 @@ def a_directory_that_disappears_ends_nothing_but_itself():
 
 # Limits, and what must not be.
 
-def about(directory, is_read=False):
-    """All that a change of any file there would change, and unless they are read, that too."""
-    look = "-exec stat -c '%n %F %s %a %u:%g %Y %Z %i %h' {} +"
-    read = "" if is_read else f"find {directory} -type f -exec stat -c '%n %X' {{}} + | sort"
-    return shell(f"find {directory} {look} | sort; {read}")
-
-
 CHANGES = (
     "echo x >/mnt/new", "echo x >>/mnt/file", ": >/mnt/file", "rm /mnt/file", "mkdir /mnt/d", "rmdir /mnt/empty",
     "mv /mnt/file /mnt/file2", "ln /mnt/file /mnt/hard", "ln -s x /mnt/soft", "mkfifo /mnt/pipe", "touch /mnt/file",
@@ -240,7 +231,7 @@ def a_read_only_share_refuses_every_change_also_of_a_guest_that_mounts_it_otherw
     ours_only("of QEMU 7.2 has no such thing")
     directory = fresh("read-only")
     shell(f"cd {directory} && echo file >file && mkdir empty && chmod 666 file && touch -d @1000000000 file empty")
-    before = about(directory, is_read=True)
+    before = look_at(guests, directory, is_read=True)
     each = "; ".join(f"({change}) 2>&1 | sed 's/.*: //'" for change in CHANGES)
     again = ("; umount /mnt && mount -t virtiofs -o rw share0 /mnt && grep -c 'virtiofs rw' /proc/mounts"
              " && echo AGAIN; ")  # fmt: skip
@@ -248,7 +239,7 @@ def a_read_only_share_refuses_every_change_also_of_a_guest_that_mounts_it_otherw
     lines = outcome.out.decode().splitlines()
     refused = ["Read-only file system"] * len(CHANGES)
     check(lines == ["file", *refused, "1", "AGAIN", *refused], "not every change is refused", outcome)
-    check(about(directory, is_read=True) == before, "the host's files have changed")
+    check(look_at(guests, directory, is_read=True) == before, "the host's files have changed")
 
 
 @case
@@ -257,14 +248,14 @@ def links_that_lead_outside_are_resolved_in_the_guest():
     shell(f"mkdir -p /share/outside && echo SECRET >/share/outside/secret && cd {directory} &&"
           " ln -s /share/outside/secret absolute && ln -s ../outside/secret relative && ln -s /share/outside directory"
           " && ln -s /etc/passwd passwd && echo HOST >>/etc/passwd && mkdir a && ln -s ../../../../../../etc/passwd a/up")
-    before = about("/share/outside")
+    before = look_at(guests, "/share/outside")
     outcome = guests.run("cd /mnt; cat absolute relative directory/secret; ls directory; echo x >directory/new;"
                          " echo x >absolute; cat ../share/outside/secret; cat passwd a/up; readlink absolute",
                          directory)  # fmt: skip
     said = outcome.out + outcome.err.encode()
     check(b"SECRET" not in said and b"HOST" not in said, "the host's files are read", outcome)
     check(b"/share/outside/secret" in outcome.out, "readlink", outcome)
-    check(about("/share/outside") == before, "what lies outside has changed")
+    check(look_at(guests, "/share/outside") == before, "what lies outside has changed")
 
 
 @case
@@ -360,32 +351,7 @@ def what_cannot_be_shared_is_refused_before_a_guest_starts():
 @case
 def a_host_that_swaps_directories_for_links_leads_nobody_out():
     for cache in ("never", "auto"):
-        race(cache, RACE_SECONDS)
-
-
-def race(cache, seconds):
-    directory = fresh("race")
-    shape = ("mkdir -p a/b/c; for d in . a a/b a/b/c; do for f in file plain; do {} >$d/$f; done; done;")
-    shell(f"cd {directory} && {shape.format('echo inside')}")
-    secret = shape.format("(echo SECRET; head -c 31330 /dev/zero)")
-    shell(f"rm -rf /share/outside && mkdir /share/outside && cd /share/outside && {secret}"
-          " for d in . a a/b a/b/c; do touch $d/only-outside; done;"
-          " find . -type f -exec touch -d @1500000000 {} +; find . -type f -exec touch -a -d @1400000000 {} +")
-    before = about("/share/outside")
-    swap = host.popen(["/work/root/bin/share_swap", directory, "/share/outside", str(seconds + 60)])
-    try:
-        outcome = guests.run(f"share_hammer /mnt {seconds}", directory, "--timeout", str(seconds + 120),
-                             share_options=f",cache={cache}")  # fmt: skip
-    finally:
-        swap.kill()
-        swap.wait(60)
-    after = about("/share/outside")
-    check(b"BREACH" not in outcome.out, "the guest has seen what lies outside", outcome)
-    check_status(outcome, OK)
-    found = re.search(rb"reads (\d+) writes (\d+) made (\d+) lists (\d+) changes (\d+) breaches 0", outcome.out)
-    counts = [int(count) for count in found.groups()] if found else []
-    check(counts and min(counts) > 0 and sum(counts) > 100, "it did nothing", outcome)
-    check(after == before, f"what lies outside has changed:\n{before}\n{after}")
+        race(guests, cache, RACE_SECONDS)
 
 
 if __name__ == "__main__":

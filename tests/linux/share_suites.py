@@ -1,0 +1,143 @@
+# SPDX-License-Identifier: Apache-2.0
+"""--share and what others have written to test file systems, for minutes: pjdfstest and fsx (from crates.io, built
+by cargo into the lab's cache), fio where it is installed, and share_race at length. ./check --long runs it.
+
+With $MAYFLY_SHARE_PEER=virtiofsd it is QEMU's virtiofsd that is tested, whose own failures are listed beside.
+"""
+import atexit
+import os
+import re
+import shutil
+import subprocess
+import tempfile
+
+from harness import cache_directory, case, check, check_status, main, skip, skip_program
+from errors import Unavailable
+from packages import locked
+from share_guest import PEER, Guests, image, program, race
+
+CRATES = {"pjdfstest": "0.2.2", "fsx": "0.3.2"}
+BUILD_SECONDS = 1800
+SUITE_SECONDS = 3600
+RACE_SECONDS = 300  # each of two
+FSX_OPERATIONS = 3000
+
+# What fails, and why that is no fault of whoever serves the directory.
+EXPECTED = {
+    "mayfly": {},
+    "virtiofsd": {},
+}
+PJDFSTEST = """[features]
+posix_fallocate = {}
+rename_ctime = {}
+utime_now = {}
+utimensat = {}
+[settings]
+naptime = 0.05
+[dummy_auth]
+entries = [["nobody", "nogroup"], ["daemon", "daemon"]]
+"""
+PASSWD = b"root:x:0:0::/:/bin/sh\ndaemon:x:1:1::/:/bin/sh\nnobody:x:65534:65534::/:/bin/sh\n"
+GROUP = b"root:x:0:\ndaemon:x:1:\nnogroup:x:65534:\n"
+RESULT = re.compile(r"(?m)^(\S+) +(ok|FAILED|skipped)\r?$")
+
+
+def crates():
+    """{name: path}; made when they are not there. Static: the guest has no library."""
+    cargo = shutil.which("cargo")
+    if cargo is None:
+        raise Unavailable("cargo is not installed, which builds pjdfstest and fsx")
+    made = {}
+    with locked(os.path.join(cache_directory, "crates")):
+        for name, version in CRATES.items():
+            root = os.path.join(cache_directory, "crates", f"{name}-{version}")
+            made[name] = os.path.join(root, "bin", name)
+            if os.path.exists(made[name]):
+                continue
+            done = subprocess.run(
+                [cargo, "install", "--locked", "--quiet", "--target", "x86_64-unknown-linux-gnu", "--root", root,
+                 f"{name}@{version}"],
+                env={**os.environ, "RUSTFLAGS": "-C target-feature=+crt-static"}, capture_output=True, text=True,
+                timeout=BUILD_SECONDS, check=False,
+            )  # fmt: skip
+            if done.returncode != 0:
+                raise Unavailable(f"cargo install {name}: {done.stderr.strip()[-500:]}")
+    return made
+
+
+def started():
+    directory = tempfile.TemporaryDirectory(prefix="mayfly-suites-")  # pylint: disable=consider-using-with
+    atexit.register(directory.cleanup)
+    try:
+        programs = {**crates(), **{name: program(name) for name in ("share_hammer", "share_swap")}}
+    except Unavailable as error:
+        skip_program(str(error))
+    files = {"/work/root/etc/passwd": PASSWD, "/work/root/etc/group": GROUP,
+             "/work/root/etc/pjdfstest": PJDFSTEST.encode()}  # fmt: skip
+    try:
+        fio = image.tool_files("fio")
+    except Unavailable:
+        fio = {}
+    files.update({f"/work/root{name}": path for name, path in fio.items()})
+    return Guests(directory.name, programs=programs, files=files), bool(fio)
+
+
+guests, has_fio = started()
+
+
+def run_pjdfstest(name, **more):
+    directory = guests.fresh(name)
+    command = "pjdfstest -c /etc/pjdfstest -p /mnt"
+    outcome = guests.run(command, directory, timeout=SUITE_SECONDS, **more)
+    said = outcome.out.decode(errors="replace")
+    found = dict(RESULT.findall(said))
+    check(len(found) > 350 and "Summary: " in said, f"{len(found)} results", outcome)
+    failed = {name for name, result in found.items() if result == "FAILED"}
+    expected = set(EXPECTED[PEER])
+    print(f"pjdfstest, {name}: {len(found)} results, {sorted(failed)} failed", flush=True)
+    check(failed <= expected, f"also {sorted(failed - expected)}:\n{said[-6000:]}")
+    check(failed >= expected, f"{sorted(expected - failed)} pass now: they are not to be expected any more")
+
+
+@case
+def calls_answer_as_posix_has_them():
+    run_pjdfstest("posix")
+
+
+@case
+def they_do_when_the_guest_believes_nothing():
+    run_pjdfstest("posix-never", share_options=",cache=never")
+
+
+@case
+def whatever_is_written_is_what_is_read():
+    for cache in ("auto", "never"):
+        for seed in (1, 2, 3):
+            directory = guests.fresh("fsx")
+            outcome = guests.run(f"fsx -q -N {FSX_OPERATIONS} -S {seed} /mnt/file 2>&1 | tail -n 30", directory,
+                                 timeout=SUITE_SECONDS, share_options=f",cache={cache}")  # fmt: skip
+            check(b"All operations completed A-OK" in outcome.out, f"cache={cache}, seed {seed}", outcome)
+
+
+@case
+def fio_verifies_what_it_has_written():
+    if not has_fio:
+        skip("fio is not installed")
+    directory = guests.fresh("fio")
+    job = ("fio --directory=/mnt --size=16m --verify=crc32c --verify_fatal=1 --randrepeat=1 --rw=randrw --bs=4k"
+           " --group_reporting --eta=never --thread --numjobs=2")  # fmt: skip
+    for name, options in (("psync", "--ioengine=psync"), ("mmap", "--ioengine=mmap"),
+                          ("direct", "--ioengine=libaio --iodepth=16 --direct=1")):  # fmt: skip
+        outcome = guests.run(f"{job} --name={name} {options}", directory, timeout=SUITE_SECONDS)
+        check_status(outcome, 0)
+        check(b"err= 0" in outcome.out, name, outcome)
+
+
+@case
+def a_host_that_swaps_directories_for_links_for_minutes_leads_nobody_out():
+    for cache in ("never", "auto"):
+        race(guests, cache, RACE_SECONDS)
+
+
+if __name__ == "__main__":
+    main()
