@@ -3,10 +3,10 @@
 """linux_share: the instructions that Linux's work on a shared directory of the host takes, in the lab; QEMU
 with virtiofsd beside it.
 
-The guest has 512 MiB, one vCPU and cold caches, and mounts the directory, a tmpfs of the host. A job's cost is
-what the lab took, monitor, daemon, host kernel and guest together, less what it took for a guest that only
-mounts. QEMU and its daemon run in each way that could be their best, some of which show the guest less of what
-the host changes than mayfly does; for each job the best is compared. Needs no KVM: support/linux_lab.py.
+The guest has 512 MiB, one vCPU and cold caches, and mounts the directory, a tmpfs of the host. A job's cost
+is what the lab took, monitor, daemon, host kernel and guest together, less what it took for a guest that only
+mounts. QEMU and its daemon run in each way that could be their best, some of which show the guest less of
+what the host changes than mayfly does; for each job the best is compared. Needs no KVM: support/linux_lab.py.
 
 The tree has the shape of a kernel's sources and a hundredth of their files. No job takes many more than a
 thousand requests: the more, the likelier is an interrupt that the emulation delivers twice. `--only NAME` and
@@ -77,8 +77,8 @@ MAYFLY = (f"exec mayfly boot {KERNEL} --memory 512M --initrd /work/initrd-share 
           f" --share {SHARE}")  # fmt: skip
 # chroot: the lab's root is its initramfs, which no pivot_root() leaves. The rest is as it comes.
 DAEMON = f"rm -f {SOCKET}; virtiofsd --socket-path={SOCKET} -o source={SHARE} -o sandbox=chroot"
-QEMU = (f"while ! test -S {SOCKET}; do usleep 1000; done; qemu-system-x86_64 -accel kvm -cpu host -m 512 -smp 1"
-        f" -nodefaults -no-user-config -nographic -no-reboot -serial file:{SERIAL} -kernel {KERNEL}"
+QEMU = (f"while ! test -S {SOCKET}; do usleep 1000; done; qemu-system-x86_64 -accel kvm -cpu host -m 512"
+        f" -smp 1 -nodefaults -no-user-config -nographic -no-reboot -serial file:{SERIAL} -kernel {KERNEL}"
         " -initrd /work/initrd-share -object memory-backend-memfd,id=m,size=512M,share=on"
         f" -chardev socket,id=c,path={SOCKET}")  # fmt: skip
 MICROVM = "-M microvm,pit=off,pic=off,rtc=off,isa-serial=on,memory-backend=m"

@@ -1,6 +1,6 @@
 # SPDX-License-Identifier: Apache-2.0
-"""A guest with a directory of its host at /mnt, under mayfly (--share) or under its yardstick, QEMU with virtiofsd.
-Both run one command line of busybox's shell, and say how it ended. In the lab only.
+"""A guest with a directory of its host at /mnt, under mayfly (--share) or under its yardstick, QEMU with
+virtiofsd. Both run one command line of busybox's shell, and say how it ended. In the lab only.
 
 $MAYFLY_SHARE_PEER=virtiofsd has a test program run with the yardstick, as far as it has what is asked for.
 """
@@ -15,12 +15,13 @@ from guests import busybox_initramfs, ext4_image, image
 GUEST_SECONDS = 600
 VIRTIOFSD = "/usr/lib/qemu/virtiofsd"
 PEER = os.environ.get("MAYFLY_SHARE_PEER", "mayfly")
-# All that virtiofsd can and does not do unless it is told. chroot: the lab's root is no mount that could be left.
+# All that virtiofsd can and does not do unless it is told. chroot: the lab's root is no mount to leave.
 DAEMON = "virtiofsd --socket-path=/tmp/share.socket -o sandbox=chroot,xattr,posix_acl,modcaps=+sys_admin"
-QEMU = ("while ! test -S /tmp/share.socket; do usleep 10000; done; exec qemu-system-x86_64 -accel kvm -cpu host"
-        " -M microvm,pit=off,pic=off,rtc=off,isa-serial=on,pcie=on,memory-backend=m -nodefaults -no-user-config"
-        " -nographic -no-reboot -serial stdio -object memory-backend-memfd,id=m,size=512M,share=on -m 512"
-        " -chardev socket,id=c,path=/tmp/share.socket -device vhost-user-fs-pci,chardev=c,tag=share0")  # fmt: skip
+QEMU = ("while ! test -S /tmp/share.socket; do usleep 10000; done; exec qemu-system-x86_64 -accel kvm"
+        " -cpu host -M microvm,pit=off,pic=off,rtc=off,isa-serial=on,pcie=on,memory-backend=m -nodefaults"
+        " -no-user-config -nographic -no-reboot -serial stdio -m 512"
+        " -object memory-backend-memfd,id=m,size=512M,share=on -chardev socket,id=c,path=/tmp/share.socket"
+        " -device vhost-user-fs-pci,chardev=c,tag=share0")  # fmt: skip
 INIT = """#!/bin/sh
 mounts; load-modules
 mount -t virtiofs share0 /mnt || poweroff -f
@@ -39,9 +40,9 @@ def program(name):
 
 
 class Guests:
-    """The host, with an ext4 file system at /share, and guests on it. `programs` are {name: path} of static programs
-    that a guest and the host both have, and `files`, {path below /work/root: path or bytes}, what else
-    is in a guest's root."""
+    """The host, with an ext4 file system at /share, and guests on it. `programs` are {name: path} of static
+    programs that a guest and the host both have, and `files`, {path below /work/root: path or bytes},
+    what else is in a guest's root."""
 
     def __init__(self, directory, *, programs, files=None, versions=("6.12",), size="1G"):
         made = {f"/work/root/bin/{name}": path for name, path in programs.items()}
@@ -76,8 +77,8 @@ class Guests:
         if PEER == "virtiofsd":
             return self._start_peer(command, share, version, share_options)
         return self.host.mayfly_popen(
-            "boot", self.host.path(f"/kernels/{version}/vmlinux"), "--memory", "512M", "--modules",
-            self.host.path(f"/kernels/{version}/modules"), "--share", f"{share}:/mnt{share_options}", *options,
+            "boot", f"/kernels/{version}/vmlinux", "--memory", "512M", "--modules",
+            f"/kernels/{version}/modules", "--share", f"{share}:/mnt{share_options}", *options,
             "--root", "/work/root", "--exec", "sh", "--", "-c", command,
         )  # fmt: skip
 
@@ -104,8 +105,9 @@ class Guests:
         initrd = busybox_initramfs(INIT, {**files, "command": command}, self._kernels[version], modules)
         self.host.put(initrd, "/tmp/initrd-peer")
         cache = {"never": "none"}.get(share_options.partition("cache=")[2].partition(",")[0], "auto")
-        line = f"rm -f /tmp/share.socket; {DAEMON} -o cache={cache} -o source={share} 2>/tmp/virtiofsd.log & {QEMU}"
-        line += f" -kernel /kernels/{version}/vmlinux -initrd /tmp/initrd-peer -append 'quiet console=ttyS0'"
+        line = f"rm -f /tmp/share.socket; {DAEMON} -o cache={cache} -o source={share} 2>/tmp/virtiofsd.log &"
+        line += f" {QEMU} -kernel /kernels/{version}/vmlinux -initrd /tmp/initrd-peer"
+        line += " -append 'quiet console=ttyS0'"
         return self.host.popen(["sh", "-c", line])
 
 
@@ -120,14 +122,15 @@ SHAPE = "mkdir -p a/b/c; for d in . a a/b a/b/c; do for f in file plain; do {} >
 
 
 def race(guests, cache, seconds):
-    """The guest does all that can be done by names, and the host swaps what they mean for links that lead out of
-    the directory: nothing outside is read, and nothing there changes. The guest goes on."""
+    """The guest does all that can be done by names, and the host swaps what they mean for links that lead out
+    of the directory: nothing outside is read, and nothing there changes. The guest goes on."""
     directory = guests.fresh("race")
     guests.shell(f"cd {directory} && {SHAPE.format('echo inside')}")
     secret = SHAPE.format("(echo SECRET; head -c 31330 /dev/zero)")
     guests.shell(f"rm -rf /share/outside && mkdir /share/outside && cd /share/outside && {secret}"
-                 " for d in . a a/b a/b/c; do touch $d/only-outside; done; find . -type f -exec touch -d @1500000000"
-                 " {} +; find . -type f -exec touch -a -d @1400000000 {} +")  # fmt: skip
+                 " for d in . a a/b a/b/c; do touch $d/only-outside; done;"
+                 " find . -type f -exec touch -d @1500000000 {} +;"
+                 " find . -type f -exec touch -a -d @1400000000 {} +")  # fmt: skip
     before = look_at(guests, "/share/outside")
     swap = guests.host.popen(["/work/root/bin/share_swap", directory, "/share/outside", str(seconds + 60)])
     try:
@@ -139,7 +142,8 @@ def race(guests, cache, seconds):
     after = look_at(guests, "/share/outside")
     check(b"BREACH" not in outcome.out, "the guest has seen what lies outside", outcome)
     check_status(outcome, 0)
-    found = re.search(rb"reads (\d+) writes (\d+) made (\d+) lists (\d+) changes (\d+) breaches 0", outcome.out)
+    did = rb"reads (\d+) writes (\d+) made (\d+) lists (\d+) changes (\d+) breaches 0"
+    found = re.search(did, outcome.out)
     counts = [int(count) for count in found.groups()] if found else []
     check(counts and min(counts) > 0 and sum(counts) > 100, "it did nothing", outcome)
     check(after == before, f"what lies outside has changed:\n{before}\n{after}")

@@ -1,6 +1,7 @@
 # SPDX-License-Identifier: Apache-2.0
-"""--share and what others have written to test file systems, for minutes: pjdfstest and fsx (from crates.io, built
-by cargo into the lab's cache), fio where it is installed, and share_race at length. ./check --long runs it.
+"""--share and what others have written to test file systems, for minutes: pjdfstest and fsx (from crates.io,
+built by cargo into the lab's cache), fio where it is installed, and share_race at length. ./check --long runs
+it.
 
 With $MAYFLY_SHARE_PEER=virtiofsd it is QEMU's virtiofsd that is tested, whose own failures are listed beside.
 """
@@ -55,10 +56,10 @@ def crates():
             if os.path.exists(made[name]):
                 continue
             done = subprocess.run(
-                [cargo, "install", "--locked", "--quiet", "--target", "x86_64-unknown-linux-gnu", "--root", root,
-                 f"{name}@{version}"],
-                env={**os.environ, "RUSTFLAGS": "-C target-feature=+crt-static"}, capture_output=True, text=True,
-                timeout=BUILD_SECONDS, check=False,
+                [cargo, "install", "--locked", "--quiet", "--target", "x86_64-unknown-linux-gnu",
+                 "--root", root, f"{name}@{version}"],
+                env={**os.environ, "RUSTFLAGS": "-C target-feature=+crt-static"}, capture_output=True,
+                text=True, timeout=BUILD_SECONDS, check=False,
             )  # fmt: skip
             if done.returncode != 0:
                 raise Unavailable(f"cargo install {name}: {done.stderr.strip()[-500:]}")
@@ -114,8 +115,9 @@ def whatever_is_written_is_what_is_read():
     for cache in ("auto", "never"):
         for seed in (1, 2, 3):
             directory = guests.fresh("fsx")
-            outcome = guests.run(f"fsx -q -N {FSX_OPERATIONS} -S {seed} /mnt/file 2>&1 | tail -n 30", directory,
-                                 timeout=SUITE_SECONDS, share_options=f",cache={cache}")  # fmt: skip
+            command = f"fsx -q -N {FSX_OPERATIONS} -S {seed} /mnt/file 2>&1 | tail -n 30"
+            more = {"timeout": SUITE_SECONDS, "share_options": f",cache={cache}"}
+            outcome = guests.run(command, directory, **more)
             check(b"All operations completed A-OK" in outcome.out, f"cache={cache}, seed {seed}", outcome)
 
 
@@ -124,8 +126,8 @@ def fio_verifies_what_it_has_written():
     if not has_fio:
         skip("fio is not installed")
     directory = guests.fresh("fio")
-    job = ("fio --directory=/mnt --size=16m --verify=crc32c --verify_fatal=1 --randrepeat=1 --rw=randrw --bs=4k"
-           " --group_reporting --eta=never --thread --numjobs=2")  # fmt: skip
+    job = ("fio --directory=/mnt --size=16m --verify=crc32c --verify_fatal=1 --randrepeat=1 --rw=randrw"
+           " --bs=4k --group_reporting --eta=never --thread --numjobs=2")  # fmt: skip
     for name, options in (("psync", "--ioengine=psync"), ("mmap", "--ioengine=mmap"),
                           ("direct", "--ioengine=libaio --iodepth=16 --direct=1")):  # fmt: skip
         outcome = guests.run(f"{job} --name={name} {options}", directory, timeout=SUITE_SECONDS)
