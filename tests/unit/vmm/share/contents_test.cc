@@ -118,7 +118,7 @@ TEST_CASE("a read-only share changes nothing", "[share]") {
     how.is_read_only = true;
     FuseClient guest(tree.path(), how);
     const u64 node = guest.look_up("file");
-    for (const u32 flags : {O_WRONLY, O_RDWR, O_TRUNC})
+    for (const u32 flags : {u32{O_WRONLY}, u32{O_RDWR}, u32{O_TRUNC}})
         CHECK(guest.send(kOpen, node, fuse_open_in{.flags = flags, .open_flags = 0}).error == -EROFS);
     const u64 handle = guest.open(node);
     CHECK(write(guest, node, handle, 0, "x").error == -EROFS);
