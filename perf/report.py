@@ -15,7 +15,7 @@ import sys
 from support import results
 
 ORDER = ("boot_time", "memory_size", "footprint", "image_load", "counts", "device_cost", "disk_io",
-         "net_io", "linux_boot", "linux_disk", "linux_streams")
+         "net_io", "linux_boot", "linux_disk", "linux_share", "linux_streams")
 
 
 def main():
