@@ -73,12 +73,27 @@ constexpr auto kOperations = [] {
     return table;
 }();
 
-/// The rest is for files that are open, what comes later, and the machine.
-u32 nodes_open_max() {
-    constexpr rlim_t kEnough = 1U << 20U;
+/// Half of the descriptors are for files that are known, a quarter for those that are open, for all shares
+/// together; the rest is the machine's.
+u32 descriptors(u32 shares) {
+    constexpr rlim_t kEnough = 1U << 18U;
     rlimit limit{};
     if (::getrlimit(RLIMIT_NOFILE, &limit) < 0) return NodeTable::kOpenMin;
-    return static_cast<u32>(std::min(limit.rlim_cur, kEnough) / 2);
+    return static_cast<u32>(std::min(limit.rlim_cur, kEnough)) / shares;
+}
+
+/// Of a guest's memory for each file that it knows: Linux takes more.
+constexpr u64 kGuestBytesPerNode = 1024;
+constexpr u64 kNodesMin = 1U << 16U;
+constexpr u32 kFilesMin = 16;
+
+NodeTable::Limits node_limits(const FuseServer::Limits& limits, int root) {
+    struct statfs there {};
+    const bool is_overlay = ::fstatfs(root, &there) == 0 && there.f_type == OVERLAYFS_SUPER_MAGIC;
+    return {.open_max = std::max(descriptors(limits.shares) / 2, NodeTable::kOpenMin),
+            .nodes_max = static_cast<std::size_t>(
+                std::max(limits.guest_memory_bytes / kGuestBytesPerNode / limits.shares, kNodesMin)),
+            .ignores_births = is_overlay};
 }
 
 /// File systems that may tell of a failed write when the file is closed, and not before.
@@ -106,19 +121,22 @@ u64 wanted_features(const ShareOptions& options) {
 
 }  // namespace
 
-Result<std::unique_ptr<FuseServer>> FuseServer::open(const ShareOptions& options) {
+Result<std::unique_ptr<FuseServer>> FuseServer::open(const ShareOptions& options, const Limits& limits) {
     UniqueFd root = UniqueFd::adopt(::open(options.directory.c_str(), O_PATH | O_DIRECTORY | O_CLOEXEC));
     if (!root.valid()) return fail(Error::os("open").about(options.directory));
     host::Attributes attributes{};
     if (const int error = host::attributes_of(root.get(), attributes); error < 0)
         return fail(Error::os("statx", -error).about(options.directory));
-    return std::unique_ptr<FuseServer>(new FuseServer(options, std::move(root), attributes));
+    const NodeTable::Limits nodes = node_limits(limits, root.get());
+    return std::unique_ptr<FuseServer>(new FuseServer(options, std::move(root), attributes, nodes,
+                                                      std::max(descriptors(limits.shares) / 4, kFilesMin)));
 }
 
-FuseServer::FuseServer(const ShareOptions& options, UniqueFd root, const host::Attributes& attributes)
+FuseServer::FuseServer(const ShareOptions& options, UniqueFd root, const host::Attributes& attributes,
+                       const NodeTable::Limits& limits, u32 files_max)
     : share_{.options = options,
-             .nodes{std::move(root), attributes, nodes_open_max()},
-             .files = {},
+             .nodes{std::move(root), attributes, limits},
+             .files = OpenFiles(files_max),
              .view = AttributeView(options),
              .descriptors = {}} {}
 
@@ -127,6 +145,10 @@ Result<void> FuseServer::enter() {
     share_.descriptors = UniqueFd::adopt(::open("/proc/thread-self/fd", O_PATH | O_DIRECTORY | O_CLOEXEC));
     if (!share_.descriptors.valid())
         return fail(Error::os("open").about("/proc/thread-self/fd").hint("--share needs /proc"));
+    if (!host::open_beneath(share_.nodes.root().fd.get(), ".", O_PATH).valid())
+        return fail(Error::os("openat2")
+                        .about(share_.options.directory)
+                        .hint("--share needs it: a seccomp filter may forbid it"));
     if (::fchdir(share_.descriptors.get()) < 0)
         return fail(Error::os("fchdir").about("/proc/thread-self/fd"));
     ::umask(0);
@@ -148,7 +170,7 @@ std::optional<u32> FuseServer::serve(std::span<iovec> parts, std::span<iovec> ro
     switch (request->header().opcode) {
         case FUSE_FORGET: forget(*request); return 0;
         case FUSE_BATCH_FORGET: forget_many(*request); return 0;
-        case FUSE_INTERRUPT: return 0;  // nothing waits for long
+        case FUSE_INTERRUPT: return 0;  // what waits, waits for a disk, which nothing interrupts
         default: break;
     }
     FuseReply reply(room, reply_storage_);
@@ -171,7 +193,9 @@ i32 FuseServer::answer(FuseRequest& request, FuseReply& reply, Later* later) {
     if (opcode >= kOperations.size() || kOperations[opcode].run == nullptr) return -ENOSYS;
     const Operation& operation = kOperations[opcode];
     if (operation.is_change && share_.options.is_read_only) return -EROFS;
-    Node* const node = share_.nodes.find(request.header().nodeid);
+    Node* node = share_.nodes.find(request.header().nodeid);
+    // What is open is closed whatever it was.
+    if (node == nullptr && operation.run == operations::release) node = &share_.nodes.root();
     if (node == nullptr) return -ESTALE;
     return operation.run({share_, request, reply, *node, later});
 }
@@ -192,6 +216,7 @@ i32 FuseServer::begin(FuseRequest& request, FuseReply& reply) {
     reset();
     const u64 offered = in->flags | ((in->flags & FUSE_INIT_EXT) != 0 ? u64{in->flags2} << 32U : 0);
     const u64 taken = offered & wanted_features(share_.options);
+    share_.has_long_setxattr = (taken & FUSE_SETXATTR_EXT) != 0;
     share_.announces_submounts = (taken & FUSE_SUBMOUNTS) != 0;
     has_begun_ = true;
     fuse_init_out out{};

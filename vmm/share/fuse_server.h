@@ -1,10 +1,10 @@
 // SPDX-License-Identifier: Apache-2.0
 // FuseServer: answers a guest's FUSE requests with a directory of the host.
 //
-// Confined by how it looks: each look-up is of one name, without '/' and not "..", under a descriptor of its
-// parent; what is opened is opened as RESOLVE_BENEATH, no link is followed by the host, and no device, FIFO
-// or socket is ever opened. Numbers of the guest are looked up, lengths checked, and every request is read
-// once. A number that the guest does not have is an error of that request.
+// Confined by how it looks: each look-up is of one name, without '/', under a descriptor of its parent, and
+// ".." is answered from what is known; what is opened is opened as RESOLVE_BENEATH, no link is followed by
+// the host, and no device, FIFO or socket is ever opened. Numbers of the guest are looked up, lengths
+// checked, and every request is read once. A number that the guest does not have is an error of that request.
 //
 // Thread: open() on any; enter() and all else on the one that serves, which keeps its own working directory,
 // mask and file system identity. Spec: Linux include/uapi/linux/fuse.h; virtio 1.2 §5.11 "File System
@@ -22,8 +22,13 @@ namespace mayfly {
 
 class FuseServer {
   public:
+    struct Limits {
+        u32 shares = 1;  ///< of this process, which has descriptors for all of them
+        /// A guest that knows a file has some memory for that, and so may the monitor.
+        u64 guest_memory_bytes = GiB(1);
+    };
     /// Errors: the directory cannot be opened, or is none.
-    static Result<std::unique_ptr<FuseServer>> open(const ShareOptions& options);
+    static Result<std::unique_ptr<FuseServer>> open(const ShareOptions& options, const Limits& limits);
 
     /// The calling thread serves from now on. Errors: Os; Host without /proc.
     Result<void> enter();
@@ -38,7 +43,8 @@ class FuseServer {
     [[nodiscard]] u32 open_count() const { return share_.nodes.open_count(); }
 
   private:
-    FuseServer(const ShareOptions& options, UniqueFd root, const host::Attributes& attributes);
+    FuseServer(const ShareOptions& options, UniqueFd root, const host::Attributes& attributes,
+               const NodeTable::Limits& limits, u32 files_max);
 
     [[nodiscard]] i32 answer(FuseRequest& request, FuseReply& reply, Later* later);
     [[nodiscard]] i32 begin(FuseRequest& request, FuseReply& reply);

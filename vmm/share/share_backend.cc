@@ -6,8 +6,9 @@
 
 namespace mayfly {
 
-Result<std::unique_ptr<ShareBackend>> ShareBackend::open(const ShareOptions& options) {
-    return std::unique_ptr<ShareBackend>(new ShareBackend(TRY(FuseServer::open(options))));
+Result<std::unique_ptr<ShareBackend>> ShareBackend::open(const ShareOptions& options,
+                                                         const FuseServer::Limits& limits) {
+    return std::unique_ptr<ShareBackend>(new ShareBackend(TRY(FuseServer::open(options, limits))));
 }
 
 ShareBackend::ShareBackend(std::unique_ptr<FuseServer> server) : server_(std::move(server)) {
@@ -28,10 +29,14 @@ void ShareBackend::start(FsIo& io) {
 }
 
 void ShareBackend::run() {
-    // What comes meanwhile has its turn in the next, after the interrupts for these.
-    FsIo* io = std::exchange(first_, nullptr);
-    last_ = nullptr;
-    while (io != nullptr) serve(*std::exchange(io, io->next));
+    for (int served = 0; first_ != nullptr && served < kServedMax; ++served) serve(take_first());
+    if (first_ != nullptr) loop_.load(std::memory_order_relaxed)->run_soon(*this);
+}
+
+FsIo& ShareBackend::take_first() {
+    FsIo& io = *std::exchange(first_, first_->next);
+    if (first_ == nullptr) last_ = nullptr;
+    return io;
 }
 
 void ShareBackend::serve(FsIo& io) {
@@ -50,6 +55,11 @@ void ShareBackend::cancel_all() {
 void ShareBackend::Cancelling::run() {
     Loop& loop = *backend_.loop_.load(std::memory_order_relaxed);
     for (Waiting& waiting : backend_.waiting_) loop.cancel(waiting);
+    // What was not begun will not be.
+    while (backend_.first_ != nullptr) {
+        FsIo& io = backend_.take_first();
+        io.client->on_fs_io_done(io, 0);
+    }
 }
 
 void ShareBackend::reset() { server_->reset(); }
@@ -70,7 +80,6 @@ void ShareBackend::Waiting::submit() {
 
 void ShareBackend::Waiting::on_complete(i32 result, bool /*has_more*/) {
     if (later_.kind != Later::Kind::Read || result <= 0) return finish(result < 0 ? result : 0);
-    // A device that is reset waits for it: what is left is left.
     if (!later_.advance(static_cast<u64>(result))) return finish(0);
     submit();
 }

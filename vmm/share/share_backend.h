@@ -21,7 +21,8 @@ namespace mayfly {
 class ShareBackend final : public FsBackend, public Backend, private Task {
   public:
     /// Errors: the directory cannot be opened, or is none.
-    static Result<std::unique_ptr<ShareBackend>> open(const ShareOptions& options);
+    static Result<std::unique_ptr<ShareBackend>> open(const ShareOptions& options,
+                                                      const FuseServer::Limits& limits);
 
     /// Errors: as FuseServer::enter().
     Result<void> attach(Loop& loop) override;
@@ -56,10 +57,13 @@ class ShareBackend final : public FsBackend, public Backend, private Task {
         ShareBackend& backend_;
     };
     static constexpr std::size_t kWaitingMax = 64;
+    /// Requests of a turn: then others of the loop have theirs.
+    static constexpr int kServedMax = 16;
 
     explicit ShareBackend(std::unique_ptr<FuseServer> server);
     void run() override;
     void serve(FsIo& io);
+    [[nodiscard]] FsIo& take_first();
 
     std::unique_ptr<FuseServer> server_;
     std::atomic<Loop*> loop_ = nullptr;

@@ -59,7 +59,7 @@ class Surroundings {
         make();
         ShareOptions options;
         options.directory = shared();
-        server_ = std::move(*FuseServer::open(options));
+        server_ = std::move(*FuseServer::open(options, {}));
         require(server_->enter().has_value());
     }
     Surroundings(const Surroundings&) = delete;

@@ -121,8 +121,11 @@ DeviceParts make_entropy(const std::string& name) {
     return parts;
 }
 
-Result<DeviceParts> open_share_device(const ShareConfig& config, const std::string& name) {
-    Result<std::unique_ptr<ShareBackend>> opened = ShareBackend::open(config.options);
+Result<DeviceParts> open_share_device(const BootConfig& all, const ShareConfig& config,
+                                      const std::string& name) {
+    Result<std::unique_ptr<ShareBackend>> opened = ShareBackend::open(
+        config.options,
+        {.shares = static_cast<u32>(all.shares.size()), .guest_memory_bytes = all.memory_bytes});
     if (!opened) return fail(std::move(opened).error().about("--share"));
     DeviceParts parts;
     parts.model = TRY(Fs::create({.name = name, .tag = config.tag}, **opened));
@@ -153,7 +156,7 @@ Result<OpenDevices> open_devices(const BootConfig& config, const DevicePlan& pla
             }
             case DeviceKind::Entropy: all.parts.push_back(make_entropy(device.name)); break;
             case DeviceKind::Share:
-                all.parts.push_back(TRY(open_share_device(config.shares[device.index], device.name)));
+                all.parts.push_back(TRY(open_share_device(config, config.shares[device.index], device.name)));
                 break;
         }
     }

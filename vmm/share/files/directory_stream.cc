@@ -24,7 +24,8 @@ constexpr std::size_t kNameAt = 19;
 }  // namespace
 
 int DirectoryStream::fill(int fd) {
-    const long bytes = ::syscall(SYS_getdents64, fd, buffer_.data(), buffer_.size());
+    if (buffer_ == nullptr) buffer_ = std::make_unique_for_overwrite<std::array<char, kBufferBytes>>();
+    const long bytes = ::syscall(SYS_getdents64, fd, buffer_->data(), buffer_->size());
     begin_ = 0;
     end_ = bytes > 0 ? static_cast<std::size_t>(bytes) : 0;
     return bytes < 0 ? -errno : 0;
@@ -38,15 +39,18 @@ DirectoryStream::Next DirectoryStream::at(int fd, u64 offset) {
     }
     if (begin_ == end_) {
         if (const int error = fill(fd); error < 0) return {Step::Failed, error};
-        if (begin_ == end_) return {Step::End, 0};
+        if (begin_ == end_) {
+            buffer_.reset();
+            return {Step::End, 0};
+        }
     }
     Record record{};
-    std::memcpy(&record, &buffer_[begin_], sizeof record);
+    std::memcpy(&record, &(*buffer_)[begin_], sizeof record);
     record_bytes_ = record.bytes;
     const DirectoryEntry entry{.inode = record.inode,
                                .next_offset = static_cast<u64>(record.next_offset),
                                .type = record.type,
-                               .name = &buffer_[begin_ + kNameAt]};
+                               .name = &(*buffer_)[begin_ + kNameAt]};
     return {Step::Entry, 0, entry};
 }
 

@@ -3,7 +3,7 @@
 #pragma once
 
 #include <array>
-#include <string_view>
+#include <memory>
 
 #include "vmm/error/ints.h"
 
@@ -32,8 +32,8 @@ class DirectoryStream {
   private:
     [[nodiscard]] int fill(int fd);
 
-    static constexpr std::size_t kBufferBytes = std::size_t{32} << 10U;
-    alignas(8) std::array<char, kBufferBytes> buffer_;  // written before it is read
+    static constexpr std::size_t kBufferBytes = std::size_t{8} << 10U;
+    std::unique_ptr<std::array<char, kBufferBytes>> buffer_;  // while there is something in it
     std::size_t begin_ = 0;
     std::size_t record_bytes_ = 0;  // of the entry at begin_
     std::size_t end_ = 0;

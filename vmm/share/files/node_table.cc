@@ -6,23 +6,30 @@
 
 namespace mayfly {
 
-NodeKey NodeKey::of(const host::Attributes& attributes) {
+namespace {
+
+u64 birth_of(const host::Attributes& attributes) {
     constexpr u64 kNsPerSecond = 1'000'000'000;
+    if ((attributes.stx_mask & STATX_BTIME) == 0) return 0;
+    return static_cast<u64>(attributes.stx_btime.tv_sec) * kNsPerSecond + attributes.stx_btime.tv_nsec;
+}
+
+}  // namespace
+
+NodeKey NodeKey::of(const host::Attributes& attributes) {
     NodeKey key{.inode = attributes.stx_ino,
                 .device = u64{attributes.stx_dev_major} << 32U | attributes.stx_dev_minor};
     if ((attributes.stx_mask & STATX_MNT_ID) != 0) key.mount = attributes.stx_mnt_id;
-    if ((attributes.stx_mask & STATX_BTIME) != 0)
-        key.birth_ns =
-            static_cast<u64>(attributes.stx_btime.tv_sec) * kNsPerSecond + attributes.stx_btime.tv_nsec;
     return key;
 }
 
-NodeTable::NodeTable(UniqueFd root, const host::Attributes& attributes, u32 open_max)
-    : open_max_(std::max(open_max, kOpenMin)) {
+NodeTable::NodeTable(UniqueFd root, const host::Attributes& attributes, const Limits& limits)
+    : limits_(limits) {
     Node& node = nodes_.emplace_back();
     node.id = kRootId;
     node.is_known = true;
     node.key = NodeKey::of(attributes);
+    node.birth_ns = birth_of(attributes);
     node.mode = attributes.stx_mode & S_IFMT;
     node.fd = std::move(root);
     by_key_.emplace(node.key, &node);
@@ -34,15 +41,23 @@ Node* NodeTable::find(u64 id) {
     return node.is_known ? &node : nullptr;
 }
 
+bool NodeTable::is_same(const Node& node, const host::Attributes& attributes) const {
+    if (node.mode != (attributes.stx_mode & S_IFMT)) return false;
+    return limits_.ignores_births || node.birth_ns == birth_of(attributes);
+}
+
 Node* NodeTable::known(const host::Attributes& attributes) {
     const auto found = by_key_.find(NodeKey::of(attributes));
     if (found == by_key_.end()) return nullptr;
-    // A file system that knows no births, and has given the inode to another file.
-    return found->second->mode == (attributes.stx_mode & S_IFMT) ? found->second : nullptr;
+    Node& node = *found->second;
+    // While a descriptor holds it, its inode is nobody else's.
+    if (!is_same(node, attributes) && !node.fd.valid()) return nullptr;
+    node.birth_ns = birth_of(attributes);
+    return &node;
 }
 
 Node* NodeTable::add(const host::Attributes& attributes) {
-    if (free_.empty() && nodes_.size() >= kNodesMax) return nullptr;
+    if (free_.empty() && nodes_.size() >= limits_.nodes_max) return nullptr;
     Node* node = nullptr;
     if (free_.empty()) {
         node = &nodes_.emplace_back();
@@ -55,6 +70,7 @@ Node* NodeTable::add(const host::Attributes& attributes) {
     node->is_known = true;
     node->contents = {};
     node->key = NodeKey::of(attributes);
+    node->birth_ns = birth_of(attributes);
     node->mode = attributes.stx_mode & S_IFMT;
     // Of two with one key the guest's next look-ups are of the new one.
     by_key_[node->key] = node;
@@ -73,6 +89,7 @@ Node* NodeTable::look_up(Node& parent, std::string_view name, const host::Attrib
 }
 
 Node* NodeTable::look_up_nameless(UniqueFd fd, const host::Attributes& attributes) {
+    if (nameless_count_ >= limits_.open_max / 2) return nullptr;
     Node* node = known(attributes);
     if (node == nullptr) node = add(attributes);
     if (node == nullptr) return nullptr;
@@ -92,17 +109,26 @@ void NodeTable::set_parent(Node& node, Node* parent) {
 
 void NodeTable::move(Node& node, Node& parent, std::string_view name) {
     if (&node == &root() || &node == &parent || (node.parent == &parent && node.name == name)) return;
+    if (is_nameless(node)) {
+        --nameless_count_;
+        link(node);
+    }
     set_parent(node, &parent);
     node.name = name;
-    if (node.fd.valid() && node.newer == nullptr && node.older == nullptr && newest_ != &node) link(node);
 }
 
 void NodeTable::take_name(Node& node, UniqueFd fd) {
-    if (!node.fd.valid() && fd.valid()) keep(node, std::move(fd));
-    if (!node.fd.valid()) return;
+    if (is_nameless(node)) return;
+    const bool has_room = nameless_count_ < limits_.open_max / 2;
+    if (has_room && !node.fd.valid() && fd.valid()) keep(node, std::move(fd));
     unlink(node);  // what has no name is never closed
+    if (!has_room && node.fd.valid()) {
+        node.fd = UniqueFd();
+        --open_count_;
+    }
     set_parent(node, nullptr);
     node.name.clear();
+    if (node.fd.valid()) ++nameless_count_;
 }
 
 void NodeTable::forget(Node& node, u64 lookups) {
@@ -117,6 +143,7 @@ void NodeTable::drop_unused(Node* node) {
         const auto found = by_key_.find(node->key);
         if (found != by_key_.end() && found->second == node) by_key_.erase(found);
         unlink(*node);
+        if (is_nameless(*node)) --nameless_count_;
         if (node->fd.valid()) {
             node->fd = UniqueFd();
             --open_count_;
@@ -165,13 +192,12 @@ int NodeTable::open(Node& node) {
         if (fd.valid()) break;
         const int error = errno;
         use(*node.parent);  // it is no way to make room
-        if ((error != EMFILE && error != ENFILE) || oldest_ == node.parent || !close_oldest())
+        if ((error != EMFILE && error != ENFILE) || !close_oldest())
             return error == ENOENT || error == ENOTDIR || error == ELOOP ? -ESTALE : -error;
     }
     host::Attributes attributes{};
     if (const int error = host::attributes_of(fd.get(), attributes); error < 0) return error;
-    const bool is_same = NodeKey::of(attributes) == node.key && (attributes.stx_mode & S_IFMT) == node.mode;
-    if (!is_same) return -ESTALE;
+    if (NodeKey::of(attributes) != node.key || !is_same(node, attributes)) return -ESTALE;
     use(*node.parent);
     keep(node, std::move(fd));
     return 0;
@@ -181,13 +207,13 @@ void NodeTable::keep(Node& node, UniqueFd fd) {
     node.fd = std::move(fd);
     ++open_count_;
     link(node);
-    while (open_count_ > open_max_ && oldest_ != &node && close_oldest()) {
+    while (open_count_ > limits_.open_max && close_oldest()) {
     }
 }
 
 bool NodeTable::close_oldest() {
     Node* const node = oldest_;
-    if (node == nullptr) return false;
+    if (node == nullptr || node == newest_ || node == newest_->older) return false;
     unlink(*node);
     node->fd = UniqueFd();
     --open_count_;
@@ -217,7 +243,7 @@ void NodeTable::unlink(Node& node) {
 
 void NodeTable::clear() {
     newest_ = oldest_ = nullptr;
-    open_count_ = 0;
+    open_count_ = nameless_count_ = 0;
     free_.clear();
     nodes_.resize(1);
     Node& node = root();

@@ -21,12 +21,11 @@
 
 namespace mayfly {
 
-/// Which file it is. The birth tells those apart that had one inode after another.
+/// Which file it is, as long as it is there.
 struct NodeKey {
     u64 inode = 0;
     u64 device = 0;
     u64 mount = 0;
-    u64 birth_ns = 0;
 
     [[nodiscard]] static NodeKey of(const host::Attributes& attributes);
     friend bool operator==(const NodeKey&, const NodeKey&) = default;
@@ -34,7 +33,8 @@ struct NodeKey {
 
 struct NodeKeyHash {
     [[nodiscard]] std::size_t operator()(const NodeKey& key) const {
-        return static_cast<std::size_t>((key.inode ^ key.device << 32U ^ key.birth_ns) * 0x9e3779b97f4a7c15U);
+        return static_cast<std::size_t>((key.inode ^ key.device << 32U ^ key.mount << 48U) *
+                                        0x9e3779b97f4a7c15U);
     }
 };
 
@@ -51,6 +51,7 @@ struct ContentsMark {
 
 struct Node {
     NodeKey key;
+    u64 birth_ns = 0;        ///< tells those apart that had one inode after another
     u64 id = 0;              ///< the guest's number
     bool is_known = false;   ///< else a free place
     u64 lookups = 0;         ///< that the guest has not forgotten
@@ -68,11 +69,16 @@ struct Node {
 class NodeTable {
   public:
     static constexpr u64 kRootId = 1;
-    static constexpr std::size_t kNodesMax = std::size_t{1} << 23U;
-
-    /// `root` is the shared directory; `open_max`: at least kOpenMin.
     static constexpr u32 kOpenMin = 16;
-    NodeTable(UniqueFd root, const host::Attributes& attributes, u32 open_max);
+
+    struct Limits {
+        u32 open_max = kOpenMin;  ///< nodes with a descriptor; at least kOpenMin
+        std::size_t nodes_max = ~u32{0};
+        /// An overlay gives a file another birth when it is first written.
+        bool ignores_births = false;
+    };
+    /// `root` is the shared directory.
+    NodeTable(UniqueFd root, const host::Attributes& attributes, const Limits& limits);
     NodeTable(const NodeTable&) = delete;
     NodeTable& operator=(const NodeTable&) = delete;
 
@@ -83,7 +89,7 @@ class NodeTable {
     [[nodiscard]] Node* known(const host::Attributes& attributes);
     /// The file is now known by that name; the guest has looked it up once more. Null: too many.
     [[nodiscard]] Node* look_up(Node& parent, std::string_view name, const host::Attributes& attributes);
-    /// A file without a name.
+    /// A file without a name. Null: too many.
     [[nodiscard]] Node* look_up_nameless(UniqueFd fd, const host::Attributes& attributes);
     void forget(Node& node, u64 lookups);
 
@@ -99,14 +105,17 @@ class NodeTable {
     [[nodiscard]] Pair fds_of(Node& first, Node& second);
     /// Not of the root, nor into itself: then nothing happens.
     void move(Node& node, Node& parent, std::string_view name);
-    /// Its name is about to be gone, and the guest may use it on: `fd` is its descriptor, if it has none.
+    /// Its name is gone, and the guest may use it on: `fd` is its descriptor, if it has none. Of too many
+    /// that are used like that it is lost: to the guest it is stale then.
     void take_name(Node& node, UniqueFd fd);
 
-    /// Closes what was not used for longest. False: there is nothing to close.
+    /// Closes what was not used for longest, but not the last two that were. False: there is nothing to
+    /// close.
     [[nodiscard]] bool close_oldest();
     /// The guest has forgotten everything.
     void clear();
 
+    /// Those that can be looked up.
     [[nodiscard]] std::size_t size() const { return by_key_.size(); }
     [[nodiscard]] u32 open_count() const { return open_count_; }
 
@@ -114,6 +123,10 @@ class NodeTable {
     /// Deeper ones cannot be found again by their names.
     static constexpr std::size_t kDepthMax = 4096;
 
+    [[nodiscard]] bool is_same(const Node& node, const host::Attributes& attributes) const;
+    [[nodiscard]] static bool is_nameless(const Node& node) {
+        return node.parent == nullptr && node.fd.valid() && node.id != kRootId;
+    }
     [[nodiscard]] Node* add(const host::Attributes& attributes);
     [[nodiscard]] int open(Node& node);
     void keep(Node& node, UniqueFd fd);
@@ -123,8 +136,9 @@ class NodeTable {
     void set_parent(Node& node, Node* parent);
     void drop_unused(Node* node);
 
-    const u32 open_max_;
-    u32 open_count_ = 0;  // without the root, which stays
+    const Limits limits_;
+    u32 open_count_ = 0;      // without the root, which stays
+    u32 nameless_count_ = 0;  // of them
     std::deque<Node> nodes_;
     std::vector<Node*> free_;
     std::unordered_map<NodeKey, Node*, NodeKeyHash> by_key_;

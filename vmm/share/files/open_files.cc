@@ -7,8 +7,9 @@ namespace {
 constexpr u32 kPlaceBits = 32;
 }
 
-u64 OpenFiles::add(UniqueFd fd, bool is_directory) {
+std::optional<u64> OpenFiles::add(UniqueFd fd, bool is_directory) {
     if (free_.empty()) {
+        if (files_.size() >= count_max_) return std::nullopt;
         free_.push_back(static_cast<u32>(files_.size()));
         files_.emplace_back();
     }

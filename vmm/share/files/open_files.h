@@ -3,6 +3,7 @@
 #pragma once
 
 #include <memory>
+#include <optional>
 #include <vector>
 
 #include "vmm/os/unique_fd.h"
@@ -19,8 +20,10 @@ struct OpenFile {
 
 class OpenFiles {
   public:
-    /// A file's, or with `is_directory` a directory's.
-    [[nodiscard]] u64 add(UniqueFd fd, bool is_directory);
+    explicit OpenFiles(u32 count_max) : count_max_(count_max) {}
+
+    /// A file's, or with `is_directory` a directory's. Nothing: too many.
+    [[nodiscard]] std::optional<u64> add(UniqueFd fd, bool is_directory);
     /// Null where there is none, or it is the other.
     [[nodiscard]] OpenFile* file(u64 handle);
     [[nodiscard]] OpenFile* directory(u64 handle);
@@ -31,6 +34,7 @@ class OpenFiles {
   private:
     [[nodiscard]] OpenFile* find(u64 handle);
 
+    const u32 count_max_;
     std::vector<OpenFile> files_;
     std::vector<u32> free_;
 };

@@ -34,7 +34,8 @@ i32 change_owner(const Change& change) {
     if (const std::optional<ShareOwner>& owner = change.share.options.owner) {
         // Whoever gets a file that is theirs already has what they want.
         const bool is_same = (uid == kLeave || uid == owner->uid) && (gid == kLeave || gid == owner->gid);
-        return is_same ? 0 : -EPERM;
+        if (!is_same) return -EPERM;
+        return (change.to.valid & FATTR_KILL_SUIDGID) != 0 ? drop_set_ids(change.fd, change.share) : 0;
     }
     return ::fchownat(change.fd, "", uid, gid, AT_EMPTY_PATH) < 0 ? -errno : 0;
 }
@@ -84,6 +85,19 @@ i32 apply(const Change& change) {
     return error;
 }
 
+/// The node's, or where the host has given its name to another the open file's.
+int fd_of(const Call& call, const OpenFile* file) {
+    const int fd = call.share.nodes.fd_of(call.node);
+    return fd == -ESTALE && file != nullptr ? file->fd.get() : fd;
+}
+
+i32 put_attributes(const Call& call, int fd) {
+    host::Attributes attributes{};
+    if (const int error = host::attributes_of(fd, attributes); error < 0) return error;
+    call.reply.put(call.share.view.attr_out_of(attributes));
+    return 0;
+}
+
 }  // namespace
 
 i32 drop_set_ids(int fd, const Share& share) {
@@ -97,10 +111,17 @@ i32 drop_set_ids(int fd, const Share& share) {
     return ::fchmodat(share.descriptors.get(), DescriptorName(fd).c_str(), mode, 0) < 0 ? -errno : 0;
 }
 
-i32 getattr(const Call& call) { return call.share.put_attributes(call.node, call.reply); }
+i32 getattr(const Call& call) {
+    const auto arguments = call.request.take<fuse_getattr_in>();
+    const bool has_file = arguments && (arguments->getattr_flags & FUSE_GETATTR_FH) != 0;
+    const int fd = fd_of(call, has_file ? call.share.files.file(arguments->fh) : nullptr);
+    return fd < 0 ? fd : put_attributes(call, fd);
+}
 
 i32 statx(const Call& call) {
-    const int fd = call.share.nodes.fd_of(call.node);
+    const auto arguments = call.request.take<fuse::StatxIn>();
+    const bool has_file = arguments && (arguments->getattr_flags & FUSE_GETATTR_FH) != 0;
+    const int fd = fd_of(call, has_file ? call.share.files.file(arguments->fh) : nullptr);
     if (fd < 0) return fd;
     host::Attributes attributes{};
     if (const int error = host::attributes_of(fd, attributes); error < 0) return error;
@@ -111,17 +132,17 @@ i32 statx(const Call& call) {
 i32 setattr(const Call& call) {
     const auto arguments = call.request.take<fuse_setattr_in>();
     if (!arguments) return -EINVAL;
-    const int fd = call.share.nodes.fd_of(call.node);
-    if (fd < 0) return fd;
     const OpenFile* const file =
         (arguments->valid & FATTR_FH) != 0 ? call.share.files.file(arguments->fh) : nullptr;
+    const int fd = fd_of(call, file);
+    if (fd < 0) return fd;
     const Change change{.share = call.share,
                         .node = call.node,
                         .to = *arguments,
                         .fd = fd,
                         .file = file != nullptr ? file->fd.get() : -1};
     if (const i32 error = apply(change); error < 0) return error;
-    return call.share.put_attributes(call.node, call.reply);
+    return put_attributes(call, fd);
 }
 
 }  // namespace mayfly::operations

@@ -61,8 +61,9 @@ i32 read(const Call& call) {
             continue;
         }
         if (bytes < 0 && errno == EAGAIN && flags != 0) return read_later(call, *file, room, offset, done);
-        if (bytes < 0 && done == 0) return -errno;
-        if (bytes <= 0) break;
+        // Also behind what was read: to the guest a short answer is the end of the file.
+        if (bytes < 0) return -errno;
+        if (bytes == 0) break;
         done += static_cast<u64>(bytes);
         offset += static_cast<u64>(bytes);
         room = drop_front(room, static_cast<u64>(bytes));
@@ -82,8 +83,10 @@ i32 write(const Call& call) {
         if (const i32 error = drop_set_ids(file->fd.get(), call.share); error < 0) return error;
     }
     const std::span<const iovec> data = call.request.data();
+    const bool is_page = (arguments->write_flags & FUSE_WRITE_CACHE) != 0;
+    const int flags = (arguments->flags & O_APPEND) != 0 && !is_page ? RWF_APPEND : 0;
     const ssize_t bytes =
-        ::pwritev(file->fd.get(), data.data(), count_of(data), static_cast<off_t>(arguments->offset));
+        ::pwritev2(file->fd.get(), data.data(), count_of(data), static_cast<off_t>(arguments->offset), flags);
     if (bytes < 0) return -errno;
     call.reply.put(fuse_write_out{.size = static_cast<u32>(bytes), .padding = 0});
     return 0;
@@ -164,6 +167,7 @@ i32 statfs(const Call& call) {
 }
 
 i32 syncfs(const Call& call) {
+    if (call.share.options.is_read_only) return 0;
     // An O_PATH descriptor is none to syncfs(2).
     const int opened = call.share.reopen(call.node, O_RDONLY);
     if (opened < 0) return opened;

@@ -1,4 +1,5 @@
 // SPDX-License-Identifier: Apache-2.0
+#include <algorithm>
 #include <cerrno>
 #include <cstring>
 
@@ -93,8 +94,9 @@ i32 opendir(const Call& call) {
     if (opened < 0) return opened;
     const u32 flags =
         call.share.options.cache == ShareCache::Always ? u32{FOPEN_CACHE_DIR | FOPEN_KEEP_CACHE} : 0;
-    call.reply.put(fuse_open_out{
-        .fh = call.share.files.add(UniqueFd::adopt(opened), true), .open_flags = flags, .padding = 0});
+    const std::optional<u64> handle = call.share.files.add(UniqueFd::adopt(opened), true);
+    if (!handle) return -ENFILE;
+    call.reply.put(fuse_open_out{.fh = *handle, .open_flags = flags, .padding = 0});
     return 0;
 }
 

@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 // The system calls take paths only: the thread's working directory is Share::descriptors.
 #include <cerrno>
-#include <cstring>
+#include <string_view>
 
 #include <sys/stat.h>
 #include <sys/xattr.h>
@@ -47,9 +47,12 @@ i32 getxattr(const Call& call) {
     const int fd = call.share.nodes.fd_of(call.node);
     if (fd < 0) return fd;
     const DescriptorName path(fd);
-    return put_value(call, arguments->size, [&](void* where, std::size_t bytes) {
+    const i32 error = put_value(call, arguments->size, [&](void* where, std::size_t bytes) {
         return ::getxattr(path.c_str(), name, where, bytes);
     });
+    // A file system without lists is one whose files have none; else the guest could not judge any of them.
+    const bool is_list = std::string_view(name).starts_with("system.posix_acl_");
+    return error == -EOPNOTSUPP && is_list ? -ENODATA : error;
 }
 
 i32 listxattr(const Call& call) {
@@ -64,7 +67,8 @@ i32 listxattr(const Call& call) {
 }
 
 i32 setxattr(const Call& call) {
-    const auto arguments = call.request.take<fuse_setxattr_in>();
+    const auto arguments = call.request.take_part<fuse_setxattr_in>(
+        call.share.has_long_setxattr ? sizeof(fuse_setxattr_in) : FUSE_COMPAT_SETXATTR_IN_SIZE);
     const char* const name = arguments ? call.request.take_text() : nullptr;
     if (name == nullptr || arguments->size > call.request.rest().size()) return -EINVAL;
     const int fd = call.share.nodes.fd_of(call.node);

@@ -14,7 +14,7 @@ bool Later::advance(u64 bytes) {
 
 u32 Later::finish(i32 error) {
     reply->set_data(done_bytes);
-    const u32 written = reply->finish(unique, done_bytes != 0 ? 0 : error);
+    const u32 written = reply->finish(unique, error);
     reply.reset();
     fd = UniqueFd();
     done_bytes = 0;

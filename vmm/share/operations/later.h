@@ -25,8 +25,8 @@ struct Later {
 
     /// So many bytes more were read. \returns whether some are left.
     [[nodiscard]] bool advance(u64 bytes);
-    /// \returns how many bytes of the request's room were written. `error`: 0 or -errno; it is left out where
-    /// something was read.
+    /// \returns how many bytes of the request's room were written. `error`: 0 or -errno, which is the answer
+    /// whatever was read before.
     [[nodiscard]] u32 finish(i32 error);
 };
 

@@ -20,6 +20,8 @@ class Departure {
   public:
     Departure(Share& share, Node& directory, int directory_fd, const char* name) : share_(share) {
         UniqueFd fd = host::open_beneath(directory_fd, name, O_PATH);
+        if (!fd.valid() && (errno == EMFILE || errno == ENFILE) && share.nodes.close_oldest())
+            fd = host::open_beneath(share.nodes.fd_of(directory), name, O_PATH);
         host::Attributes attributes{};
         if (!fd.valid() || host::attributes_of(fd.get(), attributes) < 0) return;
         Node* const node = share.nodes.known(attributes);
@@ -75,8 +77,9 @@ i32 rename_to(const Call& call, u64 new_directory, u32 flags) {
     Node* const exchanged = has_other ? share.nodes.known(other) : nullptr;
     // Two names of one file, or one: nothing has happened.
     if (replaced && node != nullptr && replaced->node() == node) return 0;
-    if (replaced) replaced->happen();
+    // In this order: a directory that the guest has forgotten lives by what is in it.
     if (node != nullptr) share.nodes.move(*node, *to, new_name);
+    if (replaced) replaced->happen();
     if (exchanged != nullptr) share.nodes.move(*exchanged, call.node, name);
     return 0;
 }
@@ -95,7 +98,9 @@ i32 lookup(const Call& call) {
         host::Attributes attributes{};
         if (const int error = host::attributes_of(fd, attributes); error < 0) return error;
         if (&node != &call.share.nodes.root()) ++node.lookups;
-        call.reply.put(call.share.entry_of(node, attributes));
+        fuse_entry_out entry = call.share.entry_of(node, attributes);
+        entry.attr.flags = 0;  // where the guest has mounted it, it is there already
+        call.reply.put(entry);
         return 0;
     }
     const i32 error = call.share.put_entry(call.node, name, call.reply);

@@ -13,10 +13,19 @@ namespace {
 
 /// Of a guest's open(2), what the host's is to know. Others are its kernel's own, or no business of the
 /// host's.
-constexpr int kOpenFlags = O_ACCMODE | O_APPEND | O_TRUNC | O_SYNC;
+/// O_APPEND is a write's: pages that were written in memory go through any descriptor.
+constexpr int kOpenFlags = O_ACCMODE | O_TRUNC | O_SYNC;
 
 u32 open_flags_of(const Share& share) {
     return share.options.cache == ShareCache::Never ? u32{FOPEN_DIRECT_IO} : 0;
+}
+
+/// The end of an answer: a handle.
+i32 put_open(const Call& call, UniqueFd fd, u32 open_flags) {
+    const std::optional<u64> handle = call.share.files.add(std::move(fd), false);
+    if (!handle) return -ENFILE;
+    call.reply.put(fuse_open_out{.fh = *handle, .open_flags = open_flags, .padding = 0});
+    return 0;
 }
 
 }  // namespace
@@ -26,9 +35,10 @@ i32 open(const Call& call) {
     if (!arguments) return -EINVAL;
     Share& share = call.share;
     const int flags = static_cast<int>(arguments->flags) & kOpenFlags;
-    const bool is_change = (flags & O_ACCMODE) != O_RDONLY || (flags & O_TRUNC) != 0;
+    const bool drops_ids = (arguments->open_flags & FUSE_OPEN_KILL_SUIDGID) != 0;
+    const bool is_change = (flags & O_ACCMODE) != O_RDONLY || (flags & O_TRUNC) != 0 || drops_ids;
     if (share.options.is_read_only && is_change) return -EROFS;
-    if ((arguments->open_flags & FUSE_OPEN_KILL_SUIDGID) != 0) {
+    if (drops_ids) {
         const int fd = share.nodes.fd_of(call.node);
         if (fd < 0) return fd;
         if (const i32 error = drop_set_ids(fd, share); error < 0) return error;
@@ -39,9 +49,7 @@ i32 open(const Call& call) {
     if (call.node.mode != S_IFREG) return -EISDIR;
     u32 open_flags = open_flags_of(share);
     if (open_flags == 0 && share.view.may_keep(call.node.contents, fd.get())) open_flags = FOPEN_KEEP_CACHE;
-    call.reply.put(
-        fuse_open_out{.fh = share.files.add(std::move(fd), false), .open_flags = open_flags, .padding = 0});
-    return 0;
+    return put_open(call, std::move(fd), open_flags);
 }
 
 i32 create(const Call& call) {
@@ -49,7 +57,7 @@ i32 create(const Call& call) {
     const char* const name = arguments ? call.request.take_name() : nullptr;
     if (name == nullptr) return -EINVAL;
     Share& share = call.share;
-    const int directory = share.nodes.fd_of(call.node);
+    int directory = share.nodes.fd_of(call.node);
     if (directory < 0) return directory;
     UniqueFd fd;
     {
@@ -60,9 +68,11 @@ i32 create(const Call& call) {
         // Always a new one: what is there already may be anything.
         fd = host::open_beneath(directory, name, flags | O_CREAT | O_EXCL, arguments->mode & 07777U);
         const bool is_full = !fd.valid() && (errno == EMFILE || errno == ENFILE);
-        if (is_full && share.nodes.close_oldest())
-            fd = host::open_beneath(share.nodes.fd_of(call.node), name, flags | O_CREAT | O_EXCL,
-                                    arguments->mode & 07777U);
+        if (is_full && share.nodes.close_oldest()) {
+            directory = share.nodes.fd_of(call.node);
+            if (directory < 0) return directory;
+            fd = host::open_beneath(directory, name, flags | O_CREAT | O_EXCL, arguments->mode & 07777U);
+        }
     }
     const int error = fd.valid() ? 0 : -errno;
     if (error != 0 && (error != -EEXIST || (arguments->flags & O_EXCL) != 0)) return error;
@@ -76,14 +86,16 @@ i32 create(const Call& call) {
         const int opened = share.reopen(*node, static_cast<int>(arguments->flags) & kOpenFlags);
         if (opened < 0) {
             share.nodes.forget(*node, 1);
+            // A link is for the guest to follow, which looks again then.
+            if (node->mode == S_IFLNK) return -ESTALE;
             return opened == -EPERM ? -EEXIST : opened;
         }
         fd = UniqueFd::adopt(opened);
     }
     call.reply.put(share.entry_of(*node, attributes));
-    call.reply.put(fuse_open_out{
-        .fh = share.files.add(std::move(fd), false), .open_flags = open_flags_of(share), .padding = 0});
-    return 0;
+    const i32 failed_open = put_open(call, std::move(fd), open_flags_of(share));
+    if (failed_open < 0) share.nodes.forget(*node, 1);
+    return failed_open;
 }
 
 i32 tmpfile(const Call& call) {
@@ -110,9 +122,9 @@ i32 tmpfile(const Call& call) {
     Node* const node = share.nodes.look_up_nameless(std::move(path), attributes);
     if (node == nullptr) return -ENOMEM;
     call.reply.put(share.entry_of(*node, attributes));
-    call.reply.put(fuse_open_out{
-        .fh = share.files.add(std::move(fd), false), .open_flags = open_flags_of(share), .padding = 0});
-    return 0;
+    const i32 failed_open = put_open(call, std::move(fd), open_flags_of(share));
+    if (failed_open < 0) share.nodes.forget(*node, 1);
+    return failed_open;
 }
 
 /// Linux asks no more once it was told that there is no such request.

@@ -13,15 +13,19 @@ int Share::reopen(Node& node, int flags) {
     if (node.mode != S_IFREG && node.mode != S_IFDIR) return -EPERM;
     const int fd = nodes.fd_of(node);
     if (fd < 0) return fd;
+    // Files of the kernel's that would be waited for, such as /proc/kmsg: O_NONBLOCK means nothing to others.
+    flags |= O_CLOEXEC | O_NOCTTY | O_NONBLOCK;
+    if (options.is_read_only) flags |= O_NOATIME;
     for (;;) {
-        const int opened =
-            ::openat(descriptors.get(), DescriptorName(fd).c_str(), flags | O_CLOEXEC | O_NOCTTY);
+        const int opened = ::openat(descriptors.get(), DescriptorName(fd).c_str(), flags);
         if (opened >= 0) return opened;
-        // Its own may be the only one that could be closed.
         const bool is_full = errno == EMFILE || errno == ENFILE;
-        if (errno == EINTR) continue;
-        if (!is_full) return -errno;
-        if (!nodes.close_oldest() || (!node.fd.valid() && nodes.fd_of(node) != fd)) return -ENFILE;
+        if (errno == EPERM && (flags & O_NOATIME) != 0)
+            flags &= ~O_NOATIME;  // it is somebody else's
+        else if (!is_full && errno != EINTR)
+            return -errno;
+        else if (is_full && !nodes.close_oldest())
+            return -ENFILE;
     }
 }
 
@@ -43,15 +47,6 @@ i32 Share::put_entry(Node& parent, const char* name, FuseReply& reply) {
     Node* const node = nodes.look_up(parent, name, attributes);
     if (node == nullptr) return -ENOMEM;
     reply.put(entry_of(*node, attributes));
-    return 0;
-}
-
-i32 Share::put_attributes(Node& node, FuseReply& reply) {
-    const int fd = nodes.fd_of(node);
-    if (fd < 0) return fd;
-    host::Attributes attributes{};
-    if (const int error = host::attributes_of(fd, attributes); error < 0) return error;
-    reply.put(view.attr_out_of(attributes));
     return 0;
 }
 

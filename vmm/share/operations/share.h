@@ -36,6 +36,7 @@ struct Share {
     bool is_root = false;              ///< and files are the host's users'
     bool are_errors_late = false;      ///< the file system tells of some at close(2) only
     bool announces_submounts = false;  ///< the guest mounts what is mounted there
+    bool has_long_setxattr = false;    ///< of Linux 5.13 and later
     mode_t mask = 0;                   ///< this thread's
 
     /// Opens what a node is, a file or a directory and nothing else, for reading or writing.
@@ -44,7 +45,6 @@ struct Share {
     /// The attributes of a name, which the guest has looked up then, as a reply's entry. \returns 0 or
     /// -errno.
     [[nodiscard]] i32 put_entry(Node& parent, const char* name, FuseReply& reply);
-    [[nodiscard]] i32 put_attributes(Node& node, FuseReply& reply);
     [[nodiscard]] fuse_entry_out entry_of(const Node& node, const host::Attributes& attributes) const;
     /// Who makes something for the guest's user.
     [[nodiscard]] Requester requester(const FuseRequest& request) const {

@@ -20,7 +20,7 @@ class Driver final : public FsIoClient {
     explicit Driver(const std::string& directory) : loop_(make_loop()) {
         ShareOptions options;
         options.directory = directory;
-        backend_ = std::move(*ShareBackend::open(options));
+        backend_ = std::move(*ShareBackend::open(options, {}));
     }
 
     std::size_t add(u32 opcode, u64 node, const Bytes& body, std::size_t room = 4096) {

@@ -4,6 +4,7 @@
 #include <sstream>
 
 #include <fcntl.h>
+#include <sys/resource.h>
 #include <sys/stat.h>
 #include <sys/xattr.h>
 #include <unistd.h>
@@ -66,6 +67,52 @@ TEST_CASE("what is written is in the file, and is read back, however the request
     CHECK(guest.send(kRelease, node, release).error == -EBADF);
 }
 
+TEST_CASE("who appends writes at the end, and pages of a mapping where they belong", "[share]") {
+    const ScratchTree tree;
+    tree.file("file", "0123456789");
+    FuseClient guest(tree.path());
+    const u64 node = guest.look_up("file");
+    fuse_write_in in{};
+    in.fh = guest.open(node, O_RDWR | O_APPEND);
+    in.size = 3;
+    in.flags = O_RDWR | O_APPEND;
+    CHECK(guest.send(kWrite, node, in, bytes_of("end")).error == 0);
+    CHECK(content_of(tree.path("file")) == "0123456789end");
+    in.write_flags = 1U << 0U;  // from the page cache, through whichever handle there is
+    CHECK(guest.send(kWrite, node, in, bytes_of("abc")).error == 0);
+    CHECK(content_of(tree.path("file")) == "abc3456789end");
+}
+
+TEST_CASE("an open file is asked about when its name is another's", "[share]") {
+    const ScratchTree tree;
+    tree.file("file", "content");
+    constexpr int kOthers = 40;
+    for (int i = 0; i < kOthers; ++i) tree.file("other/" + std::to_string(i) + "/file");
+    rlimit before{};
+    REQUIRE(::getrlimit(RLIMIT_NOFILE, &before) == 0);
+    const rlimit few{.rlim_cur = 64, .rlim_max = before.rlim_max};
+    REQUIRE(::setrlimit(RLIMIT_NOFILE, &few) == 0);
+    FuseClient guest(tree.path());
+    REQUIRE(::setrlimit(RLIMIT_NOFILE, &before) == 0);
+    const u64 node = guest.look_up("file");
+    fuse_setattr_in in{};
+    in.fh = guest.open(node, O_RDWR);
+    // The node's own descriptor is closed for theirs.
+    for (int i = 0; i < kOthers; ++i) REQUIRE(guest.look_up("other/" + std::to_string(i) + "/file") != 0);
+    REQUIRE(::rename(tree.path("file").c_str(), tree.path("away").c_str()) == 0);
+    tree.file("file", "another");
+    CHECK(guest.send(kGetattr, node, fuse_getattr_in{}).error == -ESTALE);
+    const Answer answer =
+        guest.send(kGetattr, node, fuse_getattr_in{.getattr_flags = 1, .dummy = 0, .fh = in.fh});
+    REQUIRE(answer.error == 0);
+    CHECK(answer.as<fuse_attr_out>().attr.size == 7);
+    in.valid = 1U << 3U | 1U << 6U;
+    in.size = 4;
+    CHECK(guest.send(kSetattr, node, in).error == 0);
+    CHECK(content_of(tree.path("away")) == "cont");
+    CHECK(content_of(tree.path("file")) == "another");
+}
+
 TEST_CASE("a handle that was given back is none, also when its place has another", "[share]") {
     const ScratchTree tree;
     tree.file("file", "content");
@@ -122,6 +169,8 @@ TEST_CASE("a read-only share changes nothing", "[share]") {
         CHECK(guest.send(kOpen, node, fuse_open_in{.flags = flags, .open_flags = 0}).error == -EROFS);
     const u64 handle = guest.open(node);
     CHECK(write(guest, node, handle, 0, "x").error == -EROFS);
+    // What takes set-user-ID away.
+    CHECK(guest.send(kOpen, node, fuse_open_in{.flags = 0, .open_flags = 1}).error == -EROFS);
     CHECK(guest.send(kUnlink, kRoot, std::string("file")).error == -EROFS);
     CHECK(guest.send(kSetattr, node, fuse_setattr_in{}).error == -EROFS);
     CHECK(guest.send(kMkdir, kRoot, fuse_mkdir_in{}, std::string("dir")).error == -EROFS);
@@ -150,8 +199,10 @@ TEST_CASE("a file that is made is new, or what was there", "[share]") {
     in.flags |= O_TRUNC;
     REQUIRE(guest.send(kCreate, kRoot, in, std::string("old")).error == 0);
     CHECK(content_of(tree.path("old")).empty());
-    CHECK(guest.send(kCreate, kRoot, in, std::string("link")).error == -EEXIST);
+    // Linux looks again then, and finds the link, which it follows.
+    CHECK(guest.send(kCreate, kRoot, in, std::string("link")).error == -ESTALE);
     in.flags |= O_EXCL;
+    CHECK(guest.send(kCreate, kRoot, in, std::string("link")).error == -EEXIST);
     CHECK(guest.send(kCreate, kRoot, in, std::string("old")).error == -EEXIST);
     CHECK(guest.send(kCreate, kRoot, in, std::string("../x")).error == -EINVAL);
 }
@@ -280,6 +331,14 @@ TEST_CASE("extended attributes are the file's own", "[share]") {
           std::string("user.name\0", 10));
     REQUIRE(guest.send(kRemovexattr, node, std::string("user.name")).error == 0);
     CHECK(get(100, "user.name").error == -ENODATA);
+    // A file system without lists: Linux takes no other answer for that.
+    FuseClient kernel("/proc/sys");
+    CHECK(kernel
+              .send(kGetxattr, kRoot, fuse_getxattr_in{.size = 100, .padding = 0},
+                    std::string("system.posix_acl_access"))
+              .error == -ENODATA);
+    CHECK(kernel.send(kGetxattr, kRoot, fuse_getxattr_in{.size = 100, .padding = 0}, std::string("user.x"))
+              .error == -EOPNOTSUPP);
     // Of more than the request has.
     in.size = 6;
     CHECK(guest.send(kSetxattr, node, in, std::string("user.name"), bytes_of("value")).error == -EINVAL);

@@ -31,7 +31,7 @@ ShareOptions options_of(const std::string& directory, const FuseClient::How& how
 }  // namespace
 
 FuseClient::FuseClient(const std::string& directory, const How& how) {
-    Result<std::unique_ptr<FuseServer>> opened = FuseServer::open(options_of(directory, how));
+    Result<std::unique_ptr<FuseServer>> opened = FuseServer::open(options_of(directory, how), {});
     REQUIRE(opened);
     server_ = std::move(*opened);
     const Result<void> entered = server_->enter();
