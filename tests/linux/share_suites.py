@@ -24,11 +24,8 @@ SUITE_SECONDS = 3600
 RACE_SECONDS = 300  # each of two
 FSX_OPERATIONS = 3000
 
-# What fails, and why that is no fault of whoever serves the directory.
-EXPECTED = {
-    "mayfly": {},
-    "virtiofsd": {},
-}
+# {peer: {test of pjdfstest that fails there: why that is no fault of whoever serves the directory}}
+EXPECTED = {"mayfly": {}, "virtiofsd": {}}
 PJDFSTEST = """[features]
 posix_fallocate = {}
 rename_ctime = {}
@@ -101,7 +98,7 @@ guests, has_fio = started()
 
 def run_pjdfstest(name, **more):
     directory = guests.fresh(name)
-    command = "PATH=/tests:$PATH; pjdfstest -c /etc/pjdfstest -p /mnt"
+    command = "PATH=/tests:$PATH; pjdfstest -c /etc/pjdfstest -p /mnt | cat"
     outcome = guests.run(command, directory, timeout=SUITE_SECONDS, **more)
     said = outcome.out.decode(errors="replace")
     found = dict(RESULT.findall(said))
@@ -126,7 +123,8 @@ def they_do_when_the_guest_believes_nothing():
 
 @case
 def whatever_is_written_is_what_is_read():
-    for cache in ("auto", "never"):
+    # virtiofsd lets nobody map a file that is not cached.
+    for cache in ("auto", "never") if PEER == "mayfly" else ("auto",):
         for seed in (1, 2, 3):
             directory = guests.fresh("fsx")
             command = f"fsx -q -N {FSX_OPERATIONS} -S {seed} /mnt/file 2>&1 | tail -n 30"
