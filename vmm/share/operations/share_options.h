@@ -11,7 +11,7 @@ namespace mayfly {
 
 /// What the guest may believe of what it has seen.
 enum class ShareCache : u8 {
-    Auto,    ///< names, attributes and contents for a second
+    Auto,    ///< names and attributes for a second, contents until the attributes tell of others
     Always,  ///< until it changes them itself
     Never,   ///< nothing
 };
