@@ -268,11 +268,11 @@ void handles(const std::string&) {
     // SAFETY: new aligns for every type, and the structure's length is within what was asked for.
     auto* handle = reinterpret_cast<file_handle*>(memory.get());
     handle->handle_bytes = MAX_HANDLE_SZ;
+    // Who serves a FUSE file system need not know a file again that the kernel has forgotten.
+    Fd remembered = open_file("file", O_PATH);
     int mount = 0;
     done(::name_to_handle_at(AT_FDCWD, "file", handle, &mount, 0), "name_to_handle_at");
     const Fd place = open_file(".", O_RDONLY | O_DIRECTORY);
-    // Who serves a FUSE file system need not know a file again that the kernel has forgotten.
-    Fd remembered = open_file("file", O_PATH);
     {
         const Fd file(
             static_cast<int>(done(::open_by_handle_at(place.get(), handle, O_RDWR), "open_by_handle_at")));
