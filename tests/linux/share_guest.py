@@ -58,8 +58,8 @@ class Guests:
             files={"/work/root/bin/busybox": image.find_busybox(), **made, **(files or {})},
             disks={"share": disk}, tools=tools, needs_lab=True, memory="3G",
         )  # fmt: skip
-        self.shell("chmod -R a+rx root && for n in sh mount umount which; do ln -s busybox root/bin/$n; done &&"
-                   f" mkdir -p /share && mount -t ext4 {self.host.path('share')} /share")
+        self.shell("chmod -R a+rx root && for n in sh mount umount which; do ln -s busybox root/bin/$n; done"
+                   f" && mkdir -p /share && mount -t ext4 {self.host.path('share')} /share")
 
     def shell(self, command, timeout=300):
         """What a command of the host's says; it succeeds."""

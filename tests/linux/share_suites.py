@@ -36,8 +36,8 @@ naptime = 0.05
 [dummy_auth]
 entries = [["nobody", "nogroup"], ["daemon", "daemon"]]
 """
-# A program that runs until it is ended, whatever it is called: pause() for ever. It lies where pjdfstest looks
-# for a sleep to copy.
+# A program that runs until it is ended, whatever it is called: pause() for ever. It lies where pjdfstest
+# looks for a sleep to copy.
 SLEEP_CODE = bytes.fromhex("b822000000 0f05 ebf7")
 PASSWD = b"root:x:0:0::/:/bin/sh\ndaemon:x:1:1::/:/bin/sh\nnobody:x:65534:65534::/:/bin/sh\n"
 GROUP = b"root:x:0:\ndaemon:x:1:\nnogroup:x:65534:\n"
@@ -84,7 +84,8 @@ def started():
     except Unavailable as error:
         skip_program(str(error))
     files = {"/work/root/etc/passwd": PASSWD, "/work/root/etc/group": GROUP,
-             "/work/root/etc/pjdfstest": PJDFSTEST.encode(), "/work/root/tests/sleep": sleep_program()}  # fmt: skip
+             "/work/root/etc/pjdfstest": PJDFSTEST.encode(),
+             "/work/root/tests/sleep": sleep_program()}  # fmt: skip
     try:
         fio = image.tool_files("fio")
     except Unavailable:

@@ -119,8 +119,8 @@ void mapped(const std::string&) {
     std::string expected = pattern(3 * kPage + 100);
     need(std::string_view(bytes, expected.size()) == expected, "read by the mapping");
     need(std::string_view(bytes + expected.size(), 50) == std::string(50, '\0'), "behind the end");
-    std::memcpy(bytes + 2 * kPage - 3, "across", 6);
     expected.replace(2 * kPage - 3, 6, "across");
+    std::copy_n(expected.data() + 2 * kPage - 3, 6, bytes + 2 * kPage - 3);
     need(read_file("file") == expected, "before msync");
     done(::msync(at, 4 * kPage, MS_SYNC), "msync");
     write_fd(file.get(), "written", 7);
