@@ -4,6 +4,8 @@
 #include <cerrno>
 #include <utility>
 
+#include "vmm/error/verify.h"
+
 namespace mayfly {
 
 Result<std::unique_ptr<ShareBackend>> ShareBackend::open(const ShareOptions& options,
@@ -44,6 +46,8 @@ void ShareBackend::serve(FsIo& io) {
     const std::optional<u32> written =
         server_->serve(io.request, io.room, waiting != nullptr ? &waiting->later() : nullptr);
     if (written) return io.client->on_fs_io_done(io, *written);
+    // no guest: FuseServer::serve() answers nothing only where it was given a place to say why.
+    VERIFY(waiting != nullptr);
     idle_.pop_back();
     waiting->begin(io);
 }

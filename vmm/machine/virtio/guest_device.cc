@@ -50,8 +50,8 @@ VirtioDeviceState GuestDevice::save() {
         case DeviceKind::Disk: state.model = static_cast<Block&>(*parts_.model).save(); break;
         case DeviceKind::Net: state.model = static_cast<Net&>(*parts_.model).save(); break;
         case DeviceKind::Console: state.model = static_cast<Console&>(*parts_.model).save(); break;
-        case DeviceKind::Entropy: break;
-        case DeviceKind::Share: break;  // Machine::save() refuses
+        case DeviceKind::Entropy:
+        case DeviceKind::Share: break;  // Machine::save() refuses one
     }
     return state;
 }

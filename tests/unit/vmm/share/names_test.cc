@@ -85,6 +85,23 @@ TEST_CASE("what is above the directory stays out of reach", "[share]") {
     CHECK(exists(tree.path("secret")));
 }
 
+TEST_CASE("what is opened by a name is beneath its directory, whatever the name is", "[share]") {
+    const ScratchTree tree;
+    tree.file("outside/file");
+    tree.file("shared/dir/file");
+    tree.symlink("../outside", "shared/way");
+    const UniqueFd directory = UniqueFd::adopt(::open(tree.path("shared").c_str(), O_PATH | O_DIRECTORY));
+    const auto opens = [&](const char* name) {
+        return host::open_beneath(directory.get(), name, O_PATH).valid();
+    };
+    CHECK(opens("dir"));
+    for (const char* name : {"..", "../outside", "dir/../../outside", "way/file", "/etc"})
+        CHECK_FALSE(opens(name));
+    // The link itself, which is opened for nothing but its name.
+    CHECK(opens("way"));
+    CHECK_FALSE(host::open_beneath(directory.get(), "way", O_RDONLY).valid());
+}
+
 TEST_CASE("the host follows no link", "[share]") {
     const ScratchTree tree;
     tree.file("outside/secret", "secret");
