@@ -90,7 +90,7 @@ def a_reader_that_has_stalled_makes_a_pause_fail_in_time_and_the_machine_goes_on
     check(len(outcome.out) == FLOOD_BYTES, f"{len(outcome.out)} bytes came, not {FLOOD_BYTES}")
     check(line["failed"] > 0, "no pause failed")
     why = "vCPU 0 does not come out of what it does within 30 ms"
-    check(line["why"] == why, f"another reason: {line['why']}")
+    check(why in line["whys"], f"other reasons: {line['whys']}")
 
 
 @contextlib.contextmanager
@@ -150,7 +150,8 @@ def a_disk_that_hangs_makes_pauses_fail_in_time_and_no_request_is_lost():
             check(b"requests=30000" in outcome.out and b"errors=0" in outcome.out, "a request was lost", outcome)
             (line,) = lines()
         check(line["failed"] > 0 and len(line["pause_ns"]) > 0, f"{io}: {line['failed']} pauses failed")
-        check(line["why"].startswith(expected), f"{io}: another reason: {line['why']}")
+        # On a busy host a vCPU may be late as well.
+        check(any(why.startswith(expected) for why in line["whys"]), f"{io}: other reasons: {line['whys']}")
 
 
 def many(count, *options):

@@ -12,6 +12,7 @@
 #include <cstdio>
 #include <cstdlib>
 #include <random>
+#include <set>
 #include <string>
 #include <thread>
 #include <vector>
@@ -83,10 +84,10 @@ class Pauses {
     }
 
     void fail(const Error& error) {
-        why_ = error.message();
+        whys_.insert(error.message());
         ++failures_;
         if (plan_.may_fail) return;
-        std::fprintf(stderr, "pause %zu failed: %s\n", took_ns_.size() + 1, why_.c_str());
+        std::fprintf(stderr, "pause %zu failed: %s\n", took_ns_.size() + 1, error.message().c_str());
         std::_Exit(kStatusPauseFailed);
     }
 
@@ -100,9 +101,10 @@ class Pauses {
         std::FILE* const log = path != nullptr ? std::fopen(path, "a") : nullptr;
         if (log == nullptr) return;
         fmt::print(log,
-                   R"({{"pause_ns": [{}], "resume_ns": [{}], "failed": {}, "why": "{}"}})"
+                   R"({{"pause_ns": [{}], "resume_ns": [{}], "failed": {}, "whys": ["{}"]}})"
                    "\n",
-                   fmt::join(took_ns_, ", "), fmt::join(resumed_ns_, ", "), failures_, why_);
+                   fmt::join(took_ns_, ", "), fmt::join(resumed_ns_, ", "), failures_,
+                   fmt::join(whys_, "\", \""));
         std::fclose(log);
     }
 
@@ -112,7 +114,7 @@ class Pauses {
     std::vector<u64> took_ns_;
     std::vector<u64> resumed_ns_;
     std::size_t failures_ = 0;
-    std::string why_;
+    std::set<std::string> whys_;
     std::atomic<bool> is_over_ = false;
     std::thread thread_;
 };
