@@ -1,7 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
 #include "vmm/share/share_backend.h"
 
-#include <cerrno>
 #include <utility>
 
 #include "vmm/error/verify.h"
@@ -25,6 +24,7 @@ Result<void> ShareBackend::attach(Loop& loop) {
 
 void ShareBackend::start(FsIo& io) {
     io.next = nullptr;
+    io.generation = generation_.load(std::memory_order_relaxed);
     (last_ != nullptr ? last_->next : first_) = &io;
     last_ = &io;
     if (!is_queued()) loop_.load(std::memory_order_relaxed)->run_soon(*this);
@@ -53,14 +53,17 @@ void ShareBackend::serve(FsIo& io) {
 }
 
 void ShareBackend::cancel_all() {
+    generation_.fetch_add(1, std::memory_order_acq_rel);
     if (Loop* const loop = loop_.load(std::memory_order_acquire)) loop->post(cancelling_);
 }
 
 void ShareBackend::Cancelling::run() {
     Loop& loop = *backend_.loop_.load(std::memory_order_relaxed);
-    for (Waiting& waiting : backend_.waiting_) loop.cancel(waiting);
+    // It may come so late that the next driver has begun.
+    for (Waiting& waiting : backend_.waiting_)
+        if (waiting.io() != nullptr && backend_.is_old(*waiting.io())) loop.cancel(waiting);
     // What was not begun will not be.
-    while (backend_.first_ != nullptr) {
+    while (backend_.first_ != nullptr && backend_.is_old(*backend_.first_)) {
         FsIo& io = backend_.take_first();
         io.client->on_fs_io_done(io, 0);
     }

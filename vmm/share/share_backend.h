@@ -9,6 +9,7 @@
 #include <atomic>
 #include <deque>
 #include <memory>
+#include <vector>
 
 #include "devices/virtio/fs/fs_backend.h"
 #include "vmm/error/result.h"
@@ -39,6 +40,8 @@ class ShareBackend final : public FsBackend, public Backend, private Task {
         void begin(FsIo& io);
         void on_complete(i32 result, bool has_more) override;
         [[nodiscard]] Later& later() { return later_; }
+        /// Null while it has none.
+        [[nodiscard]] const FsIo* io() const { return io_; }
 
       private:
         void submit();
@@ -64,9 +67,14 @@ class ShareBackend final : public FsBackend, public Backend, private Task {
     void run() override;
     void serve(FsIo& io);
     [[nodiscard]] FsIo& take_first();
+    /// A driver that is gone has left it.
+    [[nodiscard]] bool is_old(const FsIo& io) const {
+        return io.generation != generation_.load(std::memory_order_acquire);
+    }
 
     std::unique_ptr<FuseServer> server_;
     std::atomic<Loop*> loop_ = nullptr;
+    std::atomic<u32> generation_ = 0;
     FsIo* first_ = nullptr;  // asked for, in order
     FsIo* last_ = nullptr;
     std::deque<Waiting> waiting_;

@@ -31,6 +31,7 @@ struct FsIo {
     std::span<iovec> request;  ///< as is the next: the backend may change the parts while it works
     std::span<iovec> room;     ///< for the answer; may be empty
     FsIo* next = nullptr;      ///< the backend's, to keep it in a list
+    u32 generation = 0;        ///< the backend's: of how many cancellations it came after
 };
 
 /// Thread: the device's own loop's, once attached; cancel_all() any.

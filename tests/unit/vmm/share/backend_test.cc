@@ -38,13 +38,15 @@ class Driver final : public FsIoClient {
         request.io = {.client = this, .request = request.parts, .room = request.room_parts, .next = nullptr};
         return requests_.size() - 1;
     }
-    /// Sends what was added; each in its turn, or all at once. The loop runs on a thread of its own.
-    void run(bool at_once) {
+    /// Sends what was added; each in its turn, or all at once. The loop runs on a thread of its own. Before
+    /// the request `cancelled_before` a driver that goes has all before it cancelled.
+    void run(bool at_once, std::size_t cancelled_before = 0) {
         std::thread([&] {
             REQUIRE(backend_->attach(*loop_));
             at_once_ = at_once;
             CallTimer first([&] {
                 do {
+                    if (cancelled_before != 0 && sent_ == cancelled_before) backend_->cancel_all();
                     backend_->start(requests_[sent_++].io);
                 } while (at_once_ && sent_ < requests_.size());
             });
@@ -72,6 +74,7 @@ class Driver final : public FsIoClient {
         CHECK(header.len == room.size());
         return {.error = header.error, .body = Bytes(room.begin() + sizeof header, room.end())};
     }
+    [[nodiscard]] bool is_given_up(std::size_t index) const { return requests_[index].room.empty(); }
     [[nodiscard]] const std::vector<std::size_t>& order() const { return order_; }
 
   private:
@@ -145,7 +148,6 @@ TEST_CASE("a read of what the host has to fetch first is answered whole", "[shar
 TEST_CASE("requests that wait for the host hold up no others, however many they are", "[share]") {
     const ScratchTree tree;
     tree.sparse("holes", MiB(64));
-    Driver before(tree.path());
     Driver guest(tree.path());
     guest.add(kInit, 0, init());
     guest.add(kLookup, kRoot, body_of(std::string("holes")));
@@ -159,4 +161,20 @@ TEST_CASE("requests that wait for the host hold up no others, however many they 
     for (std::size_t i = 3; i < 3 + kReads; ++i) CHECK(guest.answer(i).body == Bytes(4096));
     CHECK(guest.answer(3 + kReads).error == 0);
     CHECK(guest.order().size() == 3 + kReads + 2);
+}
+
+TEST_CASE("what a driver that goes leaves is given up, and nothing of the one that comes", "[share]") {
+    const ScratchTree tree;
+    Driver guest(tree.path());
+    guest.add(kInit, 0, init());
+    // More than have their turn before the cancellation.
+    constexpr std::size_t kOld = 60;
+    constexpr std::size_t kNew = 60;
+    for (std::size_t i = 0; i < kOld + kNew; ++i) guest.add(kGetattr, kRoot, body_of(fuse_getattr_in{}));
+    guest.run(true, 1 + kOld);
+    CHECK(guest.is_given_up(kOld));
+    for (std::size_t i = 1 + kOld; i < 1 + kOld + kNew; ++i) {
+        REQUIRE_FALSE(guest.is_given_up(i));
+        CHECK(guest.answer(i).error == 0);
+    }
 }
