@@ -8,6 +8,8 @@
 #include <sys/uio.h>
 #include <unistd.h>
 
+#include <climits>
+
 #include "devices/virtio/queue/chain.h"
 #include "vmm/share/operations/operations.h"
 
@@ -20,7 +22,7 @@ constexpr u64 kCopyBytesMax = MiB(8);
 
 bool is_offset(u64 offset) { return offset <= static_cast<u64>(std::numeric_limits<off_t>::max()); }
 
-/// So large that nothing of it needs to be moved for a chain of guests' pages.
+/// Linux's requests have 256 pages at most; of one with more parts than a system call takes the rest is left.
 int count_of(std::span<const iovec> parts) {
     return static_cast<int>(std::min<std::size_t>(parts.size(), IOV_MAX));
 }

@@ -84,6 +84,20 @@ i32 rename_to(const Call& call, u64 new_directory, u32 flags) {
     return 0;
 }
 
+/// Has the guest's user make something: `make_it(directory)` is the system call.
+template <typename MakeIt>
+i32 make(const Call& call, const char* name, u32 mask, MakeIt make_it) {
+    const int directory = call.share.nodes.fd_of(call.node);
+    if (directory < 0) return directory;
+    {
+        const Requester requester = call.share.requester(call.request);
+        if (!requester.is_there()) return -EOVERFLOW;
+        call.share.set_mask(mask);
+        if (make_it(directory) < 0) return -errno;
+    }
+    return call.share.put_entry(call.node, name, call.reply);
+}
+
 }  // namespace
 
 i32 lookup(const Call& call) {
@@ -125,47 +139,29 @@ i32 symlink(const Call& call) {
     const char* const name = call.request.take_name();
     const char* const target = name != nullptr ? call.request.take_text() : nullptr;
     if (target == nullptr) return -EINVAL;
-    const int directory = call.share.nodes.fd_of(call.node);
-    if (directory < 0) return directory;
-    {
-        const Requester requester = call.share.requester(call.request);
-        if (!requester.is_there()) return -EOVERFLOW;
-        if (::symlinkat(target, directory, name) < 0) return -errno;
-    }
-    return call.share.put_entry(call.node, name, call.reply);
+    // A link has no mode that a mask could matter to.
+    return make(call, name, call.share.mask,
+                [&](int directory) { return ::symlinkat(target, directory, name); });
 }
 
 i32 mknod(const Call& call) {
     const auto arguments = call.request.take<fuse_mknod_in>();
     const char* const name = arguments ? call.request.take_name() : nullptr;
     if (name == nullptr) return -EINVAL;
-    const int directory = call.share.nodes.fd_of(call.node);
-    if (directory < 0) return directory;
-    {
-        const Requester requester = call.share.requester(call.request);
-        if (!requester.is_there()) return -EOVERFLOW;
-        call.share.set_mask(arguments->umask);
+    return make(call, name, arguments->umask, [&](int directory) {
         const mode_t mode = arguments->mode & (S_IFMT | kModeBits);
         // A device's number is written alike in requests and system calls: include/linux/kdev_t.h,
         // new_encode_dev().
-        if (::mknodat(directory, name, mode, arguments->rdev) < 0) return -errno;
-    }
-    return call.share.put_entry(call.node, name, call.reply);
+        return ::mknodat(directory, name, mode, arguments->rdev);
+    });
 }
 
 i32 mkdir(const Call& call) {
     const auto arguments = call.request.take<fuse_mkdir_in>();
     const char* const name = arguments ? call.request.take_name() : nullptr;
     if (name == nullptr) return -EINVAL;
-    const int directory = call.share.nodes.fd_of(call.node);
-    if (directory < 0) return directory;
-    {
-        const Requester requester = call.share.requester(call.request);
-        if (!requester.is_there()) return -EOVERFLOW;
-        call.share.set_mask(arguments->umask);
-        if (::mkdirat(directory, name, arguments->mode & kModeBits) < 0) return -errno;
-    }
-    return call.share.put_entry(call.node, name, call.reply);
+    return make(call, name, arguments->umask,
+                [&](int directory) { return ::mkdirat(directory, name, arguments->mode & kModeBits); });
 }
 
 i32 unlink(const Call& call) { return remove(call, 0); }

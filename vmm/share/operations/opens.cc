@@ -12,8 +12,7 @@ namespace mayfly::operations {
 namespace {
 
 /// Of a guest's open(2), what the host's is to know. Others are its kernel's own, or no business of the
-/// host's.
-/// O_APPEND is a write's: pages that were written in memory go through any descriptor.
+/// host's; O_APPEND is each write's, because pages of a mapping go through whichever descriptor there is.
 constexpr int kOpenFlags = O_ACCMODE | O_TRUNC | O_SYNC;
 
 u32 open_flags_of(const Share& share) {

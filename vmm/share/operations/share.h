@@ -4,9 +4,7 @@
 
 #include <array>
 #include <charconv>
-#include <memory>
 
-#include "vmm/error/result.h"
 #include "vmm/share/files/node_table.h"
 #include "vmm/share/files/open_files.h"
 #include "vmm/share/files/requester.h"
