@@ -10,8 +10,8 @@
 //   thread          started by                        ended by              touches of the guest
 //   vCPU 0          who calls run()                   leaves run()          memory, devices: its exits
 //   vCPU n          run()                             run(), or ~Vcpus()    the same
-//   I/O             IoService, for a device's need    IoThread::finish()    memory, devices; parked
-//   I/O of a share  the same, one for each of them    IoThread::finish()    the same
+//   I/O             IoService, for a device's need    IoThread::stop()      memory, devices; parked
+//   I/O of a share  the same, one for each of them    IoThread::stop()      the same
 //   console input   ConsoleInput, when it is wanted   ~Machine()            the console; visits
 //   looker          GuestConsole::start_looking()     ~Machine()            the kernel's log; visits
 //   debug hold      DebugPort, at its first byte      ~DebugPort()          nothing: it kicks

@@ -3,7 +3,6 @@
 
 #include <algorithm>
 
-#include <unistd.h>
 
 #include "vmm/error/verify.h"
 #include "vmm/os/clock.h"
@@ -16,8 +15,6 @@ namespace {
 constexpr std::size_t kWatchedMax = 64 * 16 + 8 * 17 + 4;
 /// Files: a doorbell for each queue, and each device's own.
 constexpr u32 kFilesMax = 2048;
-constexpr u32 kFinishStepUs = 1000;
-constexpr u32 kFinishSteps = 1000;
 
 thread_local const IoThread* current_thread = nullptr;
 
@@ -142,13 +139,6 @@ void IoThread::stop() {
     loop_->stop();
 }
 
-bool IoThread::finish() {
-    stop();
-    for (u32 step = 0; step < kFinishSteps && !has_ended_.load(std::memory_order_acquire); ++step)
-        ::usleep(kFinishStepUs);
-    return has_ended_.load(std::memory_order_acquire);
-}
-
 Result<IoThread*> IoService::get() {
     const Lock guard(mutex_);
     if (thread_ == nullptr) {
@@ -156,13 +146,6 @@ Result<IoThread*> IoService::get() {
         published_.store(thread_.get(), std::memory_order_release);
     }
     return thread_.get();
-}
-
-bool IoService::finish() {
-    IoThread* const thread = running();
-    if (thread == nullptr) return true;
-    has_ended_ = thread->finish();
-    return has_ended_;
 }
 
 void IoService::close() {

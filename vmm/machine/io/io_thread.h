@@ -59,11 +59,10 @@ class IoThread final : private Poller {
     [[nodiscard]] bool park(u64 deadline_ns);
     void unpark();
 
-    /// Has the loop end soon. Any thread; repeatable.
+    /// Has the loop end soon: at once, unless its I/O hangs in the host. Any thread; repeatable.
     void stop();
-    /// stop(), and waits for the loop, a second at most: I/O that hangs in the host ends with the process, or
-    /// this object waits for it. \returns whether the loop has ended. Main thread, once.
-    bool finish();
+    /// The loop has ended, and its counts stay as they are. Any thread.
+    [[nodiscard]] bool has_ended() const { return has_ended_.load(std::memory_order_acquire); }
 
   private:
     explicit IoThread(std::unique_ptr<Loop> loop) : loop_(std::move(loop)) {}
@@ -116,11 +115,11 @@ class IoService {
     /// The caller is the I/O thread.
     [[nodiscard]] bool is_current() const;
     [[nodiscard]] StopControl& stop() { return stop_; }
-    /// Once no vCPU runs: IoThread::finish(), if there is one. \returns whether none is left that works.
-    bool finish();
-    /// After finish(): null when there was no thread, or it hangs in the host.
+    /// No thread is there that works.
+    [[nodiscard]] bool has_ended() const { return running() == nullptr || running()->has_ended(); }
+    /// Null when there was no thread, or it has not ended.
     [[nodiscard]] const LoopCounts* loop_counts() const {
-        return has_ended_ ? &running()->loop().counts() : nullptr;
+        return running() != nullptr && has_ended() ? &running()->loop().counts() : nullptr;
     }
     /// Once no vCPU runs: waits for the thread, and destroys its loop.
     void close();
@@ -129,7 +128,6 @@ class IoService {
   private:
     StopControl& stop_;
     RewiringLimit& rewiring_;
-    bool has_ended_ = false;  // the main thread's
     Mutex mutex_;
     std::unique_ptr<IoThread> thread_ GUARDED_BY(mutex_);
     std::atomic<IoThread*> published_ = nullptr;

@@ -4,6 +4,7 @@
 #include <utility>
 
 #include <sys/resource.h>
+#include <unistd.h>
 
 #include <fmt/format.h>
 
@@ -141,11 +142,22 @@ VirtioDevices::~VirtioDevices() {
 
 void VirtioDevices::finish() {
     for_each_thread([](IoThread& thread) { thread.stop(); });
-    const bool has_ended = io_.finish();
+    await_threads();
     for (GuestDevice& device : devices_) {
-        IoService* const own = device.own_io();
-        // A thread that hangs in the host has them still.
-        if (own != nullptr ? own->finish() : has_ended) device.finish();
+        const IoService& io = device.own_io() != nullptr ? *device.own_io() : io_;
+        // A thread that hangs in the host has it still.
+        if (io.has_ended()) device.finish();
+    }
+}
+
+void VirtioDevices::await_threads() {
+    constexpr u32 kStepUs = 1000;
+    constexpr u32 kSteps = 1000;
+    for (u32 step = 0; step < kSteps; ++step) {
+        bool have_ended = true;
+        for_each_thread([&](IoThread& thread) { have_ended = have_ended && thread.has_ended(); });
+        if (have_ended) return;
+        ::usleep(kStepUs);
     }
 }
 

@@ -47,7 +47,8 @@ class VirtioDevices {
     /// can have brought them there.
     [[nodiscard]] bool restore(const VirtioDevicesState& state);
 
-    /// Ends the I/O threads, and what backends run beside us, once the vCPUs have stopped.
+    /// Ends the I/O threads, and what backends run beside us, once the vCPUs have stopped. A thread whose I/O
+    /// hangs in the host ends with the process, or the destructor waits for it.
     void finish();
 
     /// Of all devices that have none of their own.
@@ -67,6 +68,8 @@ class VirtioDevices {
     }
     [[nodiscard]] Result<void> drain(u64 deadline_ns);
     void go_on();
+    /// For all together, a second at most.
+    void await_threads();
 
     RewiringLimit rewiring_;
     IoService io_;
