@@ -295,6 +295,21 @@ TEST_CASE("two names of one file are one node, and either may go", "[share]") {
     CHECK(guest.look_up("one") == node);
 }
 
+TEST_CASE("a file that is renamed to its other name keeps both, and takes no descriptor for it", "[share]") {
+    const ScratchTree tree;
+    tree.file("one", "content");
+    tree.hard_link("one", "two");
+    FuseClient guest(tree.path());
+    const u64 node = guest.look_up("one");
+    REQUIRE(guest.look_up("two") == node);
+    REQUIRE(
+        guest.send(kRename, kRoot, fuse_rename_in{.newdir = kRoot}, std::string("one"), std::string("two"))
+            .error == 0);
+    CHECK(exists(tree.path("one")));
+    CHECK(exists(tree.path("two")));
+    CHECK(guest.server().open_count() == 0);
+}
+
 TEST_CASE("a link to a link is a name of the link", "[share]") {
     const ScratchTree tree;
     tree.symlink("nowhere", "link");
