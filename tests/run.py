@@ -7,7 +7,8 @@
     run.py BUILD --suite X…  those that meson test selects by these arguments, once what they need is built
 
 A test that has cases of its own (Catch2, or a program that prints one line per case) counts by its cases; any
-other counts as one. A skipped test's own words are shown, so that nothing is skipped in silence.
+other counts as one. A skipped test's own words are shown, so that nothing is skipped in silence, and last what
+failed, on lines that begin with "failed in".
 """
 
 import json
@@ -21,6 +22,9 @@ CATCH_MIXED = re.compile(r"^test cases: +(\d+) \|(?: +(\d+) passed \|)? +(\d+) f
 PLAIN = re.compile(r"^(?:\w+: )?(\d+) passed, (\d+) failed(?:, (\d+) skipped)?$", re.M)
 SKIP_STATUS = 77
 TAIL_LINES = 60
+FAILED_LINES = 12
+# A case of ours, of Catch2, or a sanitizer's report.
+FAILED = re.compile(r"^(?:FAIL\b|not ok\b)|: FAILED:$|^(?:==\d+==)?(?:ERROR|WARNING): \w*Sanitizer|runtime error:")
 
 
 def count(entry):
@@ -40,6 +44,13 @@ def count(entry):
     if matched:
         return int(matched[2] or 0), int(matched[3]), 0
     return (1, 0, 0) if status == 0 else (0, 1, 0)
+
+
+def failures(entry):
+    """What an entry says of its failures: the lines that name one, else its last ones."""
+    words = ((entry.get("stdout") or "") + (entry.get("stderr") or "")).strip().splitlines()
+    said = [word for word in words if FAILED.search(word)] or words[-3:] or [f"status {entry['returncode']}"]
+    return said[:FAILED_LINES]
 
 
 def run(build, name, arguments):
@@ -81,6 +92,9 @@ def main():
             print(f"{entry['name']}: {word}")
         if counts[1] and entry["returncode"] == 0:
             print(f"{entry['name']} exited with 0 and yet counted {counts[1]} failed")
+    for entry in entries:
+        for word in failures(entry) if count(entry)[1] else []:
+            print(f"failed in {entry['name']}: {word.strip()}")
     print(f"{totals[0]} passed, {totals[1]} failed, {totals[2]} skipped")
     return 1 if totals[1] or totals[0] == 0 else 0
 

@@ -9,7 +9,6 @@
 namespace guest {
 namespace {
 
-constexpr u32 kTimeoutMicroseconds = 100'000;
 constexpr u32 kQuietMicroseconds = 50;
 constexpr u32 kSelfIpiMsr = 0x83f;
 
@@ -50,7 +49,7 @@ void check_mode(Text mode) {
     expect_equal(Named(mode, "held by tpr"), 0, arrived);
     expect_equal(Named(mode, "irr"), 1, vector_bit(apic::Register::Request));
     apic::write(apic::Register::TaskPriority, 0);
-    poll_for(arrived, 1, kTimeoutMicroseconds);
+    poll_for(arrived, 1, kArrivalMicroseconds);
     expect_equal(Named(mode, "self ipi"), 1, arrived);
     if (in_service_seen == 0) {
         pass(Named(mode, "isr (host ends interrupts on delivery)"));
@@ -77,7 +76,7 @@ extern "C" guest::u32 guest_main() {
         apic::enable_in(true);
         check_mode("x2apic ");
         write_msr(kSelfIpiMsr, kIpiVector);
-        poll_for(arrived, 2, kTimeoutMicroseconds);
+        poll_for(arrived, 2, kArrivalMicroseconds);
         expect_equal("x2apic self ipi msr", 2, arrived);
         expect_equal("base unmoved", kExpectedBase | apic::kBaseX2Apic, read_msr(apic::kBaseMsr));
     } else {

@@ -13,7 +13,6 @@
 namespace guest {
 namespace {
 
-constexpr u32 kTimeoutMicroseconds = 10'000'000;
 constexpr u32 kTimerMicroseconds = 300;
 constexpr u32 kMessages = 4;
 constexpr u32 kDoorbells = 8;
@@ -71,7 +70,7 @@ void show_timer() {
     apic::write(apic::Register::TimerEntry, kTimerVector | apic::kTimerDeadline);
     const u64 deadline = read_tsc() + tsc_ticks(kTimerMicroseconds);
     write_msr(apic::kDeadlineMsr, deadline);
-    const bool fired = poll_for(timer_count, 1, kTimeoutMicroseconds) && timer_tsc >= deadline;
+    const bool fired = poll_for(timer_count, 1, kArrivalMicroseconds) && timer_tsc >= deadline;
     Row row(fired, "TSC-deadline timer");
     if (fired) {
         row.evidence()
@@ -87,11 +86,11 @@ void show_ipis(u32 running) {
     u32 answered = 0;
     for (u32 id = 1; id < running; ++id) {
         apic::send_ipi(id, apic::kIcrFixed | kIpiVector);
-        if (halt_for(replies, answered + 1, kTimeoutMicroseconds)) ++answered;
+        if (halt_for(replies, answered + 1, kArrivalMicroseconds)) ++answered;
     }
     if (running == 1) {
         apic::send_ipi(0, apic::kIcrFixed | apic::kIcrSelf | kReplyVector);
-        const bool came = halt_for(replies, 1, kTimeoutMicroseconds);
+        const bool came = halt_for(replies, 1, kArrivalMicroseconds);
         Row row(came, "IPI");
         row.evidence().add(came ? Text("to self, arrived") : Text("to self, lost"));
         return;
@@ -104,7 +103,7 @@ void show_messages() {
     messages = 0;
     for (u32 n = 1; n <= kMessages; ++n) {
         test_device::act(MAYFLY_TESTDEV_SIGNAL_MSI);
-        halt_for(messages, n, kTimeoutMicroseconds);
+        halt_for(messages, n, kArrivalMicroseconds);
     }
     Row row(messages == kMessages, "MSI, KVM_SIGNAL_MSI");
     row.evidence().add_decimal(messages).add(" of ").add_decimal(kMessages).add(" arrived");
@@ -116,7 +115,7 @@ void show_loopback() {
     const u32 before = in32(MAYFLY_TESTDEV_DOORBELL_COUNT);
     for (u32 n = 1; n <= kDoorbells; ++n) {
         out8(MAYFLY_TESTDEV_DOORBELL, 1);
-        halt_for(messages, n, kTimeoutMicroseconds);
+        halt_for(messages, n, kArrivalMicroseconds);
     }
     const u32 returns = in32(MAYFLY_TESTDEV_DOORBELL_COUNT) - before;
     test_device::act(MAYFLY_TESTDEV_LOOPBACK_OFF);

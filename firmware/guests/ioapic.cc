@@ -9,7 +9,6 @@
 namespace guest {
 namespace {
 
-constexpr u32 kTimeoutMicroseconds = 200'000;
 constexpr u32 kQuietMicroseconds = 50;
 constexpr u16 kEdgePin = 10;
 constexpr u16 kLevelPin = 11;
@@ -33,13 +32,13 @@ constinit volatile u32 in_service_seen = 0;
 void check_edge() {
     ioapic::write_pin(kEdgePin, kPinVector);
     test_device::set_line(kEdgePin, true);
-    poll_for(edges, 1, kTimeoutMicroseconds);
+    poll_for(edges, 1, kArrivalMicroseconds);
     expect_equal("edge", 1, edges);
     listen_for(kQuietMicroseconds);
     expect_equal("edge held high", 1, edges);
     test_device::set_line(kEdgePin, false);
     test_device::set_line(kEdgePin, true);
-    poll_for(edges, 2, kTimeoutMicroseconds);
+    poll_for(edges, 2, kArrivalMicroseconds);
     expect_equal("edge again", 2, edges);
     test_device::set_line(kEdgePin, false);
     ioapic::write_pin(kEdgePin, kPinVector | ioapic::kMasked);
@@ -55,7 +54,7 @@ void check_level() {
     listen_for(kQuietMicroseconds);
     expect_equal("level masked", 0, levels);
     ioapic::write_pin(kLevelPin, kSecondPinVector | ioapic::kLevel);
-    poll_for(levels, 2, kTimeoutMicroseconds);
+    poll_for(levels, 2, kArrivalMicroseconds);
     listen_for(kQuietMicroseconds);
     if (in_service_seen == 0) {
         // The line was still high when the host ended the second interrupt, so there is a third.

@@ -8,7 +8,6 @@
 namespace guest {
 namespace {
 
-constexpr u32 kTimeoutMicroseconds = 10'000'000;
 
 constinit volatile u32 replies = 0;
 constinit volatile u32 replies_by_id[kProcessorsMax] = {};
@@ -38,7 +37,7 @@ void check_each(u32 processors) {
     u32 answered = 0;
     for (u32 id = 1; id < processors; ++id) {
         apic::send_ipi(id, apic::kIcrFixed | kIpiVector);
-        answered += poll_for(replies, id, kTimeoutMicroseconds) && replies_by_id[id] == 1 ? 1 : 0;
+        answered += poll_for(replies, id, kArrivalMicroseconds) && replies_by_id[id] == 1 ? 1 : 0;
     }
     expect_equal("each answers", processors - 1, answered);
 }
@@ -46,7 +45,7 @@ void check_each(u32 processors) {
 void check_all_but_self(u32 processors) {
     apic::send_ipi(0, apic::kIcrFixed | apic::kIcrAllButSelf | kIpiVector);
     // Answers of several processors may merge in one request bit; what each of them took does not.
-    const u64 end = read_tsc() + tsc_ticks(kTimeoutMicroseconds);
+    const u64 end = read_tsc() + tsc_ticks(kArrivalMicroseconds);
     while (sum_of_requests() < 2 * (processors - 1) && read_tsc() < end) listen_for(1);
     expect_equal("all but self", 2 * (processors - 1), sum_of_requests());
     expect_equal("none to self", 0, replies_by_id[0]);
@@ -67,7 +66,7 @@ extern "C" guest::u32 guest_main() {
         check_each(processors);
         check_all_but_self(processors);
         apic::send_ipi(1, apic::kIcrNmi);
-        poll_for(nmis, 1, kTimeoutMicroseconds);
+        poll_for(nmis, 1, kArrivalMicroseconds);
         expect_equal("nmi", 1, nmis);
     }
     return failure_count();

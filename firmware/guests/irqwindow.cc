@@ -16,7 +16,7 @@ extern "C" guest::u32 guest_main() {
     for (u32 n = 0; n < 20; ++n) pause();
     in8(pic::kMaster + 1);  // a return to user space: the monitor had its chance
     expect_equal("waits while if=0", before, pic_checks::master_count);
-    poll_for(pic_checks::master_count, before + 1, 200'000);
+    poll_for(pic_checks::master_count, before + 1, kArrivalMicroseconds);
     expect_equal("comes after sti", before + 1, pic_checks::master_count);
     test_device::set_line(pic_checks::kMasterIrq, false);
 

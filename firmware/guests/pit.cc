@@ -31,7 +31,6 @@ constexpr u32 kSlowMicroseconds = 5000;
 constexpr u32 kLatePeriods = 40;
 constexpr u32 kPatiencePeriods = 1000;
 constexpr u32 kOnTheirWay = 2;
-constexpr u32 kTimeoutMicroseconds = 500'000;
 constexpr u32 kTicks = 4;
 constexpr u32 kOut2Milliseconds = 3;
 
@@ -54,7 +53,7 @@ void check_channel0() {
     const u64 start = read_tsc();
     load(kChannel0, 0x34, kMillisecondTicks);
     expect_between("counts down", 1, kMillisecondTicks, latch_channel0());
-    poll_for(ticks, kTicks, kTimeoutMicroseconds);
+    poll_for(ticks, kTicks, kArrivalMicroseconds);
     const u64 elapsed = read_tsc() - start;
     ioapic::write_pin(kPin, kPinVector | ioapic::kMasked);
     expect_between("periodic", kTicks, 2 * kTicks, ticks);
@@ -93,7 +92,7 @@ void check_channel2() {
     out8(kSystemControl, control | kGate2);
     const u64 start = read_tsc();
     load(kChannel2, 0xb0, kOut2Milliseconds * kMillisecondTicks);
-    const u64 end = start + tsc_ticks(kTimeoutMicroseconds);
+    const u64 end = start + tsc_ticks(kArrivalMicroseconds);
     u64 elapsed = 0;
     do elapsed = read_tsc() - start;
     while ((in8(kSystemControl) & kOut2) == 0 && start + elapsed < end);
@@ -101,7 +100,7 @@ void check_channel2() {
     // loop.
     expect_equal("out2 high", kOut2, in8(kSystemControl) & kOut2);
     expect("out2 not early", read_tsc() - start >= tsc_ticks(kOut2Milliseconds * kMillisecondLeast));
-    expect("out2 in time", elapsed < tsc_ticks(kTimeoutMicroseconds));
+    expect("out2 in time", elapsed < tsc_ticks(kArrivalMicroseconds));
 }
 
 }  // namespace

@@ -8,7 +8,6 @@
 namespace guest {
 namespace {
 
-constexpr u32 kTimeoutMicroseconds = 10'000'000;
 constexpr u32 kCountsEach = 20;
 
 constinit volatile u32 counted = 0;
@@ -26,7 +25,7 @@ extern "C" guest::u32 guest_main() {
     const u32 processors = processors_expected();
     expect_equal("started", processors, start_processors(processors, count_up));
     count_up(0);
-    poll_for(counted, processors * kCountsEach, kTimeoutMicroseconds);
+    poll_for(counted, processors * kCountsEach, kArrivalMicroseconds);
     expect_equal("counted", u64{processors} * kCountsEach, counted);
     Line{}.add("processors ").add_decimal(processors).print_line();
     return failure_count();

@@ -7,7 +7,6 @@
 namespace guest {
 namespace {
 
-constexpr u32 kTimeoutMicroseconds = 500'000;
 /// Above KVM's least period of 200 us.
 constexpr u32 kPeriodMicroseconds = 300;
 constexpr u32 kPeriods = 4;
@@ -35,7 +34,7 @@ void check_one_shot() {
     const u32 left = apic::read(apic::Register::TimerCurrentCount);
     const bool in_time = read_tsc() - start < with_tolerance(tsc_ticks(kPeriodMicroseconds));
     expect_between("one-shot counts down", in_time ? 1 : 0, apic_ticks(kPeriodMicroseconds), left);
-    expect("one-shot fires", poll_for(fired, 1, kTimeoutMicroseconds));
+    expect("one-shot fires", poll_for(fired, 1, kArrivalMicroseconds));
     expect("one-shot not early", fired_tsc - start >= with_tolerance(tsc_ticks(kPeriodMicroseconds)));
     listen_for(2 * kPeriodMicroseconds);
     expect_equal("one-shot fires once", 1, fired);
@@ -46,7 +45,7 @@ void check_periodic() {
     apic::write(apic::Register::TimerEntry, kTimerVector | apic::kTimerPeriodic);
     const u64 start = read_tsc();
     apic::write(apic::Register::TimerInitialCount, apic_ticks(kPeriodMicroseconds));
-    expect("periodic fires", poll_for(fired, kPeriods, kTimeoutMicroseconds));
+    expect("periodic fires", poll_for(fired, kPeriods, kArrivalMicroseconds));
     const u64 elapsed = fired_tsc - start;
     expect("periodic not early", elapsed >= with_tolerance(tsc_ticks(kPeriodMicroseconds) * kPeriods));
     apic::write(apic::Register::TimerInitialCount, 0);
@@ -65,12 +64,12 @@ void check_deadline() {
     const u64 read_back = read_msr(apic::kDeadlineMsr);
     // A host that put us aside in between has let the deadline pass, which disarms it.
     expect_equal("deadline reads back", read_tsc() < deadline ? deadline : read_back, read_back);
-    expect("deadline fires", poll_for(fired, 1, kTimeoutMicroseconds));
+    expect("deadline fires", poll_for(fired, 1, kArrivalMicroseconds));
     expect("deadline not early", fired_tsc >= deadline);
     expect_equal("deadline disarmed", 0, read_msr(apic::kDeadlineMsr));
 
     write_msr(apic::kDeadlineMsr, read_tsc() - 1);
-    expect("deadline in the past", poll_for(fired, 2, kTimeoutMicroseconds));
+    expect("deadline in the past", poll_for(fired, 2, kArrivalMicroseconds));
 
     const u64 cancelled = read_tsc() + tsc_ticks(kPeriodMicroseconds);
     write_msr(apic::kDeadlineMsr, cancelled);

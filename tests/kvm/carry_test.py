@@ -44,6 +44,18 @@ def carries(seed, apart_us, count=40):
                     os.environ[name] = value
 
 
+def check_often(least, chosen, boot_for):
+    """That `boot_for(length)` leaves `least` machines behind. On a busy host a guest's time is over before as
+    many of them were, so it is booted for longer then."""
+    for length in (1, 10, 50):
+        with carries(*chosen) as read:
+            boot_for(length)
+            count = read()
+        if count >= least:
+            return
+    check(False, f"{count} machines were left behind, {least} wanted")
+
+
 def check_carried(name, *options, apart_us=1500):
     """Of a guest that says what it found. \\returns how many machines were left behind."""
     carried = 0
@@ -90,25 +102,30 @@ def what_a_guest_says_last_is_what_it_ends_with():
 
 @case
 def registers_that_no_other_guest_minds():
-    for words in ((), ("--append", "vector"), ("--append", "deadline")):
+    for word in ("", "vector", "deadline"):
         for machine in (("modern",), ("legacy",), ("legacy", "--irqchip", "none")):
-            if "deadline" in words and "none" in machine:
+            if word == "deadline" and "none" in machine:
                 continue  # it has no LAPIC
-            with carries(1, 3000) as read:
-                outcome = boot(guest_file("registers"), "--profile", *machine, *words)
+
+            def boot_for(length):
+                append = " ".join((word, f"ms={200 * length}"))
+                outcome = boot(guest_file("registers"), "--profile", *machine, "--append", append)
                 check_status(outcome, 0)
                 check(b"ok " in outcome.out and b"FAIL" not in outcome.out, "a register has changed", outcome)
-                check(read() > 5, f"{read()} machines were left behind")
+
+            check_often(6, (1, 3000), boot_for)
 
 
 @case
 def a_line_that_stays_high_interrupts_on():
+    def boot_for(length):
+        words = f"level ms={200 * length}"
+        outcome = boot(guest_file("registers"), "--profile", "legacy", "--testdev", "--append", words)
+        check_status(outcome, 0)
+        check(b"ok a level" in outcome.out and b"FAIL" not in outcome.out, "it fell silent", outcome)
+
     for seed in SEEDS:
-        with carries(seed, 3000) as read:
-            outcome = boot(guest_file("registers"), "--profile", "legacy", "--testdev", "--append", "level")
-            check_status(outcome, 0)
-            check(b"ok a level" in outcome.out and b"FAIL" not in outcome.out, "it fell silent", outcome)
-            check(read() > 2, f"{read()} machines were left behind")
+        check_often(3, (seed, 3000), boot_for)
 
 
 @case
@@ -173,25 +190,26 @@ def doorbells_and_interrupts_that_move():
     with disks() as (disk,):
         # One moves once and stays there; a machine that goes on looks at its rings, so the last ones have to do
         # without.
-        ways = ("what=rewire count=1 stay=1500", 3000, 4, "inline"), ("what=rewire count=101", 100, 100, "thread")
-        for seed, (words, apart_us, machines, io) in itertools.product(SEEDS, ways):
-            with carries(seed, apart_us, machines) as read:
+        ways = ("count=1 stay=", 1500, 3000, 4, "inline"), ("count=", 101, 100, 100, "thread")
+        for seed, (counted, count, apart_us, machines, io) in itertools.product(SEEDS, ways):
+            def boot_for(length):
+                words = f"what=rewire {counted}{count * length}"
                 outcome = boot(guest_file("virtioorders"), "--disk", disk, "--io", io, "--append", words)
                 check_status(outcome, 0)
                 check(b"FAIL" not in outcome.out and b"done" in outcome.out, "something was lost", outcome)
-                check(read() > 2, f"{read()} machines were left behind")
+
+            check_often(3, (seed, apart_us, machines), boot_for)
 
 
 @case
 def disks_that_are_measured():
     with disks() as (disk,):
-        for io in ("inline", "thread"):
-            for seed in SEEDS:
-                with carries(seed, 3000, 40) as read:
-                    outcome = boot(guest("iobench"), "--disk", disk, "--io", io, "--append",
-                                   "dev=blk op=write size=4096 depth=16 count=4000 irq=1")
-                    check_status(outcome, 0)
-                    check(read() > 5, f"{read()} machines were left behind")
+        for io, seed in itertools.product(("inline", "thread"), SEEDS):
+            def boot_for(length):
+                words = f"dev=blk op=write size=4096 depth=16 count={4000 * length} irq=1"
+                check_status(boot(guest("iobench"), "--disk", disk, "--io", io, "--append", words), 0)
+
+            check_often(6, (seed, 3000), boot_for)
 
 
 @case

@@ -19,7 +19,7 @@ MODULES = ("irqbypass", "kvm", "kvm-amd", "virtio_pci", "virtio_blk", "virtio_co
            "loop")  # fmt: skip
 # There for modprobe.
 MODULES_AT_HAND = ("vhost_net", "vhost_vsock", "bridge", "veth", "brd", "overlay", "fuse", "virtiofs",
-                   "isofs", "squashfs")  # fmt: skip
+                   "isofs", "squashfs", "quota_v2")  # fmt: skip
 # An image that nothing has asked for this long is nobody's any more.
 STALE_SECONDS = 24 * 3600
 # What QEMU reads from these directories to start a PC or a microvm with a serial port and virtio devices.

@@ -8,7 +8,7 @@ import os
 import re
 
 from commands import Outcome
-from harness import build_directory, check, check_status, kernel, linux_host
+from harness import build_directory, check, check_status, kernel, linux_host, skip
 from errors import Unavailable
 from guests import busybox_initramfs, ext4_image, image
 
@@ -39,12 +39,18 @@ def program(name):
     return path
 
 
+def ours_only(reason):
+    """Skips a case under the yardstick."""
+    if PEER != "mayfly":
+        skip(f"virtiofsd: {reason}")
+
+
 class Guests:
     """The host, with an ext4 file system at /share, and guests on it. `programs` are {name: path} of static
-    programs that a guest and the host both have, and `files`, {path below /work/root: path or bytes},
-    what else is in a guest's root."""
+    programs that a guest and the host both have; `tools` the host alone has; `files`, {path below /work/root:
+    path or bytes}, is what else is in a guest's root."""
 
-    def __init__(self, directory, *, programs, files=None, versions=("6.12",), size="1G"):
+    def __init__(self, directory, *, programs, files=None, versions=("6.12",), size="1G", tools=()):
         made = {f"/work/root/bin/{name}": path for name, path in programs.items()}
         contents = os.path.join(directory, "empty")
         os.mkdir(contents)
@@ -52,11 +58,11 @@ class Guests:
         # What a guest of the yardstick finds at its root, too.
         self._files = {name.removeprefix("/work/root/"): source for name, source in (files or {}).items()}
         self._programs, self._kernels = programs, {version: kernel(version) for version in versions}
-        tools = ["qemu-system-x86_64", VIRTIOFSD] if PEER == "virtiofsd" else []
+        peer = ("qemu-system-x86_64", VIRTIOFSD) if PEER == "virtiofsd" else ()
         self.host = linux_host(
             kernels=[f"{version}/{part}" for version in versions for part in ("vmlinux", "modules")],
             files={"/work/root/bin/busybox": image.find_busybox(), **made, **(files or {})},
-            disks={"share": disk}, tools=tools, needs_lab=True, memory="3G",
+            disks={"share": disk}, tools=(*tools, *peer), needs_lab=True, memory="3G",
         )  # fmt: skip
         self.shell("chmod -R a+rx root && for n in sh mount umount which; do ln -s busybox root/bin/$n; done"
                    f" && mkdir -p /share && mount -t ext4 {self.host.path('share')} /share")

@@ -1,6 +1,6 @@
 # SPDX-License-Identifier: Apache-2.0
 """--share with Debian's kernels: a directory of the host is a file system of the guest's like any other, what
-either side changes the other sees, and nothing but that directory is touched.
+either side changes the other sees. What must not be is in share_limits_test.py.
 
 share_probe asks the guest's side a case at a time (share_probe/main.cc has what it says). With
 $MAYFLY_SHARE_PEER=virtiofsd it asks QEMU and virtiofsd: share_guest.py.
@@ -9,28 +9,16 @@ import atexit
 import re
 import tempfile
 
-from harness import FAILED, OK, TIMEOUT, case, check, check_match, check_status, main, skip
-from share_guest import PEER, Guests, look_at, program, race
+from harness import OK, case, check, check_status, main
+from share_guest import Guests, ours_only, program
 
-MIB = 1 << 20
 # The time that a guest may go on with what it knows is a second.
 CACHED_SECONDS = 2
-RACE_SECONDS = 15
-PROGRAMS = {name: program(name) for name in ("share_probe", "share_hammer", "share_swap")}
 
 _directory = tempfile.TemporaryDirectory(prefix="mayfly-share-")  # pylint: disable=consider-using-with
 atexit.register(_directory.cleanup)
-guests = Guests(_directory.name, programs=PROGRAMS, versions=("6.12", "6.1"))
-host, shell = guests.host, guests.shell
-
-
-def fresh(name):
-    return guests.fresh(name)
-
-
-def ours_only(reason):
-    if PEER != "mayfly":
-        skip(f"virtiofsd: {reason}")
+guests = Guests(_directory.name, programs={"share_probe": program("share_probe")}, versions=("6.12", "6.1"))
+shell, fresh = guests.shell, guests.fresh
 
 
 # A file system like any other.
@@ -224,154 +212,6 @@ def a_directory_that_disappears_ends_nothing_but_itself():
     check("No such file or directory" in outcome.err + outcome.out.decode(), "another error", outcome)
     left = shell(f"ls {directory} && cat {directory}/file")
     check(left == "file\nanother\n", f"the new directory is touched: {left}")
-
-
-# Limits, and what must not be.
-
-CHANGES = (
-    "echo x >/mnt/new", "echo x >>/mnt/file", ": >/mnt/file", "rm /mnt/file", "mkdir /mnt/d",
-    "rmdir /mnt/empty", "mv /mnt/file /mnt/file2", "ln /mnt/file /mnt/hard", "ln -s x /mnt/soft",
-    "mkfifo /mnt/pipe", "touch /mnt/file", "chmod 777 /mnt/file", "chown 1:1 /mnt/file",
-    "truncate -s 1 /mnt/file", "mknod /mnt/null c 1 3",
-    "dd if=/dev/zero of=/mnt/file bs=1 conv=notrunc count=1", "fallocate -l 9999 /mnt/file",
-)  # fmt: skip
-
-
-@case
-def a_read_only_share_refuses_every_change_also_of_a_guest_that_mounts_it_otherwise():
-    ours_only("of QEMU 7.2 has no such thing")
-    directory = fresh("read-only")
-    shell(f"cd {directory} && echo file >file && mkdir empty && chmod 666 file &&"
-          " touch -d @1000000000 file empty")  # fmt: skip
-    before = look_at(guests, directory, is_read=True)
-    each = "; ".join(f"({change}) 2>&1 | sed 's/.*: //'" for change in CHANGES)
-    again = ("; umount /mnt && mount -t virtiofs -o rw share0 /mnt && grep -c 'virtiofs rw' /proc/mounts"
-             " && echo AGAIN; ")  # fmt: skip
-    outcome = guests.run(f"cat /mnt/file; {each}{again}{each}", directory, share_options=",ro")
-    lines = outcome.out.decode().splitlines()
-    refused = ["Read-only file system"] * len(CHANGES)
-    check(lines == ["file", *refused, "1", "AGAIN", *refused], "not every change is refused", outcome)
-    check(look_at(guests, directory, is_read=True) == before, "the host's files have changed")
-
-
-@case
-def links_that_lead_outside_are_resolved_in_the_guest():
-    directory = fresh("links")
-    shell(f"mkdir -p /share/outside && echo SECRET >/share/outside/secret && cd {directory} &&"
-          " ln -s /share/outside/secret absolute && ln -s ../outside/secret relative &&"
-          " ln -s /share/outside directory && ln -s /etc/passwd passwd && echo HOST >>/etc/passwd &&"
-          " mkdir a && ln -s ../../../../../../etc/passwd a/up")  # fmt: skip
-    before = look_at(guests, "/share/outside")
-    outcome = guests.run("cd /mnt; cat absolute relative directory/secret; ls directory;"
-                         " echo x >directory/new; echo x >absolute; cat ../share/outside/secret;"
-                         " cat passwd a/up; readlink absolute",
-                         directory)  # fmt: skip
-    said = outcome.out + outcome.err.encode()
-    check(b"SECRET" not in said and b"HOST" not in said, "the host's files are read", outcome)
-    check(b"/share/outside/secret" in outcome.out, "readlink", outcome)
-    check(look_at(guests, "/share/outside") == before, "what lies outside has changed")
-
-
-@case
-def the_directory_may_be_given_by_a_link_and_two_may_be_shared():
-    ours_only("has one")
-    first, second = fresh("first"), fresh("second")
-    shell(f"echo one >{first}/file; echo two >{second}/file; ln -sfn {first} /share/link")
-    options = ["--share", f"{second}:/srv/deep/place,ro,tag=other"]
-    outcome = guests.run("cat /mnt/file /srv/deep/place/file; grep virtiofs /proc/mounts;"
-                         " echo x >/srv/deep/place/x || echo back >/mnt/back",
-                         "/share/link", *options)  # fmt: skip
-    check_status(outcome, OK)
-    lines = outcome.out.decode().splitlines()
-    check(lines[:2] == ["one", "two"], "contents", outcome)
-    check(lines[2].startswith("share0 /mnt virtiofs rw"), "the first", outcome)
-    check(lines[3].startswith("other /srv/deep/place virtiofs ro"), "the second", outcome)
-    check(shell(f"cat {first}/back; ls {second}") == "back\nfile\n", "what came back")
-
-
-@case
-def every_file_is_the_owners_who_is_given():
-    ours_only("has no such thing")
-    directory = fresh("owner")
-    shell(f"cd {directory} && echo a >theirs && chown 1234:4321 theirs && mkdir d && chmod 700 d")
-    look = "stat -c '%u:%g %a %n' theirs d made made/f"
-    outcome = guests.run(f"cd /mnt; mkdir made; echo x >made/f; echo y >>theirs; {look}", directory,
-                         share_options=",owner=77:88")  # fmt: skip
-    check_status(outcome, OK)
-    found = outcome.out.decode().splitlines()
-    expected = ["77:88 644 theirs", "77:88 700 d", "77:88 755 made", "77:88 644 made/f"]
-    check(found == expected, f"the guest finds {found}", outcome)
-    kept = shell(f"cd {directory} && {look}; cat theirs").split("\n")
-    check(kept[0] == "1234:4321 644 theirs" and kept[2:4] == ["0:0 755 made", "0:0 644 made/f"], f"{kept}")
-
-
-@case
-def a_full_file_system_is_enospc_and_nothing_worse():
-    shell("mkdir -p /small && mount -t tmpfs -o size=1M,nr_inodes=40 small /small && echo kept >/small/kept")
-    try:
-        outcome = guests.run("cd /mnt; dd if=/dev/zero of=big bs=64k count=32 2>&1 | grep -o 'No space.*';"
-                             " stat -c %s big; cat kept; rm big; for i in $(seq 60); do echo >f$i; done"
-                             " 2>&1 | grep -c 'No space'; ls | wc -l; rm f*; echo again >again; cat again",
-                             "/small")  # fmt: skip
-        lines = outcome.out.decode().splitlines()
-        check(lines[0] == "No space left on device" and int(lines[1]) <= MIB, "a large file", outcome)
-        check(lines[2] == "kept" and int(lines[3]) > 20 and lines[5] == "again", "many files", outcome)
-        check(shell("cat /small/kept /small/again") == "kept\nagain\n", "the host's")
-    finally:
-        shell("umount /small")
-
-
-@case
-def fifty_thousand_files_need_no_more_descriptors_than_there_are():
-    ours_only("raises its limit, as root")
-    directory = fresh("many")
-    made = "for d in $(seq 100); do mkdir $d; (cd $d && seq 500 | xargs touch); done"
-    shell(f"cd {directory} && {made}", timeout=600)
-    command = ("cd /mnt; find . -type f | wc -l; ls -lR . | grep -c '^-rw'; echo end >100/500; cat 100/500;"
-               " ls 1 | wc -l")  # fmt: skip
-    line = (f"ulimit -n 1024; exec mayfly boot /kernels/6.12/vmlinux --memory 512M --share {directory}:/mnt"
-            f" --modules /kernels/6.12/modules --root /work/root --exec sh -- -c '{command}'")  # fmt: skip
-    outcome = host.run(["sh", "-c", line], timeout=900)
-    check_status(outcome, OK)
-    check(outcome.out.split() == [b"50000", b"50000", b"end", b"500"], "the guest's counts", outcome)
-    check(outcome.err == "", "stderr", outcome)
-
-
-@case
-def a_host_whose_file_system_hangs_does_not_outlast_the_timeout():
-    ours_only("has no timeout")
-    shell("modprobe brd rd_nr=1 rd_size=65536; mke2fs /dev/ram0 >/dev/null 2>&1; mkdir -p /frozen"
-          " && mount -t ext4 /dev/ram0 /frozen && fsfreeze --freeze /frozen")  # fmt: skip
-    try:
-        process = guests.start("echo begun; echo x >/mnt/file; echo done", "/frozen", "--timeout", "20")
-        check(process.wait_for_output(rb"begun", timeout=200) is not None, "the guest does not begin")
-        told = process.wait_for_output(rb"mayfly: .*20", timeout=100, is_error=True)
-    finally:
-        # Whoever writes there stays until then: a call of the kernel's that no signal ends.
-        shell("fsfreeze --unfreeze /frozen")
-    outcome = process.wait(100)
-    check(told is not None and b"done" not in outcome.out, "the timeout is not told", outcome)
-    check_status(outcome, TIMEOUT)
-    shell("umount /frozen")
-
-
-@case
-def what_cannot_be_shared_is_refused_before_a_guest_starts():
-    ours_only("says other things")
-    for share, why in (("/share/nothing", "/share/nothing"), ("/etc/passwd", "/etc/passwd")):
-        outcome = guests.run("true", share)
-        check_status(outcome, FAILED)
-        check(outcome.err.startswith("mayfly: ") and why in outcome.err, "its reason", outcome)
-    outcome = guests.run("true", fresh("twice"), "--share", "/share:/srv,tag=share0")
-    check_status(outcome, FAILED)
-
-
-# A host that swaps what names mean.
-
-@case
-def a_host_that_swaps_directories_for_links_leads_nobody_out():
-    for cache in ("never", "auto"):
-        race(guests, cache, RACE_SECONDS)
 
 
 if __name__ == "__main__":

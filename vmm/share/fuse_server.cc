@@ -151,6 +151,7 @@ Result<void> FuseServer::enter() {
                         .hint("--share needs it: a seccomp filter may forbid it"));
     if (::fchdir(share_.descriptors.get()) < 0)
         return fail(Error::os("fchdir").about("/proc/thread-self/fd"));
+    obey_quotas();
     ::umask(0);
     share_.mask = 0;
     share_.is_root = ::geteuid() == 0 && !share_.options.owner;

@@ -23,6 +23,9 @@ struct HostFrequencies {
 /// APIC timer ticks; without the leaf, of KVM's default of 1 GHz.
 [[nodiscard]] u32 apic_ticks(u32 microseconds);
 
+/// Long enough for what has to come, however busy the host is.
+constexpr u32 kArrivalMicroseconds = 10'000'000;
+
 // Waiting has to leave the guest: hosts that interpret ring 0 look for interrupts only when the
 // guest exits or after about a thousand instructions. Every function here leaves interrupts
 // disabled.

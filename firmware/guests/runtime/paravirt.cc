@@ -10,7 +10,6 @@ constinit EoiCounts eoi_counts{};
 
 namespace {
 
-constexpr u32 kTimeoutMicroseconds = 100'000;
 
 alignas(4) constinit u32 eoi_word = 0;
 
@@ -32,7 +31,7 @@ void exercise_eoi(u32 count) {
     write_msr(kEoiMsr, reinterpret_cast<u64>(&eoi_word) | 1);
     for (u32 n = 1; n <= count; ++n) {
         apic::send_ipi(0, apic::kIcrFixed | apic::kIcrSelf | kReplyVector);
-        if (!halt_for(eoi_counts.interrupts, n, kTimeoutMicroseconds)) break;
+        if (!halt_for(eoi_counts.interrupts, n, kArrivalMicroseconds)) break;
     }
     write_msr(kEoiMsr, 0);
 }

@@ -10,7 +10,6 @@ constinit volatile u32 master_count = 0;
 
 namespace {
 
-constexpr u32 kTimeoutMicroseconds = 200'000;
 constexpr u32 kQuietMicroseconds = 50;
 constexpr u16 kCascade = 1 << 2;
 constexpr u16 kMasterUnmasked = 0xffff & ~(1 << kMasterIrq) & ~kCascade;
@@ -46,7 +45,7 @@ void check_cascade() {
     pic::set_mask(kMasterUnmasked);
     expect_equal("imr reads back", kMasterUnmasked & 0xff, in8(pic::kMaster + 1));
     test_device::set_line(kMasterIrq, true);
-    poll_for(master_count, 1, kTimeoutMicroseconds);
+    poll_for(master_count, 1, kArrivalMicroseconds);
     expect_equal("master irq", 1, master_count);
     expect_equal("master in service", 1 << kMasterIrq, master_in_service);
     expect_equal("master after eoi", 0, pic::read_register(pic::kMaster, pic::kReadInService));
@@ -54,7 +53,7 @@ void check_cascade() {
 
     pic::set_mask(kSlaveUnmasked);
     test_device::set_line(kSlaveIrq, true);
-    poll_for(slave_count, 1, kTimeoutMicroseconds);
+    poll_for(slave_count, 1, kArrivalMicroseconds);
     expect_equal("slave irq", 1, slave_count);
     expect_equal("slave in service", 1 << (kSlaveIrq - 8), slave_in_service);
     expect_equal("cascade in service", kCascade, master_in_service);
@@ -69,7 +68,7 @@ void check_mask() {
     const u8 requests = pic::read_register(pic::kMaster, pic::kReadRequests);
     expect_equal("masked request", 1 << kMasterIrq, requests & 1 << kMasterIrq);
     pic::set_mask(kMasterUnmasked);
-    poll_for(master_count, 2, kTimeoutMicroseconds);
+    poll_for(master_count, 2, kArrivalMicroseconds);
     expect_equal("unmasked", 2, master_count);
     test_device::set_line(kMasterIrq, false);
 }

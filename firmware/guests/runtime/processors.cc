@@ -19,7 +19,6 @@ namespace {
 
 /// A page of conventional memory that no boot protocol here puts anything into.
 constexpr u64 kTrampoline = 0x6'0000;
-constexpr u32 kStartTimeoutMicroseconds = 10'000'000;
 
 constinit volatile u32 processors_running = 1;
 constinit ProcessorMain processor_main = nullptr;
@@ -55,7 +54,7 @@ u32 start_processors(u32 expected, ProcessorMain main) {
     asm volatile("rep movsb" : "+D"(to), "+S"(from), "+c"(count) : : "memory");
     apic::send_ipi(0, apic::kIcrInit | apic::kIcrAllButSelf);
     apic::send_ipi(0, apic::kIcrStartUp | apic::kIcrAllButSelf | kTrampoline >> 12);
-    poll_for(processors_running, expected, kStartTimeoutMicroseconds);
+    poll_for(processors_running, expected, kArrivalMicroseconds);
     return processors_running;
 }
 

@@ -7,15 +7,13 @@
 // privileged instructions (HLT, CLI, MSRs, CR3) are a failure there.
 #pragma once
 
+#include "firmware/guests/runtime/clock.h"
 #include "firmware/guests/runtime/interrupts.h"
 
 namespace guest {
 
 /// Runs `main` in ring 3 and exits the guest with what it returns. Boot processor only.
 [[noreturn]] void run_user(u32 (*main)());
-
-/// Long enough for what has to come, however busy the host is.
-constexpr u32 kArrivalMicroseconds = 10'000'000;
 
 /// Spins, interrupts on, until `counter` is `wanted` or more; false when the time ran out first.
 bool spin_for(const volatile u32& counter, u32 wanted, u32 microseconds_max);

@@ -27,16 +27,34 @@ bool become(u32 uid, u32 gid) {
            ::syscall(SYS_setfsuid, kAsk) == static_cast<long>(uid);
 }
 
-void give_back(u64 capabilities) {
+/// The capabilities that this thread uses, and those that it may use: 32 in each element.
+using CapabilitySets = std::array<__user_cap_data_struct, _LINUX_CAPABILITY_U32S_3>;
+
+template <typename Change>
+void change_capabilities(Change change) {
     __user_cap_header_struct header{.version = _LINUX_CAPABILITY_VERSION_3, .pid = 0};
-    std::array<__user_cap_data_struct, _LINUX_CAPABILITY_U32S_3> sets{};
+    CapabilitySets sets{};
     if (::syscall(SYS_capget, &header, sets.data()) < 0) return;
-    sets[0].effective |= static_cast<u32>(capabilities) & sets[0].permitted;
-    sets[1].effective |= static_cast<u32>(capabilities >> 32U) & sets[1].permitted;
+    change(sets);
     (void)::syscall(SYS_capset, &header, sets.data());
 }
 
+void give_back(u64 capabilities) {
+    change_capabilities([capabilities](CapabilitySets& sets) {
+        sets[0].effective |= static_cast<u32>(capabilities) & sets[0].permitted;
+        sets[1].effective |= static_cast<u32>(capabilities >> 32U) & sets[1].permitted;
+    });
+}
+
 }  // namespace
+
+void obey_quotas() {
+    change_capabilities([](CapabilitySets& sets) {
+        __user_cap_data_struct& set = sets[CAP_SYS_RESOURCE / 32];
+        set.effective &= ~static_cast<u32>(bit(CAP_SYS_RESOURCE));
+        set.permitted &= ~static_cast<u32>(bit(CAP_SYS_RESOURCE));
+    });
+}
 
 Requester::Requester(bool is_needed, u32 uid, u32 gid) : is_changed_(is_needed && (uid != 0 || gid != 0)) {
     if (!is_changed_) return;

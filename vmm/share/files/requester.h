@@ -11,6 +11,10 @@
 
 namespace mayfly {
 
+/// The calling thread gives up CAP_SYS_RESOURCE, with which a monitor that is root writes beyond the quotas of
+/// the guest's users.
+void obey_quotas();
+
 class Requester {
   public:
     /// `is_needed`: the monitor is root, and files are shown as the host has them.
