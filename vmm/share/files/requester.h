@@ -11,8 +11,8 @@
 
 namespace mayfly {
 
-/// The calling thread gives up CAP_SYS_RESOURCE, with which a monitor that is root writes beyond the quotas of
-/// the guest's users.
+/// The calling thread gives up CAP_SYS_RESOURCE, with which a monitor that is root writes beyond the quotas
+/// of the guest's users.
 void obey_quotas();
 
 class Requester {
