@@ -60,7 +60,7 @@ TEST_CASE("every option arrives", "[boot_options]") {
     CHECK(config->memory_bytes == 1610612736);
     CHECK(config->cpus == 4);
     CHECK(config->timeout == std::chrono::milliseconds(2500));
-    CHECK(config->initrd == "i");
+    CHECK(config->initrds == std::vector<std::string>{"i"});
     CHECK(config->append == "a b=c");
     CHECK(config->protocol == Protocol::Multiboot2);
     CHECK(config->profile == ProfileChoice::Legacy);
