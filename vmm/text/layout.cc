@@ -10,10 +10,23 @@ namespace {
 constexpr std::size_t kNarrowColumns = 60;  // with fewer, descriptions stand below what they describe
 constexpr std::size_t kNarrowIndent = 6;
 constexpr std::string_view kOptionalKey = "[,";  // a line may be broken before it
+constexpr std::string_view kInnerEnds = "|:,=";   // and behind these, in a word that is longer than a line
 
 void break_line(std::string& out, std::size_t indent) {
     out += '\n';
     out.append(indent, ' ');
+}
+
+}  // namespace
+
+namespace {
+
+/// The next word, or as much of it as may stand on one line of `room` columns.
+std::string_view next_piece(std::string_view text, std::size_t room) {
+    std::string_view piece = text.substr(0, std::min(text.find_first_of(" \n"), text.find(kOptionalKey, 1)));
+    if (text_width(piece) <= room) return piece;
+    const std::size_t cut = piece.substr(0, room).find_last_of(kInnerEnds);
+    return cut == std::string_view::npos ? piece : piece.substr(0, cut + 1);
 }
 
 }  // namespace
@@ -39,8 +52,7 @@ std::string wrap_text(std::string_view text, std::size_t columns, std::size_t in
             ++gap;
             text.remove_prefix(1);
         } else {
-            const std::string_view word =
-                text.substr(0, std::min(text.find_first_of(" \n"), text.find(kOptionalKey, 1)));
+            const std::string_view word = next_piece(text, columns - std::min(columns, indent));
             const std::size_t width = text_width(word);
             if (!is_first && used + gap + width > columns) {
                 break_line(out, indent);
@@ -95,7 +107,7 @@ std::string figure_row(std::string_view left, std::string_view right, std::size_
                        std::size_t columns) {
     width = std::min(width, columns);
     const std::size_t taken = text_width(left) + text_width(right);
-    std::string out(left);
+    std::string out = text_width(left) > columns ? wrap_text(left, columns, kNarrowIndent) : std::string(left);
     if (taken < width)
         out.append(width - taken, ' ');
     else if (taken < columns)
