@@ -1,9 +1,11 @@
 #!/usr/bin/env python3
 # SPDX-License-Identifier: Apache-2.0
-"""Writes completions for bash, zsh and fish from the tables of options. Usage: completions.py TABLES.json DIRECTORY.
+"""Writes completions for bash, zsh and fish from the tables of options.
 
-TABLES.json is what option_tables prints. They are mayfly.bash, _mayfly and mayfly.fish; an installation gives each
-the name that its shell looks for."""
+    completions.py TABLES.json DIRECTORY
+
+TABLES.json is what option_tables prints. The files are mayfly.bash, _mayfly and mayfly.fish; an installation
+gives each the name that its shell looks for."""
 
 import json
 import pathlib
@@ -51,7 +53,8 @@ _mayfly_complete() { # words to choose from, with FILE and DIR
 }
 
 _mayfly() {
-    local cur=${COMP_WORDS[COMP_CWORD]} before=${COMP_WORDS[COMP_CWORD-1]} command=${COMP_WORDS[1]} first=2 word i
+    local cur=${COMP_WORDS[COMP_CWORD]} before=${COMP_WORDS[COMP_CWORD-1]} command=${COMP_WORDS[1]}
+    local first=2 word i
     COMPREPLY=()
     if [ "$COMP_CWORD" -eq 1 ]; then
         COMPREPLY=($(compgen -W '@COMMANDS@ help --help' -- "$cur"))
@@ -71,7 +74,7 @@ _mayfly() {
     for ((i = first; i < COMP_CWORD; i++)); do
         word=${COMP_WORDS[i]}
         if [ "$word" = -- ]; then
-            if [ "$command" = bench ]; then command=boot; else COMPREPLY=($(compgen -f -- "$cur")); return; fi
+            if [ "$command" = bench ]; then command=boot; else _mayfly_complete FILE; return; fi
         fi
     done
     # "=" and ":" are words of their own.
@@ -241,8 +244,8 @@ def fish(tables):
     names = " ".join(short(command) for command in tables["commands"])
     lines.append("complete -c mayfly -n __fish_use_subcommand -a help -d 'print the help of a command'")
     lines.append(f"complete -c mayfly -n '__fish_seen_subcommand_from help' -a {fish_quote(names)}")
-    lines.append("complete -c mayfly -n '__fish_seen_subcommand_from bench; and not __fish_seen_subcommand_from boot'"
-                 " -a boot")
+    only_bench = "__fish_seen_subcommand_from bench; and not __fish_seen_subcommand_from boot"
+    lines.append(f"complete -c mayfly -n '{only_bench}' -a boot")
     conditions = {"boot": "'__fish_seen_subcommand_from boot; and not __fish_seen_subcommand_from bench'",
                   "bench": "'__fish_seen_subcommand_from bench'"}
     for command in tables["commands"]:
@@ -250,8 +253,8 @@ def fish(tables):
         condition = conditions.get(name, f"'__fish_seen_subcommand_from {name}'")
         lines += [fish_option(condition, option) for option in command["options"]]
     for guest in tables["guests"]:
-        lines.append(f"complete -c mayfly -n '__fish_seen_subcommand_from boot' -F -a builtin:{guest['name']} "
-                     f"-d {fish_quote(guest['description'])}")
+        start = "complete -c mayfly -n '__fish_seen_subcommand_from boot' -F -a"
+        lines.append(f"{start} builtin:{guest['name']} -d {fish_quote(guest['description'])}")
     return "\n".join(lines) + "\n"
 
 

@@ -2,12 +2,14 @@
 # SPDX-License-Identifier: Apache-2.0
 """Writes the man pages from the tables of options. Usage: man_pages.py TABLES.json DIRECTORY.
 
-TABLES.json is what option_tables prints. The pages are mayfly.1 and one for each command; they carry no date, so
-that the same source makes the same pages."""
+TABLES.json is what option_tables prints. The pages are mayfly.1 and one for each command; they carry no date,
+so that the same source makes the same pages."""
 
 import json
 import pathlib
+import re
 import sys
+import textwrap
 
 STATUS = "Exit status: "
 EXAMPLES = {
@@ -30,7 +32,21 @@ EXAMPLES = {
 def escape(text):
     """For a text line: backslashes, hyphens that are to be copied, and no request by accident."""
     text = text.replace("\\", "\\e").replace("-", "\\-").replace("'", "\\(aq").replace("`", "\\(ga")
+    # Where a long value may be broken.
+    text = text.replace("[,", "\\:[,").replace("tcp|", "tcp|\\:").replace("]:PORT", "]\\::PORT")
     return "\\&" + text if text.startswith(".") else text
+
+
+def text_lines(text):
+    """A sentence a line at least, as roff's users have it, and none of them long."""
+    lines = []
+    for sentence in re.split(r"(?<=[.;:]) ", text):
+        lines += textwrap.wrap(sentence, 76, break_long_words=False, break_on_hyphens=False)
+    return [escape(line) for line in lines]
+
+
+def sentence(text):
+    return text_lines(text[0].upper() + text[1:] + ("" if text.endswith(".") else "."))
 
 
 def page_name(command):
@@ -39,8 +55,8 @@ def page_name(command):
 
 
 def head(name, version, summary):
-    return [f'.TH {name.upper()} 1 "" "mayfly {version}" "mayfly manual"', ".SH NAME",
-            f"{escape(name)} \\- {escape(summary)}"]
+    return [f'.TH {name.upper()} 1 "" "mayfly {version}" "mayfly manual"', ".nh", ".ad l",
+            ".SH NAME", f"{escape(name)} \\- {escape(summary)}"]
 
 
 def option_lines(option):
@@ -49,7 +65,7 @@ def option_lines(option):
         name = f"\\fB\\-{option['letter']}\\fR, {name}"
     if option["value"] is not None:
         name += f" \\fI{escape(option['value'])}\\fR"
-    return [".TP", name, escape(option["help"]) + "."]
+    return [".TP", name] + sentence(option["help"])
 
 
 def paragraphs(text):
@@ -66,17 +82,19 @@ def command_page(command, version, others):
               ".SH DESCRIPTION"]
     description, status = paragraphs(command["text"])
     for number, part in enumerate(description):
-        lines += ([".PP"] if number else []) + [escape(part)]
+        lines += ([".PP"] if number else []) + text_lines(part)
     lines.append(".SH OPTIONS")
     for option in command["options"]:
         if option["section"] and option["section"] != "Options":
             lines.append(f".SS {escape(option['section'])}")
         lines += option_lines(option)
     lines.append(".SH EXIT STATUS")
-    lines += [escape(part) for part in status]
+    for part in status:
+        lines += text_lines(part)
     lines.append(".SH EXAMPLES")
-    for what, example in EXAMPLES[command["command"]]:
-        lines += [".PP", escape(what), ".PP", ".nf", ".RS", escape(example), ".RE", ".fi"]
+    for number, (what, example) in enumerate(EXAMPLES[command["command"]]):
+        lines += [".PP"] if number else []
+        lines += [escape(what), ".PP", ".nf", ".RS", escape(example), ".RE", ".fi"]
     return lines + see_also(others)
 
 
@@ -95,19 +113,20 @@ def main_page(tables):
             f"\\fBmayfly {command['command']}\\fR {escape(command['operands'])}"
         ]
     lines += [".SH DESCRIPTION",
-              escape("A microVM monitor for Linux's KVM: it boots a kernel, connects its console to stdin and "
-                     "stdout, and returns the guest's verdict as its exit status.")]
+              *text_lines("A microVM monitor for Linux's KVM: it boots a kernel, connects its console to stdin "
+                          "and stdout, and returns the guest's verdict as its exit status.")]
     lines.append(".SH COMMANDS")
     for command in tables["commands"]:
         lines += [".TP", f"\\fB{command['command']}\\fR",
-                  escape(command["summary"][0].upper() + command["summary"][1:]) + ".",
+                  *sentence(command["summary"]),
                   f"See \\fB{escape(page_name(command['command']))}\\fR(1)."]
     lines += [".TP", "\\fBhelp\\fR [\\fICOMMAND\\fR]", "Print this overview, or the help of a command."]
     lines.append(".SH BUILT-IN GUESTS")
     for guest in tables["guests"]:
-        lines += [".TP", f"\\fBbuiltin:{escape(guest['name'])}\\fR", escape(guest["description"]) + "."]
+        lines += [".TP", f"\\fBbuiltin:{escape(guest['name'])}\\fR", *sentence(guest["description"])]
     lines += [".SH ENVIRONMENT", ".TP", "\\fBNO_COLOR\\fR, \\fBTERM\\fR",
-              escape("With a NO_COLOR that is not empty, or a TERM of \"dumb\", mayfly prints no escape sequences."),
+              *text_lines("With a NO_COLOR that is not empty, or a TERM of \"dumb\", mayfly prints no escape "
+                          "sequences."),
               ".TP", "\\fBMAYFLY_CACHE_DIR\\fR, \\fBXDG_CACHE_HOME\\fR",
               escape("Where unpacked kernels are kept; see --kernel-cache."),
               ".TP", "\\fBMAYFLY_RUNTIME_DIR\\fR, \\fBXDG_RUNTIME_DIR\\fR",

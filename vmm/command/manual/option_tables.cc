@@ -21,8 +21,8 @@ Json options_json(std::span<const Option<Arguments>> options) {
     Json list = Json::array();
     for (const Option<Arguments>& option : options) {
         const std::string letter(option.letter == '\0' ? 0 : 1, option.letter);
-        const bool is_repeatable =
-            option.list != nullptr || std::string_view(option.help).find("repeatable") != std::string_view::npos;
+        const bool is_repeatable = option.list != nullptr ||
+                                   std::string_view(option.help).find("repeatable") != std::string_view::npos;
         list.push_back({{"section", text_or_null(option.section)},
                         {"name", option.name},
                         {"letter", letter},
