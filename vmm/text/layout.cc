@@ -10,7 +10,7 @@ namespace {
 constexpr std::size_t kNarrowColumns = 60;  // with fewer, descriptions stand below what they describe
 constexpr std::size_t kNarrowIndent = 6;
 constexpr std::string_view kOptionalKey = "[,";  // a line may be broken before it
-constexpr std::string_view kInnerEnds = "|:,=";   // and behind these, in a word that is longer than a line
+constexpr std::string_view kInnerEnds = "|:,=";  // and behind these, in a word that is longer than a line
 
 void break_line(std::string& out, std::size_t indent) {
     out += '\n';
@@ -107,7 +107,8 @@ std::string figure_row(std::string_view left, std::string_view right, std::size_
                        std::size_t columns) {
     width = std::min(width, columns);
     const std::size_t taken = text_width(left) + text_width(right);
-    std::string out = text_width(left) > columns ? wrap_text(left, columns, kNarrowIndent) : std::string(left);
+    std::string out(left);
+    if (text_width(left) > columns) out = wrap_text(left, columns, kNarrowIndent);
     if (taken < width)
         out.append(width - taken, ' ');
     else if (taken < columns)

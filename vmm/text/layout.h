@@ -17,7 +17,8 @@ namespace mayfly {
 
 /// `text` with its lines broken at spaces, and before a "[,", to fit `columns`; each after the first stands
 /// behind `indent` spaces. Its own line ends stay. `start` is how many columns of the first line are taken. A
-/// word that is longer than a line is broken behind one of "|:,=", or has a line of its own. No line end at the end.
+/// word that is longer than a line is broken behind one of "|:,=", or has a line of its own. No line end at
+/// the end.
 [[nodiscard]] std::string wrap_text(std::string_view text, std::size_t columns, std::size_t indent = 0,
                                     std::size_t start = 0);
 

@@ -122,8 +122,7 @@ TEST_CASE("unknown options, missing values and second kernels are refused", "[bo
     for (const std::vector<std::string>& words : lines) {
         const Result<BootConfig> config = parse(words);
         REQUIRE_FALSE(config);
-        CHECK(config.error().message().find(words.back() == "1" ? "--c" : words.back()) !=
-              std::string::npos);
+        CHECK(config.error().message().find(words.back() == "1" ? "--c" : words.back()) != std::string::npos);
     }
 }
 
