@@ -35,8 +35,8 @@ constexpr u64 kStackBytesMin = KiB(96);
 int boot(int argc, char** argv, Timeline& timeline) {
     const Result<BootArguments> arguments = parse_boot_arguments(argc, argv);
     if (!arguments) return print_error(arguments.error());
-    if (arguments->is_help) return print_result(boot_help(display_of(STDOUT_FILENO).columns));
-    if (arguments->is_list) return print_result(guest_list(display_of(STDOUT_FILENO).columns));
+    if (arguments->is_help) return print_help(boot_help(display_of(STDOUT_FILENO).columns));
+    if (arguments->is_list) return print_help(guest_list(display_of(STDOUT_FILENO).columns));
     log::set_verbose(arguments->is_verbose);
     Result<BootConfig> config = boot_config(*arguments);
     if (!config) return refused_boot_command(*arguments, config.error(), timeline);
@@ -64,7 +64,7 @@ int simple(int argc, char** argv, const CommandPage& page, int (*command)(bool i
             return print_error(Error::invalid("'" + given.front() + "' is one argument too many")
                                    .hint(std::string("mayfly ") + page.command + " " + page.operands));
     }
-    if (arguments.is_help) return print_result(simple_help(page, display_of(STDOUT_FILENO).columns));
+    if (arguments.is_help) return print_help(simple_help(page, display_of(STDOUT_FILENO).columns));
     return command(arguments.is_json);
 }
 
@@ -91,7 +91,7 @@ int run(int argc, char** argv, Timeline& timeline) {
                      : print_error(words.error());
     }
     if (command == "help" || command == "--help" || command == "-h")
-        return print_result(main_help(display_of(STDOUT_FILENO).columns));
+        return print_help(main_help(display_of(STDOUT_FILENO).columns));
     return print_error(refused_command(command));
 }
 

@@ -21,7 +21,7 @@ int version_command(bool is_json) {
                                           {"allocator", MAYFLY_ALLOCATOR}};
         text = root.dump(2) + "\n";
     }
-    return print_result(text);
+    return print_help(text);
 }
 
 }  // namespace mayfly

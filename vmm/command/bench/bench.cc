@@ -237,7 +237,7 @@ int bench_command(int argc, char** argv) {
     const Result<BenchArguments> arguments =
         parse_bench_arguments(is_boot ? argc - 1 : argc, is_boot ? argv + 1 : argv);
     if (!arguments) return print_error(arguments.error());
-    if (arguments->is_help) return print_result(bench_help(display_of(STDOUT_FILENO).columns));
+    if (arguments->is_help) return print_help(bench_help(display_of(STDOUT_FILENO).columns));
     log::set_verbose(arguments->is_verbose);
     const Result<int> status = run_bench(*arguments, join_command(words));
     return status ? *status : print_error(status.error());

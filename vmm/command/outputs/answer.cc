@@ -15,9 +15,20 @@ int print_error(const Error& error) {
     return error.kind() == ErrorKind::NotFound ? kStatusNotFound : kStatusFailed;
 }
 
+namespace {
+
+bool write_stdout(std::string_view text) {
+    return std::fwrite(text.data(), 1, text.size(), stdout) == text.size() && std::fflush(stdout) == 0;
+}
+
+}  // namespace
+
 int print_result(std::string_view text) {
-    if (std::fwrite(text.data(), 1, text.size(), stdout) == text.size() && std::fflush(stdout) == 0) return 0;
-    // A reader that has what it wanted, as head(1): what SIGPIPE says where it is not ignored.
+    return write_stdout(text) ? 0 : print_error(Error::os("write").about("stdout"));
+}
+
+int print_help(std::string_view text) {
+    if (write_stdout(text)) return 0;
     if (errno == EPIPE) return kStatusSignalBase + SIGPIPE;
     return print_error(Error::os("write").about("stdout"));
 }
