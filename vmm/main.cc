@@ -14,10 +14,14 @@
 #include "vmm/command/boot/boot.h"
 #include "vmm/command/commands.h"
 #include "vmm/command/first_stack.h"
+#include "vmm/command/main_help.h"
+#include "vmm/command/options/boot_help.h"
 #include "vmm/command/options/boot_options.h"
 #include "vmm/command/options/option_table.h"
 #include "vmm/command/outputs/answer.h"
+#include "vmm/command/simple_options.h"
 #include "vmm/machine/lifecycle/ending.h"
+#include "vmm/os/display.h"
 #include "vmm/text/log.h"
 
 namespace {
@@ -28,23 +32,11 @@ using namespace mayfly;
 /// not seen.
 constexpr u64 kStackBytesMin = KiB(96);
 
-constexpr std::string_view kHelp =
-    "mayfly boots a kernel or unikernel on KVM in about a millisecond.\n"
-    "\n"
-    "usage: mayfly boot [OPTIONS] [KERNEL]   boot a kernel and return the guest's verdict as status\n"
-    "       mayfly doctor [--json]           what this host's KVM can do, what slows it down, the cure\n"
-    "       mayfly bench boot [OPTIONS] -- BOOT-ARGS    how long that takes, many times over\n"
-    "       mayfly bench merge FILE.json...   reports of several machines beside each other\n"
-    "       mayfly version [--json]          print the version\n"
-    "\n"
-    "mayfly COMMAND --help has the options of each.\n"
-    "status: 0-123 the guest's own, 124 timeout, 125 mayfly failed, 126 the guest crashed, 127 no such\n"
-    "kernel, 128+N ended by signal N\n";
-
 int boot(int argc, char** argv, Timeline& timeline) {
     const Result<BootArguments> arguments = parse_boot_arguments(argc, argv);
     if (!arguments) return print_error(arguments.error());
-    if (arguments->is_help) return print_result(arguments->help_text);
+    if (arguments->is_help) return print_help(boot_help(display_of(STDOUT_FILENO).columns));
+    if (arguments->is_list) return print_help(guest_list(display_of(STDOUT_FILENO).columns));
     log::set_verbose(arguments->is_verbose);
     Result<BootConfig> config = boot_config(*arguments);
     if (!config) return refused_boot_command(*arguments, config.error(), timeline);
@@ -62,27 +54,17 @@ void hold_standard_descriptors() {
     }
 }
 
-struct SimpleArguments {
-    bool is_json = false;
-    bool is_help = false;
-};
-
 /// doctor and version, which take --json and nothing else.
-int simple(int argc, char** argv, std::string_view usage, int (*command)(bool is_json)) {
-    using A = SimpleArguments;
-    static constexpr std::array kOptions{
-        Option<A>{.name = "json", .help = "print JSON", .flag = &A::is_json},
-        Option<A>{.name = "help", .letter = 'h', .help = "print this and exit", .flag = &A::is_help},
-    };
+int simple(int argc, char** argv, const CommandPage& page, int (*command)(bool is_json)) {
     SimpleArguments arguments;
-    const Result<option_table::Words> words = parse_options<A>(kOptions, argc, argv, arguments);
+    const Result<option_table::Words> words = parse_simple_arguments(argc, argv, arguments);
     if (!words) return print_error(words.error());
     for (const std::vector<std::string>& given : {words->plain, words->behind}) {
         if (!given.empty())
-            return print_error(Error::invalid("'" + given.front() + "' is one argument too many"));
+            return print_error(Error::invalid("'" + given.front() + "' is one argument too many")
+                                   .hint(std::string("mayfly ") + page.command + " " + page.operands));
     }
-    if (arguments.is_help)
-        return print_result("usage: " + std::string(usage) + "\n\n" + print_options<A>(kOptions));
+    if (arguments.is_help) return print_help(simple_help(page, display_of(STDOUT_FILENO).columns));
     return command(arguments.is_json);
 }
 
@@ -99,14 +81,18 @@ int run(int argc, char** argv, Timeline& timeline) {
         if (mentions_timeline(argc, argv)) timeline.estimate_exec();
         return boot(argc - 1, argv + 1, timeline);
     }
-    if (command == "doctor") return simple(argc - 1, argv + 1, "mayfly doctor [--json]", doctor_command);
+    if (command == "doctor") return simple(argc - 1, argv + 1, kDoctorPage, doctor_command);
     if (command == "bench") return bench_command(argc - 1, argv + 1);
     if (command == "version" || command == "--version")
-        return simple(argc - 1, argv + 1, "mayfly version [--json]", version_command);
-    if (command == "help" || command == "--help" || command == "-h") return print_result(kHelp);
-    if (command.empty()) return print_error(Error::invalid("a command is missing").hint("see mayfly --help"));
-    return print_error(
-        Error::invalid("no command is called '" + std::string(command) + "'").hint("see mayfly --help"));
+        return simple(argc - 1, argv + 1, kVersionPage, version_command);
+    if (command == "help" && argc > 2) {
+        Result<std::vector<char*>> words = help_words(argc, argv);
+        return words ? run(static_cast<int>(words->size() - 1), words->data(), timeline)
+                     : print_error(words.error());
+    }
+    if (command == "help" || command == "--help" || command == "-h")
+        return print_help(main_help(display_of(STDOUT_FILENO).columns));
+    return print_error(refused_command(command));
 }
 
 }  // namespace

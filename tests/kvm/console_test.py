@@ -1,6 +1,7 @@
 # SPDX-License-Identifier: Apache-2.0
 """The console on pipes and files: nothing is lost or invented, and its end is an error, not a signal."""
 import os
+import select
 import signal
 import subprocess
 import time
@@ -28,6 +29,91 @@ def a_flood_by_strings_arrives_whole():
     outcome = boot(guest("flood"), "--append", "rep bytes=200000", "--timeout", 60)
     check_status(outcome, 0)
     check(outcome.out == pattern(200000), f"{len(outcome.out)} bytes, and not the pattern")
+
+
+def packets(arguments, **options):
+    """What mayfly writes to a pipe, write by write, and its status."""
+    reading, writing = os.pipe2(os.O_DIRECT)  # in packet mode each read is a write
+    process = popen(arguments, stdout=writing, **options)
+    os.close(writing)
+    pieces = list(iter(lambda: os.read(reading, 65536), b""))
+    os.close(reading)
+    return pieces, finish(process, time.monotonic()).status
+
+
+@case
+def a_pipe_gets_whole_lines():
+    for options in ((), ("--profile", "legacy")):
+        arguments = ("boot", guest("flood"), "--append", "bytes=6400", "--timeout", "30", *options)
+        pieces, status = packets(arguments)
+        check(status == 0 and b"".join(pieces) == pattern(6400), f"status {status}, or not the pattern")
+        # The timer may come while a line is printed, on a host that is busy.
+        whole = sum(piece.endswith(b"\n") for piece in pieces)
+        told = f"{len(pieces)} writes for 100 lines, {whole} of whole ones"
+        check(whole >= 80 and len(pieces) <= 120, told)
+    pieces, _ = packets(("boot", guest("demo"), "--timeout", "50"))
+    lines = b"".join(pieces).count(b"\n")
+    check(len(pieces) < 2 * lines, f"{len(pieces)} writes for {lines} lines")
+
+
+def saying_kernel(directory, text, end):
+    """Prints on the serial port and on port 0xe9, and ends by `end`."""
+    code = b"".join(flat_kernel.out8(0x3F8, byte) for byte in text)
+    code += b"".join(flat_kernel.out8(0xE9, byte) for byte in text)
+    return write_file(directory, "kernel", flat_kernel.multiboot(code + end))
+
+
+SPIN = b"\xeb\xfe"
+
+
+@case
+def a_prompt_appears_while_the_guest_waits():
+    for end in (flat_kernel.HALT, SPIN):
+        with temporary_directory() as directory:
+            kernel = saying_kernel(directory, b"line\nlogin: ", end)
+            with open(os.path.join(directory, "debug"), "w+b") as debug:
+                process = popen(("boot", kernel, "--debugcon", debug.name, "--timeout", "30"))
+                shown, until = b"", time.monotonic() + 10
+                while b"login: " not in shown and time.monotonic() < until:
+                    if select.select([process.stdout], [], [], 1)[0]:
+                        shown += os.read(process.stdout.fileno(), 100)
+                took = time.monotonic() - until + 10
+                written = b""
+                while b"login: " not in written and time.monotonic() < until:
+                    time.sleep(0.01)
+                    debug.seek(0)
+                    written = debug.read()
+                process.send_signal(signal.SIGTERM)
+                status = process.wait(timeout=30)
+                check(shown == b"line\nlogin: " and took < 5, f"{shown!r} after {took:.1f} s")
+                check(b"login: " in written, f"port 0xe9 has {written!r}")
+                check(status == 128 + signal.SIGTERM, f"status {status}")
+
+
+@case
+def the_beginning_of_a_line_is_not_lost_at_any_end():
+    ends = {
+        "exit": (flat_kernel.out8(0xF4, 7), 7),
+        "crash": (b"\x0f\x0b", 126),  # no interrupt table: a triple fault
+        "timeout": (SPIN, 124),
+        "signal": (SPIN, 128 + signal.SIGTERM),
+    }
+    for name, (end, status) in ends.items():
+        with temporary_directory() as directory:
+            kernel = saying_kernel(directory, b"first\nhalf", end + flat_kernel.HALT)
+            debug = os.path.join(directory, "debug")
+            console = os.path.join(directory, "console")
+            limit = "1" if name == "timeout" else "30"
+            process = popen(["boot", kernel, "--console", console, "--debugcon", debug, "--timeout", limit])
+            if name == "signal":
+                while not os.path.exists(debug) or b"first" not in open(debug, "rb").read():
+                    time.sleep(0.001)
+                process.send_signal(signal.SIGTERM)
+            check_status(finish(process, time.monotonic()), status)
+            for path in (console, debug):
+                with open(path, "rb") as file:
+                    contents = file.read()
+                check(contents == b"first\nhalf", f"{name}: {contents!r}")
 
 
 @case

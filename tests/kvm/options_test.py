@@ -1,5 +1,7 @@
 # SPDX-License-Identifier: Apache-2.0
 """Bad options: one line that names option, value and limit, and status 125. Needs no KVM."""
+import re
+
 from harness import boot, case, check, check_one_line, check_out, check_refused, check_silent, check_status
 from harness import guest, main, run
 
@@ -57,6 +59,15 @@ def values_that_are_empty_words_are_refused():
 
 
 @case
+def help_names_every_choice():
+    """What a refusal lists is in the help; manual_test.py compares it with what shells complete."""
+    for option in ("--protocol", "--profile", "--irqchip", "--pit", "--transport", "--io", "--exit-code"):
+        outcome = boot(guest("hello"), option, "no-such")
+        for word in outcome.err.split("one of: ")[1].rstrip(")\n").split(", "):
+            check(f" {word}" in run("boot", "--help").out.decode(), f"help does not name {option} {word}")
+
+
+@case
 def limits_are_named():
     check_refused(boot(guest("hello"), "--cpus", 65), "--cpus", "65", "64")
     check_refused(boot(guest("hello"), "--memory", "1M"), "--memory", "1 MiB", "2 MiB")
@@ -108,7 +119,11 @@ def version_is_on_stdout():
     check(outcome.out.startswith(b"mayfly ") and outcome.out.count(b"\n") == 1, "not one line", outcome)
     outcome = run("version", "--json")
     check(json.loads(outcome.out)["name"] == "mayfly", "not mayfly's", outcome)
-    check_out(run("version"), b"mayfly " + json.loads(outcome.out)["version"].encode() + b"\n")
+    told = json.loads(outcome.out)
+    parts = [told[key] for key in ("commit", "compiler", "optimisation", "libc", "allocator")]
+    line = "mayfly {} (commit {}, {} {}, {}, {})\n".format(told["version"], *parts)
+    check_out(run("version"), line.encode())
+    check(re.fullmatch(r"[0-9a-f]{12}(-dirty)?|unknown", told["commit"]) is not None, "no commit", outcome)
 
 
 main(needs_kvm=False)

@@ -127,6 +127,39 @@ def ctrl_a_x_ends_a_guest_that_does_not_read():
 
 
 @case
+def the_first_line_says_how_to_leave():
+    for arguments in ((guest("exits"), "--append", "exit=5"), (guest("echo"), "--timeout", "1")):
+        with Terminal(*arguments) as terminal:
+            _, err = terminal.process.communicate(timeout=30)
+            first = err.decode().splitlines()[0]
+            check(first == "mayfly: Ctrl-A x ends the machine, Ctrl-A h lists the keys", f"it says {first!r}")
+    with Terminal(guest("exits"), "--append", "exit=5", "--console", "null") as terminal:
+        _, err = terminal.process.communicate(timeout=30)
+        check(b"Ctrl-A" not in err, f"no console, and yet: {err!r}")
+    check("Ctrl-A" not in boot(guest("hello")).err, "it is said without a terminal")
+
+
+@case
+def ctrl_a_h_lists_the_keys():
+    with on_terminal() as terminal:
+        terminal.send(b"[\x01h]")
+        terminal.expect(b"[]")  # none of it reaches the guest
+        terminal.send(b"q")
+        outcome = terminal.ends(0)
+        for key in ("Ctrl-A x ", "Ctrl-A a ", "Ctrl-A h "):
+            check(f"mayfly: {key}" in outcome.err, f"{key}is not listed", outcome)
+
+
+@case
+def ctrl_a_a_sends_one():
+    with on_terminal() as terminal:
+        terminal.send(b"[\x01a]")
+        terminal.expect(b"[\x01]")
+        terminal.send(b"q")
+        terminal.ends(0)
+
+
+@case
 def ctrl_a_ctrl_a_sends_one():
     with on_terminal() as terminal:
         terminal.send(b"[\x01\x01]")

@@ -36,6 +36,7 @@ LAYERS = [
     ["vmm/command/outputs"],
     ["vmm/command/boot", "vmm/command/bench"],
     ["vmm/command"],
+    ["vmm/command/manual"],
     ["vmm/main.cc"],
 ]
 RANK = {directory: rank for rank, layer in enumerate(LAYERS) for directory in layer}

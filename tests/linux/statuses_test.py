@@ -1,11 +1,14 @@
 # SPDX-License-Identifier: Apache-2.0
 """How a Linux guest ends is mayfly's status: power-off and reboot 0, a panic 126, a timeout 124."""
+import gzip
+import io
 import signal
 import time
 import xml.etree.ElementTree as ElementTree
 
 from harness import CRASHED, OK, TIMEOUT, case, check, check_status, linux_host, main
 from jobs import clean_lines, jobs_initramfs
+from cpio import CpioWriter  # beside the lab, where harness has Python look
 
 BOOT_SECONDS = 300
 STILL_SECONDS = 3
@@ -17,9 +20,31 @@ JOBS = {
     "sysrq": "echo c > /proc/sysrq-trigger; sleep 1000",
     "oom": "echo 1 > /proc/sys/vm/panic_on_oom; tail /dev/zero",
     "sleep": "echo SLEEPING; sleep 1000",
+    "cat": "cat /first /second",
 }
 
-host = linux_host(kernels=["6.1/vmlinux", "6.12/vmlinux"], files={"/work/initrd": jobs_initramfs(JOBS)})
+
+def archive(name):
+    """An initramfs with one file, which holds its own name."""
+    out = io.BytesIO()
+    writer = CpioWriter(out)
+    writer.data(name, f"this is {name}\n".encode(), 0o644)
+    writer.close()
+    return out.getvalue()
+
+
+def packed(data):
+    """By gzip, in a file whose size is not a multiple of 4."""
+    files = (gzip.compress(data, mtime=0) + bytes(count) for count in range(2))
+    return next(file for file in files if len(file) % 4)
+
+
+FILES = {
+    "/work/initrd": jobs_initramfs(JOBS),
+    "/work/first": packed(archive("first")),
+    "/work/second": archive("second"),
+}
+host = linux_host(kernels=["6.1/vmlinux", "6.12/vmlinux"], files=FILES)
 
 
 def arguments(job, *options, version="6.12", append=""):
@@ -53,6 +78,16 @@ def power_off_is_0():
     outcome = end_of("power")
     check_status(outcome, OK)
     check(outcome.err == "", "stderr is not empty", outcome)
+
+
+@case
+def several_initial_ram_disks_are_all_unpacked():
+    more = [word for name in ("first", "second") for word in ("--initrd", host.path(f"/work/{name}"))]
+    for version in ("6.12", "6.1"):
+        outcome = end_of("cat", *more, version=version)
+        check_status(outcome, OK)
+        lines = clean_lines(outcome.out)
+        check({"this is first", "this is second"} <= set(lines), f"{version} lacks a file", outcome)
 
 
 @case

@@ -1,8 +1,4 @@
 // SPDX-License-Identifier: Apache-2.0
-#include <algorithm>
-#include <cstdlib>
-
-#include <sys/ioctl.h>
 #include <unistd.h>
 
 #include "vmm/command/commands.h"
@@ -14,13 +10,11 @@
 #include "vmm/doctor/print.h"
 #include "vmm/doctor/probe/probe.h"
 #include "vmm/machine/lifecycle/ending.h"
+#include "vmm/os/display.h"
 
 namespace mayfly {
 
 namespace {
-
-constexpr u32 kColumnsMin = 72;
-constexpr u32 kColumnsMax = 100;
 
 Facts gather() {
     Facts facts;
@@ -39,14 +33,8 @@ Facts gather() {
 }
 
 TextStyle style_of_stdout() {
-    TextStyle style;
-    if (::isatty(STDOUT_FILENO) == 0) return style;
-    const char* no_colour = std::getenv("NO_COLOR");
-    style.has_colour = no_colour == nullptr || *no_colour == '\0';
-    winsize size{};
-    if (::ioctl(STDOUT_FILENO, TIOCGWINSZ, &size) == 0 && size.ws_col != 0)
-        style.columns = std::clamp<u32>(size.ws_col, kColumnsMin, kColumnsMax);
-    return style;
+    const Display display = display_of(STDOUT_FILENO);
+    return {.columns = display.columns, .has_colour = display.has_escapes};
 }
 
 }  // namespace

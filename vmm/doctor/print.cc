@@ -1,9 +1,9 @@
 // SPDX-License-Identifier: Apache-2.0
 #include "vmm/doctor/print.h"
 
-#include <algorithm>
-
 #include <fmt/format.h>
+
+#include "vmm/text/layout.h"
 
 namespace mayfly {
 
@@ -25,21 +25,26 @@ std::string painted(std::string_view text, std::string_view colour, TextStyle st
     return style.has_colour ? fmt::format("{}{}\x1b[0m", colour, text) : std::string(text);
 }
 
-/// Breaks at spaces; later lines begin in kTextColumn.
-std::string wrapped(std::string_view text, TextStyle style) {
-    const std::size_t room =
-        std::max(kTextColumnsMin, style.columns - std::min<std::size_t>(style.columns, kTextColumn));
-    std::string out;
-    while (text.size() > room) {
-        std::size_t cut = text.rfind(' ', room);
-        if (cut == std::string_view::npos) cut = text.find(' ');
-        if (cut == std::string_view::npos) break;
-        out += text.substr(0, cut);
-        out += '\n';
-        out.append(kTextColumn, ' ');
-        text.remove_prefix(cut + 1);
-    }
-    out += text;
+/// Where texts begin, on their own lines where there is little room.
+struct Place {
+    std::size_t indent;
+    bool is_below;
+};
+
+Place text_place(TextStyle style) {
+    if (style.columns < kTextColumn + kTextColumnsMin) return {.indent = 4, .is_below = true};
+    return {.indent = kTextColumn, .is_below = false};
+}
+
+std::string finding_text(const Finding& finding, TextStyle style) {
+    const Place place = text_place(style);
+    const std::string severity = fmt::format("{:<8}", to_string(finding.severity));
+    std::string out = fmt::format("  {} ", painted(severity, colour_of(finding.severity), style));
+    out += place.is_below ? fmt::format("{}\n{:{}}", finding.subject, "", place.indent)
+                          : fmt::format("{:<18}  ", finding.subject);
+    out += wrap_text(finding.text, style.columns, place.indent, place.indent) + '\n';
+    // A command stays on one line: it is there to be copied.
+    if (!finding.cure.empty()) out += fmt::format("{:{}}cure: {}\n", "", place.indent, finding.cure);
     return out;
 }
 
@@ -54,14 +59,10 @@ std::string doctor_text(const Diagnosis& diagnosis, TextStyle style) {
             out += painted(to_string(finding.section), "\x1b[1m", style) + '\n';
         }
         before = &finding;
-        const std::string severity = fmt::format("{:<8}", to_string(finding.severity));
-        out += fmt::format("  {} {:<18}  {}\n", painted(severity, colour_of(finding.severity), style),
-                           finding.subject, wrapped(finding.text, style));
-        // A command stays on one line: it is there to be copied.
-        if (!finding.cure.empty()) out += fmt::format("{:>{}}{}\n", "cure: ", kTextColumn + 6, finding.cure);
+        out += finding_text(finding, style);
     }
     const Severity worst = !diagnosis.can_boot || diagnosis.problems != 0 ? Severity::Problem : Severity::Ok;
-    return out + '\n' + painted(diagnosis.verdict, colour_of(worst), style) + '\n';
+    return out + '\n' + painted(wrap_text(diagnosis.verdict, style.columns), colour_of(worst), style) + '\n';
 }
 
 }  // namespace mayfly

@@ -9,7 +9,7 @@
 namespace mayfly {
 
 struct TextStyle {
-    u32 columns = 96;  ///< lines are broken before this; commands never are
+    u32 columns = 80;  ///< lines are broken before this; commands never are
     bool has_colour = false;
 };
 

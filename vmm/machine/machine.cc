@@ -59,7 +59,7 @@ Result<void> check_carriable(const BootConfig& config) {
 }
 
 bool maps_files(const BootConfig& config) {
-    return !config.kernel.starts_with(kBuiltinPrefix) || !config.initrd.empty() || !config.modules.empty();
+    return !config.kernel.starts_with(kBuiltinPrefix) || !config.initrds.empty() || !config.modules.empty();
 }
 
 }  // namespace

@@ -5,17 +5,19 @@
 #include <cstddef>
 #include <cstring>
 
+#include <poll.h>
 #include <sys/socket.h>
-#include <sys/time.h>
 #include <sys/un.h>
 
 #include <fmt/format.h>
+
+#include "vmm/os/clock.h"
 
 namespace mayfly {
 
 namespace {
 
-constexpr time_t kSendSecondsMax = 2;
+constexpr u64 kSendNsMax = 2'000'000'000;
 
 }  // namespace
 
@@ -31,9 +33,6 @@ Result<NotifySocket> NotifySocket::connect(const std::string& name) {
     if (name.front() == '@') place.sun_path[0] = '\0';
     UniqueFd fd = UniqueFd::adopt(::socket(AF_UNIX, SOCK_DGRAM | SOCK_CLOEXEC, 0));
     if (!fd.valid()) return fail(Error::os("socket"));
-    const timeval limit{.tv_sec = kSendSecondsMax, .tv_usec = 0};
-    if (::setsockopt(fd.get(), SOL_SOCKET, SO_SNDTIMEO, &limit, sizeof(limit)) < 0)
-        return fail(Error::os("setsockopt SO_SNDTIMEO"));
     // SAFETY: every socket address begins as a sockaddr does; the size covers the name and no more.
     if (::connect(fd.get(), reinterpret_cast<const sockaddr*>(&place),
                   static_cast<socklen_t>(offsetof(sockaddr_un, sun_path) + name.size())) < 0)
@@ -42,12 +41,18 @@ Result<NotifySocket> NotifySocket::connect(const std::string& name) {
 }
 
 Result<void> NotifySocket::send(std::string_view notice) const {
-    ssize_t sent = -1;
-    do {
-        sent = ::send(fd_.get(), notice.data(), notice.size(), MSG_NOSIGNAL);
-    } while (sent < 0 && errno == EINTR);
-    if (sent < 0) return fail(Error::os("send"));
-    return {};
+    const u64 deadline_ns = monotonic_ns() + kSendNsMax;
+    for (;;) {
+        if (::send(fd_.get(), notice.data(), notice.size(), MSG_NOSIGNAL | MSG_DONTWAIT) >= 0) return {};
+        const int error = errno;
+        const u64 now_ns = monotonic_ns();
+        if (error != EINTR && (error != EAGAIN || now_ns >= deadline_ns))
+            return fail(Error::os("send", error));
+        if (error == EINTR) continue;
+        // Interrupted or not, the deadline stands.
+        pollfd place{.fd = fd_.get(), .events = POLLOUT, .revents = 0};
+        (void)::poll(&place, 1, static_cast<int>((deadline_ns - now_ns) / 1'000'000 + 1));
+    }
 }
 
 }  // namespace mayfly

@@ -7,6 +7,7 @@
 #include <nlohmann/json.hpp>
 
 #include "devices/virtio/virtio_spec.h"
+#include "vmm/text/layout.h"
 
 namespace mayfly {
 
@@ -41,12 +42,26 @@ constexpr std::array kColumns{
     Column{"line", [](const QueueReport& q) { return q.counts.interrupts_line; }},
 };
 
-std::string loop_line(std::string_view whose, const LoopCounts& loop) {
-    return fmt::format(
-        "  {}: {} io_uring_enter, {} requests, {} completions, {} sleeps; "
-        "interrupts {} by write, {} by ring; looking around {} found work, {} did not\n",
+/// One queue: what did its work, then its figures.
+std::string queue_lines(const GuestDeviceReport& device, const QueueReport& queue, bool is_first,
+                        std::size_t columns) {
+    std::string head =
+        fmt::format("  {} {}: {}", device.name, queue.name, device.is_promoted ? "I/O thread" : "inline");
+    if (is_first) head += fmt::format(", {} returns to user space", device.returns);
+    std::vector<std::string> figures;
+    for (const Column& column : kColumns)
+        figures.push_back(fmt::format("{} {}", column.title, column.value(queue)));
+    return wrap_text(head, columns, 4) + '\n' + item_lines(figures, columns, 4);
+}
+
+std::string loop_lines(std::string_view whose, const LoopCounts& loop, std::size_t columns) {
+    const std::string text = fmt::format(
+        "  {}: {} io_uring_enter, {} requests, {} completions, {} sleeps; interrupts: {} by write, {} by "
+        "ring; "
+        "polling: {} times found work, {} times none",
         whose, loop.enters, loop.submitted, loop.completions, loop.sleeps, loop.signals_written,
         loop.signals_by_ring, loop.polls_hit, loop.polls_missed);
+    return wrap_text(text, columns, 4) + '\n';
 }
 
 Json loop_json(const LoopCounts& loop) {
@@ -94,28 +109,29 @@ DeviceReport collect_devices(VirtioDevices& devices) {
     return report;
 }
 
-std::string device_table(const DeviceReport& report) {
+std::string device_table(const DeviceReport& report, std::size_t columns) {
     if (report.devices.empty()) return {};
-    std::string text = fmt::format("{:<22}", "virtio");
-    for (const Column& column : kColumns) text += fmt::format("{:>12}", column.title);
-    text += '\n';
+    std::string text = "virtio queues\n";
     for (const GuestDeviceReport& device : report.devices) {
         if (device.is_stuck)
-            text += fmt::format("  {:<20}not counted: its work hangs in the host\n", device.name);
+            text += wrap_text(fmt::format("  {}: not counted: its work hangs in the host", device.name),
+                              columns, 4) +
+                    '\n';
         for (const QueueReport& queue : device.queues) {
-            if (&queue != &device.queues.front() && !is_used(queue)) continue;
-            text += fmt::format("  {:<20}", device.name + " " + queue.name);
-            for (const Column& column : kColumns) text += fmt::format("{:>12}", column.value(queue));
-            text += device.is_promoted ? "  thread" : "  inline";
-            text += &queue == &device.queues.front() ? fmt::format(", {} returns\n", device.returns) : "\n";
+            const bool is_first = &queue == &device.queues.front();
+            if (!is_first && !is_used(queue)) continue;
+            text += queue_lines(device, queue, is_first, columns);
         }
     }
     if (report.rewiring.put_off != 0)
-        text += fmt::format("  doorbells or interrupts rewritten too often: {} wired anew, {} put off\n",
-                            report.rewiring.granted, report.rewiring.put_off);
-    if (report.loop) text += loop_line("I/O thread", *report.loop);
+        text +=
+            wrap_text(fmt::format("  doorbells or interrupts rewritten too often: {} wired anew, {} put off",
+                                  report.rewiring.granted, report.rewiring.put_off),
+                      columns, 4) +
+            '\n';
+    if (report.loop) text += loop_lines("I/O thread", *report.loop, columns);
     for (const GuestDeviceReport& device : report.devices)
-        if (device.own_loop) text += loop_line(device.name + "'s I/O thread", *device.own_loop);
+        if (device.own_loop) text += loop_lines(device.name + "'s I/O thread", *device.own_loop, columns);
     return text;
 }
 

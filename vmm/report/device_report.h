@@ -43,8 +43,8 @@ struct DeviceReport {
 };
 
 [[nodiscard]] DeviceReport collect_devices(VirtioDevices& devices);
-/// Empty when there is no device. `returns` and `injections`: of the whole machine.
-[[nodiscard]] std::string device_table(const DeviceReport& report);
+/// Empty when there is no device.
+[[nodiscard]] std::string device_table(const DeviceReport& report, std::size_t columns);
 [[nodiscard]] nlohmann::ordered_json device_json(const DeviceReport& report);
 
 }  // namespace mayfly

@@ -6,6 +6,8 @@
 #include <fmt/format.h>
 #include <nlohmann/json.hpp>
 
+#include "vmm/text/layout.h"
+
 namespace mayfly {
 
 namespace {
@@ -56,6 +58,20 @@ std::vector<AddressCount> busiest(const ExitCounts& counts) {
     return rows;
 }
 
+constexpr std::size_t kTableWidth = 52;
+
+std::string count_row(std::string_view what, u64 count, std::size_t columns) {
+    return figure_row(what, std::to_string(count), kTableWidth, columns);
+}
+
+/// In the unit that suits: each has three decimals.
+std::string print_time(u64 ns) {
+    const auto exact = static_cast<double>(ns);
+    if (ns < 1'000'000) return fmt::format("{:.3f} us", exact / 1e3);
+    if (ns < 1'000'000'000) return fmt::format("{:.3f} ms", exact / 1e6);
+    return fmt::format("{:.3f} s ", exact / 1e9);
+}
+
 Json counters_json(const std::vector<KvmCounter>& counters) {
     Json object = Json::object();
     for (const KvmCounter& counter : counters) object[counter.name] = counter.value;
@@ -63,7 +79,7 @@ Json counters_json(const std::vector<KvmCounter>& counters) {
 }
 
 /// KVM's counters in one table, vCPUs added up; those that stayed 0 are left out.
-std::string counters_table(const StatsReport& report) {
+std::string counters_table(const StatsReport& report, std::size_t columns) {
     std::vector<KvmCounter> sums = report.vm;
     for (const std::vector<KvmCounter>& vcpu : report.vcpus) {
         for (const KvmCounter& counter : vcpu) {
@@ -78,7 +94,7 @@ std::string counters_table(const StatsReport& report) {
     }
     std::string text;
     for (const KvmCounter& counter : sums) {
-        if (counter.value != 0) text += fmt::format("  {:<34}{:>14}\n", counter.name, counter.value);
+        if (counter.value != 0) text += count_row("  " + counter.name, counter.value, columns);
     }
     return text;
 }
@@ -101,13 +117,15 @@ Result<std::vector<KvmCounter>> read_counters(Result<UniqueFd> fd) {
 
 }  // namespace
 
-std::string timeline_table(const Timeline& timeline) {
-    std::string text = fmt::format("{:<24}{:>14}{:>14}\n", "phase", "since exec", "step");
+std::string timeline_table(const Timeline& timeline, std::size_t columns) {
+    const auto row = [&](std::string_view name, std::string_view at, std::string_view step) {
+        // As wide as "999.999 ms", and a gap.
+        return figure_row(name, fmt::format("{:>12}{:>12}", at, step), kTableWidth, columns);
+    };
+    std::string text = row("phase", "since exec", "step");
     u64 before = 0;
     for (const Event& event : events(timeline)) {
-        text += fmt::format("{:<24}{:>11.3f} us{:>11.3f} us\n", event.name,
-                            static_cast<double>(event.at_ns) / 1000,
-                            static_cast<double>(event.at_ns - before) / 1000);
+        text += row(event.name, print_time(event.at_ns), print_time(event.at_ns - before));
         before = event.at_ns;
     }
     if (timeline.marks_dropped() != 0)
@@ -155,28 +173,29 @@ StatsReport collect_stats(const Machine& machine) {
     return report;
 }
 
-std::string stats_table(const StatsReport& report) {
-    std::string text = fmt::format("returns to user space {:>32}\n", report.exits.returns());
+std::string stats_table(const StatsReport& report, std::size_t columns) {
+    std::string text = count_row("returns to user space", report.exits.returns(), columns);
     for (u32 reason = 0; reason < ExitCounts::kReasonsMax; ++reason) {
         const u64 count = report.exits.by_reason()[reason];
-        if (count != 0) text += fmt::format("  {:<34}{:>14}\n", exit_reason_name(reason), count);
+        if (count != 0) text += count_row(fmt::format("  {}", exit_reason_name(reason)), count, columns);
     }
     for (const AddressCount& row : busiest(report.exits)) {
-        text += fmt::format("    {:<10} {:#010x}{:>10} bytes{:>14}\n", to_string(row.space), row.address,
-                            row.bytes, row.returns);
+        text +=
+            count_row(fmt::format("    {:<10} {:#x} {} bytes", to_string(row.space), row.address, row.bytes),
+                      row.returns, columns);
     }
     if (report.exits.elsewhere() != 0)
-        text += fmt::format("    {:<32}{:>14}\n", "at other addresses", report.exits.elsewhere());
+        text += count_row("    at other addresses", report.exits.elsewhere(), columns);
     if (report.exits.interrupted() != 0)
-        text += fmt::format("  {:<34}{:>14}\n", "interrupted by a signal", report.exits.interrupted());
-    text += device_table(report.devices);
+        text += count_row("  interrupted by a signal", report.exits.interrupted(), columns);
+    text += device_table(report.devices, columns);
     if (!report.devices.devices.empty() && report.kvm_counters_missing.empty())
-        text +=
-            fmt::format("  injected by software (KVM's irq_injections; near 0: posted by hardware){:>8}\n",
-                        sum_of(report.vcpus, "irq_injections"));
+        text += count_row("  irq_injections (near 0: posted by hardware)",
+                          sum_of(report.vcpus, "irq_injections"), columns);
     text += "KVM's own counters\n";
-    text += report.kvm_counters_missing.empty() ? counters_table(report)
-                                                : "  not available: " + report.kvm_counters_missing + "\n";
+    text += report.kvm_counters_missing.empty()
+                ? counters_table(report, columns)
+                : wrap_text("  not available: " + report.kvm_counters_missing, columns, 4) + '\n';
     return text;
 }
 

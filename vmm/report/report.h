@@ -14,8 +14,9 @@
 
 namespace mayfly {
 
-/// Times are nanoseconds since exec. Phases that were not reached are left out.
-[[nodiscard]] std::string timeline_table(const Timeline& timeline);
+/// Times since exec, in `columns`. Phases that were not reached are left out.
+[[nodiscard]] std::string timeline_table(const Timeline& timeline, std::size_t columns);
+/// In nanoseconds.
 [[nodiscard]] std::string timeline_json(const Timeline& timeline, int exit_status);
 
 /// Everything that was counted, taken once the guest has ended.
@@ -28,7 +29,7 @@ struct StatsReport {
 };
 
 [[nodiscard]] StatsReport collect_stats(const Machine& machine);
-[[nodiscard]] std::string stats_table(const StatsReport& report);
+[[nodiscard]] std::string stats_table(const StatsReport& report, std::size_t columns);
 [[nodiscard]] std::string stats_json(const StatsReport& report);
 
 }  // namespace mayfly

@@ -45,6 +45,7 @@ void set_raw_terminal(bool is_raw) { g_is_raw.store(is_raw, std::memory_order_re
 void set_verbose(bool is_verbose) { g_is_verbose = is_verbose; }
 bool is_verbose() { return g_is_verbose; }
 
+void notice(std::string_view line) { write_line("mayfly: ", line); }
 void error(std::string_view line) { write_line("mayfly: ", line); }
 void warning(std::string_view line) { write_line("mayfly: warning: ", line); }
 void info(std::string_view line) {

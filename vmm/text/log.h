@@ -15,6 +15,7 @@ void set_verbose(bool is_verbose);
 void set_raw_terminal(bool is_raw);
 
 /// Always printed.
+void notice(std::string_view line);
 void error(std::string_view line);
 void warning(std::string_view line);
 /// Printed with -v only.

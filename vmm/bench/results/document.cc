@@ -1,30 +1,13 @@
 // SPDX-License-Identifier: Apache-2.0
 #include "vmm/bench/results/document.h"
 
-#include <algorithm>
-
 #include <fmt/format.h>
+
+#include "vmm/text/layout.h"
 
 namespace mayfly {
 
 namespace {
-
-constexpr std::size_t kNameWidthMax = 32;
-
-/// Columns of one benchmark often begin alike: the end of a long name is kept.
-std::string short_name(const std::string& name) {
-    constexpr std::size_t kHead = 10;
-    constexpr std::string_view kGap = "...";
-    if (name.size() <= kNameWidthMax) return name;
-    const auto is_inside_character = [&](std::size_t at) {
-        return (static_cast<unsigned char>(name[at]) & 0xc0) == 0x80;
-    };
-    std::size_t head = kHead;
-    while (head > 0 && is_inside_character(head)) --head;
-    std::size_t tail = name.size() - (kNameWidthMax - kHead - kGap.size());
-    while (tail < name.size() && is_inside_character(tail)) ++tail;
-    return name.substr(0, head) + std::string(kGap) + name.substr(tail);
-}
 
 std::string ratio_text(const Document& document, const Cell& cell, std::size_t column) {
     if (has_failed(document.result, column)) return "failed";
@@ -48,6 +31,47 @@ std::string markdown_escape(std::string_view text) {
         escaped += is_control ? ' ' : c;
     }
     return escaped;
+}
+
+constexpr std::size_t kNameColumns = 9;
+constexpr std::size_t kMeanColumns = 19;
+constexpr std::size_t kFigureColumns = 9;
+constexpr std::size_t kRatioColumns = 7;
+constexpr std::size_t kTableColumns =
+    kNameColumns + kMeanColumns + (kTableHeads.size() - 1) * kFigureColumns + kRatioColumns;
+
+template <typename Texts>
+std::string aligned(const Texts& figures) {
+    std::string text;
+    for (std::size_t i = 0; i < figures.size(); ++i)
+        text += fmt::format("{:>{}}", figures[i], i == 0 ? kMeanColumns : kFigureColumns);
+    return text;
+}
+
+/// Below its label: a name that is short stands before its figures, any other above them.
+std::string wide_line(const std::string& name, const TableLine& line, std::size_t columns) {
+    if (line.figures.empty())
+        return wrap_text(
+                   fmt::format(" {}  {}", name, line.missing) + (line.ratio.empty() ? "" : "  " + line.ratio),
+                   columns, 2) +
+               '\n';
+    std::string text = " " + name;
+    if (text_width(name) + 1 < kNameColumns)
+        text.append(kNameColumns - 1 - text_width(name), ' ');
+    else
+        text = wrap_text(text, columns, 2) + '\n' + std::string(kNameColumns, ' ');
+    text += aligned(line.figures);
+    if (!line.ratio.empty()) text += fmt::format("{:>{}}", line.ratio, kRatioColumns);
+    return text + '\n';
+}
+
+std::string narrow_line(const std::string& name, const TableLine& line, std::size_t columns) {
+    std::vector<std::string> items;
+    for (std::size_t i = 0; i < line.figures.size(); ++i)
+        items.push_back(fmt::format("{} {}", i == 0 ? "mean" : kTableHeads[i], line.figures[i]));
+    if (line.figures.empty()) items.emplace_back(line.missing);
+    if (!line.ratio.empty()) items.push_back("ratio " + line.ratio);
+    return wrap_text(" " + name, columns, 2) + '\n' + item_lines(items, columns, 4);
 }
 
 }  // namespace
@@ -86,26 +110,24 @@ std::vector<TableLine> table_of(const Document& document) {
     return lines;
 }
 
-std::string bench_text(const Document& document) {
-    const std::vector<Column>& columns = document.plan.columns;
-    std::size_t width = 6;
-    for (const Column& column : columns) width = std::max(width, short_name(column.name).size());
-    std::string text = fmt::format("{:<27} {:<{}}", "", "", width);
-    for (const std::string_view head : kTableHeads)
-        text += fmt::format("{:>{}}", head, head == kTableHeads[0] ? 20 : 10);
-    text += has_ratios(document) ? "   ratio\n" : "\n";
+std::string bench_text(const Document& document, std::size_t columns) {
+    const bool has_room = columns >= kTableColumns;
+    std::string text;
+    if (has_room) {
+        text = std::string(kNameColumns, ' ') + aligned(kTableHeads);
+        text += has_ratios(document) ? "  ratio\n" : "\n";
+    }
     for (const TableLine& line : table_of(document)) {
-        text += fmt::format("{:<27} {:<{}}", line.label, short_name(columns[line.column].name), width);
-        for (std::size_t i = 0; i < line.figures.size(); ++i)
-            text += fmt::format("{:>{}}", line.figures[i], i == 0 ? 20 : 10);
-        if (line.figures.empty()) text += fmt::format("  {}", line.missing);
-        if (!line.ratio.empty()) text += fmt::format("{:>8}", line.ratio);
-        text += '\n';
+        if (!line.label.empty()) text += wrap_text(line.label, columns, 2) + '\n';
+        const std::string& name = document.plan.columns[line.column].name;
+        text += has_room ? wide_line(name, line, columns) : narrow_line(name, line, columns);
     }
     text += '\n';
-    for (const std::string& warning : document.figures.warnings) text += fmt::format("! {}\n", warning);
-    for (const std::string& note : document.figures.notes) text += fmt::format("- {}\n", note);
-    for (const auto& [what, value] : document.host) text += fmt::format("{}: {}\n", what, value);
+    const auto add = [&](const std::string& note) { text += wrap_text(note, columns, 2) + '\n'; };
+    for (const std::string& warning : document.figures.warnings) add("! " + warning);
+    for (const std::string& note : document.figures.notes) add("- " + note);
+    for (const auto& [what, value] : document.host) add(fmt::format("{}: {}", what, value));
+    // A command stays on one line: it is there to be copied.
     return text + fmt::format("again: {}\n", document.repeat);
 }
 

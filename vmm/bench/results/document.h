@@ -24,7 +24,7 @@ struct Document {
     std::vector<std::pair<std::string, std::string>> host;  ///< what and its value
 };
 
-[[nodiscard]] std::string bench_text(const Document& document);
+[[nodiscard]] std::string bench_text(const Document& document, std::size_t columns);
 /// Keys: see the file comment of document_json.cc.
 [[nodiscard]] std::string bench_json(const Document& document);
 /// A table as GitHub shows it, and the warnings.

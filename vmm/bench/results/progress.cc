@@ -18,7 +18,7 @@ constexpr std::size_t kNameMax = 24;
 }  // namespace
 
 Progress::Progress(const BenchPlan& plan)
-    : plan_(plan), is_terminal_(::isatty(STDERR_FILENO) == 1), started_ns_(monotonic_ns()) {}
+    : plan_(plan), display_(display_of(STDERR_FILENO)), started_ns_(monotonic_ns()) {}
 
 std::string Progress::describe(const Progression& progression, RunKind kind, u64 took_ns) {
     const auto [done, total] = progression;
@@ -46,13 +46,14 @@ void Progress::batch_done(const Progression& progression, std::span<const Run> b
     if (last.kind == RunKind::Bare) return;
     if (last.kind == RunKind::WarmUp) started_ns_ = monotonic_ns();
     const auto tenths = static_cast<u32>(u64{progression.done} * 10 / progression.total);
-    if (!is_terminal_ && (last.kind != RunKind::Timed || tenths == tenths_told_)) return;
+    if (!display_.has_escapes && (last.kind != RunKind::Timed || tenths == tenths_told_)) return;
     tenths_told_ = tenths;
     const std::string line = fmt::format(
         "{}; last {}: {}", describe(progression, last.kind, monotonic_ns() - started_ns_),
         plan_.columns[last.column].name.substr(0, kNameMax), print_figure(last.exit_ns, Unit::Nanoseconds));
-    if (is_terminal_) {
-        log::write_stderr("\r\x1b[K" + line);
+    if (display_.has_escapes) {
+        // A line that is longer than the terminal would not be written over.
+        log::write_stderr("\r\x1b[K" + line.substr(0, display_.columns - 1));
         has_line_ = true;
     } else {
         log::write_stderr("mayfly: bench: " + line + "\n");

@@ -1,9 +1,10 @@
 // SPDX-License-Identifier: Apache-2.0
-// Progress: one line on stderr that is written over again on a terminal; elsewhere a line for every tenth of
-// the timed runs. Thread: one.
+// Progress: one line on stderr that is written over again on a terminal; elsewhere, and where no escape
+// sequences are wanted, a line for every tenth of the timed runs. Thread: one.
 #pragma once
 
 #include "vmm/bench/measure/session.h"
+#include "vmm/os/display.h"
 
 namespace mayfly {
 
@@ -22,7 +23,7 @@ class Progress {
     void tell_each(const Progression& progression, std::span<const Run> batch);
 
     const BenchPlan& plan_;
-    bool is_terminal_;
+    Display display_;
     bool has_line_ = false;
     u64 started_ns_;  ///< the timed runs
     u32 tenths_told_ = 0;

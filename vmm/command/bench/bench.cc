@@ -18,6 +18,7 @@
 #include "vmm/bench/results/words.h"
 #include "vmm/command/bench/bench_files.h"
 #include "vmm/command/bench/bench_merge.h"
+#include "vmm/command/bench/bench_help.h"
 #include "vmm/command/bench/bench_options.h"
 #include "vmm/command/bench/bench_qemu.h"
 #include "vmm/command/bench/result_file.h"
@@ -27,6 +28,8 @@
 #include "vmm/machine/lifecycle/ending.h"
 #include "vmm/machine/lifecycle/signals.h"
 #include "vmm/os/clock.h"
+#include "vmm/os/display.h"
+#include "vmm/os/output_file.h"
 #include "vmm/os/text_file.h"
 #include "vmm/text/log.h"
 
@@ -137,13 +140,13 @@ int status_of(const BenchResult& result) {
 
 /// The table, or the one document that was asked for there; then the table goes to stderr. Returns 0 or 125.
 int print_stdout(const BenchArguments& arguments, const Document& document) {
-    const std::string table = bench_text(document);
     std::string text;
     if (arguments.json == "-") text = bench_json(document);
     if (arguments.csv == "-") text = bench_csv(document);
     if (arguments.html == "-") text = bench_html(document);
     if (arguments.markdown == "-") text = bench_markdown(document);
-    if (text.empty()) return print_result(table);
+    if (text.empty()) return print_result(bench_text(document, display_of(STDOUT_FILENO).columns));
+    const std::string table = bench_text(document, display_of(STDERR_FILENO).columns);
     (void)std::fwrite(table.data(), 1, table.size(), stderr);
     return print_result(text);
 }
@@ -209,7 +212,7 @@ int bench_command(int argc, char** argv) {
     const Result<BenchArguments> arguments =
         parse_bench_arguments(is_boot ? argc - 1 : argc, is_boot ? argv + 1 : argv);
     if (!arguments) return print_error(arguments.error());
-    if (arguments->is_help) return print_result(arguments->help_text);
+    if (arguments->is_help) return print_help(bench_help(display_of(STDOUT_FILENO).columns));
     log::set_verbose(arguments->is_verbose);
     const Result<int> status = run_bench(*arguments, join_command(words));
     return status ? *status : print_error(status.error());

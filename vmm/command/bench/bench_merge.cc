@@ -12,9 +12,11 @@
 #include <fmt/format.h>
 
 #include "vmm/bench/merge/merged.h"
+#include "vmm/command/bench/bench_help.h"
+#include "vmm/command/bench/merge_option_table.h"
 #include "vmm/command/bench/result_file.h"
-#include "vmm/command/options/option_table.h"
 #include "vmm/command/outputs/named_files.h"
+#include "vmm/os/display.h"
 #include "vmm/os/unique_fd.h"
 #include "vmm/text/size.h"
 
@@ -26,34 +28,10 @@ namespace {
 constexpr std::size_t kReportBytesMax = MiB(256);
 constexpr std::size_t kReportsMax = 256;
 
-struct MergeArguments {
-    std::string json;
-    std::string html;
-    bool is_help = false;
-    std::vector<std::string> files;
-};
-
-using M = MergeArguments;
-
-constexpr std::array kMergeOptions{
-    Option<M>{.name = "json", .value = "FILE", .help = "write the merged report as JSON", .text = &M::json},
-    Option<M>{.name = "html", .value = "FILE", .help = "write it as a page with charts", .text = &M::html},
-    Option<M>{.name = "help", .letter = 'h', .help = "print this and exit", .flag = &M::is_help},
-};
-
-constexpr std::string_view kUsage =
-    "usage: mayfly bench merge [OPTIONS] FILE.json...\n"
-    "\n"
-    "Puts reports that `mayfly bench boot --json FILE` wrote, on several machines or\n"
-    "days, beside each other: each is a column with its facts (processor, kernel,\n"
-    "KVM) and the least, median and greatest value of each quantity. All must have\n"
-    "measured the same command. The FILE of an option may be -: stdout, and the\n"
-    "table goes to stderr.\n"
-    "status: 0 merged, 125 a report was refused.\n\n";
-
 Result<MergeArguments> parse_merge_arguments(int argc, char** argv) {
     MergeArguments arguments;
-    option_table::Words words = TRY(parse_options<M>(kMergeOptions, argc, argv, arguments));
+    option_table::Words words =
+        TRY((parse_options<MergeArguments, merge_option_table::kOptions>(argc, argv, arguments)));
     if (arguments.is_help) return arguments;
     arguments.files = std::move(words.plain);
     arguments.files.insert(arguments.files.end(), words.behind.begin(), words.behind.end());
@@ -116,7 +94,7 @@ Result<int> merge(const MergeArguments& arguments) {
 int bench_merge_command(int argc, char** argv) {
     const Result<MergeArguments> arguments = parse_merge_arguments(argc, argv);
     if (!arguments) return print_error(arguments.error());
-    if (arguments->is_help) return print_result(std::string(kUsage) + print_options<M>(kMergeOptions));
+    if (arguments->is_help) return print_help(merge_help(display_of(STDOUT_FILENO).columns));
     const Result<int> status = merge(*arguments);
     return status ? *status : print_error(status.error());
 }

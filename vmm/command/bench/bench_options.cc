@@ -7,6 +7,7 @@
 #include <fmt/format.h>
 
 #include "vmm/command/bench/bench_columns.h"
+#include "vmm/command/bench/bench_option_table.h"
 #include "vmm/command/options/option_table.h"
 #include "vmm/text/size.h"
 
@@ -19,73 +20,6 @@ constexpr u32 kWarmupMax = 10'000;
 constexpr u32 kParallelMax = 1'000;
 constexpr u64 kTimeoutMaxSeconds = 86'400;
 constexpr std::size_t kMarksMax = 32;
-
-using B = BenchArguments;
-
-constexpr std::array kBenchOptions{
-    Option<B>{
-        .name = "runs", .letter = 'n', .value = "N", .help = "timed runs of each [20]", .text = &B::runs},
-    Option<B>{
-        .name = "warmup", .value = "N", .help = "runs before them that do not count [1]", .text = &B::warmup},
-    Option<B>{.name = "parallel", .value = "P", .help = "P at once [1]", .text = &B::parallel},
-    Option<B>{.name = "against",
-              .value = "WHAT",
-              .help = "qemu-microvm, or 'COMMAND': measured beside it; repeatable",
-              .text = &B::peer},
-    Option<B>{.name = "vs",
-              .value = "'BOOT-ARGS'",
-              .help = "this mayfly with these instead, beside it; repeatable",
-              .text = &B::peer},
-    Option<B>{.name = "vs-binary",
-              .value = "PATH",
-              .help = "another mayfly with the same BOOT-ARGS; repeatable",
-              .text = &B::peer},
-    Option<B>{.name = "name",
-              .value = "NAME",
-              .help = "of a column: the first is mayfly's; repeatable",
-              .list = &B::names},
-    Option<B>{.name = "parameter",
-              .value = "NAME=A,B",
-              .help = "a column for each value, which takes {NAME}'s place; repeatable",
-              .list = &B::parameters},
-    Option<B>{.name = "prepare",
-              .value = "CMD",
-              .help = "for sh -c, before each run; one, or one for each of the above",
-              .list = &B::prepare},
-    Option<B>{.name = "expect-status",
-              .value = "N",
-              .help = "any other is a failure [0]; one, or one for each of the above",
-              .list = &B::expected},
-    Option<B>{.name = "mark",
-              .value = "[NAME=]REGEX",
-              .help = "a console line that is a moment to measure; repeatable",
-              .list = &B::marks},
-    Option<B>{.name = "json", .value = "FILE", .help = "write every run and the summary", .text = &B::json},
-    Option<B>{.name = "csv", .value = "FILE", .help = "write one row a run, and means", .text = &B::csv},
-    Option<B>{.name = "html", .value = "FILE", .help = "write a page with charts", .text = &B::html},
-    Option<B>{.name = "export-markdown",
-              .value = "FILE",
-              .help = "write the table for a text on the web",
-              .text = &B::markdown},
-    Option<B>{.name = "timeout",
-              .value = "SECONDS",
-              .help = "a run that takes longer fails [60]",
-              .text = &B::timeout},
-    Option<B>{.name = "verbose",
-              .letter = 'v',
-              .help = "a line for each run, and the commands",
-              .flag = &B::is_verbose},
-    Option<B>{.name = "help", .letter = 'h', .help = "print this and exit", .flag = &B::is_help},
-};
-
-constexpr std::string_view kUsage =
-    "usage: mayfly bench boot [OPTIONS] -- BOOT-ARGS\n"
-    "\n"
-    "Measures `mayfly boot BOOT-ARGS` from exec to its first guest instruction, to each mark and to its\n"
-    "exit, each time as a fresh process, and prints a table. A FILE may be -: stdout, and the table goes to\n"
-    "stderr. {NAME} is replaced in BOOT-ARGS, --against, --vs, --vs-binary, --prepare and --name.\n"
-    "status: 0 all runs ended as expected, 1 some failed, 125 mayfly failed, 127 no such kernel, 128+N\n"
-    "ended by signal N.\n\n";
 
 Result<u32> numbered(std::string_view option, const std::string& text, u32 min, u32 max) {
     Result<u64> value = parse_number(text, max);
@@ -118,19 +52,18 @@ Result<BenchArguments> parse_bench_arguments(int argc, char** argv) {
     BenchArguments arguments;
     const bool ends_with_dashes = std::string_view(argv[argc - 1]) == "--";
     // Their order among each other counts.
+    using Parser = option_table::Parser<BenchArguments, bench_option_table::kOptions>;
     const auto store = [&](std::size_t index, const char* value) {
-        const Option<B>& option = kBenchOptions[index];
-        store_option(option, value, arguments);
-        if (option.text == &B::peer) arguments.peers.push_back({option.name, value});
+        Parser::store(index, value, arguments);
+        if (Parser::kDestinations[index].text == &BenchArguments::peer)
+            arguments.peers.push_back({Parser::kNames[index].name, value});
     };
-    option_table::Words words = TRY(option_table::parse(shapes_of<B>(kBenchOptions), argc, argv, store));
-    if (arguments.is_help) {
-        arguments.help_text = std::string(kUsage) + print_options<B>(kBenchOptions);
-        return arguments;
-    }
+    option_table::Words words = TRY(option_table::parse(Parser::kGrammar, argc, argv, store));
+    if (arguments.is_help) return arguments;
     if (!words.plain.empty())
-        return fail(Error::invalid(fmt::format("'{}' is no option of mayfly bench boot", words.plain.front()))
-                        .hint("what is to be booted comes behind --"));
+        return fail(
+            Error::invalid(fmt::format("'{}' is not an option of mayfly bench boot", words.plain.front()))
+                .hint("what is to be booted comes behind --"));
     if (words.behind.empty() && !ends_with_dashes)
         return fail(Error::invalid("BOOT-ARGS are missing").hint("mayfly bench boot [OPTIONS] -- BOOT-ARGS"));
     arguments.boot_words = std::move(words.behind);

@@ -35,7 +35,6 @@ struct BenchArguments {
     std::string markdown;
     bool is_verbose = false;
     bool is_help = false;
-    std::string help_text;                ///< filled when is_help
     std::vector<std::string> boot_words;  ///< BOOT-ARGS
 };
 

@@ -14,7 +14,7 @@ namespace {
 
 /// Only what QEMU's microvm can do as well, or what does not change the machine.
 struct QemuWords {
-    std::string initrd;
+    std::vector<std::string> initrds;
     std::string append;
     std::string memory = "128M";
     std::string cpus;
@@ -27,7 +27,7 @@ struct QemuWords {
 using Q = QemuWords;
 
 constexpr std::array kQemuOptions{
-    Option<Q>{.name = "initrd", .value = "", .text = &Q::initrd},
+    Option<Q>{.name = "initrd", .value = "", .list = &Q::initrds},
     Option<Q>{.name = "append", .value = "", .text = &Q::append, .may_be_empty = true},
     Option<Q>{.name = "memory", .value = "", .text = &Q::memory},
     Option<Q>{.name = "cpus", .value = "", .text = &Q::cpus},
@@ -69,11 +69,13 @@ Result<QemuMachine> bench_qemu_machine(const std::vector<std::string>& boot_word
     argv.push_back(nullptr);
     QemuWords given;
     Result<option_table::Words> words =
-        parse_options<Q>(kQemuOptions, static_cast<int>(argv.size() - 1), argv.data(), given);
+        parse_options<Q, kQemuOptions>(static_cast<int>(argv.size() - 1), argv.data(), given);
     const bool has_other_console = given.console != "stdio" && given.console != "null";
-    if (!words || !words->behind.empty() || has_other_console) {
+    const bool has_two_initrds = given.initrds.size() > 1;
+    if (!words || !words->behind.empty() || has_other_console || has_two_initrds) {
         const std::string which = !words              ? words.error().message()
                                   : has_other_console ? fmt::format("--console {}", given.console)
+                                  : has_two_initrds   ? std::string("a second --initrd")
                                                       : std::string("words behind a second --");
         return fail(
             Error::invalid(fmt::format("--against qemu-microvm: BOOT-ARGS have what it has no counterpart "
@@ -89,7 +91,7 @@ Result<QemuMachine> bench_qemu_machine(const std::vector<std::string>& boot_word
             fmt::format("--against qemu-microvm: {} needs a device of mayfly's", config.kernel)));
     QemuMachine machine;
     machine.kernel = config.kernel;
-    machine.initrd = config.initrd;
+    if (!config.initrds.empty()) machine.initrd = config.initrds.front();
     machine.append = config.append;
     machine.memory_bytes = config.memory_bytes;
     machine.cpus = config.cpus != 0 ? config.cpus : builtin != nullptr ? builtin->cpus : 1;

@@ -20,6 +20,7 @@
 #include "vmm/machine/lifecycle/signals.h"
 #include "vmm/machine/machine.h"
 #include "vmm/os/clock.h"
+#include "vmm/os/display.h"
 #include "vmm/os/terminal.h"
 #include "vmm/report/report.h"
 #include "vmm/text/log.h"
@@ -93,14 +94,14 @@ int write_report(const char* option, const ReportFile& file, std::string_view te
 /// `machine` is null where there was an end before there was one.
 int report(const BootConfig& config, const BootOutputs& outputs, const Machine* machine,
            const Timeline& timeline, int status, const std::function<bool()>& must_hurry) {
-    if (config.wants_timeline) log::write_stderr(timeline_table(timeline));
+    if (config.wants_timeline) log::write_stderr(timeline_table(timeline, display_of(STDERR_FILENO).columns));
     int reported = status;
     if (outputs.timeline)
         reported = write_report("--timeline-json", *outputs.timeline, timeline_json(timeline, status),
                                 reported, must_hurry);
     if (machine == nullptr || (!config.wants_stats && !outputs.stats)) return reported;
     const StatsReport stats = collect_stats(*machine);
-    if (config.wants_stats) log::write_stderr(stats_table(stats));
+    if (config.wants_stats) log::write_stderr(stats_table(stats, display_of(STDERR_FILENO).columns));
     if (outputs.stats)
         reported = write_report("--stats-json", *outputs.stats, stats_json(stats), reported, must_hurry);
     return reported;

@@ -36,7 +36,7 @@ bool is_guests_own_end(EndKind kind) {
 
 /// Linux looked for a root, and the user gave it nothing that could hold one.
 bool lacks_root(const BootConfig& config, const Ending& ending) {
-    return ending.kind == EndKind::Panic && config.initrd.empty() && config.disks.empty() && !config.exec &&
+    return ending.kind == EndKind::Panic && config.initrds.empty() && config.disks.empty() && !config.exec &&
            ending.panic_words.find("Unable to mount root fs") != std::string::npos;
 }
 

@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 #include "vmm/command/options/boot_options.h"
 
+#include <algorithm>
 #include <array>
 #include <string_view>
 #include <utility>
@@ -9,8 +10,11 @@
 
 #include <fmt/format.h>
 
+#include "firmware/layout.h"
+#include "vmm/command/options/boot_option_table.h"
 #include "vmm/command/options/copy_options.h"
 #include "vmm/command/options/device_options.h"
+#include "vmm/command/options/foreign_options.h"
 #include "vmm/command/options/guest_network_option.h"
 #include "vmm/command/options/option_table.h"
 #include "vmm/command/options/root_option.h"
@@ -29,155 +33,6 @@ constexpr std::size_t kDisksMax = 64;
 constexpr std::size_t kNetsMax = 8;
 constexpr std::size_t kSharesMax = 16;          // each has a thread
 constexpr u64 kTimeoutMaxSeconds = 10'000'000;  // 115 days
-
-using A = BootArguments;
-
-/// What the parser takes and what the help says.
-constexpr std::array kBootOptions{
-    Option<A>{.name = "initrd", .value = "FILE", .help = "initial RAM disk", .text = &A::initrd},
-    Option<A>{.name = "module",
-              .value = "'FILE[ ARGS]'",
-              .help = "Multiboot or PVH module; repeatable",
-              .list = &A::modules},
-    Option<A>{.name = "kernel-cache",
-              .value = "DIR",
-              .help = "keep unpacked bzImages in DIR; off: nowhere [~/.cache/mayfly/kernels]",
-              .text = &A::kernel_cache},
-    Option<A>{.name = "append",
-              .value = "STRING",
-              .help = "kernel command line",
-              .text = &A::append,
-              .may_be_empty = true},
-    Option<A>{.name = "no-default-append",
-              .help = "leave Linux's command line to --append; -v prints the whole of it",
-              .flag = &A::is_no_default_append},
-    Option<A>{.name = "quick-linux",
-              .help = "leave out of Linux's start what few programs need (README)",
-              .flag = &A::is_quick_linux},
-    Option<A>{.name = "exec",
-              .value = "PROG",
-              .help = "run PROG in the Linux guest; its status is mayfly's. Its arguments: -- ARG...",
-              .text = &A::exec},
-    Option<A>{.name = "root",
-              .value = "DIR[,live[,rw]]",
-              .help = "with --exec: the guest's root is a copy of DIR; live: DIR itself, below what the "
-                      "guest writes; rw: which it writes to",
-              .text = &A::root},
-    Option<A>{.name = "modules",
-              .value = "DIR|auto",
-              .help = "with --exec: lib/modules/VERSION of the kernel; auto looks beside it, and here",
-              .text = &A::modules_directory},
-    Option<A>{.name = "env",
-              .value = "NAME[=VALUE]",
-              .help = "with --exec: set it for PROG, to its value here without one; repeatable",
-              .list = &A::environment},
-    Option<A>{.name = "workdir",
-              .value = "DIR",
-              .help = "with --exec: where PROG starts; made if it is not there [/]",
-              .text = &A::workdir},
-    Option<A>{.name = "user",
-              .value = "USER[:GROUP]",
-              .help = "with --exec: who PROG is, by the root's passwd and group, or numbers [0]",
-              .text = &A::user},
-    Option<A>{.name = "hostname",
-              .value = "NAME",
-              .help = "with --exec: the guest's name [mayfly]",
-              .text = &A::hostname},
-    Option<A>{.name = "copy-in",
-              .value = "HOST:GUEST",
-              .help = "with --exec: put a file or directory into the guest, for PROG's user; repeatable",
-              .list = &A::copies_in},
-    Option<A>{.name = "copy-out",
-              .value = "GUEST:HOST",
-              .help = "with --exec: get one when PROG has ended, whatever its status; repeatable",
-              .list = &A::copies_out},
-    Option<A>{.name = "grace",
-              .value = "SECONDS",
-              .help = "with --exec: from SIGTERM or SIGINT until PROG is killed [10]",
-              .text = &A::grace},
-    Option<A>{.name = "expect",
-              .value = "REGEX",
-              .help = "succeed when a console line matches; repeatable: all must",
-              .list = &A::expect},
-    Option<A>{.name = "fail-on",
-              .value = "REGEX",
-              .help = "fail, with status 1, when a console line matches; repeatable",
-              .list = &A::fail_on},
-    Option<A>{.name = "log", .value = "FILE", .help = "keep the console, with times", .text = &A::log},
-    Option<A>{.name = "log-limit",
-              .value = "SIZE",
-              .help = "of that file; it says what was not kept [64M]",
-              .text = &A::log_limit},
-    Option<A>{.name = "junit", .value = "FILE", .help = "write a JUnit XML report", .text = &A::junit},
-    Option<A>{.name = "protocol",
-              .value = "NAME",
-              .help = "auto, linux, pvh, multiboot or multiboot2 [auto]",
-              .text = &A::protocol},
-    Option<A>{.name = "profile",
-              .value = "NAME",
-              .help = "machine: auto, modern or legacy [auto]",
-              .text = &A::profile},
-    Option<A>{
-        .name = "irqchip", .value = "NAME", .help = "auto, split, full or none [auto]", .text = &A::irqchip},
-    Option<A>{.name = "pit",
-              .value = "MODE",
-              .help = "the 8254's late ticks: reinject, discard or auto [auto]",
-              .text = &A::pit},
-    Option<A>{.name = "memory", .value = "SIZE", .help = "guest RAM, from 2M [128M]", .text = &A::memory},
-    Option<A>{.name = "cpus", .value = "N", .help = "vCPUs, 1-64 [1]", .text = &A::cpus},
-    Option<A>{.name = "timeout",
-              .value = "SECONDS",
-              .help = "end the guest after so long, with status 124",
-              .text = &A::timeout},
-    Option<A>{.name = "console",
-              .value = "WHERE",
-              .help = "stdio, null or a file [stdio]; WHERE,hvc: virtio-console",
-              .text = &A::console},
-    Option<A>{.name = "console-limit",
-              .value = "SIZE",
-              .help = "of what is added to --console FILE; the rest is dropped and counted [none]",
-              .text = &A::console_limit},
-    Option<A>{.name = "debugcon",
-              .value = "WHERE",
-              .help = "port 0xe9: stdout, stderr, a file, off; auto: the console, less what the serial port "
-                      "prints too [auto]",
-              .text = &A::debugcon},
-    Option<A>{.name = "disk", .value = "FILE", .help = kDiskHelp, .list = &A::disks},
-    Option<A>{.name = "net", .value = "WHAT", .help = kNetHelp, .list = &A::nets},
-    Option<A>{.name = "share", .value = "DIR", .help = kShareHelp, .list = &A::shares},
-    Option<A>{.name = "rng", .help = "virtio-rng: the host's random numbers", .flag = &A::is_rng},
-    Option<A>{
-        .name = "transport", .value = "NAME", .help = "of virtio: pci or mmio [pci]", .text = &A::transport},
-    Option<A>{
-        .name = "io", .value = "WHERE", .help = "device work: auto, inline or thread [auto]", .text = &A::io},
-    Option<A>{.name = "config-window",
-              .value = "SWITCH",
-              .help = "PCI configuration read without exits: on or off [on]",
-              .text = &A::config_window},
-    Option<A>{.name = "exit-port",
-              .value = "PORT",
-              .help = "a write here ends the guest; repeatable [0xf4]",
-              .list = &A::exit_ports},
-    Option<A>{.name = "exit-code",
-              .value = "RULE",
-              .help = "raw: the value written; qemu: value<<1|1 [raw]",
-              .text = &A::exit_code},
-    Option<A>{.name = "success", .value = "N", .help = "this status counts as 0", .text = &A::success},
-    Option<A>{.name = "testdev",
-              .help = "add the interrupt test device (ports 0xe0, 0x2000)",
-              .flag = &A::is_test_device},
-    Option<A>{
-        .name = "timeline", .help = "print when each phase was reached, at exit", .flag = &A::is_timeline},
-    Option<A>{.name = "timeline-json",
-              .value = "FILE",
-              .help = "write the timeline as JSON",
-              .text = &A::timeline_json},
-    Option<A>{.name = "stats", .help = "print exits by cause, and KVM's own counters", .flag = &A::is_stats},
-    Option<A>{.name = "stats-json", .value = "FILE", .help = "write them as JSON", .text = &A::stats_json},
-    Option<A>{
-        .name = "verbose", .letter = 'v', .help = "say what was chosen, and why", .flag = &A::is_verbose},
-    Option<A>{.name = "help", .letter = 'h', .help = "print this and exit", .flag = &A::is_help},
-};
 
 template <typename Value>
 using Names = std::span<const std::pair<std::string_view, Value>>;
@@ -238,6 +93,18 @@ Result<u64> numbered(std::string_view option, const std::string& text, u64 max) 
     Result<u64> value = parse_number(text, max);
     if (!value) return fail(std::move(value).error().about(option));
     return value;
+}
+
+/// A number alone is bytes, and who writes 512 means MiB, as QEMU does.
+Result<u64> read_memory(const std::string& text) {
+    Result<u64> memory = parse_size(text);
+    if (!memory) return fail(std::move(memory).error().about("--memory"));
+    const bool is_plain = std::ranges::all_of(text, [](char c) { return c >= '0' && c <= '9'; });
+    if (is_plain && *memory != 0 && *memory < layout::kMemoryMin)
+        return fail(Error::invalid(fmt::format("--memory {} means {} bytes; the least is {}", text, *memory,
+                                               print_size(layout::kMemoryMin)))
+                        .hint(fmt::format("--memory {}M", text)));
+    return memory;
 }
 
 Result<void> read_console(const BootArguments& arguments, BootConfig& config) {
@@ -362,9 +229,9 @@ Result<void> read_program(const BootArguments& arguments, ExecConfig& exec) {
 
 Result<void> read_exec(const BootArguments& arguments, BootConfig& config) {
     if (arguments.exec.empty()) return refuse_without_exec(arguments);
-    if (!arguments.initrd.empty())
+    if (!arguments.initrds.empty())
         return fail(Error::invalid(fmt::format("--exec {} and --initrd {}: a guest has one initial RAM disk",
-                                               arguments.exec, arguments.initrd))
+                                               arguments.exec, arguments.initrds.front()))
                         .hint("--exec packs its own; --root names what else is in it"));
     RootChoice root = TRY(parse_root(arguments.root));
     config.exec = ExecConfig{.program = arguments.exec,
@@ -395,7 +262,8 @@ Result<void> read_watch(const BootArguments& arguments, BootConfig& config) {
 
 Result<BootArguments> parse_boot_arguments(int argc, char** argv) {
     BootArguments arguments;
-    Result<option_table::Words> parsed = parse_options<BootArguments>(kBootOptions, argc, argv, arguments);
+    Result<option_table::Words> parsed = parse_options<BootArguments, boot_option_table::kOptions>(
+        argc, argv, arguments, foreign_boot_options());
     if (!parsed && !arguments.exec.empty())
         return fail(
             std::move(parsed).error().hint("arguments of --exec's program come after --; see --help"));
@@ -406,12 +274,6 @@ Result<BootArguments> parse_boot_arguments(int argc, char** argv) {
                 .hint("arguments of --exec's program come after --"));
     if (!words.plain.empty()) arguments.kernel = std::move(words.plain[0]);
     arguments.exec_arguments = std::move(words.behind);
-    if (arguments.is_help)
-        arguments.help_text =
-            "usage: mayfly boot [OPTIONS] [KERNEL] [-- ARG...]\n\n"
-            "KERNEL is an ELF, bzImage or Multiboot file, or builtin:NAME; without one the built-in\n"
-            "demo guest boots.\n\n" +
-            print_options<BootArguments>(kBootOptions);
     return arguments;
 }
 
@@ -421,7 +283,7 @@ Result<BootConfig> boot_config(const BootArguments& arguments) {
         return fail(Error::not_found("the KERNEL that was given has an empty name"));
     config.kernel = arguments.kernel;
     config.kernel_cache = arguments.kernel_cache;
-    config.initrd = arguments.initrd;
+    config.initrds = arguments.initrds;
     config.modules = arguments.modules;
     config.append = arguments.append;
     config.has_default_append = !arguments.is_no_default_append;
@@ -435,9 +297,7 @@ Result<BootConfig> boot_config(const BootArguments& arguments) {
     config.profile = TRY(choose<ProfileChoice>("--profile", arguments.profile, kProfiles));
     config.irqchip = TRY(choose<IrqchipChoice>("--irqchip", arguments.irqchip, kIrqchips));
     config.pit = TRY(choose<PitChoice>("--pit", arguments.pit, kPits));
-    Result<u64> memory = parse_size(arguments.memory);
-    if (!memory) return fail(std::move(memory).error().about("--memory"));
-    config.memory_bytes = *memory;
+    config.memory_bytes = TRY(read_memory(arguments.memory));
     config.cpus = 0;  // what the guest needs
     if (!arguments.cpus.empty()) {
         config.cpus = static_cast<u32>(TRY(numbered("--cpus", arguments.cpus, kCpusMax)));

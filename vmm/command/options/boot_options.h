@@ -14,7 +14,7 @@ namespace mayfly {
 /// given".
 struct BootArguments {
     std::string kernel = "builtin:demo";
-    std::string initrd;
+    std::vector<std::string> initrds;
     std::vector<std::string> modules;
     std::string kernel_cache;
     std::string append;
@@ -62,11 +62,11 @@ struct BootArguments {
     bool is_quick_linux = false;
     bool is_rng = false;
     bool is_verbose = false;
+    bool is_list = false;
     bool is_help = false;
-    std::string help_text;  ///< filled when is_help
 };
 
-/// `argv` starts at the command's own name. Errors: Invalid, for what is no option or lacks its value.
+/// `argv` starts at the command's own name. Errors: Invalid, for what is not an option or lacks its value.
 Result<BootArguments> parse_boot_arguments(int argc, char** argv);
 
 /// Errors: Invalid, with the option, the value and the limit.

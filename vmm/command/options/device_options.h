@@ -10,13 +10,12 @@ namespace mayfly {
 
 /// What --help says of the options, and after the colon what hints do.
 constexpr char kDiskHelp[] =
-    "virtio-blk, repeatable: FILE[,ro|,overlay][,direct][,format=raw][,queues=N][,id=NAME][,iops=N[:BURST]]"
+    "virtio disk; repeatable: FILE[,ro|,overlay][,direct][,format=raw][,queues=N][,id=NAME][,iops=N[:BURST]]"
     "[,bw=SIZE[:BURST]]";
 constexpr char kNetHelp[] =
-    "virtio-net, repeatable: user[,hostfwd=tcp|udp:[ADDRESS]:PORT-:PORT][,host-loopback], "
-    "tap=IFACE[,queues=N] "
-    "or passt=SOCKET, then [,mac=MAC][,mtu=N][,bw=SIZE[:BURST]][,pps=N[:BURST]], with --exec "
-    "[,ip=ADDRESS/BITS|dhcp][,gw=ADDRESS][,dns=ADDRESS]";
+    "virtio network; repeatable: user[,hostfwd=tcp|udp:[ADDRESS]:PORT-:PORT][,host-loopback], "
+    "tap=IFACE[,queues=N] or passt=SOCKET, then [,mac=MAC][,mtu=N][,bw=SIZE[:BURST]][,pps=N[:BURST]] and, "
+    "with --exec, [,ip=ADDRESS/BITS|dhcp][,gw=ADDRESS][,dns=ADDRESS]";
 
 /// As kDiskHelp has it. Errors: Invalid, with the key, the value and the limit.
 Result<DiskConfig> parse_disk(std::string_view text);

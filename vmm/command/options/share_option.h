@@ -15,7 +15,7 @@ namespace mayfly {
 
 /// What --help says of the option, and after the colon what hints do.
 constexpr char kShareHelp[] =
-    "a directory, live, repeatable: DIR[:MOUNT][,ro][,cache=auto|always|never][,owner=host|UID[:GID]]"
+    "share a directory, live; repeatable: DIR[:MOUNT][,ro][,cache=auto|always|never][,owner=host|UID[:GID]]"
     "[,tag=NAME]; MOUNT with --exec only";
 
 /// As kShareHelp has it; `owner` where it names none. Neither tag nor place is filled in. Errors: Invalid,

@@ -16,4 +16,8 @@ int print_error(const Error& error);
 /// Writes what was asked for on stdout. Returns 0, or 125 when it could not be written.
 int print_result(std::string_view text);
 
+/// The same for a text whose reader may leave when it has seen enough, as head(1) does: that is not told, and
+/// has the status of SIGPIPE where that is ignored.
+int print_help(std::string_view text);
+
 }  // namespace mayfly

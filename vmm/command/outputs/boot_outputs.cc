@@ -79,7 +79,7 @@ void add_boot_files(const BootArguments& arguments, std::string_view about, Name
         if (!name.empty()) files.add_output(called(option), name);
     };
     if (!arguments.kernel.starts_with(kBuiltinPrefix)) reads("KERNEL", arguments.kernel);
-    reads("--initrd", arguments.initrd);
+    for (const std::string& initrd : arguments.initrds) reads("--initrd", initrd);
     for (const std::string& module : arguments.modules) reads("--module", module.substr(0, module.find(' ')));
     for (const std::string& disk : arguments.disks) reads("--disk", disk_path(disk));
     reads("--exec", program_file(arguments));

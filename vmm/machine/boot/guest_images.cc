@@ -8,6 +8,7 @@
 #include <fmt/format.h>
 
 #include "firmware/image/decompress.h"
+#include "firmware/image/joined_image.h"
 #include "firmware/image/refuse.h"
 #include "vmm/kernel_cache/kernel_cache.h"
 #include "vmm/text/size.h"
@@ -34,6 +35,14 @@ Result<Image> open_companion(const std::string& path, std::string_view option, S
     if (image.error().kind() == ErrorKind::NotFound)
         return fail(Error::invalid(image.error().message()).about(option));
     return fail(std::move(image).error().about(option));
+}
+
+Result<Image> open_initrd(const BootConfig& config, StopToken stop) {
+    if (config.initrds.size() == 1) return open_companion(config.initrds.front(), "--initrd", stop);
+    std::vector<Image> files;
+    for (const std::string& path : config.initrds)
+        files.push_back(TRY(open_companion(path, "--initrd", stop)));
+    return about(join_images(files, config.memory_bytes, stop), "--initrd");
 }
 
 }  // namespace
@@ -85,7 +94,7 @@ Result<GuestImages> GuestImages::open(const BootConfig& config, StopToken stop) 
     Result<Image> kernel =
         builtin != nullptr ? image_of(*builtin) : open_kernel(config.kernel, config.memory_bytes, stop);
     GuestImages images(TRY(std::move(kernel)));
-    if (!config.initrd.empty()) images.initrd_ = TRY(open_companion(config.initrd, "--initrd", stop));
+    if (!config.initrds.empty()) images.initrd_ = TRY(open_initrd(config, stop));
     for (const std::string& module : config.modules) {
         const std::size_t space = module.find(' ');
         Image image = TRY(open_companion(module.substr(0, space), "--module", stop));

@@ -86,6 +86,14 @@ Result<void> pack_program(const MachinePlan& plan, const BootConfig& config, Gue
 
 Result<EntryState> load_images(const MachinePlan& plan, const BootConfig& config, const GuestImages& images,
                                GuestRam& ram) {
+    const bool is_multiboot =
+        plan.kernel.protocol == Protocol::Multiboot || plan.kernel.protocol == Protocol::Multiboot2;
+    if (is_multiboot && config.initrds.size() > 1)
+        return fail(
+            Error::invalid(fmt::format("--initrd {}: a Multiboot kernel takes one --initrd, its first "
+                                       "module",
+                                       config.initrds[1]))
+                .hint("give it more modules: --module FILE"));
     const std::vector<BootModule> modules = images.modules();
     BootRequest request;
     request.kernel_name = images.kernel().name();

@@ -12,6 +12,7 @@
 #include <unistd.h>
 
 #include "vmm/os/clock.h"
+#include "vmm/text/log.h"
 
 namespace mayfly {
 
@@ -27,6 +28,11 @@ bool has_room(int fd) {
     pollfd room{.fd = fd, .events = POLLOUT, .revents = 0};
     return ::poll(&room, 1, 0) > 0;
 }
+void tell_keys() {
+    log::notice("Ctrl-A x   end the machine");
+    log::notice("Ctrl-A a   send a Ctrl-A to the guest; Ctrl-A Ctrl-A does, too");
+    log::notice("Ctrl-A h   list these keys; every other key is the guest's");
+}
 }  // namespace
 
 WindowSize window_size(int terminal) {
@@ -34,6 +40,8 @@ WindowSize window_size(int terminal) {
     if (::ioctl(terminal, TIOCGWINSZ, &size) < 0) return {};
     return {size.ws_col, size.ws_row};
 }
+
+void tell_how_to_leave() { log::notice("Ctrl-A x ends the machine, Ctrl-A h lists the keys"); }
 
 bool ConsoleOutput::has_asked_lately() const {
     constexpr u64 kLatelyNs = 2'000'000'000;  // what is farther away than that is no terminal to work at
@@ -59,36 +67,71 @@ void ConsoleOutput::put(std::span<const u8> bytes) {
         used_ += piece;
         bytes = bytes.subspan(piece);
     }
-    has_pending_.store(used_ > flushed_, std::memory_order_relaxed);
+    has_pending_.store(used_ > shown_, std::memory_order_relaxed);
 }
 
 void ConsoleOutput::make_room() {
     flush_locked();
     std::memmove(buffer_.data(), buffer_.data() + kBufferBytes - kKeptBytes, kKeptBytes);
-    used_ = flushed_ = kKeptBytes;
+    used_ = flushed_ = shown_ = kKeptBytes;
 }
 
 void ConsoleOutput::flush() {
     const Lock guard(mutex_);
     flush_locked();
+    // What comes after the guest's end is not to be interrupted.
+    hold_.end();
+}
+
+void ConsoleOutput::flush_lines() {
+    const Lock guard(mutex_);
+    const std::size_t fresh_bytes = used_ - shown_;
+    show_pending();
+    const std::size_t due = hold_.due({buffer_.data() + flushed_, used_ - flushed_}, fresh_bytes);
+    if (due == 0) return;
+    const std::size_t from = flushed_;
+    flushed_ += due;
+    write_out(gathered(from, flushed_));
+}
+
+void ConsoleOutput::look() {
+    const Lock guard(mutex_);
+    if (hold_.is_over() || used_ == flushed_) {
+        flush_locked();
+        hold_.end();
+    }
+}
+
+std::span<const u8> ConsoleOutput::gathered(std::size_t from, std::size_t to) const {
+    // SAFETY: characters are bytes.
+    return {reinterpret_cast<const u8*>(buffer_.data()) + from, to - from};
 }
 
 void ConsoleOutput::flush_locked() {
-    // SAFETY: characters are bytes.
-    write_out({reinterpret_cast<const u8*>(buffer_.data()) + flushed_, used_ - flushed_});
+    show_pending();
+    write_out(gathered(flushed_, used_));
     flushed_ = used_;
-    has_pending_.store(false, std::memory_order_relaxed);
 }
 
 void ConsoleOutput::pass(std::span<const u8> bytes) {
     const Lock guard(mutex_);
+    show(bytes);
     write_out(bytes);
 }
 
-void ConsoleOutput::write_out(std::span<const u8> fresh) {
+void ConsoleOutput::show(std::span<const u8> fresh) {
     if (looks_for_questions_ && questions_.take(fresh)) asked_ns_ = monotonic_ns();
     // Before they are written: a reader that has stalled does not hide what is looked for.
     if (watch_ != nullptr) watch_->take(fresh, watch_source_);
+}
+
+void ConsoleOutput::show_pending() {
+    show(gathered(shown_, used_));
+    shown_ = used_;
+    has_pending_.store(false, std::memory_order_relaxed);
+}
+
+void ConsoleOutput::write_out(std::span<const u8> fresh) {
     const auto kept = static_cast<std::size_t>(std::min<u64>(fresh.size(), room_bytes_));
     room_bytes_ -= kept;
     cut_bytes_ += fresh.size() - kept;
@@ -173,7 +216,10 @@ bool ConsoleInput::filter(std::vector<u8>& bytes) {
         if (is_after_escape_) {
             is_after_escape_ = false;
             if (byte == 'x') return true;
-            kept.push_back(byte);  // Ctrl-A Ctrl-A sends one, anything else loses the prefix
+            if (byte == 'h' || byte == '?')
+                tell_keys();
+            else
+                kept.push_back(byte == 'a' ? kCtrlA : byte);  // of any other the prefix is lost
         } else if (byte == kCtrlA) {
             is_after_escape_ = true;
         } else {

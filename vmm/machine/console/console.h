@@ -1,9 +1,10 @@
 // SPDX-License-Identifier: Apache-2.0
 // Console: the guest's serial port, debug port and virtio console on stdio or in a file.
 //
-// Output is gathered per exit and written by the vCPU thread: a slow reader slows the guest, nothing is
-// dropped. Input has a thread of its own, started when the guest first looks at its receiver, or at once on a
-// terminal, where Ctrl-A x must always work. Lock order: the device's lock, then the output lock.
+// Output is gathered per exit, or per line where a pipe or a file takes it (line_hold.h), and written by the
+// vCPU thread: a slow reader slows the guest, nothing is dropped. Input has a thread of its own, started when
+// the guest first looks at its receiver, or at once on a terminal, where Ctrl-A x must always work. Lock
+// order: the device's lock, then the output lock.
 #pragma once
 
 #include <array>
@@ -17,6 +18,7 @@
 
 #include "devices/io/byte_sink.h"
 #include "devices/uart/uart16550.h"
+#include "vmm/machine/console/line_hold.h"
 #include "vmm/machine/console/terminal_questions.h"
 #include "vmm/machine/lifecycle/stop_control.h"
 #include "vmm/os/event_fd.h"
@@ -32,7 +34,7 @@ class ConsoleOutput final : public ByteSink {
     /// `fd` negative: bytes go nowhere but to a watch and last_bytes(). Not owned. What is beyond `max_bytes`
     /// is dropped as well, and counted.
     ConsoleOutput(int fd, StopControl& stop, std::optional<u64> max_bytes = std::nullopt)
-        : fd_(fd), stop_(stop), room_bytes_(max_bytes.value_or(~u64{0})) {}
+        : fd_(fd), stop_(stop), room_bytes_(max_bytes.value_or(~u64{0})), hold_(fd) {}
 
     /// Shows `watch` all bytes from now on, wherever they go. Before any vCPU runs; it outlives this object.
     void set_watch(ConsoleWatch* watch, WatchSource source = WatchSource::Console) {
@@ -58,6 +60,11 @@ class ConsoleOutput final : public ByteSink {
     void put(std::span<const u8> bytes);
     /// Writes what was gathered. A reader that is gone ends the machine (HostError).
     void flush();
+    /// The same where a terminal reads it; else of whole lines, while the beginning of one waits for its end,
+    /// up to LineHold::kHoldNs. On a vCPU's thread.
+    void flush_lines();
+    /// On a vCPU's thread, after a kick: writes what has waited for long enough.
+    void look();
     /// The same for these bytes, which last_bytes() will not tell.
     void pass(std::span<const u8> bytes);
     /// The last 4 KiB of what was put, or more. Once nobody puts any.
@@ -76,7 +83,11 @@ class ConsoleOutput final : public ByteSink {
     static constexpr std::size_t kKeptBytes = 4096;
     static constexpr std::size_t kBufferBytes = kKeptBytes + 4096;
     void flush_locked() REQUIRES(mutex_);
+    /// Has those see it who look for something in it: at once, however it is written.
+    void show(std::span<const u8> fresh) REQUIRES(mutex_);
+    void show_pending() REQUIRES(mutex_);
     void write_out(std::span<const u8> fresh) REQUIRES(mutex_);
+    [[nodiscard]] std::span<const u8> gathered(std::size_t from, std::size_t to) const REQUIRES(mutex_);
     /// Flushes a full buffer, and keeps its end.
     void make_room() REQUIRES(mutex_);
 
@@ -96,6 +107,8 @@ class ConsoleOutput final : public ByteSink {
     u64 cut_bytes_ GUARDED_BY(mutex_) = 0;
     std::size_t used_ GUARDED_BY(mutex_) = 0;
     std::size_t flushed_ GUARDED_BY(mutex_) = 0;  // up to here; it stays for last_bytes()
+    std::size_t shown_ GUARDED_BY(mutex_) = 0;    // to show(); not before flushed_
+    LineHold hold_ GUARDED_BY(mutex_);
     std::array<char, kBufferBytes> buffer_ GUARDED_BY(mutex_);
 };
 
@@ -106,6 +119,9 @@ struct WindowSize {
     friend bool operator==(const WindowSize&, const WindowSize&) = default;
 };
 [[nodiscard]] WindowSize window_size(int terminal);
+
+/// The first line on a terminal whose keys go to the guest. Before it is raw.
+void tell_how_to_leave();
 
 /// Reads what the user types, on a thread of its own, and hands it to whichever device is the console.
 class ConsoleInput {
@@ -145,7 +161,7 @@ class ConsoleInput {
     void quit();
     /// Looks for the answer to settle()'s own question.
     void look_for_answer(std::span<const u8> bytes);
-    /// Takes the escape sequences out of `bytes`. True when the user asked to quit.
+    /// Takes what is for mayfly out of `bytes`: Ctrl-A and a key. True when the user asked to quit.
     bool filter(std::vector<u8>& bytes);
 
     void watch_size();

@@ -83,6 +83,7 @@ std::optional<u64> DebugPort::wait_for_hold() {
 }
 
 void DebugPort::look() {
+    if (own_ != nullptr) own_->look();
     if (!compares()) return;
     const Lock guard(mutex_);
     const std::optional<u64> since_ns = hold_->held_since_ns();
@@ -101,7 +102,7 @@ void DebugPort::finish() {
         const Lock guard(mutex_);
         hold_->give_up();
     }
-    flush();
+    flush_all();
 }
 
 }  // namespace mayfly

@@ -37,7 +37,11 @@ class DebugPort {
 
     /// On a vCPU's thread, after an exit: what was written goes out.
     void flush() {
-        if (own_ != nullptr && own_->has_pending()) own_->flush();
+        if (own_ != nullptr && own_->has_pending()) own_->flush_lines();
+    }
+    /// The same, and the beginning of a line too. No vCPU runs.
+    void flush_all() {
+        if (own_ != nullptr) own_->flush();
     }
     /// On a vCPU's thread, after a kick: whether something was held for too long. Flush the console then.
     void look();

@@ -4,6 +4,7 @@
 #include <poll.h>
 #include <unistd.h>
 
+#include "vmm/os/display.h"
 #include "vmm/os/terminal.h"
 #include "vmm/threads/thread.h"
 
@@ -17,8 +18,11 @@ Result<void> GuestConsole::connect(ConsoleInput::Deliver deliver, ConsoleInput::
                              .deliver = std::move(deliver),
                              .resize = std::move(resize)},
                             stop_));
-    if (is_terminal && ::isatty(STDOUT_FILENO) == 1) output_.look_for_questions();
-    if (is_terminal) make_terminal_raw();
+    if (!is_terminal) return {};
+    const bool is_seen = output_.fd() >= 0 && ::isatty(output_.fd()) == 1;
+    if (is_seen && !display_of(output_.fd()).is_dumb) output_.look_for_questions();
+    if (is_seen) tell_how_to_leave();
+    make_terminal_raw();
     return {};
 }
 
@@ -49,12 +53,14 @@ void GuestConsole::look_around(const KvmVcpu& vcpu) {
     if (early_) early_->drain(vcpu);
     if (log_) log_->drain();
     debug_.look();
-    if (output_.has_pending()) output_.flush();
+    if (output_.has_pending()) output_.flush_lines();
+    output_.look();
 }
 
 ConsoleState GuestConsole::save(const KvmVcpu& first) {
     before_exit(first);
-    after_exit();
+    debug_.flush_all();
+    output_.flush();
     ConsoleState state;
     if (log_) state.log = log_->save();
     if (early_) state.early = early_->state();

@@ -60,7 +60,7 @@ class GuestConsole {
     /// What the exit had the guest say goes out.
     void after_exit() {
         debug_.flush();
-        if (output_.has_pending()) output_.flush();
+        if (output_.has_pending()) output_.flush_lines();
     }
     /// After a kick that ends nothing.
     void look_around(const KvmVcpu& vcpu);

@@ -62,7 +62,9 @@ void on_other_signal(int number) {
 
 /// Our own kicks, and what others send by that number.
 void on_kick(int number, siginfo_t* info, void* /*context*/) {
-    const bool is_ours = info->si_code == SI_TKILL && info->si_pid == ::getpid();
+    // SI_TIMER: of a line that is held back (console/line_hold.h).
+    const bool is_ours =
+        info->si_code == SI_TIMER || (info->si_code == SI_TKILL && info->si_pid == ::getpid());
     if (!is_ours) on_other_signal(number);
 }
 

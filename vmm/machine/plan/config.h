@@ -111,9 +111,9 @@ struct ExecConfig {
 };
 
 struct BootConfig {
-    std::string kernel;        ///< a path, or "builtin:NAME"
-    std::string kernel_cache;  ///< KernelCacheOptions::place
-    std::string initrd;
+    std::string kernel;                ///< a path, or "builtin:NAME"
+    std::string kernel_cache;          ///< KernelCacheOptions::place
+    std::vector<std::string> initrds;  ///< more than one: Linux gets them one behind the other
     std::vector<std::string> modules;  ///< "FILE[ ARGS]", in order
     std::string append;
     bool has_default_append = true;  ///< Linux gets the words of linux_command_line.h

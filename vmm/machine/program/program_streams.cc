@@ -6,6 +6,7 @@
 #include <unistd.h>
 
 #include "vmm/machine/lifecycle/signals.h"
+#include "vmm/os/display.h"
 #include "vmm/os/terminal.h"
 #include "vmm/text/log.h"
 #include "vmm/watch/plain_text.h"
@@ -44,7 +45,7 @@ ProgramStreams::ProgramStreams(const GuestMemory& memory, StopControl& stop, con
     error_.sink().tell_of_lost_reader();
     output_.sink().set_name("the program's stdout");
     error_.sink().set_name("the program's stderr");
-    if (options.has_terminal) output_.sink().look_for_questions();
+    if (options.has_terminal && !display_of(STDOUT_FILENO).is_dumb) output_.sink().look_for_questions();
 }
 
 void ProgramStreams::set_watch(ConsoleWatch* watch) {
@@ -59,6 +60,7 @@ Result<void> ProgramStreams::connect() {
                                  .deliver = [this](std::span<const u8> bytes) { return type(bytes); },
                                  .resize = [this](WindowSize size) { return resize(size); }},
                                 stop_));
+        tell_how_to_leave();
         make_terminal_raw(OutputProcessing::Off);
         log::set_raw_terminal(::isatty(STDERR_FILENO) == 1);
     } else {

@@ -97,7 +97,7 @@ TEST_CASE("the table is in the order of time", "[timeline]") {
     timeline->reach(Phase::Main);
     timeline->guest_mark(0x42);
     timeline->reach(Phase::Exit);
-    const std::string table = timeline_table(*timeline);
+    const std::string table = timeline_table(*timeline, 80);
     CHECK(table.find("main") < table.find("guest mark 0x42"));
     CHECK(table.find("guest mark 0x42") < table.find("\nexit"));
 }

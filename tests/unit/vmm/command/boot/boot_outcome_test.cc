@@ -80,7 +80,7 @@ TEST_CASE("a panic is told in the guest's words, in the report too, and a boot w
         told(config, {EndKind::Panic, 0, {}, "Kernel panic - not syncing: sysrq"}).at(0).ends_with("sysrq"));
     CHECK(told(config, {EndKind::Panic, 0, {}}) == Lines{"the guest panicked"});
     BootConfig with_initrd = config;
-    with_initrd.initrd = "initrd";
+    with_initrd.initrds = {"initrd"};
     BootConfig with_disk = config;
     with_disk.disks.resize(1);
     BootConfig with_program = config;

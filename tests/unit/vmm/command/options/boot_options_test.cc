@@ -2,6 +2,7 @@
 #include "vmm/command/options/boot_options.h"
 
 #include <catch2/catch.hpp>
+#include <fmt/format.h>
 
 using namespace mayfly;
 
@@ -60,7 +61,7 @@ TEST_CASE("every option arrives", "[boot_options]") {
     CHECK(config->memory_bytes == 1610612736);
     CHECK(config->cpus == 4);
     CHECK(config->timeout == std::chrono::milliseconds(2500));
-    CHECK(config->initrd == "i");
+    CHECK(config->initrds == std::vector<std::string>{"i"});
     CHECK(config->append == "a b=c");
     CHECK(config->protocol == Protocol::Multiboot2);
     CHECK(config->profile == ProfileChoice::Legacy);
@@ -117,12 +118,11 @@ TEST_CASE("limits and choices are named", "[boot_options]") {
 
 TEST_CASE("unknown options, missing values and second kernels are refused", "[boot_options]") {
     const std::vector<std::vector<std::string>> lines{
-        {"--frobnicate"}, {"--memory"}, {"--cpu", "1"}, {"-z"}, {"kernel", "another"}};
+        {"--frobnicate"}, {"--memory"}, {"--c", "1"}, {"-z"}, {"kernel", "another"}};
     for (const std::vector<std::string>& words : lines) {
         const Result<BootConfig> config = parse(words);
         REQUIRE_FALSE(config);
-        CHECK(config.error().message().find(words.back() == "1" ? "--cpu" : words.back()) !=
-              std::string::npos);
+        CHECK(config.error().message().find(words.back() == "1" ? "--c" : words.back()) != std::string::npos);
     }
 }
 
@@ -136,6 +136,20 @@ TEST_CASE("two parses in one process do not disturb each other", "[boot_options]
     CHECK_FALSE(parse({"--frobnicate"}));
     CHECK(parse({"first"})->kernel == "first");
     CHECK(parse({"--cpus", "3", "second"})->kernel == "second");
+}
+
+TEST_CASE("a memory size without a unit is told how it is read", "[boot_options]") {
+    for (const char* text : {"512", "1", "2047"}) {
+        const Result<BootConfig> config = parse({"kernel", "--memory", text});
+        REQUIRE_FALSE(config);
+        CHECK(config.error().message() ==
+              fmt::format("--memory {} means {} bytes; the least is 2 MiB (--memory {}M)", text, text, text));
+    }
+    CHECK(parse({"kernel", "--memory", "134217728"})->memory_bytes == MiB(128));
+}
+
+TEST_CASE("several initial RAM disks keep their order", "[boot_options]") {
+    CHECK(parse({"kernel", "--initrd", "a", "--initrd=b"})->initrds == std::vector<std::string>{"a", "b"});
 }
 
 TEST_CASE("words behind -- are the program's, whatever they look like", "[boot_options]") {
