@@ -53,7 +53,7 @@ class ConfigWindow final {
     struct alignas(kConfigPageBytes) PrivatePage {
         std::array<std::byte, kConfigPageBytes> bytes;
     };
-    struct Tenant {
+    struct ConfigBar {
         u8 devfn;
         PciFunction* function;
         std::unique_ptr<PrivatePage> private_page;
@@ -66,7 +66,7 @@ class ConfigWindow final {
 
     const std::span<std::byte> memory_;
     const u64 guest_base_;
-    std::vector<Tenant> tenants_;  // sorted by devfn
+    std::vector<ConfigBar> config_bars_;  // sorted by devfn
 };
 
 }  // namespace mayfly

@@ -58,7 +58,7 @@ std::optional<Gpa> loaded_at(const ElfKernel& kernel, u64 address, u64 bytes) {
     return std::nullopt;
 }
 
-std::optional<PrintkRing> understand(const Ring& ring, u64 address, const ElfKernel& kernel) {
+std::optional<PrintkRing> parse_ring(const Ring& ring, u64 address, const ElfKernel& kernel) {
     PrintkRing found;
     found.count_bits = static_cast<u32>(ring[CountBits]);
     found.text_bits = static_cast<u32>(ring[TextBits]);
@@ -97,7 +97,7 @@ std::optional<PrintkRing> find_printk_ring(const ElfImage& vmlinux) {
             if (head_id >> 20 != 0xfff) continue;  // ids begin shortly before 1 << 32
             Ring ring;
             std::memcpy(ring.data(), &piece[at], kRingBytes);
-            if (is_fresh_ring(ring)) return understand(ring, data->sh_addr + begin + at, vmlinux.kernel);
+            if (is_fresh_ring(ring)) return parse_ring(ring, data->sh_addr + begin + at, vmlinux.kernel);
         }
     }
     return std::nullopt;

@@ -75,7 +75,7 @@ class Copier {
     long copy_named(Pair in, const char* name, u32 depth);
     long copy_directory(Pair in, const char* name, const struct stat& status, u32 depth);
 
-    bool is_told_ = false;  // what went wrong
+    bool is_reported_ = false;  // what went wrong
 };
 
 long Copier::copy_directory(Pair in, const char* name, const struct stat& status, u32 depth) {
@@ -119,11 +119,11 @@ long Copier::copy_listed(Pair in, u32 depth) {
     while (const char* name = listing.next()) {
         const long result = copy_named(in, name, depth);
         if (result == 0) continue;
-        if (!is_told_)
+        if (!is_reported_)
             say("cannot copy in ", name, ": ",
                 result == -ENOSPC ? "no room in memory: give the guest more with --memory"
                                   : error_name(-result));
-        is_told_ = true;
+        is_reported_ = true;
         return result;
     }
     return listing.error();

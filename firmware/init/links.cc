@@ -72,10 +72,10 @@ Link Links::find(const Mac& mac) const {
         Link link{.index = index, .name = {}};
         for (u32 i = 0; i + 1 < sizeof(link.name); ++i) link.name[i] = request.ifr_name[i];
         if (system_call(__NR_ioctl, control, SIOCGIFHWADDR, address(&request)) != 0) continue;
-        bool is_it = request.ifr_hwaddr.sa_family == ARPHRD_ETHER;
+        bool is_match = request.ifr_hwaddr.sa_family == ARPHRD_ETHER;
         for (u32 i = 0; i < sizeof(mac.bytes); ++i)
-            is_it = is_it && static_cast<u8>(request.ifr_hwaddr.sa_data[i]) == mac.bytes[i];
-        if (is_it) return link;
+            is_match = is_match && static_cast<u8>(request.ifr_hwaddr.sa_data[i]) == mac.bytes[i];
+        if (is_match) return link;
     }
     return {};
 }

@@ -55,13 +55,13 @@ struct Ends {
     i32 to_input = -1;
     i32 from_output = -1;
     i32 from_error = -1;
-    i32 its_input = -1;
-    i32 its_output = -1;
-    i32 its_error = -1;
+    i32 program_input = -1;
+    i32 program_output = -1;
+    i32 program_error = -1;
 
     long make_pipes(bool has_one_output);
     long make_terminal(u16 rows, u16 columns);
-    void close_its();
+    void close_program_ends();
 };
 
 long Ends::make_pipes(bool has_one_output) {
@@ -75,9 +75,9 @@ long Ends::make_pipes(bool has_one_output) {
     *this = {.to_input = input.writing,
              .from_output = output.reading,
              .from_error = error.reading,
-             .its_input = input.reading,
-             .its_output = output.writing,
-             .its_error = has_one_output ? output.writing : error.writing};
+             .program_input = input.reading,
+             .program_output = output.writing,
+             .program_error = has_one_output ? output.writing : error.writing};
     // As much as the ring has: the program and we take turns less often. Where that is refused, with 64 KiB.
     system_call(__NR_fcntl, static_cast<u64>(to_input), F_SETPIPE_SZ, channel::ring_bytes(RingName::Input));
     system_call(__NR_fcntl, static_cast<u64>(from_output), F_SETPIPE_SZ,
@@ -99,14 +99,14 @@ long Ends::make_terminal(u16 rows, u16 columns) {
     const struct winsize size { .ws_row = rows, .ws_col = columns, .ws_xpixel = 0, .ws_ypixel = 0 };
     system_call(__NR_ioctl, static_cast<u64>(master), TIOCSWINSZ, address(&size));
     to_input = from_output = master;
-    its_input = its_output = its_error = static_cast<i32>(slave);
+    program_input = program_output = program_error = static_cast<i32>(slave);
     return 0;
 }
 
-void Ends::close_its() {
-    close_file(its_input);
-    if (its_output != its_input) close_file(its_output);
-    if (its_error != its_output) close_file(its_error);
+void Ends::close_program_ends() {
+    close_file(program_input);
+    if (program_output != program_input) close_file(program_output);
+    if (program_error != program_output) close_file(program_error);
 }
 
 struct Limit {
@@ -156,9 +156,9 @@ Failure become_user(const Job& job) {
 /// In the child. What becomes of it goes into `outcome`, which is closed when it is the program.
 [[noreturn]] void become_program(const Job& job, const Ends& ends, int outcome) {
     constexpr u64 kSteal = 1;  // from a session that has it
-    become_stream(ends.its_input, 0);
-    become_stream(ends.its_output, 1);
-    become_stream(ends.its_error, 2);
+    become_stream(ends.program_input, 0);
+    become_stream(ends.program_output, 1);
+    become_stream(ends.program_error, 2);
     system_call(__NR_setsid);
     if (job.has_terminal) system_call(__NR_ioctl, 0, TIOCSCTTY, kSteal);
     const SignalSet none = 0;
@@ -391,7 +391,7 @@ InitReport run_program(const Job& job, Streams& streams) {
     if (child < 0) return failed(InitStep::Fork, child);
     if (child == 0) become_program(job, ends, outcome.writing);
     close_file(outcome.writing);
-    ends.close_its();
+    ends.close_program_ends();
     Failure failure{};
     do {
         result =

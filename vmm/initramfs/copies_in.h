@@ -35,16 +35,16 @@ class CopiesIn {
 
   private:
     /// SharedFile: one of several names, as far as that is known.
-    enum class There : u8 { Nothing, Directory, File, SharedFile };
-    [[nodiscard]] static bool is_file(There there) {
-        return there == There::File || there == There::SharedFile;
+    enum class PlaceKind : u8 { Nothing, Directory, File, SharedFile };
+    [[nodiscard]] static bool is_file(PlaceKind there) {
+        return there == PlaceKind::File || there == PlaceKind::SharedFile;
     }
-    [[nodiscard]] There what_is(const std::string& place) const;
+    [[nodiscard]] PlaceKind kind_at(const std::string& place) const;
     /// Whether the archive lacks a directory that is to be where `there` is.
-    [[nodiscard]] bool is_to_be_packed(const std::string& place, There there) const;
+    [[nodiscard]] bool is_to_be_packed(const std::string& place, PlaceKind there) const;
     Result<void> add_parents(const std::string& place);
     /// For what is no directory: Linux writes into a file that is there, and so into all its names.
-    Result<void> make_way(const std::string& place, There there);
+    Result<void> make_way(const std::string& place, PlaceKind there);
     [[nodiscard]] TreeToPack tree_of(const UniqueFd& fd, const std::string& place) const;
     Result<void> add_file(const UniqueFd& file, const struct stat& status, const std::string& place);
     Result<void> add_directory(const UniqueFd& directory, const struct stat& status,

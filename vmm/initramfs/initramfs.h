@@ -51,7 +51,7 @@ struct InitramfsRequest {
     /// "virtio_blk"; what they need comes with them, and what the kernel has built in is left out.
     std::vector<std::string_view> wanted_modules{};
     /// The same, where the kernel has them at all.
-    std::vector<std::string_view> welcome_modules{};
+    std::vector<std::string_view> optional_modules{};
     /// NAME=VALUE, added to the PATH, HOME and TERM that our init sets.
     std::vector<std::string> environment{};
     /// Where the program starts: an absolute path, made if it is not there; empty: /.

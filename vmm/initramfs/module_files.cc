@@ -242,7 +242,7 @@ Result<ModuleTexts> read_lists(const ModuleDirectory& directory, const Initramfs
     if (!directory.is_listed()) {
         const auto read = [&](std::string_view path) { return read_info(directory, path, modules); };
         std::vector<std::string_view> wanted = request.wanted_modules;
-        wanted.insert(wanted.end(), request.welcome_modules.begin(), request.welcome_modules.end());
+        wanted.insert(wanted.end(), request.optional_modules.begin(), request.optional_modules.end());
         const std::vector<std::string> paths = TRY(directory.paths());
         ScannedLists lists = TRY(scan_modules({.paths = paths,
                                                .label = directory.label(),
@@ -293,7 +293,7 @@ Result<std::vector<PackedModule>> pack_modules(const InitramfsRequest& request, 
     const ModuleList list(texts);
     TRY_VOID(check_unlisted(base, list, request.wanted_modules));
     std::vector<std::string_view> wanted = request.wanted_modules;
-    for (const std::string_view name : request.welcome_modules)
+    for (const std::string_view name : request.optional_modules)
         if (list.has(name)) wanted.push_back(name);
     const std::vector<ModuleToLoad> modules = TRY(about(list.resolve(wanted, request.stop), base.label()));
     std::vector<PackedModule> packed;
@@ -304,9 +304,9 @@ Result<std::vector<PackedModule>> pack_modules(const InitramfsRequest& request, 
         const ModuleBytes* const bytes = TRY(read_once(base, module.path, read));
         TRY_VOID(check_release(base, *bytes, request.kernel_release));
         TRY_VOID(archive.add(name, EntryHeader{.mode = S_IFREG | 0644}, bytes->elf));
-        const bool is_welcome =
-            std::ranges::find(request.welcome_modules, module.name) != request.welcome_modules.end();
-        packed.push_back({"/" + name, module.is_optional || is_welcome});
+        const bool may_fail =
+            std::ranges::find(request.optional_modules, module.name) != request.optional_modules.end();
+        packed.push_back({"/" + name, module.is_optional || may_fail});
     }
     return packed;
 }

@@ -257,12 +257,12 @@ Result<void> Machine::add_platform() {
         platform_->add_init_port(streams_.program->port());
     }
     if (config_.has_test_device) platform_->add_test_device(*vm_, *interrupts_, devices_->rewiring());
-    const DeviceSurroundings around{.memory = ram_->memory(),
-                                    .vm = *vm_,
-                                    .interrupts = *interrupts_,
-                                    .io = devices_->io(),
-                                    .io_choice = config_.io};
-    devices_->build(around, platform_->ports(), platform_->mmio(),
+    const DeviceContext context{.memory = ram_->memory(),
+                                .vm = *vm_,
+                                .interrupts = *interrupts_,
+                                .io = devices_->io(),
+                                .io_choice = config_.io};
+    devices_->build(context, platform_->ports(), platform_->mmio(),
                     plan_.has_config_ports ? &platform_->reset_control() : nullptr);
     return platform_->map_devices(options, plan_.shape.irqchip, plan_.has_config_ports);
 }
@@ -322,7 +322,7 @@ Ending Machine::run() {
     streams_.console.finish(vcpus_[0]);
     if (const Result<void> checked = kvm_->finish_check(); !checked)
         return {EndKind::HostError, 0, checked.error().message()};
-    Ending ending = understood(outside_.stop.ending());
+    Ending ending = resolved_ending(outside_.stop.ending());
     return streams_.program ? streams_.program->judged(std::move(ending)) : ending;
 }
 
@@ -380,16 +380,16 @@ void Machine::resume_vcpus() {
     outside_.stop.vcpus().resume();
 }
 
-Ending Machine::understood(Ending ending) const {
+Ending Machine::resolved_ending(Ending ending) const {
     GuestFacts facts;
     facts.has_panic_mark = plan_.command_line.marks_panics &&
                            ram_->memory().read_object<u16>(Gpa{kResetFlagAddress}) == kResetFlagPanic;
     if (config_.exec) facts.program = config_.exec->program;
-    Ending understood = understand(std::move(ending), facts);
+    Ending resolved = resolve_ending(std::move(ending), facts);
     // A kernel that was told to stay, or had no time to read that it was not to, has panicked long ago.
-    if (understood.kind == EndKind::Panic || understood.kind == EndKind::Timeout)
-        understood.panic_words = panic_words();
-    return understood;
+    if (resolved.kind == EndKind::Panic || resolved.kind == EndKind::Timeout)
+        resolved.panic_words = panic_words();
+    return resolved;
 }
 
 std::vector<std::string> Machine::untaken_devices(const Ending& ending) const {

@@ -108,7 +108,7 @@ class Machine {
     Result<void> set_up_vcpus(const EntryState& entry);
     Result<void> connect_console();
     void resume_vcpus();
-    [[nodiscard]] Ending understood(Ending ending) const;
+    [[nodiscard]] Ending resolved_ending(Ending ending) const;
     /// Of a Linux guest, once it has ended; empty where it has not panicked.
     [[nodiscard]] std::string panic_words() const;
 

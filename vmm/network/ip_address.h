@@ -30,6 +30,6 @@ struct IpAddress {
 [[nodiscard]] std::string print(const IpAddress& address);
 
 /// Why no interface can have that address, as "is a group's address"; null where one can.
-[[nodiscard]] const char* why_not_an_interfaces(const IpAddress& address);
+[[nodiscard]] const char* why_unfit_for_interface(const IpAddress& address);
 
 }  // namespace mayfly

@@ -77,7 +77,7 @@ NetStatus Passt::lose(std::string_view why) {
     return NetStatus::Down;
 }
 
-void Passt::let_go() {
+void Passt::take_link_down() {
     readiness_.detach();
     static_cast<void>(link_.take_down());
 }

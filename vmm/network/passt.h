@@ -58,8 +58,8 @@ class Passt final : public NetBackend, public Backend, private ReadinessClient {
 
     // For the keeper, on the loop's thread, after attach().
     /// Takes the link down if it is up, and listens to this peer no more.
-    void let_go();
-    /// After let_go(), when reconnect() may be called.
+    void take_link_down();
+    /// After take_link_down(), when reconnect() may be called.
     [[nodiscard]] bool has_settled() const { return readiness_.has_settled(); }
     /// Another peer, for which the stream begins anew, and the link is up. Errors: the loop's.
     Result<void> reconnect(Loop& loop, UniqueFd socket);

@@ -84,7 +84,7 @@ Result<Queues> set_first(const UniqueFd& fd, std::string& name, u16 pairs) {
             .hint("create it with multi_queue: " + how_to_create(name, pairs)));
 }
 
-Result<void> see_that_it_is_up(const Interfaces& interfaces, const std::string& name, bool is_ours) {
+Result<void> bring_tap_up(const Interfaces& interfaces, const std::string& name, bool is_ours) {
     if (is_ours) return interfaces.bring_up(name);
     const std::optional<u16> flags = interfaces.flags_of(name);
     if (flags && (*flags & IFF_UP) == 0) {
@@ -93,7 +93,7 @@ Result<void> see_that_it_is_up(const Interfaces& interfaces, const std::string& 
     return {};
 }
 
-void see_to_its_mtu(const Interfaces& interfaces, const std::string& name, u16 mtu) {
+void set_tap_mtu(const Interfaces& interfaces, const std::string& name, u16 mtu) {
     const u32 now = interfaces.mtu_of(name).value_or(0);
     if (now == mtu) return;
     const Result<void> set = interfaces.set_mtu(name, mtu);
@@ -121,8 +121,8 @@ Result<OpenedTap> open_tap(const std::string& name, u16 pairs, std::optional<u16
         if (error != 0) return fail(refusal(error, tap.name, pairs));
     }
     // Before it is up: nobody sees it with another.
-    if (mtu) see_to_its_mtu(interfaces, tap.name, *mtu);
-    TRY_VOID(see_that_it_is_up(interfaces, tap.name, is_ours));
+    if (mtu) set_tap_mtu(interfaces, tap.name, *mtu);
+    TRY_VOID(bring_tap_up(interfaces, tap.name, is_ours));
     return tap;
 }
 

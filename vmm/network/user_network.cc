@@ -156,14 +156,14 @@ void UserNetwork::on_passt_lost(std::string_view why) {
 
 /// One that has closed its socket is of no use, and does not matter where it has ended already.
 void UserNetwork::run() {
-    passt_->let_go();
+    passt_->take_link_down();
     if (process_) process_->signal(SIGKILL);
 }
 
 void UserNetwork::on_readable(u16 /*index*/) {
     end_.detach();
     const std::string how = reap();
-    passt_->let_go();
+    passt_->take_link_down();
     if (has_exited_badly_ && !has_started_again_ && !passt_->has_spoken()) return on_failure_(how);
     start_again_or_not(how);
 }

@@ -46,9 +46,9 @@ class ReportFile {
     /// get its reader later.
     static Result<ReportFile> open(const std::string& name);
 
-    /// `must_hurry` is asked when a signal came, or a second has passed, while a reader let us wait: then it
-    /// has stalled. Errors: Os and Host, with the name.
-    Result<void> write(std::string_view text, const std::function<bool()>& must_hurry) const;
+    /// `should_give_up` is asked when a signal came, or a second has passed, while a reader let us wait: then
+    /// it has stalled. Errors: Os and Host, with the name.
+    Result<void> write(std::string_view text, const std::function<bool()>& should_give_up) const;
 
   private:
     /// What is kept of the file that is replaced.
@@ -58,19 +58,19 @@ class ReportFile {
         gid_t group;
     };
 
-    struct Beside {
+    struct TemporaryFile {
         std::string name;
         UniqueFd fd;
     };
 
     ReportFile() = default;
 
-    Result<void> look_beside();
-    [[nodiscard]] Beside make_beside() const;
+    Result<void> check_directory();
+    [[nodiscard]] TemporaryFile make_temporary() const;
     [[nodiscard]] Result<bool> unless_refused(const char* operation) const;
     [[nodiscard]] Result<bool> replace(std::string_view text) const;
     [[nodiscard]] Result<void> write_in_place(std::string_view text,
-                                              const std::function<bool()>& must_hurry) const;
+                                              const std::function<bool()>& should_give_up) const;
 
     std::string name_;  // as given
     UniqueFd fd_;       // of what is no ordinary file

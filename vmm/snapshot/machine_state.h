@@ -99,7 +99,7 @@ struct VirtioDevicesState {
 
 /// How far a Linux guest's log was printed for it.
 struct KernelLogState {
-    bool has_given_way = false;
+    bool has_handed_over = false;
     u64 next_id = 0;
     u64 seen_id = 0;
     i32 level = 0;  ///< KernelLog::set_level()'s

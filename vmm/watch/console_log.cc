@@ -104,7 +104,7 @@ void ConsoleLog::write_out() {
     while (!rest.empty() && !is_broken_) {
         // A second is only how often an end is looked for: no signal need reach this thread.
         if (may_stall_ && !has_room(fd_.get(), 1000)) {
-            if (settings_.must_hurry()) fail_with(EAGAIN);
+            if (settings_.should_give_up()) fail_with(EAGAIN);
             continue;
         }
         // A pipe that has room takes this much without waiting (POSIX.1-2017, write(), "Pipe or FIFO").

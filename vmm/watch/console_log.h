@@ -21,7 +21,7 @@ class ConsoleLog {
         std::string path;   ///< as messages call it
         u64 max_bytes = 0;  ///< of the file, less the line that says that it was reached
         /// Whether mayfly is ending and must not wait for a FIFO's reader. Any time.
-        std::function<bool()> must_hurry;
+        std::function<bool()> should_give_up;
     };
     /// Into `fd`, which is open for writing and empty.
     ConsoleLog(Settings settings, UniqueFd fd);

@@ -60,15 +60,15 @@ std::vector<WatchedExpression> unseen(const std::vector<std::string>& texts) {
 Result<std::unique_ptr<ConsoleWatch>> ConsoleWatch::create(const WatchConfig& config, WatchHooks hooks,
                                                            u64 start_ns) {
     Compiled expected = TRY(compile_all("--expect", config.expect, kInstructionsMax));
-    Compiled feared = TRY(compile_all("--fail-on", config.fail_on, expected.room));
+    Compiled forbidden = TRY(compile_all("--fail-on", config.fail_on, expected.room));
     std::unique_ptr<ConsoleWatch> watch(new ConsoleWatch(std::move(hooks), start_ns));
     bool is_looking = false;
     {
         const Lock guard(watch->mutex_);
         watch->expected_expressions_ = std::move(expected.expressions);
-        watch->feared_expressions_ = std::move(feared.expressions);
+        watch->forbidden_expressions_ = std::move(forbidden.expressions);
         watch->expected_ = unseen(config.expect);
-        watch->feared_ = unseen(config.fail_on);
+        watch->forbidden_ = unseen(config.fail_on);
         watch->missing_ = config.expect.size();
         is_looking = watch->is_looking();
     }
@@ -92,10 +92,10 @@ ConsoleWatch::~ConsoleWatch() {
 
 void ConsoleWatch::set_log(const WatchConfig& config, UniqueFd file) {
     const Lock guard(mutex_);
-    log_.emplace(
-        ConsoleLog::Settings{
-            .path = config.log_path, .max_bytes = config.log_max_bytes, .must_hurry = hooks_.must_hurry},
-        std::move(file));
+    log_.emplace(ConsoleLog::Settings{.path = config.log_path,
+                                      .max_bytes = config.log_max_bytes,
+                                      .should_give_up = hooks_.should_give_up},
+                 std::move(file));
 }
 
 void ConsoleWatch::take(std::span<const u8> bytes, WatchSource source) {
@@ -152,9 +152,9 @@ void ConsoleWatch::look(const LineSplitter::Piece& piece, TextEnds ends) {
         watched.seen_ns = now_ns_;
         watched.line = shown(line);
     };
-    for (std::size_t i = 0; i < feared_.size() && !is_over_; ++i) {
-        if (!feared_expressions_[i].matches(line, ends, give_up)) continue;
-        note(feared_[i]);
+    for (std::size_t i = 0; i < forbidden_.size() && !is_over_; ++i) {
+        if (!forbidden_expressions_[i].matches(line, ends, give_up)) continue;
+        note(forbidden_[i]);
         return decide(WatchVerdict::FailedOn);
     }
     for (std::size_t i = 0; i < expected_.size() && !is_over_; ++i) {
@@ -170,12 +170,12 @@ void ConsoleWatch::decide(WatchVerdict verdict) {
 }
 
 bool ConsoleWatch::gives_up() {
-    constexpr u64 kHurryNs = u64{kHurryMs} * 1'000'000;
+    constexpr u64 kGiveUpNs = u64{kGiveUpMs} * 1'000'000;
     if (is_over_) return true;
-    if (!hooks_.must_hurry()) return false;
+    if (!hooks_.should_give_up()) return false;
     const u64 now_ns = monotonic_ns();
-    if (hurried_ns_ == 0) hurried_ns_ = now_ns;
-    is_over_ = now_ns - hurried_ns_ > kHurryNs;
+    if (give_up_since_ns_ == 0) give_up_since_ns_ = now_ns;
+    is_over_ = now_ns - give_up_since_ns_ > kGiveUpNs;
     return is_over_;
 }
 

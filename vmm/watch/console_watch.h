@@ -43,7 +43,7 @@ struct WatchHooks {
     std::function<void(WatchVerdict)> decide;
     /// Whether mayfly is ending and must not wait, for the log's reader or for expressions to be matched. Any
     /// time; once true, it stays so.
-    std::function<bool()> must_hurry;
+    std::function<bool()> should_give_up;
 };
 
 /// What became of one expression.
@@ -58,7 +58,7 @@ class ConsoleWatch {
   public:
     static constexpr int kStandstillMs = 5;
     /// How long lines are still matched once mayfly is ending: what came before that is told as it was.
-    static constexpr int kHurryMs = 50;
+    static constexpr int kGiveUpMs = 50;
     /// Of all expressions together: some third of a second for the worst text of 4 KiB.
     static constexpr std::size_t kInstructionsMax = 10'000;
 
@@ -81,9 +81,9 @@ class ConsoleWatch {
         const Lock guard(mutex_);
         return expected_;
     }
-    [[nodiscard]] const std::vector<WatchedExpression>& feared() const {
+    [[nodiscard]] const std::vector<WatchedExpression>& forbidden() const {
         const Lock guard(mutex_);
-        return feared_;
+        return forbidden_;
     }
     [[nodiscard]] std::vector<std::string> tail(std::size_t lines_max) const {
         const Lock guard(mutex_);
@@ -114,7 +114,7 @@ class ConsoleWatch {
     }
     /// Whether any expression may still change anything.
     [[nodiscard]] bool is_looking() const REQUIRES(mutex_) {
-        return !is_over_ && (missing_ > 0 || !feared_.empty());
+        return !is_over_ && (missing_ > 0 || !forbidden_.empty());
     }
     void look(const LineSplitter::Piece& piece, TextEnds ends) REQUIRES(mutex_);
     void decide(WatchVerdict verdict) REQUIRES(mutex_);
@@ -133,13 +133,13 @@ class ConsoleWatch {
     ConsoleTail tail_ GUARDED_BY(mutex_);
     std::optional<ConsoleLog> log_ GUARDED_BY(mutex_);
     std::vector<Expression> expected_expressions_ GUARDED_BY(mutex_);
-    std::vector<Expression> feared_expressions_ GUARDED_BY(mutex_);
+    std::vector<Expression> forbidden_expressions_ GUARDED_BY(mutex_);
     std::vector<WatchedExpression> expected_
         GUARDED_BY(mutex_);  // as many as the expressions, and in their order
-    std::vector<WatchedExpression> feared_ GUARDED_BY(mutex_);
+    std::vector<WatchedExpression> forbidden_ GUARDED_BY(mutex_);
     std::size_t missing_ GUARDED_BY(mutex_) = 0;
-    bool is_over_ GUARDED_BY(mutex_) = false;  // decided, or given up
-    u64 hurried_ns_ GUARDED_BY(mutex_) = 0;    // when it had to hurry first; 0: not yet
+    bool is_over_ GUARDED_BY(mutex_) = false;      // decided, or given up
+    u64 give_up_since_ns_ GUARDED_BY(mutex_) = 0;  // when it had to hurry first; 0: not yet
     bool is_finished_ GUARDED_BY(mutex_) = false;
     u64 now_ns_ GUARDED_BY(mutex_) = 0;  // since start, of the bytes that are being taken
     EscapeFilter escapes_ GUARDED_BY(mutex_);

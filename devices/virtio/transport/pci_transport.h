@@ -22,7 +22,7 @@ namespace mayfly {
 
 struct PciTransportOptions {
     u32 config_address = 0;  ///< of the config page
-    u32 live_address = 0;    ///< of the page that traps
+    u32 trap_address = 0;    ///< of the page that traps
     u16 legacy_port = 0;     ///< of the legacy registers; 0: a modern device
     u8 interrupt_line = 0;   ///< INTA# reaches this input; 0: no pin
 };

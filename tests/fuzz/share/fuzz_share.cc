@@ -46,9 +46,9 @@ std::string content_of(const fs::path& path) {
 }
 
 /// TOP/secret, and the shared directory TOP/shared with a few things in it.
-class Surroundings {
+class HostDirectories {
   public:
-    Surroundings() : top_(fs::temp_directory_path() / ("fuzz_share-" + std::to_string(::getpid()))) {
+    HostDirectories() : top_(fs::temp_directory_path() / ("fuzz_share-" + std::to_string(::getpid()))) {
         // A guest that makes a file of exabytes gets an error, as on any host with limits.
         const rlimit limit{.rlim_cur = kFileBytesMax, .rlim_max = kFileBytesMax};
         require(::setrlimit(RLIMIT_FSIZE, &limit) == 0);
@@ -62,9 +62,9 @@ class Surroundings {
         server_ = std::move(*FuseServer::open(options, {}));
         require(server_->enter().has_value());
     }
-    Surroundings(const Surroundings&) = delete;
-    Surroundings& operator=(const Surroundings&) = delete;
-    ~Surroundings() { fs::remove_all(top_); }
+    HostDirectories(const HostDirectories&) = delete;
+    HostDirectories& operator=(const HostDirectories&) = delete;
+    ~HostDirectories() { fs::remove_all(top_); }
 
     FuseServer& server() { return *server_; }
     /// Inodes: the directory above, and the secret in it.
@@ -221,7 +221,7 @@ class Guest {
 }  // namespace
 
 extern "C" int LLVMFuzzerTestOneInput(const std::uint8_t* data, std::size_t size) {
-    static Surroundings surroundings;
+    static HostDirectories surroundings;
     FuseServer& server = surroundings.server();
     {
         Guest guest(server, surroundings.outside());

@@ -58,9 +58,9 @@ class Judge final : public FileSink {
   private:
     void outside(const FileName& name, char kind) {
         require(!is_in_file_ && name.copy < copies_ && name.path.size() <= 4095);
-        const std::string around = "/" + name.path + "/";
+        const std::string bounded = "/" + name.path + "/";
         if (!name.path.empty())
-            for (const char* part : {"//", "/./", "/../"}) require(around.find(part) == std::string::npos);
+            for (const char* part : {"//", "/./", "/../"}) require(bounded.find(part) == std::string::npos);
         require(name.path.find('\0') == std::string::npos);
         add(kind, name.path);
     }

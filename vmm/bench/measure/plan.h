@@ -93,11 +93,11 @@ struct Run {
 
 /// What became of one column. One with failures has failed: it is marked, and compared with nothing.
 struct ColumnOutcome {
-    std::optional<int> status;  ///< how its first good run exited
-    bool is_hopeless = false;   ///< its first run showed that it cannot be measured
-    bool is_given_up = false;   ///< that, or its first runs all failed
-    u32 failures = 0;           ///< runs that are in no percentile
-    u64 batches_ns = 0;         ///< timed batches, first start to last end
+    std::optional<int> status;        ///< how its first good run exited
+    bool cannot_be_measured = false;  ///< its first run showed that it cannot be measured
+    bool is_given_up = false;         ///< that, or its first runs all failed
+    u32 failures = 0;                 ///< runs that are in no percentile
+    u64 batches_ns = 0;               ///< timed batches, first start to last end
 };
 
 struct BenchResult {

@@ -41,7 +41,7 @@ bool is_success(const Column& column, const Run& run) {
 }
 
 /// Whether a column whose first run failed so has nothing to measure.
-bool is_hopeless(const Column& column, const Run& run) {
+bool cannot_be_measured(const Column& column, const Run& run) {
     if (run.end == RunEnd::NotStarted || run.end == RunEnd::NoReport) return true;
     if (run.end != RunEnd::Exited) return false;
     switch (column.kind) {
@@ -93,7 +93,7 @@ class Session {
 
     [[nodiscard]] bool goes_on() const {
         const auto is_over = [](const ColumnOutcome& outcome) { return outcome.is_given_up; };
-        return batches_.signal() == 0 && !result_.columns.front().is_hopeless &&
+        return batches_.signal() == 0 && !result_.columns.front().cannot_be_measured &&
                !std::all_of(result_.columns.begin(), result_.columns.end(), is_over);
     }
 
@@ -197,8 +197,8 @@ class Session {
         }
         ++outcome.failures;
         const bool is_first = !outcome.status && outcome.failures == 1;
-        if (!is_first || !is_hopeless(column, run)) return;
-        outcome.is_hopeless = true;
+        if (!is_first || !cannot_be_measured(column, run)) return;
+        outcome.cannot_be_measured = true;
         outcome.is_given_up = true;
     }
 

@@ -25,7 +25,7 @@ class Progress {
     bool is_terminal_;
     bool has_line_ = false;
     u64 started_ns_;  ///< the timed runs
-    u32 tenths_told_ = 0;
+    u32 tenths_printed_ = 0;
 };
 
 }  // namespace mayfly

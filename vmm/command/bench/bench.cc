@@ -201,7 +201,7 @@ Result<int> run_bench(const BenchArguments& arguments, const std::string& repeat
     progress.finish();
     const BenchResult result = TRY(std::move(outcome));
     guest_files.clear();  // a signal from now on would leave it behind
-    if (result.columns.front().is_hopeless) return print_first_failure(result);
+    if (result.columns.front().cannot_be_measured) return print_first_failure(result);
     const Document document{plan,
                             result,
                             figures_of(plan, result),

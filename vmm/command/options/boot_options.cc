@@ -50,7 +50,7 @@ constexpr std::array kBootOptions{
               .may_be_empty = true},
     Option<A>{.name = "no-default-append",
               .help = "leave Linux's command line to --append; -v prints the whole of it",
-              .flag = &A::is_no_default_append},
+              .flag = &A::omits_default_append},
     Option<A>{.name = "quick-linux",
               .help = "leave out of Linux's start what few programs need (README)",
               .flag = &A::is_quick_linux},
@@ -424,7 +424,7 @@ Result<BootConfig> boot_config(const BootArguments& arguments) {
     config.initrd = arguments.initrd;
     config.modules = arguments.modules;
     config.append = arguments.append;
-    config.has_default_append = !arguments.is_no_default_append;
+    config.has_default_append = !arguments.omits_default_append;
     config.is_quick_linux = arguments.is_quick_linux;
     if (config.is_quick_linux && !config.has_default_append)
         return fail(Error::invalid(

@@ -58,7 +58,7 @@ struct BootArguments {
     bool is_timeline = false;
     bool is_stats = false;
     bool is_test_device = false;
-    bool is_no_default_append = false;
+    bool omits_default_append = false;
     bool is_quick_linux = false;
     bool is_rng = false;
     bool is_verbose = false;

@@ -218,7 +218,7 @@ class Chance {
     explicit Chance(const ProbeMachine& probe, pthread_t thread)
         : probe_(probe), thread_(thread), began_ns_(monotonic_ns()), cpu_began_ns_(cpu_ns()) {}
 
-    [[nodiscard]] bool was_had() const {
+    [[nodiscard]] bool was_given() const {
         return had_chance(monotonic_ns() - began_ns_, cpu_ns() - cpu_began_ns_, state_of(probe_));
     }
     [[nodiscard]] u64 elapsed_ns() const { return monotonic_ns() - began_ns_; }
@@ -243,8 +243,8 @@ Wait wait_while(const ProbeMachine& probe, pthread_t thread, Stage stage, u64 fa
     const Chance chance(probe, thread);
     while (probe.stage == stage) {
         const u64 elapsed_ns = chance.elapsed_ns();
-        if (elapsed_ns >= std::max(fair_ns, long_ns)) return chance.was_had() ? Wait::Stuck : Wait::Starved;
-        if (elapsed_ns >= fair_ns && !chance.was_had()) return Wait::Starved;
+        if (elapsed_ns >= std::max(fair_ns, long_ns)) return chance.was_given() ? Wait::Stuck : Wait::Starved;
+        if (elapsed_ns >= fair_ns && !chance.was_given()) return Wait::Starved;
         std::this_thread::sleep_for(milliseconds(1));
     }
     return Wait::Over;
@@ -288,7 +288,7 @@ void deliver(const ProbeMachine& probe, pthread_t thread, Seen& seen) {
         probe.irqfd->signal();
         const u32 expected = ++seen.sent;
         if (!wait_for_count(probe, kIrqfdCount, expected, sent_at + kInterruptPatienceNs)) {
-            seen.is_lost = probe.stage != Stage::Ended && chance.was_had();
+            seen.is_lost = probe.stage != Stage::Ended && chance.was_given();
             break;
         }
         latencies_ns[expected - 1] = monotonic_ns() - sent_at;
@@ -409,7 +409,8 @@ ProbeFacts run_probe(const KvmSystem& kvm, ProbeLimits limits, u32 tsc_khz) {
     if (!has_ended && !stop_guest(*probe, thread)) {
         // The process is about to end and takes both along; waiting for this thread could take for ever.
         facts.has_run = probe->stage != Stage::Starting;
-        (chance.was_had() ? facts.failure : facts.unfinished) = "KVM_RUN did not return when it was told to";
+        (chance.was_given() ? facts.failure : facts.unfinished) =
+            "KVM_RUN did not return when it was told to";
         ::pthread_detach(thread);
         (void)probe.release();
         return facts;

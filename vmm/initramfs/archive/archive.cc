@@ -110,7 +110,7 @@ Result<void> ArchiveWriter::reserve(u64 bytes) {
 
 Result<void> ArchiveWriter::check_room(const TreeBytes& tree) const {
     if (!find_room_ || tree.unpacked() < bytes_max_ / kSurelyFits) return {};
-    if (std::optional<Error> error = misfit(find_room_(), tree)) return fail(std::move(*error));
+    if (std::optional<Error> error = why_too_large(find_room_(), tree)) return fail(std::move(*error));
     return {};
 }
 

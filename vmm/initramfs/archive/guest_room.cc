@@ -53,7 +53,7 @@ u64 memory_for(const GuestRoom& room, const TreeBytes& tree) {
     return align_up(bytes + bytes / (kMemoryPerTable - 1), kMemoryStep);
 }
 
-std::optional<Error> misfit(const GuestRoom& room, const TreeBytes& tree) {
+std::optional<Error> why_too_large(const GuestRoom& room, const TreeBytes& tree) {
     const u64 blocks = room_for_blocks(room, tree.archive);
     const u64 memory = room_for_blocks({room.memory_bytes, room.kernel_bytes, false}, tree.archive);
     if ((!room.is_tmpfs || tmpfs_bytes(tree) <= blocks) && tree.unpacked() <= memory) return std::nullopt;

@@ -47,6 +47,6 @@ using FindRoom = std::function<GuestRoom()>;
 [[nodiscard]] u64 memory_for(const GuestRoom& room, const TreeBytes& tree);
 
 /// What is wrong with `tree` in `room`, with the memory that would do; nothing where it may fit.
-[[nodiscard]] std::optional<Error> misfit(const GuestRoom& room, const TreeBytes& tree);
+[[nodiscard]] std::optional<Error> why_too_large(const GuestRoom& room, const TreeBytes& tree);
 
 }  // namespace mayfly

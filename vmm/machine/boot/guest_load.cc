@@ -76,7 +76,7 @@ Result<void> pack_program(const MachinePlan& plan, const BootConfig& config, Gue
     }
     if (!request.modules.empty()) {
         TRY_VOID(want_modules(plan, config, images, request));
-        request.welcome_modules = network_modules(config.nets);
+        request.optional_modules = network_modules(config.nets);
     } else {
         TRY_VOID(check_share_modules(config, images.vmlinux(plan.kernel)));
     }

@@ -30,7 +30,7 @@ Result<void> GuestConsole::start_looking(const KvmVcpu& first) {
     looker_ = TRY(Thread::start([this, &first] {
         constexpr int kLookMs = 50;
         while (::poll(nullptr, 0, kLookMs), !stop_.is_requested()) {
-            if (log_ && log_->has_given_way()) return;
+            if (log_ && log_->has_handed_over()) return;
             const GuestGate::Visit visit(stop_.gate());
             if (!visit) continue;
             if (log_ ? log_->has_more() : early_->has_collected(first)) stop_.vcpus().kick_all();
@@ -45,7 +45,7 @@ void GuestConsole::end_threads() {
     looker_.reset();
 }
 
-void GuestConsole::look_around(const KvmVcpu& vcpu) {
+void GuestConsole::serve(const KvmVcpu& vcpu) {
     if (early_) early_->drain(vcpu);
     if (log_) log_->drain();
     debug_.look();

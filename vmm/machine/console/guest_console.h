@@ -63,7 +63,7 @@ class GuestConsole {
         if (output_.has_pending()) output_.flush();
     }
     /// After a kick that ends nothing.
-    void look_around(const KvmVcpu& vcpu);
+    void serve(const KvmVcpu& vcpu);
 
     /// No vCPU runs: what the guest has said until now goes out, and how far that is.
     [[nodiscard]] ConsoleState save(const KvmVcpu& first);

@@ -51,7 +51,7 @@ bool has_die_header(std::string_view text) {
 
 /// A kernel that oopses or panics shows all it has from then on (console_verbose(), which oops_begin() and
 /// panic() call before these words). Nothing else does: its worst levels are also for what it survives.
-bool is_distress(std::string_view text) {
+bool is_oops_or_panic(std::string_view text) {
     constexpr std::array kFirstWords{kPanicWords, std::string_view("BUG: unable to handle "),
                                      std::string_view("BUG: kernel NULL pointer dereference")};
     return has_die_header(text) ||
@@ -68,7 +68,7 @@ bool begins_so(std::string_view line, std::string_view text, std::string_view by
 
 }  // namespace
 
-KernelLog::Range KernelLog::unsaid() const {
+KernelLog::Range KernelLog::unprinted() const {
     const u64 to = records_.end_id();
     const u64 from = next_id_.load(std::memory_order_relaxed);
     if (Records::is_older(to, from)) return {from, from};  // a log does not go back
@@ -77,13 +77,13 @@ KernelLog::Range KernelLog::unsaid() const {
 }
 
 bool KernelLog::has_more() const {
-    return !has_given_way() && records_.end_id() != next_id_.load(std::memory_order_relaxed);
+    return !has_handed_over() && records_.end_id() != next_id_.load(std::memory_order_relaxed);
 }
 
 std::optional<KernelLog::Place> KernelLog::find(std::string_view bytes) const {
     if (bytes.size() < kPiece) return std::nullopt;
     bytes = bytes.substr(0, kPiece);
-    const Range range = unsaid();
+    const Range range = unprinted();
     std::optional<Place> within;
     u64 room = printed_max();
     // The newest of those that look alike: what is said twice is not lost.
@@ -119,7 +119,7 @@ u64 KernelLog::printed_max() const {
 }
 
 void KernelLog::say_until(u64 to, bool has_ended) {
-    u64 id = skip_to(next_id_.load(std::memory_order_relaxed), unsaid().from);
+    u64 id = skip_to(next_id_.load(std::memory_order_relaxed), unprinted().from);
     // Where the log ended when that was looked up; a guest may have moved its end since, either way.
     const u64 count = records_.count_max();
     if (Records::is_older(id, to) && Records::distance(id, to) > count)
@@ -133,7 +133,7 @@ void KernelLog::say_until(u64 to, bool has_ended) {
         const auto [found, record] = records_.read(id, has_ended);
         if (found == Found::Unfinished) break;
         if (found == Found::Nothing) continue;
-        if (is_distress(record.text)) level_ = kAllLevels;
+        if (is_oops_or_panic(record.text)) level_ = kAllLevels;
         if (record.level >= level_) continue;
         const std::string line = printed(record.time_ns, record.text);
         say(std::string_view(line).substr(0, room));
@@ -144,36 +144,36 @@ void KernelLog::say_until(u64 to, bool has_ended) {
 
 void KernelLog::drain() {
     const Lock guard(mutex_);
-    is_carried_away_ = false;
-    if (has_given_way()) return;
+    was_saved_ = false;
+    if (has_handed_over()) return;
     say_until(seen_id_, false);
-    seen_id_ = unsaid().to;
+    seen_id_ = unprinted().to;
 }
 
-void KernelLog::give_way_to(std::span<const u8> bytes) {
-    if (has_given_way()) return;
+void KernelLog::hand_over_to(std::span<const u8> bytes) {
+    if (has_handed_over()) return;
     const Lock guard(mutex_);
-    if (has_given_way()) return;
+    if (has_handed_over()) return;
     // SAFETY: characters of the guest's.
     const std::optional<Place> place = find({reinterpret_cast<const char*>(bytes.data()), bytes.size()});
-    say_until(place ? place->id : unsaid().to, false);
+    say_until(place ? place->id : unprinted().to, false);
     if (place && place->offset != 0) {
         const auto [found, record] = records_.read(place->id, false);
         if (found == Found::Record)
             say(std::string_view(printed(record.time_ns, record.text)).substr(0, place->offset));
     }
-    has_given_way_.store(true, std::memory_order_release);
+    has_handed_over_.store(true, std::memory_order_release);
 }
 
 void KernelLog::finish() {
     const Lock guard(mutex_);
-    if (!has_given_way() && !is_carried_away_) say_until(unsaid().to, true);
+    if (!has_handed_over() && !was_saved_) say_until(unprinted().to, true);
 }
 
 KernelLogState KernelLog::save() {
     const Lock guard(mutex_);
-    is_carried_away_ = true;
-    return {.has_given_way = has_given_way(),
+    was_saved_ = true;
+    return {.has_handed_over = has_handed_over(),
             .next_id = next_id_.load(std::memory_order_relaxed),
             .seen_id = seen_id_,
             .level = level_};
@@ -184,7 +184,7 @@ void KernelLog::restore(const KernelLogState& state) {
     level_ = state.level;
     next_id_.store(state.next_id, std::memory_order_relaxed);
     seen_id_ = state.seen_id;
-    has_given_way_.store(state.has_given_way, std::memory_order_release);
+    has_handed_over_.store(state.has_handed_over, std::memory_order_release);
 }
 
 }  // namespace mayfly

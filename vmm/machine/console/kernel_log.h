@@ -45,17 +45,18 @@ class KernelLog {
     void drain();
     /// The virtio console's first bytes follow: says what came before them. From now on it speaks for itself,
     /// and nothing here does anything.
-    void give_way_to(std::span<const u8> bytes);
+    void hand_over_to(std::span<const u8> bytes);
     /// No vCPU runs any more.
     void finish();
 
-    /// What is unsaid then is for the machine that goes on: finish() says nothing, unless this one went on.
+    /// What is unprinted then is for the machine that goes on: finish() says nothing, unless this one went
+    /// on.
     [[nodiscard]] KernelLogState save();
     /// Before the guest runs.
     void restore(const KernelLogState& state);
 
     [[nodiscard]] const PrintkRecords& records() const { return records_; }
-    [[nodiscard]] bool has_given_way() const { return has_given_way_.load(std::memory_order_acquire); }
+    [[nodiscard]] bool has_handed_over() const { return has_handed_over_.load(std::memory_order_acquire); }
     /// Whether drain() may have something to say.
     [[nodiscard]] bool has_more() const;
 
@@ -72,7 +73,7 @@ class KernelLog {
         u64 id;
         std::size_t offset;
     };
-    [[nodiscard]] Range unsaid() const;
+    [[nodiscard]] Range unprinted() const;
     [[nodiscard]] std::optional<Place> find(std::string_view printed) const;
     void say(std::string_view text);
     /// Says how many records lie between, if any. Gives back `id`.
@@ -88,8 +89,8 @@ class KernelLog {
     static constexpr int kLevelUsual = 7;
 
     int level_ = kLevelUsual;
-    std::atomic<bool> has_given_way_ = false;
-    bool is_carried_away_ GUARDED_BY(mutex_) = false;
+    std::atomic<bool> has_handed_over_ = false;
+    bool was_saved_ GUARDED_BY(mutex_) = false;
     std::atomic<u64> next_id_;
     u64 seen_id_ GUARDED_BY(mutex_) = 0;  // where the log ended when drain() last looked
     Mutex mutex_;

@@ -41,7 +41,7 @@ void VirtioConsole::write(std::span<const iovec> parts) {
     for (u64 done = 0; left > 0;) {
         const std::size_t piece = std::min<u64>(left, chunk.size());
         if (!copy_from_parts(parts, done, std::as_writable_bytes(std::span(chunk).first(piece)))) return;
-        if (log_ != nullptr) log_->give_way_to(std::span<const u8>(chunk).first(piece));
+        if (log_ != nullptr) log_->hand_over_to(std::span<const u8>(chunk).first(piece));
         output_.put(std::span<const u8>(chunk).first(piece));
         done += piece;
         left -= piece;

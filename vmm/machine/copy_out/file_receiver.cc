@@ -73,14 +73,14 @@ bool stays_inside(std::string_view path, std::string_view target) {
 }
 
 Result<std::unique_ptr<FileReceiver>> FileReceiver::open(const std::vector<CopyOut>& wanted,
-                                                         std::function<bool()> must_hurry) {
+                                                         std::function<bool()> should_give_up) {
     std::vector<Copy> copies;
     copies.reserve(wanted.size());
     for (const CopyOut& copy : wanted) {
         CopyPlace place = TRY(find_place(copy));
         copies.push_back({.guest = visible(copy.guest), .place = std::move(place)});
     }
-    return std::unique_ptr<FileReceiver>(new FileReceiver(std::move(copies), std::move(must_hurry)));
+    return std::unique_ptr<FileReceiver>(new FileReceiver(std::move(copies), std::move(should_give_up)));
 }
 
 bool FileReceiver::wants_more() const {
@@ -95,16 +95,16 @@ std::string FileReceiver::guest_path(const FileName& name) const {
 
 void FileReceiver::tell_failure(const std::string& line) {
     has_failed_ = true;
-    if (failures_told_ > kLinesMax) return;
-    log::error(failures_told_++ < kLinesMax ? line : "--copy-out: more has failed, which is not shown");
+    if (failures_printed_ > kLinesMax) return;
+    log::error(failures_printed_++ < kLinesMax ? line : "--copy-out: more has failed, which is not shown");
 }
 
 void FileReceiver::tell_left_out(const FileName& name, const std::string& why) {
     const std::string line = fmt::format("{}: {}: is left out: {}", kCopyOutOption, guest_path(name), why);
     // What was asked for by name is missed.
     if (name.path.empty()) return tell_failure(line);
-    if (left_out_told_ > kLinesMax) return;
-    log::warning(left_out_told_++ < kLinesMax ? line : "--copy-out: more is left out, which is not shown");
+    if (left_out_printed_ > kLinesMax) return;
+    log::warning(left_out_printed_++ < kLinesMax ? line : "--copy-out: more is left out, which is not shown");
 }
 
 void FileReceiver::conclude(const FileName& name, Result<void> result) {
@@ -169,7 +169,7 @@ Result<void> FileReceiver::begin_file(const FileName& name, u32 permissions) {
     CopyPlace& place = copies_[name.copy].place;
     if (name.path.empty() && place.stream.valid()) {
         if (place.is_emptied && ::ftruncate(place.stream.get(), 0) != 0) return fail(Error::os("write"));
-        return file_.begin(std::move(place.stream), must_hurry_);
+        return file_.begin(std::move(place.stream), should_give_up_);
     }
     Place at = name.path.empty() ? Place{place.parent.get(), place.name} : TRY(place_of(name));
     if (name.path.empty() && type_of(at.directory, at.name) == S_IFDIR) {
@@ -177,7 +177,7 @@ Result<void> FileReceiver::begin_file(const FileName& name, u32 permissions) {
         at = {copies_[name.copy].directory.get(), place.leaf};
     }
     if (type_of(at.directory, at.name) != S_IFDIR)
-        return file_.begin(at.directory, at.name, permissions, must_hurry_);
+        return file_.begin(at.directory, at.name, permissions, should_give_up_);
     return refuse("is a directory, and what came is a file");
 }
 

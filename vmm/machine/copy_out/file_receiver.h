@@ -22,10 +22,10 @@ namespace mayfly {
 
 class FileReceiver final : public FileSink {
   public:
-    /// Looks whether there is a place for each. Nothing is written any more once `must_hurry`. Errors:
+    /// Looks whether there is a place for each. Nothing is written any more once `should_give_up`. Errors:
     /// Invalid, Os: of one that cannot be.
     static Result<std::unique_ptr<FileReceiver>> open(const std::vector<CopyOut>& copies,
-                                                      std::function<bool()> must_hurry);
+                                                      std::function<bool()> should_give_up);
 
     void on_directory(const FileName& name, u32 mode) override;
     void on_file(const FileName& name, u32 mode) override;
@@ -53,8 +53,8 @@ class FileReceiver final : public FileSink {
         std::string name{};
     };
 
-    FileReceiver(std::vector<Copy> copies, std::function<bool()> must_hurry)
-        : copies_(std::move(copies)), must_hurry_(std::move(must_hurry)) {}
+    FileReceiver(std::vector<Copy> copies, std::function<bool()> should_give_up)
+        : copies_(std::move(copies)), should_give_up_(std::move(should_give_up)) {}
 
     /// Errors of all: Os, Invalid, without a name.
     Result<Place> place_of(const FileName& name);
@@ -72,11 +72,11 @@ class FileReceiver final : public FileSink {
     void tell_left_out(const FileName& name, const std::string& why);
 
     std::vector<Copy> copies_;
-    const std::function<bool()> must_hurry_;
+    const std::function<bool()> should_give_up_;
     bool has_failed_ = false;
     // Lines on stderr, of which so many are shown: a guest has no end.
-    u32 failures_told_ = 0;
-    u32 left_out_told_ = 0;
+    u32 failures_printed_ = 0;
+    u32 left_out_printed_ = 0;
     // The directory in which the last name was.
     FileName directory_name_{};
     UniqueFd directory_{};

@@ -24,12 +24,12 @@ class NewFile {
     NewFile& operator=(const NewFile&) = delete;
     ~NewFile() { give_up(); }
 
-    /// `must_hurry` is asked before each write: what is not written then never is. It outlives this object.
-    /// Errors of all: Os, Stopped.
+    /// `should_give_up` is asked before each write: what is not written then never is. It outlives this
+    /// object. Errors of all: Os, Stopped.
     Result<void> begin(int directory, const std::string& name, u32 permissions,
-                       const std::function<bool()>& must_hurry);
+                       const std::function<bool()>& should_give_up);
     /// Bytes behind each other; holes are zeros.
-    Result<void> begin(UniqueFd stream, const std::function<bool()>& must_hurry);
+    Result<void> begin(UniqueFd stream, const std::function<bool()>& should_give_up);
     [[nodiscard]] bool is_open() const { return fd_.valid(); }
     /// `at` is not before what was written.
     Result<void> write(u64 at, std::span<const std::byte> bytes);
@@ -44,8 +44,8 @@ class NewFile {
     UniqueFd fd_{};
     int directory_ = -1;
     std::string name_{};
-    std::string name_meanwhile_{};  // empty: a stream
-    const std::function<bool()>* must_hurry_ = nullptr;
+    std::string temporary_name_{};  // empty: a stream
+    const std::function<bool()>* should_give_up_ = nullptr;
     u64 position_ = 0;
 };
 

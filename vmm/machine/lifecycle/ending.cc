@@ -52,7 +52,7 @@ ExitStatus program_status(u32 word) {
 
 }  // namespace
 
-Ending understand(Ending ending, const GuestFacts& facts) {
+Ending resolve_ending(Ending ending, const GuestFacts& facts) {
     if (ending.kind == EndKind::Reset && facts.has_panic_mark) ending.kind = EndKind::Panic;
     if (!facts.program) return ending;
     if (ending.kind == EndKind::ExitCode) ending.kind = EndKind::ProgramEnded;

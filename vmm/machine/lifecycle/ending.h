@@ -68,7 +68,7 @@ struct GuestFacts {
 
 /// What the guest's end means: a reset with the mark is a panic, and a program that was to run has reported,
 /// or the guest failed it.
-[[nodiscard]] Ending understand(Ending ending, const GuestFacts& facts);
+[[nodiscard]] Ending resolve_ending(Ending ending, const GuestFacts& facts);
 
 /// A guest's value that does not fit 0-123 becomes 123, never 0, and the line says so.
 [[nodiscard]] ExitStatus exit_status(const Ending& ending, const StatusRules& rules);

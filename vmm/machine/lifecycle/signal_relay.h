@@ -22,13 +22,13 @@ class SignalRelay {
         const EventFd* wake = wake_.load(std::memory_order_acquire);
         if (wake == nullptr) return false;
         if (number == kInterrupt) interrupts_.fetch_add(1, std::memory_order_relaxed);
-        came_.fetch_or(bit_of(number), std::memory_order_release);
+        received_.fetch_or(bit_of(number), std::memory_order_release);
         wake->signal();
         return true;
     }
 
     /// The numbers of all that came since the last call, as bits.
-    [[nodiscard]] u64 take() { return came_.exchange(0, std::memory_order_acquire); }
+    [[nodiscard]] u64 take() { return received_.exchange(0, std::memory_order_acquire); }
     /// How often SIGINT came in all: twice is more than once, however close together.
     [[nodiscard]] u32 interrupts() const { return interrupts_.load(std::memory_order_relaxed); }
     [[nodiscard]] static constexpr u64 bit_of(int number) { return u64{1} << number; }
@@ -37,7 +37,7 @@ class SignalRelay {
     static constexpr int kInterrupt = 2;  // SIGINT
 
     std::atomic<const EventFd*> wake_ = nullptr;
-    std::atomic<u64> came_ = 0;
+    std::atomic<u64> received_ = 0;
     std::atomic<u32> interrupts_ = 0;
 };
 

@@ -33,12 +33,12 @@ void end_by(int number) {
 
 /// A bit for each signal that came before it was known which ones were ignored when we started; then kArmed.
 constexpr u64 kArmed = 1;
-std::atomic<u64> g_came = 0;
+std::atomic<u64> g_received = 0;
 constexpr u64 bit_of(int number) { return u64{1} << number; }
 
 void on_ending_signal(int number) {
     const int saved_errno = errno;
-    if ((g_came.fetch_or(bit_of(number)) & kArmed) != 0) end_by(number);
+    if ((g_received.fetch_or(bit_of(number)) & kArmed) != 0) end_by(number);
     errno = saved_errno;
 }
 
@@ -89,7 +89,7 @@ void install_kick() {
     (void)::sigaction(kick_signal(), &action, nullptr);
 }
 
-/// What was ignored stays so, for which one call tells and takes: a signal in between waits in g_came.
+/// What was ignored stays so, for which one call tells and takes: a signal in between waits in g_received.
 void install_ending(std::span<const int> numbers) {
     u64 ignored = 0;
     for (const int number : numbers) {
@@ -97,7 +97,7 @@ void install_ending(std::span<const int> numbers) {
         install(number, SIG_IGN);
         ignored |= bit_of(number);
     }
-    const u64 came = g_came.fetch_or(kArmed) & ~ignored;
+    const u64 came = g_received.fetch_or(kArmed) & ~ignored;
     for (const int number : numbers) {
         if ((came & bit_of(number)) != 0) end_by(number);
     }

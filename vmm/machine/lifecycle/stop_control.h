@@ -46,7 +46,7 @@ class StopControl final : public VerdictSink {
 
     std::atomic<bool> claimed_ = false;
     std::atomic<bool> published_ = false;
-    std::atomic<bool> is_insisted_ = false;
+    std::atomic<bool> was_signalled_again_ = false;
     Ending ending_;
     RunControl vcpus_{token()};
     GuestGate gate_;

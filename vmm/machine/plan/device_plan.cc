@@ -44,7 +44,7 @@ Result<void> place_on_pci(DevicePlan& plan, bool is_legacy) {
         PciPlace& place = plan.devices[i].pci;
         place.devfn = static_cast<u8>(slot << 3 | i % per_slot);
         place.config_address = static_cast<u32>(layout::kPciConfigPages.value + i * kPageBytes);
-        place.live_address = static_cast<u32>(layout::kPciMemory.value + i * kPageBytes);
+        place.trap_address = static_cast<u32>(layout::kPciMemory.value + i * kPageBytes);
         if (!is_legacy) continue;
         if (has_legacy_interface(plan.devices[i].kind))
             place.legacy_port = static_cast<u16>(layout::kPortPciIo + i * PciTransport::kLegacyBytes);

@@ -23,7 +23,7 @@ enum class DeviceKind : u8 { Disk, Net, Console, Entropy, Share };
 struct PciPlace {
     u8 devfn = 0;
     u32 config_address = 0;
-    u32 live_address = 0;
+    u32 trap_address = 0;
     u16 legacy_port = 0;    ///< 0: none
     u8 interrupt_line = 0;  ///< 0: no pin
 };

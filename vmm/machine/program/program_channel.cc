@@ -54,11 +54,11 @@ bool ProgramChannel::open(u32 header_frame) {
 }
 
 std::optional<u32> ProgramChannel::filled(RingName ring) const {
-    const bool is_ours_to_put = ring == RingName::Input;
-    const u64 theirs_at = count_of(is_ours_to_put ? consumer_at(ring) : producer_at(ring));
+    const bool is_written_by_monitor = ring == RingName::Input;
+    const u64 theirs_at = count_of(is_written_by_monitor ? consumer_at(ring) : producer_at(ring));
     const u32 theirs = header_.load_acquire<u32>(theirs_at);
     const u32 ours = state_.counts[index_of(ring)];
-    const u32 bytes = is_ours_to_put ? ours - theirs : theirs - ours;
+    const u32 bytes = is_written_by_monitor ? ours - theirs : theirs - ours;
     if (bytes > channel::ring_bytes(ring)) return std::nullopt;
     return bytes;
 }

@@ -8,7 +8,7 @@ namespace mayfly {
 
 Result<void> ProgramFiles::open() {
     if (copies_.empty()) return {};
-    receiver_ = TRY(FileReceiver::open(copies_, [this] { return around_.stop.is_abrupt(); }));
+    receiver_ = TRY(FileReceiver::open(copies_, [this] { return context_.stop.is_abrupt(); }));
     records_ = std::make_unique<RecordReader>(static_cast<u32>(copies_.size()), *receiver_);
     return {};
 }
@@ -17,14 +17,14 @@ bool ProgramFiles::take(std::span<const std::byte> bytes) {
     if (!has_begun_.exchange(true, std::memory_order_acq_rel)) hooks_.on_begin();
     const Result<void> fed = records_->feed(bytes);
     if (fed) return receiver_->wants_more();
-    lie_ = fed.error().message();
-    around_.stop.end({EndKind::HostError, 0, lie_});
+    protocol_error_ = fed.error().message();
+    context_.stop.end({EndKind::HostError, 0, protocol_error_});
     return false;
 }
 
 Ending ProgramFiles::judged(Ending ending) const {
     if (copies_.empty()) return ending;
-    if (!lie_.empty()) return {EndKind::HostError, 0, lie_};
+    if (!protocol_error_.empty()) return {EndKind::HostError, 0, protocol_error_};
     const bool has_failed = receiver_->has_failed();
     const bool is_whole = records_->has_ended();
     const std::optional<InitReport> report = ending.kind == EndKind::ProgramEnded

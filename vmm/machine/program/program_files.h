@@ -25,11 +25,11 @@ class ProgramFiles final : private RingTaker {
         std::function<void()> on_begin;
     };
     /// `hooks` are called by a thread of this object's.
-    ProgramFiles(std::vector<CopyOut> copies, const ProgramSurroundings& around, Hooks hooks)
+    ProgramFiles(std::vector<CopyOut> copies, const ProgramContext& context, Hooks hooks)
         : copies_(std::move(copies)),
-          around_(around),
+          context_(context),
           hooks_(std::move(hooks)),
-          reader_(channel::RingName::Files, *this, around) {}
+          reader_(channel::RingName::Files, *this, context) {}
 
     /// Errors: where there is no place for one of them.
     Result<void> open();
@@ -48,12 +48,12 @@ class ProgramFiles final : private RingTaker {
     void on_over() override {}
 
     const std::vector<CopyOut> copies_;
-    const ProgramSurroundings around_;
+    const ProgramContext context_;
     const Hooks hooks_;
     std::unique_ptr<FileReceiver> receiver_;
     std::unique_ptr<RecordReader> records_;
     std::atomic<bool> has_begun_ = false;
-    std::string lie_;
+    std::string protocol_error_;
     RingReader reader_;  // ends before what it passes to
 };
 

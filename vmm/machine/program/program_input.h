@@ -19,7 +19,7 @@ namespace mayfly {
 class ProgramInput {
   public:
     /// `fd` negative: there never is any. Not owned.
-    ProgramInput(int fd, const ProgramSurroundings& around) : fd_(fd), around_(around) {}
+    ProgramInput(int fd, const ProgramContext& context) : fd_(fd), context_(context) {}
     ProgramInput(const ProgramInput&) = delete;
     ProgramInput& operator=(const ProgramInput&) = delete;
     ~ProgramInput() { end(); }
@@ -49,7 +49,7 @@ class ProgramInput {
     static constexpr std::size_t kBufferBytes = 256 << 10;
 
     const int fd_;
-    const ProgramSurroundings around_;
+    const ProgramContext context_;
     std::optional<EventFd> doorbell_;
     std::optional<Thread> thread_;
     std::atomic<bool> is_over_ = false;

@@ -7,8 +7,8 @@
 
 namespace mayfly {
 
-ProgramOutput::ProgramOutput(channel::RingName ring, int fd, const ProgramSurroundings& around)
-    : fd_(fd), sink_(fd, around.stop), reader_(ring, *this, around) {}
+ProgramOutput::ProgramOutput(channel::RingName ring, int fd, const ProgramContext& context)
+    : fd_(fd), sink_(fd, context.stop), reader_(ring, *this, context) {}
 
 bool ProgramOutput::take(std::span<const std::byte> bytes) {
     // SAFETY: characters are bytes.

@@ -13,7 +13,7 @@ namespace mayfly {
 class ProgramOutput final : private RingTaker {
   public:
     /// `fd` is not owned.
-    ProgramOutput(channel::RingName ring, int fd, const ProgramSurroundings& around);
+    ProgramOutput(channel::RingName ring, int fd, const ProgramContext& context);
 
     [[nodiscard]] ConsoleOutput& sink() { return sink_; }
     [[nodiscard]] RingReader& reader() { return reader_; }

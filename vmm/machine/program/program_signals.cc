@@ -86,12 +86,12 @@ void ProgramSignals::pass_on() {
 
 void ProgramSignals::go_on() {
     const bool is_late = stage_ != Stage::Running && monotonic_ns() >= deadline_ns_;
-    const bool is_urged = stop_.signals().interrupts() >= 2;
+    const bool was_interrupted_twice = stop_.signals().interrupts() >= 2;
     const bool is_killing = stage_ == Stage::Grace && !stop_.is_requested();
-    if (is_killing && (is_late || is_urged)) {
+    if (is_killing && (is_late || was_interrupted_twice)) {
         send({MessageKind::Kill, 0});
         enter(Stage::Killed, kKillLimit);
-    } else if (is_late || (stage_ == Stage::Leaving && is_urged)) {
+    } else if (is_late || (stage_ == Stage::Leaving && was_interrupted_twice)) {
         // The machine's end, or that nobody is waited for any more.
         stop_.end_from_signal(EndKind::Signal, static_cast<u64>(ended_by_));
         stage_ = Stage::Running;

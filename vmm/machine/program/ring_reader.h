@@ -18,7 +18,7 @@
 namespace mayfly {
 
 /// What a thread of the program's streams works with. All outlive it.
-struct ProgramSurroundings {
+struct ProgramContext {
     ProgramChannel& channel;
     StopControl& stop;
 };
@@ -42,8 +42,8 @@ class RingTaker {
 class RingReader {
   public:
     /// `taker` outlives it.
-    RingReader(channel::RingName ring, RingTaker& taker, const ProgramSurroundings& around)
-        : ring_(ring), taker_(taker), around_(around) {}
+    RingReader(channel::RingName ring, RingTaker& taker, const ProgramContext& context)
+        : ring_(ring), taker_(taker), context_(context) {}
     RingReader(const RingReader&) = delete;
     RingReader& operator=(const RingReader&) = delete;
     ~RingReader() { end(); }
@@ -74,7 +74,7 @@ class RingReader {
 
     const channel::RingName ring_;
     RingTaker& taker_;
-    const ProgramSurroundings around_;
+    const ProgramContext context_;
     std::optional<EventFd> doorbell_;
     std::optional<EventFd> ended_;
     std::optional<Thread> thread_;

@@ -19,7 +19,7 @@ void crash(VcpuContext& context, RunOutcome outcome) {
 void take_kick(VcpuContext& context, std::size_t index) {
     RunControl& control = context.wiring.stop.vcpus();
     control.take_kick(index);
-    context.wiring.console.look_around(context.vcpu);
+    context.wiring.console.serve(context.vcpu);
     control.stay_while_paused(index);
 }
 

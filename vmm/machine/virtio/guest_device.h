@@ -19,7 +19,7 @@
 namespace mayfly {
 
 /// What a device needs of the machine it goes into; all of it outlives the device.
-struct DeviceSurroundings {
+struct DeviceContext {
     const GuestMemory& memory;
     KvmVm& vm;
     Interrupts& interrupts;
@@ -42,14 +42,14 @@ struct DeviceParts {
 
 class GuestDevice {
   public:
-    /// `own_io` serves it instead of DeviceSurroundings::io, where it is not null; outlives it.
+    /// `own_io` serves it instead of DeviceContext::io, where it is not null; outlives it.
     GuestDevice(const PlannedDevice& plan, DeviceParts parts, IoService* own_io)
         : plan_(plan), parts_(std::move(parts)), own_io_(own_io) {}
     GuestDevice(const GuestDevice&) = delete;
     GuestDevice& operator=(const GuestDevice&) = delete;
 
-    void put_on_pci(const DeviceSurroundings& around, PciHostBridge& pci);
-    void put_on_mmio(const DeviceSurroundings& around, Bus& mmio);
+    void put_on_pci(const DeviceContext& context, PciHostBridge& pci);
+    void put_on_mmio(const DeviceContext& context, Bus& mmio);
 
     [[nodiscard]] const PlannedDevice& plan() const { return plan_; }
     [[nodiscard]] VirtioCore& core() { return *core_; }
@@ -69,10 +69,10 @@ class GuestDevice {
     }
 
   private:
-    [[nodiscard]] IoService& io(const DeviceSurroundings& around) {
-        return own_io_ != nullptr ? *own_io_ : around.io;
+    [[nodiscard]] IoService& io(const DeviceContext& context) {
+        return own_io_ != nullptr ? *own_io_ : context.io;
     }
-    void make_core(const DeviceSurroundings& around, VirtioCore::Kind kind);
+    void make_core(const DeviceContext& context, VirtioCore::Kind kind);
     [[nodiscard]] bool restore_model(const VirtioDeviceState& state);
     [[nodiscard]] bool restore_transport(const VirtioDeviceState& state);
 

@@ -43,13 +43,13 @@ Result<void> VirtioDevices::add_window(KvmVm& vm, u32 slot) {
     return pci_ != nullptr ? pci_->add_window(vm, slot) : Result<void>();
 }
 
-void VirtioDevices::build(const DeviceSurroundings& around, Bus& ports, Bus& mmio, IoDevice* reset_control) {
-    if (pci_ != nullptr) pci_->add_wires(around.interrupts);
+void VirtioDevices::build(const DeviceContext& context, Bus& ports, Bus& mmio, IoDevice* reset_control) {
+    if (pci_ != nullptr) pci_->add_wires(context.interrupts);
     for (GuestDevice& device : devices_) {
         if (pci_ == nullptr)
-            device.put_on_mmio(around, mmio);
+            device.put_on_mmio(context, mmio);
         else
-            device.put_on_pci(around, *pci_);
+            device.put_on_pci(context, *pci_);
         if (device.plan().kind == DeviceKind::Console) console_->set_core(device.core());
     }
     if (pci_ == nullptr) return;

@@ -30,7 +30,7 @@ class VirtioDevices {
     Result<void> add_window(KvmVm& vm, u32 slot);
     /// Puts the devices on their bus, and that on the machine's. `reset_control` is where the configuration
     /// ports answer: it has the byte at 0xcf9 in the middle of them; null: they do not.
-    void build(const DeviceSurroundings& around, Bus& ports, Bus& mmio, IoDevice* reset_control);
+    void build(const DeviceContext& context, Bus& ports, Bus& mmio, IoDevice* reset_control);
 
     /// No vCPU runs and no helper thread is at a device: has nothing in flight, all that was done published
     /// and its interrupts sent, and the I/O threads parked, until resume(). Errors: a device whose backend is

@@ -16,9 +16,9 @@ namespace {
 constexpr u32 kModeBits = 07777;
 
 /// What looks for the node that a name of a directory is, and makes sure that it can do without the name.
-class Departure {
+class NameRemoval {
   public:
-    Departure(Share& share, Node& directory, int directory_fd, const char* name) : share_(share) {
+    NameRemoval(Share& share, Node& directory, int directory_fd, const char* name) : share_(share) {
         UniqueFd fd = host::open_beneath(directory_fd, name, O_PATH);
         if (!fd.valid() && (errno == EMFILE || errno == ENFILE) && share.nodes.close_oldest())
             fd = host::open_beneath(share.nodes.fd_of(directory), name, O_PATH);
@@ -32,7 +32,7 @@ class Departure {
     /// Null where the guest does not know it by that name.
     [[nodiscard]] const Node* node() const { return node_; }
     /// The name is gone.
-    void happen() {
+    void finish() {
         if (node_ != nullptr) share_.nodes.take_name(*node_, std::move(fd_));
     }
 
@@ -47,9 +47,9 @@ i32 remove(const Call& call, int flags) {
     if (name == nullptr) return -EINVAL;
     const int directory = call.share.nodes.fd_of(call.node);
     if (directory < 0) return directory;
-    Departure departure(call.share, call.node, directory, name);
+    NameRemoval removal(call.share, call.node, directory, name);
     if (::unlinkat(directory, name, flags) < 0) return -errno;
-    departure.happen();
+    removal.finish();
     return 0;
 }
 
@@ -68,7 +68,7 @@ i32 rename_to(const Call& call, u64 new_directory, u32 flags) {
     const bool is_there = host::attributes_at(directories.first, name, moved) == 0;
     const bool is_exchange = (flags & RENAME_EXCHANGE) != 0;
     const bool has_other = is_exchange && host::attributes_at(directories.second, new_name, other) == 0;
-    std::optional<Departure> replaced;
+    std::optional<NameRemoval> replaced;
     if (!is_exchange) replaced.emplace(share, *to, directories.second, new_name);
     if (const int error = host::rename_at(directories.first, name, directories.second, new_name, flags);
         error < 0)
@@ -79,21 +79,21 @@ i32 rename_to(const Call& call, u64 new_directory, u32 flags) {
     if (replaced && node != nullptr && replaced->node() == node) return 0;
     // In this order: a directory that the guest has forgotten lives by what is in it.
     if (node != nullptr) share.nodes.move(*node, *to, new_name);
-    if (replaced) replaced->happen();
+    if (replaced) replaced->finish();
     if (exchanged != nullptr) share.nodes.move(*exchanged, call.node, name);
     return 0;
 }
 
-/// Has the guest's user make something: `make_it(directory)` is the system call.
-template <typename MakeIt>
-i32 make(const Call& call, const char* name, u32 mask, MakeIt make_it) {
+/// Has the guest's user make something: `make_entry(directory)` is the system call.
+template <typename MakeEntry>
+i32 make(const Call& call, const char* name, u32 mask, MakeEntry make_entry) {
     const int directory = call.share.nodes.fd_of(call.node);
     if (directory < 0) return directory;
     {
         const Requester requester = call.share.requester(call.request);
         if (!requester.is_there()) return -EOVERFLOW;
         call.share.set_mask(mask);
-        if (make_it(directory) < 0) return -errno;
+        if (make_entry(directory) < 0) return -errno;
     }
     return call.share.put_entry(call.node, name, call.reply);
 }

@@ -219,13 +219,13 @@ TEST_CASE("a kernel with a size or place that is a lie is refused or booted, wha
         for (const Field& field : sample.fields) {
             const u64 truth = value_of(sample.file, field);
             const u64 all = ~u64{0} >> (64 - 8 * field.bytes);
-            for (const u64 lie :
+            for (const u64 wrong :
                  {u64{0}, u64{1}, truth - 1, truth + 1, u64{sample.file.size()}, u64{sample.file.size() + 1},
                   all, all - 1, all - 15, all - 4095, all / 2, all / 2 + 1, GiB(4) - 1, GiB(4), GiB(4) - 4096,
                   u64{0x9fc00}, u64{0x100000}, u64{0x1fffff}, u64{0x200000}}) {
-                CAPTURE(sample.name, field.at, field.bytes, lie);
+                CAPTURE(sample.name, field.at, field.bytes, wrong);
                 Bytes file = sample.file;
-                std::memcpy(file.data() + field.at, &lie, field.bytes);
+                std::memcpy(file.data() + field.at, &wrong, field.bytes);
                 sample.repair(file);
                 Guest guest;
                 check_outcome(guest, guest.boot(file, sample.protocol));

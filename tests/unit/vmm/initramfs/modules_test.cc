@@ -310,9 +310,9 @@ TEST_CASE("a welcome module is packed where it is there, and its failure is not 
     const Kernel kernel;
     kernel.add_version("v");
     InitramfsRequest request = kernel.request("v", {});
-    request.welcome_modules = {"two"};
+    request.optional_modules = {"two"};
     CHECK_FALSE(has_entry(kernel.packed(request), ".mayfly/modules/one.ko"));
-    request.welcome_modules = {"two", "one"};
+    request.optional_modules = {"two", "one"};
     const auto entries = kernel.packed(request);
     CHECK(has_entry(entries, ".mayfly/modules/one.ko"));
     const std::string field = std::string("\0o/.mayfly/modules/one.ko", 25) + '\0';
@@ -320,7 +320,7 @@ TEST_CASE("a welcome module is packed where it is there, and its failure is not 
     // Also where depmod has not been.
     kernel.file("u/kernel/one.ko", module_with("license=GPL\0"s));
     InitramfsRequest unlisted = kernel.request("u", {});
-    unlisted.welcome_modules = {"two", "one"};
+    unlisted.optional_modules = {"two", "one"};
     CHECK(has_entry(kernel.packed(unlisted), ".mayfly/modules/one.ko"));
 }
 

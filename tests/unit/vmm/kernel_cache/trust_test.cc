@@ -153,8 +153,8 @@ TEST_CASE("an entry of another kernel by the right name is not used", "[cache]")
     const auto names = stored.cache.entries();
     REQUIRE(names.size() == 2);
     const std::string place = stored.cache.options.place + "/";
-    const std::string its_entry = place + (place + names[0] == stored.entry ? names[1] : names[0]);
-    REQUIRE(::rename(its_entry.c_str(), stored.entry.c_str()) == 0);
+    const std::string copied_entry = place + (place + names[0] == stored.entry ? names[1] : names[0]);
+    REQUIRE(::rename(copied_entry.c_str(), stored.entry.c_str()) == 0);
     const Outcome outcome = stored.cache.boot(stored.path);
     CHECK_FALSE(outcome.is_hit);
     CHECK(outcome.elf == large_kernel(1));

@@ -252,7 +252,7 @@ struct KeptPair : Pair {
         peer = UniqueFd::adopt(fds[1]);
         struct Step final : Task {
             void run() override {
-                passt->let_go();
+                passt->take_link_down();
                 if (!passt->has_settled()) return loop->run_soon(*this);
                 is_done = passt->reconnect(*loop, std::move(socket)).has_value();
             }

@@ -16,12 +16,13 @@ using namespace mayfly;
 
 namespace {
 
-Result<ConsoleLog> open_log(const std::string& path, u64 max_bytes = 1 << 20, bool must_hurry = false) {
+Result<ConsoleLog> open_log(const std::string& path, u64 max_bytes = 1 << 20, bool should_give_up = false) {
     Result<UniqueFd> file = open_stream(path, StreamStart::Afresh);
     if (!file) return fail(file.error());
     if (const Result<void> emptied = start_afresh(*file, path); !emptied) return fail(emptied.error());
-    return ConsoleLog({.path = path, .max_bytes = max_bytes, .must_hurry = [=] { return must_hurry; }},
-                      std::move(*file));
+    return ConsoleLog(
+        {.path = path, .max_bytes = max_bytes, .should_give_up = [=] { return should_give_up; }},
+        std::move(*file));
 }
 
 void put_line(ConsoleLog& log, u64 at_ns, std::string_view text) {

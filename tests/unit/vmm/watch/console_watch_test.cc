@@ -24,7 +24,7 @@ class Rig {
             verdict_ = static_cast<int>(verdict);
             ++verdicts_;
         };
-        hooks.must_hurry = [this] { return must_hurry_.load(); };
+        hooks.should_give_up = [this] { return should_give_up_.load(); };
         Result<std::unique_ptr<ConsoleWatch>> made = ConsoleWatch::create(config, hooks, monotonic_ns());
         REQUIRE(made);
         watch_ = std::move(*made);
@@ -41,7 +41,7 @@ class Rig {
     void say_by_bytes(std::string_view text) {
         for (const char& byte : text) say({&byte, 1});
     }
-    void hurry() { must_hurry_ = true; }
+    void give_up() { should_give_up_ = true; }
     [[nodiscard]] bool is_expected() const { return verdicts_ == 1 && verdict_ == 0; }
     [[nodiscard]] bool has_failed() const { return verdicts_ == 1 && verdict_ == 1; }
     [[nodiscard]] bool is_undecided() const { return verdicts_ == 0; }
@@ -55,7 +55,7 @@ class Rig {
   private:
     std::atomic<int> verdict_ = -1;
     std::atomic<int> verdicts_ = 0;
-    std::atomic<bool> must_hurry_ = false;
+    std::atomic<bool> should_give_up_ = false;
     std::unique_ptr<ConsoleWatch> watch_;
 };
 
@@ -77,14 +77,14 @@ TEST_CASE("all that is expected has to be seen, in any order, each on a line of 
     CHECK(rig->expected()[1].line == "a two");
 }
 
-TEST_CASE("an expression that is feared wins over what is expected on the same line") {
+TEST_CASE("an expression that is forbidden wins over what is expected on the same line") {
     Rig rig({.expect = {"test"}, .fail_on = {"never", "failed"}, .log_path = {}, .junit_path = {}});
     rig.say("test failed\ntest\n");
     CHECK(rig.has_failed());
     rig->finish();
-    CHECK_FALSE(rig->feared()[0].is_seen);
-    CHECK(rig->feared()[1].is_seen);
-    CHECK(rig->feared()[1].line == "test failed");
+    CHECK_FALSE(rig->forbidden()[0].is_seen);
+    CHECK(rig->forbidden()[1].is_seen);
+    CHECK(rig->forbidden()[1].line == "test failed");
     CHECK_FALSE(rig->expected()[0].is_seen);
 }
 
@@ -167,15 +167,15 @@ TEST_CASE("once mayfly is ending, lines are soon matched no more, and still logg
     const ScratchDirectory scratch;
     const std::string path = scratch.file("log");
     Rig rig({.expect = {"first", "second"}, .fail_on = {"third"}, .log_path = path, .junit_path = {}});
-    rig.hurry();
+    rig.give_up();
     rig.say("first\n");
-    std::this_thread::sleep_for(std::chrono::milliseconds(2 * ConsoleWatch::kHurryMs));
+    std::this_thread::sleep_for(std::chrono::milliseconds(2 * ConsoleWatch::kGiveUpMs));
     rig.say("second\nthird\nfour");
     rig->finish();
     CHECK(rig.is_undecided());
     CHECK(rig->expected()[0].is_seen);
     CHECK_FALSE(rig->expected()[1].is_seen);
-    CHECK_FALSE(rig->feared()[0].is_seen);
+    CHECK_FALSE(rig->forbidden()[0].is_seen);
     CHECK(rig->tail(9) == std::vector<std::string>{"first", "second", "third", "four"});
     CHECK(contents(path).size() == 4 * 15 + 6 + 7 + 6 + 5);
 }
@@ -183,9 +183,9 @@ TEST_CASE("once mayfly is ending, lines are soon matched no more, and still logg
 TEST_CASE("an end of mayfly reaches a line that is being matched") {
     std::atomic<int> asked = 0;
     WatchHooks hooks;
-    hooks.must_hurry = [&] {
+    hooks.should_give_up = [&] {
         // At the third, long after the second.
-        if (asked == 2) std::this_thread::sleep_for(std::chrono::milliseconds(2 * ConsoleWatch::kHurryMs));
+        if (asked == 2) std::this_thread::sleep_for(std::chrono::milliseconds(2 * ConsoleWatch::kGiveUpMs));
         return ++asked > 1;
     };
     hooks.decide = [](WatchVerdict) {};

@@ -182,7 +182,7 @@ class CarriedRig {
         world_.emplace();
         pci_.emplace(*core_, world_->window.config_space(kDevfn), msi, &pin,
                      PciTransportOptions{.config_address = 0xe010'0000,
-                                         .live_address = 0xc800'0000,
+                                         .trap_address = 0xc800'0000,
                                          .legacy_port = is_legacy() ? kPort : u16{0},
                                          .interrupt_line = 10});
         world_->bus.add(kDevfn, pci_->function());

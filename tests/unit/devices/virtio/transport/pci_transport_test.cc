@@ -34,7 +34,7 @@ TEST_CASE("a transitional device has the old ids and revision 0", "[pci_transpor
     FakeVirtioDevice device;
     device.id = type;
     const auto options = PciTransport::function_options(
-        device, {.config_address = 0, .live_address = 0, .legacy_port = 0xc000, .interrupt_line = 11});
+        device, {.config_address = 0, .trap_address = 0, .legacy_port = 0xc000, .interrupt_line = 11});
     CHECK(options.vendor_id == 0x1af4);
     CHECK(options.device_id == id);
     CHECK(options.revision_id == 0);
@@ -50,7 +50,7 @@ TEST_CASE("what a device is for can be told by its class", "[pci_transport]") {
     FakeVirtioDevice device;
     device.id = type;
     const auto options = PciTransport::function_options(
-        device, {.config_address = 0, .live_address = 0, .legacy_port = 0, .interrupt_line = 11});
+        device, {.config_address = 0, .trap_address = 0, .legacy_port = 0, .interrupt_line = 11});
     CHECK(options.device_id == 0x1040 + type);
     CHECK(options.class_code == code);
     CHECK(options.interrupt_pin == 1);
@@ -294,21 +294,22 @@ TEST_CASE("a doorbell is any write at a queue's place, whatever its value", "[pc
     rig.start();
     rig.notify(0, 2);
     rig.notify(0, 4);
-    rig.mmio_write(PciRig::kLive + 0x800, 1, 0xee);
-    rig.mmio_write(PciRig::kLive + 0x804, 8, ~u64{0});
+    rig.mmio_write(PciRig::kTrapAddress + 0x800, 1, 0xee);
+    rig.mmio_write(PciRig::kTrapAddress + 0x804, 8, ~u64{0});
     CHECK(rig.worker.doorbells == std::vector<u16>{0, 0, 0, 1});
     rig.worker.doorbells.clear();
-    for (u32 at = 2; at < 512; ++at) rig.mmio_write(PciRig::kLive + 0x800 + at * 4, 4, 0);
-    rig.mmio_write(PciRig::kLive + 0x801, 2, 0);
-    rig.mmio_write(PciRig::kLive + 0x7fe, 4, 0);
-    rig.mmio_write(PciRig::kLive, 4, 0);
+    for (u32 at = 2; at < 512; ++at) rig.mmio_write(PciRig::kTrapAddress + 0x800 + at * 4, 4, 0);
+    rig.mmio_write(PciRig::kTrapAddress + 0x801, 2, 0);
+    rig.mmio_write(PciRig::kTrapAddress + 0x7fe, 4, 0);
+    rig.mmio_write(PciRig::kTrapAddress, 4, 0);
     CHECK(rig.worker.doorbells.empty());
-    CHECK(rig.mmio_read(PciRig::kLive + 0x800, 4) == 0);
+    CHECK(rig.mmio_read(PciRig::kTrapAddress + 0x800, 4) == 0);
 }
 
 TEST_CASE("the doorbells' places follow their BAR", "[pci_transport]") {
     PciRig rig;
-    CHECK(rig.transport.doorbells(1)[0] == DoorbellPlace{.address = PciRig::kLive + 0x804, .match = {}});
+    CHECK(rig.transport.doorbells(1)[0] ==
+          DoorbellPlace{.address = PciRig::kTrapAddress + 0x804, .match = {}});
     CHECK_FALSE(rig.transport.doorbells(1)[1]);
     rig.set_config(PciRig::kDevfn, 0x20, 4, 0xd000'0000);
     CHECK(rig.transport.doorbells(0)[0]->address == 0xd000'0800);

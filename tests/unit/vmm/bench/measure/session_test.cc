@@ -72,7 +72,7 @@ TEST_CASE("a status other than the expected one is a failure, the same every tim
 TEST_CASE("a column without a good run is given up after three, and the others go on", "[session]") {
     const BenchResult result = result_of(plan_of({shell("exit 1"), shell("exit 0")}, 10));
     CHECK(result.columns[0].is_given_up);
-    CHECK_FALSE(result.columns[0].is_hopeless);
+    CHECK_FALSE(result.columns[0].cannot_be_measured);
     CHECK(runs_of(result, 0) == 3);
     CHECK(runs_of(result, 1) == 14);
     CHECK(runs_of(result_of(plan_of({shell("exit 1")}, 10)), 0) == 3);
@@ -102,7 +102,7 @@ TEST_CASE("QEMU's own failure is told from a guest's verdict in every run", "[se
 TEST_CASE("what writes no report is no mayfly, however well it ends", "[session]") {
     const BenchPlan plan = plan_of({{Column::Kind::Mayfly, "true", "/bin/true", {"true", "boot"}}}, 5);
     const BenchResult result = result_of(plan);
-    CHECK(result.columns[0].is_hopeless);
+    CHECK(result.columns[0].cannot_be_measured);
     REQUIRE(result.runs.size() == 1);
     CHECK(describe_end(result.runs[0]).find("no report") != std::string::npos);
     CHECK_FALSE(result.runs[0].is_good);

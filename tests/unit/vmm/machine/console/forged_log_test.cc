@@ -79,8 +79,8 @@ TEST_CASE("a forged log of half a million records is bounded, and more so once m
     const auto finish = [](KernelLog& log) { log.finish(); };
     const auto give_way = [](KernelLog& log) {
         constexpr std::string_view kWords = "no record begins so";
-        log.give_way_to({reinterpret_cast<const u8*>(kWords.data()), kWords.size()});
-        CHECK(log.has_given_way());
+        log.hand_over_to({reinterpret_cast<const u8*>(kWords.data()), kWords.size()});
+        CHECK(log.has_handed_over());
     };
     // Not what all of its line feeds would be printed as: 17 GiB.
     CHECK(forged.printed(false, finish) <= kOnce + 100);

@@ -111,8 +111,8 @@ struct Said {
         log.drain();
         log.drain();
     }
-    void give_way_to(std::string_view bytes) {
-        log.give_way_to({reinterpret_cast<const u8*>(bytes.data()), bytes.size()});
+    void hand_over_to(std::string_view bytes) {
+        log.hand_over_to({reinterpret_cast<const u8*>(bytes.data()), bytes.size()});
     }
 
     int file = ::memfd_create("console", MFD_CLOEXEC);
@@ -155,11 +155,11 @@ TEST_CASE("a log that is carried away goes on where it was", "[kernel_log]") {
         if (i == 14) guest.log("debug", 7);
         // What was seen and not said yet is said by the next one.
         if (i % 3 != 0) said.log.drain();
-        if (i == 18) said.give_way_to("no record's beginning");
+        if (i == 18) said.hand_over_to("no record's beginning");
         state = said.log.save();
         said.log.finish();
         all += said.text();
-        CHECK(state.has_given_way == (i >= 18));
+        CHECK(state.has_handed_over == (i >= 18));
     }
     Guest other;
     Said once(other);
@@ -237,12 +237,12 @@ TEST_CASE("the console's first record is left to it, and all that follow", "[ker
     guest.log("before");
     guest.log("printed by the console");
     guest.log("and this");
-    said.give_way_to("[    1.234568] pr");
-    CHECK(said.log.has_given_way());
+    said.hand_over_to("[    1.234568] pr");
+    CHECK(said.log.has_handed_over());
     guest.log("later");
     said.look();
     said.log.finish();
-    said.give_way_to("[    1.234569] an");
+    said.hand_over_to("[    1.234569] an");
     CHECK_FALSE(said.log.has_more());
     CHECK(said.text() == "[    1.234567] before\r\n");
 }
@@ -252,7 +252,7 @@ TEST_CASE("a program's words on the console follow all of the log", "[kernel_log
     Said said(guest);
     guest.log("one");
     guest.log("two");
-    said.give_way_to("hello, and more than a piece");
+    said.hand_over_to("hello, and more than a piece");
     CHECK(said.text() == "[    1.234567] one\r\n[    1.234568] two\r\n");
 }
 
@@ -369,7 +369,7 @@ TEST_CASE("what may be about to be printed by the console is left to the next lo
     guest.log("two");
     said.log.drain();
     CHECK(said.text() == "[    1.234567] one\r\n");
-    said.give_way_to("[    1.234568] two\r\n");
+    said.hand_over_to("[    1.234568] two\r\n");
     CHECK(said.text() == "[    1.234567] one\r\n");
 }
 
@@ -395,7 +395,7 @@ TEST_CASE("the console's record is known in whatever form the kernel prints it",
         Said said(guest);
         guest.log("first and longer than a piece");
         guest.log("second and longer than that");
-        said.give_way_to(first);
+        said.hand_over_to(first);
         CHECK(said.text() == "[    1.234567] first and longer than a piece\r\n");
     }
 }
@@ -404,7 +404,7 @@ TEST_CASE("of records that look alike the newest is the console's", "[kernel_log
     Guest guest;
     Said said(guest);
     for (int i = 0; i < 3; i++) guest.inform(guest.log("the same"), 5'000'000'000, 8, 6);
-    said.give_way_to("[    5.000000] the same");
+    said.hand_over_to("[    5.000000] the same");
     CHECK(said.text() == "[    5.000000] the same\r\n[    5.000000] the same\r\n");
 }
 
@@ -414,7 +414,7 @@ TEST_CASE("a console that begins within a record goes on there", "[kernel_log]")
     guest.log("one");
     guest.log("a record of several pieces, the last of them printed");
     guest.log("three");
-    said.give_way_to("al pieces, the last");
+    said.hand_over_to("al pieces, the last");
     CHECK(said.text() == "[    1.234567] one\r\n[    1.234568] a record of sever");
 }
 
@@ -422,7 +422,7 @@ TEST_CASE("less than a piece tells nothing of the log", "[kernel_log]") {
     Guest guest;
     Said said(guest);
     guest.log("one");
-    said.give_way_to("[");
+    said.hand_over_to("[");
     CHECK(said.text() == "[    1.234567] one\r\n");
 }
 

@@ -79,7 +79,7 @@ class Copying {
     explicit Copying(const std::vector<std::string>& hosts, const std::string& guest = "/guest/out") {
         std::vector<CopyOut> copies;
         for (const std::string& host : hosts) copies.push_back({.guest = guest, .host = host});
-        auto opened = FileReceiver::open(copies, [this] { return must_hurry.load(); });
+        auto opened = FileReceiver::open(copies, [this] { return should_give_up.load(); });
         INFO((opened ? "" : opened.error().message()));
         REQUIRE(opened.has_value());
         receiver_ = std::move(*opened);
@@ -101,7 +101,7 @@ class Copying {
                      {.kind = kFileEnd, .value = text.size(), .copy = copy}});
     }
     [[nodiscard]] bool wants_more() const { return receiver_->wants_more(); }
-    std::atomic<bool> must_hurry = false;
+    std::atomic<bool> should_give_up = false;
 
   private:
     std::unique_ptr<FileReceiver> receiver_;
@@ -348,7 +348,7 @@ TEST_CASE("what has no end is given up when mayfly is to end") {
     Copying copying("/dev/null");
     std::thread end([&] {
         ::usleep(50'000);
-        copying.must_hurry = true;
+        copying.should_give_up = true;
     });
     CHECK_FALSE(copying.send({{.kind = kFile}, {.kind = kFileEnd, .value = u64{1} << 62}}));
     end.join();

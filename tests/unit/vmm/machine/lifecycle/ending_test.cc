@@ -84,7 +84,7 @@ TEST_CASE("endings that need explaining have one line, others none", "[ending]")
         CHECK(exit_status({kind, 1, {}}, {}).line.empty());
 }
 
-TEST_CASE("what was expected of the console is success, what was feared is status 1", "[ending]") {
+TEST_CASE("what was expected of the console is success, what was forbidden is status 1", "[ending]") {
     CHECK(exit_status({EndKind::Expected, 0, {}}, {}).status == 0);
     CHECK(exit_status({EndKind::FailedOn, 0, "why"}, {}).status == 1);
     CHECK(exit_status({EndKind::FailedOn, 0, "why"}, {.exit_code = ExitCodeRule::Raw, .success = 1}).status ==
@@ -107,7 +107,7 @@ TEST_CASE("a program's status is mayfly's, its signal is told and added to 128",
 
 TEST_CASE("a reset with Linux's mark is a panic, and nothing else is", "[ending]") {
     const auto kind_of = [](EndKind kind, bool has_mark) {
-        return understand({kind, 0, {}}, {.has_panic_mark = has_mark, .program = std::nullopt}).kind;
+        return resolve_ending({kind, 0, {}}, {.has_panic_mark = has_mark, .program = std::nullopt}).kind;
     };
     CHECK(kind_of(EndKind::Reset, true) == EndKind::Panic);
     CHECK(kind_of(EndKind::Reset, false) == EndKind::Reset);
@@ -121,7 +121,7 @@ TEST_CASE("a reset with Linux's mark is a panic, and nothing else is", "[ending]
 
 TEST_CASE("a program that was to run has reported, or the guest failed it", "[ending]") {
     const auto ended = [](EndKind kind, bool has_mark = false) {
-        return understand({kind, 0xe100'0007, "why"}, {.has_panic_mark = has_mark, .program = "/bin/x"});
+        return resolve_ending({kind, 0xe100'0007, "why"}, {.has_panic_mark = has_mark, .program = "/bin/x"});
     };
     CHECK(exit_status(ended(EndKind::ExitCode), {}).status == 7);
     for (const EndKind silent : {EndKind::PowerOff, EndKind::Reset}) {
@@ -138,7 +138,7 @@ TEST_CASE("a program that was to run has reported, or the guest failed it", "[en
         CHECK(ended(other).message == "why");
     }
     // The contract's verdict of a guest stays what it is where no program was to run.
-    const Ending verdict = understand({EndKind::ExitCode, 7, {}}, {});
+    const Ending verdict = resolve_ending({EndKind::ExitCode, 7, {}}, {});
     CHECK(verdict.kind == EndKind::ExitCode);
     CHECK(verdict.value == 7);
 }

@@ -125,9 +125,9 @@ TEST_CASE("many devices share slots, and nothing else", "[device_plan]") {
             CHECK(place.devfn > last);
             last = place.devfn;
             functions.insert(place.devfn);
-            pages.insert({place.config_address, place.live_address});
+            pages.insert({place.config_address, place.trap_address});
             CHECK(place.config_address % 0x1000 == 0);
-            CHECK(place.live_address % 0x1000 == 0);
+            CHECK(place.trap_address % 0x1000 == 0);
             // A slot without function 0 is not found.
             CHECK(functions.count(place.devfn & 0xf8) == 1);
             if (shape.profile == Profile::Modern) continue;

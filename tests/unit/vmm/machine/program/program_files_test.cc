@@ -168,13 +168,13 @@ TEST_CASE("a host that cannot go on tells init, and does not wait for what it se
           "the program has succeeded, but not all of its files are copied out");
 }
 
-TEST_CASE("a guest that lies is ended, and its report is not believed") {
-    const std::string lies[] = {kTop.bytes() + file("../x", "s"), kTop.bytes() + kTop.bytes(),
-                                kTop.bytes() + Record{.kind = kEnd}.bytes() + "more",
-                                std::string(40, '\xff')};
-    for (const std::string& lie : lies) {
+TEST_CASE("a guest that breaches is ended, and its report is not believed") {
+    const std::string breaches[] = {kTop.bytes() + file("../x", "s"), kTop.bytes() + kTop.bytes(),
+                                    kTop.bytes() + Record{.kind = kEnd}.bytes() + "more",
+                                    std::string(40, '\xff')};
+    for (const std::string& broken : breaches) {
         Copying while_running;
-        while_running.send(lie);
+        while_running.send(broken);
         for (int tries = 0; tries < 10'000 && !while_running.stop().is_requested(); ++tries) ::usleep(1000);
         REQUIRE(while_running.stop().is_requested());
         CHECK(while_running.stop().ending().kind == EndKind::HostError);
@@ -182,7 +182,7 @@ TEST_CASE("a guest that lies is ended, and its report is not believed") {
         // With its report behind it, before anybody has looked.
         Copying at_the_end;
         at_the_end.stop().end({EndKind::ProgramEnded, kExited0, ""});
-        at_the_end.send(lie);
+        at_the_end.send(broken);
         const Ending ending = at_the_end.end(EndKind::ProgramEnded, kExited0);
         CHECK(ending.kind == EndKind::HostError);
         CHECK(ending.message.find("in a way that its init never does") != std::string::npos);
