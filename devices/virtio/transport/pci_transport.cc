@@ -265,8 +265,8 @@ void PciTransport::set_status(u8 status) {
 }
 
 u16 PciTransport::vector_for(u64 value) const {
-    // virtio 1.2 §4.1.5.1.2.1 "Device Requirements: MSI-X Vector Configuration": what cannot be mapped reads
-    // NO_VECTOR.
+    // virtio 1.2 §4.1.5.1.2.1 "Device Requirements: MSI-X Vector Configuration": a vector that cannot be
+    // mapped reads NO_VECTOR.
     return value < msix_.vector_count() ? static_cast<u16>(value) : virtio_pci::NO_VECTOR;
 }
 
@@ -349,7 +349,7 @@ void PciTransport::show_device_config() {
     // virtio 1.2 §4.1.4.3.1 "Device Requirements: Common configuration structure layout": a generation before
     // and one after. Nobody can keep another vCPU from reading in between, so a word, which holds any field
     // whole, is stored at once: a driver that read it all there sees old fields beside new ones, never half
-    // of one, and the notification of the change has it read again.
+    // of one, and the notification of the change makes it read again.
     bool is_changing = false;
     for (u32 at = 0; at < config_bytes; at += sizeof(u64)) {
         const u64 word = core_.read_config(at, sizeof(u64));
@@ -364,7 +364,7 @@ void PciTransport::show_device_config() {
 void PciTransport::on_config_page_moved(ConfigPage page) {
     const Lock guard(core_.mutex());
     msix_.move_table(page.subspan(kTable, Msix::table_bytes(msix_.vector_count())));
-    // What the structures leave free reads as zero wherever the page is.
+    // Gaps between the structures read as zero wherever the page is.
     std::memset(page.data(), 0, kTable);
     const std::size_t table_end = kTable + Msix::table_bytes(msix_.vector_count());
     std::memset(page.data() + table_end, 0, kPageBytes - table_end);
@@ -373,7 +373,7 @@ void PciTransport::on_config_page_moved(ConfigPage page) {
     fill_device_config();
 }
 
-/// Nothing has changed: another generation would have the driver read it all again.
+/// Nothing has changed: a new generation would make the driver read all of it again.
 void PciTransport::fill_device_config() {
     const ConfigPage page(page_, kPageBytes);
     for (u32 at = 0; at < core_.device().config().size(); at += sizeof(u64))
@@ -436,8 +436,8 @@ void PciTransport::on_config_write(u16 offset, u8 size_bytes) {
     const unsigned end = unsigned{offset} + size_bytes;
     const unsigned data = unsigned{access_capability_} + kCapabilityData;
     if (end <= unsigned{access_capability_} + kCapabilityBar || offset >= data + sizeof(u32)) return;
-    // A guest that reads configuration space as memory finds there what a read would return; what a read
-    // would change stays as it is until one that traps.
+    // A guest that reads configuration space as memory finds the value that a trapped read would return,
+    // without the side effects of such a read.
     access_through_config_space(offset >= data);
 }
 
