@@ -43,8 +43,8 @@ Result<void> want_modules(const MachinePlan& plan, const BootConfig& config, con
 Result<void> pack_program(const MachinePlan& plan, const BootConfig& config, GuestImages& images,
                           StopToken stop) {
     if (!plan.kernel.is_linux)
-        return fail(Error::invalid(
-            fmt::format("--exec {}: {} is no Linux kernel", config.exec->program, images.kernel().name())));
+        return fail(Error::invalid(fmt::format("--exec {}: {} is not a Linux kernel", config.exec->program,
+                                               images.kernel().name())));
     InitramfsRequest request{
         .program = config.exec->program,
         .arguments = config.exec->arguments,

@@ -25,8 +25,8 @@ Result<void> GuestConsole::connect(ConsoleInput::Deliver deliver, ConsoleInput::
 Result<void> GuestConsole::start_looking(const KvmVcpu& first) {
     const bool is_looked_at = (log_ || early_) && output_.is_looked_at();
     if (!is_looked_at && !(log_ && log_->is_verbose())) return {};
-    // A kernel that hangs has no exits; what it said last must not wait for the timeout to be looked at. By a
-    // kick, because it is a vCPU's thread that writes the console: there a stalled reader does not keep us.
+    // A kernel that hangs has no exits; its last output must not wait for the timeout. By a kick, because a
+    // vCPU's thread writes the console: there a stalled reader does not block us.
     looker_ = TRY(Thread::start([this, &first] {
         constexpr int kLookMs = 50;
         while (::poll(nullptr, 0, kLookMs), !stop_.is_requested()) {

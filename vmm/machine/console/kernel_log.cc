@@ -15,8 +15,8 @@ namespace {
 using Records = PrintkRecords;
 
 constexpr int kAllLevels = 8;
-/// So many of the newest records are looked at once mayfly is to end: more than the kernels of distributions
-/// have room for.
+/// So many of the newest records are read once mayfly has to end: more than distributions' kernels have room
+/// for.
 constexpr u64 kAtStop = 1 << 14;
 /// hvc_console_print() prints a record in pieces of so many bytes.
 constexpr std::size_t kPiece = 16;
@@ -39,7 +39,7 @@ std::string printed(u64 time_ns, std::string_view text) {
     return out;
 }
 
-/// "Oops: 0002 [#1] SMP", "invalid opcode: 0000 [#1]": the header of whatever makes Linux die.
+/// "Oops: 0002 [#1] SMP", "invalid opcode: 0000 [#1]": the header of every fatal error of Linux.
 bool has_die_header(std::string_view text) {
     constexpr std::size_t kCodeDigits = 4;
     const std::size_t count = text.find(" [#");
@@ -50,7 +50,8 @@ bool has_die_header(std::string_view text) {
 }
 
 /// A kernel that oopses or panics shows all it has from then on (console_verbose(), which oops_begin() and
-/// panic() call before these words). Nothing else does: its worst levels are also for what it survives.
+/// panic() call before these words). Nothing else does: the kernel uses its worst levels for errors that it
+/// survives, too.
 bool is_oops_or_panic(std::string_view text) {
     constexpr std::array kFirstWords{kPanicWords, std::string_view("BUG: unable to handle "),
                                      std::string_view("BUG: kernel NULL pointer dereference")};
@@ -58,8 +59,8 @@ bool is_oops_or_panic(std::string_view text) {
            std::ranges::any_of(kFirstWords, [&](std::string_view words) { return text.starts_with(words); });
 }
 
-/// Whether the console's bytes are the beginning of this record's, also where the kernel prints no time, or
-/// who called behind it.
+/// Whether the console's bytes begin this record's printed form, also where the kernel prints no time, or the
+/// caller after it.
 bool begins_so(std::string_view line, std::string_view text, std::string_view bytes) {
     if (line.starts_with(bytes) || text.starts_with(bytes)) return true;
     return bytes.substr(0, kTimeCharacters) == line.substr(0, kTimeCharacters) &&
@@ -86,7 +87,7 @@ std::optional<KernelLog::Place> KernelLog::find(std::string_view bytes) const {
     const Range range = unprinted();
     std::optional<Place> within;
     u64 room = printed_max();
-    // The newest of those that look alike: what is said twice is not lost.
+    // The newest of those that look alike: better printed twice than lost.
     for (u64 id = range.to; id != range.from;) {
         if (Records::distance(id, range.to) >= kAtStop && stop_.is_abrupt()) break;
         id = Records::before(id, 1);
@@ -94,7 +95,7 @@ std::optional<KernelLog::Place> KernelLog::find(std::string_view bytes) const {
         if (found != Found::Record) continue;
         const std::string line = printed(record.time_ns, record.text);
         if (begins_so(line, record.text, bytes)) return Place{id, 0};
-        // The console may have got its driver in the middle of a record that it then printed the rest of.
+        // The console may have got its driver in the middle of a record, and printed the rest.
         for (std::size_t at = kPiece; !within && at < line.size(); at += kPiece)
             if (std::string_view(line).substr(at, kPiece) == bytes) within = Place{id, at};
         if (line.size() > room) break;
@@ -120,14 +121,14 @@ u64 KernelLog::printed_max() const {
 
 void KernelLog::say_until(u64 to, bool has_ended) {
     u64 id = skip_to(next_id_.load(std::memory_order_relaxed), unprinted().from);
-    // Where the log ended when that was looked up; a guest may have moved its end since, either way.
+    // The log's end when it was looked up; a guest may have moved the end since, in either direction.
     const u64 count = records_.count_max();
     if (Records::is_older(id, to) && Records::distance(id, to) > count)
         id = skip_to(id, Records::before(to, count));
-    // Blocks that lie apart have no more.
+    // Separate blocks hold no more text.
     u64 room = printed_max();
     for (; Records::is_older(id, to) && room > 0; id = Records::after(id, 1)) {
-        // The newest tell why.
+        // The newest records tell why the guest ended.
         if (Records::distance(id, to) > kAtStop && stop_.is_abrupt())
             id = skip_to(id, Records::before(to, kAtStop));
         const auto [found, record] = records_.read(id, has_ended);

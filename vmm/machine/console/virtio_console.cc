@@ -30,7 +30,7 @@ bool VirtioConsole::resize(WindowSize size) {
     if (!core_->mutex().try_lock()) return false;
     const Lock lock(core_->mutex(), std::adopt_lock);
     model_->resize(size.columns, size.rows);
-    if (!core_->is_running()) core_->config_changed();  // what can be read without an exit follows
+    if (!core_->is_running()) core_->config_changed();  // updates the memory that is read without an exit
     return true;
 }
 

@@ -40,7 +40,7 @@ u32 type_of(int directory, const std::string& name) {
     return is_there ? status.st_mode & S_IFMT : 0;
 }
 
-/// Of what is there and is no directory.
+/// Of a node that exists and is not a directory.
 Result<void> make_way(int directory, const std::string& name) {
     if (::unlinkat(directory, name.c_str(), 0) == 0 || errno == ENOENT) return {};
     return fail(Error::os("replace"));
@@ -53,7 +53,7 @@ std::string_view kind_of(u32 mode) {
         case S_IFCHR:
         case S_IFBLK: return "a device";
         case S_IFDIR: return "a file system that the guest's kernel makes up";
-        default: return "of a kind that mayfly does not know";
+        default: return "of an unknown kind";
     }
 }
 
@@ -101,7 +101,7 @@ void FileReceiver::tell_failure(const std::string& line) {
 
 void FileReceiver::tell_left_out(const FileName& name, const std::string& why) {
     const std::string line = fmt::format("{}: {}: is left out: {}", kCopyOutOption, guest_path(name), why);
-    // What was asked for by name is missed.
+    // A node that was asked for by name counts as failed.
     if (name.path.empty()) return tell_failure(line);
     if (left_out_printed_ > kLinesMax) return;
     log::warning(left_out_printed_++ < kLinesMax ? line : "--copy-out: more is left out, which is not shown");
@@ -178,7 +178,7 @@ Result<void> FileReceiver::begin_file(const FileName& name, u32 permissions) {
     }
     if (type_of(at.directory, at.name) != S_IFDIR)
         return file_.begin(at.directory, at.name, permissions, should_give_up_);
-    return refuse("is a directory, and what came is a file");
+    return refuse("is a directory, and the guest sent a file");
 }
 
 void FileReceiver::on_file(const FileName& name, u32 mode) {
@@ -204,7 +204,7 @@ Result<void> FileReceiver::make_link(const FileName& name, const std::string& ta
 void FileReceiver::on_link(const FileName& name, const std::string& target) {
     if (is_given_up(name)) return;
     if (name.path.empty() || !stays_inside(name.path, target))
-        return tell_left_out(name, "the link leads out of what is copied, to " + shown(target));
+        return tell_left_out(name, "the link leads out of the copy, to " + shown(target));
     conclude(name, make_link(name, target));
 }
 

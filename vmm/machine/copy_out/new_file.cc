@@ -22,7 +22,7 @@ namespace {
 std::array<std::byte, 65'536> zeros;
 
 constexpr int kTriesMax = 100;
-/// Only how often an end is looked for.
+/// Only how often the end is checked.
 constexpr int kLookMs = 100;
 
 }  // namespace
@@ -34,7 +34,7 @@ Result<void> NewFile::begin(int directory, const std::string& name, u32 permissi
     position_ = 0;
     directory_ = directory;
     name_ = name;
-    // A name of a process that has ended without tidying up may be there.
+    // A process that ended without tidying up may have left this name.
     for (int tries = 0; tries < kTriesMax && !fd_.valid(); ++tries) {
         temporary_name_ = fmt::format(".mayfly-{}-{}", ::getpid(), counter++);
         fd_ = UniqueFd::adopt(::openat(directory, temporary_name_.c_str(),
@@ -60,7 +60,7 @@ Result<void> NewFile::write_on(std::span<const std::byte> bytes) {
             position_ += static_cast<u64>(put);
             bytes = bytes.subspan(static_cast<std::size_t>(put));
         } else if (errno == EAGAIN) {
-            // Somebody made our stdout non-blocking.
+            // Another process made our stdout non-blocking.
             pollfd room{.fd = fd_.get(), .events = POLLOUT, .revents = 0};
             (void)::poll(&room, 1, kLookMs);
         } else if (errno != EINTR) {
@@ -89,8 +89,8 @@ Result<void> NewFile::finish(u64 size_bytes, timespec mtime) {
     if (size_bytes > position_ && ::ftruncate(fd_.get(), static_cast<off_t>(size_bytes)) != 0)
         return fail(Error::os("write"));
     const timespec times[2] = {{.tv_sec = 0, .tv_nsec = UTIME_OMIT}, mtime};
-    (void)::futimens(fd_.get(), times);  // a time that this file system has not is no loss
-    // Some file systems tell only then that there was no room.
+    (void)::futimens(fd_.get(), times);  // a time that this file system lacks does not matter
+    // Some file systems report a lack of room only then.
     const int closed = ::close(fd_.release());
     const Error why = Error::os("close");
     if (closed == 0 && ::renameat(directory_, temporary_name_.c_str(), directory_, name_.c_str()) == 0) {

@@ -27,7 +27,7 @@ Unexpected protocol_error(fmt::format_string<Args...> format, Args&&... args) {
 
 bool belongs_to_file(Kind kind) { return kind == Kind::Data || kind == Kind::FileEnd; }
 
-/// Of a record that may have one; empty where it is good.
+/// Of a record that may have a path; empty where the path is good.
 std::string_view problem_of(std::string_view path) {
     while (!path.empty()) {
         const std::size_t slash = path.find('/');
@@ -78,7 +78,7 @@ Result<void> RecordReader::check_order(const Head& head) const {
     return {};
 }
 
-/// The first record of what was asked for is about itself; what is below a directory follows it.
+/// The first record of a copy is about the requested file itself; the content of a directory follows.
 Result<void> RecordReader::enter(const Head& head, const std::string& path) {
     if (head.copy != copy_) {
         copy_ = head.copy;
@@ -86,7 +86,7 @@ Result<void> RecordReader::enter(const Head& head, const std::string& path) {
     }
     if (is_in_file_) return {};
     if (top_ == Top::Awaited && !path.empty()) return protocol_error("a part before the whole");
-    // What hinders the listing of a directory is told of the directory.
+    // An error in listing a directory is reported for the directory.
     if (top_ == Top::Directory && path.empty() && head.kind != Kind::Problem)
         return protocol_error("a thing twice");
     if (top_ == Top::Other) return protocol_error("more than was asked for");

@@ -17,7 +17,7 @@ namespace mayfly {
 
 namespace {
 
-// Signal handlers take no argument of ours. Written once, before any handler is installed.
+// Signal handlers cannot get our arguments. Written once, before any handler is installed.
 StopControl* g_stop = nullptr;
 u64 g_timeout_ms = 0;
 
@@ -31,7 +31,7 @@ void end_by(int number) {
     ::alarm(1);
 }
 
-/// A bit for each signal that came before it was known which ones were ignored when we started; then kArmed.
+/// A bit for each signal received before we knew which ones were ignored at our start; then kArmed.
 constexpr u64 kArmed = 1;
 std::atomic<u64> g_received = 0;
 constexpr u64 bit_of(int number) { return u64{1} << number; }
@@ -53,14 +53,14 @@ void on_alarm(int number) {
     errno = saved_errno;
 }
 
-/// Ends nothing, with or without a program.
+/// Does not end the machine, with or without a program.
 void on_other_signal(int number) {
     const int saved_errno = errno;
     (void)relay(number);
     errno = saved_errno;
 }
 
-/// Our own kicks, and what others send by that number.
+/// Our own kicks, and other processes' signals of that number.
 void on_kick(int number, siginfo_t* info, void* /*context*/) {
     const bool is_ours = info->si_code == SI_TKILL && info->si_pid == ::getpid();
     if (!is_ours) on_other_signal(number);
@@ -89,7 +89,8 @@ void install_kick() {
     (void)::sigaction(kick_signal(), &action, nullptr);
 }
 
-/// What was ignored stays so, for which one call tells and takes: a signal in between waits in g_received.
+/// Ignored signals stay ignored. One call both reads and replaces the handler: a signal in between waits in
+/// g_received.
 void install_ending(std::span<const int> numbers) {
     u64 ignored = 0;
     for (const int number : numbers) {

@@ -32,18 +32,17 @@ Ending ProgramFiles::judged(Ending ending) const {
                                                  : std::nullopt;
     if (!report || report->kind == InitReport::Kind::InitFailed) {
         if (!is_whole && !has_failed)
-            log::warning(
-                records_->has_begun()
-                    ? "--copy-out: not all is copied: the guest has ended meanwhile"
-                    : "--copy-out: nothing is copied: the guest has ended without its program's end");
+            log::warning(records_->has_begun()
+                             ? "--copy-out: not everything is copied: the guest ended meanwhile"
+                             : "--copy-out: nothing is copied: the guest ended before its program did");
         return ending;
     }
     if (!is_whole && receiver_->wants_more())
-        return {EndKind::HostError, 0, "the guest's init has not sent all files of --copy-out"};
-    // What failed was said. The program's own failure tells more than that of its files.
+        return {EndKind::HostError, 0, "the guest's init did not send all files of --copy-out"};
+    // The failure was reported. The program's own failure matters more than that of its files.
     const bool has_succeeded = report->kind == InitReport::Kind::Exited && report->value == 0;
     if (has_failed && has_succeeded)
-        return {EndKind::HostError, 0, "the program has succeeded, but not all of its files are copied out"};
+        return {EndKind::HostError, 0, "the program succeeded, but not all of its files were copied out"};
     return ending;
 }
 

@@ -15,7 +15,7 @@ constexpr int kForEver = -1;
 constexpr int kPausedMs = 1;
 constexpr int kBackgroundMs = 200;
 
-/// A terminal whose foreground is somebody else's now.
+/// The terminal now has another foreground process group.
 bool reading_would_stop_us(int fd) { return ::isatty(fd) == 1 && ::tcgetpgrp(fd) != ::getpgrp(); }
 }  // namespace
 
@@ -35,7 +35,7 @@ void ProgramInput::end() {
     if (!thread_) return;
     is_over_.store(true, std::memory_order_release);
     on_doorbell();
-    // It may be blocked in read(2), where somebody else was faster.
+    // It may be blocked in read(2), where another reader was faster.
     thread_->interrupt_and_join(kick_signal());
     thread_.reset();
 }
@@ -90,7 +90,7 @@ ProgramInput::Next ProgramInput::judged(ProgramChannel::Outcome outcome) const {
         case ProgramChannel::Outcome::Done: return Next::GoOn;
         case ProgramChannel::Outcome::Nothing: return Next::Wait;
         case ProgramChannel::Outcome::Over:
-            // Whoever writes to us learns that nobody reads.
+            // The writer of our stdin learns that nobody reads.
             replace_by_null(fd_);
             return Next::End;
         case ProgramChannel::Outcome::Broken:
@@ -125,7 +125,7 @@ ProgramInput::Next ProgramInput::read_some(std::size_t room_bytes) {
     }
     ssize_t got = 0;
     {
-        // Whoever saves the machine finds either all of it here or nothing read.
+        // A saved machine has either all of this input, or none was read.
         const GuestGate::Visit visit(context_.stop.gate());
         if (!visit) return Next::WaitWhilePaused;
         got = ::read(fd_, buffer_.data(), room_bytes);
@@ -136,7 +136,7 @@ ProgramInput::Next ProgramInput::read_some(std::size_t room_bytes) {
         }
     }
     if (got > 0 || (got < 0 && (errno == EINTR || errno == EAGAIN))) return Next::GoOn;
-    // A stdin that is closed has ended, and so has one whose other side has gone.
+    // A closed stdin has ended, and so has one whose other side is closed.
     if (got < 0 && errno != EBADF && errno != EIO && errno != ECONNRESET)
         context_.stop.end({EndKind::HostError, 0, "cannot read stdin: " + Error::os("read").message()});
     for (;;) {

@@ -16,8 +16,8 @@ bool ProgramOutput::take(std::span<const std::byte> bytes) {
     return !sink_.has_lost_reader();
 }
 
-/// The program has closed it, and its reader is to learn that; messages of ours still need stderr, and a
-/// terminal may be about to answer.
+/// The program has closed the stream, and its reader should see that; our own messages still need stderr, and
+/// a terminal may be about to answer.
 void ProgramOutput::on_over() {
     if (fd_ == STDOUT_FILENO && ::isatty(fd_) != 1) replace_by_null(fd_);
 }

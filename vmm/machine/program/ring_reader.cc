@@ -49,7 +49,7 @@ std::optional<int> RingReader::step() {
     ProgramChannel::Moved taken;
     {
         const GuestGate::Visit visit(context_.stop.gate());
-        // Whoever has the state of a machine that stands still writes the rest.
+        // The machine that is restored from the saved state writes the rest.
         if (!visit)
             return is_last && context_.stop.is_requested() ? std::nullopt : std::optional(kLookAgainMs);
         if (has_left_) {
@@ -89,12 +89,12 @@ void RingReader::begin_to_finish() {
 
 void RingReader::await_end() {
     if (!thread_) return;
-    // Whoever makes the end abrupt kicks; should that come before the wait, it is seen after this.
+    // An abrupt end comes with a kick; if it comes before the wait, the check after this sees it.
     constexpr int kLookMs = 100;
     pollfd come{.fd = ended_->fd().get(), .events = POLLIN, .revents = 0};
     while (::poll(&come, 1, kLookMs) <= 0 && !context_.stop.is_abrupt()) {
     }
-    // Then it writes only as long as its reader takes something.
+    // Then output is written only while its reader accepts it.
     thread_->interrupt_and_join(kick_signal());
     thread_.reset();
 }
