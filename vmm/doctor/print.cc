@@ -57,7 +57,7 @@ std::string doctor_text(const Diagnosis& diagnosis, TextStyle style) {
         const std::string severity = fmt::format("{:<8}", to_string(finding.severity));
         out += fmt::format("  {} {:<18}  {}\n", painted(severity, colour_of(finding.severity), style),
                            finding.subject, wrapped(finding.text, style));
-        // A command stays on one line: it is there to be copied.
+        // A command stays on one line, so that it can be copied.
         if (!finding.cure.empty()) out += fmt::format("{:>{}}{}\n", "cure: ", kTextColumn + 6, finding.cure);
     }
     const Severity worst = !diagnosis.can_boot || diagnosis.problems != 0 ? Severity::Problem : Severity::Ok;

@@ -44,7 +44,7 @@ constexpr std::array kColumns{
 std::string loop_line(std::string_view whose, const LoopCounts& loop) {
     return fmt::format(
         "  {}: {} io_uring_enter, {} requests, {} completions, {} sleeps; "
-        "interrupts {} by write, {} by ring; looking around {} found work, {} did not\n",
+        "interrupts {} by write, {} by ring; polling {} times found work, {} times not\n",
         whose, loop.enters, loop.submitted, loop.completions, loop.sleeps, loop.signals_written,
         loop.signals_by_ring, loop.polls_hit, loop.polls_missed);
 }
@@ -74,7 +74,7 @@ DeviceReport collect_devices(VirtioDevices& devices) {
         row.name = device.plan().name;
         if (IoService* const io = device.own_io())
             if (const LoopCounts* loop = io->loop_counts()) row.own_loop = *loop;
-        // An I/O thread that hangs in the host may have it for ever.
+        // An I/O thread that hangs in the host may hold it forever.
         if (!device.core().mutex().try_lock()) {
             row.is_stuck = true;
             continue;

@@ -14,10 +14,10 @@ namespace {
 
 struct Compiled {
     std::vector<Expression> expressions;
-    std::size_t room;  ///< that they leave
+    std::size_t room;  ///< what is left for others
 };
 
-/// `room` is how large they may be.
+/// `room` is their largest size.
 Result<Compiled> compile_all(std::string_view option, const std::vector<std::string>& texts,
                              std::size_t room) {
     Compiled compiled{{}, room};
@@ -38,7 +38,7 @@ Result<Compiled> compile_all(std::string_view option, const std::vector<std::str
 
 constexpr std::array kSourcesInOrder{WatchSource::Console, WatchSource::Output, WatchSource::Error};
 
-/// In front of a line in the log; the console's have nothing.
+/// The prefix of a line in the log; empty for the console's.
 std::string_view name_of(WatchSource source) {
     switch (source) {
         case WatchSource::Console: return "";
@@ -131,7 +131,7 @@ void ConsoleWatch::take_piece(const LineSplitter::Piece& piece, WatchSource sour
 }
 
 void ConsoleWatch::log_piece(const LineSplitter::Piece& piece, WatchSource source) {
-    // A line too long for one piece may be interrupted by others', and goes on after them.
+    // A line too long for one piece may be interrupted by lines of other sources, and continues after them.
     const bool is_interrupted = !piece.is_start && (logged_ != source || !log_->is_in_line());
     if (log_->is_in_line() && (piece.is_start || is_interrupted)) log_->end_line();
     if (piece.is_start || is_interrupted) log_->begin_line(line_of(source).began_ns, name_of(source));

@@ -34,7 +34,7 @@ Numbers numbers_of(const Run& run, const std::vector<std::string>& moments) {
     return numbers;
 }
 
-/// Of its good runs: what is counted, of those that count; anything else of those that are timed.
+/// Of its good runs: counts from counting runs, everything else from timed runs.
 std::string mean_rows(const Document& document, std::size_t column, const std::vector<std::string>& moments) {
     constexpr std::size_t kCounted = 5;
     constexpr std::size_t kTimedAgain = 9;

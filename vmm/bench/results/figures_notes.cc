@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: Apache-2.0
-// What belongs to figures in words: how they were measured, which runs failed, what spoils them.
+// The notes to the figures: how they were measured, which runs failed, why to distrust them.
 #include <algorithm>
 #include <charconv>
 
@@ -62,7 +62,7 @@ class Notes {
 
     /// The load average of the last minute, before we added to it.
     void warn_if_busy() {
-        // "2.05 1.55 1.45 1/84 17034"; the whole ones say enough.
+        // "2.05 1.55 1.45 1/84 17034"; whole numbers suffice.
         const std::string load = result_.load_before.substr(0, result_.load_before.find(' '));
         u64 whole = 0;
         std::from_chars(load.data(), load.data() + load.size(), whole);

@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
-// Progress: one line on stderr that is written over again on a terminal; elsewhere a line for every tenth of
-// the timed runs. Thread: one.
+// Progress: one line on stderr, rewritten in place on a terminal; elsewhere a line for every tenth of the
+// timed runs. Thread: one.
 #pragma once
 
 #include "vmm/bench/measure/session.h"
@@ -12,7 +12,7 @@ class Progress {
     explicit Progress(const BenchPlan& plan);
 
     void batch_done(const Progression& progression, std::span<const Run> batch);
-    /// Takes the line off a terminal.
+    /// Erases the line on a terminal.
     void finish();
 
     /// "40 %, 120 of 300 runs, about 3 s left"; of the others "warm-up 1 of 2".
