@@ -48,7 +48,7 @@ class ResultFile {
         return file;
     }
 
-    /// Returns `status`, or what becomes of it where this fails, which is said.
+    /// Returns `status`, or the status of a failure to write, which is reported.
     [[nodiscard]] int write(std::string (&print)(const Document&), const Document& document,
                             int status) const {
         if (!report_) return status;
@@ -69,7 +69,7 @@ class GuestFile {
     static Result<GuestFile> create(std::span<const std::byte> elf) {
         const char* place = std::getenv("TMPDIR");
         GuestFile file;
-        // mkdir(2) fails for what exists already, whoever made it.
+        // mkdir(2) fails for any existing file.
         std::string directory = fmt::format("{}/mayfly-bench-{}-{:x}", place != nullptr ? place : "/tmp",
                                             ::getpid(), monotonic_ns());
         if (::mkdir(directory.c_str(), 0700) < 0) return fail(Error::os("mkdir").about(directory));

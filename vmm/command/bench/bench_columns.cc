@@ -181,7 +181,7 @@ Result<std::vector<Parameter>> parameters_of(const BenchArguments& arguments,
         const auto uses_parameter = [&](const Template& one) { return one.uses(parameter); };
         if (std::none_of(templates.begin(), templates.end(), uses_parameter))
             return fail(Error::invalid(
-                fmt::format("--parameter {0}: there is no {{{0}}} in BOOT-ARGS, --against, --vs, --vs-binary "
+                fmt::format("--parameter {0}: no {{{0}}} in BOOT-ARGS, --against, --vs, --vs-binary "
                             "or --prepare",
                             parameter.name)));
         list.push_back(std::move(parameter));

@@ -129,8 +129,9 @@ Result<BenchArguments> parse_bench_arguments(int argc, char** argv) {
         return arguments;
     }
     if (!words.plain.empty())
-        return fail(Error::invalid(fmt::format("'{}' is no option of mayfly bench boot", words.plain.front()))
-                        .hint("what is to be booted comes behind --"));
+        return fail(
+            Error::invalid(fmt::format("'{}' is not an option of mayfly bench boot", words.plain.front()))
+                .hint("what is to be booted comes behind --"));
     if (words.behind.empty() && !ends_with_dashes)
         return fail(Error::invalid("BOOT-ARGS are missing").hint("mayfly bench boot [OPTIONS] -- BOOT-ARGS"));
     arguments.boot_words = std::move(words.behind);

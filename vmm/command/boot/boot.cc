@@ -30,7 +30,7 @@ namespace {
 
 constexpr std::size_t kTailLines = 20;
 
-/// What a built-in guest needs, where the user said nothing else.
+/// A built-in guest's requirements, unless the user chose otherwise.
 void apply_builtin_defaults(const BuiltinGuest& guest, BootConfig& config) {
     config.has_test_device |= guest.needs_test_device;
     if (config.cpus == 0) config.cpus = guest.cpus;
@@ -121,7 +121,7 @@ Ending ended_early(const StopControl& stop) {
 
 OutputFds output_fds(const BootConfig& config, const BootOutputs& outputs) {
     const bool has_stdout = config.console == "stdio";
-    // stdout is the program's; the kernel's console is for who wants to know more.
+    // stdout is the program's; the kernel's console is for users who want to know more.
     const int stdio = !config.exec ? STDOUT_FILENO : log::is_verbose() ? STDERR_FILENO : -1;
     OutputFds fds{.console = has_stdout ? stdio : outputs.console.get(), .debug = outputs.debugcon.get()};
     if (config.debugcon == "stdout" && fds.console != STDOUT_FILENO) fds.debug = STDOUT_FILENO;

@@ -44,7 +44,7 @@ JunitCase machine_case(const BootConfig& config, const BootOutcome& outcome, con
         case EndKind::Signal:
             set(one, Outcome::Error, "signal", fmt::format("mayfly was ended by signal {}", ending->value));
             break;
-        case EndKind::Quit: set(one, Outcome::Error, "quit", "somebody quit on the console"); break;
+        case EndKind::Quit: set(one, Outcome::Error, "quit", "the user quit on the console"); break;
         case EndKind::ExitCode:
             if (own.status != 0)
                 set(one, Outcome::Failed, "status", fmt::format("the guest's status is {}", own.status));

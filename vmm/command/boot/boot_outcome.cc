@@ -48,7 +48,7 @@ std::string cure(const BootConfig& config, const Ending& ending) {
     };
     if (lacks_root(config, ending)) return " (it has no root: neither --initrd, --disk nor --exec was given)";
     if (config.exec && says("Unable to mount root fs") && has_parameter(config.append, "rdinit"))
-        return " (the rdinit= of --append takes the place of mayfly's init, and is not there)";
+        return " (the rdinit= of --append takes the place of mayfly's init, and does not exist)";
     if (config.exec && says("Unable to mount root fs"))
         return " (it did not unpack its initramfs: too little --memory, or no CONFIG_BLK_DEV_INITRD)";
     if (says("no killable processes") || says("deadlocked on memory"))

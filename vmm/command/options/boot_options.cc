@@ -32,7 +32,7 @@ constexpr u64 kTimeoutMaxSeconds = 10'000'000;  // 115 days
 
 using A = BootArguments;
 
-/// What the parser takes and what the help says.
+/// The table for both the parser and the help.
 constexpr std::array kBootOptions{
     Option<A>{.name = "initrd", .value = "FILE", .help = "initial RAM disk", .text = &A::initrd},
     Option<A>{.name = "module",
@@ -73,7 +73,7 @@ constexpr std::array kBootOptions{
               .list = &A::environment},
     Option<A>{.name = "workdir",
               .value = "DIR",
-              .help = "with --exec: where PROG starts; made if it is not there [/]",
+              .help = "with --exec: where PROG starts; made if it is missing [/]",
               .text = &A::workdir},
     Option<A>{.name = "user",
               .value = "USER[:GROUP]",
@@ -287,7 +287,7 @@ Result<void> read_devices(const BootArguments& arguments, BootConfig& config) {
     return {};
 }
 
-/// What is given without the program that it is for.
+/// Options of a program, given without one.
 Result<void> refuse_without_exec(const BootArguments& arguments) {
     if (!arguments.exec_arguments.empty())
         return fail(Error::invalid(fmt::format("'{}' is an argument of no program: only --exec has them",

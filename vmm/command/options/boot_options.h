@@ -66,7 +66,8 @@ struct BootArguments {
     std::string help_text;  ///< filled when is_help
 };
 
-/// `argv` starts at the command's own name. Errors: Invalid, for what is no option or lacks its value.
+/// `argv` starts at the command's own name. Errors: Invalid, for a word that is not an option, or an option
+/// without its value.
 Result<BootArguments> parse_boot_arguments(int argc, char** argv);
 
 /// Errors: Invalid, with the option, the value and the limit.

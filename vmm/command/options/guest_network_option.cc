@@ -85,7 +85,7 @@ Result<void> read_ip(const std::string& value, GuestNetwork& network) {
     return {};
 }
 
-/// The first of that family; null where there is none.
+/// The first of that family; null when it is missing.
 const IpAddress* of_family(const std::vector<IpAddress>& addresses, bool is_ipv6) {
     const auto found = std::ranges::find(addresses, is_ipv6, &IpAddress::is_ipv6);
     return found == addresses.end() ? nullptr : &*found;

@@ -11,7 +11,7 @@ namespace mayfly::option_table {
 namespace {
 
 constexpr int kLongBase = 0x100;  // above every short option's character
-constexpr int kPlainWord = 1;     // what getopt_long calls a word that is no option, when asked by a '-'
+constexpr int kPlainWord = 1;     // what getopt_long calls a word that is not an option, when asked by a '-'
 constexpr std::size_t kHelpColumn = 30;
 
 /// getopt_long takes any unambiguous beginning of a name; only the whole name counts here.

@@ -42,7 +42,7 @@ struct Shape {
 
 using Store = std::function<void(std::size_t index, const char* value)>;
 
-/// The words of a command line that are no options.
+/// The words of a command line that are not options.
 struct Words {
     std::vector<std::string> plain;
     std::vector<std::string> behind;  ///< behind a "--", whatever they look like
