@@ -18,12 +18,12 @@ namespace mayfly {
 
 namespace {
 
-/// The packer makes them where the root has them not.
+/// The packer makes these where the root lacks them.
 constexpr std::array<std::string_view, 2> kMade{"tmp", "run"};
-/// Where our init mounts what the kernel makes.
+/// Where our init mounts the kernel's file systems.
 constexpr std::array<std::string_view, 3> kKernels{"proc", "sys", "dev"};
 
-/// As for rsync, of "DIR/"; "." has no name that it could have elsewhere.
+/// Like rsync's "DIR/"; "." lacks a name of its own.
 bool means_content(const std::string& host) {
     const std::string name = last_part(host);
     return host.ends_with('/') || name == "." || name == "..";
@@ -38,7 +38,7 @@ Result<std::string> place_of(const CopyIn& copy) {
         const std::string part = path.substr(at, slash - at);
         at = slash + 1;
         if (part.empty() || part == ".") continue;
-        if (part == "..") return refuse("{}: '..' leads nowhere in a guest that is not there yet", path);
+        if (part == "..") return refuse("{}: '..' leads nowhere before the guest exists", path);
         place += (place.empty() ? "" : "/") + part;
     }
     const std::string first = place.substr(0, place.find('/'));
@@ -52,7 +52,7 @@ Result<std::string> place_of(const CopyIn& copy) {
 
 CopiesIn::PlaceKind CopiesIn::kind_at(const std::string& place) const {
     if (place.empty() || directories_.contains(place)) return PlaceKind::Directory;
-    if (others_.contains(place)) return PlaceKind::SharedFile;  // or not: which have links is not kept
+    if (others_.contains(place)) return PlaceKind::SharedFile;  // perhaps: link counts are not kept
     if (under_.root != nullptr) {
         struct stat status {};
         const UniqueFd there = under_.root->open_inside(place);
@@ -78,7 +78,7 @@ Result<void> CopiesIn::add_parents(const std::string& place) {
         const std::string parent = place.substr(0, slash);
         const PlaceKind there = kind_at(parent);
         if (is_file(there))
-            return refuse("/{}: is no directory in the guest, so that nothing can be in it",
+            return refuse("/{}: is not a directory in the guest, so that nothing can be in it",
                           printable(parent));
         if (!is_to_be_packed(parent, there)) continue;
         TRY_VOID(archive_.add(parent, kParent));
@@ -89,7 +89,8 @@ Result<void> CopiesIn::add_parents(const std::string& place) {
 
 Result<void> CopiesIn::make_way(const std::string& place, PlaceKind there) {
     constexpr EntryHeader kLink{.mode = S_IFLNK | 0777};
-    // One of another type takes its place (init/initramfs.c, clean_path()), and gives it to what follows.
+    // A file of another type replaces it (init/initramfs.c, clean_path()), and is itself replaced by the
+    // next.
     return there == PlaceKind::SharedFile ? archive_.add(place, kLink, "replaced") : Result<void>();
 }
 
@@ -120,7 +121,7 @@ Result<void> CopiesIn::add_directory(const UniqueFd& directory, const struct sta
         if (is_directory ? is_file(there) : there == PlaceKind::Directory)
             return refuse("{} copies a {} onto /{}, which is {} in the guest", label_,
                           is_directory ? "directory" : "file", printable(name),
-                          is_directory ? "none" : "a directory");
+                          is_directory ? "not a directory" : "a directory");
         const bool is_wanted = !is_directory || is_to_be_packed(name, there);
         if (!is_directory) TRY_VOID(make_way(name, there));
         (is_directory ? directories_ : others_).insert(name);
@@ -141,7 +142,7 @@ Result<void> CopiesIn::add(const CopyIn& copy) {
     if (!S_ISDIR(status.st_mode) && !S_ISREG(status.st_mode))
         return refuse("{}: is neither a file nor a directory", label_);
     std::string place = TRY(place_of(copy));
-    // As for cp: a file cannot be what a directory is.
+    // As with cp: a file cannot replace a directory.
     if (!S_ISDIR(status.st_mode) && !copy.guest.ends_with('/') && kind_at(place) == PlaceKind::Directory)
         place += (place.empty() ? "" : "/") + last_part(copy.host);
     TRY_VOID(add_parents(place));

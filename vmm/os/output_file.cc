@@ -17,12 +17,12 @@ namespace mayfly {
 
 namespace {
 
-// Non-blocking for the opening only: a FIFO that nobody reads is an error, not a wait without a timeout.
+// Non-blocking for the opening only: a FIFO without a reader is an error, not a wait without a timeout.
 constexpr int kOpenFlags = O_WRONLY | O_CLOEXEC | O_NONBLOCK | O_NOCTTY;
-constexpr mode_t kFreshMode = 0666;  // less the user's umask
-constexpr int kLookMs = 1000;        // how often an end is looked for
+constexpr mode_t kFreshMode = 0666;  // minus the user's umask
+constexpr int kLookMs = 1000;        // how often the machine's end is checked
 
-/// The rest of a rename is too short to be ended in its middle, with a file left behind.
+/// The rest, up to the rename, is too short to be interrupted, which would leave a file behind.
 class SignalsHeld {
   public:
     SignalsHeld() {
@@ -125,8 +125,8 @@ Result<ReportFile> ReportFile::open(const std::string& name) {
     return report;
 }
 
-/// Making a file is the only way to know, but a tenth of a boot on a file system with a journal. So it is
-/// asked for where it is allowed to be made, unless that is /proc or the like, which have no blocks.
+/// Making a file is the only sure test, but takes a tenth of a boot on a file system with a journal. So
+/// permissions are checked instead, unless the directory is in /proc or the like, which have no blocks.
 Result<void> ReportFile::check_directory() {
     struct statfs system {};
     takes_new_file_ = ::faccessat(directory_.get(), ".", W_OK | X_OK, AT_EACCESS) == 0 &&
@@ -149,7 +149,7 @@ ReportFile::TemporaryFile ReportFile::make_temporary() const {
     return {std::move(name), std::move(fd)};
 }
 
-/// False, for in place, where the directory refuses what `operation` tried and there is a file to write to.
+/// False, for writing in place, where the directory refuses `operation` and the file exists.
 Result<bool> ReportFile::unless_refused(const char* operation) const {
     const bool is_refused =
         errno == EPERM || errno == EACCES || errno == EROFS || errno == EBUSY || errno == EXDEV;
@@ -157,7 +157,7 @@ Result<bool> ReportFile::unless_refused(const char* operation) const {
     return fail(Error::os(operation));
 }
 
-/// False where it is to be written in place.
+/// False where the file must be written in place.
 Result<bool> ReportFile::replace(std::string_view text) const {
     const SignalsHeld held;
     const TemporaryFile temporary = make_temporary();
