@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: Apache-2.0
-// Fuzzes what our init makes of packets that somebody on the guest's network sends in place of a DHCP server.
+// Fuzzes our init's reading of packets from any host on the guest's network that poses as a DHCP server.
 #include <array>
 #include <cstddef>
 #include <cstdlib>

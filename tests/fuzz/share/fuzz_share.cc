@@ -1,8 +1,8 @@
 // SPDX-License-Identifier: Apache-2.0
-// Fuzzes the FUSE server with a guest that sends anything: every opcode in every state, with numbers that it
-// has and that it has not, cut into pieces of any size, with room for the answer or without. Whatever it
-// sends: no byte is written behind the answer, nothing outside the directory is read or changed, and a server
-// that starts anew knows nothing and has nothing open.
+// Fuzzes the FUSE server with a guest that sends anything: every opcode in every state, with valid and
+// invalid node numbers, cut into pieces of any size, with room for the answer or without. Whatever it sends:
+// no byte is written behind the answer, nothing outside the directory is read or changed, and a server that
+// starts anew knows nothing and has nothing open.
 //
 // The input is requests, one after another: opcode, node, handle, piece, room (a byte each), length (two),
 // body. Numbers below kOwn name what the server gave before; others are taken as they are.
@@ -108,7 +108,7 @@ class HostDirectories {
     unsigned runs_ = 0;
 };
 
-/// What the server has given, in the order that it did.
+/// The numbers from the server, in order.
 class Numbers {
   public:
     void add(u64 number) { numbers_[count_++ % numbers_.size()] = number; }
@@ -180,7 +180,7 @@ class Guest {
         std::vector<iovec> room_parts = cut(room, piece);
         const u32 written = server_.serve(parts, room_parts, nullptr).value();
         require(written <= room.size());
-        // What a READ found, and did not report, may be there; nothing else.
+        // Bytes that a READ found and did not report may be there; nothing else.
         if (opcode != FUSE_READ)
             require(std::all_of(room.begin() + written, room.end(),
                                 [](std::byte byte) { return byte == kUntouched; }));

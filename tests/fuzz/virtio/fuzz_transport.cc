@@ -199,7 +199,7 @@ class Session {
         world_.pci_io.io_write({u64{kPort} + 16, 2}, queue & 0xffff);
     }
 
-    /// A read of a sector, good but for what pokes did.
+    /// A read of a sector, good except for the pokes.
     void submit() {
         const auto choice = input_.take<u8>();
         DriverQueue& driver = drivers_[choice & 1];

@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
 // Fuzzes the records in which a guest sends files: whatever it sends, names stay below what was asked for,
-// each thing comes where it may, and it makes no difference how it is cut into pieces.
+// each record comes where it may, and it makes no difference how it is cut into pieces.
 //
 // The input is a byte, the number of copies that were asked for; a byte, the size of pieces; then records.
 #include <algorithm>

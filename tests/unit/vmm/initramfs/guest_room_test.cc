@@ -23,7 +23,7 @@ TreeBytes files(u64 count, u64 each_bytes) {
 
 }  // namespace
 
-TEST_CASE("each file takes whole pages, what has no content none") {
+TEST_CASE("each file takes whole pages, an empty one none") {
     TreeBytes tree;
     tree.add(100, 1);
     tree.add(200, 4096);
@@ -44,7 +44,7 @@ TEST_CASE("a tmpfs has half of what the kernel, its map of pages and the archive
     CHECK(room_for_blocks({.memory_bytes = MiB(32), .kernel_bytes = MiB(64), .is_tmpfs = true}, 0) == 0);
 }
 
-TEST_CASE("a tree that may fit is not refused, one that cannot is, with the memory that would do") {
+TEST_CASE("only a tree that cannot fit is refused, with the memory that would suffice") {
     // 3 * 149 = 447 of 448: an archive, and files of the same size in half of the rest.
     const TreeBytes good{.archive = MiB(149), .blocks = MiB(149), .inodes = 100};
     CHECK_FALSE(why_too_large(kTmpfs, good).has_value());
@@ -74,7 +74,7 @@ TEST_CASE("many files without content are too many for a tmpfs, which has an ino
     CHECK(why_too_large(kRamfs, {.archive = 0, .blocks = 0, .inodes = 500'000}).has_value());
 }
 
-TEST_CASE("the memory that would do has room, by far") {
+TEST_CASE("the suggested memory has ample room") {
     for (const bool is_tmpfs : {false, true}) {
         for (const auto& tree :
              {files(10, MiB(40)), files(100'000, 1), files(30'000, KiB(60)), files(3, GiB(3))}) {

@@ -49,7 +49,7 @@ TEST_CASE("each line of the log begins with its time, as dmesg writes it") {
     CHECK(log->why_lost().empty());
 }
 
-TEST_CASE("a log replaces what was in the file, and is there before it is finished") {
+TEST_CASE("a log replaces the file's content, and is visible before it is finished") {
     const ScratchDirectory scratch;
     std::ofstream(scratch.file("log")) << std::string(1000, 'x');
     Result<ConsoleLog> log = open_log(scratch.file("log"));
@@ -93,7 +93,7 @@ TEST_CASE("whatever the limit, bytes in the log and bytes counted as lost are al
     }
 }
 
-TEST_CASE("a full disk stops the log, and what is not in it is counted") {
+TEST_CASE("a full disk stops the log, and the missing bytes are counted") {
     Result<ConsoleLog> log = open_log("/dev/full");
     REQUIRE(log);
     put_line(*log, 0, "one");

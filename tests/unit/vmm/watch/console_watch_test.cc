@@ -61,7 +61,7 @@ class Rig {
 
 }  // namespace
 
-TEST_CASE("all that is expected has to be seen, in any order, each on a line of its own or on one") {
+TEST_CASE("every expected expression has to match, in any order, on separate lines or one") {
     Rig rig({.expect = {"^one", "two$", "o"}, .fail_on = {}, .log_path = {}, .junit_path = {}});
     rig.say("a two\n");
     CHECK(rig.is_undecided());
@@ -77,7 +77,7 @@ TEST_CASE("all that is expected has to be seen, in any order, each on a line of 
     CHECK(rig->expected()[1].line == "a two");
 }
 
-TEST_CASE("an expression that is forbidden wins over what is expected on the same line") {
+TEST_CASE("a --fail-on expression wins over an expected one on the same line") {
     Rig rig({.expect = {"test"}, .fail_on = {"never", "failed"}, .log_path = {}, .junit_path = {}});
     rig.say("test failed\ntest\n");
     CHECK(rig.has_failed());
@@ -94,7 +94,7 @@ TEST_CASE("a line that comes byte by byte is seen as a whole") {
     CHECK(rig.is_expected());
 }
 
-TEST_CASE("a prompt without an end is seen once it stands still") {
+TEST_CASE("an unterminated prompt is seen once the console is quiet") {
     Rig rig({.expect = {"login: $"}, .fail_on = {}, .log_path = {}, .junit_path = {}});
     rig.say_by_bytes("Debian\r\n\r\ndebian login: ");
     CHECK(rig.decides());
@@ -110,7 +110,7 @@ TEST_CASE("a second prompt is seen as the first was") {
     CHECK(rig.decides());
 }
 
-TEST_CASE("what the console leaves unfinished is looked at when it ends") {
+TEST_CASE("the console's unfinished line is matched when it ends") {
     Rig rig({.expect = {"bye$"}, .fail_on = {}, .log_path = {}, .junit_path = {}});
     rig.say("good bye");
     rig->finish();
@@ -120,7 +120,7 @@ TEST_CASE("what the console leaves unfinished is looked at when it ends") {
     CHECK(rig->tail(5) == std::vector<std::string>{"good bye"});
 }
 
-TEST_CASE("colours do not hide what is looked for") {
+TEST_CASE("colours do not hide a match") {
     Rig rig({.expect = {}, .fail_on = {"^\\[FAILED\\]"}, .log_path = {}, .junit_path = {}});
     rig.say("[\x1b[0;1;31mFAILED\x1b[0m] to start\r\n");
     CHECK(rig.has_failed());
@@ -163,7 +163,7 @@ TEST_CASE("the log has every byte but the ends of lines, and the last line thoug
     CHECK(after.substr(before.size() + 15) == "c\n");
 }
 
-TEST_CASE("once mayfly is ending, lines are soon matched no more, and still logged") {
+TEST_CASE("once mayfly is ending, lines are soon not matched any more, but still logged") {
     const ScratchDirectory scratch;
     const std::string path = scratch.file("log");
     Rig rig({.expect = {"first", "second"}, .fail_on = {"third"}, .log_path = path, .junit_path = {}});
@@ -211,7 +211,7 @@ TEST_CASE("expressions that are too much together are refused by the first that 
                                            Catch::Contains("10000") && Catch::Contains("write fewer"));
 }
 
-TEST_CASE("an expression that is none is refused by its option and text") {
+TEST_CASE("an invalid expression is refused by its option and text") {
     const auto refusal = [](const WatchConfig& config) {
         const auto made = ConsoleWatch::create(config, {}, 0);
         REQUIRE_FALSE(made);

@@ -58,8 +58,8 @@ struct PciRig : PciWorld {
         u32 offset = 0;
         u32 length = 0;
     };
-    /// The virtio capability of this type, or that with this id (MSI-X) when `type` is 0; at 0 if there is
-    /// none.
+    /// The virtio capability of this type, or that with this id (MSI-X) when `type` is 0; at 0 if it is
+    /// missing.
     Capability find(u8 type, u8 id = 9) {
         for (u16 at = static_cast<u16>(config(kDevfn, 0x34, 1)); at != 0;
              at = static_cast<u16>(config(kDevfn, static_cast<u16>(at + 1), 1))) {

@@ -116,7 +116,7 @@ TEST_CASE("the configuration's bit is in the ISR with MSI-X too, before the mess
     CHECK(rig.isr() == 0);
 }
 
-TEST_CASE("the pin falls when MSI-X takes over, and rises with what is unread when it leaves",
+TEST_CASE("the pin falls when MSI-X takes over, and rises with unread events when it is switched off",
           "[pci_transport]") {
     // PCI Local Bus Specification 3.0 §6.8.3.3 "Enabling": no INTx# while MSI-X is enabled. VIRTIO 1.2
     // §4.1.4.5.1: without MSI-X the Interrupt Status bit is the OR of the ISR's bits.

@@ -43,7 +43,7 @@ TEST_CASE("a transitional device has the old ids and revision 0", "[pci_transpor
     CHECK(options.bars[0].kind == BarKind::Io);
 }
 
-TEST_CASE("what a device is for can be told by its class", "[pci_transport]") {
+TEST_CASE("a device's class tells its purpose", "[pci_transport]") {
     const auto [type, code] = GENERATE(std::pair<u16, u32>{1, 0x02'0000}, std::pair<u16, u32>{2, 0x01'0000},
                                        std::pair<u16, u32>{3, 0x07'8000}, std::pair<u16, u32>{4, 0xff'0000},
                                        std::pair<u16, u32>{26, 0x01'8000});
@@ -227,7 +227,7 @@ TEST_CASE("queue_size is a power of two or 0 unless packed rings were negotiated
         const u64 shown = rig.get(common::kQueueSize, 2);
         CHECK((shown & (shown - 1)) == 0);
     }
-    // It was not one that can be: the queue must not run with another.
+    // The value was invalid: the queue must not run with another.
     rig.set_status(3);
     rig.accept(kVersion1);
     rig.set_status(11);
@@ -276,7 +276,7 @@ TEST_CASE("a driver sets its device up and has buffers come back", "[pci_transpo
     CHECK(rig.round_trip());
 }
 
-TEST_CASE("FEATURES_OK that is refused reads back as refused", "[pci_transport]") {
+TEST_CASE("a refused FEATURES_OK reads back as clear", "[pci_transport]") {
     PciRig rig;
     rig.set_status(3);
     rig.accept(kVersion1 | 2);

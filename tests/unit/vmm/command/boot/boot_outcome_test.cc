@@ -92,7 +92,7 @@ TEST_CASE("a panic is told in the guest's words, in the report too, and a boot w
     BootConfig with_init = with_program;
     with_init.append = "a rdinit=/mine";
     CHECK(told(with_init, panic) ==
-          Lines{line + " (the rdinit= of --append takes the place of mayfly's init, and is not there)"});
+          Lines{line + " (the rdinit= of --append takes the place of mayfly's init, and does not exist)"});
     for (const std::string small :
          {"Out of memory and no killable processes...", "System is deadlocked on memory"})
         CHECK(told(with_program, {EndKind::Panic, 0, {}, small}) ==

@@ -251,7 +251,7 @@ TEST_CASE("what --help says of a disk and a network is what is taken", "[device_
         INFO(key);
         CHECK(parse_net((key == "queues" ? "tap=t" : "user") + word(key)));
     }
-    // What is refused is told with the same words.
+    // Refusals use the same words.
     CHECK(parse_disk("f,what").error().message().find("FILE[,ro|,overlay]") != std::string::npos);
     CHECK(parse_net("user,what").error().message().find("user[,hostfwd=") != std::string::npos);
 }

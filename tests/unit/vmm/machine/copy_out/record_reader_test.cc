@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: Apache-2.0
-// What an init may send, and what it may not.
+// The records that an init may send, and those it may not.
 #include "vmm/machine/copy_out/record_reader.h"
 
 #include <catch2/catch.hpp>
@@ -91,7 +91,7 @@ TEST_CASE("a tree comes as it was sent, however it is cut into pieces") {
     }
 }
 
-TEST_CASE("paths lead below what was asked for") {
+TEST_CASE("paths lead below the requested file") {
     for (const char* path : {"/etc/passwd", "../x", "a/../../x", "..", ".", "a/.", "a//b", "a/", "/"})
         CHECK(refusal_of({kTop, {.kind = kFile, .path = path}}) != "nothing");
     CHECK(refusal_of({kTop, {.kind = kFile, .path = std::string("a\0b", 3)}}) != "nothing");
@@ -104,7 +104,7 @@ TEST_CASE("paths lead below what was asked for") {
     CHECK(refusal_of({kTop, {.kind = kFile, .path = longest + "/dd"}}) != "nothing");
 }
 
-TEST_CASE("each thing comes where it may") {
+TEST_CASE("each record comes where it may") {
     CHECK(refusal_of({kPlain}).find("a part before the whole") != std::string::npos);
     CHECK(refusal_of({kTop, kTop}) != "nothing");
     CHECK(refusal_of({{.kind = kFile}, {.kind = kFileEnd}, kPlain}).find("more than was asked") !=
@@ -127,13 +127,13 @@ TEST_CASE("each thing comes where it may") {
     CHECK(refusal_of({{.kind = kDirectory, .copy = 1}}, 1) != "nothing");
 }
 
-TEST_CASE("more after the end is a lie also when it comes later, and when it is not whole") {
+TEST_CASE("records after the end are an error also when they come later, and when incomplete") {
     Reading reading;
     REQUIRE(reading.feed(bytes_of({kTop, {.kind = kEnd}})));
     CHECK_FALSE(reading.feed("x"));
 }
 
-TEST_CASE("files grow, and are as large as they are") {
+TEST_CASE("data comes in order, and matches the file's size") {
     CHECK(refusal_of({kTop, kPlain, {.kind = kData, .data = "abc"}, {.kind = kData, .data = "d", .value = 2}})
               .find("data at 2 of a file, behind 3") != std::string::npos);
     CHECK(refusal_of({kTop, kPlain, {.kind = kData, .data = "abc"}, {.kind = kFileEnd, .value = 2}}) !=
@@ -147,7 +147,7 @@ TEST_CASE("files grow, and are as large as they are") {
     CHECK(refusal_of({kTop, kPlain, {.kind = kFileEnd, .value = last + 1}}) != "nothing");
 }
 
-TEST_CASE("a head that cannot be is refused before what follows it has come") {
+TEST_CASE("an invalid head is refused before its data has come") {
     CHECK(refusal_of({{.kind = 0}}) != "nothing");
     CHECK(refusal_of({{.kind = 9}}) != "nothing");
     CHECK(refusal_of({{.kind = kDirectory, .mtime_ns = 1'000'000'000}}) != "nothing");

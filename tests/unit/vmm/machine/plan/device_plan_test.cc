@@ -34,8 +34,7 @@ Result<DevicePlan> plan_of(const BootConfig& config, const MachineShape& shape) 
 
 }  // namespace
 
-TEST_CASE("each network has the MAC address that was asked for, or a random one of nobody's",
-          "[device_plan]") {
+TEST_CASE("each network has its configured MAC address, or a random local one", "[device_plan]") {
     BootConfig config = with(1, 3);
     config.nets[1].mac = MacAddress{0x52, 0x54, 0, 0x12, 0x34, 0x56};
     DevicePlan plan = plan_of(config, kModern).value();
