@@ -38,7 +38,7 @@ Result<CopyPlace> find_place(const CopyOut& copy) {
     const std::string path = is_inside ? copy.host_name() : behind_links(copy.host_name());
     const auto [directory, name] = split_path(path);
     if (is_inside && (name.empty() || name == "." || name == ".."))
-        return refuse("{} {}:{}: {} lacks a name that could be used in there", kCopyOutOption,
+        return refuse("{} {}:{}: {} does not end in a name to use in the directory", kCopyOutOption,
                       visible(copy.guest), visible(copy.host), visible(copy.guest));
     CopyPlace place{.parent = UniqueFd::adopt(::open(directory.c_str(), O_PATH | O_DIRECTORY | O_CLOEXEC)),
                     .name = name,

@@ -96,7 +96,7 @@ std::string FileReceiver::guest_path(const FileName& name) const {
 void FileReceiver::tell_failure(const std::string& line) {
     has_failed_ = true;
     if (failures_printed_ > kLinesMax) return;
-    log::error(failures_printed_++ < kLinesMax ? line : "--copy-out: more has failed, which is not shown");
+    log::error(failures_printed_++ < kLinesMax ? line : "--copy-out: further failures are not shown");
 }
 
 void FileReceiver::tell_left_out(const FileName& name, const std::string& why) {
@@ -104,7 +104,8 @@ void FileReceiver::tell_left_out(const FileName& name, const std::string& why) {
     // A node that was asked for by name counts as failed.
     if (name.path.empty()) return tell_failure(line);
     if (left_out_printed_ > kLinesMax) return;
-    log::warning(left_out_printed_++ < kLinesMax ? line : "--copy-out: more is left out, which is not shown");
+    log::warning(
+        left_out_printed_++ < kLinesMax ? line : "--copy-out: further files that are left out are not shown");
 }
 
 void FileReceiver::conclude(const FileName& name, Result<void> result) {

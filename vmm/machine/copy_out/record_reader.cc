@@ -46,7 +46,7 @@ std::string_view problem_of(std::string_view path) {
 }  // namespace
 
 Result<void> RecordReader::check(const Head& head) const {
-    if (has_ended_) return protocol_error("more after the end");
+    if (has_ended_) return protocol_error("a record after the end");
     if (head.kind < Kind::Directory || head.kind > Kind::End)
         return protocol_error("a record of kind {}", static_cast<u32>(head.kind));
     if (head.mtime_ns >= kNanosecondsOfSecond)
@@ -65,16 +65,16 @@ Result<void> RecordReader::check_order(const Head& head) const {
     if (head.kind == Kind::End) {
         if (is_in_file_) return protocol_error("the end within a file");
         if (top_ == Top::Awaited || copy_ + 1 < copies_)
-            return protocol_error("the end before all was there");
+            return protocol_error("the end before all requested files");
         return {};
     }
-    if (head.copy >= copies_) return protocol_error("something that nobody has asked for");
+    if (head.copy >= copies_) return protocol_error("a record of a copy that was not requested");
     if (is_in_file_ && !belongs_to_file(head.kind) && head.kind != Kind::Problem)
         return protocol_error("a record within a file");
     if (!is_in_file_ && belongs_to_file(head.kind)) return protocol_error("data without a file");
     if (is_in_file_ && head.copy != copy_) return protocol_error("data of another file");
     if (head.copy != copy_ && (head.copy != copy_ + 1 || top_ == Top::Awaited))
-        return protocol_error("what was asked for in another order");
+        return protocol_error("the copies in another order than requested");
     return {};
 }
 
@@ -85,11 +85,11 @@ Result<void> RecordReader::enter(const Head& head, const std::string& path) {
         top_ = Top::Awaited;
     }
     if (is_in_file_) return {};
-    if (top_ == Top::Awaited && !path.empty()) return protocol_error("a part before the whole");
+    if (top_ == Top::Awaited && !path.empty()) return protocol_error("a file before its directory");
     // An error in listing a directory is reported for the directory.
     if (top_ == Top::Directory && path.empty() && head.kind != Kind::Problem)
-        return protocol_error("a thing twice");
-    if (top_ == Top::Other) return protocol_error("more than was asked for");
+        return protocol_error("the copied directory twice");
+    if (top_ == Top::Other) return protocol_error("more files than were requested");
     if (top_ == Top::Awaited) top_ = head.kind == Kind::Directory ? Top::Directory : Top::Other;
     return {};
 }
@@ -113,13 +113,14 @@ Result<void> RecordReader::take(const Head& head, std::string path, std::span<co
             break;
         case Kind::Data:
             if (head.value < position_ || head.value > kFileBytesMax - data.size())
-                return protocol_error("data at {} of a file, behind {}", head.value, position_);
+                return protocol_error("data at {} of a file after data up to {}", head.value, position_);
             position_ = head.value + data.size();
             sink_.on_data(head.value, data);
             break;
         case Kind::FileEnd:
             if (head.value < position_ || head.value > kFileBytesMax)
-                return protocol_error("a file of {} bytes that has {}", head.value, position_);
+                return protocol_error("a size of {} bytes for a file whose data ends at {}", head.value,
+                                      position_);
             is_in_file_ = false;
             sink_.on_file_end(head.value, {.tv_sec = head.mtime, .tv_nsec = head.mtime_ns});
             break;
@@ -127,14 +128,14 @@ Result<void> RecordReader::take(const Head& head, std::string path, std::span<co
             // SAFETY: characters are bytes.
             const std::string target(reinterpret_cast<const char*>(data.data()), data.size());
             if (target.empty() || target.find('\0') != std::string::npos)
-                return protocol_error("a link to nothing");
+                return protocol_error("a link without a target");
             sink_.on_link(name, target);
             break;
         }
         case Kind::LeftOut: sink_.on_left_out(name, head.mode); break;
         case Kind::Problem:
             if (head.value == 0 || head.value > kErrnoMax)
-                return protocol_error("an error of number {}", head.value);
+                return protocol_error("the unknown error number {}", head.value);
             is_in_file_ = false;
             sink_.on_problem(name, static_cast<int>(head.value));
             break;
@@ -158,7 +159,7 @@ Result<void> RecordReader::feed(std::span<const std::byte> bytes) {
                       left.subspan(sizeof(head) + head.path_bytes, head.data_bytes)));
         left = left.subspan(record_bytes);
     }
-    if (has_ended_ && !left.empty()) return protocol_error("more after the end");
+    if (has_ended_ && !left.empty()) return protocol_error("a record after the end");
     held_.erase(held_.begin(), held_.end() - static_cast<std::ptrdiff_t>(left.size()));
     return {};
 }

@@ -124,7 +124,7 @@ void ProgramStreams::on_text(u8 byte) {
     const std::string line = std::exchange(text_.line, {});
     if (text_.lines_shown == kLinesMax) return;
     log::error(shown(line));
-    if (++text_.lines_shown == kLinesMax) log::error("init has more to say, which is not shown");
+    if (++text_.lines_shown == kLinesMax) log::error("further lines of init are not shown");
 }
 
 bool ProgramStreams::await_written(u64 deadline_ns) const {

@@ -186,8 +186,8 @@ TEST_CASE("an impossible place is refused before anything is sent") {
     REQUIRE(::mkfifo(tree.path("pipe").c_str(), 0600) == 0);
     CHECK(refusal_of(tree.path("nowhere/x")) ==
           "open --copy-out: " + tree.path("nowhere") + ": No such file or directory (make it first)");
-    CHECK(refusal_of(tree.path("there") + "/", "/a/..").find("lacks a name that could be used in there") !=
-          std::string::npos);
+    CHECK(refusal_of(tree.path("there") + "/", "/a/..")
+              .find("does not end in a name to use in the directory") != std::string::npos);
     CHECK(refusal_of(tree.path("pipe")) ==
           "--copy-out: " + tree.path("pipe") + ": is a FIFO that nobody reads");
     // A file is in the way of its directory.
@@ -427,7 +427,7 @@ TEST_CASE("a node that is not a file is left out with a warning, and fails if it
     REQUIRE(copying.send({kTop}));
     for (int i = 0; i < 30; ++i)
         REQUIRE(copying.send({{.kind = kLeftOut, .path = "pipe" + std::to_string(i), .mode = 0010644}}));
-    said.has("warning: --copy-out: more is left out, which is not shown");
+    said.has("warning: --copy-out: further files that are left out are not shown");
     CHECK(said.text().find("pipe20:") == std::string::npos);
     CHECK_FALSE(copying.send({{.kind = kLeftOut, .copy = 1, .mode = 0060600}}));
     said.has("mayfly: --copy-out: /guest/out: is left out: it is a device\n");
