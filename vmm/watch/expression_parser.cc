@@ -212,12 +212,12 @@ bool Parser::parse_group() {
     rest_.remove_prefix(1);
     if (peek() == '?' && rest_.size() > 1) {
         const char kind = peek(1);
-        if (kind == ':') return refuse("has (?:, which is another language's", "write ( )");
+        if (kind == ':') return refuse("has (?:, which POSIX expressions lack", "write ( )");
         if (kind == '=' || kind == '!' || (kind == '<' && (peek(2) == '=' || peek(2) == '!')))
-            return refuse("has a look-around (?, which is another language's", "use two expressions");
+            return refuse("has a look-around (?, which POSIX expressions lack", "use two expressions");
         if (kind == '<' || kind == 'P' || kind == '\'' || kind == '|' || kind == '>')
-            return refuse("has a (? group, which is another language's", "write ( )");
-        return refuse("has flags (?, which are another language's", "write both cases, [Oo]ops");
+            return refuse("has a (? group, which POSIX expressions lack", "write ( )");
+        return refuse("has flags (?, which POSIX expressions lack", "write both cases, [Oo]ops");
     }
     if (++depth_ > kDepthMax)
         return refuse(fmt::format("has parentheses more than {} deep", kDepthMax), "write fewer");
@@ -254,7 +254,7 @@ bool Parser::parse_escape() {
                 return refuse("has a back-reference",
                               "it would let a guest make matching take forever; write what it refers to");
             if (is_alphanumeric(letter) || letter == '`' || letter == '\'')
-                return refuse(fmt::format("has \\{}, which is another language's", letter),
+                return refuse(fmt::format("has \\{}, which POSIX expressions lack", letter),
                               cure_of_escape(letter));
             return parse_character();
     }
@@ -288,7 +288,7 @@ bool Parser::parse_repetition(std::size_t start) {
     const char second = rest_.empty() ? '\0' : rest_[0];
     if (second != '*' && second != '+' && second != '?' && second != '{') return true;
     return refuse(
-        fmt::format("has a {} after a {}, which is another language's", second, kind == '{' ? '}' : kind),
+        fmt::format("has a {} after a {}, which POSIX expressions lack", second, kind == '{' ? '}' : kind),
         kNoQuantifier);
 }
 

@@ -109,7 +109,7 @@ TEST_CASE("syntax of other languages is refused, with a replacement") {
         const char* cure;
     };
     for (const Row& row :
-         {Row{"\\d+", "has \\d, which is another language's", "write [0-9]"},
+         {Row{"\\d+", "has \\d, which POSIX expressions lack", "write [0-9]"},
           Row{"x\\D", "has \\D,", "write [^0-9]"},
           Row{"a\\tb", "has \\t,", "[[:blank:]]"},
           Row{"a\\n", "has \\n,", "lines are matched one by one"},
