@@ -204,7 +204,7 @@ TEST_CASE("a link or a file in the directory's place is not used", "[answer_cach
         fs::create_directory_symlink(host.root / "real", host.places.directory);
     }
     SECTION("file") { std::ofstream(host.places.directory) << "a file"; }
-    host.check_unused("no directory");
+    host.check_unused("not a directory");
 }
 
 TEST_CASE("in the entry's place, only a regular file is used, and nothing is waited for", "[answer_cache]") {
