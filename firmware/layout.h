@@ -2,8 +2,8 @@
 // The guest-physical map and the port map: one table for everything that a guest finds at a fixed place.
 //
 // RAM is contiguous from 0 to the hole, also under 0xA0000-0xFFFFF: old kernels that poke VGA text
-// memory or scan ROMs hit harmless RAM. What a kernel's own segments lie over goes elsewhere, but for the
-// extended BIOS data area and the tables that kernels search for.
+// memory or scan ROMs hit harmless RAM. Structures that a kernel's own segments would cover go elsewhere,
+// except the extended BIOS data area and the tables that kernels search for.
 #pragma once
 
 #include <array>
@@ -64,13 +64,13 @@ static_assert(kMpTable.value + kMpTableBytes <= kHighMemory.value);
 
 // --- The hole below 4 GiB ---------------------------------------------------------------------------
 
-/// RAM stops here and goes on at 4 GiB.
+/// RAM stops here and continues at 4 GiB.
 constexpr Gpa kHole{0xc000'0000};
 /// Firecracker's boot timer: a byte 123 written here is a boot mark.
 constexpr Gpa kBootTimer{0xc000'0000};
 /// virtio-mmio windows, 4 KiB each, the first where Firecracker puts it.
 constexpr Gpa kVirtioMmio{0xc000'1000};
-/// A UART that can only send, behind them. Nothing but the command line says that it is there.
+/// A UART that can only send, after them. Only the command line announces it.
 constexpr Gpa kEarlyConsole{0xc001'1000};
 constexpr u64 kEarlyConsoleBytes = 0x1000;
 /// Where PCI functions' memory BARs go.
@@ -79,7 +79,7 @@ constexpr u64 kPciMemoryBytes = 0x1800'0000;
 /// PCI Express configuration space of bus 0.
 constexpr Gpa kEcam{0xe000'0000};
 constexpr u64 kEcamBytes = 0x10'0000;
-/// Behind it the configuration pages of PCI functions, one each: both together are one read-only slot.
+/// After it the configuration pages of PCI functions, one each: both together are one read-only slot.
 constexpr Gpa kPciConfigPages{kEcam.value + kEcamBytes};
 constexpr u64 kPciConfigPagesBytes = 0x10'0000;
 constexpr Gpa kIoApic{0xfec0'0000};
@@ -105,14 +105,14 @@ constexpr u16 kPortDebugConsole = 0xe9;
 constexpr u16 kPortExit = 0xf4;
 constexpr u16 kPortSerial = 0x3f8;
 constexpr u16 kPortPvpanic = 0x505;
-/// ACPI PM1a event block (legacy), 4 bytes, and control block, 2 bytes, where QEMU's PC has them.
+/// ACPI PM1a event block (legacy), 4 bytes, and control block, 2 bytes, at the addresses of QEMU's PC.
 constexpr u16 kPortPm1aEvent = 0x600;
 constexpr u16 kPortPm1aControl = 0x604;
 /// ACPI sleep control and sleep status registers (hardware-reduced), one byte each.
 constexpr u16 kPortSleepControl = 0x610;
 constexpr u16 kPortSleepStatus = 0x611;
 constexpr u16 kPortPciConfig = 0xcf8;
-/// Our init's, 6 bytes (firmware/init/channel.h), with a program to run only.
+/// Our init's ports, 6 bytes (firmware/init/channel.h), only with --exec.
 constexpr u16 kPortInit = 0x620;
 constexpr u16 kPortReset = 0xcf9;
 /// Where the I/O BARs of transitional PCI functions go.
@@ -126,7 +126,7 @@ constexpr u8 kIrqSerial = 4;
 constexpr u8 kIrqAcpiSci = 9;
 /// INTA# of PCI devices with even and with odd numbers: level, and the same on 8259 and IOAPIC.
 constexpr std::array<u8, 2> kIrqPci{10, 11};
-/// Edges for virtio-mmio, in the devices' order: ISA interrupts that nobody has, then IOAPIC pins.
+/// Edges for virtio-mmio, in the devices' order: unused ISA interrupts, then IOAPIC pins.
 constexpr std::array<u8, 16> kIrqVirtioMmio{5, 6, 7, 10, 11, 12, 14, 15, 16, 17, 18, 19, 20, 21, 22, 23};
 /// The PIT reaches IOAPIC pin 2, as every PC chipset routes it.
 constexpr u8 kPitIoApicPin = 2;

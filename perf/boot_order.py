@@ -42,7 +42,7 @@ def places(build, arguments, directory):
 
 def sections(name, linked):
     """The patterns for where the compiler put a function, if the linker saw such a place: several names of one
-    function have one. What is written in assembler has a member of musl's to itself."""
+    function have one. Assembler code is a musl member of its own."""
     if name == "_start":
         return ["*crt1.o(.text)"]
     for place in (f".text.{name}", f".text.startup.{name}"):

@@ -18,7 +18,7 @@ from support import results
 QUANTITY_FIRST = "exec to first guest instruction"
 QUANTITY_EXIT = "exec to exit"
 QUANTITY_CPU = "CPU time, exec to exit"
-# Nobody has asked KVM before.
+# No earlier boot has asked KVM.
 COLD = "mayfly, KVM's answers not kept"
 
 

@@ -30,12 +30,12 @@ IN_ALL = "system calls"
 FAULTS = "page faults"
 # A page more or less is where the kernel put the stack and the vDSO.
 FAULTS_MARGIN = 2
-# With several vCPUs the threads race for who calls first.
+# With several vCPUs the threads race to call first.
 WITHOUT_BASELINE = "mayfly, 4 vCPUs"
 
 
 def say_who_is_asked(name, argv, kept):
-    """KVM, or the file of an earlier boot, which nobody has to compare again within a second."""
+    """KVM, or the file of an earlier boot, which need not be compared again within a second."""
     os.environ["MAYFLY_RUNTIME_DIR"] = "off" if name == ASKED else kept
     subprocess.run(argv, stdin=subprocess.DEVNULL, stdout=subprocess.DEVNULL, timeout=60, check=True)
 

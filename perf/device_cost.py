@@ -5,7 +5,7 @@
 Start: exec to the first guest instruction with two disks, a network, a console and random numbers, and with
 none, by turns. Being found: exits of a guest (pciprobe) that reads all there is to read about each device.
 Memory: the monitor's, guest RAM apart, with 1, 9 and 17 disks or 1, 5 and 8 networks, each of which has
-worked (guest/all_devices.cc) or has not (builtin:idle).
+worked (guest/all_devices.cc) or not (builtin:idle).
 """
 import argparse
 import json

@@ -38,7 +38,7 @@ def make_disk(path, size_mib):
 
 
 def settle(path):
-    """What the run before has written goes to the disk now, and all is in the page cache again."""
+    """Writes the previous run's data to the disk, and everything into the page cache again."""
     with open(path, "rb", buffering=0) as file:
         os.fsync(file.fileno())
         while file.read(1 << 20):

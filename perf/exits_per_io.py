@@ -1,6 +1,6 @@
 #!/usr/bin/env python3
 # SPDX-License-Identifier: Apache-2.0
-"""What a request costs in exits and system calls: a disk and a network, driven by the built-in guest iobench.
+"""Costs of a request in exits and system calls: a disk and a network, driven by the built-in guest iobench.
 
 Usage: exits_per_io.py MAYFLY. Counts of the monitor (--stats-json), divided by the requests that the guest made.
 Not how fast: that is disk_io.py and net_io.py. Makes a file and a tap of its own; the tap needs CAP_NET_ADMIN, or
@@ -14,7 +14,7 @@ import tempfile
 DISK_MIB = 64
 COUNT = 20000
 
-# What it is called, where the work is done, what the guest does.
+# The name, the place of the work, the guest's words.
 DISK_RUNS = [
     ("disk, 4 KiB reads, 1 in flight, inline", "inline", "op=read pattern=random size=4096 depth=1"),
     ("disk, 4 KiB reads, 1 in flight", "auto", "op=read pattern=random size=4096 depth=1"),

@@ -24,7 +24,7 @@ from support.linux_lab import Lab, SplitLab, measure_alone, measure_with_reader,
 import packages
 
 MARGIN = 0.05
-# So few that 5 % are none.
+# So few that 5 % round to zero.
 RETURNS_MARGIN = 5
 # Of the total, for each part of it: the monitor's is small, and depends on what ran in the lab before.
 PART_MARGIN = 0.01
@@ -72,7 +72,7 @@ def environment(lab, name):
 
 
 def surroundings(setting):
-    """What the counts depend on besides mayfly."""
+    """The inputs of the counts besides mayfly."""
     def said(*command):
         return subprocess.run(command, capture_output=True, text=True, check=False).stdout
 

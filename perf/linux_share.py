@@ -39,7 +39,7 @@ SHARE = "/tmp/share"
 SOCKET = "/tmp/share.socket"
 SERIAL = "/tmp/serial"
 VIRTIOFSD = "/usr/lib/qemu/virtiofsd"
-# What each takes is given by the unit, of which the guest does so many.
+# The cost is given per unit, of which the guest does so many.
 JOBS = {
     "find": ("a file", FILES),
     "tar": ("a file", ARCHIVED),
@@ -56,7 +56,8 @@ LABELS = {
     "random": "random read of 4 KiB",
     "create": "creating and removing",
 }
-# The job comes by the kernel's command line, as a variable. What it says is compared: none is done by half.
+# The job comes by the kernel's command line, as a variable. Its output is compared, so that every job is
+# complete.
 INIT = f"""#!/bin/sh
 mounts; load-modules
 export HOME=/root GIT_OPTIONAL_LOCKS=0

@@ -3,8 +3,8 @@
 """memory_size: does a boot cost more when the guest has more memory? No RAM is touched up front.
 
 hello from exec to exit with 64 MiB and with 8 GiB, interleaved, for mayfly and for floor, and the time inside
-KVM_SET_USER_MEMORY_REGION (by strace). A KVM that shadows page tables pays per page of a slot, whoever makes
-it: there floor tells the host's part from mayfly's.
+KVM_SET_USER_MEMORY_REGION (by strace). A KVM that shadows page tables pays per page of a slot, under
+any monitor: there floor tells the host's part from mayfly's.
 """
 import argparse
 import os

@@ -47,7 +47,7 @@ def count(entry):
 
 
 def failures(entry):
-    """What an entry says of its failures: the lines that name one, else its last ones."""
+    """An entry's failures: the lines that name one, else its last ones."""
     words = ((entry.get("stdout") or "") + (entry.get("stderr") or "")).strip().splitlines()
     said = [word for word in words if FAILED.search(word)] or words[-3:] or [f"status {entry['returncode']}"]
     return said[:FAILED_LINES]

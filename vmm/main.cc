@@ -28,8 +28,8 @@ namespace {
 
 using namespace mayfly;
 
-/// Commands were seen to take up to 60 KiB of the first thread's stack, and half of that more is for what was
-/// not seen.
+/// Commands were seen to take up to 60 KiB of the first thread's stack, and half of that is added as a
+/// reserve.
 constexpr u64 kStackBytesMin = KiB(96);
 
 int boot(int argc, char** argv, Timeline& timeline) {
@@ -44,7 +44,7 @@ int boot(int argc, char** argv, Timeline& timeline) {
 }
 
 /// A closed standard descriptor's number would go to the next file opened, /dev/kvm or the kernel. Read-only,
-/// so that writing there fails as it does on a closed one.
+/// so that writing to it fails as on a closed descriptor.
 void hold_standard_descriptors() {
     std::array<pollfd, 3> standard{};
     for (int fd = 0; pollfd& one : standard) one.fd = fd++;
@@ -68,7 +68,7 @@ int simple(int argc, char** argv, const CommandPage& page, int (*command)(bool i
     return command(arguments.is_json);
 }
 
-/// Whether an option of boot's that reports the timeline can be there, perhaps shortened.
+/// Whether the words may contain an option that reports the timeline, perhaps abbreviated.
 bool mentions_timeline(int argc, char** argv) {
     return std::any_of(argv + 2, argv + argc,
                        [](std::string_view word) { return word.starts_with("--timel"); });
@@ -97,12 +97,12 @@ int run(int argc, char** argv, Timeline& timeline) {
 
 }  // namespace
 
-/// Nothing here throws on purpose, and the tables by which a handler would be looked for are not in the
-/// binary (vmm/sections.ld): meson.build has every call of __cxa_throw come here.
+/// Our code never throws, and the tables for finding a handler are not in the binary (vmm/sections.ld):
+/// meson.build redirects every call of __cxa_throw here.
 // NOLINTNEXTLINE(readability-identifier-naming): the linker's name for it
 extern "C" [[noreturn]] void __wrap___cxa_throw(void* /*object*/, void* /*type*/,
                                                 void (* /*destructor*/)(void*)) {
-    log::error("bug: an exception nobody expected");
+    log::error("bug: an unexpected exception");
     std::abort();
 }
 

@@ -9,14 +9,15 @@ namespace mayfly {
 
 bool Bus::is_free(u64 base, u64 size_bytes) const {
     if (size_bytes == 0 || base > ~u64{0} - (size_bytes - 1)) return false;
-    // None overlaps another, so the neighbours tell.
+    // Ranges do not overlap, so the two neighbours decide.
     const auto next = std::upper_bound(ranges_.begin(), ranges_.end(), base, is_below);
     if (next != ranges_.end() && next->base - base < size_bytes) return false;
     return next == ranges_.begin() || base - (next - 1)->base >= (next - 1)->size_bytes;
 }
 
 void Bus::map(u64 base, u64 size_bytes, IoDevice& device, u64 offset_base) {
-    // no guest: the machine maps its devices before a vCPU runs, and exit ports where is_free() said so.
+    // no guest: the machine maps its devices before a vCPU runs, and exit ports only where is_free() allowed
+    // it.
     VERIFY(is_free(base, size_bytes));
     Mutex* mutex = nullptr;
     for (const Range& range : ranges_) {
@@ -65,7 +66,7 @@ Mutex& Bus::mutex_of(const IoDevice& device) const {
     for (const Range& range : ranges_) {
         if (range.device == &device) return *range.mutex;
     }
-    // no guest: asked by the owners of devices that are mapped, about their own.
+    // no guest: callers own devices that are mapped, and ask about those.
     UNREACHABLE();
 }
 

@@ -2,7 +2,7 @@
 // Bus: finds the device behind a port or an MMIO address, and serialises the accesses to each device.
 //
 // Built once, frozen before the first vCPU runs, then read by every vCPU thread.
-// Lock order: one device lock at a time, but that the port of our init takes the serial port's inside its
+// Lock order: one device lock at a time, except that the port of our init takes the serial port's inside its
 // own; devices never call back into the bus.
 #pragma once
 
@@ -27,20 +27,20 @@ class Bus {
     /// `offset_base`.
     void map(u64 base, u64 size_bytes, IoDevice& device, u64 offset_base = 0);
 
-    /// Who answers where nothing is mapped: a bus behind this one, which takes no lock of this one's, since
-    /// its devices have their own. `offset_bytes` is the address. At most once.
+    /// The device that answers where nothing is mapped: a bus behind this one. It is called without a lock of
+    /// this bus, since its devices have their own. `offset_bytes` is the address. At most once.
     void set_fallback(IoDevice& device) { fallback_ = &device; }
 
     /// Whether map() may be called with this range.
     [[nodiscard]] bool is_free(u64 base, u64 size_bytes) const;
 
-    /// Reads as all ones where no device is, or where the access crosses a device's edge and the fallback
-    /// does not know better.
+    /// Reads all ones where no device is mapped, or where the access crosses a device's edge and the fallback
+    /// does not answer.
     [[nodiscard]] u64 read(u64 address, u8 size_bytes) const;
     /// Ignored in the same cases.
     void write(u64 address, u8 size_bytes, u64 value) const;
 
-    /// The device's name, or empty where none is.
+    /// The device's name; empty where no device is mapped.
     [[nodiscard]] std::string_view name_at(u64 address) const;
 
     /// `device`'s lock, for an access that does not come from a vCPU (console input).
@@ -64,7 +64,7 @@ class Bus {
 
     std::vector<Range> ranges_;  // sorted by base
     IoDevice* fallback_ = nullptr;
-    std::deque<Mutex> mutexes_;  // one a device, which stay where they are
+    std::deque<Mutex> mutexes_;  // one per device; a deque never moves them
 };
 
 }  // namespace mayfly

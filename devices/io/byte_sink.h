@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: Apache-2.0
-// ByteSink: where a device's outgoing characters go. Which file or terminal that is, the machine knows.
+// ByteSink: where a device's outgoing characters go. The machine decides which file or terminal that is.
 #pragma once
 
 #include "vmm/error/ints.h"

@@ -13,12 +13,12 @@ struct IoAccess {
     u8 size_bytes;     ///< 1, 2, 4 or 8; the whole access lies inside the mapped range
 };
 
-/// All ones in the low `size_bytes` bytes: what an access reads that nobody answers.
+/// All ones in the low `size_bytes` bytes: what an unanswered access reads.
 [[nodiscard]] constexpr u64 all_ones(u8 size_bytes) {
     return size_bytes >= 8 ? ~u64{0} : (u64{1} << (8 * size_bytes)) - 1;
 }
 
-/// `word` with the bytes that `value` brings: a register of 32 bits that may be written piece by piece. `at`
+/// `word` with the bytes of `value` put in: for a 32-bit register that may be written piece by piece. `at`
 /// lies inside it.
 [[nodiscard]] constexpr u32 with_bytes(u32 word, IoAccess at, u64 value) {
     const u64 mask = all_ones(at.size_bytes) << at.offset_bytes * 8;
@@ -39,7 +39,7 @@ class IoDevice {
     [[nodiscard]] virtual u64 io_read(IoAccess at) = 0;
     /// `value` holds the low `at.size_bytes` bytes; the bits above them are zero.
     virtual void io_write(IoAccess at, u64 value) = 0;
-    /// To the specification's reset values; the constructor calls the same code.
+    /// Sets the specification's reset values; the constructor calls the same code.
     virtual void reset() = 0;
 };
 

@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: Apache-2.0
-// IrqLine: the output pin of a chip model. Where it leads is the machine's business.
+// IrqLine: the output pin of a chip model. The machine decides where it leads.
 #pragma once
 
 namespace mayfly {

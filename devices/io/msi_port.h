@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: Apache-2.0
-// MsiPort: where a function's MSI-X messages go. By which kernel interface, the machine knows.
+// MsiPort: where a function's MSI-X messages go. The machine decides which kernel interface carries them.
 #pragma once
 
 #include "vmm/error/ints.h"
@@ -9,7 +9,7 @@ namespace mayfly {
 enum class MsiPath : u8 {
     Irqfd,      ///< an eventfd that KVM listens to
     SignalMsi,  ///< one ioctl
-    Lost,       ///< the host refused the message: nonsense of the guest's, or no vCPU has that id
+    Lost,       ///< the host refused the message: the guest wrote nonsense, or no vCPU has that id
 };
 
 /// Under the device's lock.

@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
-// PciMemory and PciIo: where BARs may be, which is everywhere. For use behind everything else that has an
-// address.
+// PciMemory and PciIo: all of memory and I/O space, since a BAR may be anywhere. To be mapped behind every
+// device that has a fixed address.
 //
 // offset_bytes is the absolute address. They have no state and need no lock of the I/O bus.
 #pragma once

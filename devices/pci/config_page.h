@@ -2,7 +2,7 @@
 // A page that a guest may read as memory while we change it: words are loaded and stored whole.
 //
 // Not guest RAM (GuestMemory): the guest cannot write here, its writes trap.
-// Thread: any; a word that two threads change needs a lock of its owner.
+// Thread: any; a word that two threads change needs its owner's lock.
 #pragma once
 
 #include <cstddef>
@@ -38,7 +38,7 @@ template <typename T>
     return __atomic_load_n(reinterpret_cast<Word*>(memory.data() + offset), __ATOMIC_ACQUIRE);
 }
 
-/// What a plain read of 1 to 8 bytes at any alignment finds; bytes beyond the end read as ones.
+/// The value of a plain read of 1 to 8 bytes at any alignment; bytes beyond the end read as ones.
 [[nodiscard]] inline u64 load_bytes(std::span<const std::byte> memory, u64 offset, u8 size_bytes) {
     u64 value = 0;
     for (unsigned i = 0; i < size_bytes; ++i) {

@@ -15,7 +15,7 @@ struct Target {
     u16 offset;
 };
 
-/// What a data access at `at` names, if anything: bus 0 only, and within the dword.
+/// The register that a data access at `at` names, if any: bus 0 only, and within the dword.
 std::optional<Target> target_of(u32 address, IoAccess at) {
     const u64 byte = at.offset_bytes - kDataOffset;
     const bool is_bus_0 = ((address >> 16) & 0xff) == 0;

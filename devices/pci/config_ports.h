@@ -1,9 +1,9 @@
 // SPDX-License-Identifier: Apache-2.0
 // ConfigPorts: configuration space by an address port (0xcf8) and a data port (0xcfc).
 //
-// Only 4-byte accesses reach the address register, so that what a PC has at 0xcf9 fits inside it: a 1-byte
-// access there goes to the device given for it. Thread: any, under the device's I/O bus lock. Spec: PCI Local
-// Bus Specification 3.0 §3.2.2.3.2 "Software Generation of Configuration Transactions".
+// Only 4-byte accesses reach the address register, so a PC's reset register at 0xcf9 fits inside it: a 1-byte
+// access there goes to `reset_control`. Thread: any, under the device's I/O bus lock. Spec: PCI Local Bus
+// Specification 3.0 §3.2.2.3.2 "Software Generation of Configuration Transactions".
 #pragma once
 
 #include <string_view>

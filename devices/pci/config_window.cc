@@ -18,7 +18,7 @@ void fill_with_ones(ConfigPage page) {
 
 ConfigWindow::ConfigWindow(std::span<std::byte> memory, u64 guest_base)
     : memory_(memory), guest_base_(guest_base) {
-    // SAFETY: of the pointer only the number is looked at.
+    // SAFETY: the pointer is compared as a number and never dereferenced.
     // no guest: ConfigWindowMemory has this size and alignment, and the layout has the base.
     VERIFY(memory_.size() == kSizeBytes);
     VERIFY(reinterpret_cast<std::uintptr_t>(memory_.data()) % kConfigPageBytes == 0);
@@ -46,43 +46,44 @@ void ConfigWindow::add(u8 devfn, PciFunction& function) {
     // no guest: PciBus::add() asks whether there is a config BAR, before the guest runs.
     VERIFY(function.config_bar() < pci::BASE_ADDRESSES);
     const PciBar& bar = function.bar(function.config_bar());
-    // no guest: PciTransport::function_options() has it so, before the guest runs.
+    // no guest: PciTransport::function_options() sets it so, before the guest runs.
     VERIFY(bar.kind == BarKind::Memory32 && bar.size_bytes == kConfigPageBytes);
-    // Not initialised, so that a page that is never needed is never there.
-    tenants_.push_back({devfn, &function, std::make_unique_for_overwrite<PrivatePage>(), {}, {}, false});
-    std::sort(tenants_.begin(), tenants_.end(),
-              [](const Tenant& a, const Tenant& b) { return a.devfn < b.devfn; });
+    // Not initialised, so that the host never allocates a page that is never needed.
+    config_bars_.push_back({devfn, &function, std::make_unique_for_overwrite<PrivatePage>(), {}, {}, false});
+    std::sort(config_bars_.begin(), config_bars_.end(),
+              [](const ConfigBar& a, const ConfigBar& b) { return a.devfn < b.devfn; });
     settle();
-}  // NOLINT(clang-analyzer-cplusplus.NewDeleteLeaks): it loses the page where sort() moves its owner
+}  // NOLINT(clang-analyzer-cplusplus.NewDeleteLeaks): the analyzer loses the page where sort() moves its
+   // owner
 
 void ConfigWindow::settle() {
     std::bitset<kPages> taken;
-    for (Tenant& tenant : tenants_) {
-        tenant.wanted = page_of_bar(*tenant.function);
-        if (tenant.wanted && taken.test(*tenant.wanted)) tenant.wanted.reset();
-        if (tenant.wanted) taken.set(*tenant.wanted);
+    for (ConfigBar& config_bar : config_bars_) {
+        config_bar.wanted = page_of_bar(*config_bar.function);
+        if (config_bar.wanted && taken.test(*config_bar.wanted)) config_bar.wanted.reset();
+        if (config_bar.wanted) taken.set(*config_bar.wanted);
     }
-    // Who has to leave leaves before anybody enters: two functions may swap their pages.
-    for (Tenant& tenant : tenants_) {
-        if (!tenant.shown_at || tenant.shown_at == tenant.wanted) continue;
-        tenant.function->client()->on_config_page_moved(tenant.private_page->bytes);
-        fill_with_ones(page(*tenant.shown_at));
-        tenant.shown_at.reset();
+    // First every function leaves its old page, then each enters its new one: two may swap pages.
+    for (ConfigBar& config_bar : config_bars_) {
+        if (!config_bar.shown_at || config_bar.shown_at == config_bar.wanted) continue;
+        config_bar.function->client()->on_config_page_moved(config_bar.private_page->bytes);
+        fill_with_ones(page(*config_bar.shown_at));
+        config_bar.shown_at.reset();
     }
-    for (Tenant& tenant : tenants_) {
-        if (tenant.wanted && !tenant.shown_at) {
-            tenant.shown_at = tenant.wanted;
-            tenant.function->client()->on_config_page_moved(page(*tenant.wanted));
-        } else if (!tenant.has_page) {
-            tenant.function->client()->on_config_page_moved(tenant.private_page->bytes);
+    for (ConfigBar& config_bar : config_bars_) {
+        if (config_bar.wanted && !config_bar.shown_at) {
+            config_bar.shown_at = config_bar.wanted;
+            config_bar.function->client()->on_config_page_moved(page(*config_bar.wanted));
+        } else if (!config_bar.has_page) {
+            config_bar.function->client()->on_config_page_moved(config_bar.private_page->bytes);
         }
-        tenant.has_page = true;
+        config_bar.has_page = true;
     }
 }
 
 bool ConfigWindow::shows(const PciFunction& function) const {
-    return std::any_of(tenants_.begin(), tenants_.end(), [&](const Tenant& tenant) {
-        return tenant.function == &function && tenant.shown_at.has_value();
+    return std::any_of(config_bars_.begin(), config_bars_.end(), [&](const ConfigBar& config_bar) {
+        return config_bar.function == &function && config_bar.shown_at.has_value();
     });
 }
 

@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: Apache-2.0
-// Ecam: configuration space as 1 MiB of memory addresses, one page a function of bus 0.
+// Ecam: configuration space as 1 MiB of memory addresses, one page per function of bus 0.
 //
 // With a config window only writes come here. Needs no lock of the I/O bus.
 // Spec: PCI Express Base Specification 3.0 §7.2.2 "PCI Express Enhanced Configuration Access Mechanism

@@ -25,14 +25,15 @@ class FunctionClient {
 
     /// A BAR moved, or its decoding was switched on or off: see PciFunction::bar_address().
     virtual void on_decode_changed() = 0;
-    /// The guest wrote these bytes of configuration space; the image holds what became of them.
+    /// The guest wrote these bytes of configuration space; the image holds the result.
     virtual void on_config_write(u16 offset, u8 size_bytes) = 0;
     /// The guest is about to read bytes of dwords given to PciFunction::intercept_reads(), by an access that
-    /// trapped. What the client puts there with refresh() is what it reads.
+    /// trapped. It reads the bytes that the client puts there with refresh().
     virtual void on_config_read(u16 offset, u8 size_bytes) = 0;
     /// From now on the content of the config BAR lives in `page`, where a guest may read it as memory. The
-    /// client writes all of it there and touches the page it had before no more after it returns; until then
-    /// that one still holds its content. Called by PciBus::add() with the first page.
+    /// client writes its whole content there, and no longer touches its previous page once this function
+    /// returned; until then the previous page still holds the content. Called by PciBus::add() with the first
+    /// page.
     virtual void on_config_page_moved(ConfigPage page) = 0;
 };
 

@@ -51,7 +51,7 @@ void Msix::reset() {
     update_all();
     clear_pending();
     for (u16 vector = 0; vector < vector_count_; ++vector) {
-        // Data and mask in one store, first: there is no moment at which half an entry looks unmasked.
+        // Data and mask in one store, first: at no moment does half an entry look unmasked.
         store_word<u64>(table_, entry(vector) + pci::MSIX_ENTRY_DATA,
                         u64{pci::MSIX_ENTRY_CONTROL_MASK} << 32);
         store_word<u64>(table_, entry(vector) + pci::MSIX_ENTRY_ADDRESS, 0);
@@ -84,7 +84,7 @@ void Msix::on_config_write(u16 offset, u8 size_bytes) {
     const bool was_enabled = is_enabled();
     control_ = function_.config16(static_cast<u16>(control_at));
     update_all();
-    // INTx speaks for the device from here; a message of before would be a second word about the same event.
+    // INTx speaks for the device from here; an earlier message would report the same event twice.
     if (was_enabled && !is_enabled()) clear_pending();
 }
 
@@ -168,7 +168,7 @@ bool Msix::restore(const State& state) {
         const bool is_masked = (saved.data_and_control >> 32 & pci::MSIX_ENTRY_CONTROL_MASK) != 0;
         if (is_pending && is_open && !is_masked) return false;
     }
-    // Off, so that nothing is sent or told before all is there.
+    // Off, so that nothing is sent or reported before all parts are restored.
     control_ = 0;
     update_all();
     clear_pending();

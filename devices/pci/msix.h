@@ -2,8 +2,9 @@
 // Msix: a function's MSI-X capability, vector table and pending bits. It sends nothing: messages are values
 // that the client gets.
 //
-// The table lies in memory that a guest may read directly; the pending bits are live and are read by a trap.
-// Whatever a guest writes into an entry is a legal message here: the client decides what becomes of it.
+// The table lies in memory that a guest may read directly; the pending bits change by themselves, so a read
+// of them traps. Any message that a guest writes into an entry is accepted here: the client decides whether
+// it can be sent.
 //
 // Thread: under the device's lock.
 // Spec: PCI Local Bus Specification 3.0 §6.8.2 "MSI-X Capability and Table Structures", §6.8.3 "MSI and MSI-X
@@ -28,11 +29,11 @@ class MsixClient {
     MsixClient& operator=(const MsixClient&) = delete;
     virtual ~MsixClient() = default;
 
-    /// The vector may send this message from now on: it was unmasked, or an unmasked one got another message.
+    /// The vector may send this message from now on: it was unmasked, or got another message while unmasked.
     virtual void on_vector_unmasked(u16 vector, u64 address, u32 data) = 0;
-    /// It may not any more: by its own mask, the function's, or because MSI-X was switched off.
+    /// The vector may not send any more: its own mask or the function's was set, or MSI-X was switched off.
     virtual void on_vector_masked(u16 vector) = 0;
-    /// Send it now: it was pending when the vector was unmasked. Comes after on_vector_unmasked().
+    /// Send the message now: it was pending when the vector was unmasked. Comes after on_vector_unmasked().
     virtual void deliver(u16 vector, u64 address, u32 data) = 0;
 };
 
@@ -47,8 +48,8 @@ class Msix final {
     };
     enum class Raise : u8 {
         Send,     ///< the caller sends message(vector)
-        Pended,   ///< masked: deliver() comes with the unmasking
-        Ignored,  ///< MSI-X is off (INTx is in charge), or there is no such vector
+        Pended,   ///< masked: deliver() comes when it is unmasked
+        Ignored,  ///< MSI-X is off (INTx is in charge), or the vector does not exist
     };
     struct Message {
         u64 address;
@@ -75,9 +76,9 @@ class Msix final {
     [[nodiscard]] Message message(u16 vector) const;
     [[nodiscard]] u16 vector_count() const { return vector_count_; }
 
-    /// For FunctionClient::on_config_write(), with every write; others than to Message Control do nothing.
+    /// For FunctionClient::on_config_write(), with every write; only those to Message Control do something.
     void on_config_write(u16 offset, u8 size_bytes);
-    /// `at` is relative to the table, respectively to the pending bits. What lies beyond reads as ones.
+    /// `at` is relative to the table, or to the pending bits. Bytes beyond the end read as ones.
     [[nodiscard]] u64 table_read(IoAccess at) const;
     void table_write(IoAccess at, u64 value);
     [[nodiscard]] u64 pba_read(IoAccess at) const;
@@ -87,17 +88,17 @@ class Msix final {
         u64 address = 0;
         u64 data_and_control = 0;
     };
-    /// Message Control is among the function's registers.
+    /// Message Control is saved with the function's registers.
     struct State {
         std::vector<Entry> table;
         std::vector<u64> pending;  ///< as pba_read() shows it
     };
     [[nodiscard]] State save() const;
     /// After PciFunction::restore(); tells the client of every vector that may send. False: no guest can have
-    /// written this, or a vector is pending that may send; then all is as it was.
+    /// written this state, or a pending vector may send; then nothing has changed.
     [[nodiscard]] bool restore(const State& state);
 
-    /// The table lives there from now on; copies the entries.
+    /// Moves the table to the new place; copies the entries.
     void move_table(std::span<std::byte> table);
     /// The events behind the pending bits are gone (the device was reset).
     void clear_pending();
@@ -116,7 +117,7 @@ class Msix final {
     u8 capability_ = 0;  // its offset in configuration space
     u16 control_ = 0;    // Message Control as of the last on_config_write()
     std::vector<u64> pending_;
-    std::vector<u64> unmasked_;  // the vectors that the client was told may send
+    std::vector<u64> unmasked_;  // the vectors that may send, as the client was last told
 };
 
 }  // namespace mayfly

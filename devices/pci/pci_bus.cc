@@ -16,7 +16,7 @@ PciBus::PciBus(ConfigWindow& window)
 }
 
 void PciBus::add(u8 devfn, PciFunction& function) {
-    // no guest: place_on_pci() gives each device a number of its own, before the guest runs.
+    // no guest: place_on_pci() gives each device its own number, before the guest runs.
     VERIFY(functions_[devfn] == nullptr);
     VERIFY(function.image().data() == window_.config_space(devfn).data());
     functions_[devfn] = &function;
@@ -27,8 +27,8 @@ void PciBus::add(u8 devfn, PciFunction& function) {
         const Lock guard(decode_mutex_);
         ranges_.reserve(bar_count_);
     }
-    // PCI Local Bus Specification 3.0 §6.2.1 "Device Identification": function 0 says whether there are
-    // others. It may come after them.
+    // PCI Local Bus Specification 3.0 §6.2.1 "Device Identification": function 0 says whether the device has
+    // more functions. It may be added after them.
     const u8 first = devfn & 0xf8;
     for (unsigned other = 1; other < 8; ++other) {
         if (functions_[first + other] != nullptr && functions_[first] != nullptr) {

@@ -48,9 +48,11 @@ class PciBus final {
     [[nodiscard]] u64 bar_read(BarKind kind, IoAccess at);
     void bar_write(BarKind kind, IoAccess at, u64 value);
 
-    /// Every function as firmware would have left it. What is behind them is reset by its owner.
+    /// Resets every function to what firmware would have left. The devices behind them are reset by their
+    /// owners.
     void reset();
-    /// After PciFunction::restore() of one or more: decodes as their registers say. Before the guest runs.
+    /// After PciFunction::restore() of one or more: decodes BARs as their registers say. Before the guest
+    /// runs.
     void registers_restored();
 
   private:

@@ -74,7 +74,7 @@ u8 PciFunction::add_capability(u8 id, std::span<const u8> body, std::span<const 
     for (const u8 byte : body) put(byte_at++, byte, 1);
     byte_at = at + pci::CAPABILITY_HEADER_BYTES;
     for (const u8 mask : write_mask) set_write_mask(byte_at++, mask, 1);
-    // The link comes last: there is no moment at which the list leads to half a capability.
+    // The link comes last: at no moment does the list lead to half a capability.
     put(capability_last_ == 0 ? pci::CAPABILITIES_POINTER : static_cast<u16>(capability_last_ + 1), at, 1);
     put(pci::STATUS, config16(pci::STATUS) | u32{pci::STATUS_CAPABILITIES_LIST}, 2);
     capability_last_ = static_cast<u8>(at);
@@ -83,7 +83,7 @@ u8 PciFunction::add_capability(u8 id, std::span<const u8> body, std::span<const 
 }
 
 void PciFunction::intercept_reads(u16 offset, u16 size_bytes) {
-    // no guest: PciTransport asks for it once, before the guest runs.
+    // no guest: PciTransport calls this once, before the guest runs.
     VERIFY(client_ != nullptr && size_bytes > 0);
     VERIFY(offset < kWritableBytes && size_bytes <= kWritableBytes - offset);
     for (u32 dword = offset / 4u; dword <= (offset + size_bytes - 1u) / 4; ++dword) intercepted_.set(dword);
@@ -146,7 +146,7 @@ bool PciFunction::restore(const State& state) {
     const Lock guard(command_status_);
     const std::span<const std::byte> saved = std::as_bytes(std::span(state.registers));
     const std::span<const std::byte> initial = std::as_bytes(std::span(initial_));
-    // Those of Status come and go by themselves; the level is told anew.
+    // Bits of Status change by themselves; the pin's level is set anew by the device.
     constexpr u32 kStatusBits = u32{pci::STATUS_RW1C | pci::STATUS_INTERRUPT} << 16;
     const auto own_bits = [](u16 at) { return at == pci::COMMAND ? kStatusBits : 0; };
     for (u16 at = 0; at < kWritableBytes; at = static_cast<u16>(at + 4)) {
@@ -193,8 +193,8 @@ void PciFunction::set_intx(bool is_asserted) {
     const Lock guard(command_status_);
     is_intx_asserted_ = is_asserted;
     const u32 others = config16(pci::STATUS) & ~u32{pci::STATUS_INTERRUPT};
-    // PCI Local Bus Specification 3.0 §6.2.3 "Device Status": the bit tells what the device asks for, also
-    // while Interrupt Disable keeps it from the pin.
+    // PCI Local Bus Specification 3.0 §6.2.3 "Device Status": the bit tells the level that the device asks
+    // for, also while Interrupt Disable keeps it from the pin.
     store_word<u16>(image_, pci::STATUS,
                     static_cast<u16>(others | (is_asserted ? u32{pci::STATUS_INTERRUPT} : 0)));
     drive_pin();

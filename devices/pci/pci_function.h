@@ -1,8 +1,8 @@
 // SPDX-License-Identifier: Apache-2.0
 // PciFunction: the configuration space of one type 00h function, its BARs, capabilities and INTx pin.
 //
-// The space is a page that a guest may read as memory, so the page is the state: what a read returns is there
-// before the write that caused it ends. It knows no bus address; routing is PciBus's.
+// The space is a page that a guest may read as memory, so the page is the state: a write is complete only
+// when reads return its result. The function does not know its bus address; PciBus routes.
 //
 // Thread: config_read(), config_write() and reset() under the bus's configuration lock. set_intx(),
 // set_status() and refresh() under the device's lock or none; a lock of this function, which is the innermost
@@ -30,7 +30,7 @@ enum class BarKind : u8 { None, Memory32, Io };
 struct PciBar {
     BarKind kind = BarKind::None;
     u32 size_bytes = 0;  ///< a power of two; at least 16 for memory, 4 for I/O
-    u32 address = 0;     ///< where firmware would have put it; a multiple of the size
+    u32 address = 0;     ///< the address that firmware would have chosen; a multiple of the size
 };
 
 class PciFunction final {
@@ -67,23 +67,22 @@ class PciFunction final {
     void intercept_reads(u16 offset, u16 size_bytes);
     void set_multifunction();
 
-    // Accesses, and what a device asks and tells.
+    // Accesses.
 
     /// Within one dword (VERIFY): the caller splits.
     [[nodiscard]] u32 config_read(u16 offset, u8 size_bytes);
-    /// \returns whether an enabled BAR moved or decoding changed. The client's callbacks are the caller's to
-    /// make.
+    /// \returns whether an enabled BAR moved or decoding changed. The caller makes the client's callbacks.
     [[nodiscard]] bool config_write(u16 offset, u8 size_bytes, u32 value);
-    /// To what the options say; capabilities as added. The pin falls.
+    /// Sets what the options say; capabilities as added. The pin falls.
     void reset();
 
-    /// Its registers. What they do not tell is the level that the device asks for: set_intx() again.
+    /// Its registers. They do not hold the level that the device asks for: call set_intx() again.
     struct State {
         std::array<u8, 256> registers{};
     };
     [[nodiscard]] State save() const;
-    /// Under the bus's configuration lock; PciBus::registers_restored() follows. False: a register has what
-    /// no guest can have written there; then it is as it was.
+    /// Under the bus's configuration lock; PciBus::registers_restored() follows. False: a register has a
+    /// value that no guest can have written; then nothing has changed.
     [[nodiscard]] bool restore(const State& state);
 
     /// Stores bytes that a guest then reads, whatever their write mask.

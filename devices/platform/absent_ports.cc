@@ -24,8 +24,8 @@ constexpr u8 kFloppyToProcessor = 0x40;
 /// ATA status: ready, seek complete; neither busy nor in error.
 constexpr u8 kDriveReady = 0x50;
 
-// Sorted by port. A port that is in no row, and on no device, reads all ones as well; rows that say just that
-// are here because guests probe them, and so that statistics have a name for them.
+// Sorted by port. A port that is in no row, and on no device, reads all ones as well; rows that say so are
+// listed because guests probe these ports, and to give statistics a name for them.
 constexpr A::Row kRows[] = {
     {A::kDma, 0x00, 0x10, A::Answer::Constant, 0xff,
      "8237 DMA controller 1: a cleared channel mask cannot be read back"},
@@ -37,7 +37,7 @@ constexpr A::Row kRows[] = {
      "8254 counter 2: while it reads 0xff, Linux's quick calibration reads it 100000 times"},
     {A::kPit, 0x43, 1, A::Answer::Constant, 0xff, "8254 control word: write-only"},
     {A::kSystemControlB, 0x61, 1, A::Answer::SystemControlB, 0x00,
-     "timer 2 output toggles: loops that wait for the end of a count, end"},
+     "timer 2 output toggles: loops that wait for the end of a count will end"},
     {A::kDma, 0x84, 0x0c, A::Answer::Constant, 0xff,
      "8237 page registers; some kernels write one as a delay"},
     {A::kPic, 0xa0, 1, A::Answer::Constant, 0x00,
@@ -46,26 +46,26 @@ constexpr A::Row kRows[] = {
     {A::kDma, 0xc0, 0x20, A::Answer::Constant, 0xff, "8237 DMA controller 2"},
     {A::kDelay, 0xed, 1, A::Answer::Constant, 0xff, "Linux's other delay port (io_delay=0xed)"},
     {A::kDrives, 0x177, 1, A::Answer::DriveStatus, 0xff,
-     "second ATA channel: 0xff is no channel to who asks, and a loop that waits for ready ends"},
+     "second ATA channel: a driver takes 0xff for an absent channel, and a loop that waits for ready ends"},
     {A::kDrives, 0x1f7, 1, A::Answer::DriveStatus, 0xff, "first ATA channel: the same"},
     {A::kParallel, 0x279, 1, A::Answer::Constant, 0xff,
-     "LPT2 status: not busy, so what prints there does not wait"},
+     "LPT2 status: not busy, so a program that prints there does not wait"},
     {A::kSerial, 0x2e8, 8, A::Answer::Constant, 0xff, "COM4: LSR 0xff is what drivers take for no UART"},
     {A::kSerial, 0x2f8, 8, A::Answer::Constant, 0xff, "COM2: LSR 0xff is what drivers take for no UART"},
     {A::kParallel, 0x379, 1, A::Answer::Constant, 0xff, "LPT1 status: not busy"},
     {A::kVga, 0x3b4, 2, A::Answer::Constant, 0x00,
      "monochrome CRTC: a cursor at 0; 0xffff would send old consoles past their memory"},
     {A::kVga, 0x3ba, 1, A::Answer::Retrace, 0x00,
-     "monochrome input status 1: loops that wait for a retrace, end"},
+     "monochrome input status 1: loops that wait for a retrace will end"},
     {A::kVga, 0x3c0, 0x10, A::Answer::Constant, 0x00,
      "VGA attribute, sequencer, palette and graphics registers: harmless"},
     {A::kVga, 0x3d4, 2, A::Answer::Constant, 0x00,
      "colour CRTC: a cursor at 0; 0xffff would send old consoles past their memory"},
     {A::kVga, 0x3da, 1, A::Answer::Retrace, 0x00,
-     "colour input status 1: loops that wait for a retrace, end"},
+     "colour input status 1: loops that wait for a retrace will end"},
     {A::kSerial, 0x3e8, 8, A::Answer::Constant, 0xff, "COM3: LSR 0xff is what drivers take for no UART"},
     {A::kDrives, 0x3f4, 1, A::Answer::FloppyStatus, 0x00,
-     "floppy controller's main status: loops that wait to send or to receive, end"},
+     "floppy controller's main status: loops that wait to send or to receive will end"},
     {A::kPic, 0x4d0, 2, A::Answer::Constant, 0xff,
      "ELCR: its fixed bits read 1, which a real one never does"},
 };

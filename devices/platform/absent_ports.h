@@ -1,8 +1,8 @@
 // SPDX-License-Identifier: Apache-2.0
-// AbsentPorts: what the ports of hardware that this machine does not have answer, so that real guests neither
-// spin on them nor believe in it. One table, one row per answer, each with its reason.
+// AbsentPorts: answers for the ports of hardware that this machine lacks, so that real guests neither spin on
+// them nor take the hardware for present. One table, one row per answer, each with its reason.
 //
-// The machine maps those groups whose hardware it does not emulate elsewhere.
+// The machine maps the groups of ports whose hardware it does not emulate.
 //
 // Thread: any, under the device's bus lock.
 #pragma once
@@ -37,7 +37,7 @@ class AbsentPorts final : public IoDevice {
         SystemControlB,  ///< port 0x61: two stored bits, two that toggle
         Retrace,         ///< VGA input status 1: the retrace bits toggle
         FloppyStatus,    ///< 8272 main status: ready, for a command and for its result in turn
-        DriveStatus,     ///< ATA status: nothing there; one read in kStuckReads says ready
+        DriveStatus,     ///< ATA status: no drive; one read in kStuckReads says ready
     };
 
     struct Row {
@@ -49,7 +49,7 @@ class AbsentPorts final : public IoDevice {
         std::string_view reason;
     };
 
-    /// How many reads of a drive's status in a row it takes until one says ready.
+    /// Of so many reads of a drive's status in a row, the last says ready.
     static constexpr u8 kStuckReads = 64;
 
     struct State {
@@ -71,7 +71,7 @@ class AbsentPorts final : public IoDevice {
     void reset() override;
 
     [[nodiscard]] const State& state() const { return state_; }
-    /// False: no guest can have left it so; then it is as it was.
+    /// False: no guest can have left the device in this state; then nothing has changed.
     [[nodiscard]] bool restore(const State& state);
 
   private:

@@ -33,7 +33,7 @@ void AcpiPm1::io_write(IoAccess at, u64 value) {
 u8 AcpiPm1::read_byte(u64 offset) const {
     u16 word = 0;  // PM1 status
     if (offset >= kPm1Enable) word = state_.enable;
-    // SCI_EN always reads 1: the machine starts in ACPI mode, there is no SMM to switch it.
+    // SCI_EN always reads 1: the machine starts in ACPI mode, and it lacks the SMM that would switch it.
     if (offset >= kPm1Control) word = state_.control | kSciEnable;
     return static_cast<u8>(offset % 2 == 0 ? word : word >> 8);
 }

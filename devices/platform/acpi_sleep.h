@@ -32,7 +32,7 @@ class AcpiSleep final : public IoDevice {
     void reset() override;
 
     [[nodiscard]] const State& state() const { return state_; }
-    /// False: no guest can have left it so; then it is as it was.
+    /// False: no guest can have left the device in this state; then nothing has changed.
     [[nodiscard]] bool restore(const State& state);
 
   private:

@@ -5,7 +5,7 @@ namespace mayfly {
 
 namespace {
 
-/// MAGIC_VALUE_SIGNAL_GUEST_BOOT_COMPLETE in Firecracker.
+/// Firecracker's MAGIC_VALUE_SIGNAL_GUEST_BOOT_COMPLETE.
 constexpr u8 kBootComplete = 123;
 
 }  // namespace

@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 // BootTimer: Firecracker's boot timer, so that guests prepared for its benchmarks are timed here as well.
 //
-// One device for both places where Firecracker has had it: an MMIO page, and before that port 0x3f0.
+// One device for both places where Firecracker put its timer: an MMIO page, and earlier port 0x3f0.
 //
 // Thread: any, under the device's bus lock.
 // Spec: none; Firecracker's pseudo device takes one-byte writes of 123 at offset 0 and ignores all else.
@@ -18,7 +18,7 @@ namespace mayfly {
 class BootTimer final : public IoDevice {
   public:
     static constexpr u64 kMmioSizeBytes = 0x1000;
-    /// Where Firecracker had it before it moved to MMIO.
+    /// Firecracker's port before it moved the timer to MMIO.
     static constexpr u16 kPort = 0x3f0;
     static constexpr u64 kPortSizeBytes = 1;
 

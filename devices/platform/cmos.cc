@@ -24,7 +24,7 @@ namespace {
 Cmos::Cmos(Memory memory, const WallClock& clock) : memory_(memory), clock_(clock) { reset(); }
 
 void Cmos::reset() {
-    // What a battery would keep, the time that the guest has set, goes too: the reset of a machine ends it.
+    // The time that the guest has set, which a battery would keep, is lost too: a reset ends this machine.
     state_ = State{};
     state_.cells[kRegisterA] = kRegisterAReset;
     state_.cells[kRegisterB] = kHours24;
@@ -61,7 +61,7 @@ void Cmos::io_write(IoAccess at, u64 value) {
 u8 Cmos::read_cell() {
     if (state_.index == kRegisterD) return kValid;
     if (state_.index == kRegisterC) {
-        // The data sheet's "Register C": reading clears every flag. While SET is 1 there are no updates.
+        // The data sheet's "Register C": reading clears every flag. While SET is 1 the clock does not update.
         if (is_frozen() || now() == state_.last_seen_second) return 0;
         state_.last_seen_second = now();
         return kUpdateEnded;
@@ -83,7 +83,7 @@ void Cmos::write_cell(u8 value) {
         state_.cells[state_.index] = value;
         return;
     }
-    // A driver that sets the time without stopping the clock: what it did not write goes on from now.
+    // A driver may set the time without stopping the clock: cells that it did not write go on from now.
     time_to_cells(now());
     state_.cells[state_.index] = value;
     state_.offset_seconds = cells_to_time() - clock_.seconds_since_epoch();
@@ -155,7 +155,7 @@ int Cmos::decode(u8 cell) const {
 }
 
 bool Cmos::restore(const State& state) {
-    // Of years that cells can say, to either side.
+    // A margin around the years that the cells can express.
     constexpr i64 kOffsetMax = i64{1} << 41;
     if (state.index >= kCells || (state.cells[kRegisterA] & kUpdateInProgress) != 0) return false;
     if (state.offset_seconds > kOffsetMax || state.offset_seconds < -kOffsetMax) return false;

@@ -24,7 +24,7 @@ class Cmos final : public IoDevice {
   public:
     static constexpr u64 kSizeBytes = 2;
 
-    /// What the memory size cells say.
+    /// The content of the memory size cells.
     struct Memory {
         u64 below_4g_bytes;  ///< from address 0 to the hole
         u64 above_4g_bytes;
@@ -32,7 +32,7 @@ class Cmos final : public IoDevice {
 
     struct State {
         u8 index = 0;
-        i64 offset_seconds = 0;    // guest's time less the clock's
+        i64 offset_seconds = 0;    // guest's time minus the clock's
         i64 last_seen_second = 0;  // of the guest's time, when register C was last read
         // Registers A, B and the RAM; the time cells hold the time only while SET freezes it.
         std::array<u8, cmos::kCells> cells{};
@@ -47,7 +47,7 @@ class Cmos final : public IoDevice {
     void reset() override;
 
     [[nodiscard]] const State& state() const { return state_; }
-    /// False: no guest can have left it so; then it is as it was.
+    /// False: no guest can have left the device in this state; then nothing has changed.
     [[nodiscard]] bool restore(const State& state);
 
   private:

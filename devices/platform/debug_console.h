@@ -1,8 +1,9 @@
 // SPDX-License-Identifier: Apache-2.0
-// DebugConsole: the "port E9 hack" of Bochs and QEMU: what is written appears on the host, with no set-up.
+// DebugConsole: the "port E9 hack" of Bochs and QEMU: characters written to the port appear on the host,
+// without any set-up.
 //
 // Thread: any, under the device's bus lock.
-// Spec: none; Bochs' port_e9_hack, QEMU's isa-debugcon. A read returns 0xe9: that is how guests detect it.
+// Spec: none; Bochs' port_e9_hack, QEMU's isa-debugcon. A read returns 0xe9, by which guests detect the port.
 #pragma once
 
 #include <string_view>

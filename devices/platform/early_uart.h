@@ -1,9 +1,9 @@
 // SPDX-License-Identifier: Apache-2.0
 // EarlyUart: the transmitter of a 16550 in memory, for what a kernel says before it has drivers.
 //
-// Its registers never change, so a guest may read them as memory: the line status says for ever that there is
-// room. It neither receives nor interrupts, and a kernel that looks for UARTs does not find it: nothing
-// announces it but the command line.
+// Its registers never change, so a guest may read them as memory: the line status always says that there is
+// room. It neither receives nor interrupts, and a kernel that looks for UARTs does not find it: only the
+// command line announces it.
 //
 // Thread: any, under the device's bus lock.
 // Spec: PC16550D §8.0 "Registers"; Linux Documentation/admin-guide/kernel-parameters.txt "earlycon=uart8250".
@@ -22,7 +22,7 @@ class EarlyUart final : public IoDevice {
   public:
     static constexpr u64 kSizeBytes = 8;
     static constexpr u64 kTransmit = 0;
-    /// What a guest reads. LSR: transmitter holding register and transmitter empty.
+    /// The registers as a guest reads them. LSR: transmitter holding register and transmitter empty.
     static constexpr std::array<u8, kSizeBytes> kRegisters{0, 0, 0x01, 0, 0, 0x60, 0, 0};
 
     struct State {

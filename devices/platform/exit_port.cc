@@ -8,8 +8,7 @@ ExitPort::ExitPort(VerdictSink& verdicts, Form form) : verdicts_(verdicts), form
 void ExitPort::reset() { state_ = State{}; }
 
 u64 ExitPort::io_read(IoAccess /*at*/) {
-    // QEMU's isa-debug-exit reads as 0, and a guest may tell by that whether the port is there: an absent one
-    // reads all ones.
+    // QEMU's isa-debug-exit reads 0, by which a guest may detect the port: an absent port reads all ones.
     return 0;
 }
 

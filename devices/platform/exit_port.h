@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: Apache-2.0
-// ExitPort: a guest writes its verdict here. What becomes of the value is the command line's business.
+// ExitPort: a guest writes its verdict here. The machine turns the value into an exit status.
 //
 // Thread: any, under the device's bus lock.
 // Spec: none; QEMU's isa-debug-exit, whose guests write 1, 2 or 4 bytes to the port itself.
@@ -19,13 +19,13 @@ class ExitPort final : public IoDevice {
     static constexpr u64 kSizeBytes = 4;
 
     enum class Form : u8 {
-        Value,  ///< whatever is written to the port itself, at once
+        Value,  ///< a value written to the port itself, by one access
         Word,  ///< 32 bits, also piece by piece, as Linux's /dev/port writes them: the last byte completes it
     };
 
     struct State {
         u64 writes = 0;
-        u32 word = 0;  ///< what came of it
+        u32 word = 0;  ///< the bytes written so far
     };
 
     /// `verdicts` outlives the device.

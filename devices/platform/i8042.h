@@ -1,9 +1,9 @@
 // SPDX-License-Identifier: Apache-2.0
-// I8042: the keyboard controller's ports on a machine that has none, less its reset line, which works.
+// I8042: the ports of a keyboard controller that this machine lacks; only its reset line works.
 //
 // Status 0xff means "no controller" to every driver that probes. A driver that does not probe and
-// waits for a status bit to fall, without a limit or with a very large one (Linux waits 131 ms in
-// front of each reset through this port), would be stuck: so one read of the status in 64 in a row answers 0.
+// waits for a status bit to fall, without a limit or with a very large one (Linux waits 131 ms before each
+// reset through this port), would be stuck: so one read of the status in 64 in a row answers 0.
 //
 // Thread: any, under the device's bus lock.
 // Spec: IBM PC/AT Technical Reference (1984), "Keyboard Controller".
@@ -22,7 +22,7 @@ class I8042 final : public IoDevice {
     // Map one byte at port 0x60 with offset base 0, and one at port 0x64 with offset base 4.
     static constexpr u64 kDataOffset = 0;
     static constexpr u64 kCommandOffset = 4;
-    /// How many reads of the status in a row it takes until one answers 0.
+    /// Of so many reads of the status in a row, the last answers 0.
     static constexpr u8 kStuckReads = 64;
 
     struct State {

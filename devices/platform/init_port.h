@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: Apache-2.0
-// InitPort: the ports by which our init opens its channel, rings for the monitor, and says a line.
+// InitPort: the ports by which our init opens its channel, rings the monitor's doorbell, and prints a line.
 //
 // Thread: any, under the device's bus lock.
 // Spec: none but firmware/init/channel.h, whose offsets these are.
@@ -12,7 +12,7 @@
 
 namespace mayfly {
 
-/// What init asks for. Called with the device's bus lock held, on a vCPU thread.
+/// Receives init's requests. Called with the device's bus lock held, on a vCPU thread.
 class InitPortSink {
   public:
     InitPortSink() = default;

@@ -10,7 +10,7 @@ using namespace io_apic;
 IoApic::IoApic(MsiPort& messages) : messages_(messages) { reset(); }
 
 void IoApic::reset() {
-    // The pin is the device's, not ours.
+    // The pin's level belongs to the device and survives our reset.
     const bool is_high = state_.is_high;
     state_ = State{};
     state_.entry_low = kMasked;
@@ -53,8 +53,8 @@ void IoApic::set_pin(bool is_high) {
     const bool is_edge = is_high && !state_.is_high;
     state_.is_high = is_high;
     if (!is_edge) return;
-    // An edge under the mask is lost in the silicon; a driver that has lost one would hang, and one that
-    // gets it late finds nothing to do.
+    // Real chips lose an edge that comes while the pin is masked. A driver that lost an edge would hang, and
+    // one that gets it late finds nothing to do.
     if ((state_.entry_low & kMasked) != 0) {
         state_.is_pending = true;
         return;
@@ -76,7 +76,7 @@ bool IoApic::restore(const State& state) {
     if ((state.id & ~kIdMask) != 0 || (state.entry_low & ~kWritableLow) != 0 ||
         (state.entry_high & ~kDestinationMask) != 0)
         return false;
-    // What is pending goes out when the mask goes.
+    // So a pending edge is sent when the mask is cleared.
     if (state.is_pending && (state.entry_low & kMasked) == 0) return false;
     state_ = state;
     return true;

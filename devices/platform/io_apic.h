@@ -3,8 +3,8 @@
 //
 // A machine whose LAPICs alone are in the kernel has it for its serial port: an interrupt line costs such a
 // guest nothing while it is quiet, and without one drivers poll, 16 characters every few milliseconds.
-// What it is not: a level that stays high is delivered once, also where the guest asks for level triggering;
-// the one device behind the pin makes edges, active high, and is announced so. Nor is polarity heeded.
+// Not modelled: level triggering (a level that stays high is delivered once) and polarity. The one device
+// behind the pin makes edges, active high, and is announced so.
 //
 // Thread: any, under the device's bus lock. Spec: Intel ICH9 (316972) §13.5 "APIC Registers (D31:F0)".
 #pragma once
@@ -42,7 +42,7 @@ class IoApic final : public IoDevice {
     void set_pin(bool is_high);
 
     [[nodiscard]] const State& state() const { return state_; }
-    /// False: no guest can have left it so; then it is as it was.
+    /// False: no guest can have left the device in this state; then nothing has changed.
     [[nodiscard]] bool restore(const State& state);
 
   private:

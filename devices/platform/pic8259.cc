@@ -35,7 +35,7 @@ using Expect = Pic8259::Expect;
 
 /// The request that the chip would have acknowledged now. Data sheet, "Fully Nested Mode".
 [[nodiscard]] std::optional<unsigned> pending(const Chip& chip) {
-    // Between ICW1 and the last word the chip has no vector to give.
+    // Between ICW1 and the last initialization word the chip cannot give a vector.
     if (chip.expect != Expect::Nothing) return std::nullopt;
     const std::optional<unsigned> request = highest(chip, irr(chip) & static_cast<u8>(~chip.imr));
     if (!request) return std::nullopt;
@@ -66,7 +66,7 @@ void begin_service(Chip& chip, unsigned level) {
 void write_icw1(Chip& chip, u8 value) {
     // Data sheet, "Initialization Command Words 1 and 2 (ICW1, ICW2)": the edge sense circuit and the mask
     // register are cleared, input 7 gets the lowest priority, special mask mode is cleared, status read is
-    // set to IRR. Without IC4 all functions of ICW4 are off. Lines and ELCR lie outside of the chip.
+    // set to IRR. Without IC4 all functions of ICW4 are off. Input lines and ELCR are outside the chip.
     Chip fresh;
     fresh.lines = chip.lines;
     fresh.elcr = chip.elcr;
@@ -220,7 +220,7 @@ u8 Pic8259::poll(Chip& chip) {
     chip.polls = false;
     const std::optional<unsigned> level = pending(chip);
     if (level) begin_service(chip, *level);
-    // Whoever polls the second chip directly has taken the request that the first one holds.
+    // A driver that polls the second chip directly has taken the request that the first one holds.
     if (&chip == &state_.slave) state_.master.latched &= static_cast<u8>(~bit(kCascadeLevel));
     update_intr();
     return level ? static_cast<u8>(kPollInterrupt | *level) : u8{0};

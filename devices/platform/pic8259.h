@@ -77,7 +77,7 @@ class Pic8259 final : public IoDevice {
     [[nodiscard]] u8 acknowledge();
 
     [[nodiscard]] const State& state() const { return state_; }
-    /// False: no guest can have left it so; then it is as it was.
+    /// False: no guest can have left the device in this state; then nothing has changed.
     [[nodiscard]] bool restore(const State& state);
 
   private:

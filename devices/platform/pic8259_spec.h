@@ -33,7 +33,7 @@ constexpr u8 kOcw3Poll = 0x04;
 constexpr u8 kOcw3Smm = 0x20;
 constexpr u8 kOcw3Esmm = 0x40;
 
-constexpr u8 kPollInterrupt = 0x80;  // in the byte that a poll reads
+constexpr u8 kPollInterrupt = 0x80;  // in the byte that a poll command returns
 constexpr u8 kLevels = 8;
 constexpr u8 kSpuriousLevel = 7;
 constexpr u8 kCascadeLevel = 2;

@@ -1,8 +1,8 @@
 // SPDX-License-Identifier: Apache-2.0
 // Pvpanic: the guest's kernel says that it crashed.
 //
-// A read tells which events are understood; a write reports them. "Panicked" ends the machine. "Crash loaded"
-// says that a crash kernel takes over and will see to the rest, so it is only noted.
+// A read tells which events are supported; a write reports them. "Panicked" ends the machine. "Crash loaded"
+// says that a crash kernel takes over, so it is only logged.
 //
 // Thread: any, under the device's bus lock.
 // Spec: QEMU docs/specs/pvpanic.rst "ISA Interface".

@@ -2,7 +2,7 @@
 // ResetControl: the chipset's reset register, port 0xcf9.
 //
 // It lies inside the PCI configuration address register at 0xcf8: a byte access to 0xcf9 is for this device,
-// a 4-byte access to 0xcf8 is not. Whoever owns 0xcf8 sorts that out.
+// a 4-byte access to 0xcf8 is not. The owner of 0xcf8 tells them apart.
 //
 // Thread: any, under the device's bus lock.
 // Spec: Intel ICH9 (316972) §13.7.5 "RST_CNT--Reset Control Register".
@@ -33,7 +33,7 @@ class ResetControl final : public IoDevice {
     void reset() override;
 
     [[nodiscard]] const State& state() const { return state_; }
-    /// False: no guest can have left it so; then it is as it was.
+    /// False: no guest can have left the device in this state; then nothing has changed.
     [[nodiscard]] bool restore(const State& state);
 
   private:

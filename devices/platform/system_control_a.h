@@ -2,8 +2,8 @@
 // SystemControlA: port 0x92, the PS/2's quick ways to reset the processor and to open the gate of address
 // line 20, which are what old kernels and boot loaders try first.
 //
-// The gate is open and stays so, whatever is written: what a guest wrote reads back, so that a loop which
-// waits for it ends. Thread: any, under the device's bus lock.
+// The gate is open and stays so, whatever is written: what a guest wrote reads back, so a loop that waits for
+// the bit ends. Thread: any, under the device's bus lock.
 // Spec: Intel ICH9 (316972) §13.7.3 "PORT92--Fast A20 and Init Register".
 #pragma once
 
@@ -32,7 +32,7 @@ class SystemControlA final : public IoDevice {
     void reset() override;
 
     [[nodiscard]] const State& state() const { return state_; }
-    /// False: no guest can have left it so; then it is as it was.
+    /// False: no guest can have left the device in this state; then nothing has changed.
     [[nodiscard]] bool restore(const State& state);
 
   private:

@@ -19,7 +19,7 @@ void TestDevice::reset() {
     for (u8 gsi = 0; gsi < MAYFLY_TESTDEV_IRQ_COUNT; ++gsi) {
         if ((state_.irq_levels >> gsi & 1U) != 0) host_.set_irq(gsi, false);
     }
-    // Whether the host could undo them shows nowhere: there is no guest left to ask.
+    // Whether the host could undo them shows nowhere: no guest is left to ask.
     if (state_.has_loopback) (void)host_.set_loopback(false, state_.msi_address, state_.msi_data);
     if (state_.is_coalesced) (void)host_.set_coalesced(false);
     state_ = State{};
@@ -90,7 +90,7 @@ void TestDevice::write_byte(u64 port, u8 value) {
 void TestDevice::act(u8 action) {
     const u32 address = state_.msi_address;
     const u32 data = state_.msi_data;
-    Status status = Status::Unsupported;  // what an unknown action is
+    Status status = Status::Unsupported;  // the answer to an unknown action
     switch (action) {
         case MAYFLY_TESTDEV_SIGNAL_MSI: status = host_.signal_msi(address, data); break;
         case MAYFLY_TESTDEV_IRQFD: status = host_.send_by_irqfd(address, data); break;
@@ -133,7 +133,7 @@ bool TestDevice::restore(const State& state) {
     if (state.irq_levels >> MAYFLY_TESTDEV_IRQ_COUNT != 0 || state.last_status > Status::Refused)
         return false;
     state_ = state;
-    // The exit that it came with is over.
+    // The exit that brought the write is over.
     state_.is_in_batch = false;
     return true;
 }

@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 // TestDevice: lets a guest ask for interrupts, so that it can prove that they arrive.
 //
-// The chip keeps the registers; what it takes to deliver an interrupt is behind TestDeviceHost.
+// The chip keeps the registers; TestDeviceHost delivers the interrupts.
 //
 // Counting returns to user space: a write to COALESCED that arrives by an exit of its own is one return. When
 // the machine finds writes that the kernel has collected, it wraps their delivery, and that of the exit that
@@ -38,7 +38,7 @@ class TestDeviceHost {
     [[nodiscard]] virtual Status send_by_irqfd(u32 address, u32 data) = 0;
     /// Connects DOORBELL to an irqfd that sends the MSI, inside the kernel; or disconnects it.
     [[nodiscard]] virtual Status set_loopback(bool is_on, u32 address, u32 data) = 0;
-    /// Has the kernel collect writes to COALESCED; or no longer.
+    /// Makes the kernel collect writes to COALESCED, or stops it.
     [[nodiscard]] virtual Status set_coalesced(bool is_on) = 0;
     /// `count` times, 1 ms apart, by irqfd from another thread. Returns at once.
     virtual void msi_train(u32 address, u32 data, u8 count) = 0;
@@ -82,7 +82,8 @@ class TestDevice final : public IoDevice {
     void end_batch();
 
     [[nodiscard]] const State& state() const { return state_; }
-    /// Not what the host does for it. False: no guest can have left it so; then it is as it was.
+    /// Without the state of TestDeviceHost. False: no guest can have left the device in this state; then
+    /// nothing has changed.
     [[nodiscard]] bool restore(const State& state);
 
   private:

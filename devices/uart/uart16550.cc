@@ -196,7 +196,7 @@ void Uart16550::ask_for_input() {
 }
 
 u8 Uart16550::modem_lines() const {
-    // Outside: a peer that is always there and ready.
+    // Outside of loopback: a peer that is always present and ready.
     if (!is_looped()) return kCts | kDsr | kDcd;
     // PC16550D §8.7 "Modem Control Register", bit 4: the four outputs are connected to the four inputs.
     u8 lines = 0;

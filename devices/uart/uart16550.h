@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
-// Uart16550: the PC's serial port, a PC16550D with its FIFOs. It knows no terminal and no file descriptor.
+// Uart16550: the PC's serial port, a PC16550D with its FIFOs. It does not know terminals or file descriptors.
 //
-// What the model leaves out, and why no driver can tell:
+// The model omits, without any driver noticing:
 // - Time. A character leaves the moment it is written, so THRE and TEMT always read 1; the baud rate is
 //   stored and has no effect. The character timeout indication, on the chip four character times after
 //   the last character, comes at once when the FIFO holds less than its trigger level.
@@ -10,8 +10,8 @@
 //
 // Input that arrives before the driver is ready would be lost, because drivers clear the FIFOs when they open
 // the port. So the receiver takes nothing before the driver shows that it listens: by setting ERBFI, or by
-// reading LSR twice with no other access in between, which is what polling for DR looks like. (Output
-// routines read LSR once per character; Linux's open reads LSR and RBR once each to clear them.)
+// reading LSR twice without another access in between, as a loop that polls DR does. (Output routines read
+// LSR once per character; Linux's open reads LSR and RBR once each to clear them.)
 //
 // Deviation: entering FIFO mode keeps a received character, where the data sheet clears it. Linux sets ERBFI
 // first and enables the FIFOs after, and would lose the first character of piped input.
@@ -33,11 +33,11 @@
 
 namespace mayfly {
 
-/// The other end of the line. Called with the UART's bus lock held; must not call receive() from inside.
+/// The far end of the serial line. Called with the UART's bus lock held; must not call receive() from inside.
 class SerialHost : public ByteSink {
   public:
     /// The guest listens and the receiver is empty: a good moment to call receive(). Called when the guest
-    /// begins to listen, and each time the receiver runs empty afterwards.
+    /// begins to listen, and whenever the receiver runs empty afterwards.
     virtual void on_input_wanted() = 0;
 };
 
@@ -49,8 +49,9 @@ class Uart16550 final : public IoDevice {
         u8 ier = 0;
         u8 fcr = 0;
         u8 lcr = 0;
-        // Deviation: the chip resets OUT2 to off, and firmware then opens the interrupt gate. There is no
-        // firmware here, and guests that know only QEMU or Firecracker, which leave it open, never touch MCR.
+        // Deviation: the chip resets OUT2 to off, and firmware then opens the interrupt gate. This machine
+        // has no firmware, and guests that know only QEMU or Firecracker, which leave the gate open, never
+        // touch MCR.
         u8 mcr = uart16550::kOut2;
         u8 scr = 0;
         // The chip leaves the divisor undefined; 1 is 115200 baud, and a guest that divides by it survives.
@@ -83,8 +84,8 @@ class Uart16550 final : public IoDevice {
     [[nodiscard]] bool wants_input() const;
 
     [[nodiscard]] const State& state() const { return state_; }
-    /// Drives the line anew, and asks for input where the receiver is empty. False: no guest can have left it
-    /// so; then it is as it was.
+    /// Drives the line anew, and asks for input where the receiver is empty. False: no guest can have left
+    /// the device in this state; then nothing has changed.
     [[nodiscard]] bool restore(const State& state);
 
   private:

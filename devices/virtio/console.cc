@@ -30,7 +30,7 @@ std::span<const std::byte> Console::config() const { return std::as_bytes(std::s
 void Console::write_config(u32 offset_bytes, std::span<const std::byte> bytes) {
     // virtio 1.2 §5.3.5.1 "Device Requirements: Device Initialization": "The device SHOULD transmit the lower
     // byte written to emerg_wr to an appropriate log or output method", "even on an unconfigured device". A
-    // write that does not hold the lower byte says nothing.
+    // write without the lower byte is ignored.
     constexpr u32 kEmergency = offsetof(virtio_console::Config, emerg_wr);
     if (offset_bytes > kEmergency || kEmergency - offset_bytes >= bytes.size()) return;
     std::byte byte = bytes[kEmergency - offset_bytes];
@@ -41,7 +41,7 @@ void Console::write_config(u32 offset_bytes, std::span<const std::byte> bytes) {
 void Console::start(u64 /*features*/, DeviceHost& host) {
     host_ = &host;
     state_.wants_room = true;
-    (void)look_for_room();  // when there is none, the first doorbell comes unasked
+    (void)look_for_room();  // without room, the first doorbell comes unasked
 }
 
 void Console::stop() {
@@ -72,7 +72,7 @@ bool Console::restore(const State& state) {
 }
 
 std::size_t Console::receive(std::span<const u8> bytes) {
-    if (host_ == nullptr) return 0;  // start() says that there is room
+    if (host_ == nullptr) return 0;  // start() calls on_room()
     VirtQueue& queue = host_->queue(RECEIVEQ);
     std::size_t taken = 0;
     bool is_pushed = false;
@@ -89,7 +89,7 @@ std::size_t Console::receive(std::span<const u8> bytes) {
             break;
         }
         // virtio 1.2 §5.3.6.1 "Driver Requirements: Device Operation": "The driver MUST NOT put a
-        // device-readable buffer in a receiveq." It is not looked at.
+        // device-readable buffer in a receiveq." Such a buffer is ignored.
         const std::size_t size = std::min<u64>(chain.writable_bytes, bytes.size() - taken);
         // no guest: `size` is at most the chain's writable bytes, which ChainParts added up from these parts.
         VERIFY(copy_to_parts(chain.writable, 0, std::as_bytes(bytes.subspan(taken, size))));
@@ -109,7 +109,7 @@ Progress Console::process(u16 queue, u32 budget) {
 }
 
 Progress Console::look_for_room() {
-    // Buffers wait for input, not for work: no doorbell is of use before receive() ran out of them.
+    // Buffers wait for input, not for work: a doorbell is useless before receive() has used them up.
     if (!state_.wants_room) return Progress::Waiting;
     if (!host_->queue(RECEIVEQ).has_work()) return Progress::Drained;
     state_.wants_room = false;
@@ -142,8 +142,8 @@ Progress Console::transmit(u32 budget) {
             if (result != PopResult::Chain)
                 return result == PopResult::Empty ? Progress::Drained : Progress::Waiting;
             // virtio 1.2 §5.3.6.1 "Driver Requirements: Device Operation": "The driver MUST NOT put a
-            // device-writable buffer in a transmitq." It is not looked at.
-            // The driver may have made it shorter than what was written of it.
+            // device-writable buffer in a transmitq." Such a buffer is ignored. The driver may have made it
+            // shorter than what was written of it.
             const u64 written_bytes = std::min(state_.written_bytes, chain.readable_bytes);
             output_ = {
                 .is_pending = true, .token = chain.token, .rest = drop_front(chain.readable, written_bytes)};

@@ -1,9 +1,9 @@
 // SPDX-License-Identifier: Apache-2.0
 // Console: the virtio console device with one port.
 //
-// Input goes straight into the buffers that the driver gave; what finds no room stays with whoever has it, so
-// a guest that does not read costs no memory. Output goes to the sink in pieces of at most kBytesPerCallMax
-// per call of process(), so a chain that describes gigabytes does not hold up others. Several ports, and the
+// Input goes straight into the buffers that the driver gave; input without room stays with its producer, so a
+// guest that does not read costs no memory. Output goes to the sink in pieces of at most kBytesPerCallMax per
+// call of process(), so a chain that describes gigabytes does not hold up others. Several ports, and the
 // control queues they need, are not offered.
 //
 // Thread: as VirtioDevice says; receive() and resize() also come under the device's lock.
@@ -26,9 +26,9 @@ class ConsoleSink {
     ConsoleSink& operator=(const ConsoleSink&) = delete;
     virtual ~ConsoleSink() = default;
 
-    /// What the guest wrote. The ranges are guest memory, checked, or the device's own.
+    /// Output of the guest. The ranges are checked guest memory, or the device's own.
     virtual void write(std::span<const iovec> parts) = 0;
-    /// receive() may take something again. Also comes when nothing was refused.
+    /// receive() may take bytes again. Also called when nothing was refused.
     virtual void on_room() = 0;
 };
 
@@ -37,14 +37,14 @@ class Console final : public VirtioDevice {
     static constexpr u16 kQueueSize = 64;
     static constexpr u64 kBytesPerCallMax = KiB(64);
 
-    /// The sink outlives this. A size of 0 by 0 is one that nobody knows.
+    /// The sink outlives this. A size of 0 by 0 stands for an unknown one.
     Console(std::string name, ConsoleSink& sink, u16 cols = 0, u16 rows = 0);
 
     /// Gives input to the driver. \returns how many of the bytes were taken, from the front; when fewer than
     /// all, on_room() follows once the driver gave room.
     [[nodiscard]] std::size_t receive(std::span<const u8> bytes);
-    /// The window's size changed. The driver is told if the device runs; before, its carrier is told by the
-    /// caller.
+    /// The window's size changed. A running driver is notified; before that, the caller informs the
+    /// transport.
     void resize(u16 cols, u16 rows);
 
     [[nodiscard]] std::string_view name() const override { return name_; }
@@ -57,7 +57,7 @@ class Console final : public VirtioDevice {
 
     void start(u64 features, DeviceHost& host) override;
     [[nodiscard]] Progress process(u16 queue, u32 budget) override;
-    /// Nothing works on guest memory between calls; what is left of output_ is touched in process() only.
+    /// Nothing works on guest memory between calls; process() alone touches the rest of output_.
     [[nodiscard]] u32 in_flight() const override { return 0; }
     void cancel() override {}
     void give_back() override;
@@ -66,15 +66,15 @@ class Console final : public VirtioDevice {
     struct State {
         virtio_console::Config config{};
         bool wants_room = false;  ///< the receive queue was empty when looked at last
-        u64 written_bytes = 0;    ///< of the transmit queue's next chain: it was not written whole
+        u64 written_bytes = 0;    ///< of the transmit queue's next chain, which was written in part
     };
-    /// Under the lock, while it is paused; restore() of one that has been started if the other had. False: no
-    /// console can be so.
+    /// Under the lock, while the device is paused. restore() needs a device that has been started if the
+    /// saved one had been. False: no console can be in this state.
     [[nodiscard]] State save() const { return state_; }
     [[nodiscard]] bool restore(const State& state);
 
   private:
-    /// That chain, once it was taken.
+    /// The chain that written_bytes belongs to, once popped.
     struct Output {
         bool is_pending = false;
         ChainToken token;
@@ -83,7 +83,7 @@ class Console final : public VirtioDevice {
 
     [[nodiscard]] Progress transmit(u32 budget);
     [[nodiscard]] Progress look_for_room();
-    /// Writes what is pending, and takes it off that. \returns how many bytes.
+    /// Writes pending output and removes it. \returns how many bytes.
     [[nodiscard]] u64 write_output(u64 bytes_max);
 
     std::string name_;

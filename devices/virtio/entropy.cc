@@ -27,13 +27,11 @@ Progress Entropy::process(u16 queue, u32 budget) {
         if (result != PopResult::Chain)
             return result == PopResult::Empty ? Progress::Drained : Progress::Waiting;
         // virtio 1.2 §5.4.6.1 "Driver Requirements: Device Operation": "The driver MUST NOT place
-        // device-readable buffers into the queue." They are not looked at; a request of nothing else gets
-        // nothing. §5.4.6.2 "Device Requirements: Device Operation": "it MAY use less than the entire buffer
-        // length".
+        // device-readable buffers into the queue." They are ignored; a request of nothing else gets nothing.
+        // §5.4.6.2 "Device Requirements: Device Operation": "it MAY use less than the entire buffer length".
         const u64 size_bytes = std::min(chain.writable_bytes, left);
         const bool is_filled = size_bytes != 0 && source_.fill(keep_front(chain.writable, size_bytes));
-        // Deviation: when the host has none the driver reads a length of 0, which it MUST examine, rather
-        // than bytes that are not random.
+        // Deviation: when the host has no random bytes the driver gets a length of 0, which it MUST examine.
         requests.push(chain.token, is_filled ? static_cast<u32>(size_bytes) : 0);
         if (!is_filled) continue;
         requests.counts.bytes += size_bytes;

@@ -1,8 +1,8 @@
 // SPDX-License-Identifier: Apache-2.0
-// Entropy: the virtio entropy device. Fills what the driver offers from an EntropySource.
+// Entropy: the virtio entropy device. Fills the driver's buffers from an EntropySource.
 //
-// A call of process() gives at most kBytesPerCallMax, so that a guest which asks for gigabytes costs no more
-// than its share. Thread: as VirtioDevice says. Spec: virtio 1.2 §5.4 "Entropy Device".
+// A call of process() gives at most kBytesPerCallMax, so a guest that asks for gigabytes does not hold up
+// others. Thread: as VirtioDevice says. Spec: virtio 1.2 §5.4 "Entropy Device".
 #pragma once
 
 #include <array>
@@ -20,7 +20,7 @@ class EntropySource {
     EntropySource& operator=(const EntropySource&) = delete;
     virtual ~EntropySource() = default;
 
-    /// Fills all of `parts`, guest memory, checked. False: the host gave none; then they are undefined.
+    /// Fills all of `parts`, guest memory, checked. False: the host gave none; then the parts are undefined.
     [[nodiscard]] virtual bool fill(std::span<const iovec> parts) = 0;
 };
 

@@ -28,7 +28,7 @@ void TokenBucket::add_up(u64 now_ns) {
     // At most 2^64 * 2^56: no overflow.
     const Level gained = Level{now_ns - last_ns_} * per_second_;
     last_ns_ = now_ns;
-    // A nanosecond's worth above the burst, so that what a deadline was rounded up by is not lost.
+    // A nanosecond's worth above the burst, so that the rounding of a deadline is not lost.
     level_ = std::min(level_ + gained, Level{burst_} * kBillion + per_second_ - 1);
 }
 
@@ -38,7 +38,7 @@ std::optional<u64> TokenBucket::ready_at(u64 amount, u64 now_ns) {
     const Level needed = Level{std::min(amount, burst_)} * kBillion;
     if (level_ >= needed) return std::nullopt;
     const Level wait_ns = (needed - level_ + per_second_ - 1) / per_second_;
-    // From the last addition: a clock that stood still or went back must not move the deadline.
+    // Counted from the last addition: a clock that stood still or went back must not move the deadline.
     const Level deadline = Level{last_ns_} + wait_ns;
     return static_cast<u64>(std::min(deadline, Level{std::numeric_limits<u64>::max()}));
 }
@@ -59,7 +59,7 @@ void TokenBucket::spend(u64 amount, u64 now_ns) {
 
 i64 TokenBucket::level(u64 now_ns) {
     add_up(now_ns);
-    // Of a debt, down: what is owed stays owed.
+    // A debt is rounded down, so that none of it is forgiven.
     const Level tokens = level_ >= 0 ? level_ / kBillion : -((-level_ + kBillion - 1) / kBillion);
     return static_cast<i64>(std::max(tokens, Level{std::numeric_limits<i64>::min()}));
 }

@@ -1,9 +1,9 @@
 // SPDX-License-Identifier: Apache-2.0
-// TokenBucket: a rate with a burst, for what a guest may take of a device in a second.
+// TokenBucket: a rate with a burst, which limits a guest's use of a device per second.
 //
 // Time is given by the caller, so nothing here reads a clock. The level is kept in billionths of a token:
-// what a nanosecond adds is then a whole number, and no rate drifts. A reset of the device leaves it as it
-// is, else a guest would reset in order to take more. Thread: under its device's lock.
+// a nanosecond then adds a whole number, and no rate drifts. A reset of the device does not refill the
+// bucket, else a guest would reset in order to take more. Thread: under its device's lock.
 #pragma once
 
 #include <optional>
@@ -17,8 +17,8 @@ struct RateLimit {
     u64 burst = 0;       ///< what may be taken at once after a pause; 0: a tenth of a second's worth
 };
 
-/// What a guest may have the host do that costs it milliseconds, and that no driver does often: a network's
-/// commands and restarts, doorbells moved, interrupts given other messages.
+/// For operations that cost the host milliseconds and that no driver does often: a network's commands and
+/// restarts, doorbells moved, interrupts given other messages.
 constexpr RateLimit kSlowWorkLimit{.per_second = 20, .burst = 64};
 
 class TokenBucket {
@@ -37,12 +37,12 @@ class TokenBucket {
     [[nodiscard]] std::optional<u64> take(u64 amount, u64 now_ns);
     /// The same, but takes nothing.
     [[nodiscard]] std::optional<u64> ready_at(u64 amount, u64 now_ns);
-    /// Takes what was used already, down into debt.
+    /// Takes what was already used, even into debt.
     void spend(u64 amount, u64 now_ns);
 
-    /// What it holds now, rounded down; below 0: debt.
+    /// The level, rounded down; below 0: debt.
     [[nodiscard]] i64 level(u64 now_ns);
-    /// Holds that from now on, the burst at most.
+    /// Sets the level, at most to the burst.
     void set_level(i64 tokens, u64 now_ns);
 
   private:

@@ -1,9 +1,9 @@
 // SPDX-License-Identifier: Apache-2.0
-// What a PC's firmware leaves in the first page for kernels to look at: interrupt vectors and the BIOS data
+// The content that a PC's firmware leaves in the first page for kernels: interrupt vectors and the BIOS data
 // area, and the size of the extended one.
 //
-// There is no BIOS: each vector leads to code that returns with the carry flag set, by which BIOS calls say
-// that they do not know the function. Thread: one thread, before any vCPU runs.
+// The machine lacks a BIOS: each vector leads to code that returns with the carry flag set, by which BIOS
+// calls say that they do not know the function. Thread: one thread, before any vCPU runs.
 // Spec: IBM PS/2 and PC BIOS Interface Technical Reference (1991), "Data Areas".
 #pragma once
 

@@ -19,7 +19,7 @@ namespace {
 /// The wider of the two Multiboot searches.
 constexpr u64 kSearchBytes = 32768;
 
-/// A choice, but for the headers that it was made by.
+/// A choice without the headers that it was based on.
 KernelChoice chosen(Protocol protocol, bool is_linux, std::string_view why) {
     return {.protocol = protocol, .is_linux = is_linux, .why = std::string(why), .headers = {}};
 }
@@ -45,7 +45,7 @@ Unexpected refuse_unknown(const KernelHeaders& found, std::span<const std::byte>
         return fail(Error::invalid(fmt::format("this is a {} file, not a kernel", to_string(*packing)))
                         .hint("unpack it first"));
     return fail(Error::invalid(fmt::format(
-        "this is no kernel: no bzImage, ELF or Multiboot header; it starts with {}", describe_start(start))));
+        "not a kernel: no bzImage, ELF or Multiboot header; it starts with {}", describe_start(start))));
 }
 
 Result<void> check_bzimage_wanted(Protocol wanted) {
@@ -84,28 +84,28 @@ Result<KernelChoice> choose_wanted(const KernelHeaders& found, Protocol wanted) 
     const char* missing = "";
     switch (wanted) {
         case Protocol::Linux:
-            if (elf != nullptr && elf->is_64) return chosen(wanted, is_linux, "ELF64, as asked for");
+            if (elf != nullptr && elf->is_64) return chosen(wanted, is_linux, "ELF64, as requested");
             missing = "a bzImage or an ELF64";
             break;
         case Protocol::Pvh:
-            if (elf != nullptr && elf->pvh_entry) return chosen(wanted, is_linux, "PVH note, as asked for");
+            if (elf != nullptr && elf->pvh_entry) return chosen(wanted, is_linux, "PVH note, as requested");
             missing = "an ELF with a PVH note";
             break;
         case Protocol::Multiboot:
-            if (found.multiboot1) return chosen(wanted, false, "Multiboot header, as asked for");
+            if (found.multiboot1) return chosen(wanted, false, "Multiboot header, as requested");
             missing = "a Multiboot header in the first 8192 bytes";
             break;
         case Protocol::Multiboot2:
-            if (found.multiboot2) return chosen(wanted, false, "Multiboot 2 header, as asked for");
+            if (found.multiboot2) return chosen(wanted, false, "Multiboot 2 header, as requested");
             missing = "a Multiboot 2 header in the first 32768 bytes";
             break;
         case Protocol::Auto: UNREACHABLE();
     }
     if (found.elf && !*found.elf) return fail(Error(found.elf->error()));
-    return refuse("protocol {} needs {}, and this file has none", to_string(wanted), missing);
+    return refuse("protocol {} needs {}, which this file lacks", to_string(wanted), missing);
 }
 
-/// Nothing better was found, or it was asked for.
+/// Nothing better was found, or it was requested.
 bool may_be_multiboot(const MaybeElf& elf, Protocol wanted) {
     if (wanted != Protocol::Auto) return wanted == Protocol::Multiboot || wanted == Protocol::Multiboot2;
     const ElfKernel* good = good_elf(elf);

@@ -1,8 +1,8 @@
 // SPDX-License-Identifier: Apache-2.0
 // From a kernel image to a guest that is ready to run: choose a protocol, load, write the boot information.
 //
-// Two steps, because the machine's profile depends on the protocol: choose_kernel() reads headers only, and
-// what it read goes with the choice; load_guest() fills guest RAM. Knows neither KVM nor devices.
+// Two steps, because the machine's profile depends on the protocol: choose_kernel() reads only headers, which
+// become part of the choice; load_guest() fills guest RAM. Knows neither KVM nor devices.
 // Thread: one thread, before any vCPU runs.
 #pragma once
 
@@ -28,15 +28,16 @@ enum class Protocol : u8 { Auto, Linux, Pvh, Multiboot, Multiboot2 };
 
 [[nodiscard]] std::string_view to_string(Protocol protocol);
 
-/// What kinds of kernel a file is; several may apply. Multiboot is looked for only where it may matter.
+/// The kinds of kernel that a file may be; several may apply. Multiboot headers are searched only where they
+/// may matter.
 struct KernelHeaders {
     std::optional<BzImage> bzimage;  ///< load_guest() unpacks it or enters it whole
-    MaybeElf elf;                    ///< of a bad one, a Multiboot header may still be good
+    MaybeElf elf;                    ///< a bad ELF may still have a good Multiboot header
     std::optional<Multiboot1Header> multiboot1;
     std::optional<Multiboot2Header> multiboot2;
 };
 
-/// What choose_kernel() found, and what it read. Values only.
+/// The result of choose_kernel(), with the headers. Values only.
 struct KernelChoice {
     Protocol protocol = Protocol::Auto;  ///< never Auto once chosen
     bool is_linux = false;               ///< certainly Linux (decides how PCI is offered)
@@ -44,7 +45,7 @@ struct KernelChoice {
     KernelHeaders headers;
 };
 
-/// What a bzImage unpacks to, and what was read of that.
+/// An unpacked bzImage, with its headers.
 struct UnpackedKernel {
     Image image;
     MaybeElf elf;
@@ -65,16 +66,17 @@ struct BootRequest {
     std::array<u8, 32> rng_seed{};
 };
 
-/// Reads the image's headers. Errors: Invalid with what was looked for and not found, or what is
-/// self-contradictory, with the value and the limit.
+/// Reads the image's headers. Errors: Invalid with the missing header, or the contradiction, with the value
+/// and the limit.
 Result<KernelChoice> choose_kernel(const Image& kernel, Protocol wanted);
 
-/// The ELF kernel inside a bzImage; nothing where `kernel` is none, or holds none. `choice` is of the kernel,
-/// here and in load_guest(). `memory_bytes`: what the guest has, which bounds it. Errors: as load_guest().
+/// The ELF kernel inside a bzImage; empty where `kernel` is not a bzImage, or lacks one. `choice` is of the
+/// kernel, here and in load_guest(). `memory_bytes`: the guest's memory, which bounds the kernel's size.
+/// Errors: as load_guest().
 Result<std::optional<Image>> unpack_kernel(const Image& kernel, const KernelChoice& choice, u64 memory_bytes);
 
-/// `image` is what unpack_kernel() made, now or earlier. Reads its headers, and its sections whatever its
-/// notes say: older Linux has none. An error is kept, for load_guest() to say.
+/// `image` is from unpack_kernel(), now or earlier. Reads its headers, and its sections whatever its notes
+/// say: older Linux lacks notes. An error is kept for load_guest() to return.
 UnpackedKernel read_unpacked(Image image);
 
 /// Loads kernel, initrd and modules and writes the protocol's boot information.

@@ -20,7 +20,7 @@ using namespace linux_boot;
 constexpr u64 kHeaderBegin = offsetof(boot_params, hdr);
 constexpr u64 kHeaderEndMax = offsetof(boot_params, edd_mbr_sig_buffer);
 
-/// In the file's first sector and behind, as in the zero page.
+/// In the file's first sectors, as in the zero page.
 using Sector = std::array<std::byte, kHeaderEndMax>;
 
 constexpr u64 offset_in_file(u64 offset_in_header) { return kHeaderBegin + offset_in_header; }
@@ -40,8 +40,7 @@ Result<void> read_extent(const setup_header& header, u64 file_bytes, BzImage& bz
     if (bz.kernel_offset_bytes >= file_bytes)
         return refuse("truncated: the setup code of this bzImage has {} bytes, the file has {}",
                       bz.kernel_offset_bytes, file_bytes);
-    // syssize counts 16-byte units, the last one perhaps incomplete. What follows (a signature) is not
-    // loaded.
+    // syssize counts 16-byte units, the last one perhaps incomplete. The rest (a signature) is not loaded.
     const u64 rest_bytes = file_bytes - bz.kernel_offset_bytes;
     const u64 named_bytes = u64{header.syssize} * 16;
     if (named_bytes > rest_bytes + 15)
@@ -62,7 +61,8 @@ Result<void> read_versioned(const Sector& start, const setup_header& header, BzI
         bz.load_base = Gpa{header.pref_address};
         bz.init_bytes = header.init_size;
     }
-    // boot.rst "The Real-Mode Kernel Header": it ends where the jump goes, whose second byte is how far.
+    // boot.rst "The Real-Mode Kernel Header": it ends at the jump's target, whose distance is the jump's
+    // second byte.
     const u64 jump_bytes = header.jump >> 8;
     const u64 header_end =
         std::min(offset_in_file(offsetof(setup_header, header)) + jump_bytes, kHeaderEndMax);
@@ -109,7 +109,7 @@ Result<BzImage> read_bzimage(const HeaderWindow& window) {
     const setup_header header = header_at(start);
     BzImage bz;
     bz.version = header.version;
-    // boot.rst "The Kernel Command Line": before 2.02 it was passed in another way.
+    // boot.rst "The Kernel Command Line": before 2.02 it was passed differently.
     if (bz.version < 0x0202)
         return refuse("boot protocol version {}.{:02} is older than 2.02", bz.version >> 8,
                       bz.version & 0xff);

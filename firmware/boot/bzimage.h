@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: Apache-2.0
-// bzImage: the kernel as distributions ship it, and what its header says. Loads nothing: bzimage_load.
+// bzImage: the kernel file that distributions ship, and the facts of its header. bzimage_load loads it.
 //
 // Spec: Linux Documentation/arch/x86/boot.rst "The Real-Mode Kernel Header".
 // Thread: one thread, before any vCPU runs.
@@ -21,8 +21,8 @@ struct BzImage {
     u64 kernel_offset_bytes = 0;  ///< of the protected-mode part, in the file
     u64 kernel_bytes = 0;
     u64 payload_offset_bytes = 0;    ///< in the file
-    u64 payload_bytes = 0;           ///< 0: none is named
-    std::optional<Packing> packing;  ///< empty: the payload is nothing that we know
+    u64 payload_bytes = 0;           ///< 0: the header names none
+    std::optional<Packing> packing;  ///< empty: an unknown kind of payload
     bool has_entry_64 = false;
     u64 command_line_max = 0;
     u64 initrd_address_max = 0;

@@ -20,7 +20,7 @@ namespace {
 
 using namespace linux_boot;
 
-/// A distribution's kernel unpacks to less than 100 MiB; this is where we stop believing.
+/// A distribution's kernel unpacks to less than 100 MiB; a larger size is not credible.
 constexpr u64 kUnpackedBytesMax = GiB(1);
 
 LinuxSetup linux_setup(const BzImage& bz) {
@@ -29,8 +29,8 @@ LinuxSetup linux_setup(const BzImage& bz) {
             .initrd_address_max = bz.initrd_address_max};
 }
 
-/// The vmlinux in the payload. Its size is the payload's last four bytes: every compressor's output is
-/// followed by it (scripts/Makefile.lib "size_append"), and gzip's trailer is it.
+/// The vmlinux in the payload. Its size is the payload's last four bytes: the build appends it to every
+/// compressor's output (scripts/Makefile.lib "size_append"), and gzip's trailer contains it.
 Result<Image> unpack_payload(const Image& image, const BzImage& bz, u64 memory_bytes) {
     constexpr u64 kTrailerBytes = 4;
     TRY_VOID(require_decoder(*bz.packing));
@@ -52,7 +52,7 @@ Result<Image> unpack_payload(const Image& image, const BzImage& bz, u64 memory_b
     return Image::from_mapping("the unpacked kernel", std::move(unpacked), unpacked_bytes, image.stop());
 }
 
-/// Keeps the initrd out of the memory that the kernel uses early on, as far as there is that much.
+/// Keeps the initrd out of the memory that the kernel uses early on, as far as RAM allows.
 Result<void> claim_working_memory(const BzImage& bz, const GuestMemory& memory, Occupancy& occupancy) {
     const Gpa taken = occupancy.claimed_end(layout::kHole);
     const Gpa end = bz.load_base + bz.init_bytes;

@@ -12,11 +12,11 @@
 
 namespace mayfly {
 
-/// `bz` is of the image, in both. The payload, or nothing where it is of no kind that we know.
+/// `bz` belongs to the image, in both functions. The payload; empty where its kind is unknown.
 /// Errors: as load_bzimage().
 Result<std::optional<Image>> unpack_bzimage(const Image& image, const BzImage& bz, u64 memory_bytes);
 
-/// Takes `request.vmlinux` for the payload when it is there.
+/// Uses `request.vmlinux` as the payload when it is given.
 /// Errors: Invalid, as load_guest(); bzip2 and LZO payloads by name.
 Result<EntryState> load_bzimage(const Image& image, const BzImage& bz, const BootRequest& request,
                                 GuestRam& ram, const MemoryMap& map);

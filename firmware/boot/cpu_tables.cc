@@ -14,7 +14,7 @@ namespace {
 constexpr u64 kCode64 = 0x00af'9b00'0000'ffff;
 constexpr u64 kCode32 = 0x00cf'9b00'0000'ffff;
 constexpr u64 kData = 0x00cf'9300'0000'ffff;
-/// A busy TSS at 0, never used: VM entry insists on a valid task register.
+/// A busy TSS at 0, never used: VM entry requires a valid task register.
 constexpr u64 kTss = 0x0000'8b00'0000'0067;
 
 // Intel SDM Vol. 3A §4.5.4 "Linear-Address Translation with 4-Level Paging and 5-Level Paging".

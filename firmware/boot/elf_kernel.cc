@@ -18,9 +18,9 @@ namespace {
 
 using namespace elf_notes;
 
-/// Kernels have a handful; more is not a kernel, and each costs us time.
+/// Kernels have a handful; a file with more is not a kernel, and each one costs time.
 constexpr u16 kProgramHeadersMax = 128;
-/// Enough for every kernel's notes; what lies behind is not looked at.
+/// Enough for every kernel's notes; later notes are ignored.
 constexpr u64 kNoteBytesMax = KiB(64);
 
 Elf64_Phdr widen(const Elf64_Phdr& header) { return header; }
@@ -65,7 +65,7 @@ Result<void> read_notes(const HeaderWindow& window, const Elf64_Phdr& header, u3
                       header.p_filesz, header.p_offset, file_bytes);
     std::vector<std::byte> notes(std::min(header.p_filesz, kNoteBytesMax));
     TRY_VOID(window.read(header.p_offset, notes));
-    // gABI "Note Section" asks for 8 in ELF64, but tools write 4 and say so in p_align.
+    // gABI "Note Section" requires 8 in ELF64, but tools write 4 and set p_align to it.
     const u64 alignment = header.p_align == 8 ? 8 : 4;
     u64 at = 0;
     while (notes.size() - at >= sizeof(Elf64_Nhdr)) {

@@ -2,7 +2,7 @@
 // ELF kernels, 32 and 64 bits: headers and notes read by copy, segments placed at their physical addresses.
 //
 // Knows no boot protocol. Symbols, sections and relocations do not matter to a kernel that is loaded where it
-// was linked, and are not looked at here; of Linux, sections are kept for those who do.
+// was linked, and are not looked at here; Linux's sections are kept for other code that needs them.
 // Thread: one thread, before any vCPU runs.
 #pragma once
 
@@ -36,13 +36,13 @@ struct ElfKernel {
     std::vector<ElfSegment> segments;
     std::optional<u32> pvh_entry;
     bool says_linux = false;              ///< a note says that this is Linux
-    std::optional<ElfSections> sections;  ///< of Linux, where there are any: read_elf() leaves them out
+    std::optional<ElfSections> sections;  ///< of Linux, where it has sections: read_elf() does not set them
 };
 
-/// What a file may be. Nothing: no ELF. An error: an ELF, but a bad one.
+/// The ELF in a file. Null: not an ELF. An error: a bad ELF.
 using MaybeElf = std::optional<Result<ElfKernel>>;
 
-/// An ELF and what was read of it; both outlive it.
+/// An ELF with its headers; both outlive the window.
 struct ElfImage {
     const Image& image;
     const ElfKernel& kernel;
@@ -50,10 +50,10 @@ struct ElfImage {
 
 [[nodiscard]] bool is_elf(std::span<const std::byte> start);
 
-/// Reads headers and notes. Errors: Invalid for what is not an x86 executable or contradicts itself.
+/// Reads headers and notes. Errors: Invalid for a file that is not an x86 executable or contradicts itself.
 Result<ElfKernel> read_elf(const HeaderWindow& window);
 
-/// Null where there is none.
+/// Null where the file is not a sound ELF kernel.
 [[nodiscard]] const ElfKernel* good_elf(const MaybeElf& elf);
 
 /// Claims every segment's memory, moved up by `shift_bytes` (which may wrap: a move down), then places the
@@ -61,8 +61,8 @@ Result<ElfKernel> read_elf(const HeaderWindow& window);
 /// it will write are copied at once.
 Result<void> load_elf(const ElfImage& elf, u64 shift_bytes, GuestRam& ram, Occupancy& occupancy);
 
-/// `entry` as a physical address: itself where that is loaded, else translated as the virtual address that it
-/// must be. Errors: Invalid when it is in no segment.
+/// `entry` as a physical address: unchanged where that address is loaded, else translated as a virtual
+/// address. Errors: Invalid when it is in no segment.
 Result<u64> find_entry(const ElfKernel& kernel, u64 entry);
 
 }  // namespace mayfly

@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: Apache-2.0
-// The notes by which a kernel says what it is. ELF itself is in <elf.h>.
+// The notes by which a kernel identifies itself. ELF itself is in <elf.h>.
 // Spec: of Xen, the PVH boot protocol's xen/include/public/elfnote.h; of Linux, include/linux/elfnote-lto.h
 // and build-salt.h.
 #pragma once

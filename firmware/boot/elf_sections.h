@@ -1,8 +1,8 @@
 // SPDX-License-Identifier: Apache-2.0
-// ElfSections: the section headers of an ELF64, for what only they tell.
+// ElfSections: the section headers of an ELF64, for facts that only sections tell.
 //
-// Loading goes by segments. Sections are hints: they may be missing or lie, so whoever asks checks what it
-// takes from them against the segments or the file, and can do without.
+// Loading goes by segments. Sections are hints: they may be missing or wrong, so callers check their values
+// against the segments or the file, and work without them.
 // Thread: one thread, before any vCPU runs.
 #pragma once
 
@@ -20,7 +20,7 @@ namespace mayfly {
 
 class ElfSections {
   public:
-    /// None where the image is no ELF64, or has no section headers that can be read.
+    /// Empty where the image is not an ELF64, or lacks readable section headers.
     static std::optional<ElfSections> read(const HeaderWindow& window);
 
     [[nodiscard]] std::span<const Elf64_Shdr> headers() const { return headers_; }

@@ -8,7 +8,7 @@ namespace mayfly {
 
 namespace {
 
-/// A bzImage and nearly every ELF show what they are in their first page.
+/// The first page of a bzImage and of nearly every ELF shows their kind.
 constexpr u64 kFirstBytes = 4096;
 
 }  // namespace

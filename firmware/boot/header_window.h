@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
-// HeaderWindow: the start of a kernel's file, read once. Headers are nearly always in it; what is not is read
-// where it lies.
+// HeaderWindow: the start of a kernel's file, read once. Nearly all headers are in it; others are read from
+// the file directly.
 //
 // Knows no format. Thread: one thread, before any vCPU runs.
 #pragma once
@@ -19,9 +19,9 @@ class HeaderWindow {
     static Result<HeaderWindow> open(const Image& image);
 
     [[nodiscard]] const Image& image() const { return *image_; }
-    /// What was read so far: all of a file that is not longer.
+    /// The bytes read so far: the whole file if it is not longer.
     [[nodiscard]] std::span<const std::byte> bytes() const { return start_; }
-    /// Reads on, so that there are `size_bytes`, or the whole file. Errors: as Image::read().
+    /// Reads on until the window has `size_bytes`, or the whole file. Errors: as Image::read().
     Result<void> widen(u64 size_bytes);
 
     /// Errors: as Image::read().

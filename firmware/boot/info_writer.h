@@ -39,7 +39,7 @@ class InfoWriter {
 };
 
 /// Writes a NUL-terminated command line, at layout::kCommandLine where that is free, and returns where.
-/// Errors: Invalid when it has more than `bytes_max` bytes without the NUL, or more than we have room for.
+/// Errors: Invalid when it has more than `bytes_max` bytes without the NUL, or more than fit.
 Result<Gpa> write_command_line(const GuestMemory& memory, Occupancy& occupancy, std::string_view text,
                                u64 bytes_max = layout::kCommandLineBytes - 1);
 

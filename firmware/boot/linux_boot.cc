@@ -30,7 +30,7 @@ boot_params zero_page(std::span<const std::byte> header) {
     boot_params page{};
     constexpr u64 kBegin = offsetof(boot_params, hdr);
     constexpr u64 kEnd = offsetof(boot_params, edd_mbr_sig_buffer);
-    // A kernel's header may be longer than the one that we know.
+    // A kernel's header may be longer than the known one.
     const auto bytes = std::as_writable_bytes(std::span(&page, 1)).subspan(kBegin, kEnd - kBegin);
     std::memcpy(bytes.data(), header.data(), std::min(bytes.size(), header.size()));
     return page;
@@ -40,7 +40,7 @@ Result<Gpa> place_initrd(const Image& initrd, const LinuxSetup& setup, GuestRam&
                          Occupancy& occupancy) {
     const u64 size = initrd.size_bytes();
     const Gpa end{std::min(setup.initrd_address_max + 1, map.low_ram_end().value)};
-    // boot.rst "ramdisk_image": as high in memory as possible, since low memory may be wanted by the kernel.
+    // boot.rst "ramdisk_image": as high in memory as possible, since the kernel may need low memory.
     const std::optional<Gpa> at = occupancy.find_below(end, size);
     if (!at)
         return refuse("initrd {}: no room for its {} bytes in guest RAM below {:#x}, beside the kernel",
@@ -72,7 +72,7 @@ LinuxSetup linux_setup_for_elf() {
     setup_header header{};
     header.boot_flag = kBootFlag;
     header.header = kHeaderMagic;
-    // 2.15: the kernel then believes in setup_data, the high halves and acpi_rsdp_addr.
+    // 2.15: the kernel then uses setup_data, the high halves and acpi_rsdp_addr.
     header.version = 0x020f;
     header.loadflags = LOADED_HIGH;
     header.initrd_addr_max = static_cast<u32>(setup.initrd_address_max);

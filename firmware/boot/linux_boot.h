@@ -12,10 +12,10 @@
 
 namespace mayfly {
 
-/// What differs between a plain ELF and a bzImage.
+/// The differences between a plain ELF and a bzImage.
 struct LinuxSetup {
     std::vector<std::byte> header;         ///< setup header, to be put at offset 0x1f1 before our own fields
-    u64 command_line_max = 2047;           ///< COMMAND_LINE_SIZE less the NUL, on x86
+    u64 command_line_max = 2047;           ///< COMMAND_LINE_SIZE minus the NUL, on x86
     u64 initrd_address_max = 0x7fff'ffff;  ///< of the initrd's last byte
 };
 

@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
-// The Linux boot protocol as Documentation/arch/x86/boot.rst (protocol 2.15) has it, as far as
-// <asm/bootparam.h> does not.
+// The Linux boot protocol as Documentation/arch/x86/boot.rst (protocol 2.15) defines it, without the parts in
+// <asm/bootparam.h>.
 #pragma once
 
 #include "vmm/error/ints.h"

@@ -49,7 +49,7 @@ bool has_driver(const ElfImage& vmlinux, std::string_view name) {
 
 bool surely_lacks(const ElfImage& vmlinux, std::string_view module) {
     using namespace std::string_literals;
-    // Other constants end with its name, too; but none begins a message as it does.
+    // Other constants end with its name too, but no other begins a message with it.
     const std::string trace = module == "overlay" ? "overlayfs: " : std::string(driver_name(module)) + "\0"s;
     // Every Linux has the first.
     return find_constant(vmlinux, "sysfs\0"s) && !find_constant(vmlinux, trace);

@@ -11,9 +11,9 @@ namespace mayfly {
 
 namespace {
 
-/// From here on a huge page, cleared and copied, is less work than an exit for each small one.
+/// From so many pages on, clearing and copying a huge page is less work than an exit for each small one.
 constexpr u64 kWrittenMin = KiB(512);
-/// More of it would be no longer shared with other guests.
+/// A larger share of private pages would waste memory that guests could share.
 constexpr u64 kKeptMax = MiB(1);
 /// From the first segment to the end of the last one; Linux spans some 60 MiB.
 constexpr u64 kSpanMax = GiB(1);
@@ -64,7 +64,7 @@ class HugeChunks {
         const u64 index = (at.value - first_) / kHugePage;
         return at.value >= first_ && index < is_huge_.size() && is_huge_[index];
     }
-    /// From `at` on, up to `end` at most, all huge or all not: where that ends.
+    /// The end of the run of pages from `at`, up to `end` at most, that are all huge or all small.
     [[nodiscard]] Gpa run_end(Gpa at, Gpa end) const {
         Gpa next = at;
         do next = Gpa{align_down(next.value, kHugePage) + kHugePage};

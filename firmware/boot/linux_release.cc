@@ -15,10 +15,10 @@ namespace mayfly {
 namespace {
 
 constexpr std::string_view kBanner = "Linux version ";
-/// Of __NEW_UTS_LEN, which `uname -r` has room for.
+/// __NEW_UTS_LEN, the limit of `uname -r`.
 constexpr std::size_t kReleaseMax = 64;
 
-/// The first word at `offset_bytes`; empty where it is no release.
+/// The first word at `offset_bytes`; empty where that is not a release.
 std::string word_at(const Image& image, u64 offset_bytes) {
     if (offset_bytes >= image.size_bytes()) return {};
     std::array<char, kReleaseMax + 1> text{};

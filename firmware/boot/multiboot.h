@@ -13,7 +13,7 @@
 
 namespace mayfly {
 
-/// Where a kernel's bytes go when its Multiboot header says so itself. Named as in the specifications.
+/// The address fields of a Multiboot header, which place the kernel's bytes. Named as in the specifications.
 struct AddressFields {
     u64 header_offset_bytes;  ///< of the Multiboot header, in the file
     u32 header_addr;
@@ -22,7 +22,8 @@ struct AddressFields {
     u32 bss_end_addr;   ///< 0: no bss
 };
 
-/// As the one segment that they describe. Errors: Invalid when they contradict each other or the file.
+/// Converts the fields to the one segment that they describe. Errors: Invalid when they contradict each other
+/// or the file.
 Result<ElfKernel> read_address_fields(const Image& image, const AddressFields& fields);
 
 struct PlacedModule {
@@ -36,7 +37,7 @@ struct PlacedModule {
 Result<std::vector<PlacedModule>> place_multiboot_modules(const BootRequest& request, GuestRam& ram,
                                                           const MemoryMap& map, Occupancy& occupancy);
 
-/// Begins with a word for the program's name, which kernels skip.
+/// The command line, which begins with a program name that kernels skip.
 std::string multiboot_command_line(const BootRequest& request);
 
 /// KiB below 640 KiB that are free, and KiB of contiguous RAM from 1 MiB on.
@@ -46,10 +47,10 @@ struct BasicMemory {
 };
 BasicMemory basic_memory(const MemoryMap& map);
 
-/// The name that we give ourselves.
+/// The boot loader name.
 constexpr const char* kLoaderName = "mayfly";
 
-/// 32-bit mode, EAX and EBX as both specifications want them. Errors: Invalid for an entry above 4 GiB.
+/// 32-bit mode, EAX and EBX as both specifications require. Errors: Invalid for an entry above 4 GiB.
 Result<EntryState> multiboot_entry(const GuestMemory& memory, Occupancy& occupancy, u64 entry, u32 magic,
                                    Gpa info);
 

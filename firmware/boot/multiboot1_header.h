@@ -18,13 +18,12 @@ struct Multiboot1Header {
     };
     u64 offset_bytes = 0;  ///< in the file
     u32 flags = 0;
-    /// What stands behind the checksum, whatever the flags say of it; nothing where that is not all of it
-    /// within the range that is searched.
+    /// The fields after the checksum, whatever the flags say; empty where they are not wholly within the
+    /// searched range.
     std::optional<Addresses> addresses;
 };
 
-/// `start` is the first 8 KiB of a file, or more, or all of it. Empty when there is no header with a sound
-/// checksum.
+/// `start` is the first 8 KiB of a file, or more, or all of it. Empty without a header with a sound checksum.
 [[nodiscard]] std::optional<Multiboot1Header> find_multiboot1(std::span<const std::byte> start);
 
 }  // namespace mayfly

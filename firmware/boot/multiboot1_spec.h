@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: Apache-2.0
-// Multiboot as the specification has it: Multiboot Specification 0.6.96 §3 "Specification".
+// Multiboot by the specification's names: Multiboot Specification 0.6.96 §3 "Specification".
 #pragma once
 
 #include "vmm/error/ints.h"
@@ -17,7 +17,7 @@ constexpr u32 kPageAlignModules = 1u << 0;
 constexpr u32 kMemoryInfo = 1u << 1;
 constexpr u32 kVideoMode = 1u << 2;
 constexpr u32 kAddressFields = 1u << 16;
-/// Bits 0-15 are requirements: a loader that does not know one must fail.
+/// Bits 0-15 are requirements: a loader must fail on an unknown one.
 constexpr u32 kRequirements = 0xffff;
 
 struct Header {

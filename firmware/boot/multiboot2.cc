@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: Apache-2.0
-// Loading, and the information that the kernel gets. The header's tags are in multiboot2_header.cc.
+// Loading, and the kernel's boot information. The header's tags are in multiboot2_header.cc.
 #include "firmware/boot/multiboot2.h"
 
 #include <algorithm>
@@ -105,9 +105,9 @@ Extent extent_of(const ElfKernel& kernel) {
     return extent;
 }
 
-/// How far to move a relocatable kernel: not at all where it was linked inside the range that it names, else
-/// to the lowest place of it. The preference is a suggestion that we do not need.
-/// Multiboot2 Specification 2.0 §3.1.14 "Relocatable header tag".
+/// How far to move a relocatable kernel: not at all where it was linked inside its named range, else to the
+/// range's lowest place. The preference is only a suggestion and ignored. Multiboot2 Specification 2.0
+/// §3.1.14 "Relocatable header tag".
 Result<u64> find_shift(const KernelPlan& plan, const MemoryMap& map, const Occupancy& occupancy) {
     if (!plan.relocation) return u64{0};
     const Multiboot2Wishes::Relocation& range = *plan.relocation;
@@ -137,7 +137,7 @@ void add_acpi(TagList& tags, const GuestMemory& memory, Gpa rsdp) {
     if (rsdp.value == 0 || memory.read(rsdp, copy) != MemStatus::Ok) return;
     u32 rsdt = 0;
     std::memcpy(&rsdt, copy.data() + 16, sizeof(rsdt));
-    // A kernel that knows only version 1 has no use for a table without RSDT.
+    // A kernel that knows only version 1 cannot use a table without RSDT.
     if (rsdt != 0) tags.add(kInfoAcpiOld, std::span(copy).first(kOldBytes));
     if (std::to_integer<u8>(copy[15]) >= 2) tags.add(kInfoAcpiNew, copy);
 }

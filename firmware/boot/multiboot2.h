@@ -9,7 +9,7 @@
 
 namespace mayfly {
 
-/// `headers` are of the kernel, and one is a Multiboot 2 header.
+/// `headers` are the kernel's, including a Multiboot 2 header.
 /// Errors: Invalid, as load_guest(); also for a requirement of the kernel that mayfly does not meet.
 Result<EntryState> load_multiboot2(const Image& kernel, const KernelHeaders& headers,
                                    const BootRequest& request, GuestRam& ram, const MemoryMap& map);

@@ -20,8 +20,8 @@ T object_at(std::span<const std::byte> bytes, u64 offset_bytes) {
     return value;
 }
 
-/// What is known but not there is left out of the information, and no error. Multiboot2 Specification 2.0
-/// §3.1.4 "Information request header tag": tags that are asked for need not be present.
+/// Known information that is not available is left out, without an error. Multiboot2 Specification 2.0 §3.1.4
+/// "Information request header tag": requested tags need not be present.
 Result<void> check_request(std::span<const std::byte> body) {
     for (u64 at = 0; body.size() - at >= sizeof(u32); at += sizeof(u32)) {
         const u32 type = object_at<u32>(body, at);
@@ -73,7 +73,7 @@ Result<void> take_tag(const HeaderTag& tag, std::span<const std::byte> body, Mul
                     "this Multiboot 2 kernel requires a framebuffer (tag 5), and mayfly has no screen");
             return {};
         case kHeaderRelocatable: return take_relocation(body, wishes);
-        // Modules are always at page boundaries; the EFI tags mean nothing on a machine without EFI.
+        // Modules are always at page boundaries; the EFI tags have no meaning on a machine without EFI.
         case kHeaderModuleAlign:
         case kHeaderEfiBootServices:
         case kHeaderEntryEfiI386:

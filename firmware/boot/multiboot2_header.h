@@ -13,18 +13,17 @@
 
 namespace mayfly {
 
-/// One whose checksum is sound; its tags are still to be read.
+/// A header with a sound checksum; its tags are not read yet.
 struct Multiboot2Header {
     u64 offset_bytes = 0;          ///< in the file
-    u64 searched_bytes = 0;        ///< of the file, which the header may claim to go beyond
+    u64 searched_bytes = 0;        ///< of the file; the header may claim to extend further
     std::vector<std::byte> bytes;  ///< the header, as far as it was searched
 };
 
-/// `start` is the first 32 KiB of a file, or all of it. Empty when there is no i386 header with a sound
-/// checksum.
+/// `start` is the first 32 KiB of a file, or all of it. Empty without an i386 header with a sound checksum.
 [[nodiscard]] std::optional<Multiboot2Header> find_multiboot2(std::span<const std::byte> start);
 
-/// What the header's tags ask for.
+/// The requests in the header's tags.
 struct Multiboot2Wishes {
     struct Addresses {
         u32 header_addr, load_addr, load_end_addr, bss_end_addr;
@@ -37,8 +36,7 @@ struct Multiboot2Wishes {
     std::optional<Relocation> relocation;
 };
 
-/// Errors: Invalid for a malformed tag, or one that is required and asks for what mayfly does not have; by
-/// name.
+/// Errors: Invalid, by name, for a malformed tag, or a required tag that mayfly cannot fulfil.
 Result<Multiboot2Wishes> read_multiboot2_tags(const Multiboot2Header& found);
 
 }  // namespace mayfly

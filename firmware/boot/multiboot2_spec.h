@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: Apache-2.0
-// Multiboot 2 as the specification has it: Multiboot2 Specification 2.0 §3 "The Definitions".
+// Multiboot 2 by the specification's names: Multiboot2 Specification 2.0 §3 "The Definitions".
 #pragma once
 
 #include "vmm/error/ints.h"

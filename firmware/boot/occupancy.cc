@@ -18,7 +18,7 @@ struct Row {
     const char* what;
 };
 
-/// What we put at fixed places, because it is not by a pointer that kernels find it.
+/// Tables at fixed places, because kernels search for them without a pointer.
 constexpr std::array<Row, 3> kFixedRows{{
     {layout::kEbda, layout::kVgaHole - layout::kEbda, "the extended BIOS data area"},
     {layout::kAcpi, layout::kAcpiBytes, "the ACPI tables"},

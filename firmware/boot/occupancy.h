@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
-// Occupancy: which guest-physical ranges are taken while a guest is loaded, so that a kernel, its modules and
-// our tables never share a byte, and so that a place for an initrd can be found.
+// Occupancy: which guest-physical ranges are taken while a guest is loaded. Keeps a kernel, its modules and
+// our tables from overlapping, and finds a place for an initrd.
 //
 // Thread: one thread, before any vCPU runs.
 #pragma once
@@ -22,16 +22,16 @@ class Occupancy {
   public:
     static constexpr std::size_t kClaimsUsual = 8;
 
-    /// What kernels look for at fixed places of low memory is taken from the start.
+    /// Tables that kernels search at fixed places of low memory are claimed from the start.
     explicit Occupancy(const GuestMemory& memory) : memory_(memory) { claims_.reserve(kClaimsUsual); }
 
-    /// Takes a range. Errors: Invalid when it wraps around, is not all RAM, or overlaps what is taken; the
-    /// text says which, with both ranges. An empty range takes nothing.
+    /// Claims a range. Errors: Invalid when it wraps around, is not all RAM, or overlaps an earlier claim;
+    /// the text names both ranges. An empty range takes nothing.
     Result<void> claim(Gpa base, u64 size_bytes, std::string_view what);
 
-    /// A place for something of ours: `wish` where that is free, else the lowest free pages below the
-    /// extended BIOS data area, else the highest below 3 GiB; taken from then on. Errors: Invalid, where
-    /// there is none.
+    /// A place for one of our structures: `wish` where that is free, else the lowest free pages below the
+    /// extended BIOS data area, else the highest below 3 GiB; taken from then on. Errors: Invalid, where no
+    /// such place is free.
     Result<Gpa> place(Gpa wish, u64 size_bytes, std::string_view what);
 
     /// The highest free page-aligned place above 1 MiB that ends at or below `end`.

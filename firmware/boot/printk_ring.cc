@@ -13,7 +13,7 @@ namespace {
 constexpr u64 kDataMax = MiB(32);
 constexpr u64 kChunk = KiB(64);
 
-/// struct printk_ringbuffer, as far as it is looked at, in words of 8 bytes.
+/// The beginning of struct printk_ringbuffer, in words of 8 bytes.
 enum Word : std::size_t {
     CountBits,
     Descriptors,
@@ -31,7 +31,7 @@ using Ring = std::array<u64, Words>;
 
 constexpr u64 kRingBytes = Words * sizeof(u64);
 
-/// Before the first record positions are minus the size, so that they overflow soon; so are ids.
+/// Before the first record positions and ids are minus the size, so that they overflow soon.
 bool is_fresh_ring(const Ring& ring) {
     constexpr u64 kCountBitsMin = 5;
     constexpr u64 kCountBitsMax = 20;
@@ -47,7 +47,7 @@ bool is_fresh_ring(const Ring& ring) {
            ring[TailId] == id;
 }
 
-/// Where `bytes` at a virtual address of the image are in guest memory.
+/// The place in guest memory of `bytes` at a virtual address of the image.
 std::optional<Gpa> loaded_at(const ElfKernel& kernel, u64 address, u64 bytes) {
     for (const ElfSegment& segment : kernel.segments) {
         const u64 offset = address - segment.virtual_base;
@@ -58,13 +58,13 @@ std::optional<Gpa> loaded_at(const ElfKernel& kernel, u64 address, u64 bytes) {
     return std::nullopt;
 }
 
-std::optional<PrintkRing> understand(const Ring& ring, u64 address, const ElfKernel& kernel) {
+std::optional<PrintkRing> parse_ring(const Ring& ring, u64 address, const ElfKernel& kernel) {
     PrintkRing found;
     found.count_bits = static_cast<u32>(ring[CountBits]);
     found.text_bits = static_cast<u32>(ring[TextBits]);
     found.first_id = ring[HeadId] + 1;
     const u64 count = u64{1} << found.count_bits;
-    // The one tells the size of the other's elements, which versions may change.
+    // Their distance tells the size of elements, which versions may change.
     if (ring[Descriptors] - ring[Infos] != count * PrintkRing::kInfoBytes) return std::nullopt;
     const auto head_id = loaded_at(kernel, address + HeadId * sizeof(u64), sizeof(u64));
     const auto descriptors = loaded_at(kernel, ring[Descriptors], count * PrintkRing::kDescriptorBytes);
@@ -97,7 +97,7 @@ std::optional<PrintkRing> find_printk_ring(const ElfImage& vmlinux) {
             if (head_id >> 20 != 0xfff) continue;  // ids begin shortly before 1 << 32
             Ring ring;
             std::memcpy(ring.data(), &piece[at], kRingBytes);
-            if (is_fresh_ring(ring)) return understand(ring, data->sh_addr + begin + at, vmlinux.kernel);
+            if (is_fresh_ring(ring)) return parse_ring(ring, data->sh_addr + begin + at, vmlinux.kernel);
         }
     }
     return std::nullopt;

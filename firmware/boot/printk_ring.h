@@ -1,9 +1,9 @@
 // SPDX-License-Identifier: Apache-2.0
-// PrintkRing: where a Linux kernel keeps its log, as its vmlinux tells without symbols.
+// PrintkRing: the place of a Linux kernel's log, found in its vmlinux without symbols.
 //
 // The static ring buffer of printk begins with sizes, pointers and counters that nothing else in the kernel's
 // data resembles (kernel/printk/printk_ringbuffer.h). The layout is that of Linux 5.18 and later, seen in 6.1
-// and 6.12; another one is not recognised. A hint, never a proof: what is read there later is a guest's.
+// and 6.12; another one is not recognised. A hint, never a proof: the bytes read there later are a guest's.
 // Thread: one thread, before any vCPU runs.
 #pragma once
 
@@ -26,7 +26,7 @@ struct PrintkRing {
     u64 first_id = 0;  ///< of the first record ever
 };
 
-/// None where the kernel has no section .data, or no such ring in it.
+/// Empty where the kernel lacks a section .data, or a recognised ring in it.
 [[nodiscard]] std::optional<PrintkRing> find_printk_ring(const ElfImage& vmlinux);
 
 }  // namespace mayfly

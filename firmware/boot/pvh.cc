@@ -27,7 +27,7 @@ Result<hvm_modlist_entry> place_module(const Image& image, Gpa arguments, GuestR
     return hvm_modlist_entry{at->value, image.size_bytes(), arguments.value, 0};
 }
 
-/// The initrd is the first module: that is where Linux looks for it.
+/// The initrd is the first module: Linux looks for it there.
 Result<std::vector<hvm_modlist_entry>> place_modules(const BootRequest& request, InfoWriter& strings,
                                                      GuestRam& ram, const MemoryMap& map,
                                                      Occupancy& occupancy) {

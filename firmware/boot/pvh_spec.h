@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: Apache-2.0
-// PVH start info as the specification has it: xen/include/public/arch-x86/hvm/start_info.h and
+// PVH start info by the specification's names: xen/include/public/arch-x86/hvm/start_info.h and
 // docs/misc/pvh.pandoc "x86/HVM direct boot ABI".
 #pragma once
 

@@ -12,7 +12,7 @@ constexpr u64 kPiece = KiB(64);
 constexpr u64 kProbe = 64;
 constexpr u64 kWrittenMax = MiB(64);
 
-/// Bytes of the file.
+/// File bytes, by their use.
 struct FileRange {
     u64 from;
     u64 to;
@@ -20,14 +20,14 @@ struct FileRange {
 
 enum class Use : u8 {
     Kept,   ///< only read
-    Text,   ///< padding in it is not used
-    Data,   ///< zeros in it are
+    Text,   ///< code; its padding is not used
+    Data,   ///< data; its zeros are used
     Zeros,  ///< without bytes in the file
 };
 
 Use use_of(const Elf64_Shdr& section, const ElfSegment& segment) {
     if ((section.sh_flags & SHF_ALLOC) == 0) return Use::Kept;
-    // Linux's constants are in a section that calls itself writable, in a segment that does not.
+    // Linux's constants are in a section marked writable, in a segment that is not.
     const bool is_writable = (section.sh_flags & SHF_WRITE) != 0 && segment.is_writable;
     if (section.sh_type == SHT_NOBITS) return is_writable ? Use::Zeros : Use::Kept;
     if (section.sh_type != SHT_PROGBITS) return Use::Kept;
@@ -35,8 +35,8 @@ Use use_of(const Elf64_Shdr& section, const ElfSegment& segment) {
     return is_writable ? Use::Data : Use::Kept;
 }
 
-/// The part of a section that is in the segment's file bytes, widened to those of its pages that are whole;
-/// empty where there is none.
+/// The part of a section that is in the segment's file bytes, widened to whole pages where the segment has
+/// them; empty without such a page.
 FileRange pages_of(const Elf64_Shdr& section, const ElfSegment& segment) {
     if (section.sh_addr < segment.virtual_base) return {0, 0};
     const u64 begin = section.sh_addr - segment.virtual_base;
@@ -68,7 +68,7 @@ void append(std::vector<WrittenPages>& out, const WrittenPages& more) {
 void append_section(std::vector<WrittenPages>& out, const Image& vmlinux, FileRange pages, Use use,
                     Gpa first) {
     for (u64 at = pages.from; at < pages.to;) {
-        // Zeros of a section without bytes need no look.
+        // Sections without bytes are known to be zeros.
         const u64 end = use == Use::Zeros ? pages.to : std::min(align_up(at + 1, kPiece), pages.to);
         const bool is_zeros = use == Use::Zeros || is_padding(vmlinux, at);
         if (!is_zeros || use != Use::Text) append(out, {first + (at - pages.from), end - at, !is_zeros});

@@ -1,8 +1,8 @@
 // SPDX-License-Identifier: Apache-2.0
-// The pages of a Linux kernel that it writes, as its sections tell: its text, which it patches while it
-// starts (ftrace, alternatives, static calls, return thunks), its data, and its .bss.
+// The pages that a Linux kernel writes, according to its sections: its text, which it patches while it starts
+// (ftrace, alternatives, static calls, return thunks), its data, and its .bss.
 //
-// Sections are hints: they may be missing or lie, and nothing comes to harm where they do.
+// Sections are hints: wrong or missing ones only cost time.
 // Thread: one thread, before any vCPU runs.
 #pragma once
 
@@ -16,7 +16,7 @@ namespace mayfly {
 struct WrittenPages {
     Gpa at;
     u64 size_bytes;
-    bool is_read_first;  ///< run or read, and written later; else only written, or zeros
+    bool is_read_first;  ///< run or read before it is written; else only written, or zeros
 };
 
 /// Of at most 64 MiB, in the order of the sections. Padding between text's last byte and what follows it is

@@ -71,7 +71,7 @@ constexpr BuiltinGuest kGuests[] = {
     {.name = "iobench",
      .description = "measures a disk or a network: dev=blk|net op= size= depth= count= and more"},
     {.name = "idle",
-     .description = "halts for ever, or spins in ring 3 with the word spin",
+     .description = "halts forever, or spins in ring 3 with the word spin",
      .ends_by_itself = false},
 };
 

@@ -14,7 +14,7 @@
 
 namespace mayfly {
 
-/// What a guest needs of its machine, in the words of the command line.
+/// A guest's requirements of its machine, in the words of the command line.
 struct BuiltinGuest {
     std::string_view name;
     std::string_view description;  ///< one line, lower case, no full stop
@@ -27,7 +27,7 @@ struct BuiltinGuest {
 
 [[nodiscard]] std::span<const BuiltinGuest> builtin_guests();
 
-/// The ELF file's bytes, or those of the same file packed by gzip; empty when there is no such guest.
+/// The ELF file's bytes, or those of the same file packed by gzip; empty when no guest has that name.
 [[nodiscard]] std::span<const std::byte> find_builtin_guest(std::string_view name);
 
 }  // namespace mayfly

@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
-// idle: says by boot mark 1 that it runs, then halts for ever; with `spin` it spins in ring 3
-// instead. For measurements of a machine that does nothing, ended from outside (--timeout).
+// idle: says by boot mark 1 that it runs, then halts forever; with `spin` it spins in ring 3 instead. For
+// measurements of a machine that does nothing, ended from outside (--timeout).
 #include "firmware/guests/runtime/boot_info.h"
 
 namespace guest {

@@ -37,7 +37,7 @@ constinit Block block;
 constinit Net net;
 constinit u32 khz = 0;
 
-/// What a round has come to.
+/// The result of a round.
 struct Result {
     u64 requests = 0;
     u64 bytes = 0;
@@ -193,7 +193,7 @@ void bench_block(u16 vector) {
     const u64 span = option_value("span", disk_bytes);
     plan.places = plan.size_bytes != 0 ? (span < disk_bytes ? span : disk_bytes) / plan.size_bytes : 0;
     if (plan.places == 0 || plan.size_bytes % virtio::kSectorBytes != 0)
-        give_up("iobench: size= is no multiple of 512, or larger than the disk or span=");
+        give_up("iobench: size= is not a multiple of 512, or is larger than the disk or span=");
     if (plan.depth == 0 || plan.depth > Block::kSlots) give_up("iobench: depth= is not 1 to 64");
     plan.data = io_memory::allocate(u64{plan.depth} * plan.size_bytes, 4096);
     block.queue(0).want_interrupts(is_by_interrupt);

@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
 // irqwindow: 8259s in user space. A request raised while IF=0 waits for STI and no longer; it ends
-// HLT too. Needs --irqchip none and the test device; there is no local APIC.
+// HLT too. Needs --irqchip none and the test device; the machine lacks a local APIC.
 #include "firmware/guests/runtime/clock.h"
 #include "firmware/guests/runtime/pic_checks.h"
 

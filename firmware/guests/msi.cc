@@ -41,7 +41,7 @@ extern "C" guest::u32 guest_main() {
     halt_for(arrived, kCount, kTrainMicroseconds);
     // On a busy host several become pending before this processor runs again, and merge.
     expect_between("from another thread", 1, kCount, arrived);
-    // What is still on its way is none of the next train's.
+    // Interrupts still on their way do not count for the next train.
     for (u32 before = 0; before != arrived;) {
         before = arrived;
         halt_for(arrived, before + 1, kTrainMicroseconds);

@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 // pit: the 8254's channel 0 through IOAPIC pin 2, and channel 2 behind port 0x61. Needs the legacy
 // profile. With the word "every": that no tick is lost while interrupts are off. With "storm" it never ends:
-// it sets the shortest period there is, over and over, and takes what interrupts come of it.
+// it sets the shortest period there is, over and over, and takes the interrupts that result.
 //
 // Spec: Intel 8254 data sheet (order 231164) "Mode 0: Interrupt on Terminal Count", "Mode 2: Rate
 // Generator", "Counter Latch Command".

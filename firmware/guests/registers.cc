@@ -2,7 +2,7 @@
 // registers: sets registers that no other guest minds, and looks for `ms=` milliseconds whether they stay.
 // In ring 0 the debug registers, CR2, CR8 and the MSRs of system calls; with `vector`, in ring 3, XMM0 to
 // XMM15 and MXCSR; with `deadline`, in ring 0, whether each of many TSC deadlines fires, and when. With
-// `halt` it halts for ever; with `level`, on the legacy machine with the test device, whether a line that
+// `halt` it halts forever; with `level`, on the legacy machine with the test device, whether a line that
 // stays high interrupts again and again.
 #include "firmware/guests/runtime/apic.h"
 #include "firmware/guests/runtime/boot_info.h"
@@ -150,7 +150,7 @@ extern "C" guest::u32 guest_main() {
     }
     if (has_option("halt")) {
         halt_with_interrupts();
-        fail("HLT ended, and there was no interrupt");
+        fail("HLT ended without an interrupt");
         return failure_count();
     }
     if (has_option("level")) {

@@ -31,7 +31,7 @@ constexpr u16 kWrite = 2;
 constexpr u32 kDataBytes = 4096;
 constexpr u32 kChainParts = 3;
 constexpr u32 kAtOnce = 4;
-constexpr u32 kLiveBar = 4;
+constexpr u32 kTrapBar = 4;
 /// When nothing is moved any more.
 constexpr u32 kRequestsAfter = 8;
 /// Outside RAM, and as a legacy driver's page number too.
@@ -202,7 +202,7 @@ void rewire(u64 count) {
     const pci::Function function = device.function();
     if (device.kind() != Kind::Pci || !msix.find(function)) return fail("virtioorders: no MSI-X");
     const u64 data = io_memory::allocate(kDataBytes, kDataBytes);
-    const pci::Bar bar = pci::read_bar(function, kLiveBar);
+    const pci::Bar bar = pci::read_bar(function, kTrapBar);
     const u64 other = bar.address + 0x10'0000;  // behind all functions' BARs
     pci::map_range(other, 0x1000);
     msix.set(0, kVectors[0]);
@@ -216,7 +216,7 @@ void rewire(u64 count) {
         const u32 before = interrupts;
         if (n < count) {
             place = n % 2 != 0 ? bar.address : other;
-            pci::write_bar(function, kLiveBar, place);
+            pci::write_bar(function, kTrapBar, place);
             mmio_write(msix.table() + 8, kVectors[n % 2]);
         }
         block.queue(0).want_interrupts(true);

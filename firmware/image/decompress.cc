@@ -29,7 +29,7 @@ namespace {
 using Input = std::span<const std::byte>;
 using Output = std::span<std::byte>;
 
-/// What a decoder made of its input. A size is that of the output.
+/// A decoder's result. The size is that of the output.
 struct Unpacked {
     enum class Status : u8 { Done, TooLong, Corrupt, Stopped } status;
     u64 size_bytes = 0;
@@ -42,7 +42,7 @@ constexpr u64 kLzmaMemoryMax = MiB(256);
 /// lz4 -l compresses in independent blocks of 8 MiB.
 constexpr u32 kLz4LegacyMagic = 0x184c2102;
 constexpr u32 kLz4BlockBytes = u32{8} << 20;
-/// Decoded before a stop is looked for.
+/// Bytes decoded between two checks for a stop.
 constexpr u64 kPieceBytes = MiB(4);
 
 // SAFETY: the C libraries take unsigned char pointers to the same bytes.
@@ -74,7 +74,7 @@ Unpacked unpack_gzip(Input input, Output output, StopToken stop) {
     return {Status::Corrupt, 0, result == Z_BUF_ERROR ? "the data is truncated" : "the data is corrupt"};
 }
 
-/// liblzma's, which finds out by CPUID how to compute a checksum: the linker takes it out of what runs before
+/// liblzma's, which finds out by CPUID how to compute a checksum: the linker removes it from the code before
 /// main() (sections.ld), since CPUID traps where the host is a guest itself, and few boots need it.
 void run_late_constructors() {
     for (const Constructor* one = late_constructors; one != late_constructors_end; ++one) (*one)();
@@ -141,8 +141,8 @@ Unpacked unpack_lz4_legacy(Input input, Output output, StopToken stop) {
     return {Status::Done, done};
 }
 
-/// One frame after the other, block by block, each of 128 KiB at most and to its place: with the whole output
-/// in sight no window buffer is needed, whatever window a frame names.
+/// One frame after the other, block by block, each of 128 KiB at most and to its place: since the whole
+/// output is accessible, no window buffer is needed, whatever window a frame names.
 Unpacked unpack_zstd_with(ZSTD_DCtx* context, Input input, Output output, StopToken stop) {
     constexpr Unpacked kCorrupt{Status::Corrupt, 0, "the data is corrupt or truncated"};
     u64 done = 0;
@@ -228,7 +228,7 @@ Result<Mapping> unpack(Packing packing, std::span<const std::byte> packed, u64 s
     VERIFY(size_bytes > 0 && size_bytes <= GiB(2) && packed.size() <= GiB(2));
     TRY_VOID(require_decoder(packing));
     Mapping mapping = TRY(Mapping::anonymous(size_bytes, MiB(2)));
-    // Every page will be written, so fewer and larger faults; a host without huge pages does as it likes.
+    // Every page will be written, so fewer and larger faults; a host without huge pages ignores the advice.
     if (size_bytes >= MiB(2)) (void)::madvise(mapping.data(), size_bytes, MADV_HUGEPAGE);
     const Unpacked unpacked = run_decoder(packing, packed, mapping.bytes().first(size_bytes), stop);
     switch (unpacked.status) {

@@ -1,8 +1,8 @@
 // SPDX-License-Identifier: Apache-2.0
 // Unpacking of compressed kernels on the host, by the decoders of zlib, liblzma, lz4 and zstd.
 //
-// Output goes into a mapping of exactly the size that the caller allows, so that no input can make us
-// write, allocate or run without end.
+// Output goes into a mapping of exactly the size that the caller allows, so that no input can make us write,
+// allocate or run without limit.
 // Thread: any.
 #pragma once
 
@@ -40,8 +40,8 @@ struct UnpackedBytes {
     std::span<const std::byte> bytes;
 };
 
-/// The same for data whose size nobody told us: what it yields, up to `bytes_max`. Only pages that were
-/// written take memory. Errors: as unpack()'s, and Invalid for more than that.
+/// The same for data of unknown size: its output, up to `bytes_max`. Only written pages take memory. Errors:
+/// as unpack()'s, and Invalid for more output.
 Result<UnpackedBytes> unpack_at_most(Packing packing, std::span<const std::byte> packed, u64 bytes_max,
                                      StopToken stop = {});
 

@@ -17,7 +17,7 @@ namespace mayfly {
 
 namespace {
 
-/// No signal ends a read of a regular file: between two of so much a stop is looked for.
+/// No signal ends a read of a regular file: a stop is checked after each piece of this size.
 constexpr u64 kPieceBytes = MiB(16);
 
 Result<void> read_file(const UniqueFd& fd, u64 offset_bytes, void* out, u64 size_bytes, StopToken stop) {
@@ -46,7 +46,7 @@ const char* unusable_kind(mode_t mode) {
 }  // namespace
 
 Result<Image> Image::open(const std::string& path, StopToken stop) {
-    // O_NONBLOCK: a FIFO is to be refused, not waited for. It means nothing for regular files.
+    // O_NONBLOCK: a FIFO must be refused, not waited for. It has no effect on regular files.
     const int raw = ::open(path.c_str(), O_RDONLY | O_CLOEXEC | O_NONBLOCK | O_NOCTTY);
     if (raw < 0 && (errno == ENOENT || errno == ENOTDIR))
         return fail(Error::not_found("no such file").about(path));
@@ -120,7 +120,7 @@ Result<ImageBytes> Image::bytes(u64 offset_bytes, u64 size_bytes) const {
     if (file == nullptr) return ImageBytes{Mapping(), resident(offset_bytes, size_bytes)};
     const bool is_large = size_bytes >= MiB(2);
     Mapping copy = TRY(Mapping::anonymous(size_bytes, is_large ? MiB(2) : kPageBytes));
-    // Every page will be written, so fewer and larger faults; a host without huge pages does as it likes.
+    // Every page will be written, so fewer and larger faults; a host without huge pages ignores the advice.
     if (is_large) (void)::madvise(copy.data(), size_bytes, MADV_HUGEPAGE);
     TRY_VOID(read_file(file->fd, offset_bytes, copy.data(), size_bytes, stop_));
     const std::span<const std::byte> view = copy.bytes().first(size_bytes);
@@ -150,8 +150,8 @@ Result<void> Image::place_pages(GuestRam& ram, Gpa at, u64 offset_bytes, u64 siz
     std::byte* from = unpacked.mapping.data() + offset_bytes;
     TRY_VOID(ram.move_pages(at, from, size_bytes));
     unpacked.moved.push_back({offset_bytes, size_bytes});
-    // The hole is filled again at once: the mapping unmaps its whole range at destruction, and must not take
-    // with it what somebody else was given in between.
+    // The hole is filled again at once: the mapping unmaps its whole range at destruction, and must not unmap
+    // another mapping made there in between.
     void* refilled = ::mmap(from, size_bytes, PROT_READ | PROT_WRITE,
                             MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE | MAP_FIXED, -1, 0);
     if (refilled == MAP_FAILED) return fail(Error::os("mmap"));
@@ -167,8 +167,8 @@ Result<void> Image::place(GuestRam& ram, Gpa at, u64 offset_bytes, u64 size_byte
     const u64 head = align_up(offset_bytes, kPageBytes) - offset_bytes;
     const u64 pages = align_down(size_bytes - head, kPageBytes);
     const u64 tail = size_bytes - head - pages;
-    // The tail is copied, not mapped: what follows it in its page of the file is not the guest's, and what
-    // follows it in guest RAM must stay zero.
+    // The tail is copied, not mapped: the rest of its page in the file is not for the guest, and the rest in
+    // guest RAM must stay zero.
     TRY_VOID(copy_to(ram, at, offset_bytes, head));
     TRY_VOID(copy_to(ram, at + head + pages, offset_bytes + head + pages, tail));
     return place_pages(ram, at + head, offset_bytes + head, pages);

@@ -30,11 +30,11 @@ class Image {
     static constexpr u64 kPlaceByPageMin = KiB(64);
 
     /// Errors: NotFound where the file does not exist; Os where it cannot be opened; Invalid for a
-    /// directory, a device, a pipe or an empty file. Everything that is read later looks at `stop`: Stopped.
+    /// directory, a device, a pipe or an empty file. Later reads check `stop`: Stopped.
     static Result<Image> open(const std::string& path, StopToken stop = {});
-    /// An open regular file, also one without a name; `name` is what errors say. Errors: as open()'s.
+    /// An open regular file, also one without a name; errors use `name`. Errors: as open()'s.
     static Result<Image> from_fd(std::string name, UniqueFd fd, StopToken stop = {});
-    /// The first `size_bytes` of an open regular file that has as many; no read goes beyond them.
+    /// The first `size_bytes` of an open regular file that is at least as long; no read goes beyond them.
     static Image from_file_part(std::string name, UniqueFd fd, u64 size_bytes, StopToken stop = {});
     /// Bytes that outlive the image: a built-in guest, a test's array.
     static Image from_bytes(std::string name, std::span<const std::byte> bytes);
@@ -43,11 +43,11 @@ class Image {
 
     [[nodiscard]] const std::string& name() const { return name_; }
     [[nodiscard]] u64 size_bytes() const { return size_bytes_; }
-    /// The file's descriptor; null for an image that is none.
+    /// The file's descriptor; null for an image that is not a file.
     [[nodiscard]] const UniqueFd* file() const;
-    /// For work on its bytes.
+    /// The stop to obey while working on its bytes.
     [[nodiscard]] StopToken stop() const { return stop_; }
-    /// For what is read later than a guest is loaded: to explain its end, which is such a stop.
+    /// For reads after the guest's end, which explain that end: the machine's stop is then already requested.
     void ignore_stop() { stop_ = {}; }
 
     /// Copies `out.size()` bytes from `offset_bytes`. Errors: Invalid when that is beyond the end

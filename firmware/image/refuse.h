@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
-// refuse(): the one-line error of a file or value that we will not use, formatted out of line so that each
-// of the loaders' many checks costs a call and not a formatter.
+// refuse(): the one-line error for a refused file or value, formatted out of line so that each of the
+// loaders' many checks costs a call and not a formatter.
 #pragma once
 
 #include <string_view>

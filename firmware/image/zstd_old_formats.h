@@ -3,8 +3,8 @@
 // needed. The library's decoder calls them when it meets their magic numbers; these answer "out of memory" or
 // "generic error", and the data is refused as corrupt.
 //
-// To be included once, by what calls the library: a linker that has seen these takes nothing out of the
-// library's own object files. Weak, so that a library which brings them all the same is no conflict.
+// Included once, by the caller of the library: a linker that has these takes nothing from the library's own
+// object files. Weak, so that a library that has them too does not conflict.
 #pragma once
 
 #include <cstddef>

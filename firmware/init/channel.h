@@ -1,12 +1,12 @@
 // SPDX-License-Identifier: Apache-2.0
-// The channel: guest memory through which our init and the monitor pass what the program reads and writes.
+// The channel: guest memory through which our init and the monitor pass the program's input and output.
 //
 // Init fills a page, the header, with the numbers of the frames that its rings lie in, and tells the monitor
-// by one `out` where it is. A ring has one producer and one consumer, who count bytes from 0 and never wrap
-// back: the difference is what is in it. Whoever has nothing to do says so in its word of wishes and looks
-// once more before it sleeps; the other one, after each step, looks whether it is wished for: init is woken
-// by a byte at the serial port, the monitor by the doorbell port.
-// Shared by both sides: no header here may need a library. Thread: any.
+// its address by one `out`. A ring has one producer and one consumer, which count bytes from 0 and never wrap
+// back: the difference is the ring's fill. A side with nothing to do sets bits in its word of wishes and
+// looks once more before it sleeps; the other side, after each step, checks the wishes: a byte at the serial
+// port wakes init, the doorbell port wakes the monitor. Shared by both sides: no header here may need a
+// library. Thread: any.
 #pragma once
 
 #include "vmm/error/ints.h"
@@ -17,9 +17,9 @@ namespace mayfly::channel {
 
 /// 32 bits: the header's frame; also piece by piece, lowest first, as Linux's /dev/port writes them.
 inline constexpr u16 kOpenPort = 0;
-/// A byte, the monitor's wishes that came true: it is woken.
+/// A byte, the fulfilled wishes of the monitor: wakes it.
 inline constexpr u16 kDoorbellPort = 4;
-/// A byte of a line of init's own, for whoever reads mayfly's stderr.
+/// A byte of init's own messages, for mayfly's stderr.
 inline constexpr u16 kTextPort = 5;
 inline constexpr u16 kPortsBytes = 6;
 
@@ -28,8 +28,8 @@ inline constexpr u16 kPortsBytes = 6;
 inline constexpr u32 kFrameBytes = 4096;
 inline constexpr u32 kMagic = 0x4346'4d01;
 
-/// By number. Input is the monitor's to produce, the others are init's. Files is there only where something
-/// is to be copied out (firmware/init/file_records.h); else its frames are 0.
+/// By number. The monitor produces Input, init the others. Files exists only where files are to be copied out
+/// (firmware/init/file_records.h); else its frames are 0.
 enum class RingName : u8 { Input, Output, Error, Files };
 inline constexpr u32 kRings = 4;
 /// Powers of two.
@@ -48,7 +48,7 @@ constexpr u32 first_frame_of(RingName name) {
 inline constexpr u32 kFramesWithoutFiles = first_frame_of(RingName::Files);
 inline constexpr u32 kFrames = kFramesWithoutFiles + ring_frames(RingName::Files);
 
-/// Wishes: a bit for each ring in which there was nothing to do, and one for messages.
+/// Wishes: a bit for each ring to be woken for, and one for messages.
 constexpr u32 wish_of(RingName name) { return 1U << static_cast<u32>(name); }
 inline constexpr u32 kWishMessages = 1U << kRings;
 /// No wish: with it the doorbell rings once the program has been executed, where the job asks for that.
@@ -57,7 +57,7 @@ inline constexpr u32 kProgramRuns = 1U << 7;
 /// Each side's words are on lines of their own.
 struct alignas(64) RingEnd {
     u32 count;    ///< bytes put, or taken
-    u32 is_over;  ///< nothing more is put, or taken
+    u32 is_over;  ///< no more bytes are put, or taken
 };
 struct Ring {
     RingEnd producer;
@@ -69,7 +69,7 @@ enum class MessageKind : u32 {
     None = 0,
     Signal = 1,  ///< `value`: its number, for the program
     Size = 2,    ///< of its terminal: rows in bits 31:16, columns in 15:0
-    Kill = 3,    ///< the program and all that it started are to end now
+    Kill = 3,    ///< end the program and all its children now
 };
 struct Message {
     MessageKind kind;

@@ -55,7 +55,7 @@ long copy_link(Pair in, const char* name) {
     return system_call(__NR_symlinkat, address(target), number_of(in.to), address(name));
 }
 
-/// In the order in which none takes another away.
+/// In an order in which no mount hides another.
 long copy_status(Pair in, const char* name, const struct stat& status) {
     long result = system_call(__NR_fchownat, number_of(in.to), address(name), status.st_uid, status.st_gid,
                               AT_SYMLINK_NOFOLLOW);
@@ -68,14 +68,14 @@ long copy_status(Pair in, const char* name, const struct stat& status) {
 
 class Copier {
   public:
-    /// What is in a directory.
+    /// The content of a directory.
     long copy_listed(Pair in, u32 depth);
 
   private:
     long copy_named(Pair in, const char* name, u32 depth);
     long copy_directory(Pair in, const char* name, const struct stat& status, u32 depth);
 
-    bool is_told_ = false;  // what went wrong
+    bool is_reported_ = false;  // the first error
 };
 
 long Copier::copy_directory(Pair in, const char* name, const struct stat& status, u32 depth) {
@@ -109,7 +109,7 @@ long Copier::copy_named(Pair in, const char* name, u32 depth) {
     else
         result = system_call(__NR_mknodat, number_of(in.to), address(name), status.st_mode, status.st_rdev);
     if (result == 0) result = copy_status(in, name, status);
-    // For its memory.
+    // To free its memory.
     if (result == 0) system_call(__NR_unlinkat, number_of(in.from), address(name), 0);
     return result;
 }
@@ -119,11 +119,11 @@ long Copier::copy_listed(Pair in, u32 depth) {
     while (const char* name = listing.next()) {
         const long result = copy_named(in, name, depth);
         if (result == 0) continue;
-        if (!is_told_)
+        if (!is_reported_)
             say("cannot copy in ", name, ": ",
-                result == -ENOSPC ? "no room in memory: give the guest more with --memory"
+                result == -ENOSPC ? "not enough memory: give the guest more with --memory"
                                   : error_name(-result));
-        is_told_ = true;
+        is_reported_ = true;
         return result;
     }
     return listing.error();

@@ -1,15 +1,15 @@
 // SPDX-License-Identifier: Apache-2.0
-// copy_in(): what was unpacked beside a live root comes over it.
+// copy_in(): puts files that were unpacked beside a live root over that root.
 //
 // Thread: init's only one.
 #pragma once
 
 namespace mayfly::init {
 
-/// Moves what is in `from` into `to`. A directory's content comes to what a directory of that name has, also
-/// behind a symbolic link; anything else takes the place of what is there. Modes, owners and times are kept;
-/// hard links become files of their own. Without a directory `from` there is nothing to do. Says what it
-/// cannot do, and stops there. \returns 0, or a negated errno.
+/// Moves the content of `from` into `to`. A directory's content is merged into a directory of that name, also
+/// behind a symbolic link; anything else replaces the existing file. Modes, owners and times are kept; hard
+/// links become separate files. Without a directory `from` it does nothing. Reports the first error, and
+/// stops there. \returns 0, or a negated errno.
 long copy_in(const char* from, const char* to);
 
 }  // namespace mayfly::init

@@ -28,10 +28,10 @@ constexpr u64 kBlockBytes = 512;  // of st_blocks
 /// configfs and mqueue, which no header has.
 constexpr u64 kConfiguration = 0x6265'6570;
 constexpr u64 kMessageQueues = 0x1980'0202;
-/// Longer ones, which some file systems of others have, are none on the host.
+/// Longer names, which some other file systems allow, cannot exist on the host.
 constexpr u64 kNameBytesMax = 255;
 
-/// No files, but what a kernel tells of itself.
+/// Not files, but a kernel's facts about itself.
 bool is_made_up(u64 file_system) {
     constexpr u64 kMadeUp[] = {PROC_SUPER_MAGIC,    SYSFS_MAGIC,    DEVPTS_SUPER_MAGIC, CGROUP_SUPER_MAGIC,
                                CGROUP2_SUPER_MAGIC, DEBUGFS_MAGIC,  TRACEFS_MAGIC,      BPF_FS_MAGIC,
@@ -50,7 +50,7 @@ class Sender {
     void send_all(const char* const* paths);
 
   private:
-    /// `head` without what we know: the copy, and the path.
+    /// `head` without the copy and the path, which are filled in here.
     void send(Head head, const void* data = nullptr);
     void put(const void* from, u32 bytes);
     void send_problem(long error) { send({.kind = Kind::Problem, .value = static_cast<u64>(-error)}); }
@@ -62,9 +62,9 @@ class Sender {
     void send_link(int directory, const char* name, u32 mode);
 
     Streams& streams_;
-    bool is_left_ = false;  // nobody takes more
+    bool is_left_ = false;  // the monitor takes no more
     u32 copy_ = 0;
-    u64 device_ = 0;  // of what was asked for
+    u64 device_ = 0;  // of the requested file
     u32 path_bytes_ = 0;
     char path_[file_records::kPathBytesMax + 1] = {};
     u8 data_[file_records::kDataBytesMax] = {};
@@ -78,7 +78,7 @@ void Sender::put(const void* from, u32 bytes) {
         bytes -= done;
         is_left_ = streams_.is_left(RingName::Files);
         if (bytes == 0 || is_left_) return;
-        // There is no program any more that a message could be for.
+        // The program that a message could be for has ended.
         channel::Message message{};
         while (streams_.take_message(message)) {
         }
@@ -110,7 +110,7 @@ void Sender::send_content(int file, const struct stat& status) {
     while (!is_left_) {
         if (has_holes) {
             const long data_at = system_call(__NR_lseek, static_cast<u64>(file), at, SEEK_DATA);
-            if (data_at == -ENXIO) {  // nothing but a hole to its end
+            if (data_at == -ENXIO) {  // only a hole up to its end
                 if (at < size_bytes) at = size_bytes;
                 break;
             }
@@ -176,7 +176,7 @@ void Sender::send_directory(int directory, const char* name, u64 flags, const st
     close_file(static_cast<int>(opened));
 }
 
-/// `flags` is O_NOFOLLOW, or 0 for what was asked for.
+/// `flags` is O_NOFOLLOW, or 0 for the requested file.
 void Sender::send_named(int directory, const char* name, u64 flags, u32 depth) {
     struct stat status {};
     const u64 how = flags == 0 ? 0 : AT_SYMLINK_NOFOLLOW;

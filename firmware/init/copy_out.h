@@ -1,8 +1,8 @@
 // SPDX-License-Identifier: Apache-2.0
 // copy_out(): sends the monitor the files that it asked for (firmware/init/file_records.h).
 //
-// Links within a directory are sent as links; what was asked for is looked up as the guest's root would. File
-// systems that the kernel makes up are not entered. Thread: init's only one.
+// Links within a directory are sent as links; the requested path itself is resolved as usual. Virtual file
+// systems are not entered. Thread: init's only one.
 #pragma once
 
 #include "firmware/init/streams.h"

@@ -43,8 +43,8 @@ enum OptionCode : u8 {
 };
 constexpr u8 kDiscover = 1;
 constexpr u8 kRequest = 3;
-/// Smaller ones break more than they mend, and a stranger may have sent it: RFC 1122 §3.3.2 "Reassembly"
-/// has every host take that much.
+/// Smaller MTUs cause more harm than good, and a stranger may have sent the value: RFC 1122 §3.3.2
+/// "Reassembly" has every host take that much.
 constexpr u16 kMtuMin = 576;
 
 u16 read_u16(Bytes at) { return static_cast<u16>(at[0] << 8 | at[1]); }
@@ -69,13 +69,13 @@ u16 checksum_of(Bytes header) {
     return static_cast<u16>(~sum);
 }
 
-/// An address that one host can have: not 0.0.0.0/8, 127.0.0.0/8, a group or what is above.
-bool is_hosts(Ipv4 address) {
+/// An address that a single host can have: not 0.0.0.0/8, 127.0.0.0/8, a group or above.
+bool is_host_address(Ipv4 address) {
     return address.bytes[0] != 0 && address.bytes[0] != 127 && address.bytes[0] < 224;
 }
 
-/// 0 for what is no mask. Also for one that is wider than any network is: its route would take what is on its
-/// way through another interface.
+/// 0 for a value that is not a mask. Also for a mask that is wider than any network's: its route would take
+/// packets for other interfaces.
 u8 prefix_of(u32 mask) {
     constexpr u8 kBitsMin = 8;
     u8 bits = 0;
@@ -84,7 +84,7 @@ u8 prefix_of(u32 mask) {
     return rest == 0 && bits >= kBitsMin ? bits : u8{0};
 }
 
-/// The payload of a datagram from a server to a client; empty for another packet. Sums are not looked at:
+/// The payload of a datagram from a server to a client; empty for another packet. Checksums are ignored:
 /// virtio leaves them out between machines of one host.
 Bytes message_in(Bytes packet) {
     if (packet.size() < kIpBytes || packet[0] >> 4 != 4) return {};
@@ -113,25 +113,25 @@ bool is_reply_to(Bytes message, const DhcpClient& client) {
     return true;
 }
 
-/// What options say, before it is judged.
-struct Told {
+/// The content of options, before it is checked.
+struct DhcpOptions {
     DhcpAnswer answer{};
     u8 kind = 0;
     bool has_server = false;
 };
 
 /// False for one that breaks the format.
-bool read_option(u8 code, Bytes value, Told& told) {
-    DhcpAnswer& answer = told.answer;
+bool read_option(u8 code, Bytes value, DhcpOptions& found) {
+    DhcpAnswer& answer = found.answer;
     switch (code) {
         case MessageType:
             if (value.size() != 1) return false;
-            told.kind = value[0];
+            found.kind = value[0];
             return true;
         case ServerIdentifier:
             if (value.size() != 4) return false;
             answer.server = read_address(value);
-            told.has_server = true;
+            found.has_server = true;
             return true;
         case SubnetMask:
             if (value.size() != 4) return false;
@@ -140,13 +140,13 @@ bool read_option(u8 code, Bytes value, Told& told) {
         case Router:
             if (value.empty() || value.size() % 4 != 0) return false;
             answer.router = read_address(value);
-            answer.has_router = is_hosts(answer.router);
+            answer.has_router = is_host_address(answer.router);
             return true;
         case NameServer:
             if (value.empty() || value.size() % 4 != 0) return false;
             answer.name_servers = 0;
             for (; !value.empty() && answer.name_servers < kDhcpNameServersMax; value = value.subspan(4))
-                if (is_hosts(read_address(value)))
+                if (is_host_address(read_address(value)))
                     answer.name_server[answer.name_servers++] = read_address(value);
             return true;
         case InterfaceMtu:
@@ -157,7 +157,7 @@ bool read_option(u8 code, Bytes value, Told& told) {
     }
 }
 
-bool read_options(Bytes options, Told& told) {
+bool read_options(Bytes options, DhcpOptions& found) {
     while (!options.empty() && options[0] != End) {
         if (options[0] == Pad) {
             options = options.subspan(1);
@@ -165,7 +165,7 @@ bool read_options(Bytes options, Told& told) {
         }
         if (options.size() < 2 || options[1] > options.size() - 2) return false;
         const std::size_t size = options[1];
-        if (!read_option(options[0], options.subspan(2, size), told)) return false;
+        if (!read_option(options[0], options.subspan(2, size), found)) return false;
         options = options.subspan(2 + size);
     }
     return true;
@@ -188,7 +188,7 @@ std::size_t write_text(Ipv4 address, std::span<char, kIpv4TextBytes> text) {
 void write_dhcp_packet(std::span<u8, kDhcpPacketBytes> packet, const DhcpClient& client,
                        const DhcpAnswer* offer) {
     for (u8& byte : packet) byte = 0;
-    // RFC 791 §3.1 "Internet Header Format"; from nobody to everybody.
+    // RFC 791 §3.1 "Internet Header Format"; from 0.0.0.0 to the broadcast address.
     u8* const ip = packet.data();
     constexpr u8 kVersionAndWords = 0x45;
     constexpr u8 kTimeToLive = 64;
@@ -198,7 +198,7 @@ void write_dhcp_packet(std::span<u8, kDhcpPacketBytes> packet, const DhcpClient&
     ip[9] = kUdp;
     write_u32(ip + 16, 0xffff'ffff);
     write_u16(ip + 10, checksum_of(packet.first(kIpBytes)));
-    // RFC 768; its checksum is left out, which is a 0.
+    // RFC 768; its checksum is 0, which means that it is omitted.
     u8* const udp = ip + kIpBytes;
     write_u16(udp, kClientPort);
     write_u16(udp + 2, kServerPort);
@@ -230,13 +230,13 @@ void write_dhcp_packet(std::span<u8, kDhcpPacketBytes> packet, const DhcpClient&
 std::optional<DhcpAnswer> read_dhcp_packet(std::span<const u8> packet, const DhcpClient& client) {
     const Bytes message = message_in(packet);
     if (!is_reply_to(message, client)) return std::nullopt;
-    Told told;
-    told.answer.prefix_bits = 32;
-    if (!read_options(message.subspan(kOptions), told)) return std::nullopt;
+    DhcpOptions found;
+    found.answer.prefix_bits = 32;
+    if (!read_options(message.subspan(kOptions), found)) return std::nullopt;
     // RFC 2131 §4.3.1 "DHCPDISCOVER message", table 3: the server's identifier is in every answer.
-    if (!told.has_server) return std::nullopt;
-    DhcpAnswer& answer = told.answer;
-    answer.kind = static_cast<DhcpKind>(told.kind);
+    if (!found.has_server) return std::nullopt;
+    DhcpAnswer& answer = found.answer;
+    answer.kind = static_cast<DhcpKind>(found.kind);
     switch (answer.kind) {
         case DhcpKind::Nak: return answer;
         case DhcpKind::Offer:
@@ -244,7 +244,7 @@ std::optional<DhcpAnswer> read_dhcp_packet(std::span<const u8> packet, const Dhc
         default: return std::nullopt;
     }
     answer.address = read_address(message.subspan(kYourAddress));
-    if (!is_hosts(answer.address)) return std::nullopt;
+    if (!is_host_address(answer.address)) return std::nullopt;
     if (number_of(answer.router) == number_of(answer.address)) answer.has_router = false;
     return answer;
 }

@@ -1,10 +1,10 @@
 // SPDX-License-Identifier: Apache-2.0
-// DHCP messages: what a client that wants an IPv4 address sends, and what it makes of an answer.
+// DHCP messages: the requests of a client for an IPv4 address, and the reading of answers.
 //
-// Bytes in, values out: no socket, no clock. Whoever is on the link can answer, so nothing in an answer is
-// believed that was not checked, and one that breaks a rule is none. Not read: options in the fields of names
-// ("option overload") and ones that are split.
-// Packets begin with the IP header. Thread: any. Spec: RFC 2131 §2 "Protocol Summary"; RFC 2132.
+// Bytes in, values out: no socket, no clock. Any host on the link can answer, so every field of an answer is
+// checked, and one that breaks a rule counts as no answer. Not read: options in the fields of names ("option
+// overload") and ones that are split. Packets begin with the IP header. Thread: any.
+// Spec: RFC 2131 §2 "Protocol Summary"; RFC 2132.
 #pragma once
 
 #include <cstddef>
@@ -25,37 +25,37 @@ inline constexpr std::size_t kIpv4TextBytes = 16;
 /// \returns the characters without the NUL that follows them.
 std::size_t write_text(Ipv4 address, std::span<char, kIpv4TextBytes> text);
 
-/// Who asks.
+/// The client.
 struct DhcpClient {
     u8 mac[6];
-    u32 transaction;  ///< of every message of one exchange; not to be guessed
+    u32 transaction;  ///< the same in every message of one exchange; hard to guess
 };
 
 enum class DhcpKind : u8 { Offer = 2, Ack = 5, Nak = 6 };
 
-inline constexpr u32 kDhcpNameServersMax = 3;  // as many as resolv.conf(5) has
+inline constexpr u32 kDhcpNameServersMax = 3;  // the limit of resolv.conf(5)
 
 struct DhcpAnswer {
     DhcpKind kind;
     Ipv4 server;
     // Of Offer and Ack:
     Ipv4 address;
-    u8 prefix_bits;  ///< 8 to 32; 32 also where none is told
+    u8 prefix_bits;  ///< 8 to 32; 32 also where the answer lacks one
     bool has_router;
     Ipv4 router;
     u8 name_servers;
     Ipv4 name_server[kDhcpNameServersMax];
-    u16 mtu;  ///< bytes; 0: not told
+    u16 mtu;  ///< bytes; 0: missing
 };
 
-/// IP, UDP, and the smallest message that every server takes: RFC 1542 §2.1 "General BOOTP Processing".
+/// IP, UDP, and the smallest message that every server accepts: RFC 1542 §2.1 "General BOOTP Processing".
 inline constexpr std::size_t kDhcpPacketBytes = 20 + 8 + 300;
 
-/// A DHCPREQUEST for what `offer` says, or without one a DHCPDISCOVER.
+/// A DHCPREQUEST for `offer`, or a DHCPDISCOVER without one.
 void write_dhcp_packet(std::span<u8, kDhcpPacketBytes> packet, const DhcpClient& client,
                        const DhcpAnswer* offer);
 
-/// Nothing for what is no answer to `client`, whatever else it is.
+/// Empty for a packet that is not an answer to `client`.
 [[nodiscard]] std::optional<DhcpAnswer> read_dhcp_packet(std::span<const u8> packet,
                                                          const DhcpClient& client);
 

@@ -18,7 +18,8 @@ namespace {
 
 constexpr u64 kMsNs = 1'000'000;
 constexpr u64 kSecondNs = 1'000 * kMsNs;
-/// The first ones may get lost in a link that is only just up; each wait is twice as long as the one before.
+/// The first messages may get lost on a link that has just come up; each wait is twice as long as the one
+/// before.
 constexpr u64 kFirstWaitNs = 20 * kMsNs;
 /// Requests without an answer after which another server gets its turn.
 constexpr u32 kRequestsMax = 6;
@@ -45,7 +46,7 @@ class Exchange {
     enum class Heard : u8 { Nothing, Offer, Ack, Nak };
 
     void send() const;
-    /// Until something of ours is heard, or that time has come.
+    /// Until a message for us comes, or the time is over.
     Heard listen(u64 until_ns);
     Heard take(std::span<const u8> packet);
 
@@ -65,7 +66,7 @@ void Exchange::send() const {
     everybody.sll_ifindex = static_cast<int>(link_index_);
     everybody.sll_halen = ETH_ALEN;
     for (u32 i = 0; i < ETH_ALEN; ++i) everybody.sll_addr[i] = 0xff;
-    // One that fails is one that is lost: the next follows.
+    // A failed send counts as a lost message: the next follows.
     system_call(__NR_sendto, static_cast<u64>(socket_), address(packet), sizeof(packet), 0,
                 address(&everybody), sizeof(everybody));
 }
@@ -90,7 +91,7 @@ Exchange::Heard Exchange::listen(u64 until_ns) {
             .fd = socket_, .events = POLLIN, .revents = 0
         };
         if (system_call(__NR_poll, address(&waited), 1, (until_ns - now + kMsNs - 1) / kMsNs) <= 0) continue;
-        u8 packet[1500];  // what is longer is cut, and so no answer
+        u8 packet[1500];  // a longer packet is truncated, and ignored
         const long got = system_call(__NR_recvfrom, static_cast<u64>(socket_), address(packet),
                                      sizeof(packet), MSG_DONTWAIT);
         if (got <= 0) continue;
@@ -120,7 +121,7 @@ long Exchange::run(u64 limit_ns, DhcpAnswer& lease) {
                 wait_ns = first_wait_ns;
                 break;
             case Heard::Nak:
-                // From the beginning, and each time later: somebody may refuse us for ever.
+                // From the beginning, and each time later: a server may refuse us forever.
                 has_offer_ = false;
                 requests = 0;
                 first_wait_ns *= 2;

@@ -1,8 +1,8 @@
 // SPDX-License-Identifier: Apache-2.0
-// File records: how our init sends the files that are to be copied out, through the ring RingName::Files.
+// File records: the format in which our init sends the files of --copy-out, through the ring RingName::Files.
 //
-// A record is a head, the path below the directory that was asked for (empty: what was asked for itself), and
-// `data_bytes` bytes. What was asked for comes in its order, each directory before what is in it:
+// A record is a head, the path below the requested directory (empty: the requested file itself), and
+// `data_bytes` bytes. Copies come in their order, each directory before its content:
 //
 //   Directory                     its mode
 //   File, Data..., FileEnd        its mode; pieces in order, what is between them being zeros; its size
@@ -22,7 +22,7 @@ enum class Kind : u32 { Directory = 1, File, Data, FileEnd, Link, LeftOut, Probl
 
 struct Head {
     Kind kind = Kind::End;
-    u32 copy = 0;        ///< by number, what was asked for
+    u32 copy = 0;        ///< the number of the copy
     u32 path_bytes = 0;  ///< of Data, FileEnd and End: 0
     u32 data_bytes = 0;  ///< of Data and Link only
     u32 mode = 0;        ///< st_mode

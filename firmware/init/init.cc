@@ -1,9 +1,9 @@
 // SPDX-License-Identifier: Apache-2.0
-// The init of a guest that `mayfly boot --exec` starts: makes surroundings for one program, runs it, and
+// The init of a guest that `mayfly boot --exec` starts: prepares the environment of one program, runs it, and
 // reports to the monitor how it ended.
 //
 // A program of ring 3 without a C library, the first process of the guest's Linux. It restarts nothing: when
-// the program has ended, so has the machine, whatever it left running.
+// the program ends, the machine ends, whatever other processes run.
 #include <linux/errno.h>
 #include <linux/fcntl.h>
 
@@ -33,7 +33,7 @@ namespace {
     end_with({InitReport::Kind::InitFailed, step, static_cast<u16>(error)});
 }
 
-/// Each is removed once it is loaded, for its memory.
+/// Each file is removed once it is loaded, to free its memory.
 void load_modules(const Job& job) {
     for (const char* const* next = job.modules; *next != nullptr; ++next) {
         const char* path = *next + 1;

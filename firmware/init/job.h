@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: Apache-2.0
-// The job: the file in which the packer of an initramfs tells our init what to do.
+// The job: the file with which the packer of an initramfs instructs our init.
 //
 // A sequence of strings, each ended by a NUL, so that any byte of a path or an argument survives. The first
 // is kJobHeader, the last kJobEnd; a file without it was cut short. The others begin with a letter:
@@ -30,13 +30,13 @@
 namespace mayfly {
 
 inline constexpr std::string_view kJobPath = "/.mayfly/job";
-/// The archive's last entry: where it is missing, so is something before it, for which there was no memory.
+/// The archive's last entry. Where it is missing, memory ran out, and something before it is missing too.
 inline constexpr std::string_view kEndPath = "/.mayfly/end";
-/// Of the share that a live root is.
+/// The tag of a live root's share.
 inline constexpr std::string_view kRootTag = "root";
-/// What a guest with a live root has /.mayfly as.
+/// The place of /.mayfly in a guest with a live root.
 inline constexpr std::string_view kOursBesideRoot = "/dev/.mayfly";
-/// In the archive for a live root: what init copies over it, by its place there.
+/// In the archive for a live root: the files that init copies over it, by their place there.
 inline constexpr std::string_view kCopiesIn = "/.mayfly/copies";
 inline constexpr std::string_view kCopiesBesideRoot = "/dev/.mayfly/copies";
 inline constexpr std::string_view kJobHeader = "mayfly job 1";

@@ -32,7 +32,7 @@ Pages map_job() {
     }
     close_file(file);
     if (result < 0) return {result, nullptr, 0};
-    // SAFETY: the file's pages are mapped there; nobody truncates a file of the initramfs.
+    // SAFETY: the file's pages are mapped there; a file of the initramfs is never truncated.
     return {0, reinterpret_cast<const char*>(result), size_bytes};
 }
 

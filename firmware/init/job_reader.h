@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: Apache-2.0
-// The job as init works with it: pointers into the file's pages.
+// The parsed job: pointers into the file's pages.
 //
 // Thread: init's only one.
 #pragma once
@@ -10,7 +10,7 @@
 namespace mayfly::init {
 
 enum class JobRoot : u8 {
-    Own,      ///< what the archive unpacked to
+    Own,      ///< the unpacked archive
     Overlay,  ///< the share kRootTag, below a layer in memory
     Shared,   ///< that share itself
 };
@@ -39,7 +39,7 @@ struct Job {
 };
 
 struct JobReading {
-    long error;  ///< 0, or a negated errno; EBADMSG for a file that is no job of ours
+    long error;  ///< 0, or a negated errno; EBADMSG for a file that is not a job of ours
     Job job;
 };
 /// Reads kJobPath.

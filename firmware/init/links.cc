@@ -46,7 +46,7 @@ class Links::Request {
     }
 
   private:
-    /// All that is put is small: three attributes of 16 bytes at most.
+    /// All content is small: at most three attributes of 16 bytes.
     void put(const void* from, u32 size_bytes) {
         const auto* bytes = static_cast<const u8*>(from);
         for (u32 i = 0; i < size_bytes; ++i) body_[used_ + i] = bytes[i];
@@ -72,10 +72,10 @@ Link Links::find(const Mac& mac) const {
         Link link{.index = index, .name = {}};
         for (u32 i = 0; i + 1 < sizeof(link.name); ++i) link.name[i] = request.ifr_name[i];
         if (system_call(__NR_ioctl, control, SIOCGIFHWADDR, address(&request)) != 0) continue;
-        bool is_it = request.ifr_hwaddr.sa_family == ARPHRD_ETHER;
+        bool is_match = request.ifr_hwaddr.sa_family == ARPHRD_ETHER;
         for (u32 i = 0; i < sizeof(mac.bytes); ++i)
-            is_it = is_it && static_cast<u8>(request.ifr_hwaddr.sa_data[i]) == mac.bytes[i];
-        if (is_it) return link;
+            is_match = is_match && static_cast<u8>(request.ifr_hwaddr.sa_data[i]) == mac.bytes[i];
+        if (is_match) return link;
     }
     return {};
 }
@@ -84,7 +84,7 @@ long Links::ask(Request& request) const {
     const nlmsghdr* const message = request.finish();
     long result = system_call(__NR_sendto, static_cast<u64>(routes_), address(message), message->nlmsg_len);
     if (result < 0) return result;
-    // The one answer to a request that asks for one: what became of it, then the request itself.
+    // The single answer to a request with an acknowledgement: the error code, then the request itself.
     struct {
         nlmsghdr header;
         nlmsgerr body;

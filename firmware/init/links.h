@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: Apache-2.0
-// Links: the guest's network interfaces, found by their MAC address and given what they are to have.
+// Links: the guest's network interfaces, found by their MAC address and configured.
 //
 // Errors are negated errnos. Thread: init's only one. Spec: rtnetlink(7), netdevice(7).
 #pragma once
@@ -21,7 +21,7 @@ struct IpAddress {
 };
 
 struct Link {
-    u32 index;      ///< 0: there is none
+    u32 index;      ///< 0: absent
     char name[16];  ///< ends with a NUL
 };
 
@@ -34,9 +34,9 @@ class Links {
     [[nodiscard]] Link find(const Mac& mac) const;
     [[nodiscard]] long bring_up(u32 index) const;
     [[nodiscard]] long set_mtu(u32 index, u32 mtu) const;
-    /// An IPv6 address can be used at once: it is not asked whether somebody else has it.
+    /// An IPv6 address can be used at once, without duplicate address detection.
     [[nodiscard]] long add_address(u32 index, const IpAddress& address, u8 prefix_bits) const;
-    /// The gateway is taken to be on the link, whatever addresses it has.
+    /// The gateway is assumed to be on the link, whatever addresses the link has.
     [[nodiscard]] long add_default_route(u32 index, const IpAddress& gateway) const;
 
   private:

@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: Apache-2.0
-// Listing: the names in a directory; and what kind of file a status is of.
+// Listing: the names in a directory; and the kind of file of a status.
 //
 // Thread: init's only one. Specification: getdents64(2), inode(7).
 #pragma once
@@ -9,7 +9,7 @@
 
 namespace mayfly::init {
 
-/// Of st_mode; <linux/stat.h> hides S_IFMT and its like from whoever has seen a C library's header.
+/// Of st_mode; <linux/stat.h> hides S_IFMT and the like from files that include a C library's header.
 inline constexpr u32 kTypeMask = 0170000;
 inline constexpr u32 kDirectoryType = 0040000;
 inline constexpr u32 kRegularType = 0100000;
@@ -20,7 +20,7 @@ class Listing {
     /// `directory` outlives it.
     explicit Listing(int directory) : directory_(static_cast<u64>(directory)) {}
 
-    /// But for "." and "..". It lasts until the next call; null at the end.
+    /// The next name, without "." and "..". Valid until the next call; null at the end.
     [[nodiscard]] const char* next() {
         for (;;) {
             if (at_ == got_) {
@@ -38,7 +38,7 @@ class Listing {
             if (!is_same(record->name, ".") && !is_same(record->name, "..")) return record->name;
         }
     }
-    /// What the end came from: 0, or a negated errno.
+    /// The reason for the end: 0, or a negated errno.
     [[nodiscard]] long error() const { return error_; }
 
   private:

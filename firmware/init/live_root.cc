@@ -17,7 +17,7 @@ constexpr const char* kLower = "/.mayfly/lower";
 constexpr const char* kMemory = "/.mayfly/memory";
 constexpr const char* kUpper = "/.mayfly/memory/upper";
 constexpr const char* kWork = "/.mayfly/memory/work";
-/// A directory of the host's that is renamed would else be refused, with EXDEV.
+/// Otherwise renaming a directory of the host would fail with EXDEV.
 constexpr const char* kLayers =
     "lowerdir=/.mayfly/lower,upperdir=/.mayfly/memory/upper,workdir=/.mayfly/memory/work,redirect_dir=on";
 
@@ -45,8 +45,7 @@ long mount_overlay() {
     return result;
 }
 
-/// Into the working directory, also where the kernel has no file system of that name and `path` is a plain
-/// directory.
+/// Into the working directory, also where the kernel lacks the file system and `path` is a plain directory.
 long bind(const char* path, bool is_made) {
     const char* const here = path + 1;
     if (is_made) system_call(__NR_mkdir, address(here), 0755);
@@ -68,8 +67,7 @@ long enter_live_root(JobRoot root) {
     const char* const ours = kOursBesideRoot.data() + 1;
     system_call(__NR_mkdir, address(ours), 0755);
     result = mount("/.mayfly", ours, "", MS_BIND, "");
-    // As switch_root(8) does: nothing can be mounted in the place of what the kernel unpacked to, but over
-    // it.
+    // As switch_root(8) does: the kernel's initramfs cannot be replaced by a mount, only covered.
     if (result == 0) result = mount(".", "/", "", MS_MOVE, "");
     if (result == 0) result = system_call(__NR_chroot, address("."));
     if (result == 0) result = system_call(__NR_chdir, address("/"));
@@ -77,7 +75,7 @@ long enter_live_root(JobRoot root) {
         say("cannot enter the live root: ", error_name(-result));
         return result;
     }
-    // What every root has at least.
+    // The minimal directories of every root.
     if (is_overlay) {
         if (system_call(__NR_mkdir, address("/tmp"), 0) == 0) make_directory("/tmp", 01777);
         system_call(__NR_mkdir, address("/run"), 0755);

@@ -34,24 +34,24 @@ long open_new(const char* path, u64 flags) {
                        kMode);
 }
 
-/// `file` is what opening it returned.
+/// `file` is the result of opening it.
 void write_all(const char* path, long file, const char* text, u64 size_bytes) {
     long result = file;
     if (file >= 0) result = system_call(__NR_write, static_cast<u64>(file), address(text), size_bytes);
     if (result < 0) say("cannot write ", path, ": ", error_name(-result));
 }
 
-/// Over what the root has under that name.
+/// Covers the root's file of that name.
 void show(NameFile file, NamePlace place) {
     if (place == NamePlace::Root) return;
     const long result =
         system_call(__NR_mount, address(file.beside), address(file.in_root), address(""), MS_BIND, 0);
     if (result != 0)
         say("cannot mount over ", file.in_root,
-            ", which a root of the host's has to have: ", error_name(-result));
+            ", which the host's directory must contain: ", error_name(-result));
 }
 
-/// What the root has of a file comes into one that is open.
+/// Copies the root's file into an open one.
 void copy_from(const char* path, long to) {
     constexpr u64 kBytesMax = 1 << 20;
     const int from = open_file(path, O_RDONLY);
@@ -84,7 +84,7 @@ void add_to_hosts(const Lines& lines, NamePlace place) {
     static constexpr char kLoopback[] = "127.0.0.1\tlocalhost\n::1\tlocalhost ip6-localhost ip6-loopback\n";
     const char* const path = kHosts.at(place);
     if (place == NamePlace::Root) make_directories("/etc");
-    // sendfile(2) takes no file that is only appended to.
+    // sendfile(2) refuses a file opened for appending.
     const long file = open_new(path, O_CREAT | (place == NamePlace::Root ? O_APPEND : O_TRUNC));
     if (place == NamePlace::Beside) copy_from(kHosts.in_root, file);
     struct stat status {};
@@ -92,7 +92,7 @@ void add_to_hosts(const Lines& lines, NamePlace place) {
         status.st_size == 0)
         write_all(path, file, kLoopback, sizeof(kLoopback) - 1);
     else
-        write_all(path, file, "\n", 1);  // its last line may have no end
+        write_all(path, file, "\n", 1);  // its last line may lack a newline
     if (file < 0) return;
     write_all(path, file, lines.text(), lines.size_bytes());
     close_file(static_cast<int>(file));

@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: Apache-2.0
-// Name files: /etc/resolv.conf and /etc/hosts, of what becomes known of the guest's networks.
+// Name files: /etc/resolv.conf and /etc/hosts, from the configuration of the guest's networks.
 //
 // Thread: init's only one. Spec: resolv.conf(5), hosts(5).
 #pragma once
@@ -8,7 +8,7 @@
 
 namespace mayfly::init {
 
-/// A text of lines that are whole or not there.
+/// A text that holds only whole lines.
 class Lines {
   public:
     void add(const char* a, const char* b, const char* c = "");
@@ -23,16 +23,16 @@ class Lines {
 /// Where they are written.
 enum class NamePlace : u8 {
     Root,    ///< in it
-    Beside,  ///< in memory, and mounted over the root's, which have to be there: it is a directory of the
-             ///< host
+    Beside,  ///< in memory, and mounted over the root's files, which must exist: the root is a directory of
+             ///< the host
 };
 
-/// `lines` replace what the root has under that name, also a symbolic link. Says what it cannot do.
+/// `lines` replace the root's file of that name, also a symbolic link. Reports errors.
 void write_resolv_conf(const Lines& lines, NamePlace place);
-/// `lines` follow what the root has under that name, or the names of the loopback where it has nothing. Says
-/// what it cannot do.
+/// `lines` are appended to the root's file of that name, or to the loopback's names where it is missing.
+/// Reports errors.
 void add_to_hosts(const Lines& lines, NamePlace place);
-/// In a file that is there already, as those of /proc are; silent.
+/// Writes to an existing file, such as those of /proc; silent.
 void write_setting(const char* path, const char* value);
 
 }  // namespace mayfly::init

@@ -36,7 +36,7 @@ IpAddress read_ip(const char* hex) {
     return ip;
 }
 
-/// What is behind `key` in `word`; null where it does not begin so.
+/// The text after `key` in `word`; null where `word` does not begin with `key`.
 const char* behind(const char* word, const char* key) {
     for (; *key != 0; ++key, ++word)
         if (*word != *key) return nullptr;
@@ -82,15 +82,15 @@ struct MacText {
     char text[kMacDigits + 6];
 };
 
-/// All of them at once, because routes and names are the guest's and not an interface's.
+/// All networks at once, because routes and names belong to the guest and not to an interface.
 class Networks {
   public:
-    /// A kernel without sockets has no interface either, which is said then.
+    /// A kernel without sockets lacks interfaces too, which is reported then.
     explicit Networks(const char* host_name) : host_name_(host_name) { links_.open(); }
 
-    /// What was asked for by name.
+    /// Explicit addresses and gateways.
     long configure(const char* record);
-    /// Once all have what was asked for by name: a gateway that DHCP tells is for where there is none.
+    /// Once all explicit settings are made: a gateway from DHCP is for networks without one.
     void ask(const char* record);
     void write_names(NamePlace place) const;
 
@@ -103,7 +103,7 @@ class Networks {
     const char* host_name_;
     Links links_;
     bool has_ipv4_route_ = false;
-    bool has_chosen_servers_ = false;  ///< dns= goes before what DHCP says
+    bool has_chosen_servers_ = false;  ///< dns= takes precedence over DHCP
     Lines servers_;
     u32 server_count_ = 0;
     Lines hosts_;
@@ -119,7 +119,7 @@ void set_ipv6(const char* name, const char* setting, const char* value) {
     write_setting(path, value);
 }
 
-/// Before the link is up, for that is when IPv6 begins.
+/// Before the link is up, because IPv6 begins then.
 void prepare_ipv6(const char* name, const char* record) {
     bool is_near = false;
     bool has_address = false;
@@ -130,7 +130,7 @@ void prepare_ipv6(const char* name, const char* record) {
         if (value != nullptr && read_ip(value).size_bytes > 4) has_address = true;
     }
     if (is_near) set_ipv6(name, "accept_dad", "0");
-    // Whoever has chosen the addresses is not told others, and routes, by strangers.
+    // With explicit addresses, router advertisements must not add addresses and routes.
     if (has_address && !is_near) set_ipv6(name, "accept_ra", "0");
 }
 
@@ -173,7 +173,7 @@ long Networks::configure(const char* record) {
     const Link link = links_.find(mac_of(record));
     if (link.index == 0) {
         say("cannot configure the network: no interface has the address ", MacText(record).text,
-            ": has the kernel the driver virtio_net? It comes with mayfly's --modules");
+            ": does the kernel have the driver virtio_net? It comes with mayfly's --modules");
     } else {
         prepare_ipv6(link.name, record);
         const long result = links_.bring_up(link.index);
@@ -229,7 +229,7 @@ void Networks::adopt(const Link& link, const DhcpAnswer& lease) {
     };
     char text[kIpv4TextBytes];
     write_text(lease.address, text);
-    // Less than the driver takes, or what it has already: neither matters to the program.
+    // Refused by the driver, or unchanged: neither matters to the program.
     if (lease.mtu != 0) static_cast<void>(links_.set_mtu(link.index, lease.mtu));
     long result = links_.add_address(link.index, ip_of(lease.address), lease.prefix_bits);
     if (result != 0) return say("cannot give ", link.name, " an address from DHCP: ", error_name(-result));

@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
-// set_up_networks(): the guest's interfaces get what the job has for them, and the root the names that
-// follow.
+// set_up_networks(): configures the guest's interfaces as the job says, and writes the resulting names into
+// the root.
 //
 // Thread: init's only one.
 #pragma once
@@ -9,9 +9,8 @@
 
 namespace mayfly::init {
 
-/// Says what it cannot do. \returns 0, or a negated errno where an interface has not got an address or a
-/// gateway that was asked for by name: the program would not be where its user wants it. Nobody who answers
-/// to DHCP is no such failure.
+/// Reports errors. \returns 0, or a negated errno where an explicit address or gateway could not be set: the
+/// program would not be where its user wants it. A missing DHCP answer is not such a failure.
 long set_up_networks(const Job& job);
 
 }  // namespace mayfly::init

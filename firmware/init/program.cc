@@ -24,7 +24,7 @@ namespace {
 
 using channel::RingName;
 
-/// As Linux keeps sets of signals.
+/// A signal set in Linux's layout.
 using SignalSet = u64;
 constexpr SignalSet bit_of(u32 signal) { return SignalSet{1} << (signal - 1); }
 
@@ -45,7 +45,7 @@ void close_if_open(i32& file) {
     file = -1;
 }
 
-/// Of one end alone: the program's stays as programs expect it.
+/// On one end alone: the program's end stays blocking, as programs expect.
 void make_non_blocking(i32 file) { system_call(__NR_fcntl, static_cast<u64>(file), F_SETFL, O_NONBLOCK); }
 
 void become_stream(i32 file, u64 stream) { system_call(__NR_dup3, static_cast<u64>(file), stream, 0); }
@@ -55,13 +55,13 @@ struct Ends {
     i32 to_input = -1;
     i32 from_output = -1;
     i32 from_error = -1;
-    i32 its_input = -1;
-    i32 its_output = -1;
-    i32 its_error = -1;
+    i32 program_input = -1;
+    i32 program_output = -1;
+    i32 program_error = -1;
 
     long make_pipes(bool has_one_output);
     long make_terminal(u16 rows, u16 columns);
-    void close_its();
+    void close_program_ends();
 };
 
 long Ends::make_pipes(bool has_one_output) {
@@ -75,10 +75,11 @@ long Ends::make_pipes(bool has_one_output) {
     *this = {.to_input = input.writing,
              .from_output = output.reading,
              .from_error = error.reading,
-             .its_input = input.reading,
-             .its_output = output.writing,
-             .its_error = has_one_output ? output.writing : error.writing};
-    // As much as the ring has: the program and we take turns less often. Where that is refused, with 64 KiB.
+             .program_input = input.reading,
+             .program_output = output.writing,
+             .program_error = has_one_output ? output.writing : error.writing};
+    // A pipe as large as the ring, so that the program and init alternate less often. Where that is refused,
+    // 64 KiB.
     system_call(__NR_fcntl, static_cast<u64>(to_input), F_SETPIPE_SZ, channel::ring_bytes(RingName::Input));
     system_call(__NR_fcntl, static_cast<u64>(from_output), F_SETPIPE_SZ,
                 channel::ring_bytes(RingName::Output));
@@ -99,14 +100,14 @@ long Ends::make_terminal(u16 rows, u16 columns) {
     const struct winsize size { .ws_row = rows, .ws_col = columns, .ws_xpixel = 0, .ws_ypixel = 0 };
     system_call(__NR_ioctl, static_cast<u64>(master), TIOCSWINSZ, address(&size));
     to_input = from_output = master;
-    its_input = its_output = its_error = static_cast<i32>(slave);
+    program_input = program_output = program_error = static_cast<i32>(slave);
     return 0;
 }
 
-void Ends::close_its() {
-    close_file(its_input);
-    if (its_output != its_input) close_file(its_output);
-    if (its_error != its_output) close_file(its_error);
+void Ends::close_program_ends() {
+    close_file(program_input);
+    if (program_output != program_input) close_file(program_output);
+    if (program_error != program_output) close_file(program_error);
 }
 
 struct Limit {
@@ -114,10 +115,10 @@ struct Limit {
     u64 value;
 };
 constexpr u64 kNoLimit = ~u64{0};
-/// As container engines have them. The others are Linux's own.
+/// The limits of container engines. The others are Linux's defaults.
 constexpr Limit kLimits[] = {{RLIMIT_NOFILE, 1 << 20}, {RLIMIT_NPROC, kNoLimit}, {RLIMIT_CORE, kNoLimit}};
 
-/// What became of the program before it was one.
+/// The outcome of starting the program.
 struct Failure {
     i32 error;  ///< a negated errno
     InitStep step;
@@ -139,7 +140,7 @@ Failure become_user(const Job& job) {
         ++count;
     }
     long result = 0;
-    if (job.user != 0 || job.group != 0 || count != 0) {  // else nothing changes: a kernel may have no users
+    if (job.user != 0 || job.group != 0 || count != 0) {  // else skipped: a kernel may lack support for users
         // /dev/stdout and its like are opened by name.
         constexpr u64 kSameGroup = ~u64{0};
         for (u64 stream = 0; stream < 3; ++stream) system_call(__NR_fchown, stream, job.user, kSameGroup);
@@ -153,12 +154,12 @@ Failure become_user(const Job& job) {
     return {static_cast<i32>(result), InitStep::Directory};
 }
 
-/// In the child. What becomes of it goes into `outcome`, which is closed when it is the program.
+/// In the child. An error goes into `outcome`, which exec closes.
 [[noreturn]] void become_program(const Job& job, const Ends& ends, int outcome) {
-    constexpr u64 kSteal = 1;  // from a session that has it
-    become_stream(ends.its_input, 0);
-    become_stream(ends.its_output, 1);
-    become_stream(ends.its_error, 2);
+    constexpr u64 kSteal = 1;  // from the session that owns it
+    become_stream(ends.program_input, 0);
+    become_stream(ends.program_output, 1);
+    become_stream(ends.program_error, 2);
     system_call(__NR_setsid);
     if (job.has_terminal) system_call(__NR_ioctl, 0, TIOCSCTTY, kSteal);
     const SignalSet none = 0;
@@ -185,7 +186,7 @@ InitReport failed(InitStep step, long error) {
     return {InitReport::Kind::InitFailed, step, static_cast<u16>(-error)};
 }
 
-/// Between the program and the channel, until the program has ended.
+/// Passes data between the program and the channel, until the program has ended.
 class Relay {
   public:
     Relay(const Job& job, Streams& streams, Ends ends, long child, int ended)
@@ -199,7 +200,7 @@ class Relay {
     void pass_input();
     void leave_input();
     void pass_output(RingName ring, i32& from);
-    /// What is there already, and no more: whoever still has the other end may write for ever.
+    /// Only the bytes already there: a process that still has the other end may write forever.
     void pass_rest(RingName ring, i32& from);
     /// \returns whether the program is among them.
     bool wait_for_children();
@@ -213,14 +214,14 @@ class Relay {
     Ends ends_;
     long child_;                   // 0: it has ended
     const int ended_;              // readable when a child has ended
-    bool has_child_ended_ = true;  // as far as that was looked at
-    bool is_hung_up_ = false;      // nobody has the terminal's other end, now
+    bool has_child_ended_ = true;  // a child may have ended since the last wait
+    bool is_hung_up_ = false;      // no process has the terminal's other end open
     u32 status_ = 0;
 };
 
 void Relay::signal_program(u32 number) const {
     if (child_ == 0) return;
-    // As from a keyboard, to all that it is running: it leads a process group.
+    // To its whole process group, as from a keyboard.
     const bool is_typed = number == SIGINT || number == SIGQUIT;
     system_call(__NR_kill, static_cast<u64>(is_typed ? -child_ : child_), number);
 }
@@ -241,7 +242,7 @@ void Relay::take_messages() {
                 break;
             }
             case channel::MessageKind::Kill:
-                // Everybody but us, who may not even be told.
+                // Every process but us; others may not even be notified.
                 system_call(__NR_kill, ~u64{0}, SIGKILL);
                 break;
         }
@@ -250,7 +251,7 @@ void Relay::take_messages() {
 
 void Relay::leave_input() {
     streams_.leave_input();
-    if (!is_terminal()) close_file(ends_.to_input);  // else it is the output's as well
+    if (!is_terminal()) close_file(ends_.to_input);  // else the output uses it as well
     ends_.to_input = -1;
 }
 
@@ -264,9 +265,9 @@ void Relay::pass_input() {
 void Relay::pass_output(RingName ring, i32& from) {
     if (from < 0) return;
     if (!streams_.is_left(ring)) {
-        // No more than that at once: others have their turn.
+        // Bounded, so that other streams get their turn.
         const long result = streams_.fill(ring, from, channel::ring_bytes(ring)).result;
-        // Somebody may open a terminal again, whose end here is the program's controlling one.
+        // A process may open the terminal again, which is the program's controlling terminal.
         is_hung_up_ = is_terminal() && result == -EIO;
         if (result == Streams::kMore || result == -EAGAIN || result == -EINTR || is_hung_up_) return;
     }
@@ -300,7 +301,7 @@ bool Relay::wait_for_children() {
     struct signalfd_siginfo told {};
     while (system_call(__NR_read, static_cast<u64>(ended_), address(&told), sizeof(told)) > 0) {
     }
-    // Orphans become our children: each is waited for, so that no zombie stays.
+    // Orphans become our children: each is reaped, so that none stays a zombie.
     for (;;) {
         u32 status = 0;
         const long ended = system_call(__NR_wait4, ~u64{0}, address(&status), WNOHANG, 0);
@@ -321,8 +322,8 @@ void Relay::sleep() {
     if (ends_.from_output >= 0 && !has_room) wishes |= channel::wish_of(RingName::Output);
     if (ends_.from_error >= 0 && !has_error_room) wishes |= channel::wish_of(RingName::Error);
     if (streams_.wish(wishes)) return;
-    // What is negative is not looked at. A pipe's other end shows its loss unasked; so does a terminal's,
-    // which is no event.
+    // Negative descriptors are ignored. A pipe's other end shows its loss unasked; so does a terminal's,
+    // which does not count as an event.
     const bool looks_at_input = ends_.to_input >= 0 && (!is_terminal() || (has_input && !is_hung_up_));
     struct pollfd events[] = {
         {.fd = streams_.wake().file(), .events = POLLIN, .revents = 0},
@@ -338,10 +339,10 @@ void Relay::sleep() {
     if (!is_terminal() && (events[2].revents & POLLERR) != 0) leave_input();
 }
 
-/// So that nobody changes what is copied.
+/// So that no process changes the files while they are copied.
 void Relay::end_all_others() {
     constexpr struct __kernel_timespec kMoment { .tv_sec = 0, .tv_nsec = 10'000'000 };
-    constexpr int kMomentsMax = 100;  // who hangs in the kernel does not end
+    constexpr int kMomentsMax = 100;  // a process that hangs in the kernel does not end
     system_call(__NR_kill, ~u64{0}, SIGKILL);
     for (int moment = 0; moment < kMomentsMax;) {
         u32 status = 0;
@@ -391,7 +392,7 @@ InitReport run_program(const Job& job, Streams& streams) {
     if (child < 0) return failed(InitStep::Fork, child);
     if (child == 0) become_program(job, ends, outcome.writing);
     close_file(outcome.writing);
-    ends.close_its();
+    ends.close_program_ends();
     Failure failure{};
     do {
         result =

@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: Apache-2.0
-// run_program(): starts the program of a job, passes its streams and signals on, and waits for its end.
+// run_program(): starts the program of a job, forwards its streams and signals, and waits for its end.
 //
 // Thread: init's only one.
 #pragma once
@@ -10,7 +10,7 @@
 
 namespace mayfly::init {
 
-/// All that it wrote is in the channel then, and so is what it left in its pipes to others.
+/// Its whole output is in the channel then, including output of other processes that was left in its pipes.
 InitReport run_program(const Job& job, Streams& streams);
 
 }  // namespace mayfly::init

@@ -1,9 +1,9 @@
 // SPDX-License-Identifier: Apache-2.0
 // The report: 32 bits in which our init tells the monitor, by one `out`, how the program ended.
 //
-// A kernel that lets no process use ports may still have /dev/port, which writes bytes: the report then
-// arrives as four, at the status port and the three after it, the lowest first; it is whole with the fourth.
-// Shared by both sides: no header here may need a library. Thread: any.
+// A kernel that forbids processes the use of ports may still have /dev/port, which writes bytes: the report
+// then arrives as four, at the status port and the three after it, the lowest first; it is whole with the
+// fourth. Shared by both sides: no header here may need a library. Thread: any.
 #pragma once
 
 #include <optional>
@@ -18,7 +18,7 @@ inline constexpr u16 kInitMarkPort = 0x80;
 inline constexpr u8 kInitMarkStarted = 0x41;
 inline constexpr u8 kInitMarkProgram = 0x42;
 
-/// What init was about when it failed.
+/// The step at which init failed.
 enum class InitStep : u8 {
     None,
     Job,
@@ -36,11 +36,12 @@ enum class InitStep : u8 {
 };
 
 struct InitReport {
-    /// The values are those of the wire, bits 31:24, chosen so that a stray write is hardly taken for one.
+    /// The values are those of the wire, bits 31:24, chosen so that a stray write hardly ever looks like a
+    /// report.
     enum class Kind : u8 {
         Exited = 0xe1,      ///< `value` is the program's status, 0 to 255
         Signalled = 0xe2,   ///< `value` is the signal's number
-        InitFailed = 0xe3,  ///< the program never ran: `value` is Linux's errno, `step` says at what
+        InitFailed = 0xe3,  ///< the program never ran: `value` is Linux's errno, `step` tells where
     };
     Kind kind = Kind::InitFailed;
     /// None for a program that ran. Bits 23:16.
@@ -55,7 +56,7 @@ struct InitReport {
     return u32{static_cast<u8>(report.kind)} << 24 | u32{static_cast<u8>(report.step)} << 16 | report.value;
 }
 
-/// Empty for what our init does not write: the guest's programs can reach the port as well.
+/// Empty for a word that our init never writes: the guest's programs can reach the port as well.
 [[nodiscard]] constexpr std::optional<InitReport> decode_init_report(u32 word) {
     const InitReport report{static_cast<InitReport::Kind>(word >> 24),
                             static_cast<InitStep>(word >> 16 & 0xff), static_cast<u16>(word & 0xffff)};
@@ -74,7 +75,7 @@ struct InitReport {
     return std::nullopt;
 }
 
-/// "mayfly's init could not …" is how the text goes on.
+/// Completes "mayfly's init could not …".
 [[nodiscard]] constexpr std::string_view to_string(InitStep step) {
     switch (step) {
         case InitStep::None: return "do nothing";

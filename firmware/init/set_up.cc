@@ -17,18 +17,18 @@ namespace {
 bool mount(const char* type, const char* place, u64 flags, const char* options) {
     const long result =
         system_call(__NR_mount, address(type), address(place), address(type), flags, address(options));
-    // EBUSY: it is there already. ENODEV: the kernel has no such file system; ENOENT: nor a place for it.
+    // EBUSY: already mounted. ENODEV: the kernel lacks the file system; ENOENT: it lacks the directory.
     if (result != 0 && result != -EBUSY && result != -ENODEV && result != -ENOENT)
         say("cannot mount ", place, ": ", error_name(-result));
     return result == 0 || result == -EBUSY;
 }
 
-/// A directory with nothing in it.
+/// Whether a directory is empty.
 bool is_empty(const char* path) {
     const int directory = open_file(path, O_RDONLY | O_DIRECTORY);
     if (directory < 0) return false;
-    // Two records for "." and "..", 24 bytes each, come first; whatever is more does not fit with them or
-    // follows.
+    // Two records for "." and "..", 24 bytes each, come first; any further record does not fit beside them or
+    // follows later.
     alignas(u64) char listing[1024];
     const long got =
         system_call(__NR_getdents64, static_cast<u64>(directory), address(listing), sizeof(listing));
@@ -69,7 +69,7 @@ struct OfKernels {
     const char* type;
     const char* place;
 };
-/// Each where the kernel makes a directory for it.
+/// Each is mounted where the kernel provides its directory.
 constexpr OfKernels kOfKernels[] = {
     {"debugfs", "/sys/kernel/debug"}, {"tracefs", "/sys/kernel/tracing"},     {"bpf", "/sys/fs/bpf"},
     {"cgroup2", "/sys/fs/cgroup"},    {"securityfs", "/sys/kernel/security"},

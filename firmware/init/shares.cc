@@ -19,9 +19,9 @@ const char* reason_for(long error) {
     switch (error) {
         case ENODEV: return "the kernel has no virtiofs, which comes with mayfly's --modules";
         case EINVAL:
-            return "the kernel has found no such device: has it the driver of its bus? It comes with "
+            return "the kernel has not found the device: does it have the driver of its bus? It comes with "
                    "mayfly's --modules";
-        case ENOENT: return "there is no such directory, and none can be made";
+        case ENOENT: return "the directory does not exist, and cannot be made";
         default: return error_name(error);
     }
 }

@@ -8,11 +8,11 @@
 
 namespace mayfly::init {
 
-/// Mounts the virtio-fs device with this tag. Says what it cannot do. \returns 0, or a negated errno.
+/// Mounts the virtio-fs device with this tag. Reports errors. \returns 0, or a negated errno.
 long mount_device(const char* tag, const char* place, u64 flags);
 
-/// `shares` are Job's, mounted in that order: one may lie in another. Their places are made. Says what it
-/// cannot do. \returns 0, or a negated errno: the program would find something else than its user wants.
+/// `shares` are the job's, mounted in that order: one may lie in another. Makes their directories. Reports
+/// errors. \returns 0, or a negated errno: the program would not find the files that its user wants.
 long mount_shares(const char* const* shares);
 
 }  // namespace mayfly::init

@@ -22,7 +22,7 @@ struct Part {
 };
 
 u32 load(const u32& word) { return __atomic_load_n(&word, __ATOMIC_ACQUIRE); }
-/// A full barrier: what comes next is loaded after it.
+/// A full barrier: later loads come after it.
 void store(u32& word, u32 value) { __atomic_exchange_n(&word, value, __ATOMIC_SEQ_CST); }
 
 u32 number(RingName ring) { return static_cast<u32>(ring); }
@@ -40,7 +40,7 @@ long Streams::make_memory() {
     // SAFETY: the kernel gave us these pages.
     header_ = reinterpret_cast<Header*>(at);
     rings_ = reinterpret_cast<u8*>(at) + kFrameBytes;
-    // Each page written: one that is only mapped might be the zero page.
+    // Each page written: an untouched page might be the zero page.
     for (u64 page = 0; page < size_bytes; page += kFrameBytes)
         *(reinterpret_cast<volatile u8*>(at) + page) = 0;
     const long result = system_call(__NR_madvise, static_cast<u64>(at), size_bytes, MADV_DONTFORK);
@@ -76,7 +76,7 @@ long Streams::note_frames() {
     if (got != static_cast<long>(wanted)) return got < 0 ? got : -EIO;
     for (u32 page = 0; page <= frames_; ++page) {
         const u64 frame = frame_of(entries[page]);
-        // A frame of 0 is how Linux hides them from who may not know.
+        // A frame of 0 is how Linux hides them from users without the right to see them.
         if (!is_present(entries[page]) || frame == 0 || frame >> 32 != 0) return -EPERM;
         if (page == 0)
             header_frame_ = frame;

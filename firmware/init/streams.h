@@ -1,8 +1,8 @@
 // SPDX-License-Identifier: Apache-2.0
 // Streams: init's side of the channel to the monitor (firmware/init/channel.h).
 //
-// The memory is init's own, of which it tells the monitor the frames. They must not move: an extra reference,
-// which a pipe holds for ever, keeps Linux from migrating them; and no child shares them, or a write here
+// The memory is init's own; it tells the monitor the page frames. They must not move: an extra reference,
+// which a pipe holds forever, keeps Linux from migrating them; and no child shares them, or a write here
 // would go into a copy.
 // Thread: init's only one. Spec: Linux Documentation/admin-guide/mm/pagemap.rst.
 #pragma once
@@ -22,27 +22,27 @@ class Streams {
         long result;  ///< of the last read(2), or kMore: the ring is full, or the limit reached
     };
     static constexpr long kMore = 1;
-    /// Moves what `file` has to the ring, as much as there is and fits, up to `bytes_max`.
+    /// Moves bytes from `file` to the ring, as many as it has and as fit, up to `bytes_max`.
     Filled fill(channel::RingName ring, int file, u32 bytes_max);
-    /// The same from memory. \returns how much of it has fitted.
+    /// The same from memory. \returns how many bytes fitted.
     u32 put(channel::RingName ring, const void* from, u32 bytes);
-    /// Moves what the ring has to `file`. \returns what write(2) did last, or 0: it is empty.
+    /// Moves the ring's bytes to `file`. \returns the last result of write(2), or 0: the ring is empty.
     long drain(int file);
     [[nodiscard]] bool has_room(channel::RingName ring) const;
     [[nodiscard]] bool has_input() const;
     /// The monitor puts no more, and all was drained.
     [[nodiscard]] bool is_input_over() const;
-    /// Nobody reads that output any more.
+    /// Whether the monitor has stopped reading that output.
     [[nodiscard]] bool is_left(channel::RingName ring) const;
-    /// Nothing more comes from us.
+    /// Tells the monitor that this ring is finished.
     void end_output(channel::RingName ring);
-    /// Nobody reads the input here.
+    /// Tells the monitor that the input is not read any more.
     void leave_input();
 
-    /// The next message, if there is one.
+    /// The next message, if any.
     [[nodiscard]] bool take_message(channel::Message& message);
 
-    /// What is to wake us. \returns whether some of it has come true already.
+    /// Sets the wishes. \returns whether one of them is fulfilled already.
     bool wish(u32 wishes);
     [[nodiscard]] Wake& wake() { return wake_; }
 
@@ -51,7 +51,7 @@ class Streams {
     long pin() const;
     long note_frames();
     [[nodiscard]] u8* ring_memory(channel::RingName ring) const;
-    /// Where the next bytes go, and how many of them: up to `bytes_max`.
+    /// The place and number of the next bytes, up to `bytes_max`.
     struct Room {
         u8* at;
         u32 bytes;

@@ -23,7 +23,7 @@ inline long system_call(long number, u64 a = 0, u64 b = 0, u64 c = 0, u64 d = 0,
     return result;
 }
 
-/// A pointer as the kernel takes it.
+/// A pointer as a system call's argument.
 inline u64 address(const void* pointer) { return reinterpret_cast<u64>(pointer); }
 
 /// open(2) with O_CLOEXEC.
@@ -31,7 +31,7 @@ int open_file(const char* path, u64 flags);
 void close_file(int file);
 /// Anonymous zero pages, or null.
 void* allocate(u64 size_bytes);
-/// Ends the machine. For when there is nothing left to do, or nobody to tell.
+/// Ends the machine, when the work is done or an error cannot be reported.
 [[noreturn]] void power_off();
 
 }  // namespace mayfly::init

@@ -19,7 +19,7 @@ struct Named {
     long error;
     const char* name;
 };
-/// What mounting, loading and executing end in. Linux's numbers for x86 (asm-generic/errno.h).
+/// The usual errors of mounting, loading and executing. Linux's numbers for x86 (asm-generic/errno.h).
 constexpr Named kNames[] = {
     {EPERM, "EPERM"},     {ENOENT, "ENOENT"},
     {EIO, "EIO"},         {ENXIO, "ENXIO"},
@@ -83,7 +83,7 @@ const char* error_name(long error) {
 
 }  // namespace mayfly::init
 
-// What the compiler calls behind our back.
+// Functions that the compiler calls implicitly.
 extern "C" void* memset(void* to, int value, std::size_t count) {
     void* at = to;
     asm volatile("rep stosb" : "+D"(at), "+c"(count) : "a"(value) : "memory");

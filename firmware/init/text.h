@@ -10,13 +10,13 @@ namespace mayfly::init {
 
 [[nodiscard]] u64 length(const char* text);
 [[nodiscard]] bool is_same(const char* a, const char* b);
-/// Behind the last slash.
+/// The part after the last slash.
 [[nodiscard]] const char* base_name(const char* path);
 
-/// As far as there are digits.
+/// Parses the leading digits.
 [[nodiscard]] u32 decimal(const char* digits);
 
-/// "init: " and the parts, a line for the monitor; on the console where that cannot be told.
+/// "init: " and the parts, a line for the monitor; on the console where the monitor cannot be reached.
 void say(const char* a, const char* b = "", const char* c = "", const char* d = "", const char* e = "",
          const char* f = "");
 

@@ -12,8 +12,8 @@ namespace mayfly::init {
 
 namespace {
 
-/// How often it is looked for before the first byte is given up: it has come when the `out` that asks for it
-/// is over, and only has to pass through the kernel.
+/// How often to check before giving up on the first byte: the byte arrives during the `out` that requests it,
+/// and only has to pass through the kernel.
 constexpr int kLooksMax = 5000;
 
 }  // namespace

@@ -1,8 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
-// Wake: how the monitor has init look around, by a byte at the guest's first serial port.
+// Wake: how the monitor wakes init, by a byte at the guest's first serial port.
 //
-// A kernel that does not drive that port, or gives it no interrupt, wakes nobody: init then looks around all
-// the time.
+// With a kernel that does not drive that port, or gives it no interrupt, init polls all the time.
 // Thread: init's only one. Spec: Linux Documentation/driver-api/tty/, termios(3).
 #pragma once
 
@@ -16,19 +15,19 @@ class Wake {
   public:
     /// The port, raw; its driver is made ready to receive.
     void open();
-    /// After the monitor was asked for a byte: whether one comes.
+    /// After the monitor was asked for a byte: tests whether it comes.
     void learn();
-    /// To be polled for input; negative where there is none.
+    /// To be polled for input; negative without input.
     [[nodiscard]] int file() const { return file_; }
     [[nodiscard]] bool works() const { return works_; }
-    /// Until something is there for one of `events`, of which the first is ours; not for ever, as the byte
-    /// that wakes us may have been somebody else's.
+    /// Waits for one of `events`, of which the first is ours; not forever, because another process may have
+    /// read the byte that wakes us.
     void wait(struct pollfd* events, u64 count);
-    /// The same for nothing but a byte.
+    /// The same, for the byte alone.
     void wait();
 
   private:
-    /// Takes what has come. A byte that is late shows that it works after all.
+    /// Reads the bytes that came. A late byte shows that waking works after all.
     void clear();
 
     int file_ = -1;

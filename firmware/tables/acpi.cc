@@ -24,7 +24,7 @@ constexpr u32 kCreatorRevision = 1;
 
 /// No table needs more than 8-byte alignment, except the FACS.
 constexpr u64 kTableAlignment = 8;
-constexpr u8 kIoApicId = 0;  ///< what KVM's IOAPIC has after reset
+constexpr u8 kIoApicId = 0;  ///< the id of KVM's IOAPIC after reset
 constexpr u8 kCenturyRegister = 0x32;
 
 /// A processor takes at most 16 bytes of MADT and 28 of DSDT, everything else together less than 4 KiB.
@@ -93,7 +93,7 @@ Gpa write_facs(ByteWriter& out) {
     return address_of(begin);
 }
 
-/// Spec: ACPI 6.5 §5.2.3.2 "Generic Address Structure". Port 0 stands for "not there", all zero.
+/// Spec: ACPI 6.5 §5.2.3.2 "Generic Address Structure". Port 0 stands for "absent", all zero.
 void put_io_register(ByteWriter& out, u16 port, u8 width_bits, u8 access) {
     out.put8(port == 0 ? 0 : acpi::GAS_SYSTEM_IO);
     out.put8(port == 0 ? 0 : width_bits);
@@ -231,7 +231,7 @@ void write_mcfg_body(ByteWriter& out, const EcamRange& ecam) {
     out.zeros(4);
 }
 
-/// All tables, in an order in which each refers only to what is already written.
+/// All tables, in an order in which each refers only to earlier ones.
 void write_all(ByteWriter& out, std::span<const u8> image, const AcpiOptions& options) {
     reserve_rsdp(out);
     // ACPI 6.5 §5.2.10 "Firmware ACPI Control Structure (FACS)": optional when hardware-reduced.
@@ -269,7 +269,7 @@ Result<Gpa> write_acpi(const GuestMemory& memory, const AcpiOptions& options) {
         return fail(Error::invalid(fmt::format("{} processors are more than the {} that the ACPI tables hold",
                                                options.cpu_count, kProcessorsMax)));
     // Not initialised: the writer stores every byte that is copied, and clearing 64 KiB costs microseconds.
-    // Nor on the stack, of which a user's limit may leave little.
+    // Not on the stack, which a user's limit may keep small.
     const auto image = std::make_unique_for_overwrite<std::array<u8, layout::kAcpiBytes>>();
     ByteWriter out(*image);
     write_all(out, *image, options);

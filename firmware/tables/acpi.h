@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: Apache-2.0
-// The ACPI tables: what the machine tells a guest about its processors, interrupts, buses and power.
+// The ACPI tables: the machine's description of its processors, interrupts, buses and power for the guest.
 //
 // The tables describe; the registers they name belong to devices. Everything lies in layout::kAcpi, the
 // RSDP first, built in one buffer on the stack and copied once.
@@ -34,7 +34,7 @@ struct PciHost {
     /// CF8/CFC answer. Linux prefers them to ECAM, so announcing them is a choice.
     bool has_config_ports = false;
     PciWindow memory32;  ///< ends at or below 4 GiB
-    /// A second one, for the functions' configuration pages.
+    /// A second window, for the functions' configuration pages.
     std::optional<PciWindow> config_pages = {};
     std::optional<PciWindow> memory64 = {};
     /// INTA# of even and odd device numbers reaches these pins of the IOAPIC, level-triggered.
@@ -58,7 +58,7 @@ struct AcpiOptions {
     bool hardware_reduced = true;
     /// An IOAPIC at layout::kIoApic and two 8259, with the PIT on IOAPIC pin 2.
     bool has_ioapic_and_pic = false;
-    /// Instead of them, an IOAPIC there with one pin, the serial port's.
+    /// Instead of them, an IOAPIC with one pin, the serial port's.
     bool has_serial_ioapic = false;
     std::optional<PciHost> pci;
     std::optional<SerialPort> serial;

@@ -12,7 +12,7 @@ namespace mayfly::acpi {
 // ACPI 6.5 §5.2.5.3 "Root System Description Pointer (RSDP) Structure"
 inline constexpr u8 RSDP_REVISION = 2;
 inline constexpr u64 RSDP_BYTES = 36;
-inline constexpr u64 RSDP_V1_BYTES = 20;  ///< what the first checksum covers
+inline constexpr u64 RSDP_V1_BYTES = 20;  ///< covered by the first checksum
 inline constexpr u64 RSDP_CHECKSUM = 8;   ///< offsets from here
 inline constexpr u64 RSDP_RSDT_ADDRESS = 16;
 inline constexpr u64 RSDP_XSDT_ADDRESS = 24;
@@ -53,7 +53,7 @@ inline constexpr u8 GAS_SYSTEM_IO = 1;
 inline constexpr u8 GAS_BYTE_ACCESS = 1;
 inline constexpr u8 GAS_WORD_ACCESS = 2;
 
-// ACPI 6.5 §4.8.3.6 "Reset Register": the value is what the PC's port 0xCF9 takes for a full reset.
+// ACPI 6.5 §4.8.3.6 "Reset Register": the value makes the PC's port 0xCF9 do a full reset.
 inline constexpr u8 RESET_VALUE = 6;
 
 // ACPI 6.5 §5.2.10 "Firmware ACPI Control Structure (FACS)"

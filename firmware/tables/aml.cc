@@ -190,7 +190,7 @@ void Aml::insert_package_length(std::size_t begin) {
     out_->patch_low_bytes(begin + 1, length >> 4, more_bytes);
 }
 
-/// Spec: ACPI 6.5 §6.4.2.9 "End Tag": a checksum of 0 says that there is none.
+/// Spec: ACPI 6.5 §6.4.2.9 "End Tag": a checksum of 0 stands for a missing checksum.
 void Aml::end_resources(std::size_t begin) {
     out_->put8(res::END_TAG);
     out_->put8(0);

@@ -1,10 +1,10 @@
 // SPDX-License-Identifier: Apache-2.0
 // Aml: writes ACPI machine language, every length and integer in its shortest encoding.
 //
-// Not an assembler for everything AML can say: named objects, devices, methods that return a value, and the
-// resource descriptors that a virtual machine without hotplug needs. Blocks are closed by their length, so a
-// block's content is written by a callable that the block runs.
-// Names are our own constants, checked by VERIFY. Thread: any; one writer per buffer.
+// Not a full AML assembler: named objects, devices, methods that return a value, and the resource descriptors
+// that a virtual machine without hotplug needs. Blocks are closed by their length, so a block's content is
+// written by a callable that the block runs. Names are our own constants, checked by VERIFY. Thread: any; one
+// writer per buffer.
 // Spec: ACPI 6.5 §20.2 "AML Grammar Definition".
 #pragma once
 
@@ -42,7 +42,7 @@ class AmlResources final {
     void interrupt(u32 gsi);
     void memory32_fixed(u32 base, u32 size_bytes);
 
-    // What a bridge forwards: both ends fixed, positive decode, no translation. `last` is included.
+    // A range that a bridge forwards: both ends fixed, positive decode, no translation. `last` is included.
     void word_bus_number(u16 first, u16 last);
     void word_io(u16 first, u16 last);
     /// Read-write, not cacheable.

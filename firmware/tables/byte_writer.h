@@ -2,8 +2,8 @@
 // ByteWriter: little-endian bytes appended to a buffer of fixed size, for tables whose lengths and checksums
 // are known only at their end.
 //
-// Not a stream: it never allocates. What does not fit is counted but not stored, so that one check of fits()
-// at the end is enough and the error can say how much was needed.
+// Not a stream: it never allocates. Bytes that do not fit are counted but not stored, so that one check of
+// fits() at the end suffices and the error can tell the needed size.
 // Thread: any; one writer per buffer.
 #pragma once
 
@@ -40,7 +40,7 @@ class ByteWriter final {
     void patch16(std::size_t at, u16 value) { patch_low_bytes(at, value, 2); }
     void patch32(std::size_t at, u32 value) { patch_low_bytes(at, value, 4); }
     void patch64(std::size_t at, u64 value) { patch_low_bytes(at, value, 8); }
-    /// Replaces `count` bytes that are already written. Does nothing once something did not fit.
+    /// Replaces `count` bytes that are already written. Does nothing once a byte did not fit.
     void patch_low_bytes(std::size_t at, u64 value, std::size_t count) {
         if (!fits()) return;
         VERIFY(at <= size_ && count <= size_ - at);

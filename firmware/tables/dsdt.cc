@@ -108,7 +108,7 @@ void write_serial(Aml& aml, const SerialPort& serial, bool is_reduced) {
         aml.name("_UID").integer(1);
         aml.name("_CRS").resource_template([&](AmlResources& resources) {
             resources.io(serial.port, 8);
-            // The short descriptor is of the 8259s' lines; without them a pin is a GSI.
+            // The short descriptor names a line of the 8259s; without them a pin is a GSI.
             if (serial.irq && is_reduced) resources.interrupt(*serial.irq);
             if (serial.irq && !is_reduced) resources.irq(*serial.irq);
         });

@@ -10,7 +10,7 @@
 
 namespace mayfly {
 
-/// Appends what follows the DSDT's header.
+/// Appends the part after the DSDT's header.
 void write_dsdt_body(ByteWriter& out, const AcpiOptions& options);
 
 }  // namespace mayfly

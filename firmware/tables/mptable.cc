@@ -18,9 +18,9 @@ constexpr std::string_view kOemId = "MAYFLY  ";
 constexpr std::string_view kProductId = "MICROVM     ";
 static_assert(kOemId.size() == 8 && kProductId.size() == 12);
 
-constexpr u8 kPciBus = 0;  ///< kernels take it for the bus's own number
+constexpr u8 kPciBus = 0;  ///< kernels use it as the PCI bus number
 constexpr u8 kPciDevices = 32;
-constexpr u8 kIoApicId = 0;  ///< what KVM's IOAPIC has after reset
+constexpr u8 kIoApicId = 0;  ///< the id of KVM's IOAPIC after reset
 constexpr u8 kIoApicVersion = 0x11;
 constexpr u8 kLocalApicVersion = 0x14;
 constexpr u8 kIsaIrqs = 16;
@@ -89,7 +89,7 @@ void put_wire(ByteWriter& out, Wire wire) {
     out.put8(wire.input);
 }
 
-/// Spec: MultiProcessor Specification 1.4 §4.3.2 "Bus Entries". \returns how many: one.
+/// Spec: MultiProcessor Specification 1.4 §4.3.2 "Bus Entries". \returns their number: one.
 u32 put_bus(ByteWriter& out, u8 id, std::string_view type) {
     out.put8(mp::BUS);
     out.put8(id);
@@ -98,7 +98,7 @@ u32 put_bus(ByteWriter& out, u8 id, std::string_view type) {
 }
 
 /// Entries in ascending order of type, as MultiProcessor Specification 1.4 §4.3 "Base MP Configuration Table
-/// Entries" asks. Returns how many.
+/// Entries" requires. Returns their number.
 u16 write_entries(ByteWriter& out, const MpTableOptions& options) {
     u32 count = 0;
     for (u32 id = 0; id < options.cpu_count; ++id, ++count) put_processor(out, options, static_cast<u8>(id));

@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
 // all_devices: for device_cost; has every block and network device work at depth, says "ready", and then
-// spins for ever with all of them started. In ring 3.
+// spins forever with all of them started. In ring 3.
 //
 //   irq=msix, transport=, ring= and so on: as in firmware/guests/runtime/virtio_options.h
 #include "firmware/guests/runtime/boot_info.h"

@@ -2,8 +2,8 @@
 """What disk_io and net_io share: iobench under two monitors by turns, its figures, and what a request cost.
 
 Figures come from the guest's own clock, so a monitor's start does not count. Requests per round are chosen so
-that a round lasts about as long whoever runs it. Costs are differences of two counted runs, a short and a long
-one: whatever happens once, setting up and warming up included, cancels out.
+that a round lasts about as long under each monitor. Costs are differences of two counted runs, a short and a
+long one: whatever happens once, setting up and warming up included, cancels out.
 """
 import json
 import pathlib

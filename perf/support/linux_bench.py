@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""What the benchmarks in the lab have in common: their options, the build's parts, and how they end."""
+"""The common part of the benchmarks in the lab: their options, the build's parts, and how they end."""
 import argparse
 import os
 import pathlib
@@ -36,7 +36,7 @@ def setting_of(options, *, mayfly=None, kernels=("6.12",), with_qemu=True):
 
 
 def status_of(measure):
-    """That of `measure`, or what it means when there is no lab, or one that fails."""
+    """That of `measure`, or what it means when the lab is missing or fails."""
     try:
         return measure()
     except Unavailable as error:

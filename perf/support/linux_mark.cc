@@ -169,7 +169,7 @@ int main(int count, char** arguments) {
         microseconds(usage.ru_utime), microseconds(usage.ru_stime), usage.ru_minflt, usage.ru_maxrss,
         output.bytes);
     if (mode == "--pipe" && output.marker_ns == 0) {
-        // What it said instead.
+        // The other output.
         std::fwrite(buffer, 1, output.bytes, stderr);
         return 1;
     }

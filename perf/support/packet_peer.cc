@@ -172,7 +172,7 @@ std::uint32_t sum16(const unsigned char* at, std::size_t bytes) {
 using Frame = std::array<unsigned char, sizeof(VnetHeader) + kFrameMax>;
 
 /// A virtio-net header and a frame to the broadcast address, from 10.77.0.1 to 10.77.0.2: UDP (RFC 768), or
-/// where it does not fit Ethernet a TCP segment (RFC 9293) that somebody is to cut up.
+/// where it does not fit Ethernet a TCP segment (RFC 9293) that the receiver must cut up.
 void make_frame(Frame& bytes, std::size_t frame_bytes) {
     constexpr std::size_t kEthernet = 14;
     constexpr std::size_t kIp = 20;

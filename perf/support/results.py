@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""What every benchmark here shares: facts about the host, spreads, limits, the JSON file, the table.
+"""The common part of all benchmarks: facts about the host, spreads, limits, the JSON file, the table.
 
 A result is a row (quantity, contender, unit, n and either a spread or one value); a limit is a bound of the
 project's, with what was measured. Missing a limit is said plainly and does not make a benchmark fail.
@@ -175,7 +175,7 @@ PAUSE_MS = 25  # six ticks at HZ=250: longer than an SRCU grace period
 
 
 def _as_installed(argv, directory):
-    """argv with a copy of its program, as cp or a package manager leaves it. What the linker wrote itself lies in
+    """argv with a copy of its program, as cp or a package manager leaves it. The linker's own output lies in
     the page cache in smaller pieces, which cost every start a twentieth."""
     place = next(i for i, word in enumerate(argv) if "=" not in word.partition("/")[0])
     if argv[place].startswith("/usr/"):

@@ -66,7 +66,7 @@ def with_right_sum(content):
 
 
 def with_another_name(content):
-    """An entry of the right form that says what KVM does not, and that nobody has compared for long."""
+    """A well-formed entry that differs from KVM's answers, and that no boot has compared for long."""
     forged = bytearray(content)
     count, = struct.unpack_from("<I", forged, HEADER_BYTES)
     for at in range(HEADER_BYTES + 8, HEADER_BYTES + 8 + count * ENTRY_BYTES, ENTRY_BYTES):
@@ -131,8 +131,8 @@ def guests_are_told_the_same():
 
 
 @case
-def off_and_no_directory_are_no_cache():
-    says(run("off", "-v"), "are not kept: there is no runtime directory")
+def off_and_a_missing_directory_disable_the_cache():
+    says(run("off", "-v"), "are not kept: no runtime directory")
     says(run("/proc/none", "-v"), "are not kept")
     for place in ("off", "/proc/none"):
         check_silent(run(place))

@@ -52,7 +52,7 @@ def a_column_that_fails_every_time_does_not_look_fast():
 
 
 @case
-def an_expected_status_is_no_failure():
+def an_expected_status_is_not_a_failure():
     crash = ("builtin:hello", "--append", "x", "--expect", "never said")
     root = bench_json("-n", 2, "--against", "/bin/false", status=1, boot=crash)
     check(failed(root) == [True, True], f"{root['columns']}")
@@ -65,7 +65,7 @@ def an_expected_status_is_no_failure():
 
 
 @case
-def peers_that_die_or_are_not_there_are_failures():
+def peers_that_die_or_are_missing_are_failures():
     root = bench_json("-n", 1, "--against", "sh -c 'kill -9 $$'", "--against", "sh -c no-such-command", status=1)
     check(failed(root) == [False, True, True], f"{root['columns']}")
     with temporary_directory() as directory:
@@ -97,7 +97,7 @@ def another_mayfly_and_other_words_have_every_phase():
     check(root["columns"][1]["command"][-2:] == ["--memory", "64M"], f"{root['columns'][1]}")
     check(root["columns"][2]["program"] == harness.mayfly_path, f"{root['columns'][2]}")
     root = bench_json("-n", 9, "--vs-binary", "/bin/true", status=1)
-    check(failed(root) == [False, True], "what is no mayfly looks fast")
+    check(failed(root) == [False, True], "a program that is not mayfly looks fast")
     outcome = bench("-n", 1, "--vs-binary", "/bin/true")
     check(b"but no report" in outcome.out, "not said", outcome)
 
@@ -146,7 +146,7 @@ def a_document_on_stdout_is_alone_there():
 
 
 @case
-def progress_counts_the_runs_that_were_asked_for():
+def progress_counts_the_requested_runs():
     outcome = bench("-n", 30, "--warmup", 3, "--parallel", 4)
     check("30 of 30 runs" in outcome.err and "of 33" not in outcome.err, "not 30", outcome)
     outcome = bench("-n", 10, "--against", "/bin/true", "-v")

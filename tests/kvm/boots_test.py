@@ -153,7 +153,7 @@ def refused_payload(packing, data, *parts, **lies):
 
 
 @case
-def payloads_that_lie_about_their_size_are_refused():
+def payloads_with_a_wrong_size_are_refused():
     hello = guest_bytes("hello")
     for packing, packer in bzimage.PACKERS.items():
         if packer is None or packing in ("bzip2", "lzo"):
@@ -204,11 +204,11 @@ def auto_says_which_protocol_and_which_profile_and_why():
     check_match(outcome, r"(?mi)^mayfly: kernel .*hello\.elf: multiboot.*\(.+\)$")
     check_match(outcome, r"(?m)^mayfly: profile legacy, irqchip full: .*Multiboot.*$")
     outcome = boot(guest_file("hello"), "-v", "--profile", "legacy", "--timeout", 10)
-    check_match(outcome, r"(?m)^mayfly: profile legacy, irqchip full: as asked for$")
+    check_match(outcome, r"(?m)^mayfly: profile legacy, irqchip full: as requested$")
 
 
 @case
-def the_guest_sees_the_protocol_that_was_asked_for():
+def the_guest_sees_the_requested_protocol():
     for protocol, word in (
         ("pvh", b"pvh"),
         ("linux", b"linux"),

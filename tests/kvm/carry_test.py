@@ -93,7 +93,7 @@ def guests_of_a_machine_without_irqchip():
 
 
 @case
-def what_a_guest_says_last_is_what_it_ends_with():
+def a_guests_last_output_is_shown_before_its_end():
     ends = ("exit=7", 7), ("poweroff", 0), ("reset", 0), ("triple", harness.CRASHED)
     for seed, (words, status) in itertools.product(range(12), ends):
         with carries(seed, 300):
@@ -101,7 +101,7 @@ def what_a_guest_says_last_is_what_it_ends_with():
 
 
 @case
-def registers_that_no_other_guest_minds():
+def registers_that_no_other_guest_uses():
     for word in ("", "vector", "deadline"):
         for machine in (("modern",), ("legacy",), ("legacy", "--irqchip", "none")):
             if word == "deadline" and "none" in machine:
@@ -129,8 +129,8 @@ def a_line_that_stays_high_interrupts_on():
 
 
 @case
-def a_guest_that_is_carried_is_typed_at():
-    """What has been read of stdin and not been delivered is lost with a machine, so it is typed again."""
+def a_restored_guest_gets_typed_input():
+    """Input that was read and not delivered is lost with a machine, so it is typed again."""
     serial = (guest("echo"),), (guest("echo"), "--append", "irq", "--profile", "legacy")
     hvc = guest_file("virtio"), "--console", "hvc", "--append", "device=console echo=1"
     for words in (*serial, hvc):
@@ -154,8 +154,8 @@ def a_guest_that_is_carried_is_typed_at():
 
 
 @case
-def a_guest_that_halts_for_ever_halts_for_ever():
-    """Behind its HLT: nothing wakes it but an interrupt, and there is none."""
+def a_guest_that_halts_forever_halts_forever():
+    """Behind its HLT: only an interrupt wakes it, and none comes."""
     machines = (), ("--profile", "legacy", "--irqchip", "none")
     guests = (guest("idle"),), (guest("idle"), "--append", "spin"), (guest_file("registers"), "--append", "halt")
     for options, words in itertools.product(machines, guests):

@@ -12,7 +12,7 @@ from harness import guest, guest_file, main, popen, temporary_directory, write_f
 
 
 def pattern(size):
-    """What the flood guest prints."""
+    """The output of the flood guest."""
     return bytes(10 if i % 64 == 63 else 0x21 + i % 94 for i in range(size))
 
 

@@ -32,7 +32,7 @@ def prints(expected, code, *options):
 
 
 @case
-def what_is_written_to_both_is_on_stdout_once():
+def text_written_to_both_is_on_stdout_once():
     text = b"SOT\nlogin: "
     prints(text, b"".join(said(SERIAL, bytes([c])) + said(DEBUG, bytes([c])) for c in text))
     prints(text, b"".join(said(DEBUG, bytes([c])) + said(SERIAL, bytes([c])) for c in text))
@@ -41,7 +41,7 @@ def what_is_written_to_both_is_on_stdout_once():
 
 
 @case
-def what_is_written_there_alone_is_in_its_place():
+def text_written_there_alone_is_in_its_place():
     prints(b"early\n", said(DEBUG, b"early\n"))
     prints(b"a\nb\nc\nd", said(DEBUG, b"a\n") + said(SERIAL, b"b\n") + said(DEBUG, b"c\n") + said(SERIAL, b"d"))
 
@@ -83,14 +83,14 @@ def it_goes_where_the_user_says():
         for _ in range(2):
             prints(b"serial\n", both, "--debugcon", file)
         with open(file, "rb") as written:
-            check(written.read() == b"debug\n" * 2, "the file has not what was appended to it")
+            check(written.read() == b"debug\n" * 2, "the file lacks the appended bytes")
         prints(b"debug\n", both, "--console", "null", "--debugcon", "stdout")
         prints(b"debug\n", both, "--console", os.path.join(directory, "console"), "--debugcon", "-")
         prints(b"", both, "--console", "null")
     prints(b"serial\n", both, "--debugcon", "off")
     outcome = boots(both + EXIT, "--debugcon", "stderr")
     check_out(outcome, b"serial\n")
-    check(outcome.err == "debug\n", "stderr has not the debug console", outcome)
+    check(outcome.err == "debug\n", "stderr lacks the debug console", outcome)
 
 
 @case
@@ -102,7 +102,7 @@ def a_read_says_that_it_is_there():
 
 
 @case
-def its_file_is_no_other_options():
+def the_debug_consoles_file_is_not_another_options():
     with temporary_directory() as directory:
         file = os.path.join(directory, "file")
         for option in ("--log", "--junit", "--console"):

@@ -51,7 +51,7 @@ def something_else():
 
 
 @case
-def a_driver_that_is_not_there():
+def a_missing_driver():
     wrapper = in_namespace("mount -t tmpfs -o dev none /dev; mknod /dev/kvm c 10 231")
     check_refused(boot(guest("hello"), wrapper=wrapper), "/dev/kvm")
 

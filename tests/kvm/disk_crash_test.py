@@ -94,7 +94,7 @@ def on_the_io_thread():
 
 
 @case
-def promoted_meanwhile():
+def promoted_during_requests():
     kill_and_look("auto", ring="packed")
 
 
@@ -104,7 +104,7 @@ def past_the_page_cache():
 
 
 def pages_not_on_the_disk(path, size):
-    """Of the file's first `size` bytes. cachestat(2), Linux 6.5; negative where there is no such call."""
+    """Of the file's first `size` bytes. cachestat(2), Linux 6.5; negative without that call."""
     cachestat = 451
     span = struct.pack("QQ", 0, size)
     found = ctypes.create_string_buffer(5 * 8)
@@ -116,7 +116,7 @@ def pages_not_on_the_disk(path, size):
 
 
 @case
-def what_is_flushed_is_not_only_in_the_page_cache():
+def flushed_writes_are_not_only_in_the_page_cache():
     """Killing mayfly cannot show this: the host's page cache survives it, and not the host."""
     batches = 64
     with disks(is_sparse=True) as (path,):
@@ -139,7 +139,7 @@ def what_is_flushed_is_not_only_in_the_page_cache():
 
 @case
 def a_killed_mayflys_disk_is_taken_up_by_the_next():
-    """What the first wrote is read by the second, which goes on; the lock does not outlive the first."""
+    """The second reads the first one's data and goes on; the lock does not outlive the first."""
     lot = random.Random(1)
     with disks(size=DISK_BYTES, is_sparse=True) as (path,):
         for io in ("thread", "inline", "thread"):
@@ -151,7 +151,7 @@ def a_killed_mayflys_disk_is_taken_up_by_the_next():
 
 
 @case
-def what_is_looked_for_would_be_missed():
+def a_lost_write_would_be_noticed():
     """The check finds a block that is not what it was."""
     lot = random.Random(2)
     with disks(size=DISK_BYTES, is_sparse=True) as (path,):

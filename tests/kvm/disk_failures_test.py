@@ -120,12 +120,12 @@ def a_file_cut_off_while_it_is_read():
             with disks() as (path,), reading_guest(path + option, io) as process:
                 os.truncate(path, 0)
                 _, lines = check_reading_failed(process, io + option)
-                check(lines[-1]["errors"] == REQUESTS, f"{io}{option}: read what is not there: {lines[-1]}")
+                check(lines[-1]["errors"] == REQUESTS, f"{io}{option}: read beyond the answer: {lines[-1]}")
 
 
 @case
 def a_file_cut_off_in_the_middle():
-    """What is left can be read, to the last sector."""
+    """The rest can be read, to the last sector."""
     for io in ("inline", "thread"):
         with disks() as (path,), reading_guest(path, io) as process:
             os.truncate(path, (8 << 20) + 512)
@@ -159,7 +159,7 @@ def loop_device(path):
 
 
 def ours(device):
-    """Whether it is attached to a file of this test's, so that nobody else's is touched."""
+    """Whether it is attached to a file of this test, so that no other is touched."""
     backing = f"/sys/block/{os.path.basename(device)}/loop/backing_file"
     with contextlib.suppress(OSError), open(backing, encoding="utf-8") as file:
         return "mayfly-kvm-" in file.read()
@@ -175,7 +175,7 @@ def a_block_device_whose_medium_is_gone():
                 with open(path, "r+b") as file:
                     file.truncate(16 << 20)
                 with loop_device(path) as device:
-                    check(ours(device), f"{device} is somebody else's")
+                    check(ours(device), f"{device} belongs to another process")
                     try:
                         with reading_guest(device + option, io) as process:
                             os.truncate(path, 0)
@@ -188,7 +188,7 @@ def a_block_device_whose_medium_is_gone():
 @case
 def a_block_device_is_a_disk():
     with disks(is_sparse=True) as (path,), loop_device(path) as device:
-        check(ours(device), f"{device} is somebody else's")
+        check(ours(device), f"{device} belongs to another process")
         for option in ("", ",direct"):
             outcome = boot_at("modern pci", "virtio", "device=blk", "--disk", device + option)
             check_status(outcome, 0)
@@ -199,7 +199,7 @@ def a_block_device_is_a_disk():
 
 @case
 def a_disk_that_can_only_be_read_is_not_written():
-    """A read-only mount, seen at the start; nobody is told of it while running."""
+    """A read-only mount, seen at the start; a change is not reported while running."""
     with mounted("tmpfs", "size=32m") as directory:
         path = sparse_disk(directory)
         subprocess.run(["mount", "-o", "remount,ro", directory], check=True)

@@ -62,7 +62,7 @@ def an_unreadable_disk():
 
 
 @case
-def what_is_no_disk():
+def a_file_that_is_not_a_disk():
     with temporary_directory() as directory:
         refused(directory, directory, "is a directory")
         fifo = os.path.join(directory, "fifo")
@@ -127,7 +127,7 @@ def a_disk_that_another_mayfly_has():
         with another_mayfly_with(path) as process:
             holder = f"in use by process {process} (mayfly)"
             refused(path, path, holder, ",ro")
-            refused(path + ",ro", path, holder, "somebody writes")
+            refused(path + ",ro", path, holder, "another process writes")
         # Killed, it leaves nothing that is in the way.
         wait_until_free(path)
         check_status(boot(HELLO, "--disk", path, "--timeout", 20), 0)
@@ -153,7 +153,7 @@ def keys_that_are_not_known():
 
 
 @case
-def values_that_cannot_be():
+def invalid_values():
     with two_disks() as (path, _):
         for value, *parts in (
             ("queues=0", "queues", "0", "below 1"),
@@ -256,7 +256,7 @@ def a_comma_in_a_name_is_written_twice():
 
 
 @case
-def the_last_of_what_is_said_twice_counts():
+def the_last_of_repeated_keys_counts():
     with disks() as (path,):
         options = ("--disk", path + ",queues=2,queues=4,id=first,id=second,ro,ro")
         outcome = boot_at("modern pci", "virtio", "device=blk", *options)

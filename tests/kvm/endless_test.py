@@ -15,7 +15,7 @@ from harness import temporary_directory, write_file
 SERIAL, DEBUG = 0x3F8, 0xE9
 # From where a flood has filled what there is to fill, how far it goes on, and what may come of that.
 WARM_BYTES, FLOOD_BYTES, GROWTH_MAX = 160 << 10, 160 << 10, 96 << 10
-# Other threads look around now and then. A busy one would get as much as the vCPU's, on however busy a host.
+# Other threads wake up now and then. A busy one would get as much as the vCPU's, on however busy a host.
 OTHERS_SHARE_MAX, OTHERS_SECONDS_MAX = 0.2, 0.1
 
 
@@ -92,7 +92,7 @@ def a_flood_that_nobody_reads_ends_in_time():
 def a_debug_console_that_never_agrees_with_the_serial_port_costs_the_vcpu_only():
     # mov ecx, 32768; mov dx, 0x3f8; again: mov al, 'b'; out dx, al; mov al, '\n'; out dx, al; loop again
     fill = b"\xb9\x00\x80\x00\x00\x66\xba\xf8\x03\xb0b\xee\xb0\n\xee\xe2\xf8"
-    # Then, for ever, the start of another line here, for which all of these are looked at, and an end there.
+    # Then, forever, the start of another line here, for which all of these are looked at, and an end there.
     differ = flat_kernel.out8(DEBUG, ord("a")) + flat_kernel.out8(SERIAL, ord("\n"))
     code = fill + differ + b"\xeb" + bytes([256 - len(differ) - 2])
     with temporary_directory() as directory:

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""What is left of a machine once mayfly has ended: nothing that its caller has to wait for. Arguments: MAYFLY
+"""Once mayfly has ended, its caller need not wait for any part of the machine. Arguments: MAYFLY
 GUESTS-DIRECTORY [WORDS]."""
 import contextlib
 import ctypes
@@ -38,7 +38,7 @@ def nobody_keeps_the_callers_pipes():
         out = b""
         while True:
             ready, _, _ = select.select([reader], [], [], 0)
-            check(bool(ready), f"{profile}: somebody may still write to the pipe")
+            check(bool(ready), f"{profile}: another process may still write to the pipe")
             piece = os.read(reader, 4096)
             if not piece:
                 break
@@ -48,7 +48,7 @@ def nobody_keeps_the_callers_pipes():
 
 
 @case
-def its_cgroup_can_be_removed_at_once():
+def a_boots_cgroup_can_be_removed_at_once():
     root = next((root for root in CGROUP_ROOTS if os.path.exists(f"{root}/cgroup.procs")), None)
     if root is None or not os.access(root, os.W_OK):
         skip("no cgroups that this user may make")
@@ -77,7 +77,7 @@ def vms_of():
 
 @case
 def nobody_waits_for_the_vm_to_be_taken_apart():
-    # Since Linux 6.6; before, there was no such switch.
+    # The switch exists since Linux 6.6.
     switch = "/proc/sys/kernel/io_uring_disabled"
     if os.path.exists(switch) and open(switch, encoding="ascii").read().strip() != "0":
         skip("io_uring is switched off on this host")

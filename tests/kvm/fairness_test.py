@@ -44,7 +44,7 @@ def check_batches(queues, name, outcome):
     """Each batch is published, and asks for an interrupt, wanted or not."""
     queue = queues[name]
     requests, batches = queue["requests"], queue["interrupts_asked"]
-    check(requests > 20 * BATCH, f"{requests} requests of {name} are no flood", outcome)
+    check(requests > 20 * BATCH, f"{requests} requests of {name} are not a flood", outcome)
     check(requests <= BATCH * batches, f"{requests} requests of {name} in {batches} batches", outcome)
 
 

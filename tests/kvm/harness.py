@@ -34,7 +34,7 @@ os.environ["MAYFLY_RUNTIME_DIR"] = os.path.join(_caches.name, "run")
 
 
 class Failure(AssertionError):
-    """What was expected and what came."""
+    """The expectation and the result."""
 
 
 class Skip(Exception):
@@ -73,7 +73,7 @@ def popen(arguments, wrapper=(), **options):
 
 
 def _end_processes():
-    """What a case that failed has left running. A wrapper's mayfly ends with its console."""
+    """Ends the processes that a failed case has left running. A wrapper's mayfly ends with its console."""
     while _processes:
         process = _processes.pop()
         if process.poll() is None:
@@ -237,7 +237,7 @@ def main(needs_kvm=True):
     for number in (signal.SIGHUP, signal.SIGINT, signal.SIGQUIT, signal.SIGTERM):
         if signal.getsignal(number) == signal.SIG_IGN:
             signal.signal(number, signal.SIG_DFL)
-    # Whoever ends the tests ends what they started too.
+    # Ending the tests also ends their processes.
     signal.signal(signal.SIGTERM, lambda *_: sys.exit(128 + signal.SIGTERM))
     if needs_kvm and why_no_kvm():
         print(f"SKIPPED, NOTHING WAS TESTED: no usable {why_no_kvm()}", flush=True)

@@ -13,7 +13,7 @@ import harness
 harness.CASE_SECONDS = 1
 
 @harness.case
-def waits_for_what_never_comes():
+def waits_for_a_signal_that_never_comes():
     process = subprocess.Popen(["sleep", "50"], stdout=subprocess.PIPE)
     try:
         process.stdout.readline()
@@ -30,7 +30,7 @@ harness.main(needs_kvm=False)
 
 
 @case
-def a_case_that_waits_for_ever_is_ended_and_the_next_one_runs():
+def a_case_that_waits_forever_is_ended_and_the_next_one_runs():
     with temporary_directory() as directory:
         program = write_file(directory, "program.py", PROGRAM)
         environment = {**os.environ, "PYTHONPATH": os.path.dirname(os.path.abspath(__file__))}

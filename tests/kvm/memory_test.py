@@ -55,13 +55,13 @@ def memory_by_every_protocol():
 
 
 @case
-def memory_above_4_gib_is_there():
+def memory_above_4_gib_is_usable():
     outcome = walks(8 * GIB, "8G")
     check(b"ram 0x100000000 0x140000000\n" in outcome.out, "no 5 GiB at 4 GiB", outcome)
 
 
 @case
-def as_much_memory_as_the_host_has_is_no_warning_and_more_than_kvm_takes_is_refused():
+def as_much_memory_as_the_host_has_is_accepted_and_more_than_kvm_takes_is_refused():
     check_silent(boot(guest("hello"), "--memory", HOST_BYTES, "--timeout", 60))
     outcome = boot(guest("hello"), "--memory", "64T", "--timeout", 20)
     check_status(outcome, FAILED)
@@ -196,7 +196,7 @@ def segment_kernel(directory, *segments, entry=None):
 
 
 @case
-def kernels_where_they_must_not_be_are_refused():
+def kernels_at_forbidden_addresses_are_refused():
     with temporary_directory() as directory:
         kernel = segment_kernel(directory, (MIB, CODE, 4096))
         check_status(boot(kernel, "--timeout", 10), 3)
@@ -227,7 +227,7 @@ def kernels_that_contradict_themselves_are_refused():
 
 
 @case
-def multiboot_address_fields_that_lie_are_refused():
+def wrong_multiboot_address_fields_are_refused():
     with temporary_directory() as directory:
         for fields in (
             {"base": 0xE0000},

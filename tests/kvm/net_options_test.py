@@ -70,7 +70,7 @@ def names_that_no_interface_has_are_refused():
 
 
 @case
-def interfaces_that_are_no_taps_are_refused():
+def interfaces_that_are_not_taps_are_refused():
     refused("tap=lo", "--net tap=lo", "not a tap")
     ip("tuntap", "add", "dev", "n0", "mode", "tun")
     try:
@@ -134,8 +134,8 @@ def sockets_that_nobody_has_are_refused():
             refused(f"passt={directory}/datagrams", "--net passt=")
 
 
-# In a mount namespace, so that nobody else's devices change: the user nobody may use KVM, and may open the
-# tun device or not, by its mode in $1.
+# In a mount namespace, so that the host's devices do not change: the user nobody may use KVM, and may open
+# the tun device or not, by its mode in $1.
 AS_NOBODY = """
 set -e
 cp "$2" "$0/mayfly"
@@ -162,12 +162,12 @@ def without_rights_the_remedy_is_told():
     check_refused(boot_as_nobody("600", HELLO, "--net", "tap=t0"), "/dev/net/tun", *remedy)
     check_refused(boot_as_nobody("666", HELLO, "--net", "tap=t0"), "--net tap=t0", *remedy)
     check_refused(boot_as_nobody("666", HELLO, "--net", "tap=t0,queues=2"), "multi_queue", *remedy)
-    with Tap("t0", "user", "1"):  # somebody else's
+    with Tap("t0", "user", "1"):  # another user's
         check_refused(boot_as_nobody("666", HELLO, "--net", "tap=t0"), "--net tap=t0", *remedy)
 
 
 @case
-def a_tap_gets_the_mtu_that_is_asked_for():
+def a_tap_gets_the_requested_mtu():
     with Tap("t0"):
         check_silent(boot(HELLO, "--net", "tap=t0,mtu=9000"))
         check(mtu_of("t0") == 9000, f"t0 has an MTU of {mtu_of('t0')}")

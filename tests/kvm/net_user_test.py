@@ -24,7 +24,7 @@ def needs_passt():
 
 
 def status_of(pid):
-    """/proc/PID/status by its words; empty when there is no such process."""
+    """The fields of /proc/PID/status; empty when the process does not exist."""
     try:
         with open(f"/proc/{pid}/status", encoding="ascii", errors="replace") as file:
             return dict(line.rstrip("\n").split(":\t", 1) for line in file if ":\t" in line)
@@ -153,7 +153,7 @@ def a_passt_that_dies_is_started_again_and_the_link_comes_back():
 
 
 @case
-def a_passt_that_talks_nonsense_is_replaced():
+def a_passt_that_sends_nonsense_is_replaced():
     needs_passt()
     nonsense = f"[ -e once ] && exec {shutil.which('passt')} \"$@\"; echo >once; printf '\\377none' >&3; sleep 100"
     with uplink(), passt_script(nonsense) as (environment, _):
@@ -167,7 +167,7 @@ def a_passt_that_talks_nonsense_is_replaced():
 
 
 @case
-def a_passt_that_cannot_live_is_given_up():
+def a_passt_that_keeps_failing_is_given_up():
     with passt_script("echo >>starts; echo good bye >&2; kill -9 $$") as (environment, directory):
         # A guest that asks for ten seconds.
         with Running(*virtio("device=net net=arp", "--net", "user"), env=environment) as running:
@@ -189,7 +189,7 @@ def check_failed(outcome, *parts):
 
 
 @case
-def what_a_passt_says_that_cannot_start_is_told():
+def the_error_of_a_passt_that_cannot_start_is_printed():
     with passt_script("echo first >&2; echo 'No port is free' >&2; exit 3") as (environment, _):
         outcome = boot(*virtio("device=net net=link", "--net", "user"), env=environment)
         check_failed(outcome, "--net user: passt ended with status 3: No port is free")
@@ -256,7 +256,7 @@ def a_port_of_the_host_takes_connections():
     guest = virtio(f"device=net net=back {ARP}", "--net", "user,hostfwd=tcp:127.0.0.1:8080-:80")
     with uplink(), Running(*guest) as running:
         running.expect(b"net ready")
-        # Nobody in this guest answers; that passt takes it is enough here.
+        # No program in this guest answers; that passt accepts is enough here.
         with socket.create_connection(("127.0.0.1", 8080), timeout=10):
             pass
         for address in (("192.0.2.10", 8080), ("127.0.0.1", 8081)):

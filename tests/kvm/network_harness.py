@@ -91,7 +91,7 @@ def options_of(tap, profile="modern", transport="pci", *net):
 
 
 def interrupts_of(profile, transport):
-    """What each machine's transport can do."""
+    """The features of each machine's transport."""
     if transport == "pci":
         return "msix"
     if transport == "legacy":
@@ -125,7 +125,7 @@ class Tap:
 
 @contextlib.contextmanager
 def uplink():
-    """What passt wants of a host: 192.0.2.10 on an interface, and a default route to a gateway nobody has."""
+    """passt's requirements: 192.0.2.10 on an interface, and a default route to an absent gateway."""
     with Tap("up0") as tap:
         ip("address", "add", "192.0.2.10/24", "dev", tap.name)
         ip("route", "add", "default", "via", "192.0.2.1")

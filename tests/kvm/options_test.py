@@ -79,7 +79,7 @@ def limits_are_named():
 
 @case
 def a_quick_linux_is_a_linux():
-    check_refused(boot(guest("hello"), "--quick-linux"), "--quick-linux", "hello", "no Linux kernel")
+    check_refused(boot(guest("hello"), "--quick-linux"), "--quick-linux", "hello", "not a Linux kernel")
     check_refused(boot("vmlinux", "--quick-linux", "--no-default-append"), "--no-default-append")
 
 

@@ -109,7 +109,7 @@ def a_program_in_a_root_is_an_input_and_its_bare_name_no_file_here():
             check_clash(boot("--exec", "/file", "--root", directory, output, path, guest("hello")), output, path)
             name = os.path.join(directory, "tool")
             outcome = boot("--exec", "tool", "--root", directory, output, "tool", guest("hello"), cwd=directory)
-            check_refused(outcome, "no Linux kernel")
+            check_refused(outcome, "not a Linux kernel")
             if output in ("--console", "--log", "--junit"):
                 os.unlink(name)
             check(not os.path.exists(name), f"{output} made its file though there was nothing to report")
@@ -152,7 +152,7 @@ def no_output_is_a_file_that_is_packed():
                 outcome = boot(kernel, *arguments, *early, "--junit", name)
                 check_status(outcome, harness.FAILED)
                 check(content(name) == files[name], "the report replaced what is to be packed", outcome)
-        # What was not there is nobody's input; 124: the kernel only halts.
+        # Input from before the channel is dropped; 124: the kernel only halts.
         for output in OUTPUTS:
             new = os.path.join(root, "new")
             check_status(boot(kernel, *inside[0], output, new, "--timeout", "0.2"), harness.TIMEOUT)
@@ -185,7 +185,7 @@ def a_block_device_is_found_under_another_node():
 
 
 @case
-def a_file_that_a_standard_descriptor_is_connected_to_is_no_output():
+def a_file_that_a_standard_descriptor_is_connected_to_is_refused_as_an_output():
     with harness.temporary_directory() as directory:
         path = write_file(directory, "file", b"typed\n")
         for stream, mode in (("stdin", "rb"), ("stdout", "ab"), ("stderr", "ab")):
@@ -267,7 +267,7 @@ def reports_are_whole_or_not_there_however_mayfly_ends():
             words = [word for option, path in zip(REPORTS, paths) for word in (option, path)]
             process = harness.popen(["boot", *words, guest("echo")])
             started = time.monotonic()
-            check(process.stdout.readline() == b"ready\n", "the guest is not there")
+            check(process.stdout.readline() == b"ready\n", "the guest does not run")
             names = sorted(os.listdir(directory))
             check(names == sorted(option[2:] for option in REPORTS), f"beside the reports: {names}")
             check(all(content(path) == b"old" for path in paths), "an old report is gone before there is a new one")
@@ -320,7 +320,7 @@ def where_a_directory_takes_no_file_a_report_is_written_in_place():
     with harness.temporary_directory() as directory:
         path = write_file(directory, "report", b"old" * 1000)
         os.chmod(path, 0o666)
-        for mode in (0o755, 0o1777):  # no new file; and somebody else's, which cannot be replaced
+        for mode in (0o755, 0o1777):  # no new file; and another user's, which cannot be replaced
             os.chmod(directory, mode)
             outcome = run(*refused, path, wrapper=AS_NOBODY)
             check_one_line(outcome, "--memory")
@@ -331,7 +331,7 @@ def where_a_directory_takes_no_file_a_report_is_written_in_place():
         check_match(run(*refused, os.path.join(directory, "new"), wrapper=AS_NOBODY), "new: Permission denied")
         os.chmod(path, 0o644)
         check_match(run(*refused, path, wrapper=AS_NOBODY), "report: Permission denied")
-        check(content(path) == b"old" * 1000, "somebody else's file was changed")
+        check(content(path) == b"old" * 1000, "another user's file was changed")
 
 
 @case

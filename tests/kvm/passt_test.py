@@ -38,7 +38,7 @@ class Peer:
 
     def __exit__(self, kind, *_):
         self.may_go.set()
-        self._listener.shutdown(socket.SHUT_RDWR)  # if nobody came
+        self._listener.shutdown(socket.SHUT_RDWR)  # if no connection came
         self._thread.join()
         self._listener.close()
         self._directory.cleanup()
@@ -243,7 +243,7 @@ def a_peer_that_does_not_read_holds_up_no_other_device():
     with Mute() as peer, tempfile.NamedTemporaryFile() as disk:
         disk.truncate(16 << 20)
         options = ("--net", f"passt={peer.path}", "--disk", disk.name)
-        # The transmit ring is full for ever: the disk goes on.
+        # The transmit ring stays full: the disk goes on.
         outcome = boot(*virtio("device=fair flood=net size=9000 rounds=200", *options))
         check_guest(outcome, b"fair rounds 200", b"ok fair")
         with Running(*virtio("device=fair flood=net size=9000 rounds=100000000", *options)) as running:
@@ -254,7 +254,7 @@ def a_peer_that_does_not_read_holds_up_no_other_device():
 
 
 @case
-def a_socket_that_is_not_there_is_an_error_with_a_remedy():
+def a_missing_socket_is_an_error_with_a_remedy():
     with tempfile.TemporaryDirectory() as directory:
         path = os.path.join(directory, "none")
         outcome = boot("builtin:hello", "--net", f"passt={path}")
@@ -262,7 +262,7 @@ def a_socket_that_is_not_there_is_an_error_with_a_remedy():
         check_one_line(outcome, f"--net passt={path}", "passt --socket")
         listener = socket.socket(socket.AF_UNIX)
         listener.bind(path)
-        listener.close()  # there, and nobody listens
+        listener.close()  # bound, but not listening
         outcome = boot("builtin:hello", "--net", f"passt={path}")
         check(outcome.status == 125, "not 125", outcome)
         check_one_line(outcome, f"--net passt={path}", "refused", "passt --socket")

@@ -83,13 +83,13 @@ def a_reader_that_has_stalled_makes_a_pause_fail_in_time_and_the_machine_goes_on
     with pauses("1:20000:0:30") as lines:
         began = time.monotonic()
         process = popen(("boot", guest_file("flood"), "--append", f"bytes={FLOOD_BYTES} rep", "--timeout", "60"))
-        time.sleep(STALLED_SECONDS)  # nobody reads what it prints
+        time.sleep(STALLED_SECONDS)  # its output is not read
         outcome = finish(process, began)
         check_status(outcome, 0)
         (line,) = lines()
     check(len(outcome.out) == FLOOD_BYTES, f"{len(outcome.out)} bytes came, not {FLOOD_BYTES}")
     check(line["failed"] > 0, "no pause failed")
-    why = "vCPU 0 does not come out of what it does within 30 ms"
+    why = "vCPU 0 does not stop within 30 ms"
     check(why in line["whys"], f"other reasons: {line['whys']}")
 
 
@@ -127,11 +127,11 @@ def await_hanging_write(pid):
 @case
 def a_disk_that_hangs_makes_pauses_fail_in_time_and_no_request_is_lost():
     """By the I/O thread, and by the vCPU, which waits for the host itself."""
-    by_vcpu = "vCPU 0 does not come out of what it does within 300 ms"
+    by_vcpu = "vCPU 0 does not stop within 300 ms"
     # The vCPU as well, which waits for a device whose thread hangs, when it rings before the thread listens.
     whys = {
-        "thread": ("the I/O thread is not done in time with what it was asked for",
-                   "disk0: the host is not done with", by_vcpu),
+        "thread": ("the I/O thread did not finish its work in time",
+                   "disk0: the host did not finish", by_vcpu),
         "inline": (by_vcpu,),
     }
     for io, expected in whys.items():

@@ -94,7 +94,7 @@ def late_ticks_of_the_8254_come_unless_they_are_discarded():
     does_not_pass("pit", "--append", "every", "--pit", "discard")
     for options in ((), ("--pit", "reinject"), ("--pit", "discard")):
         outcome = boot(guest("hello"), *LIMIT, "-v", "--profile", "legacy", *options)
-        check_match(outcome, "8254: late ticks are (reinjected|discarded): " + ("as asked for" if options else "."))
+        check_match(outcome, "8254: late ticks are (reinjected|discarded): " + ("as requested" if options else "."))
 
 
 @case
@@ -178,7 +178,7 @@ def machines_that_do_not_exist_are_refused():
 
 
 @case
-def an_unknown_guest_is_named_with_those_there_are():
+def an_unknown_guest_is_refused_with_the_list_of_guests():
     outcome = boot(guest("nobody"))
     check_status(outcome, 127)
     check_one_line(outcome, "'nobody'", "hello", "demo")

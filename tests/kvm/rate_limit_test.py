@@ -42,7 +42,7 @@ class Run:
         check(self.seconds >= seconds, f"faster than allowed: {seconds:.2f} s at least", self.outcome)
 
     def check_slept(self, waits_max):
-        """The I/O thread turned about as often as it was waited for, and did not look around for ever."""
+        """The I/O thread turned about as often as it was waited for, and did not poll forever."""
         loop = find_key(self.stats, "io_thread")
         for count in ("turns", "io_uring_enter"):
             check(loop[count] <= waits_max, f"{count}: {waits_max} are enough, not {loop}", self.outcome)
@@ -163,7 +163,7 @@ def bytes_sent_a_second():
 
 @case
 def frames_received_a_second():
-    # What a frame costs is known only when it is there: the last may be had on credit.
+    # A frame's cost is known only when it has come: the last may be taken on credit.
     run, _ = net("op=receive size=1500 count=150 depth=64", "pps=100:30", end=Flood)
     run.check_took((150 - 30 - 1) / 100)
     check(run.queue("receive0")["requests"] <= 150 + 1 + 64, "more was taken", run.outcome)

@@ -117,7 +117,7 @@ def hello_returns_to_user_space_for_what_it_does_and_nothing_else():
 
 
 @case
-def kvms_own_counters_are_there():
+def kvms_own_counters_are_reported():
     _, _, stats = reports(guest("hello"), "--cpus", 2)
     if "missing" in stats["kvm"]:
         check(stats["kvm"]["missing"] != "", "no reason why they are missing")

@@ -132,14 +132,14 @@ def the_socket_is_connected_before_the_guests_first_instruction():
 
 
 @case
-def without_a_manager_there_is_no_socket():
+def without_a_manager_mayfly_opens_no_socket():
     for env in ({}, {"NOTIFY_SOCKET": ""}):
         calls = traced_calls(guest("hello"), env={**os.environ, **env})
         check(set(calls) == {"KVM_RUN"}, f"{calls}")
 
 
 @case
-def a_manager_that_is_not_there_is_a_warning():
+def a_manager_that_does_not_exist_is_a_warning():
     with temporary_directory() as directory, contextlib.closing(socket.socket(socket.AF_UNIX)) as stream:
         stream_path = os.path.join(directory, "stream")
         stream.bind(stream_path)

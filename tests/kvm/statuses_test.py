@@ -71,7 +71,7 @@ def success_names_the_status_that_counts_as_0():
 
 
 @case
-def exit_ports_are_where_they_were_asked_for():
+def exit_ports_are_where_requested():
     ports = ("--exit-port", "0x501", "--exit-port", "0xf4", "--exit-port", "8192")
     for port in (0x501, 0xF4, 8192):
         check_status(write_exit_port(3, *ports, port=port), 3)
@@ -102,7 +102,7 @@ def exit_ports_may_be_neighbours():
 
 
 @case
-def exit_ports_that_cannot_be_are_refused():
+def impossible_exit_ports_are_refused():
     outcome = boot(guest("hello"), "--testdev", "--exit-port", "0x2000")
     check_refused(outcome, "--exit-port", "0x2000", "test-device")
     many = [word for i in range(17) for word in ("--exit-port", 0x600 + 8 * i)]
@@ -157,12 +157,12 @@ def code_outside_of_memory_is_126():
 
 
 @case
-def an_undefined_instruction_is_the_guests_own_affair():
+def an_undefined_instruction_is_left_to_the_guest():
     check_status(ends("ud2"), 99)
 
 
 @case
-def halting_for_ever_without_irqchip_is_126():
+def halting_forever_without_irqchip_is_126():
     outcome = ends("hlt", "--irqchip", "none")
     check_status(outcome, CRASHED)
     check_one_line(outcome, "halted with interrupts off")
@@ -262,7 +262,7 @@ def a_kernel_that_does_not_exist_is_127():
 
 
 @case
-def what_is_no_kernel_is_125():
+def a_file_that_is_not_a_kernel_is_125():
     with temporary_directory() as directory:
         check_refused(boot(directory), directory)
         for name, data in (

@@ -79,7 +79,7 @@ def on_terminal(*arguments):
 
 
 @case
-def what_is_typed_reaches_the_guest():
+def typed_input_reaches_the_guest():
     with on_terminal() as terminal:
         terminal.send(b"abc")
         terminal.expect(b"abc")
@@ -88,7 +88,7 @@ def what_is_typed_reaches_the_guest():
 
 
 @case
-def what_is_typed_reaches_the_guest_by_interrupt():
+def typed_input_reaches_the_guest_by_interrupt():
     with on_terminal("--append", "irq", "--profile", "legacy") as terminal:
         for byte in (b"a", b"b", b"c", b"q"):
             time.sleep(0.1)  # the guest halts: only an interrupt gets it going again
@@ -217,7 +217,7 @@ def a_terminals_late_answers_are_not_left_for_the_shell():
             time.sleep(0.05)  # as long as it takes to somewhere else and back
             terminal.send(answer)
         terminal.ends(7)
-        # What a shell would read, at once and without waiting for a line's end.
+        # Input that a shell would read, at once and without waiting for a line's end.
         settings = termios.tcgetattr(terminal.slave)
         settings[LOCAL_FLAGS] &= ~termios.ICANON
         termios.tcsetattr(terminal.slave, termios.TCSANOW, settings)
@@ -293,7 +293,7 @@ def messages_on_the_terminal_start_in_the_first_column():
 
 
 @case
-def what_a_hanging_kernel_said_last_is_shown():
+def a_hanging_kernels_last_output_is_shown():
     with harness.temporary_directory() as directory:
         kernel = harness.write_file(directory, "kernel", flat_kernel.linux64_that_hangs(b"stuck at x\n"))
         with Terminal(kernel, "--timeout", "30") as terminal:

@@ -32,7 +32,7 @@ def combinations():
 
 
 def check_disk(disk, place, queues):
-    """What the guest's checks of a disk leave behind, in their order: see virtio_checks/block.cc."""
+    """The data that the guest's checks leave on a disk, in their order: see virtio_checks/block.cc."""
     expected = bytearray(noise())
 
     def put(sector, data):

@@ -234,7 +234,7 @@ def the_guest_sees_the_terminals_size_and_its_changes():
 
 
 @case
-def without_a_terminal_there_is_no_size_to_see():
+def without_a_terminal_the_guest_sees_no_size():
     outcome = boot(guest_file("virtio"), "--append", "device=console", "--console", "hvc")
     check(b"console size 0x0" in outcome.out or b"console size" not in outcome.out, "a size", outcome)
 
@@ -267,7 +267,7 @@ def command_line(*options):
 
 
 @case
-def what_is_not_linux_is_told_of_no_console():
+def kernels_other_than_linux_get_no_console_words():
     for console_option in ("stdio", "serial", "hvc"):
         options = ("--console", console_option)
         for protocol in ("linux", "pvh", "multiboot", "multiboot2"):

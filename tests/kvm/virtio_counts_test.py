@@ -61,7 +61,7 @@ def counts_agree_with_the_guests():
                     except Failure as failure:
                         raise Failure(f"{place} {io} {plan}: {failure}") from None
                     if irq == "none":
-                        check(queue["interrupts_sent"] <= 1, f"interrupts that nobody wanted: {queue}")
+                        check(queue["interrupts_sent"] <= 1, f"unwanted interrupts: {queue}")
                     else:
                         check(lines[0]["interrupts"] > 0, f"{place} {io} {plan}: no interrupt seen")
 
@@ -107,7 +107,7 @@ def every_transports_doorbell_stays_in_the_kernel():
 @case
 def a_hot_queue_is_promoted_and_a_cold_one_is_not():
     if len(os.sched_getaffinity(0)) < 2:
-        skip("a thread that shares its only CPU with the guest is no help, and none is started")
+        skip("a thread that shares its only CPU with the guest does not help, and none is started")
     lines, stats = bench("modern pci", "auto", depth=8, count=20000)
     queue = check_agreement(lines, stats)
     check(stats["virtio"]["devices"][0]["work"] == "thread", f"not promoted: {stats}")

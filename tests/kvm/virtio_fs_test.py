@@ -97,7 +97,7 @@ def a_share_that_nobody_takes_has_no_thread():
 
 
 @case
-def what_has_which_tag_is_told():
+def the_tag_of_each_share_is_printed():
     with temporary_directory() as directory:
         outcome = boot("--share", directory + ",ro,owner=1000:100,tag=data", "-v")
         check_status(outcome, 0)
@@ -106,7 +106,7 @@ def what_has_which_tag_is_told():
 
 
 @case
-def a_share_that_cannot_be_is_refused():
+def an_impossible_share_is_refused():
     with temporary_directory() as directory:
         path = os.path.join(directory, "file")
         check_refused(boot("--share", path), "--share", path, "No such file")

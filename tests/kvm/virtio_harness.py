@@ -1,6 +1,6 @@
 # SPDX-License-Identifier: Apache-2.0
-"""What the tests of virtio devices share: guests that drive them, disks whose every byte is known, and the
-counts that mayfly and the guest report."""
+"""The common part of the tests of virtio devices: guests that drive them, disks whose every byte is known, and
+the counts that mayfly and the guest report."""
 import contextlib
 import fcntl
 import json
@@ -114,7 +114,7 @@ def read_disk(path):
 
 
 def wait_until_free(path, seconds=20):
-    """Until nobody has the disk: the kernel ends a killed process's io_uring, and its files, later."""
+    """Waits until the disk is free: the kernel ends a killed process's io_uring, and its files, later."""
     end = time.monotonic() + seconds
     with open(path, "rb") as file:
         while True:
@@ -160,7 +160,7 @@ def queue_counts(stats, device="disk0", queue="requests0"):
 
 
 # A round's line is 200 bytes. mayfly keeps 4 KiB of them and this pipe as many, so that a guest whose lines
-# nobody takes stands still long before its last round.
+# is not read stands still long before its last round.
 PIPE_BYTES = 4096
 
 

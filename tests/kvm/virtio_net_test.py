@@ -65,7 +65,7 @@ def without_offloads_frames_are_small():
 
 
 @case
-def the_guest_has_the_address_it_was_given():
+def the_guest_has_the_given_address():
     with Tap("t0"):
         outcome, echo = echoes("t0", "frames=16", options_of("t0", "modern", "pci", f"mac={MAC}"))
     check(b"net mac 0x52:0x54:0x0:0x12:0x34:0x56 " in outcome.out, "another address", outcome)
@@ -92,11 +92,11 @@ def the_guest_is_told_the_mtu_and_the_link():
             echoes("t0", f"transport={transport} frames=16", options, b"net link 1 mtu 1600\n")
     with Tap("t0"):
         outcome, _ = echoes("t0", "frames=16", options_of("t0"), b"net link 1\n")
-    check(b"mtu" not in outcome.out, "an MTU that nobody gave", outcome)
+    check(b"mtu" not in outcome.out, "an MTU that was not given", outcome)
 
 
 @case
-def a_tap_that_is_not_there_is_made_and_goes_with_mayfly():
+def a_missing_tap_is_made_and_removed_with_mayfly():
     check(not is_there("t7"), "t7 is there before")
     with Echo("t7"):  # waits for it
         outcome = boot(*virtio("device=net frames=16", *options_of("t7")))
@@ -105,7 +105,7 @@ def a_tap_that_is_not_there_is_made_and_goes_with_mayfly():
 
 
 @case
-def a_tap_that_was_there_stays():
+def an_existing_tap_stays():
     for kinds in ((), ("vnet_hdr",), ("multi_queue",), ("multi_queue", "vnet_hdr")):
         with Tap("t0", *kinds):
             echoes("t0", "frames=16", options_of("t0"))
@@ -117,7 +117,7 @@ def a_tap_that_was_there_stays():
 def a_tap_without_name_gets_one():
     with Running(*virtio("device=net net=link", "--net", "tap=")) as running:
         running.expect(b"net ready")
-        check(is_there("tap0"), "there is no tap0")
+        check(is_there("tap0"), "tap0 does not exist")
         ip("link", "del", "tap0")
         check_guest(running.ends(), b"ok net link down")
 
@@ -155,7 +155,7 @@ class Flows(Echo):
 
 
 def udp(port):
-    """To port 9 at the guest's address, from a host that nobody has."""
+    """To port 9 at the guest's address, from an absent host."""
     ip_header = bytes([0x45, 0, 0, 46, 0, 0, 0, 0, 64, 17, 0, 0, 10, 77, 0, 9, 10, 77, 0, 2])
     payload = port.to_bytes(2, "big") + (9).to_bytes(2, "big") + (26).to_bytes(2, "big") + bytes(20)
     return frame_to("ff:ff:ff:ff:ff:ff", 0x0800, ip_header + payload)

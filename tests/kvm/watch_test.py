@@ -40,7 +40,7 @@ def check_case(cases, class_name, name, tag):
 
 
 @case
-def what_is_expected_ends_the_machine_at_once_with_0():
+def an_expected_match_ends_the_machine_at_once_with_0():
     for console in ("stdio", "null"):
         outcome = boot("--console", console, "--expect", "^rea[d]y$", "--timeout", 20, guest("echo"))
         check_status(outcome, 0)
@@ -71,7 +71,7 @@ def a_timeout_with_something_expected_stays_124_and_shows_the_tail():
 
 
 @case
-def what_is_feared_ends_the_machine_with_1_and_is_told():
+def a_fail_on_match_ends_the_machine_with_1_and_is_reported():
     outcome = boot("--fail-on", "re(a)dy", "--expect", "ready", "--timeout", 20, guest("echo"))
     check_status(outcome, 1)
     check(outcome.err.startswith("mayfly: --fail-on 're(a)dy' matched: ready\n"), "not told", outcome)
@@ -88,7 +88,7 @@ def a_crash_stays_a_crash_though_something_was_expected():
 
 
 @case
-def what_comes_later_than_the_expected_is_not_judged():
+def output_after_the_expected_match_is_not_judged():
     outcome = boot("--expect", "Hello", "--fail-on", "never", guest("hello"))
     check_status(outcome, 0)
     check_silent(outcome)
@@ -202,7 +202,7 @@ def a_report_whose_reader_has_stalled_does_not_keep_mayfly_from_its_end():
 
 
 @case
-def what_a_kernel_that_hangs_said_last_on_its_early_console_is_seen():
+def a_hanging_kernels_last_output_on_its_early_console_is_seen():
     with harness.temporary_directory() as directory:
         kernel = harness.write_file(directory, "kernel", flat_kernel.linux64_that_hangs(b"stuck at x\n"))
         for cpus in (1, 3):
@@ -277,7 +277,7 @@ def the_junit_report_tells_timeouts_crashes_and_statuses_apart():
 
 
 @case
-def the_junit_report_is_there_though_the_machine_is_not():
+def the_junit_report_is_written_without_a_machine():
     attempts = (
         (["/no/such/kernel"], harness.NOT_FOUND),
         (["--disk", "/no/such/disk"], harness.FAILED),
@@ -299,7 +299,7 @@ def the_junit_report_is_there_though_the_machine_is_not():
 
 
 @case
-def the_junit_report_is_there_though_an_option_was_refused():
+def the_junit_report_is_written_though_an_option_was_refused():
     with harness.temporary_directory() as directory:
         path = os.path.join(directory, "report.xml")
         check_refused(boot("--junit", path, "--memory", "much", guest("hello")), "--memory", "much")
@@ -308,7 +308,7 @@ def the_junit_report_is_there_though_an_option_was_refused():
 
 
 @case
-def a_junit_report_that_cannot_be_written_is_told_and_is_no_success():
+def a_junit_report_that_cannot_be_written_is_reported_and_fails_the_boot():
     outcome = boot("--junit", "/dev/full", guest("hello"))
     check_status(outcome, harness.FAILED)
     check_match(outcome, "--junit: /dev/full")

@@ -101,7 +101,7 @@ class Process(commands.Command):
     """A command in the lab."""
 
     def __init__(self, channel, argv, *, env, cwd, flags=0, size=(0, 0), on_output=None, watch=None):
-        """`watch` is a watch.Watch, or None where nobody looks after it."""
+        """`watch` is a watch.Watch, or None for an unwatched command."""
         super().__init__(argv, on_output)
         self._watch = watch
         self._channel = channel

@@ -11,7 +11,7 @@ from errors import LabError
 TIMED_OUT = 124
 # From the polite signal to the other one.
 GRACE_SECONDS = 10
-# How often it is looked whether a command is done for.
+# How often to check whether a command is hopeless.
 LOOK_SECONDS = 5
 
 
@@ -34,7 +34,7 @@ class Outcome:
 
 
 class Command:
-    """Its output is kept, or given to `on_output(is_error, bytes)` as it comes. Whoever starts it calls
+    """Its output is kept, or given to `on_output(is_error, bytes)` as it comes. Its starter calls
     take_output and end, or fail; a subclass has write, close_input, resize and signal."""
 
     def __init__(self, argv, on_output=None):
@@ -84,12 +84,12 @@ class Command:
             return self._end is not None
 
     def output(self, is_error=False):
-        """What it has said so far."""
+        """Its output so far."""
         with self.changed:
             return bytes(self._buffers[is_error])
 
     def wait_for_output(self, pattern, timeout=60, is_error=False):
-        """Waits until what it has said matches; the match, or None when it ended, is done for, or time was up
+        """Waits until its output matches; the match, or None when it ended, is hopeless, or time was up
         without."""
         pattern = pattern.encode() if isinstance(pattern, str) else pattern
 
@@ -125,12 +125,12 @@ class Command:
         return ""
 
     def describe_machine(self):
-        """What can be seen of its machine from outside, for somebody who asks why it did not end."""
+        """The state of its machine, as seen from outside, to explain why it did not end."""
         return ""
 
     def _wait_for(self, is_over, timeout):
-        """Whether it came to be so. Waits no longer than `timeout` seconds, nor on what is done for; what was
-        seen then is kept for the outcome."""
+        """Whether it came to be so. Waits no longer than `timeout` seconds, and not for a hopeless command;
+        what was seen then is kept for the outcome."""
         deadline = None if timeout is None else time.monotonic() + timeout
         while True:
             left = LOOK_SECONDS if deadline is None else min(LOOK_SECONDS, deadline - time.monotonic())
@@ -149,7 +149,7 @@ class Command:
                 return False
 
     def wait(self, timeout=None):
-        """The Outcome. After `timeout` seconds, or when it is done for, it is ended by signals, its status is
+        """The Outcome. After `timeout` seconds, or when it is hopeless, it is ended by signals, its status is
         124, and its stderr tells what was to be seen then."""
         timed_out = not self._wait_for(self.has_ended, timeout)
         if timed_out:

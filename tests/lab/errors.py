@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""What goes wrong with a lab, for whoever started it."""
+"""The errors of a lab, for its user."""
 
 
 class LabError(Exception):
@@ -7,4 +7,4 @@ class LabError(Exception):
 
 
 class Unavailable(LabError):
-    """Something that is not here and cannot be had, so that there can be no lab; the text says what to do."""
+    """Something that is missing and not available, so that the lab cannot exist; the text says what to do."""

@@ -20,7 +20,7 @@ MODULES = ("irqbypass", "kvm", "kvm-amd", "virtio_pci", "virtio_blk", "virtio_co
 # There for modprobe.
 MODULES_AT_HAND = ("vhost_net", "vhost_vsock", "bridge", "veth", "brd", "overlay", "fuse", "virtiofs",
                    "isofs", "squashfs", "quota_v2")  # fmt: skip
-# An image that nothing has asked for this long is nobody's any more.
+# An image that was not used for this long may be removed.
 STALE_SECONDS = 24 * 3600
 # What QEMU reads from these directories to start a PC or a microvm with a serial port and virtio devices.
 FIRMWARE = ("bios-256k.bin", "bios-microvm.bin", "bios.bin", "kvmvapic.bin", "linuxboot.bin",

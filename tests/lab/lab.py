@@ -38,7 +38,7 @@ BOOT_SECONDS = 300
 POWER_OFF_SECONDS = 20
 CONSOLE_LINES = 40
 QEMU = "qemu-system-x86_64"
-# What the lab is made with: a program, and the Debian package that has it.
+# The lab's programs, each with its Debian package.
 PROGRAMS = {
     QEMU: "qemu-system-x86",
     "busybox": "busybox-static",
@@ -154,7 +154,7 @@ class Lab:
             return file.fileno(), vmlinux
 
     def _tsc_words(self):
-        """What the lab's kernel is told of its TSC, which is this machine's. On a busy machine its own first
+        """The rate of the TSC for the lab's kernel, which is this machine's. On a busy machine its own first
         measurement can be 1,000 ppm off, and KVM, once loaded, would keep that. With icount it measures well:
         its TSC counts instructions, 1 GHz."""
         if self._icount:
@@ -256,7 +256,7 @@ class Lab:
 
     @property
     def process_id(self):
-        """QEMU's; 0 when there is none."""
+        """QEMU's; 0 without QEMU."""
         return self._qemu.pid if self._qemu else 0
 
     def popen(
@@ -272,7 +272,7 @@ class Lab:
         ends_idle=False,
     ):
         """Starts a command; `argv` is a list, or a string for the shell. `terminal` is (rows, columns).
-        `ends_idle`: when it is waited for with a limit and the lab idles, it is done for before that."""
+        `ends_idle`: when it is waited for with a limit and the lab idles, it is hopeless before that."""
         if isinstance(argv, str):
             argv = ["sh", "-c", argv]
         flags = TERMINAL if terminal else 0
@@ -290,7 +290,7 @@ class Lab:
 
     def _watch(self, ends_idle):
         def start(argv):
-            # Nobody's: a lab that does not answer is not asked a second time.
+            # Not waited for: a lab that does not answer is not asked a second time.
             return Process(self.channel, argv, env=ENVIRONMENT, cwd="/")
 
         return Watch(self.process_id, start, self._tail, ends_idle)

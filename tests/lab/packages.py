@@ -20,7 +20,7 @@ from errors import Unavailable
 KERNELS = {"6.1": "linux-image-cloud-amd64", "6.12": "linux-image-6.12-cloud-amd64"}
 DOWNLOAD_SECONDS = 300
 
-# Linux boot protocol, "The Real-Mode Kernel Header": where a bzImage says what it is made of.
+# Linux boot protocol, "The Real-Mode Kernel Header": where a bzImage describes its parts.
 SETUP_SECTORS, PAYLOAD_OFFSET, PAYLOAD_LENGTH = 0x1F1, 0x248, 0x24C
 SECTOR_BYTES = 512
 UNPACKERS = {
@@ -58,7 +58,7 @@ def output_of(*command, directory=None):
 
 
 def real_package(name):
-    """What a meta-package depends on; the package itself when it is none."""
+    """The dependency of a meta-package; the package itself when it is an ordinary one."""
     found = re.search(r"Depends: (linux-image-\d\S+)", output_of("apt-cache", "depends", name))
     return found.group(1) if found else name
 
@@ -183,7 +183,7 @@ class Kernel:
 
     def in_load_order(self, names):
         """Paths below .modules for the modules `names` and what they need, each after those it needs. A name
-        that is no module (built in, or unknown) is left out."""
+        that is not a module (built in, or unknown) is left out."""
         dependencies = self.dependencies()
         by_name = {module_name(path): path for path in dependencies}
         ordered = []

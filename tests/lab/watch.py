@@ -1,13 +1,13 @@
 # SPDX-License-Identifier: Apache-2.0
 """Looks after a command in the lab from outside: whether anything happens there still, and what is to be seen
-when its time is over. A guest that is done for halts for ever and its host idles, on any machine, however
+when its time is over. A lost guest halts forever and its host idles, on any machine, however
 slow or busy; so it need not be waited for until a limit made for slow machines."""
 import os
 import time
 
 from errors import LabError
 
-# A command that says nothing for so long while its lab idles is done for.
+# A command that is silent for so long while its lab idles is hopeless.
 IDLE_SECONDS = 60
 # Of one CPU. Ticks of two idle kernels take 1 to 3 %, a guest that boots takes all that it can get.
 IDLE_SHARE = 0.1
@@ -32,7 +32,7 @@ def wanted_seconds(pid):
 
 
 class Watch:
-    """`start(argv)` starts a command that nobody looks after, `console()` is the end of the console. With
+    """`start(argv)` starts an unwatched command, `console()` is the end of the console. With
     `ends_idle` false a command may wait for as long as it likes."""
 
     def __init__(self, pid, start, console, ends_idle):
@@ -53,7 +53,7 @@ class Watch:
         idle_seconds = min(silent_seconds, now - self._since[0])
         if idle_seconds < IDLE_SECONDS:
             return ""
-        return f"done for: it is silent, and the lab idle, for {idle_seconds:.0f} s"
+        return f"hopeless: it is silent, and the lab idle, for {idle_seconds:.0f} s"
 
     def describe(self):
         """What runs in the lab and the end of its kernel's log, by the agent or else by the console."""

@@ -31,7 +31,7 @@ def check(root):
 
 def check_header(source):
     if source.lines.count("#pragma once") != 1:
-        yield source.path, 1, "has not exactly one '#pragma once'"
+        yield source.path, 1, "lacks exactly one '#pragma once'"
     if len(source.lines) < 2 or not re.match(r"(//|/\*)", source.lines[1]):
         yield source.path, 2, "has no file comment after the SPDX line"
     for number, line in enumerate(source.lines, 1):

@@ -8,7 +8,7 @@ import sys
 import tempfile
 
 SPDX = "// SPDX-License-Identifier: Apache-2.0\n"
-HEADER = SPDX + "// What it is.\n#pragma once\n"
+HEADER = SPDX + "// A thing.\n#pragma once\n"
 CHECK, REASON = "    VERIFY(a < b);\n", "    // no guest: the caller compares them first.\n"
 SECTION, NOTE, FIX, CROSSES = "\u00a7", "TO" + "DO", "FIX" + "ME", "X" * 3
 
@@ -31,6 +31,9 @@ CLEAN = {
     "vmm/machine/machine.cc": SPDX + '#include "firmware/layout.h"\n#include "devices/uart/uart.h"\n',
     "vmm/main.cc": SPDX + '#include "vmm/machine/machine.h"\n',
     "tests/unit/a_test.cc": SPDX + '#include "vmm/machine/machine.h"\nusing namespace mayfly;\n',
+    "vmm/text/text.cc": SPDX + "// Understood, has not yet come, is not the one. Forever.\nint lies_in_here;  // around it\n",
+    "tests/kvm/a_test.py": '"""Understood: what is around."""\nif answer is None:\n    print("has not come")\n',
+    "README.md": "The word understood, and `mayfly boot`: what lies around it.\n",
 }
 
 # Lint, file that is replaced or added, its content, what the complaint must mention.
@@ -74,6 +77,42 @@ BROKEN = [
     ("unfinished_words", "vmm/main.cc", SPDX + f"// {NOTE}(boot)\n", "topic"),
     ("unfinished_words", "tests/unit/a_test.cc", SPDX + f"// {FIX}: wrong\n", FIX),
     ("unfinished_words", "devices/io/bus.h", HEADER + f"int a;  // {CROSSES}\n", CROSSES),
+    ("words", "vmm/main.cc", SPDX + "// The file is no kernel.\n", "'is no'"),
+    ("words", "vmm/main.cc", SPDX + "int a;  // those are\n        // no files\n", "'are no'"),
+    ("words", "vmm/main.cc", SPDX + 'f("there is "\n  "no room");\n', "'is no'"),
+    ("words", "vmm/main.cc", SPDX + "/// Null where there is none.\n", "'is none'"),
+    ("words", "vmm/main.cc", SPDX + 'f("the file is not there");\n', "'is not there'"),
+    ("words", "vmm/main.cc", SPDX + "// A thread cannot be had.\n", "'cannot be had'"),
+    ("words", "vmm/main.cc", SPDX + "// Debian has not the module.\n", "'has not the'"),
+    ("words", "vmm/main.cc", SPDX + "// The module that it has not.\n", "'has not'"),
+    ("words", "tests/kvm/a_test.py", "# Halts for ever.\n", "'for ever'"),
+    ("words", "tests/kvm/a_test.py", '"""It is let\ngo."""\n', "'is let'"),
+    ("words", "vmm/main.cc", SPDX + "// Left for who reads next.\n", "'for who'"),
+    ("words", "vmm/main.cc", SPDX + "// Whoever asks waits.\n", "'Whoever'"),
+    ("words", "vmm/main.cc", SPDX + "// Tells what it is.\n", "'what it is'"),
+    ("words", "vmm/main.cc", SPDX + "// A run and what came of it.\n", "'came of it'"),
+    ("words", "vmm/main.cc", SPDX + "// The loop looks around.\n", "'looks around'"),
+    ("words", "README.md", "All but for one.\n", "'but for'"),
+    ("words", "perf/README.md", "It shall end.\n", "'shall'"),
+    ("words", "check", "# Lest it hangs.\n", "'Lest'"),
+    ("words", "vmm/a.ld", "/* It sees to it. */\n", "'sees to it'"),
+    ("words", "vmm/main.cc", SPDX + "bool is_no_default;\n", "the name is_no_default"),
+    ("words", "tests/kvm/a_test.py", "def what_is_no_disk():\n    pass\n", "the name what_is_no_disk"),
+    ("words", "vmm/main.cc", SPDX + "auto feared = 1;\n", "the name feared"),
+    ("words", "vmm/main.cc", SPDX + "Ending understood(Ending ending);\n", "the name understood"),
+    ("words", "vmm/main.cc", SPDX + "Range unsaid();\n", "the name unsaid"),
+    ("words", "vmm/main.cc", SPDX + "if (must_hurry()) return;\n", "the name must_hurry"),
+    ("words", "vmm/main.cc", SPDX + "const DeviceSurroundings& here;\n", "the name DeviceSurroundings"),
+    ("words", "vmm/main.cc", SPDX + "f(around_);\n", "the name around_"),
+    ("words", "vmm/main.cc", SPDX + "u32 live_address;\n", "the name live_address"),
+    ("words", "vmm/main.cc", SPDX + "bool is_it = f();\n", "the name is_it"),
+    ("words", "vmm/main.cc", SPDX + "see_to_mtu();\n", "the name see_to_mtu"),
+    ("words", "vmm/main.cc", SPDX + "int its_input;\n", "the name its_input"),
+    ("words", "vmm/main.cc", SPDX + "int name_meanwhile_;\n", "the name name_meanwhile_"),
+    ("words", "vmm/main.cc", SPDX + 'lie("more");\n', "the name lie"),
+    ("words", "vmm/main.cc", SPDX + "passt.let_go();\n", "the name let_go"),
+    ("words", "vmm/main.cc", SPDX + "++failures_told_;\n", "the name failures_told_"),
+    ("words", "CONTRIBUTING.md", "See `live_address`.\n", "the name live_address"),
     ("verify_reasons", "devices/io/bus.h", HEADER + CHECK, "without"),
     ("verify_reasons", "devices/uart/uart.cc", SPDX + "    default: UNREACHABLE();\n", "without"),
     ("verify_reasons", "vmm/machine/machine.cc", SPDX + REASON + "\n" + CHECK, "without"),

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""What the lints share: the source files of a tree, their comments, and how complaints become an exit status."""
+"""The common part of the lints: the source files of a tree, their comments, and the exit status."""
 
 import pathlib
 import re

@@ -67,7 +67,7 @@ def check_printed(console, last, outcome):
     numbers = "".join(f"{number} " for number in range(10001, last + 1))
     printed = [numbers[start : start + LINE_BYTES - 1] for start in range(0, len(numbers), LINE_BYTES - 1)]
     lines = clean_lines(console)
-    check("BEGIN" in lines and "END" in lines, "the output has not its two ends", outcome)
+    check("BEGIN" in lines and "END" in lines, "the output lacks its two ends", outcome)
     # The kernel's own words may come in between, whole lines of them.
     said = [line for line in lines[lines.index("BEGIN") + 1 : lines.index("END")] if not line.startswith("[")]
     check(said == printed, f"{len(said)} lines, and not the {len(printed)} that were printed", outcome)
@@ -147,7 +147,7 @@ class Shell:
 
 
 @case
-def the_shell_on_hvc0_has_what_is_typed_its_size_and_sysrq():
+def the_shell_on_hvc0_has_typed_input_its_size_and_sysrq():
     shell = Shell(*arguments("6.12", "shell"))
     check(
         shell.run("echo $((6 * 7)); tty") == "42\n/dev/hvc0\n",
@@ -172,7 +172,7 @@ def the_shell_on_hvc0_has_what_is_typed_its_size_and_sysrq():
 
 
 @case
-def the_shell_on_ttys0_has_what_is_typed():
+def the_shell_on_ttys0_has_typed_input():
     shell = Shell(*arguments("6.12", "shell", append="console=ttyS0"))
     check(
         shell.run("echo $((6 * 7)); tty") == "42\n/dev/ttyS0\n",

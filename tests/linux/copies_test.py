@@ -53,7 +53,7 @@ def shell(command):
 
 
 @case
-def a_tree_that_goes_in_and_comes_out_is_the_same():
+def a_tree_copied_in_and_out_is_the_same():
     for version in KERNELS:
         command = "cp -a /srv/tree /made && cd /made && mkdir many && for i in $(seq 300); do echo $i >many/$i; done"
         command += "; ln -s /etc/passwd absolute; ln -s ../../up sub/up; mkfifo pipe; dd if=/dev/zero of=holes bs=1 seek=1G count=1"
@@ -78,7 +78,7 @@ def a_tree_that_goes_in_and_comes_out_is_the_same():
 
 
 @case
-def what_is_copied_in_comes_over_the_root_and_belongs_to_the_user():
+def copies_in_cover_the_root_and_belong_to_the_user():
     options = [*copy_in("tree", "/usr/share"), *copy_in("tree/one", "/etc/config"), *copy_in("tree/long", "/tmp/a/"),
                *copy_in("tree/sub/", "/share/more"), "--user", "ann"]
     # Of two names of one file, only that which was asked for is another now.
@@ -106,11 +106,11 @@ def files_come_out_whatever_the_status_is():
 
 
 @case
-def what_fails_is_no_success():
+def a_failed_copy_fails_the_boot():
     outcome = run("true", *copy_out("/nowhere", "never"))
     check_status(outcome, FAILED)
     check_match(outcome, r"(?m)^mayfly: --copy-out: /nowhere: No such file or directory$")
-    check_match(outcome, r"(?m)^mayfly: the program has succeeded, but not all of its files are copied out$")
+    check_match(outcome, r"(?m)^mayfly: the program succeeded, but not all of its files were copied out$")
     shell("mkdir -p small && mount -t tmpfs -o size=1m small small")
     outcome = run("dd if=/dev/zero of=/big bs=1M count=20 2>/dev/null; mkdir /d; echo x >/d/x",
                   *copy_out("/big", "small/"), *copy_out("/d", "after"))
@@ -127,11 +127,11 @@ def what_fails_is_no_success():
 def a_guest_that_ends_before_its_program_copies_nothing():
     outcome = run("echo x >/x; poweroff -f; sleep 1000", *copy_out("/x", "early"))
     check_status(outcome, FAILED)
-    check_match(outcome, r"(?m)^mayfly: warning: --copy-out: nothing is copied: the guest has ended without")
+    check_match(outcome, r"(?m)^mayfly: warning: --copy-out: nothing is copied: the guest ended before its program")
 
 
 @case
-def a_signal_ends_a_copy_that_nobody_takes():
+def a_signal_ends_a_copy_without_a_reader():
     """While the guest still sends, and when it has ended."""
     shell("mkfifo pipe")
     pipe, busy = host.path("/work/pipe"), host.path("/work/busybox")
@@ -149,7 +149,7 @@ def a_signal_ends_a_copy_that_nobody_takes():
 
 
 @case
-def what_the_boot_reads_or_writes_is_not_copied_over():
+def files_that_the_boot_reads_or_writes_are_not_copied_over():
     kernel = KERNELS["6.12"]
     outcome = run("true", "--copy-out", f"/x:{kernel}")
     check_status(outcome, FAILED)
@@ -167,7 +167,7 @@ def standard_output_takes_a_file():
 
 
 @case
-def what_cannot_be_is_refused_before_the_boot():
+def impossible_requests_are_refused_before_the_boot():
     def refused(words, *options):
         outcome = run("true", *options, root=True)
         check_status(outcome, FAILED)
@@ -175,8 +175,9 @@ def what_cannot_be_is_refused_before_the_boot():
 
     refused(r"open --copy-in: .*/work/nothing: No such file or directory", *copy_in("nothing", "/x"))
     refused(r"--copy-in one:/a:ro: /a:ro has a colon", "--copy-in", "one:/a:ro")
-    refused(r"--copy-in: .* copies a directory onto /etc/config, which is none", *copy_in("tree", "/etc/config"))
-    refused(r"--copy-in: /etc/config: is no directory", *copy_in("tree/one", "/etc/config/x"))
+    refused(r"--copy-in: .* copies a directory onto /etc/config, which is not a directory",
+            *copy_in("tree", "/etc/config"))
+    refused(r"--copy-in: /etc/config: is not a directory", *copy_in("tree/one", "/etc/config/x"))
     refused(r"--copy-in: /dev/x: the guest's kernel makes /dev", *copy_in("tree/one", "/dev/x"))
     refused(r"--copy-in: /a/../b: '..' leads nowhere", *copy_in("tree/one", "/a/../b"))
     refused(r"--copy-in x: does not name a place in the guest", "--copy-in", "x")

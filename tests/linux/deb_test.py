@@ -29,7 +29,7 @@ def in_root(*command):
 
 
 def contents():
-    """{path: what it is}"""
+    """{path: its kind, mode and content}"""
     found = {}
     for directory, directories, files in os.walk(ROOT):
         for name in directories + files:
@@ -103,7 +103,7 @@ def a_guest_boots_in_that_root():
 
 
 @case
-def its_parts_are_as_debian_has_them():
+def the_package_follows_debians_policy():
     directory = os.path.join(_work.name, "unpacked")
     done("dpkg-deb", "--raw-extract", PACKAGE, directory)
     paths = [os.path.join(at, name) for at, _, names in os.walk(directory) for name in names]

@@ -14,7 +14,7 @@ SUITE = "bookworm"
 PACKAGES = ("fio", "iproute2", "iputils-ping")
 IMAGE_SIZE = "640M"
 MAKING_SECONDS = 1200
-# What a test does not read: a third of it all.
+# Files that a test does not read: a third of the whole.
 LEFT_OUT = ("usr/share/doc", "usr/share/locale", "usr/share/man", "var/cache/apt", "var/lib/apt/lists")
 
 
@@ -53,7 +53,7 @@ def make_root(directory):
 
 
 def debian_image():
-    """The image's path; made when there is none. Unavailable where debootstrap cannot run."""
+    """The image's path; made when it is missing. Unavailable where debootstrap cannot run."""
     path = os.path.join(cache_directory, f"debian-{SUITE}-{'-'.join(PACKAGES)}.ext4")
     # Its own lock: the making takes minutes, and other labs start meanwhile.
     making = os.path.join(cache_directory, "debian")

@@ -1,6 +1,6 @@
 # SPDX-License-Identifier: Apache-2.0
 """Debian's user space, made by debootstrap, on a disk: Debian's 6.12 boots it, and its fio writes and
-verifies another disk. What a program returned there is mayfly's exit status, by the exit port."""
+verifies another disk. A program's status there is mayfly's exit status, by the exit port."""
 import json
 import sys
 

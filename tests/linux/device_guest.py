@@ -1,6 +1,6 @@
 # SPDX-License-Identifier: Apache-2.0
-"""What the tests of devices share: a guest made of scripts, chosen by a word of its command line, and what it
-said about its interrupts. A script prints "== NAME" before each of its parts, and "== end" last."""
+"""The common part of the tests of devices: a guest made of scripts, chosen by a word of its command line, and its
+report on its interrupts. A script prints "== NAME" before each of its parts, and "== end" last."""
 import re
 
 from harness import Failure, check, check_status, kernel
@@ -10,7 +10,7 @@ MODULES = ("virtio_pci", "virtio_mmio", "virtio_console", "virtio_blk", "virtio_
 # The harness ends a guest before mayfly would, for it says what was to be seen then.
 GUEST_SECONDS = 300
 
-# What is unknown to the kernel on its command line is in the environment of its first process.
+# Words of the command line that the kernel does not know are in the environment of its first process.
 INIT = """#!/bin/sh
 mounts; load-modules
 if [ "$guest_root" ]; then
@@ -48,12 +48,12 @@ def once(function):
 
 
 class Parts:
-    """What a guest printed, by its parts' names."""
+    """A guest's output, by its parts' names."""
 
     def __init__(self, outcome):
         self.outcome = outcome
         text = outcome.out.decode(errors="replace").replace("\r", "")
-        # What the kernel says comes in between.
+        # The kernel's messages come in between.
         text = re.sub(r"^\[ *\d+\.\d+\] .*\n", "", text, flags=re.M)
         found = re.split(r"^== (\S+)\n", text, flags=re.M)
         self.by_name = dict(zip(found[1::2], found[2::2]))

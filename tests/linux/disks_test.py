@@ -119,7 +119,7 @@ def check_kept(text, steps, outcome=None):
 def check_root(step):
     parts = booted(step)
     check(" / ext4 rw" in parts["root"], "the root is not the disk", parts.outcome)
-    check("  first" in parts["found"], "the image's file is not there", parts.outcome)
+    check("  first" in parts["found"], "the image's file is missing", parts.outcome)
     check_kept(parts["found"], list(BOOTS)[: list(BOOTS).index(step)], parts.outcome)
     return parts
 
@@ -137,7 +137,7 @@ def check_msi_x(text, outcome, idle="-config|-input"):
 def the_modern_machine_has_its_root_on_a_disk():
     parts = check_root("modern")
     check_msi_x(parts["interrupts"], parts.outcome)
-    check("IO-APIC" not in parts["interrupts"], "there is no IO-APIC in this machine", parts.outcome)
+    check("IO-APIC" not in parts["interrupts"], "this machine has no IO-APIC", parts.outcome)
 
 
 @case
@@ -163,7 +163,7 @@ def the_older_kernel_with_two_processors_has_its_root_there_too():
 
 
 @case
-def the_host_reads_what_the_guests_left():
+def the_host_reads_the_guests_files():
     booted("old")
     if not host.is_lab:
         skip("mounts a disk: in the lab only")

@@ -28,10 +28,10 @@ esac
 
 
 def report_by_bytes():
-    """A program that reports status 7 as init does through /dev/port, which Debian's kernels have not, and waits."""
+    """A program that reports status 7 as init does through /dev/port, absent from Debian's kernels, and waits."""
     code = bytes.fromhex("b8ad000000 bff4000000 be04000000 ba01000000 0f05")  # ioperm(0xf4, 4, 1)
     code += bytes.fromhex("baf4000000 b007 ee ffc2 b000 ee ffc2 ee ffc2 b0e1 ee")  # mov al, …; out dx, al; inc edx
-    code += bytes.fromhex("b822000000 0f05 ebf7")  # pause() for ever
+    code += bytes.fromhex("b822000000 0f05 ebf7")  # pause() forever
     base, head = 0x400000, 64 + 56
     ident = b"\x7fELF\2\1\1" + bytes(9)
     elf = struct.pack("<16sHHIQQQIHHHHHH", ident, 2, 62, 1, base + head, 64, 0, 0, 64, 56, 1, 0, 0, 0)
@@ -175,7 +175,7 @@ def the_modules_of_6_1_drive_a_disk_a_network_and_random_numbers():
 
 
 @case
-def a_module_that_is_not_there_is_refused_by_name():
+def a_missing_module_is_refused_by_name():
     for version in ("6.1", "6.12"):
         outcome = tool(
             "root",
@@ -185,12 +185,12 @@ def a_module_that_is_not_there_is_refused_by_name():
         check_status(outcome, FAILED)
         check_match(
             outcome,
-            r"^mayfly: .*: the kernel module virtio_\w+ is neither there nor built into the kernel\n$",
+            r"^mayfly: .*: the kernel module virtio_\w+ is neither in the directory nor built into the kernel\n$",
         )
 
 
 @case
-def a_program_that_is_not_there_is_127():
+def a_missing_program_is_127():
     outcome = host.mayfly("boot", kernel_path("6.12"), "--exec", "/no/such/program", timeout=300)
     check_status(outcome, NOT_FOUND)
     check("/no/such/program" in outcome.err, "stderr", outcome)
@@ -212,7 +212,7 @@ def a_root_larger_than_memory_is_refused():
 
 
 @case
-def what_is_expected_of_the_kernel_ends_it_with_0_a_log_and_a_report():
+def an_expected_match_ends_the_kernel_with_0_a_log_and_a_report():
     log, report = host.path("/work/log"), host.path("/work/report.xml")
     outcome = host.mayfly(
         "boot",
@@ -246,7 +246,7 @@ def what_is_expected_of_the_kernel_ends_it_with_0_a_log_and_a_report():
 
 
 @case
-def what_must_not_appear_ends_the_kernel_with_1():
+def a_fail_on_match_ends_the_kernel_with_1():
     outcome = host.mayfly(
         "boot", kernel_path("6.12"), "--fail-on", "Command line:", "--expect", "never", timeout=BOOT_SECONDS
     )
@@ -255,8 +255,8 @@ def what_must_not_appear_ends_the_kernel_with_1():
 
 
 @case
-def what_is_never_seen_times_out_with_the_consoles_tail():
-    # There is no root, so a quick host's kernel panics before the timeout: it is to hang then.
+def a_missing_match_times_out_with_the_consoles_tail():
+    # The root is missing, so on a fast host the kernel panics before the timeout: it must hang then.
     outcome = host.mayfly(
         "boot",
         kernel_path("6.12"),

@@ -16,7 +16,7 @@ natively, else the nested lab. A test program is written for both:
 
 Arguments: MAYFLY [WORD OF A CASE'S NAME...]; the rest of the build is found beside MAYFLY.
 $MAYFLY_LINUX_HOST, native or lab, overrules the choice; $MAYFLY_LAB_CACHE is where the lab's downloads are,
-else BUILD/lab. Exits with 77 when there is no host at all. The cases' side (case, check, skip and their
+else BUILD/lab. Exits with 77 when it finds no host at all. The cases' side (case, check, skip and their
 like) is that of tests/kvm/harness.py.
 """
 import atexit
@@ -80,7 +80,7 @@ def why_not_native():
 
 
 def kernel(version):
-    """packages.Kernel: .bzimage, .vmlinux, .modules, .release. Skips the program when it cannot be had."""
+    """packages.Kernel: .bzimage, .vmlinux, .modules, .release. Skips the program when it is not available."""
     try:
         return packages.Kernel(version, os.path.join(cache_directory, "packages"))
     except Unavailable as error:
@@ -133,7 +133,7 @@ def linux_host(*, kernels=(), files=None, tools=(), disks=None, needs_lab=False,
     except Unavailable as error:
         skip_program(str(error))
     except LabError as error:
-        # A lab that could be had and does not work is no reason to pass.
+        # A lab that is available and does not work must not pass.
         print(f"FAIL the lab: {error}\n0 passed, 1 failed, 0 skipped", flush=True)
         sys.exit(1)
     atexit.register(host.close)

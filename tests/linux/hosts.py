@@ -15,7 +15,7 @@ import fcntl
 from commands import Command
 from lab import Lab
 
-# Twenty times what a guest's boot takes in a lab on a quiet machine; one that is done for is found before.
+# Twenty times a guest's boot in a lab on a quiet machine; a hopeless one is found before.
 DEFAULT_SECONDS = 300
 
 

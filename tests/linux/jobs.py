@@ -42,7 +42,7 @@ def clean_lines(out):
 
 
 class Facts:
-    """What the job FACTS has printed. `warnings` are without times and numbers, to be compared."""
+    """The output of the job FACTS. `warnings` are without times and numbers, to be compared."""
 
     def __init__(self, out):
         lines = clean_lines(out)

@@ -103,7 +103,7 @@ def a_file_of_8_mib_goes_in_and_out_unchanged():
 
 
 @case
-def a_file_that_is_not_there_is_an_error_with_its_name():
+def a_missing_file_is_an_error_with_its_name():
     try:
         host.get("/work/nothing")
     except LabError as error:
@@ -114,7 +114,7 @@ def a_file_that_is_not_there_is_an_error_with_its_name():
 
 @case
 def files_and_tools_are_there_from_the_start():
-    check(host.run(["cat", "/work/words"]).out == b"some words\n", "the file is not there")
+    check(host.run(["cat", "/work/words"]).out == b"some words\n", "the file is missing")
     outcome = host.run(["strace", "-V"])
     check(outcome.out.startswith(b"strace -- version"), "the tool does not run", outcome)
 
@@ -209,23 +209,23 @@ def doctor_finds_a_timer_that_never_fires():
 
 
 def impatient():
-    """What the tests of hangs would wait for."""
+    """The limits in the tests of hangs."""
     commands.GRACE_SECONDS, commands.LOOK_SECONDS = 2, 1
     watch.IDLE_SECONDS, watch.ANSWER_SECONDS = 10, 4
 
 
 @case
-def a_guest_that_halts_for_ever_is_ended_when_the_lab_idles():
+def a_guest_that_halts_forever_is_ended_when_the_lab_idles():
     impatient()
     outcome = host.mayfly("boot", "builtin:idle", timeout=300)
     check_status(outcome, TIMEOUT)
     check(outcome.seconds < 150, "it was waited for until its limit", outcome)
-    for words in ("done for: it is silent, and the lab idle", "mayfly boot builtin:idle", "Run /init"):
+    for words in ("hopeless: it is silent, and the lab idle", "mayfly boot builtin:idle", "Run /init"):
         check(words in outcome.err, f"it does not say {words!r}", outcome)
 
 
 @case
-def a_guest_that_spins_is_ended_at_its_limit_and_what_was_seen_is_said():
+def a_guest_that_spins_is_ended_at_its_limit_with_its_output_reported():
     process = host.popen(["mayfly", "boot", "builtin:idle", "--append", "spin"])
     check(process.wait_for_output("never said", timeout=5) is None, "it was said")
     outcome = process.wait(5)
@@ -234,7 +234,7 @@ def a_guest_that_spins_is_ended_at_its_limit_and_what_was_seen_is_said():
 
 
 def ends_with(command, during=lambda lab: None):
-    """What the LabError says that ends this command in a lab of its own, and after how many seconds."""
+    """The text of the LabError that ends this command in a lab of its own, and after how many seconds."""
     impatient()
     with Lab(agent=lab_agent_path, cache=cache_directory) as lab:
         process = lab.popen(command, with_input=False, ends_idle=True)

@@ -123,7 +123,7 @@ def a_root_that_is_written_has_what_the_program_made_and_nothing_of_inits():
 
 
 @case
-def what_is_mounted_in_a_live_root_is_there():
+def mounts_in_a_live_root_are_visible():
     shell("mkdir root/sub && mount -t tmpfs sub root/sub && echo mounted >root/sub/file")
     try:
         for root in ("root,live", "root,live,rw"):
@@ -167,11 +167,11 @@ grep -c virtiofs /proc/mounts; stat -c %a /srv"""
 
 
 @case
-def what_cannot_be_mounted_ends_the_guest_with_a_line():
+def a_failed_mount_ends_the_guest_with_a_line():
     outcome = run("true", *share("tree", "/mnt", "ro"), *share("root", "/mnt/none", "tag=second"))
     check_status(outcome, FAILED)
-    check_match(outcome, r"(?m)^mayfly: init: cannot mount the host's directory second at /mnt/none: there is no such "
-                         r"directory, and none can be made$")
+    check_match(outcome, r"(?m)^mayfly: init: cannot mount the host's directory second at /mnt/none: "
+                         r"the directory does not exist, and cannot be made$")
     check_match(outcome, r"(?m)^mayfly: .*could not mount a directory of the host")
 
 
@@ -193,7 +193,7 @@ def a_kernel_without_the_modules_is_refused_before_the_boot():
 
 
 @case
-def what_cannot_be_is_refused_before_the_boot():
+def impossible_requests_are_refused_before_the_boot():
     def refused(words, *options, root="root,live"):
         outcome = run("true", *options, root=root)
         check_status(outcome, FAILED)

@@ -27,7 +27,7 @@ def release(version):
 
 
 def unpacked_package(version, name):
-    """Makes the tree of a package that nobody ran depmod on, as far as its devices need it; its kernel's path."""
+    """Makes a package's tree without depmod's files, as far as its devices need it; its kernel's path."""
     modules = f"{name}/usr/lib/modules/{release(version)}"
     source = host.path(f"/kernels/{version}/modules")
     parts = " ".join(f"{source}/kernel/drivers/{part}" for part in ("block", "char", "net", "virtio"))
@@ -117,7 +117,7 @@ def auto_that_finds_nothing_says_where_it_looked():
     check_status(outcome, FAILED)
     check_match(
         outcome,
-        rf"^mayfly: --modules auto: nothing of Linux {re.escape(release('6.12'))} in .*/lib/modules/.*, "
+        rf"^mayfly: --modules auto: no modules of Linux {re.escape(release('6.12'))} in .*/lib/modules/.*, "
         rf"/usr/lib/modules/{re.escape(release('6.12'))}; the guest needs virtio_\w+ \(--modules DIR\)\n$",
     )
 

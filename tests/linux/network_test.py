@@ -42,7 +42,7 @@ if not host.is_lab and os.geteuid() != 0:
 
 @once
 def served():
-    """What the host serves; its sum."""
+    """The host's served data; its sum."""
     outcome = host.run(
         f"mkdir -p www; dd if=/dev/urandom of=www/data bs=1M count={MEGABYTES} 2>/dev/null; md5sum <www/data"
     )

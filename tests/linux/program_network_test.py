@@ -11,7 +11,7 @@ from guests import image
 
 BOOT_SECONDS = 300
 PORT = 8000
-# Of the host with --net user: its uplink, whose gateway nobody has, and an address beyond it.
+# Of the host with --net user: its uplink, whose gateway is absent, and an address beyond it.
 UPLINK, GATEWAY, WORLD = "192.0.2.10", "192.0.2.1", "198.51.100.1"
 UPLINK6, GATEWAY6, WORLD6 = "2001:db8:1::10", "2001:db8:1::1", "2001:db8:2::1"
 RESOLVER = "198.51.100.53"
@@ -201,7 +201,7 @@ def a_tap_asks_where_that_is_wanted_and_its_router_is_for_want_of_another():
 
 
 @case
-def where_nobody_answers_the_program_runs_and_its_names_are_the_roots():
+def without_a_dhcp_server_the_program_runs_with_the_roots_names():
     outcome = boot("silent", "taps", "6.12", LEFT, "--net", "tap=first", "--net", "tap=second,ip=dhcp")
     parts = parts_of(outcome)
     line = "mayfly: init: no DHCP server has answered on eth1: it has no IPv4 address\n"
@@ -211,11 +211,11 @@ def where_nobody_answers_the_program_runs_and_its_names_are_the_roots():
 
 
 @case
-def an_interface_that_is_not_there_ends_the_guest_where_it_was_given_an_address():
+def a_missing_interface_ends_the_guest_where_it_was_given_an_address():
     options = ["--net", "tap=first,mac=02:00:00:00:ab:01,ip=192.0.2.2/24"]
     outcome = boot("missing", "taps", "6.12", "true", *options, has_root=False, has_modules=False)
     check_status(outcome, FAILED)
-    check_match(outcome, r"no interface has the address 02:00:00:00:ab:01: has the kernel the driver virtio_net")
+    check_match(outcome, r"no interface has the address 02:00:00:00:ab:01: does the kernel have the driver virtio_net")
     check_match(outcome, r"could not configure the guest's network")
 
 

@@ -15,7 +15,8 @@ from guests import busybox_initramfs, ext4_image, image
 GUEST_SECONDS = 600
 VIRTIOFSD = "/usr/lib/qemu/virtiofsd"
 PEER = os.environ.get("MAYFLY_SHARE_PEER", "mayfly")
-# All that virtiofsd can and does not do unless it is told. chroot: the lab's root is no mount to leave.
+# Everything that virtiofsd can do and does not do by default. chroot: the lab's root is not a mount that
+# pivot_root() can leave.
 DAEMON = "virtiofsd --socket-path=/tmp/share.socket -o sandbox=chroot,xattr,posix_acl,modcaps=+sys_admin"
 QEMU = ("while ! test -S /tmp/share.socket; do usleep 10000; done; exec qemu-system-x86_64 -accel kvm"
         " -cpu host -M microvm,pit=off,pic=off,rtc=off,isa-serial=on,pcie=on,memory-backend=m -nodefaults"
@@ -55,7 +56,7 @@ class Guests:
         contents = os.path.join(directory, "empty")
         os.mkdir(contents)
         disk = ext4_image(os.path.join(directory, "share"), contents, size)
-        # What a guest of the yardstick finds at its root, too.
+        # Also in the root of the yardstick's guest.
         self._files = {name.removeprefix("/work/root/"): source for name, source in (files or {}).items()}
         self._programs, self._kernels = programs, {version: kernel(version) for version in versions}
         peer = ("qemu-system-x86_64", VIRTIOFSD) if PEER == "virtiofsd" else ()
@@ -68,7 +69,7 @@ class Guests:
                    f" && mkdir -p /share && mount -t ext4 {self.host.path('share')} /share")
 
     def shell(self, command, timeout=300):
-        """What a command of the host's says; it succeeds."""
+        """The output of a host's command, which must succeed."""
         outcome = self.host.run(["sh", "-c", command], timeout=timeout)
         check_status(outcome, 0)
         return outcome.out.decode(errors="surrogateescape")
@@ -92,7 +93,7 @@ class Guests:
         return self.end(self.start(command, share, *options, **more), timeout)
 
     def end(self, process, timeout=GUEST_SECONDS):
-        """The Outcome of a guest's command, whoever ran it."""
+        """The Outcome of a guest's command, under either monitor."""
         outcome = process.wait(timeout)
         if PEER != "virtiofsd":
             return outcome

@@ -186,7 +186,7 @@ def a_host_whose_file_system_hangs_does_not_outlast_the_timeout():
         check(process.wait_for_output(rb"begun", timeout=200) is not None, "the guest does not begin")
         told = process.wait_for_output(rb"mayfly: .*20", timeout=100, is_error=True)
     finally:
-        # Whoever writes there stays until then: a call of the kernel's that no signal ends.
+        # A writer stays blocked until then: no signal ends its system call.
         shell("fsfreeze --unfreeze /frozen")
     outcome = process.wait(100)
     check(told is not None and b"done" not in outcome.out, "the timeout is not told", outcome)
@@ -195,7 +195,7 @@ def a_host_whose_file_system_hangs_does_not_outlast_the_timeout():
 
 
 @case
-def what_cannot_be_shared_is_refused_before_a_guest_starts():
+def impossible_shares_are_refused_before_a_guest_starts():
     ours_only("says other things")
     for share, why in (("/share/nothing", "/share/nothing"), ("/etc/passwd", "/etc/passwd")):
         outcome = guests.run("true", share)

@@ -26,7 +26,7 @@ RACE_SECONDS = 300  # each of two
 FSX_SECONDS = 3600
 FSX_OPERATIONS = 2000  # of a guest
 
-# {peer: {test of pjdfstest that fails there: why that is no fault of whoever serves the directory}}
+# {peer: {test of pjdfstest that fails there: why the server of the directory is not at fault}}
 EXPECTED = {"mayfly": {}, "virtiofsd": {}}
 PJDFSTEST = """[features]
 posix_fallocate = {}
@@ -38,8 +38,8 @@ naptime = 0.05
 [dummy_auth]
 entries = [["nobody", "nogroup"], ["daemon", "daemon"]]
 """
-# A program that runs until it is ended, whatever it is called: pause() for ever. It lies where pjdfstest
-# looks for a sleep to copy.
+# A program that runs until it is ended, whatever it is called: pause() forever. It lies where pjdfstest looks
+# for a sleep to copy.
 SLEEP_CODE = bytes.fromhex("b822000000 0f05 ebf7")
 PASSWD = b"root:x:0:0::/:/bin/sh\ndaemon:x:1:1::/:/bin/sh\nnobody:x:65534:65534::/:/bin/sh\n"
 GROUP = b"root:x:0:\ndaemon:x:1:\nnogroup:x:65534:\n"
@@ -56,7 +56,7 @@ def sleep_program():
 
 
 def crates():
-    """{name: path}; made when they are not there. Static: the guest has no library."""
+    """{name: path}; made when they are missing. Static: the guest has no library."""
     cargo = shutil.which("cargo")
     if cargo is None:
         raise Unavailable("cargo is not installed, which builds pjdfstest and fsx")
@@ -120,13 +120,13 @@ def calls_answer_as_posix_has_them():
 
 
 @case
-def they_do_when_the_guest_believes_nothing():
+def calls_answer_as_posix_has_them_without_a_cache():
     run_pjdfstest("posix-never", share_options=",cache=never")
 
 
 @case
-def whatever_is_written_is_what_is_read():
-    # virtiofsd lets nobody map a file that is not cached.
+def written_bytes_are_read_back():
+    # virtiofsd does not allow mapping an uncached file.
     caches = ("auto", "never", "always") if PEER == "mayfly" else ("auto",)
     end = time.monotonic() + FSX_SECONDS
     seed = 0

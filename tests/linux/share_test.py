@@ -24,7 +24,7 @@ shell, fresh = guests.shell, guests.fresh
 # A file system like any other.
 
 def check_probe(name, *, missing=(), without=(), **more):
-    """Every case of share_probe is "ok", but for those that the guest's kernel cannot have, which are then
+    """Every case of share_probe is "ok", except those that the guest's kernel lacks, which are then
     "unsupported"; `without` those that take too long."""
     directory = fresh(f"probe-{name}")
     expected = [name for name in shell("/work/root/bin/share_probe --list").split() if name not in without]
@@ -60,18 +60,18 @@ def a_guest_of_6_12_finds_a_file_system_like_any_other_and_the_host_what_it_made
 
 
 @case
-def so_does_a_guest_of_6_1():
+def a_guest_of_6_1_finds_a_file_system_like_any_other():
     ours_only("as of 6.12")
     check_probe("6.1", version="6.1", missing=MISSING_IN_6_1)
 
 
 @case
-def so_does_one_that_believes_nothing_it_has_seen():
+def a_guest_without_a_cache_finds_a_file_system_like_any_other():
     check_probe("never", share_options=",cache=never", without=MANY)
 
 
 @case
-def so_does_one_that_believes_everything():
+def a_guest_that_always_caches_finds_a_file_system_like_any_other():
     ours_only("as with auto")
     check_probe("always", share_options=",cache=always", without=MANY)
 
@@ -107,7 +107,7 @@ def a_tree_that_is_copied_there_and_back_is_the_same():
           " && diff /tmp/in /tmp/out && readlink out/sub/link")  # fmt: skip
 
 
-# What one side changes, the other sees.
+# Each side sees the other's changes.
 
 class Steps:
     """A guest that goes through parts of a script, and waits for the host between them."""
@@ -118,7 +118,7 @@ class Steps:
         self._seen = 0
 
     def next(self):
-        """What the guest has said until it waited. It goes on at go()."""
+        """The guest's output until it waited. It goes on at go()."""
         pattern = rb"(?s)(?:.*?STEP\r?\n){%d}" % (self._seen + 1)
         if self._process.wait_for_output(pattern, timeout=300) is None:
             check(False, f"the guest does not come to step {self._seen}", guests.end(self._process, 1))
@@ -167,7 +167,7 @@ def what_the_host_changes_the_guest_sees_after_the_time_of_its_cache_and_the_oth
 
 
 @case
-def without_a_cache_it_sees_it_at_once():
+def without_a_cache_the_guest_sees_changes_at_once():
     check_seen(",cache=never", 0)
 
 

@@ -64,7 +64,7 @@ def noise(size):
 
 
 @case
-def what_goes_in_comes_out_byte_by_byte_and_ends():
+def input_comes_out_byte_by_byte_and_ends():
     for version, size in (("6.12", 4 * MIB), ("6.1", MIB)):
         data = noise(size)
         outcome = run("cat", version=version, input_bytes=data)
@@ -90,7 +90,7 @@ def the_three_streams_are_pipes_of_their_own():
 
 
 @case
-def where_both_are_one_their_order_stays():
+def where_stdout_and_stderr_are_one_their_order_stays():
     order = "for i in 1 2 3 4 5 6 7 8 9; do echo out$i; echo error$i >&2; done"
     outcome = in_shell(f"guest sh -c '{order}' 2>&1 </dev/null")
     expected = "".join(f"out{number}\nerror{number}\n" for number in range(1, 10))
@@ -114,7 +114,7 @@ def a_program_that_stops_reading_ends_all_the_same():
     check(outcome.out == b"y\ny\n0\n" and outcome.err == "", "its end", outcome)
     # It closes its stdin, and lives on.
     outcome = in_shell("(yes; echo gone >&2) | become sh -c 'exec </dev/null; sleep 3; echo done >&2' >/dev/null")
-    check(outcome.err == "gone\ndone\n", "whoever writes to it did not learn of that", outcome)
+    check(outcome.err == "gone\ndone\n", "the writer did not learn of that", outcome)
 
 
 @case
@@ -123,7 +123,7 @@ def a_slow_reader_loses_nothing_and_other_streams_go_on():
     outcome = in_shell(f"guest sh -c '{count}; echo other >&2' </dev/null | (sleep 2; md5sum); {count} | md5sum")
     sums = outcome.out.split()
     check(sums[0] == sums[2] and outcome.err == "other\n", "not the same", outcome)
-    # Nobody reads the one; the other one is not kept waiting.
+    # One stream is not read; the other must not wait.
     outcome = in_shell("guest sh -c 'yes & sleep 1; echo now >&2; sleep 1; kill $!; exit 4' </dev/null 2>err |"
                        " (i=0; until grep -q now err || [ $i = 60 ]; do sleep 1; i=$((i + 1)); done; echo $i;"
                        " cat >/dev/null)")
@@ -131,7 +131,7 @@ def a_slow_reader_loses_nothing_and_other_streams_go_on():
 
 
 @case
-def what_a_program_leaves_running_ends_with_it():
+def processes_that_a_program_leaves_running_end_with_it():
     outcome = run("sh", "-c", "(sleep 100; echo late) & echo soon", input_bytes=b"")
     check_status(outcome, OK)
     check(outcome.out == b"soon\n", "its output", outcome)
@@ -174,7 +174,7 @@ def a_terminal_is_one_for_the_program_with_size_and_job_control():
 @case
 def a_terminals_late_answers_are_not_left_for_the_shell():
     boot = f"mayfly boot {KERNELS['6.12']} --exec {host.path('/work/busybox')} -- printf '\\033[6n'"
-    # What a shell would read, at once and without waiting for a line's end.
+    # Input that a shell would read, at once and without waiting for a line's end.
     line = f"{boot}; stty -icanon -echo min 0 time 0; echo \"left: [$(head -c 20 | od -An -c)]\""
     process = host.popen(["sh", "-c", line], terminal=(24, 80))
     for question, answer in ((r"\x1b\[6n", "\x1b[1;1R"), (r"\x1b\[5n", "\x1b[0n")):
@@ -248,7 +248,7 @@ def in_root(command, *options, env=None):
 
 
 @case
-def its_surroundings_are_as_they_were_asked_for():
+def a_programs_environment_is_as_requested():
     busy = "busybox"
     facts = f"{busy} id >/dev/stdout; pwd; {busy} hostname; umask; echo $HOME $A $B. $C; {busy} env | {busy} grep -c ^A="
     outcome = in_root(facts, "--user", "ann", "--workdir", "/made/here", "--hostname", "box", "--env", "A=1",
@@ -268,10 +268,10 @@ def its_surroundings_are_as_they_were_asked_for():
 def a_user_that_the_root_does_not_know_is_refused():
     outcome = in_root("true", "--user", "bob")
     check_status(outcome, FAILED)
-    check_match(outcome, r"^mayfly: --user bob: there is no user bob in the root's /etc/passwd")
+    check_match(outcome, r"^mayfly: --user bob: no user bob in the root's /etc/passwd")
     outcome = in_root("true", "--user", "ann:cooks")
     check_status(outcome, FAILED)
-    check_match(outcome, r"there is no group cooks in the root's /etc/group")
+    check_match(outcome, r"no group cooks in the root's /etc/group")
 
 
 @case
@@ -294,7 +294,7 @@ def the_kernels_console_stays_apart():
 
 
 @case
-def what_init_cannot_do_it_says():
+def init_reports_its_errors():
     outcome = in_root("true", "--workdir", "/only-root/sub")
     check_status(outcome, FAILED)
     check_match(outcome, r"(?m)^mayfly: init: cannot enter /only-root/sub: ENOTDIR$")
@@ -305,7 +305,7 @@ def what_init_cannot_do_it_says():
 def a_guest_that_opens_a_channel_of_its_own_is_ended():
     outcome = host.mayfly("boot", KERNELS["6.12"], "--exec", host.path("/work/second-channel"), timeout=BOOT_SECONDS)
     check_status(outcome, FAILED)
-    check_match(outcome, r"^mayfly: the guest's init has opened no channel that could be one")
+    check_match(outcome, r"^mayfly: the guest's init did not open a valid channel")
 
 
 main()

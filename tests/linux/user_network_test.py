@@ -35,7 +35,7 @@ echo "== after"; cat /sys/class/net/eth0/carrier_changes /sys/class/net/eth0/car
 echo "== again"; fetch http://{WORLD}:{PORT}/world
 """
 
-# An uplink whose gateway nobody has, the world on an address of its own, a secret on the loopback.
+# An uplink whose gateway is absent, the world on an address of its own, a secret on the loopback.
 HOST = f"""
 directory=$1 work=$2; shift 2
 mkdir -p $work/world $work/secret; echo "from the world" >$work/world/world; echo "a secret" >$work/secret/secret
@@ -134,7 +134,7 @@ def the_hosts_loopback_is_out_of_reach():
 
 
 @case
-def the_gateway_is_the_hosts_loopback_when_that_is_said():
+def the_gateway_is_the_hosts_loopback_on_request():
     parts, fetched = run("loopback", ",host-loopback")
     check_run(parts, fetched)
     check(parts["loopback"] == "a secret\n", "the host's loopback", parts.outcome)

@@ -108,7 +108,7 @@ class DriverQueue {
     /// Descriptors that are not with the device.
     [[nodiscard]] u16 room() const { return static_cast<u16>(options_.size - busy_); }
 
-    /// \returns the split ring's head or the packed ring's buffer id. Throws when there is no room.
+    /// \returns the split ring's head or the packed ring's buffer id. Throws when the ring is full.
     u16 add(const ChainBuilder& chain) { return add_all({chain}).front(); }
     /// The same for several, which the device sees together.
     std::vector<u16> add_all(std::initializer_list<ChainBuilder> chains) {
@@ -139,7 +139,7 @@ class DriverQueue {
         __atomic_store_n(u16_at(avail_idx_at()), next_avail_, __ATOMIC_SEQ_CST);
     }
 
-    /// What the device gave back, in its order.
+    /// The chains that the device gave back, in its order.
     std::optional<Used> take_used() { return options_.is_packed ? take_packed() : take_split(); }
 
     /// Does the device want a doorbell for what became visible since the last call?

@@ -62,7 +62,7 @@ struct Header {
     u8 has_tsc_deadline = 0;
     std::array<u8, 6> reserved{};
 };
-// It is written and summed as bytes: no hole may hold what somebody left on the stack.
+// The header is written and summed as bytes: no hole may hold stale stack content.
 static_assert(std::has_unique_object_representations_v<Header> && offsetof(Header, key) == 24);
 
 u64 right_sum(const Header& header, const CpuidTable& table) {
@@ -97,7 +97,7 @@ std::string_view module_name(KvmFlavour flavour) {
     return {};
 }
 
-/// What an entry of this flavour has to say now. Nothing where a part cannot be told.
+/// The header that an entry of this flavour must have now. Empty where a part is unknown.
 std::optional<Key> make_key(const AnswerPlaces& places, const UniqueFd& device, KvmFlavour flavour) {
     const std::string_view module = module_name(flavour);
     Key key;
@@ -126,7 +126,7 @@ bool is_same(const Key& one, const Key& other) {
 
 AnswerCache::AnswerCache(AnswerPlaces places, const UniqueFd& device) : places_(std::move(places)) {
     if (!has_directory()) return;
-    // Not waiting, should somebody have put a FIFO there.
+    // O_NONBLOCK, in case of a FIFO there.
     entry_ = UniqueFd::adopt(::openat(AT_FDCWD, (places_.directory + std::string(kFileName)).c_str(),
                                       O_RDWR | O_NOFOLLOW | O_NONBLOCK | O_CLOEXEC));
     if (entry_.valid())
@@ -138,11 +138,11 @@ AnswerCache::AnswerCache(AnswerPlaces places, const UniqueFd& device) : places_(
 bool AnswerCache::has_directory() {
     struct stat status {};
     if (places_.directory.empty()) {
-        why_ = "there is no runtime directory";
+        why_ = "no runtime directory";
     } else if (::lstat(places_.directory.c_str(), &status) != 0) {
         if (errno != ENOENT) why_ = Error::os("stat").message();
     } else if (!S_ISDIR(status.st_mode)) {
-        why_ = "is no directory, or a symbolic link";
+        why_ = "is not a directory, or is a symbolic link";
     } else if (why_ = why_not_ours(status); why_.empty()) {
         return true;
     }
@@ -151,12 +151,12 @@ bool AnswerCache::has_directory() {
 
 void AnswerCache::read_entry(const UniqueFd& device) {
     Header header;
-    // Its table is not to be cleared.
+    // Its table need not be cleared.
     auto answers = std::make_unique_for_overwrite<KvmAnswers>();
     CpuidTable& table = answers->cpuid;
     const std::array<iovec, 2> into = parts(header, table.for_file_to_fill());
     const ssize_t got = ::readv(entry_.get(), into.data(), into.size());
-    // Empty: somebody found it wrong, or writes it at this moment.
+    // Empty: another boot found the entry wrong, or writes it at this moment.
     if (got <= 0) return;
     if (static_cast<std::size_t>(got) < sizeof header + kCountedHeaderBytes || header.format != kFormat ||
         header.flavour > KvmFlavour::Unknown || !table.is_within_bounds() ||
@@ -208,7 +208,7 @@ bool AnswerCache::write_entry(const UniqueFd& device) {
     header.hide_x2apic = answers_->host.hide_x2apic;
     header.has_tsc_deadline = answers_->has_tsc_deadline;
     header.sum = right_sum(header, answers_->cpuid);
-    // In place: who reads it in between finds a sum that is wrong.
+    // In place: a reader in between finds a wrong sum.
     const std::size_t table_bytes = answers_->cpuid.file_bytes().size();
     const std::array<iovec, 2> from = parts(header, answers_->cpuid.for_file_to_fill().first(table_bytes));
     const auto size = static_cast<ssize_t>(sizeof header + table_bytes);

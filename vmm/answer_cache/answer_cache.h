@@ -3,9 +3,9 @@
 // millisecond.
 //
 // An entry holds as long as its key: the boot of the host, the open /dev/kvm, the vendor's module of KVM, and
-// this build of mayfly. Where one of these cannot be told there is no cache. A directory or an entry that
-// others could have written, and whatever is damaged, is not used. Who uses an entry compares it with KVM's
-// word, unless somebody did so within the last second, and forgets one that is wrong.
+// this build of mayfly. Where one of these is unknown, nothing is cached. A directory or an entry that others
+// could have written, or that is damaged, is not used. A boot that uses an entry compares it with KVM's
+// answers, unless another boot did so within the last second, and removes a wrong entry.
 // Thread: one at a time; several processes may use one directory.
 #pragma once
 
@@ -17,7 +17,7 @@
 
 namespace mayfly {
 
-/// Where the parts of a key and the entry are.
+/// The paths of the key's parts and of the entry.
 struct AnswerPlaces {
     std::string directory;
     std::string boot_id = "/proc/sys/kernel/random/boot_id";
@@ -31,16 +31,16 @@ class AnswerCache {
 
     /// Null where KVM has to be asked.
     [[nodiscard]] const KvmAnswers* answers() const { return answers_.get(); }
-    /// There were answers, and nobody has compared them with KVM's within the last second.
+    /// Answers were found, and no boot has compared them with KVM's within the last second.
     [[nodiscard]] bool is_due() const { return is_due_; }
-    /// Why there are none, for -v; empty where there is simply no entry.
+    /// Why the answers are missing, for -v; empty where simply no entry exists.
     [[nodiscard]] const std::string& why() const { return why_; }
 
-    /// Has `answers`, which KVM gave just now, and keeps them for others. \returns whether it could.
+    /// Takes `answers`, which KVM gave just now, and keeps them for other boots. \returns whether it could.
     bool store(std::unique_ptr<KvmAnswers> answers, const UniqueFd& device);
-    /// Notes that KVM's word is the entry's. Takes only the descriptor that is open.
+    /// Notes that KVM's answers are the entry's. Uses only the open descriptor.
     void confirm() const;
-    /// Nobody finds the entry any more. Takes only the descriptor that is open.
+    /// Makes the entry invalid for every boot. Uses only the open descriptor.
     void forget() const;
 
   private:

@@ -8,12 +8,12 @@
 namespace mayfly {
 
 std::string runtime_directory() {
-    // Whoever runs us with more rights than they have does not choose what we trust.
+    // A user who runs us with more rights than their own does not choose the directory that we trust.
     if (const char* own = ::secure_getenv("MAYFLY_RUNTIME_DIR"); own != nullptr && *own != '\0')
         return *own == '/' ? own : "";
     if (const char* session = ::secure_getenv("XDG_RUNTIME_DIR"); session != nullptr && *session == '/')
         return std::string(session) + "/mayfly";
-    // The kernel's word at exec, which takes no call.
+    // From the kernel's auxiliary vector, without a system call.
     return ::getauxval(AT_EUID) == 0 ? "/run/mayfly" : "";
 }
 

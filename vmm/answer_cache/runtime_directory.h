@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
-// The directory for what does not outlive the host's boot: $MAYFLY_RUNTIME_DIR, else $XDG_RUNTIME_DIR/mayfly,
-// else, for root, /run/mayfly.
+// The directory for files that do not outlive the host's boot: $MAYFLY_RUNTIME_DIR, else
+// $XDG_RUNTIME_DIR/mayfly, else, for root, /run/mayfly.
 //
 // Thread: any.
 #pragma once
@@ -9,8 +9,8 @@
 
 namespace mayfly {
 
-/// Empty where there is none: nothing says where, or the first says "off". XDG Base Directory Specification
-/// 0.8, "Environment variables": a relative path is ignored. Whether it is there, and ours, is not looked at.
+/// Empty where nothing names a directory, or the first variable says "off". XDG Base Directory Specification
+/// 0.8, "Environment variables": a relative path is ignored. Neither its existence nor its owner is checked.
 [[nodiscard]] std::string runtime_directory();
 
 }  // namespace mayfly

@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
-// What is left of the first thread's stack, which is as large as `ulimit -s` says, and what to say where that
-// is too little, or where there is no more memory: both without much of either.
+// The rest of the first thread's stack, which is as large as `ulimit -s` says, and the error where it is too
+// small, or where memory has run out: both need little stack and memory.
 //
 // Threads that we start have stacks of their own size (vmm/threads/thread.cc). Thread: the first one.
 #pragma once
@@ -13,11 +13,11 @@ namespace mayfly {
 
 struct FirstStack {
     u64 limit_bytes;
-    /// Below the caller's frame. What is above it, arguments and environment for the most part, counts
-    /// against the limit too.
+    /// Below the caller's frame. The part above it, mostly arguments and environment, counts against the
+    /// limit too.
     u64 left_bytes;
 };
-/// Nothing where there is no limit.
+/// Empty without a limit.
 [[nodiscard]] std::optional<FirstStack> first_stack();
 
 /// A line on stderr: what is left, and that `needed_bytes` are needed.

@@ -13,7 +13,7 @@ constexpr double kInterpretedNs = 100;
 
 bool can_boot(const Facts& facts) {
     if (!facts.kvm || !facts.probe || !facts.probe->failure.empty()) return false;
-    // Kernels wait for their first timer before they do anything: theirs would be for ever.
+    // Kernels wait for their first timer before they do anything: they would wait forever.
     if (!facts.probe->has_timer_fired.value_or(true)) return false;
     return std::none_of(
         facts.kvm->capabilities.begin(), facts.kvm->capabilities.end(),
@@ -74,9 +74,9 @@ Diagnosis judge(const Facts& facts) {
     }
     diagnosis.can_boot = can_boot(facts);
     const bool is_untried = diagnosis.can_boot && !facts.probe->has_run;
-    const std::string_view verdict =
-        is_untried ? "mayfly found nothing against guests here, but ran none"
-                   : diagnosis.can_boot ? "mayfly can boot guests here" : "mayfly cannot boot guests here";
+    const std::string_view verdict = is_untried ? "mayfly found nothing against guests here, but ran none"
+                                     : diagnosis.can_boot ? "mayfly can boot guests here"
+                                                          : "mayfly cannot boot guests here";
     diagnosis.verdict = fmt::format("{}: {}, {}", verdict, counted(diagnosis.problems, "problem"),
                                     counted(diagnosis.notes, "note"));
     return diagnosis;

@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
-// Judge: from facts to findings: what is well, what is worth knowing, what is wrong and the command that
-// cures it. Pure functions: same facts, same findings. Thread: values only.
+// Judge: from facts to findings: good news, notes, problems, and the command that cures each. Pure functions:
+// same facts, same findings. Thread: values only.
 #pragma once
 
 #include <string>
@@ -28,7 +28,7 @@ struct Finding {
     Severity severity = Severity::Ok;
     std::string subject;  ///< at most 18 characters
     std::string text;     ///< one sentence, lower case, no full stop
-    std::string cure;     ///< a shell command; empty when there is none
+    std::string cure;     ///< a shell command; empty when no command helps
 };
 
 struct Diagnosis {
@@ -41,7 +41,7 @@ struct Diagnosis {
 
 [[nodiscard]] Diagnosis judge(const Facts& facts);
 
-// --- its parts, one per section; each appends ---
+// --- the judge's parts, one per section; each appends ---
 
 void judge_host(const Facts& facts, std::vector<Finding>& findings);
 void judge_kvm(const Facts& facts, std::vector<Finding>& findings);

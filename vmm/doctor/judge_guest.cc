@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: Apache-2.0
-// Sections interrupts, time and speed: what a guest will meet.
+// Sections interrupts, time and speed: what a guest experiences.
 #include <charconv>
 #include <cmath>
 
@@ -64,7 +64,7 @@ void judge_avic(const HostFacts& host, const Adder& add) {
     add(Severity::Note, "AVIC", "this processor has no AVIC, or hides it");
 }
 
-/// What --pit auto does here.
+/// The effect of --pit auto here.
 void judge_pit(const Facts& facts, const Adder& add) {
     const bool has_avic = facts.host.flavour == KvmFlavour::Svm && is_on(facts.host.parameters.avic);
     add(Severity::Ok, "8254 ticks",
@@ -134,7 +134,7 @@ std::string ppm_apart(i64 ppm) {
     return fmt::format("{} ppm {}", ppm < 0 ? -ppm : ppm, ppm < 0 ? "below" : "above");
 }
 
-/// KVM's own: beyond it, it takes two rates for different ones.
+/// KVM's own tolerance: beyond it two rates count as different.
 i64 tolerance_ppm(const HostFacts& host) {
     i64 ppm = kKvmTolerancePpm;
     const std::string& text = host.parameters.tsc_tolerance_ppm;
@@ -142,7 +142,7 @@ i64 tolerance_ppm(const HostFacts& host) {
     return ppm;
 }
 
-/// KVM keeps the rate that the host went by when it was loaded; a host may come to know better afterwards.
+/// KVM keeps the rate that the host used when KVM was loaded; a host may refine its rate afterwards.
 std::string reload_cure(KvmFlavour flavour) {
     const std::string_view module = flavour == KvmFlavour::Vmx   ? "kvm_intel"
                                     : flavour == KvmFlavour::Svm ? "kvm_amd"
@@ -151,7 +151,7 @@ std::string reload_cure(KvmFlavour flavour) {
     return module.empty() ? "" : fmt::format("sudo modprobe -r {0} kvm && sudo modprobe {0}", module);
 }
 
-/// The host's own rate, when KVM gives guests another one.
+/// The host's own rate, when KVM tells guests a different one.
 std::optional<double> other_host_khz(const Facts& facts) {
     const std::optional<double> host_khz = facts.host.cpu.tsc_khz;
     if (!host_khz || !facts.probe || facts.probe->tsc_khz == 0) return std::nullopt;
@@ -167,7 +167,7 @@ void judge_kvmclock(const Facts& facts, const KvmFacts& kvm, const Adder& add) {
         return add(
             Severity::Note, "kvmclock",
             is_offered ? "the stable bit is offered, but no guest could be asked" : "no stable bit offered");
-    // What a guest's TSC runs at: with scaling what KVM says, else the host's.
+    // The rate of a guest's TSC: with scaling the one that KVM tells, else the host's.
     const std::optional<double> khz =
         kvm.has_tsc_scaling ? std::optional<double>(probe->tsc_khz) : facts.host.cpu.tsc_khz;
     if (khz && *khz != 0 && probe->kvmclock_tsc_khz) {
@@ -201,7 +201,7 @@ void judge_tsc_rate(const Facts& facts, const KvmFacts& kvm, const Adder& add) {
         return add(Severity::Note, "TSC", found + ", and scales their TSC to it: loading KVM again cures it",
                    reload_cure(facts.host.flavour));
     add(Severity::Problem, "TSC",
-        fmt::format("{}, and there is no TSC scaling: guests' clocks are wrong, and where KVM's rate is "
+        fmt::format("{}, without TSC scaling: guests' clocks are wrong, and where KVM's rate is "
                     "below, their timers may never fire; load KVM again while no guest runs, or have it "
                     "tolerate the difference: kvm.tsc_tolerance_ppm, {} now",
                     found, tolerance_ppm(facts.host)),
@@ -214,7 +214,7 @@ void judge_timer(const Facts& facts, const Adder& add) {
     if (!*probe.has_timer_fired)
         return add(Severity::Problem, "deadline timer",
                    fmt::format("a TSC-deadline timer that a guest set a moment ahead had not fired after "
-                               "{} s: a kernel halts for ever there{}",
+                               "{} s: a kernel halts forever there{}",
                                kProbeTimerPatienceMs / 1000,
                                other_host_khz(facts) ? ", for the reason said above" : ""),
                    reload_cure(facts.host.flavour));

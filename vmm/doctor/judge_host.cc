@@ -91,8 +91,8 @@ std::string ring_list(const RingFeatures& ring, bool is_present) {
 
 void judge_ring(const HostFacts& host, Findings& out) {
     if (!host.ring.is_available()) {
-        // 1 forbids it to processes outside a group, 2 to all; a container's seccomp filter looks the same
-        // otherwise.
+        // 1 forbids io_uring to processes outside a group, 2 to all; a container's seccomp filter looks the
+        // same otherwise.
         const bool is_by_sysctl = host.io_uring_disabled == "1" || host.io_uring_disabled == "2";
         const Error error = Error::os("io_uring_setup", host.ring.setup_errno);
         out.push_back(

@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: Apache-2.0
-// Section kvm: can it be used, what kind is it, what does it offer.
+// Section kvm: whether KVM works, its kind, its features.
 #include <cerrno>
 
 #include <fmt/format.h>
@@ -19,7 +19,7 @@ void add(Findings& out, Severity severity, std::string_view subject, std::string
     out.push_back({Section::Kvm, severity, std::string(subject), std::move(text), std::move(cure)});
 }
 
-/// What to do about a /dev/kvm that is not there.
+/// The cure for a missing /dev/kvm.
 void judge_missing_device(const HostFacts& host, Findings& out) {
     const auto say = [&](std::string text, std::string cure) {
         add(out, Severity::Problem, "/dev/kvm", "does not exist: " + std::move(text), std::move(cure));
@@ -40,7 +40,7 @@ void judge_missing_device(const HostFacts& host, Findings& out) {
     say("the processor shows neither VT-x nor AMD-V; enable it in the firmware's set-up", "");
 }
 
-/// What to do about a /dev/kvm that does not open.
+/// The cure for a /dev/kvm that does not open.
 void judge_forbidden_device(const HostFacts& host, Findings& out) {
     const KvmDevice& device = host.kvm_device;
     const auto say = [&](std::string text, std::string cure) {

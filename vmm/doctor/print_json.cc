@@ -115,7 +115,7 @@ std::string doctor_json(const Diagnosis& diagnosis, const Facts& facts) {
         {"kvm_error", text_or_null(facts.kvm_error)},
         {"measured", facts.probe ? probe_json(*facts.probe) : Json(nullptr)},
     };
-    // Text from CPUID and procfs may be no UTF-8.
+    // Text from CPUID and procfs may be invalid UTF-8.
     return root.dump(2, ' ', false, Json::error_handler_t::replace) + "\n";
 }
 

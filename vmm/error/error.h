@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: Apache-2.0
-// Error: what a host-side operation reports when it could not be done.
+// Error: the report of a host-side operation that failed.
 //
 // Not for guest-caused faults, which are values (std::optional, small enums), and not for our own
 // bugs, which hit VERIFY. Immutable once built; may cross threads.
@@ -17,12 +17,12 @@ enum class ErrorKind : u8 {
     Invalid,   ///< an option, file or value that we refuse
     NotFound,  ///< the kernel or program that was named does not exist (status 127)
     Host,      ///< this host, or its KVM, lacks something that is needed
-    Stopped,   ///< given up because a time limit or a signal ends all
+    Stopped,   ///< given up because a time limit or a signal ends the machine
 };
 
 class [[nodiscard]] Error {
   public:
-    /// A failed system call; captures errno. `operation` is what was tried: "open", "KVM_CREATE_VM".
+    /// A failed system call; captures errno. `operation` names the failed call: "open", "KVM_CREATE_VM".
     static Error os(std::string_view operation);
     static Error os(std::string_view operation, int os_errno);
     /// A value that is refused. `what` says what failed, with the value and the limit.

@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
-// VERIFY: an always-on check of our own invariants. Never on a value that came from a guest; why
-// none can make it fail is said where a guest is near (CONTRIBUTING.md, "Errors").
+// VERIFY: an always-on check of our own invariants. Never on a value that came from a guest; near guest code
+// a comment says why no guest can make it fail (CONTRIBUTING.md, "Errors").
 #pragma once
 
 namespace mayfly {

@@ -17,7 +17,7 @@ std::optional<u32> number_of(std::string_view text) {
     u32 value = 0;
     const auto [end, error] = std::from_chars(text.data(), text.data() + text.size(), value);
     if (error != std::errc() || end != text.data() + text.size() || text.empty()) return std::nullopt;
-    // For setresuid(2) that would be "as it is".
+    // setresuid(2) takes this number for "unchanged".
     return value != ~u32{0} ? std::optional(value) : std::nullopt;
 }
 
@@ -68,12 +68,12 @@ std::vector<u32> groups_of(std::string_view name, std::string_view group) {
 
 Error unknown(std::string_view option_text, std::string_view what, std::string_view name,
               std::string_view file) {
-    return Error::invalid(fmt::format("--user {}: there is no {} {} in the root's {}", printable(option_text),
-                                      what, printable(name), file))
+    return Error::invalid(fmt::format("--user {}: no {} {} in the root's {}", printable(option_text), what,
+                                      printable(name), file))
         .hint("give its number, or a --root that knows it");
 }
 
-/// Not root's, by mistake.
+/// Rejects numbers that would wrap to root's.
 Error no_number(std::string_view option_text, std::string_view name, std::string_view file) {
     return Error::invalid(fmt::format("--user {}: {} has no number that is one in the root's {}",
                                       printable(option_text), printable(name), file));

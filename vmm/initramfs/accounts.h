@@ -1,8 +1,8 @@
 // SPDX-License-Identifier: Apache-2.0
-// Accounts: who a program of a guest is to be, by the names of the guest's root.
+// Accounts: the user and groups of a guest's program, by the names in the guest's root.
 //
-// As container engines have it: a user that is not in passwd may be a number, and is in group 0 then; who is
-// given a group is in no other. Thread: any. Spec: man 5 passwd, man 5 group.
+// As in container engines: a user that is not in passwd may be a number, and is then in group 0; a user with
+// an explicit group is in no other group. Thread: any. Spec: man 5 passwd, man 5 group.
 #pragma once
 
 #include <string>
@@ -22,7 +22,7 @@ struct Account {
 };
 
 /// `user` is USER[:GROUP], empty for 0; the others are the text of /etc/passwd and /etc/group. Errors:
-/// Invalid, for a name that they do not have.
+/// Invalid, for a name that is missing there.
 Result<Account> find_account(std::string_view user, std::string_view passwd, std::string_view group);
 
 }  // namespace mayfly

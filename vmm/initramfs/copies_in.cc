@@ -18,12 +18,12 @@ namespace mayfly {
 
 namespace {
 
-/// The packer makes them where the root has them not.
+/// The packer makes these where the root lacks them.
 constexpr std::array<std::string_view, 2> kMade{"tmp", "run"};
-/// Where our init mounts what the kernel makes.
+/// Where our init mounts the kernel's file systems.
 constexpr std::array<std::string_view, 3> kKernels{"proc", "sys", "dev"};
 
-/// As for rsync, of "DIR/"; "." has no name that it could have elsewhere.
+/// Like rsync's "DIR/"; "." lacks a name of its own.
 bool means_content(const std::string& host) {
     const std::string name = last_part(host);
     return host.ends_with('/') || name == "." || name == "..";
@@ -38,7 +38,7 @@ Result<std::string> place_of(const CopyIn& copy) {
         const std::string part = path.substr(at, slash - at);
         at = slash + 1;
         if (part.empty() || part == ".") continue;
-        if (part == "..") return refuse("{}: '..' leads nowhere in a guest that is not there yet", path);
+        if (part == "..") return refuse("{}: '..' leads nowhere before the guest exists", path);
         place += (place.empty() ? "" : "/") + part;
     }
     const std::string first = place.substr(0, place.find('/'));
@@ -50,24 +50,24 @@ Result<std::string> place_of(const CopyIn& copy) {
 
 }  // namespace
 
-CopiesIn::There CopiesIn::what_is(const std::string& place) const {
-    if (place.empty() || directories_.contains(place)) return There::Directory;
-    if (others_.contains(place)) return There::SharedFile;  // or not: which have links is not kept
+CopiesIn::PlaceKind CopiesIn::kind_at(const std::string& place) const {
+    if (place.empty() || directories_.contains(place)) return PlaceKind::Directory;
+    if (others_.contains(place)) return PlaceKind::SharedFile;  // perhaps: link counts are not kept
     if (under_.root != nullptr) {
         struct stat status {};
         const UniqueFd there = under_.root->open_inside(place);
         // EXDEV: another file system begins there, in the guest an empty directory.
-        if (!there.valid() && errno == EXDEV) return There::Directory;
+        if (!there.valid() && errno == EXDEV) return PlaceKind::Directory;
         if (there.valid() && ::fstat(there.get(), &status) == 0) {
-            if (S_ISDIR(status.st_mode)) return There::Directory;
-            return status.st_nlink > 1 ? There::SharedFile : There::File;
+            if (S_ISDIR(status.st_mode)) return PlaceKind::Directory;
+            return status.st_nlink > 1 ? PlaceKind::SharedFile : PlaceKind::File;
         }
     }
-    return std::ranges::find(kMade, place) != kMade.end() ? There::Directory : There::Nothing;
+    return std::ranges::find(kMade, place) != kMade.end() ? PlaceKind::Directory : PlaceKind::Nothing;
 }
 
-bool CopiesIn::is_to_be_packed(const std::string& place, There there) const {
-    if (under_.is_packed) return there != There::Directory;
+bool CopiesIn::is_to_be_packed(const std::string& place, PlaceKind there) const {
+    if (under_.is_packed) return there != PlaceKind::Directory;
     return !place.empty() && !directories_.contains(place);
 }
 
@@ -76,9 +76,9 @@ Result<void> CopiesIn::add_parents(const std::string& place) {
     for (std::size_t slash = place.find('/'); slash != std::string::npos;
          slash = place.find('/', slash + 1)) {
         const std::string parent = place.substr(0, slash);
-        const There there = what_is(parent);
+        const PlaceKind there = kind_at(parent);
         if (is_file(there))
-            return refuse("/{}: is no directory in the guest, so that nothing can be in it",
+            return refuse("/{}: is not a directory in the guest, so that nothing can be in it",
                           printable(parent));
         if (!is_to_be_packed(parent, there)) continue;
         TRY_VOID(archive_.add(parent, kParent));
@@ -87,10 +87,11 @@ Result<void> CopiesIn::add_parents(const std::string& place) {
     return {};
 }
 
-Result<void> CopiesIn::make_way(const std::string& place, There there) {
+Result<void> CopiesIn::make_way(const std::string& place, PlaceKind there) {
     constexpr EntryHeader kLink{.mode = S_IFLNK | 0777};
-    // One of another type takes its place (init/initramfs.c, clean_path()), and gives it to what follows.
-    return there == There::SharedFile ? archive_.add(place, kLink, "replaced") : Result<void>();
+    // A file of another type replaces it (init/initramfs.c, clean_path()), and is itself replaced by the
+    // next.
+    return there == PlaceKind::SharedFile ? archive_.add(place, kLink, "replaced") : Result<void>();
 }
 
 TreeToPack CopiesIn::tree_of(const UniqueFd& fd, const std::string& place) const {
@@ -99,8 +100,8 @@ TreeToPack CopiesIn::tree_of(const UniqueFd& fd, const std::string& place) const
 
 Result<void> CopiesIn::add_file(const UniqueFd& file, const struct stat& status, const std::string& place) {
     if (outputs_ != nullptr) TRY_VOID(outputs_->check(status, label_));
-    const There there = what_is(place);
-    if (there == There::Directory)
+    const PlaceKind there = kind_at(place);
+    if (there == PlaceKind::Directory)
         return refuse("/{}: is a directory in the guest, where {} is a file", printable(place), label_);
     TRY_VOID(make_way(place, there));
     const TreeToPack alone = tree_of(file, place);
@@ -115,12 +116,12 @@ Result<void> CopiesIn::add_directory(const UniqueFd& directory, const struct sta
                                      const std::string& place) {
     TreeToPack tree = tree_of(directory, place);
     tree.is_wanted = [this](const std::string& name, u32 mode) -> Result<bool> {
-        const There there = what_is(name);
+        const PlaceKind there = kind_at(name);
         const bool is_directory = S_ISDIR(mode);
-        if (is_directory ? is_file(there) : there == There::Directory)
+        if (is_directory ? is_file(there) : there == PlaceKind::Directory)
             return refuse("{} copies a {} onto /{}, which is {} in the guest", label_,
                           is_directory ? "directory" : "file", printable(name),
-                          is_directory ? "none" : "a directory");
+                          is_directory ? "not a directory" : "a directory");
         const bool is_wanted = !is_directory || is_to_be_packed(name, there);
         if (!is_directory) TRY_VOID(make_way(name, there));
         (is_directory ? directories_ : others_).insert(name);
@@ -141,8 +142,8 @@ Result<void> CopiesIn::add(const CopyIn& copy) {
     if (!S_ISDIR(status.st_mode) && !S_ISREG(status.st_mode))
         return refuse("{}: is neither a file nor a directory", label_);
     std::string place = TRY(place_of(copy));
-    // As for cp: a file cannot be what a directory is.
-    if (!S_ISDIR(status.st_mode) && !copy.guest.ends_with('/') && what_is(place) == There::Directory)
+    // As with cp: a file cannot replace a directory.
+    if (!S_ISDIR(status.st_mode) && !copy.guest.ends_with('/') && kind_at(place) == PlaceKind::Directory)
         place += (place.empty() ? "" : "/") + last_part(copy.host);
     TRY_VOID(add_parents(place));
     return S_ISDIR(status.st_mode) ? add_directory(source, status, place) : add_file(source, status, place);

@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: Apache-2.0
-// What --copy-in and --copy-out name.
+// The values of --copy-in and --copy-out.
 //
 // Thread: any.
 #pragma once
@@ -8,7 +8,7 @@
 
 namespace mayfly {
 
-/// What follows the last slash, slashes at the end apart; empty where nothing does.
+/// The text after the last slash, ignoring slashes at the end; empty where nothing follows.
 [[nodiscard]] inline std::string last_part(const std::string& path) {
     const std::size_t end = path.find_last_not_of('/');
     if (end == std::string::npos) return {};
@@ -17,21 +17,21 @@ namespace mayfly {
     return path.substr(begin, end + 1 - begin);
 }
 
-/// A file or a directory of the host that is to be in the guest under another name.
+/// A file or a directory of the host to copy into the guest, under a name there.
 struct CopyIn {
     std::string host;
-    std::string guest;  ///< absolute; with a slash at its end: in there, under its own name; with one at the
-                        ///< end of both: in there, without that name
+    std::string guest;  ///< absolute; with a slash at its end: inside, under its own name; with one at the
+                        ///< end of both: inside, without that name
 };
 
-/// A file or a directory of the guest that is to be on the host when the program has ended.
+/// A file or a directory of the guest to copy to the host when the program has ended.
 struct CopyOut {
     std::string guest;  ///< absolute
-    std::string host;   ///< with a slash at its end: in there, under its own name; with one at the end of
-                       ///< both: in there, without that name
+    std::string host;   ///< with a slash at its end: inside, under its own name; with one at the end of both:
+                        ///< inside, without that name
 
     [[nodiscard]] bool is_inside() const { return host.ends_with('/') && !guest.ends_with('/'); }
-    /// The whole of the name that it gets.
+    /// The full name that the copy gets.
     [[nodiscard]] std::string host_name() const {
         if (is_inside()) return host + last_part(guest);
         const std::size_t end = host.find_last_not_of('/');

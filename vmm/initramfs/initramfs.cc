@@ -30,7 +30,7 @@ namespace {
 constexpr EntryHeader kDirectory{.mode = S_IFDIR | 0755};
 constexpr EntryHeader kOurProgram{.mode = S_IFREG | 0755};
 
-/// What every root has at least, so that there is a place for file systems and a console.
+/// The minimal content of every root: places for file systems and a console.
 struct Basic {
     const char* path;
     EntryHeader header;
@@ -60,7 +60,7 @@ class Packer {
   private:
     Result<void> add_ours();
     Result<void> add_job(const Program& program, const std::vector<PackedModule>& modules);
-    /// Of a file in the root, empty where it is not there.
+    /// Of a file in the root, empty where it does not exist.
     [[nodiscard]] std::string text_inside(const std::string& path) const;
     void add_environment(std::string& job) const;
     [[nodiscard]] Result<void> check_places() const;
@@ -99,7 +99,7 @@ std::string Packer::text_inside(const std::string& path) const {
     return text;
 }
 
-/// The last that is given of a name counts, as in a shell.
+/// The last value of a name counts, as in a shell.
 void Packer::add_environment(std::string& job) const {
     std::vector<std::string> variables{kDefaultPath, "HOME=" + account_.home, kDefaultTerminal};
     for (const std::string& given : request_.environment) {
@@ -128,7 +128,7 @@ Result<void> Packer::add_job(const Program& program, const std::vector<PackedMod
         add_field(job, JobField::Share, (share.is_read_only ? "ro " : "rw ") + share.place);
         add_field(job, JobField::ShareTag, share.tag);
     }
-    // A live root has what is ours elsewhere.
+    // With a live root our files lie elsewhere.
     const bool is_beside = is_live() && program.host;
     add_field(job, JobField::Program,
               is_beside ? std::string(kOursBesideRoot) + program.guest_path.substr(1 + kOurDirectory.size())
@@ -146,10 +146,10 @@ Result<void> Packer::add_job(const Program& program, const std::vector<PackedMod
     return archive_.add(kJobPath.substr(1), EntryHeader{.mode = S_IFREG | 0600}, job);
 }
 
-/// What is not the user's tree.
+/// Everything but the user's tree.
 Result<void> Packer::add_ours() {
     const Program program = TRY(find_program(request_.program, root_ ? &*root_ : nullptr));
-    // The root itself: otherwise it would have the mode of a tmpfs, which everybody may write to.
+    // The root itself: otherwise it would have the mode of a tmpfs, which is writable by everybody.
     TRY_VOID(archive_.add(".", kDirectory));
     TRY_VOID(archive_.add(kOurDirectory, kDirectory));
     TRY_VOID(archive_.add(kInitPath.substr(1), kOurProgram, init_image()));
@@ -157,7 +157,7 @@ Result<void> Packer::add_ours() {
     if (!request_.modules.empty())
         modules = TRY(pack_modules(request_, archive_));
     else if (!request_.wanted_modules.empty())
-        return refuse("the kernel module {} is needed, but there is no directory of modules",
+        return refuse("the kernel module {} is needed, but the boot has no directory of modules",
                       request_.wanted_modules.front());
     TRY_VOID(add_job(program, modules));
     if (!program.host) return {};
@@ -179,7 +179,7 @@ Result<void> Packer::add_basics() {
     }
     struct stat root_status {};
     const bool has_dev = !is_missing("dev");
-    if (has_dev && !S_ISDIR(status.st_mode)) return {};  // a node would have no place
+    if (has_dev && !S_ISDIR(status.st_mode)) return {};  // a node cannot be made there
     if (has_dev && ::fstat(root_->fd().get(), &root_status) != 0)
         return unreadable("fstat", root_->label(), "");
     const bool is_dev_empty = !has_dev || status.st_dev != root_status.st_dev;
@@ -194,12 +194,11 @@ Result<void> Packer::check_places() const {
         struct stat status {};
         if (::fstatat(root_->fd().get(), place, &status, AT_SYMLINK_NOFOLLOW) == 0 && S_ISDIR(status.st_mode))
             continue;
-        return fail(
-            Error::invalid(fmt::format("{}: has no directory {}, where the guest is to mount what its "
-                                       "kernel has there",
-                                       root_->label(), place))
-                .hint(fmt::format("mkdir {}/{}; or without ,rw it is made in the guest's memory",
-                                  root_->label(), place)));
+        return fail(Error::invalid(fmt::format("{}: has no directory {}, where the guest must mount its "
+                                               "kernel's file system",
+                                               root_->label(), place))
+                        .hint(fmt::format("mkdir {}/{}; or without ,rw it is made in the guest's memory",
+                                          root_->label(), place)));
     }
     return {};
 }

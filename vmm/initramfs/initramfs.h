@@ -2,8 +2,8 @@
 // pack_initramfs: an initramfs around one program, made while a machine starts: a directory's tree, the
 // program, kernel modules, and our init that runs the program and reports how it ended.
 //
-// Not a general archiver: what it writes is for Linux's initramfs alone. No file is ever whole in our memory,
-// but for a kernel module. What goes into the archive is sorted, so equal inputs give equal archives.
+// Not a general archiver: its archives are for Linux's initramfs alone. No file is ever whole in our memory,
+// except a kernel module. The archive's entries are sorted, so equal inputs give equal archives.
 // Specification: Linux 6.12, Documentation/driver-api/early-userspace/buffer-format.rst ("newc").
 // Thread: one thread, before any vCPU runs.
 #pragma once
@@ -48,13 +48,13 @@ struct InitramfsRequest {
     std::string modules{};
     /// Of the kernel that is to load them, "6.12.9-amd64"; empty: not known.
     std::string kernel_release{};
-    /// "virtio_blk"; what they need comes with them, and what the kernel has built in is left out.
+    /// "virtio_blk"; modules that these need come with them, and built-in ones are left out.
     std::vector<std::string_view> wanted_modules{};
-    /// The same, where the kernel has them at all.
-    std::vector<std::string_view> welcome_modules{};
+    /// The same, but skipped where the kernel lacks them.
+    std::vector<std::string_view> optional_modules{};
     /// NAME=VALUE, added to the PATH, HOME and TERM that our init sets.
     std::vector<std::string> environment{};
-    /// Where the program starts: an absolute path, made if it is not there; empty: /.
+    /// Where the program starts: an absolute path, made if it is missing; empty: /.
     std::string workdir{};
     /// USER[:GROUP], each a name that the root knows or a number; empty: root.
     std::string user{};
@@ -63,7 +63,7 @@ struct InitramfsRequest {
     std::vector<CopyIn> copies_in{};
     /// Paths of the guest that init sends when the program has ended (firmware/init/file_records.h).
     std::vector<std::string> copies_out{};
-    /// What init is told of each network: records of firmware/init/network_job.h.
+    /// Records for init, one for each network (firmware/init/network_job.h).
     std::vector<std::string> networks{};
     /// Directories of the host that init mounts, in order.
     std::vector<ShareMount> shares{};
@@ -83,18 +83,18 @@ struct InitramfsRequest {
     bool tells_start = false;
     /// The largest archive that the guest's memory has room for.
     u64 bytes_max = 0;
-    /// The guest that unpacks it; empty: whether that has room is not looked at.
+    /// The guest that unpacks it; empty: its room is not checked.
     FindRoom find_room{};
-    /// What must not be packed, because it is to be written; null for none.
+    /// Files that must not be packed, because they will be written; null for none.
     OutputFiles* outputs = nullptr;
     StopToken stop{};
 };
 
 /// The archive, in a file without a name. Errors: NotFound where the program does not exist; Invalid where it
-/// could not run (not executable, its interpreter missing), for a live root that has no place for what is
-/// mounted in it, for a copy that has no place, for a file that
-/// newc cannot hold or that is an output, for a module that is nowhere, and for an archive beyond
-/// `bytes_max`, each by name; Os for files that cannot be read; Stopped.
+/// could not run (not executable, its interpreter missing), for a live root without the directories that init
+/// mounts on, for a copy that has no place, for a file that newc cannot hold or that is an output, for a
+/// missing module, and for an archive beyond `bytes_max`, each by name; Os for files that cannot be read;
+/// Stopped.
 Result<UniqueFd> pack_initramfs(const InitramfsRequest& request);
 
 }  // namespace mayfly

@@ -12,7 +12,7 @@ namespace {
 
 constexpr std::string_view kSection = ".modinfo";
 
-/// `size` bytes from `offset`; empty where there are not as many.
+/// `size` bytes from `offset`; empty where the file is shorter.
 std::string_view part(std::span<const std::byte> file, u64 offset, u64 size) {
     if (offset > file.size() || size > file.size() - offset) return {};
     // SAFETY: chars may alias anything, and the range was checked.
@@ -35,7 +35,7 @@ std::optional<Elf64_Shdr> section(std::span<const std::byte> file, const Elf64_E
     return structure<Elf64_Shdr>(file, header.e_shoff + offset);
 }
 
-/// The strings of .modinfo; empty where there is no such section.
+/// The strings of .modinfo; empty without that section.
 std::string_view find_strings(std::span<const std::byte> file) {
     const auto header = structure<Elf64_Ehdr>(file, 0);
     if (!header || std::memcmp(header->e_ident, ELFMAG, SELFMAG) != 0) return {};
@@ -62,7 +62,7 @@ void add_names(std::string_view list, std::vector<std::string>& names) {
     }
 }
 
-/// What follows "KEY=" in `text`, nothing where that is another key's.
+/// The value after "KEY=" in `text`; empty where `text` has another key.
 std::optional<std::string_view> value_of(std::string_view text, std::string_view key) {
     if (text.size() <= key.size() || !text.starts_with(key) || text[key.size()] != '=') return std::nullopt;
     return text.substr(key.size() + 1);

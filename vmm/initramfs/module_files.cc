@@ -38,7 +38,7 @@ constexpr u64 kModuleBytesMax = GiB(1);
 
 bool has_list(const std::string& directory) { return path_exists((directory + std::string(kList)).c_str()); }
 
-/// The names in a directory that hold modules.dep; empty where there is no directory.
+/// The names in a directory that hold modules.dep; empty where the directory does not exist.
 std::vector<std::string> versions_in(const std::string& directory, bool is_listed, StopToken stop) {
     std::vector<std::string> found;
     DIR* listing = ::opendir(directory.c_str());
@@ -46,7 +46,7 @@ std::vector<std::string> versions_in(const std::string& directory, bool is_liste
     for (const dirent* entry = nullptr; !stop.is_requested() && (entry = ::readdir(listing)) != nullptr;) {
         const std::string path = directory + "/" + entry->d_name;
         if (entry->d_name[0] == '.') continue;
-        // Without a list it is still recognisable, to say what is missing.
+        // Without a list the directory is still recognised, so that the message can say what is missing.
         if (is_listed ? has_list(path) : path_exists((path + "/kernel").c_str())) found.push_back(path);
     }
     ::closedir(listing);
@@ -80,7 +80,7 @@ struct Found {
     bool is_listed = true;  ///< by depmod, in modules.dep
 };
 
-/// Of several versions, the kernel's own is the one that is meant.
+/// Of several versions, the kernel's own is meant.
 Result<std::string> choose_version(const std::string& directory, std::vector<std::string> versions,
                                    const std::string& release) {
     if (versions.size() == 1) return std::move(versions.front());
@@ -91,7 +91,7 @@ Result<std::string> choose_version(const std::string& directory, std::vector<std
                     .about(printable(directory)));
 }
 
-/// The directory that holds modules.dep, or where there is none, kernel/.
+/// The directory that holds modules.dep, or without that file, kernel/.
 Result<Found> find_version(const std::string& directory, const std::string& release, StopToken stop) {
     if (has_list(directory)) return Found{directory};
     std::vector<std::string> versions = all_versions(directory, true, stop);
@@ -106,8 +106,8 @@ Result<Found> find_version(const std::string& directory, const std::string& rele
     return Found{TRY(choose_version(directory, std::move(versions), release)), false};
 }
 
-/// The directory of one kernel's modules, in or below the one that the user named, which nothing leaves:
-/// whoever filled it must not choose what of this host goes into the guest.
+/// The directory of one kernel's modules, in or below the one that the user named. No path leaves it: the
+/// author of its content must not choose files of this host for the guest.
 class ModuleDirectory {
   public:
     static Result<ModuleDirectory> open(const InitramfsRequest& request) {
@@ -126,14 +126,14 @@ class ModuleDirectory {
     [[nodiscard]] const std::string& path() const { return path_; }
     [[nodiscard]] bool is_listed() const { return is_listed_; }
 
-    /// The files that are called as modules are.
+    /// The files with a module's suffix.
     [[nodiscard]] Result<std::vector<std::string>> paths() const {
         const UniqueFd itself = top_.open_beneath(below_.empty() ? "." : below_);
         if (!itself.valid()) return fail(Error::os("open").about(label_));
         return module_paths(itself, label_, stop());
     }
 
-    /// Nothing where there is no such file. Errors: also where it is an output.
+    /// Empty where the file does not exist. Errors: also where it is an output.
     [[nodiscard]] Result<std::optional<UniqueFd>> find(std::string_view name) const {
         UniqueFd file = top_.open_beneath(below_ + std::string(name));
         if (file.valid()) {
@@ -167,11 +167,11 @@ class ModuleDirectory {
     std::string below_;  ///< from `top_` to it
 };
 
-/// Empty where there is none: nothing built in, no soft dependencies.
+/// Empty without such a file: nothing built in, no soft dependencies.
 Result<std::string> read_list(const ModuleDirectory& directory, std::string_view name) {
     std::optional<UniqueFd> file = TRY(directory.find(name));
     struct stat status {};
-    // An empty file is fine here, and none for Image.
+    // An empty file is valid here, and invalid for Image.
     if (!file || (::fstat(file->get(), &status) == 0 && S_ISREG(status.st_mode) && status.st_size == 0))
         return std::string();
     const std::string label = directory.label_of(name);
@@ -198,12 +198,12 @@ Result<ModuleBytes> read_module(const ModuleDirectory& directory, std::string_vi
     if (::fstat(file->get(), &status) != 0) return fail(Error::os("fstat").about(label));
     std::byte start[8] = {};
     if (!S_ISREG(status.st_mode) || ::pread(file->get(), start, sizeof(start), 0) != ssize_t{sizeof(start)})
-        return fail(Error::invalid("is no kernel module").about(label));
+        return fail(Error::invalid("is not a kernel module").about(label));
     const u64 size_bytes = static_cast<u64>(status.st_size);
     const bool is_elf = std::memcmp(start, ELFMAG, SELFMAG) == 0;
     const std::optional<Packing> packing = identify_packing(start);
     if ((!is_elf && !packing) || size_bytes > kModuleBytesMax)
-        return fail(Error::invalid("is no kernel module: neither ELF nor compressed").about(label));
+        return fail(Error::invalid("is not a kernel module: neither ELF nor compressed").about(label));
     const Image image = TRY(Image::from_fd(label, std::move(*file), directory.stop()));
     ModuleBytes module;
     module.file = TRY(about(image.bytes(0, size_bytes), label));
@@ -214,11 +214,11 @@ Result<ModuleBytes> read_module(const ModuleDirectory& directory, std::string_vi
     module.elf = module.unpacked.bytes;
     if (module.elf.size() < SELFMAG || std::memcmp(module.elf.data(), ELFMAG, SELFMAG) != 0)
         return fail(
-            Error::invalid("is no kernel module: what is compressed in it is no ELF file").about(label));
+            Error::invalid("is not a kernel module: it unpacks to a file that is not ELF").about(label));
     return module;
 }
 
-/// By their paths: what has been read to see what it needs is packed as it is.
+/// By their paths: a module that was read for its dependencies is not read again.
 using ReadModules = std::map<std::string, ModuleBytes, std::less<>>;
 
 Result<const ModuleBytes*> read_once(const ModuleDirectory& directory, std::string_view path,
@@ -231,8 +231,8 @@ Result<const ModuleBytes*> read_once(const ModuleDirectory& directory, std::stri
 Result<ModuleInfo> read_info(const ModuleDirectory& directory, std::string_view path, ReadModules& modules) {
     const ModuleBytes* const module = TRY(read_once(directory, path, modules));
     if (std::optional<ModuleInfo> info = read_modinfo(module->elf)) return std::move(*info);
-    return fail(
-        Error::invalid("is no kernel module: it has no section .modinfo").about(directory.label_of(path)));
+    return fail(Error::invalid("is not a kernel module: it lacks the section .modinfo")
+                    .about(directory.label_of(path)));
 }
 
 Result<ModuleTexts> read_lists(const ModuleDirectory& directory, const InitramfsRequest& request,
@@ -242,7 +242,7 @@ Result<ModuleTexts> read_lists(const ModuleDirectory& directory, const Initramfs
     if (!directory.is_listed()) {
         const auto read = [&](std::string_view path) { return read_info(directory, path, modules); };
         std::vector<std::string_view> wanted = request.wanted_modules;
-        wanted.insert(wanted.end(), request.welcome_modules.begin(), request.welcome_modules.end());
+        wanted.insert(wanted.end(), request.optional_modules.begin(), request.optional_modules.end());
         const std::vector<std::string> paths = TRY(directory.paths());
         ScannedLists lists = TRY(scan_modules({.paths = paths,
                                                .label = directory.label(),
@@ -259,7 +259,7 @@ Result<ModuleTexts> read_lists(const ModuleDirectory& directory, const Initramfs
     return texts;
 }
 
-/// A module that was put there after depmod had looked.
+/// A module that was added after depmod ran.
 Result<void> check_unlisted(const ModuleDirectory& directory, const ModuleList& list,
                             const std::vector<std::string_view>& wanted) {
     const auto is_lacking = [&](std::string_view name) { return list.lacks(name); };
@@ -293,7 +293,7 @@ Result<std::vector<PackedModule>> pack_modules(const InitramfsRequest& request, 
     const ModuleList list(texts);
     TRY_VOID(check_unlisted(base, list, request.wanted_modules));
     std::vector<std::string_view> wanted = request.wanted_modules;
-    for (const std::string_view name : request.welcome_modules)
+    for (const std::string_view name : request.optional_modules)
         if (list.has(name)) wanted.push_back(name);
     const std::vector<ModuleToLoad> modules = TRY(about(list.resolve(wanted, request.stop), base.label()));
     std::vector<PackedModule> packed;
@@ -304,9 +304,9 @@ Result<std::vector<PackedModule>> pack_modules(const InitramfsRequest& request, 
         const ModuleBytes* const bytes = TRY(read_once(base, module.path, read));
         TRY_VOID(check_release(base, *bytes, request.kernel_release));
         TRY_VOID(archive.add(name, EntryHeader{.mode = S_IFREG | 0644}, bytes->elf));
-        const bool is_welcome =
-            std::ranges::find(request.welcome_modules, module.name) != request.welcome_modules.end();
-        packed.push_back({"/" + name, module.is_optional || is_welcome});
+        const bool may_fail =
+            std::ranges::find(request.optional_modules, module.name) != request.optional_modules.end();
+        packed.push_back({"/" + name, module.is_optional || may_fail});
     }
     return packed;
 }

@@ -19,7 +19,7 @@ struct PackedModule {
     bool is_optional;  ///< the guest can do without it
 };
 
-/// Packs the modules that are wanted and what they need, unpacked, under .mayfly/modules/, which it adds.
+/// Packs the wanted modules and their dependencies, uncompressed, under .mayfly/modules/, which it adds.
 /// Nothing outside of the directory of modules is opened. In load order. Errors: Invalid, Os: about the
 /// directory or a file; Stopped.
 Result<std::vector<PackedModule>> pack_modules(const InitramfsRequest& request, ArchiveWriter& archive);

@@ -73,7 +73,7 @@ bool ModuleList::is_builtin(std::string_view name) const {
 
 bool ModuleList::lacks(std::string_view name) const { return !find_name(name) && !is_builtin(name); }
 
-/// One answer in the making: a depth-first walk with its own stack, because a file decides how deep it goes.
+/// One call of resolve(): a depth-first walk with its own stack, because a file decides its depth.
 class ModuleList::Resolution {
   public:
     Resolution(const ModuleList& list, StopToken stop)
@@ -92,7 +92,7 @@ class ModuleList::Resolution {
             if (!stays_inside(line.path))
                 return refuse("modules.dep names {}, which is outside of its directory",
                               printable(line.path));
-            // What somebody requires is required, however it was found first.
+            // A module that is required once stays required.
             if (states_[top.line].place == 0) {
                 order_.push_back({line.path, line.name, top.is_optional});
                 states_[top.line].place = order_.size();
@@ -114,7 +114,7 @@ class ModuleList::Resolution {
     struct Visit {
         std::size_t line;
         bool is_optional;
-        std::string_view hard;          ///< what is left of its line in modules.dep
+        std::string_view hard;          ///< the rest of its line in modules.dep
         std::vector<std::size_t> soft;  ///< before the hard ones
     };
     struct State {
@@ -146,8 +146,7 @@ class ModuleList::Resolution {
         return Need{*found, false};
     }
 
-    /// "softdep NAME pre: A B post: C": A and B, by name or alias; what is nowhere is nobody's loss. Last
-    /// first.
+    /// "softdep NAME pre: A B post: C": A and B, by name or alias; unknown names are skipped. Last first.
     [[nodiscard]] std::vector<std::size_t> soft_needs(std::string_view name) const {
         std::vector<std::size_t> needs;
         std::string_view text = list_.texts_.soft_dependencies;
@@ -191,7 +190,7 @@ Result<std::vector<ModuleToLoad>> ModuleList::resolve(const std::vector<std::str
         if (const std::optional<std::size_t> found = find_name(name))
             TRY_VOID(resolution.add(*found, false));
         else if (!is_builtin(name))
-            return refuse("the kernel module {} is neither there nor built into the kernel", name);
+            return refuse("the kernel module {} is neither in the directory nor built into the kernel", name);
     }
     return resolution.take();
 }

@@ -1,6 +1,5 @@
 // SPDX-License-Identifier: Apache-2.0
-// ModuleList: what depmod wrote about a kernel's modules, and which of them to load, in which order, for some
-// names.
+// ModuleList: depmod's files about a kernel's modules, and the load order of the modules for given names.
 //
 // Text in, names out: it opens nothing. Unknown lines are skipped, as modprobe does.
 // Specification: modules.dep(5), modprobe.d(5) "softdep", depmod(8).
@@ -37,13 +36,13 @@ class ModuleList {
     /// `texts` outlives the list.
     explicit ModuleList(const ModuleTexts& texts);
 
-    /// The modules that `wanted` names and what they depend on, each once, dependencies first; without what
-    /// is built in. '-' and '_' are the same. Errors: Invalid for a name that is neither a module nor built
+    /// The modules that `wanted` names and their dependencies, each once, dependencies first; without
+    /// built-in ones. '-' and '_' are the same. Errors: Invalid for a name that is neither a module nor built
     /// in, for a dependency without a line, and for a path that leaves the directory; Stopped.
     [[nodiscard]] Result<std::vector<ModuleToLoad>> resolve(const std::vector<std::string_view>& wanted,
                                                             StopToken stop = {}) const;
 
-    /// Whether there is a module of that name, not built in.
+    /// Whether a loadable module of that name exists.
     [[nodiscard]] bool has(std::string_view name) const { return find_name(name).has_value(); }
     /// Neither a module nor built in: resolve() refuses it.
     [[nodiscard]] bool lacks(std::string_view name) const;

@@ -15,13 +15,13 @@ namespace {
 constexpr std::string_view kEndings[] = {".ko", ".ko.gz", ".ko.xz", ".ko.zst"};
 
 bool is_module(std::string_view path) {
-    // A list has no way to write these, and no module has them.
+    // A list cannot contain these characters, and no module's name does.
     if (path.find_first_of(" \t\n:#") != std::string_view::npos) return false;
     return std::any_of(std::begin(kEndings), std::end(kEndings),
                        [&](std::string_view ending) { return path.ends_with(ending); });
 }
 
-/// One scan in the making: what is wanted, and then what that needs, each read once.
+/// One scan: the wanted modules, then their dependencies, each read once.
 class Scan {
   public:
     explicit Scan(const ModuleScan& scan)
@@ -42,10 +42,10 @@ class Scan {
             const ModuleInfo info = TRY(scan_.read(paths_[module]));
             for (const std::string& name : info.needs) {
                 const std::size_t needed = find(name);
-                // What the kernel has built in is not among them.
+                // Built-in modules are not among them.
                 if (needed == paths_.size())
-                    return refuse("{}: {} needs the module {}, which is not there", scan_.label,
-                                  paths_[module], printable(name));
+                    return refuse("{}: {} needs the module {}, which is missing", scan_.label, paths_[module],
+                                  printable(name));
                 want(name);
                 needs_[module] += " " + paths_[needed];
             }
@@ -72,7 +72,7 @@ class Scan {
         return static_cast<std::size_t>(found - paths_.begin());
     }
 
-    /// "pre:" and "post:" are nobody's name.
+    /// "pre:" and "post:" are not names.
     void want_words(std::string_view words) {
         while (!words.empty()) {
             const std::string_view word = words.substr(0, words.find(' '));

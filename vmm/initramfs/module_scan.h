@@ -1,10 +1,10 @@
 // SPDX-License-Identifier: Apache-2.0
-// A directory of modules that no depmod has seen: which files are there, and what depmod would have written
-// of those that matter.
+// A directory of modules without depmod's files: lists its modules, and writes depmod's lines for the wanted
+// ones.
 //
-// Only modules that are wanted, and what they need, are read: all of a kernel's would take seconds to unpack.
-// So a soft dependency by an alias is not found, and nobody is refused for that.
-// Specification: modules.dep(5), depmod(8). Thread: any.
+// Only wanted modules and their dependencies are read: unpacking all of a kernel's would take seconds. So a
+// soft dependency by an alias is not found, which is not an error. Specification: modules.dep(5), depmod(8).
+// Thread: any.
 #pragma once
 
 #include <functional>
@@ -31,12 +31,12 @@ struct ScannedLists {
 using ReadModule = std::function<Result<ModuleInfo>(std::string_view path)>;
 struct ModuleScan {
     const std::vector<std::string>& paths;
-    std::string_view label;  ///< how messages call their directory
+    std::string_view label;  ///< their directory's name in messages
     const std::vector<std::string_view>& wanted;
     ReadModule read;
     StopToken stop;
 };
-/// Errors: those of `read`; Invalid for a module that needs one that is not there; Stopped.
+/// Errors: those of `read`; Invalid for a module that needs a missing one; Stopped.
 Result<ScannedLists> scan_modules(const ModuleScan& scan);
 
 }  // namespace mayfly

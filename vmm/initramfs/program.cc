@@ -22,9 +22,9 @@ namespace {
 constexpr std::array kSearched = {"/usr/local/sbin", "/usr/local/bin", "/usr/sbin",
                                   "/usr/bin",        "/sbin",          "/bin"};
 constexpr const char* kRootHint = "give its root with --root, or link it statically";
-/// Linux follows as many interpreters of interpreters (fs/exec.c, exec_binprm).
+/// Linux follows the same number of nested interpreters (fs/exec.c, exec_binprm).
 constexpr int kInterpretersMax = 5;
-/// What Linux reads of a script (BINPRM_BUF_SIZE), and more than it takes of program headers.
+/// The bytes that Linux reads of a script (BINPRM_BUF_SIZE), and more than it accepts of program headers.
 constexpr std::size_t kStartBytes = 256;
 constexpr std::size_t kProgramHeadersMax = 1024;
 
@@ -36,7 +36,7 @@ std::size_t read_at(const UniqueFd& file, u64 offset, void* out, std::size_t siz
     return got < 0 ? 0 : static_cast<std::size_t>(got);
 }
 
-/// Whether Linux could execute it, up to what it names as its interpreter.
+/// Whether Linux could execute the file, apart from its interpreter.
 class Executable {
   public:
     Executable(const UniqueFd& file, std::string name) : file_(file), name_(std::move(name)) {}
@@ -99,7 +99,7 @@ class Executable {
     std::string name_;
 };
 
-/// A regular file that somebody may execute: root in the guest needs no more. `name` is for messages.
+/// A regular file that some user may execute: enough for root in the guest. `name` is for messages.
 Result<struct stat> require_executable(const UniqueFd& file, const std::string& name) {
     struct stat status {};
     if (::fstat(file.get(), &status) != 0) return fail(Error::os("fstat").about(name));
@@ -120,7 +120,7 @@ Unexpected not_found(const std::string& name) {
     return fail(std::move(error).hint("its arguments come after --"));
 }
 
-/// Follows the interpreters of what `file` holds: each has to be in the root.
+/// Follows the chain of interpreters of `file`: each has to be in the root.
 Result<void> require_interpreters(const UniqueFd& file, const std::string& name, const RootDirectory* root) {
     UniqueFd held;
     const UniqueFd* current = &file;
@@ -168,7 +168,7 @@ Result<Program> inside_program(const std::string& path, const UniqueFd& file, co
     return Program{path};
 }
 
-/// As a shell does: the first that could be executed; else what was wrong with the first that is there.
+/// Like a shell: the first executable match; else the error of the first match.
 Result<Program> search(const std::string& program, const RootDirectory& root) {
     std::optional<Error> problem;
     for (const char* directory : kSearched) {

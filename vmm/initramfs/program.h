@@ -1,9 +1,8 @@
 // SPDX-License-Identifier: Apache-2.0
-// The program that a guest is to run: where it is, and whether a guest with this root could execute it at
-// all.
+// The guest's program: where it is, and whether a guest with this root could execute it at all.
 //
-// It looks for what is missing before a machine is made for it; whether the program then works is its own
-// business: shared libraries are not looked for. Thread: any.
+// Missing files are found before a machine is made; whether the program then works is not checked: shared
+// libraries are not looked up. Thread: any.
 #pragma once
 
 #include <optional>
@@ -27,7 +26,8 @@ struct Program {
     std::optional<HostProgram> host{};
 };
 
-/// `root` is null for none. Errors: NotFound; Invalid, with what to do, for what Linux would not execute.
+/// `root` is null for none. Errors: NotFound; Invalid, with a remedy, for a file that Linux would not
+/// execute.
 Result<Program> find_program(const std::string& program, const RootDirectory* root);
 
 }  // namespace mayfly

@@ -41,7 +41,7 @@ UniqueFd RootDirectory::open_resolved(const std::string& path, u64 resolve) cons
     how.flags = O_RDONLY | O_CLOEXEC | O_NONBLOCK | O_NOCTTY;
     how.resolve = resolve;
     long raw = -1;
-    // EAGAIN: something was renamed while ".." was followed (openat2(2)).
+    // EAGAIN: a directory was renamed while ".." was followed (openat2(2)).
     for (int i = 0; i < kResolveTries && raw < 0; ++i) {
         raw = ::syscall(SYS_openat2, fd_.get(), path.c_str(), &how, sizeof(how));
         if (raw < 0 && errno != EAGAIN && errno != EINTR) break;

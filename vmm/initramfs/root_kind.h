@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: Apache-2.0
-// What a directory of the host is to a guest that has it as its root. Thread: any.
+// How a guest uses a directory of the host as its root. Thread: any.
 #pragma once
 
 #include "vmm/error/ints.h"
@@ -7,8 +7,8 @@
 namespace mayfly {
 
 enum class RootKind : u8 {
-    Packed,    ///< a copy is the guest's, in the initramfs
-    Overlay,   ///< it is shared and read; what the guest writes lies over it, in the guest's memory
+    Packed,    ///< the guest has a copy, in the initramfs
+    Overlay,   ///< it is shared and read; the guest's writes lie over it, in the guest's memory
     Writable,  ///< it is shared, and written
 };
 

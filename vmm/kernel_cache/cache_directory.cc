@@ -23,10 +23,10 @@ namespace {
 
 constexpr std::size_t kListingBytes = KiB(4);
 constexpr int kLevelsMax = 3;
-/// Nobody writes one entry for so long.
+/// Writing an entry never takes so long.
 constexpr u64 kUnfinishedMaxNs = 3'600'000'000'000;
 
-/// The time of an entry that is not to be removed, or was.
+/// Marks an entry that must not be removed, or was removed.
 constexpr u64 kNever = ~u64{0};
 
 struct Entry {
@@ -42,7 +42,7 @@ bool make_directory(const std::string& path, int levels) {
     return make_directory(path.substr(0, slash), levels - 1) && make_directory(path, 1);
 }
 
-/// Adds the entry of this name, if it is one; removes what somebody began and left.
+/// Adds the entry with this name, if it is an entry; removes unfinished files that a crash left.
 void look_at(const UniqueFd& directory, const char* name, std::vector<Entry>& entries) {
     const std::string_view text = name;
     const bool is_unfinished = text.ends_with(kUnfinishedSuffix);
@@ -57,13 +57,13 @@ void look_at(const UniqueFd& directory, const char* name, std::vector<Entry>& en
         ::unlinkat(directory.get(), name, 0);
 }
 
-/// What can be read of it.
+/// The directory's readable entries.
 std::vector<Entry> list_entries(const UniqueFd& directory) {
     std::vector<Entry> entries;
-    // A description of its own: reading moves its position.
+    // A separate file description: reading moves its position.
     const UniqueFd reader =
         UniqueFd::adopt(::openat(directory.get(), ".", O_RDONLY | O_DIRECTORY | O_CLOEXEC));
-    // SAFETY: alignas makes room in which the kernel's records, and dirent64's fields, are aligned.
+    // SAFETY: alignas makes the kernel's records, and dirent64's fields, aligned.
     alignas(dirent64) char listing[kListingBytes];
     for (;;) {
         const ssize_t got = ::getdents64(reader.get(), listing, sizeof(listing));
@@ -84,7 +84,7 @@ Opened open_cache_directory(const std::string& path) {
     UniqueFd fd = UniqueFd::adopt(::open(path.c_str(), O_RDONLY | O_DIRECTORY | O_NOFOLLOW | O_CLOEXEC));
     if (!fd.valid() && errno == ENOENT) return {};
     // Linux says ENOTDIR for a symbolic link too.
-    if (!fd.valid() && errno == ENOTDIR) return {{}, "is no directory, or a symbolic link"};
+    if (!fd.valid() && errno == ENOTDIR) return {{}, "is not a directory, or is a symbolic link"};
     struct stat status {};
     if (!fd.valid() || ::fstat(fd.get(), &status) != 0) return {{}, os_reason("open")};
     if (Reason why = why_not_ours(status); !why.empty()) return {{}, std::move(why)};

@@ -1,8 +1,8 @@
 // SPDX-License-Identifier: Apache-2.0
 // The directory that unpacked kernels are kept in: ours alone, and of bounded size.
 //
-// What other users could have put there, or could still change, is not used: a guest would run it as its
-// kernel. Only files with our suffixes are ever counted or removed.
+// Files that other users could have put there, or could still change, are not used: a guest would run them as
+// its kernel. Only files with our suffixes are ever counted or removed.
 // Thread: any; several processes may use one directory.
 #pragma once
 
@@ -16,7 +16,7 @@
 
 namespace mayfly {
 
-/// Of a whole entry.
+/// The suffix of a complete entry.
 constexpr std::string_view kEntrySuffix = ".mayfly-kernel";
 /// Of an entry that is being written, where the file system has no files without a name.
 constexpr std::string_view kUnfinishedSuffix = ".mayfly-unfinished";
@@ -26,22 +26,23 @@ struct CacheLimits {
     u32 entries_max;
 };
 
-/// Why a part of the cache is not used, for -v; empty where it is. No Result, because no boot fails by it.
+/// Why a part of the cache is not used, for -v; empty where it is. Not a Result, because it never fails a
+/// boot.
 using Reason = std::string;
 
-/// The reason that errno is, after a call that failed.
+/// The reason for errno, after a failed call.
 Reason os_reason(std::string_view operation);
 
-/// A descriptor, or why there is none; neither where there is simply nothing.
+/// A descriptor, or why it is missing; neither where the file simply does not exist.
 struct Opened {
     UniqueFd fd;
     Reason why;
 };
 
-/// Not a symbolic link, and not what others own or may write to.
+/// Refuses a symbolic link, and a directory that others own or may write to.
 Opened open_cache_directory(const std::string& path);
 
-/// Makes it where there is none, with up to two directories above it.
+/// Makes it where it is missing, with up to two directories above it.
 Opened make_cache_directory(const std::string& path);
 
 /// Removes the least recently used entries until `needed_bytes` fit, beside what others the limits allow. All

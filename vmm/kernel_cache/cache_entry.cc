@@ -25,10 +25,10 @@ namespace mayfly {
 
 namespace {
 
-/// Changes with the entries' form, and with what unpacking yields.
+/// Changes with the format of entries, and with the result of unpacking.
 constexpr std::array<char, 16> kMagic{'m', 'a', 'y', 'f', 'l', 'y', ' ', 'k',
                                       'e', 'r', 'n', 'e', 'l', ' ', '1', '\n'};
-/// Summed, read and written at a time: it stays in a core's second cache.
+/// Bytes summed, read and written at a time: they stay in a core's L2 cache.
 constexpr u64 kChunk = KiB(256);
 constexpr u64 kSampleBytes = KiB(1);
 constexpr u64 kDayNs = 86'400'000'000'000;
@@ -39,7 +39,7 @@ struct Trailer {
     KernelKey key;
     u64 unpacked_bytes = 0;
     u64 elf_sum = 0;
-    u64 own_sum = 0;  ///< of what is before it
+    u64 own_sum = 0;  ///< of the bytes before it
 };
 static_assert(std::has_unique_object_representations_v<Trailer>);
 
@@ -51,7 +51,7 @@ std::string entry_name(const KernelKey& key) {
     return fmt::format("{:x}-{:x}{}", key.device, key.inode, kEntrySuffix);
 }
 
-/// False also where the file ends before.
+/// False also where the file is shorter.
 bool read_all(const UniqueFd& file, u64 offset_bytes, std::span<std::byte> out) {
     while (!out.empty()) {
         const ssize_t got = ::pread(file.get(), out.data(), out.size(), static_cast<off_t>(offset_bytes));
@@ -85,13 +85,13 @@ bool is_elf_whole(const UniqueFd& file, const Trailer& trailer, StopToken stop) 
 }
 
 /// The time of the last change says when the entry was used, to about a day, and whether it was read whole
-/// since the host was started: until then its pages come from a disk that may have missed some.
+/// since the host was started: until then its pages come from a disk that may have lost some.
 bool is_whole(const UniqueFd& file, const Trailer& trailer, u64 used_ns, StopToken stop) {
     const u64 now = now_ns();
     const bool was_checked = used_ns >= host_start_ns() && used_ns <= now;
     if (was_checked && now - used_ns < kDayNs) return true;
     if (!was_checked && !is_elf_whole(file, trailer, stop)) return false;
-    // Where this cannot be written, the next use reads it whole again.
+    // Where the time cannot be set, the next use reads the entry whole again.
     (void)::futimens(file.get(), nullptr);
     return true;
 }
@@ -103,14 +103,14 @@ bool read_trailer(const UniqueFd& file, u64 file_bytes, Trailer& trailer) {
            trailer.unpacked_bytes == file_bytes - sizeof(trailer);
 }
 
-/// A file of the directory that nobody else sees until it has its name.
+/// A file of the directory that is invisible to others until it has its name.
 struct NewFile {
     UniqueFd fd;
-    std::string path;  ///< what publish() gives that name to
+    std::string path;  ///< the file that publish() names
     bool is_named = false;
 };
 
-/// With an invalid descriptor, and errno, where there can be none.
+/// With an invalid descriptor, and errno, where it cannot be made.
 NewFile create_file(const UniqueFd& directory) {
     NewFile file;
     file.fd = UniqueFd::adopt(::openat(directory.get(), ".", O_TMPFILE | O_WRONLY | O_CLOEXEC, 0600));
@@ -144,7 +144,7 @@ bool write_entry(const UniqueFd& file, const PackedKernel& kernel, std::span<con
 bool publish(const UniqueFd& directory, const NewFile& file, const std::string& name) {
     if (file.is_named)
         return ::renameat(directory.get(), file.path.c_str(), directory.get(), name.c_str()) == 0;
-    // A link does not replace: a reader in between finds nothing, which is well, and so may another writer.
+    // A link does not replace: a reader in between finds nothing, which is harmless, as may another writer.
     for (int tries = 0; tries < kTriesMax; ++tries) {
         if (::linkat(AT_FDCWD, file.path.c_str(), directory.get(), name.c_str(), AT_SYMLINK_FOLLOW) == 0)
             return true;
@@ -158,7 +158,7 @@ bool publish(const UniqueFd& directory, const NewFile& file, const std::string& 
 
 std::optional<PackedKernel> identify(const Image& kernel, const BzImage& bz, u64 settling_ns) {
     PackedKernel packed;
-    // Before the first byte is read, so that what changes while we read belongs to times that are gone.
+    // Before the first byte is read, so that a change while we read gets a later time.
     struct stat status {};
     if (::fstat(kernel.file()->get(), &status) != 0) return std::nullopt;
     packed.key = {.device = status.st_dev,
@@ -190,7 +190,7 @@ Opened find_entry(const UniqueFd& directory, const PackedKernel& kernel, StopTok
     if (!file.valid() && errno == ELOOP) return {{}, "is a symbolic link"};
     struct stat status {};
     if (!file.valid() || ::fstat(file.get(), &status) != 0) return {{}, os_reason("open")};
-    if (!S_ISREG(status.st_mode)) return {{}, "is no regular file"};
+    if (!S_ISREG(status.st_mode)) return {{}, "is not a regular file"};
     if (Reason why = why_not_ours(status); !why.empty()) return {{}, std::move(why)};
     Trailer trailer;
     if (!read_trailer(file, static_cast<u64>(status.st_size), trailer))
@@ -205,7 +205,7 @@ Reason store_entry(const UniqueFd& directory, const PackedKernel& kernel, std::s
                    const CacheLimits& limits, StopToken stop) {
     const std::string name = entry_name(kernel.key);
     const u64 file_bytes = elf.size() + sizeof(Trailer);
-    // Asked for, because a write beyond it would end the process by SIGXFSZ.
+    // Checked, because a write beyond the limit would end the process by SIGXFSZ.
     struct rlimit limit {};
     if (::getrlimit(RLIMIT_FSIZE, &limit) == 0 && file_bytes > limit.rlim_cur)
         return fmt::format("it takes {} bytes, and files may have {} (ulimit -f)", file_bytes,

@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
-// A 64-bit sum that notices accidents: lost, stale or misplaced blocks of a file. It is no defence against a
-// forger, who is kept away by the cache's directory, and it is nobody's format but ours.
+// A 64-bit sum that notices accidents: lost, stale or misplaced blocks of a file. Not a defence against
+// forgers, whom the cache's directory keeps away, and not a format of anybody else's.
 // Thread: any.
 #pragma once
 
@@ -11,7 +11,7 @@
 
 namespace mayfly {
 
-/// Continues `sum`, which starts at 0. What is summed in two pieces has another sum than in one.
+/// Continues `sum`, which starts at 0. Bytes summed in two pieces have a different sum than in one.
 [[nodiscard]] u64 content_sum(u64 sum, std::span<const std::byte> bytes);
 
 }  // namespace mayfly

@@ -23,13 +23,13 @@ constexpr std::string_view kSubdirectory = "/mayfly/kernels";
 
 std::string variable(const char* name) {
     // A process with more rights than its user, by a set-user-ID bit or a file capability, does not let that
-    // user choose where it writes and what kernels it trusts.
+    // user choose where it writes and which kernels it trusts.
     const char* value = ::secure_getenv(name);
     return value != nullptr ? value : std::string();
 }
 
-/// Empty where there is nothing that would say. XDG Base Directory Specification 0.8: relative paths are
-/// invalid and ignored.
+/// Empty where no variable tells. XDG Base Directory Specification 0.8: relative paths are invalid and
+/// ignored.
 std::string find_place(const std::string& option) {
     if (!option.empty()) return option;
     if (std::string own = variable("MAYFLY_CACHE_DIR"); !own.empty()) return own;
@@ -40,7 +40,7 @@ std::string find_place(const std::string& option) {
     return {};
 }
 
-/// One kernel's dealings with the cache.
+/// One kernel's visit to the cache.
 class Visit {
   public:
     Visit(const Image& kernel, const BzImage& bz, u64 memory_bytes, const KernelCacheOptions& options)
@@ -50,7 +50,7 @@ class Visit {
         if (!bz.packing || bz.payload_bytes < kPayloadMin) return;
         kernel_ = identify(kernel, bz, options.settling_ns);
         stop_ = kernel.stop();
-        // Unpacking refuses it, in its own words.
+        // Unpacking refuses the kernel, with its own message.
         if (kernel_ && kernel_->unpacked_bytes > memory_bytes) kernel_.reset();
     }
 

@@ -2,7 +2,7 @@
 // The cache of unpacked kernels: from the second boot on, a bzImage is mapped from disk as its vmlinux would
 // be.
 //
-// It never fails a boot: what cannot be found, trusted or stored is unpacked as if there were no cache, and
+// It never fails a boot: a kernel that cannot be found, trusted or stored is unpacked as without a cache, and
 // -v says why. ELF kernels, built-in guests and small payloads do not touch it. Like a vmlinux, an entry that
 // somebody truncates under a running guest ends mayfly by SIGBUS; one that is removed or replaced does not,
 // because it stays until the guest is gone. Thread: one thread, before any vCPU runs.
@@ -25,8 +25,8 @@ struct KernelCacheOptions {
     u64 settling_ns = 2'000'000'000;
 };
 
-/// As unpack_kernel(), but from the cache where it is there, and into it where it is not. Errors:
-/// unpack_kernel()'s.
+/// As unpack_kernel(), but from the cache where the kernel is there, and into the cache where it is not.
+/// Errors: unpack_kernel()'s.
 Result<std::optional<Image>> unpack_cached(const Image& kernel, const KernelChoice& choice, u64 memory_bytes,
                                            const KernelCacheOptions& options);
 

@@ -1,8 +1,8 @@
 // SPDX-License-Identifier: Apache-2.0
-// The ring in which KVM collects writes that nobody has to answer at once.
+// The ring in which KVM collects writes that need no immediate answer.
 //
-// There is one a VM, filled under a lock of the kernel's.
-// Thread: one at a time, the caller sees to that. Spec: KVM api.rst "KVM_CAP_COALESCED_MMIO".
+// Each VM has one, filled under a lock of the kernel's. Thread: one at a time, which the caller ensures.
+// Spec: KVM api.rst "KVM_CAP_COALESCED_MMIO".
 #pragma once
 
 #include <cstring>
@@ -14,7 +14,7 @@
 namespace mayfly {
 
 /// Calls `deliver` for each write, the oldest first, and frees its place after that. `ring` may be null.
-/// \returns how many there were.
+/// \returns how many writes it delivered.
 template <typename Deliver>
 std::size_t drain_coalesced_writes(kvm_coalesced_mmio_ring* ring, Deliver deliver) {
     if (ring == nullptr) return 0;

@@ -56,16 +56,16 @@ constexpr std::array kFilters{
     Filter{"tsc-deadline", cpuid::FEATURES, Register::Ecx, 0, cpuid::FEATURES_ECX_TSC_DEADLINE, deadline},
     // KVM's LAPIC timer runs on through HLT; without the bit Linux keeps a broadcast timer, the PIT.
     Filter{"arat", cpuid::THERMAL_POWER, Register::Eax, 0, cpuid::THERMAL_POWER_EAX_ARAT, apic},
-    // AVIC without x2AVIC intercepts every x2APIC register, EOI too: the guest is better off in xAPIC mode.
+    // AVIC without x2AVIC intercepts every x2APIC register, EOI too: xAPIC mode is faster for the guest.
     Filter{"no-x2apic", cpuid::FEATURES, Register::Ecx, cpuid::FEATURES_ECX_X2APIC, 0, no_x2apic},
-    // No LAPIC exists without an in-kernel irqchip, nor does what rests on it.
+    // Without an in-kernel irqchip the LAPIC is missing, and the features that need it.
     Filter{"no-apic", cpuid::FEATURES, Register::Edx, cpuid::FEATURES_EDX_APIC, 0, no_apic},
     Filter{"no-apic-deadline", cpuid::FEATURES, Register::Ecx, cpuid::FEATURES_ECX_TSC_DEADLINE, 0, no_apic},
     Filter{"no-apic-kvm", cpuid::KVM_FEATURES, Register::Eax, kApicFeatures, 0, no_apic},
     // With the hypercall every IPI exits; hardware sends them without.
     Filter{"no-pv-ipi", cpuid::KVM_FEATURES, Register::Eax, cpuid::KVM_FEATURES_EAX_PV_SEND_IPI, 0,
            hardware_ipi},
-    // A hypercall that never reaches KVM hangs the guest: offer nothing that makes one.
+    // A hypercall that never reaches KVM hangs the guest: offer no feature that makes one.
     Filter{"no-hypercalls", cpuid::KVM_FEATURES, Register::Eax, kHypercallFeatures, 0, no_hypercalls},
     // HTT means "EBX[23:16] counts": the package holds more than one logical processor.
     Filter{"one-cpu", cpuid::FEATURES, Register::Edx, cpuid::FEATURES_EDX_HTT, 0, single},

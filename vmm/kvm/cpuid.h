@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
-// What a guest's CPUID says: what KVM supports, passed through one table of named filters, with the topology
-// leaves made right for the number of vCPUs.
+// A guest's CPUID: the leaves that KVM supports, passed through one table of named filters, with the topology
+// leaves adjusted to the number of vCPUs.
 //
 // Thread: values only.
 // Spec: Intel SDM Vol. 2A, "CPUID-CPU Identification"; AMD APM Vol. 3 appendix E "Obtaining Processor
@@ -27,8 +27,8 @@ class CpuidTable {
     [[nodiscard]] void* for_kernel_to_fill();
     [[nodiscard]] void* for_kernel_to_read() { return &table_; }
 
-    /// The table as it is kept in a file: its count, a word, and that many entries; and all that may be read
-    /// of a file into it. What was read has to be is_within_bounds().
+    /// The table as stored in a file: its count, a word, and that many entries; and the space that a file may
+    /// be read into. Check is_within_bounds() after reading.
     [[nodiscard]] std::span<const std::byte> file_bytes() const {
         return std::as_bytes(std::span(&table_, 1)).first(kCountedHeaderBytes + entries().size_bytes());
     }
@@ -53,7 +53,7 @@ class CpuidTable {
     CountedTable<kvm_cpuid_entry2, kEntriesMax> table_;
 };
 
-/// What the filters decide by.
+/// The facts that the filters use.
 struct CpuidFacts {
     u32 cpu_count = 1;
     u32 tsc_khz = 0;                ///< 0: unknown; leaf 0x40000010 is then left out

@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: Apache-2.0
-// host_kind: which KVM this host runs, as far as it changes what we do.
+// host_kind: which KVM this host runs, as far as mayfly depends on it.
 // Thread: any; reads sysfs and CPUID.
 #pragma once
 
@@ -31,7 +31,7 @@ struct HostKind {
 /// A few microseconds: at most three small files.
 [[nodiscard]] HostKind detect_host_kind();
 
-/// The module's word for it, in one place for the boot path and the doctor.
+/// The module's parameters, interpreted in one place for the boot path and the doctor.
 [[nodiscard]] KvmFlavour detect_flavour();
 
 /// A module parameter that reads Y or a number other than 0.

@@ -24,5 +24,5 @@ Result<int> kvm_ioctl(const UniqueFd& fd, unsigned long request, std::string_vie
 
 }  // namespace mayfly
 
-/// KVM_IOCTL(fd, KVM_CREATE_VCPU, 0): the request's own name is what an error shows.
+/// KVM_IOCTL(fd, KVM_CREATE_VCPU, 0): an error shows the request's own name.
 #define KVM_IOCTL(fd, request, argument) ::mayfly::kvm_ioctl((fd), (request), #request, (argument))

@@ -24,7 +24,7 @@ CpuidTable guest_table(const KvmAnswers& answers) {
 }  // namespace
 
 Result<std::unique_ptr<KvmAnswers>> ask(const KvmSystem& kvm) {
-    // Its table is not to be cleared.
+    // Its table need not be cleared.
     auto answers = std::make_unique_for_overwrite<KvmAnswers>();
     answers->host = detect_host_kind();
     answers->run_bytes = static_cast<u32>(kvm.run_bytes());

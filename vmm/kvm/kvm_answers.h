@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
-// KvmAnswers: what the host's KVM answers each process alike until its module is loaded anew.
+// KvmAnswers: answers that the host's KVM gives every process alike until its module is loaded anew.
 //
-// Thread: values only; asking is for any.
+// Thread: values only; asking on any thread.
 #pragma once
 
 #include <memory>
@@ -26,8 +26,8 @@ struct KvmAnswers {
 /// Errors: Os.
 Result<std::unique_ptr<KvmAnswers>> ask(const KvmSystem& kvm);
 
-/// Whether a guest would be told the same. What names the CPU that was asked, such as its APIC id, it is not
-/// told.
+/// Whether a guest would see the same values. Fields that identify the asked CPU, such as its APIC id, are
+/// ignored: guests do not see them.
 [[nodiscard]] bool mean_the_same(const KvmAnswers& one, const KvmAnswers& other);
 
 }  // namespace mayfly

@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: Apache-2.0
-// KvmSystem: /dev/kvm. What the host's KVM offers, and where virtual machines come from.
+// KvmSystem: /dev/kvm. The features of the host's KVM, and the source of virtual machines.
 //
 // Thread: any; holds nothing but the descriptor.
 // Spec: Linux Documentation/virt/kvm/api.rst, "API description", system ioctls.
@@ -14,16 +14,14 @@ namespace mayfly {
 
 class KvmSystem {
   public:
-    /// Errors: Host when /dev/kvm is missing or forbidden; each says what to do.
+    /// Errors: Host when /dev/kvm is missing or forbidden; each with a remedy.
     static Result<UniqueFd> open_device();
-    /// Asks the device that open_device() gave what every user has to know. Errors: Host when it speaks
+    /// Asks the device from open_device() for the facts that every user needs. Errors: Host when it speaks
     /// another API.
     static Result<KvmSystem> on(UniqueFd device);
-    /// For who knows the answer already: the size of a vCPU's kvm_run mapping.
-    static KvmSystem on(UniqueFd device, std::size_t run_bytes) {
-        return {std::move(device), run_bytes};
-    }
-    /// The first two. Errors: theirs.
+    /// For callers that know the answer already: the size of a vCPU's kvm_run mapping.
+    static KvmSystem on(UniqueFd device, std::size_t run_bytes) { return {std::move(device), run_bytes}; }
+    /// open_device() and the query together. Errors: theirs.
     static Result<KvmSystem> open();
 
     /// KVM_CHECK_EXTENSION: 0 when the capability is unknown.

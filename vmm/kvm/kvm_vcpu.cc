@@ -16,7 +16,7 @@ constexpr std::size_t kMsrsMax = 16;
 Result<RunStatus> KvmVcpu::run() {
     if (::ioctl(fd_.get(), KVM_RUN, 0) == 0) return RunStatus::Exited;
     // EAGAIN: an AP left its wait for INIT/SIPI without having been started. The bootstrap processor never
-    // waits so; there it is KVM failing to start the VM's own kernel thread, which counts as one of ours.
+    // waits so; there KVM failed to start the VM's own kernel thread, which counts as one of ours.
     if (errno == EINTR || (errno == EAGAIN && id_ != 0)) return RunStatus::Interrupted;
     Error error = Error::os("KVM_RUN");
     if (error.os_errno() != EAGAIN) return fail(std::move(error));

@@ -23,7 +23,7 @@ enum class RunStatus : u8 {
     Interrupted,  ///< a signal, immediate_exit, or an AP that still waits for its SIPI
 };
 
-/// Whether KVM_RUN returns as soon as what it has in flight is completed. Any thread; async-signal-safe.
+/// Whether KVM_RUN returns as soon as its access in flight is completed. Any thread; async-signal-safe.
 inline void set_immediate_exit(kvm_run& run, bool is_wanted) {
     // SAFETY: the kernel reads this byte at KVM_RUN's entry; a single store cannot tear.
     __atomic_store_n(&run.immediate_exit, static_cast<u8>(is_wanted), __ATOMIC_SEQ_CST);
@@ -36,7 +36,7 @@ class KvmVcpu {
     [[nodiscard]] u32 id() const { return id_; }
     [[nodiscard]] const UniqueFd& fd() const { return fd_; }
 
-    /// KVM_RUN. Errors: Os, when the host could not go on (guest memory that cannot be had: EFAULT).
+    /// KVM_RUN. Errors: Os, when the host could not go on (guest memory that is not available: EFAULT).
     Result<RunStatus> run();
 
     /// SAFETY: the mapping is at least a page and the kernel keeps a kvm_run at its start.
@@ -51,9 +51,9 @@ class KvmVcpu {
     Result<void> set_regs(const kvm_regs& regs);
     [[nodiscard]] Result<kvm_sregs> sregs() const;
     Result<void> set_sregs(const kvm_sregs& sregs);
-    /// \returns how many were taken: KVM stops at the first MSR it refuses, which is not an error here.
+    /// \returns how many MSRs were set: KVM stops at the first that it refuses, which is not an error here.
     Result<u32> set_msrs(std::span<const kvm_msr_entry> entries);
-    /// Empty when KVM does not know or tell this MSR.
+    /// Empty when KVM does not know or show this MSR.
     [[nodiscard]] std::optional<u64> msr(u32 index) const;
     /// KVM_INTERRUPT: queue `vector`; only without an in-kernel LAPIC, and when the window is open.
     Result<void> interrupt(u8 vector);

@@ -159,7 +159,7 @@ Result<void> KvmVm::detach_irqfd(const EventFd& event, u32 gsi) {
 }
 
 Result<void> KvmVm::flush_irqfd(const EventFd& event, u32 gsi) {
-    // To detach it waits for its worker; to attach it looks for what came meanwhile.
+    // Detaching waits for the kernel's worker; attaching checks for signals that came meanwhile.
     TRY_VOID(detach_irqfd(event, gsi));
     return attach_irqfd(event, gsi);
 }

@@ -44,7 +44,7 @@ class KvmVm {
 
     /// Makes `region` guest RAM. Slots are numbered from 0 by the caller.
     Result<void> set_memory(u32 slot, const GuestRegion& region);
-    /// The same for memory that the guest only reads; its writes come back as KVM_EXIT_MMIO.
+    /// The same for memory that the guest only reads; its writes exit as KVM_EXIT_MMIO.
     Result<void> set_readonly_memory(u32 slot, const GuestRegion& region);
     /// Pages that KVM wants on Intel hosts for real mode; harmless elsewhere.
     Result<void> set_tss_address(Gpa tss, Gpa identity_map);
@@ -72,13 +72,13 @@ class KvmVm {
     Result<MsiResult> signal_msi(u64 address, u32 data);
     Result<void> attach_irqfd(const EventFd& event, u32 gsi);
     Result<void> detach_irqfd(const EventFd& event, u32 gsi);
-    /// What `event` was told before has become an interrupt when this returns: a worker of the kernel may be
-    /// about to. Errors: Os; then it may be detached.
+    /// Earlier signals of `event` have become interrupts when this returns: a worker of the kernel may be
+    /// about to deliver one. Errors: Os; then the irqfd may be detached.
     Result<void> flush_irqfd(const EventFd& event, u32 gsi);
 
     // --- doorbells ---
 
-    /// Writes there signal `event` inside the kernel, and nothing else happens.
+    /// Writes to the place signal `event` inside the kernel, and do not exit.
     Result<void> attach_io_event(const EventFd& event, const IoEventPlace& place);
     Result<void> detach_io_event(const EventFd& event, const IoEventPlace& place);
     /// Byte writes to `port` are collected in the ring that KvmVcpu::coalesced_ring() shows.

@@ -13,7 +13,7 @@ namespace {
 
 constexpr u32 kDescriptorsMax = 1024;
 constexpr u32 kNameMax = 256;
-/// struct kvm_stats_desc before its name: C++ takes the header's flexible array for more.
+/// struct kvm_stats_desc before its name: in C++ the header's flexible array adds to the size.
 constexpr std::size_t kDescriptorBytes = 16;
 
 Result<void> read_exactly(const UniqueFd& fd, u64 offset, std::span<std::byte> out) {

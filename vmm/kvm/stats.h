@@ -22,12 +22,12 @@ struct KvmCounter {
 
 class KvmStats {
   public:
-    /// Reads the descriptors. Errors: Os; Host when the layout is not what the interface promises.
+    /// Reads the descriptors. Errors: Os; Host when the layout differs from the interface.
     static Result<KvmStats> open(UniqueFd fd);
 
-    /// Every counter that is one number (histograms are left out), in the kernel's order.
+    /// Every counter with a single number (histograms are left out), in the kernel's order.
     [[nodiscard]] Result<std::vector<KvmCounter>> read_all() const;
-    /// Empty when the host has no such counter.
+    /// Empty when the host lacks the counter.
     [[nodiscard]] std::optional<u64> read(std::string_view name) const;
 
   private:

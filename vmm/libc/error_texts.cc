@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
-// What Linux programs say for an errno, where musl has words of its own: users search for these, and scripts
-// look for them. The linker turns strerror() into __wrap_strerror() (meson.build). Thread: any.
+// The usual texts for an errno on Linux, where musl's differ: users search the web for these, and scripts
+// match them. The linker turns strerror() into __wrap_strerror() (meson.build). Thread: any.
 #include <algorithm>
 #include <array>
 #include <cerrno>
@@ -60,7 +60,7 @@ extern "C" char* __real_strerror(int number);
 extern "C" char* __wrap_strerror(int number) {
     const auto* found = std::find_if(kTexts.begin(), kTexts.end(),
                                      [number](const ErrorText& one) { return one.number == number; });
-    // SAFETY: strerror()'s type is older than const; nobody may write to what it returns.
+    // SAFETY: strerror()'s type is older than const; callers may not write to its result.
     return found != kTexts.end() ? const_cast<char*>(found->text) : __real_strerror(number);
 }
 // NOLINTEND(bugprone-reserved-identifier,readability-identifier-naming)

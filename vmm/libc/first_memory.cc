@@ -1,13 +1,13 @@
 // SPDX-License-Identifier: Apache-2.0
-// What C++ allocates first comes from one piece, object beside object: the linker has operator new and delete
-// come here (meson.build).
+// What C++ allocates first comes from one piece, object beside object: the linker redirects operator new and
+// delete here (meson.build).
 //
 // A boot makes some two hundred objects before the guest runs. An allocator that keeps a page for each size
-// touches a page for each, and pages of its own before the first: a fifth of what a boot takes beside KVM is
-// their page faults. What no longer fits, and what malloc(3) is asked for, is the allocator's.
+// touches a page for each, and pages of its own before the first: these page faults are a fifth of a boot's
+// time outside KVM. Objects that do not fit any more, and requests to malloc(3), go to the allocator.
 //
-// The allocator sets itself up when it is first asked (vmm/sections.ld), which is not made for two threads at
-// once: so the first thread that is started asks for something before it is.
+// The allocator sets itself up at its first call (vmm/sections.ld), which is not safe for two threads at
+// once: so starting the first thread calls it before.
 // Thread: any.
 #include <atomic>
 #include <cstddef>
@@ -39,8 +39,8 @@ constexpr std::size_t rounded(std::size_t size_bytes, std::size_t alignment = kA
     return (size_bytes + alignment - 1) & ~(alignment - 1);
 }
 
-/// Memory that is given out from the bottom up. What it knows of itself lies elsewhere: such memory costs
-/// nothing until it is written.
+/// Memory that is given out from the bottom up. Its bookkeeping lies elsewhere: untouched memory costs
+/// nothing.
 class Piece {
   public:
     template <std::size_t kBytes>
@@ -63,7 +63,7 @@ class Piece {
         return at >= memory_ && at < memory_ + bytes_;
     }
 
-    /// Only what was taken last can be had again.
+    /// Only the last piece can grow.
     void give_back(void* object, std::size_t size_bytes) {
         const auto at = static_cast<std::size_t>(static_cast<std::byte*>(object) - memory_);
         std::size_t end = at + rounded(size_bytes);
@@ -83,7 +83,7 @@ alignas(kLine) constinit std::byte g_object_memory[std::size_t{256} << 10];
 alignas(kPage) constinit std::byte g_page_memory[16 * kPage];
 
 constinit Piece g_objects(g_object_memory);
-/// Apart: what lay between two pages would take the rest of one.
+/// Apart: an object between two pages would touch both.
 constinit Piece g_pages(g_page_memory);
 
 void* take_aligned(std::size_t size_bytes, std::size_t alignment) {
@@ -147,7 +147,7 @@ void __wrap__ZdaPvm(void* object, std::size_t size_bytes) {
 
 int __wrap_pthread_create(pthread_t* thread, const pthread_attr_t* attributes, void* (*body)(void*),
                           void* argument) {
-    // Written before there is a second thread. Volatile, because a compiler may leave such a pair out.
+    // Written before a second thread exists. Volatile, because a compiler may remove such a pair.
     static bool has_asked = false;
     if (!has_asked) {
         has_asked = true;

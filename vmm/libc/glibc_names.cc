@@ -1,9 +1,9 @@
 // SPDX-License-Identifier: Apache-2.0
-// Functions of glibc's that musl has under another name or not at all, for a mayfly that is linked with musl.
+// Functions of glibc that musl lacks or names differently, for a mayfly that is linked with musl.
 //
 // mayfly, its libraries and libstdc++ are compiled with glibc's headers, and linked with musl's libc.a: types
-// and constants of the two agree on x86-64, which musl keeps to on purpose. These names are all that is
-// missing; the linker names whatever else becomes so. The declarations are the headers'. Thread: any.
+// and constants of the two agree on x86-64, by musl's design. Only these names are missing; the linker
+// reports any others. The headers declare them. Thread: any.
 #include <cerrno>
 #include <cstdarg>
 
@@ -15,11 +15,11 @@
 #include <sys/uio.h>
 #include <unistd.h>
 
-// What libstdc++ asks before it counts references without atomic operations.
+// libstdc++ reads this before it counts references without atomic operations.
 extern "C" char __libc_single_threaded;  // NOLINT(bugprone-reserved-identifier): glibc's name
 char __libc_single_threaded = 0;         // NOLINT(bugprone-reserved-identifier): glibc's name
 
-// libgcc's unwinder asks this first, and dl_iterate_phdr() where it fails. Nothing of ours throws.
+// libgcc's unwinder calls this first, and dl_iterate_phdr() where it fails. Our code never throws.
 // NOLINTNEXTLINE(bugprone-reserved-identifier,readability-identifier-naming): glibc's name
 extern "C" int _dl_find_object(void* /*address*/, void* /*result*/) { return -1; }
 

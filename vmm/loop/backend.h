@@ -1,8 +1,8 @@
 // SPDX-License-Identifier: Apache-2.0
-// Backend: what a device stands for on the host: a file, an interface, a socket, a terminal.
+// Backend: the host's side of a device: a file, an interface, a socket, a terminal.
 //
-// It works on whichever thread asks until it is given to a loop. What it is asked, each kind of device says
-// for itself (BlockBackend, NetBackend). Thread: attach() on the loop's thread, or before the loop runs.
+// It works on the caller's thread until it is attached to a loop. Each kind of device defines its requests
+// (BlockBackend, NetBackend). Thread: attach() on the loop's thread, or before the loop runs.
 #pragma once
 
 #include "vmm/error/result.h"
@@ -18,9 +18,9 @@ class Backend {
     Backend& operator=(const Backend&) = delete;
     virtual ~Backend() = default;
 
-    /// From now on it is asked on the loop's thread only. Once; `loop` is destroyed first.
+    /// From now on requests come on the loop's thread only. Once; `loop` is destroyed first.
     virtual Result<void> attach(Loop& loop) = 0;
-    /// No loop runs any more: ends what it has running beside us. On the main thread.
+    /// No loop runs any more: ends helper processes. On the main thread.
     virtual void finish() {}
 };
 

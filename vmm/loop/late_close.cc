@@ -12,7 +12,7 @@ void close_late(const UniqueFd& file) {
     const long ring = ::syscall(SYS_io_uring_setup, 1, &parameters);
     if (ring < 0) return;
     const int number = file.get();
-    // Refused, it was worth a try. The ring stays open: the process ends.
+    // A refusal does not matter. The ring stays open: the process ends.
     (void)::syscall(SYS_io_uring_register, ring, IORING_REGISTER_FILES, &number, 1);
 }
 

@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: Apache-2.0
-// What others ask of the loop. How it turns: loop_run.cc.
+// The loop's requests. Its turns: loop_run.cc.
 #include "vmm/loop/loop.h"
 
 #include <algorithm>
@@ -19,7 +19,7 @@ namespace mayfly {
 
 namespace {
 
-/// What the kernel takes in one READ or WRITE.
+/// The most that the kernel transfers in one READ or WRITE.
 constexpr std::size_t kTransferMax = 0x7fff'f000;
 
 // SAFETY: a pointer travels through the kernel as a number and comes back as it was.
@@ -66,7 +66,7 @@ Loop::~Loop() {
     // no guest: ~IoThread() has waited for its thread, which is the one that runs a machine's loop.
     VERIFY(life_ != Life::Running);
     VERIFY(life_ == Life::New || pending_.first() == nullptr);
-    // What a loop that never ran was asked for has not reached the kernel.
+    // Requests to a loop that never ran have not reached the kernel.
     while (Operation* operation = pending_.first()) pending_.remove(*operation);
     while (Timer* timer = timers_.first()) timers_.clear(*timer);
     take_posted();
@@ -75,8 +75,8 @@ Loop::~Loop() {
 }
 
 void Loop::post(Task& task) {
-    // An exchange even when it is queued already: what was written before this post() is seen by the run that
-    // follows, which exchanges it back.
+    // An exchange even when the task is queued already: the run that follows exchanges it back, and so sees
+    // writes from before this post().
     if (task.is_queued_.exchange(true, std::memory_order_acq_rel)) return;
     Task* newest = posted_.load(std::memory_order_relaxed);
     do {
@@ -103,8 +103,8 @@ Result<u32> Loop::add_file(const UniqueFd& fd) {
 }
 
 void Loop::remove_file(u32 file) {
-    if (life_ == Life::Ended) return;  // they are gone
-    // Taking out what is there can fail for want of memory only; the slot then keeps the file open, unused.
+    if (life_ == Life::Ended) return;  // the files are gone
+    // Removing a file can only fail for lack of memory; the slot then keeps the file open, unused.
     if (ring_->set_file(file, -1) == 0) free_files_.push_back(file);
 }
 
@@ -112,7 +112,7 @@ void Loop::remove_file(u32 file) {
 io_uring_sqe& Loop::next_entry() {
     io_uring_sqe* entry = ring_->next_entry();
     while (entry == nullptr) {
-        // no guest: what is asked for before the loop runs is its wake-up, one entry; the rest comes from its
+        // no guest: before the loop runs only its wake-up is requested, one entry; the rest comes from its
         // own thread.
         VERIFY(life_ == Life::Running);
         enter(0, std::nullopt);
@@ -121,7 +121,7 @@ io_uring_sqe& Loop::next_entry() {
     return *entry;
 }
 
-/// Has the entry belong to the operation, in flight from now on.
+/// Makes the entry belong to the operation, in flight from now on.
 void Loop::begin(io_uring_sqe& entry, Operation& operation, Kind kind) {
     // no guest: doorbells are polled once each; a DiskRequest leaves the free list until it is done;
     // Readiness looks at is_pending().

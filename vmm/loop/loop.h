@@ -2,9 +2,9 @@
 // Loop: the one io_uring of an I/O thread; doorbells, disks, taps and interrupts go through it.
 //
 // A turn: completions, timers, tasks, the poller, tasks for the end of the turn, signals; then one
-// io_uring_enter submits all that was asked for and waits. Each part is bounded, so that nobody starves.
-// Nothing is allocated after create(). After work the loop looks for more for a while before it sleeps; how
-// long adapts to how often that paid.
+// io_uring_enter submits all requests and waits. Each part is bounded, so that none starves. Nothing is
+// allocated after create(). After work the loop polls for more for a while before it sleeps; the time adapts
+// to how often polling paid.
 //
 // Thread: create(), post() and stop(): any. Everything else: the thread inside run(); or, before run(), the
 // one that sets the loop up. Counts may be read when run() has returned. Spec: Linux
@@ -38,10 +38,10 @@ namespace mayfly {
 class Ring;
 
 struct LoopOptions {
-    u32 entries = 256;         ///< requests that one io_uring_enter can take; more take more of them
+    u32 entries = 256;         ///< requests per io_uring_enter; more requests need more calls
     u32 files_max = 256;       ///< registered files
     u32 workers_max = 4;       ///< kernel threads for what the kernel cannot do without blocking
-    u64 spin_ns_max = 50'000;  ///< the longest look around before sleeping; 0: never
+    u64 spin_ns_max = 50'000;  ///< the longest polling before sleeping; 0: never
 };
 
 struct LoopCounts {
@@ -50,8 +50,8 @@ struct LoopCounts {
     u64 completions = 0;
     u64 turns = 0;
     u64 sleeps = 0;
-    u64 polls_hit = 0;        ///< looking around before sleeping found work
-    u64 polls_missed = 0;     ///< it did not, and the loop slept
+    u64 polls_hit = 0;        ///< polling before sleeping found work
+    u64 polls_missed = 0;     ///< polling found none, and the loop slept
     u64 signals_written = 0;  ///< by write(2)
     u64 signals_by_ring = 0;
 };
@@ -63,12 +63,12 @@ class Loop {
 
     Loop(const Loop&) = delete;
     Loop& operator=(const Loop&) = delete;
-    /// After run() or instead of it. Lets go of the tasks, timers and requests that are still queued.
+    /// After run(), or without one. Drops the tasks, timers and requests that are still queued.
     ~Loop();
 
-    /// Has the task run on the loop's thread, soon. While it is queued, nothing more happens.
+    /// Makes the task run on the loop's thread, soon. Has no effect while the task is queued.
     void post(Task& task);
-    /// Has run() return: what is in flight is cancelled and waited for first.
+    /// Makes run() return: requests in flight are cancelled and waited for first.
     void stop();
 
     /// Registers a file, which keeps it open, and returns its slot. Errors: Host when all slots are taken.
@@ -76,26 +76,25 @@ class Loop {
     /// Requests in flight keep the file until they end.
     void remove_file(u32 file);
 
-    /// Calls back with the events that are there now and at each wake-up from then on, until it is cancelled
-    /// or fails. Not once per event: wake-ups coalesce, so drain what the file has, or never read it (an
+    /// Calls back with the present events and at each wake-up from then on, until it is cancelled or fails.
+    /// Not once per event: wake-ups coalesce, so read the file until it is empty, or never read it (an
     /// eventfd whose counter does not matter). `events`: POLLIN and so on.
     void poll_multishot(u32 file, u32 events, Operation& operation);
-    /// `parts` and what they point to stay until the completion. Partial transfers are the caller's to
-    /// continue.
+    /// `parts` and what they point to stay until the completion. The caller continues partial transfers.
     void readv(u32 file, std::span<const iovec> parts, u64 offset, Operation& operation);
     /// `rw_flags`: RWF_DSYNC and so on.
     void writev(u32 file, std::span<const iovec> parts, u64 offset, u32 rw_flags, Operation& operation);
     void fsync(u32 file, bool data_only, Operation& operation);
-    /// The same of files that are not worth a slot; `fd` stays open until the completion.
+    /// The same for files that are not worth a slot; `fd` stays open until the completion.
     void readv(const UniqueFd& fd, std::span<const iovec> parts, u64 offset, Operation& operation);
     void fsync(const UniqueFd& fd, bool data_only, Operation& operation);
     void fallocate(u32 file, int mode, u64 offset, u64 length, Operation& operation);
-    /// A request: the completion still comes, with -ECANCELED or with what it came to. No effect on idle
-    /// ones.
+    /// Only a request: the completion still comes, with -ECANCELED or with its result. No effect on idle
+    /// operations.
     void cancel(Operation& operation);
 
-    /// Adds one to the eventfd by the end of the turn; once per turn however often it is asked for. The
-    /// eventfd lives until then.
+    /// Adds one to the eventfd by the end of the turn; once per turn however often it is called. The eventfd
+    /// lives until then.
     void signal(const EventFd& event);
     /// Once, after the rest of this turn and before its signals. Independent of post() and run_soon().
     void at_turn_end(Task& task);
@@ -104,13 +103,13 @@ class Loop {
     /// Sets or moves it. Called in order of deadlines, at most once per turn.
     void set_timer(Timer& timer, u64 deadline_ns);
     void clear_timer(Timer& timer);
-    /// CLOCK_MONOTONIC, looked at once per turn, and while looking around before each poll().
+    /// CLOCK_MONOTONIC, read once per turn, and before each poll() while polling.
     [[nodiscard]] u64 now_ns() const { return now_ns_; }
 
     /// Until stop(). Once per loop.
     void run(Poller& poller);
 
-    /// stop() was called: whatever is started now is cancelled.
+    /// stop() was called: new requests are cancelled.
     [[nodiscard]] bool is_stopping() const { return is_stopping_.load(std::memory_order_acquire); }
     [[nodiscard]] const LoopCounts& counts() const { return counts_; }
 
@@ -151,7 +150,7 @@ class Loop {
     std::atomic<bool> is_stopping_ = false;
 
     Life life_ = Life::New;
-    bool is_draining_ = false;  ///< what is begun now is cancelled at once
+    bool is_draining_ = false;  ///< new requests are cancelled at once
     PendingList pending_;
     TaskQueue ready_;
     TaskQueue turn_end_;

@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: Apache-2.0
-// How the loop turns: what it does in a turn, and how it waits for the next.
+// The loop's turns: the work of a turn, and the wait for the next.
 #include <algorithm>
 #include <bit>
 #include <utility>
@@ -15,7 +15,7 @@ namespace mayfly {
 
 namespace {
 
-/// What an eventfd is written. The kernel reads it when it likes to.
+/// The value written to an eventfd. The kernel may read it at any time.
 constexpr u64 kOne = 1;
 
 // SAFETY: to_user_data() of loop.cc made it from such a pointer; the operation is pending, so it lives.
@@ -59,7 +59,7 @@ void Loop::reap() {
         const auto completion = ring_->pop_completion();
         if (!completion) return;
         ++counts_.completions;
-        // Signals and cancellations have no operation: nobody waits for them.
+        // Signals and cancellations lack an operation: nothing waits for them.
         if (completion->user_data == 0) continue;
         complete(from_user_data(completion->user_data), completion->result,
                  (completion->flags & IORING_CQE_F_MORE) != 0);
@@ -71,8 +71,8 @@ void Loop::complete(Operation& operation, i32 result, bool has_more) {
         const bool is_over = !operation.is_poll_ || result < 0 ||
                              operation.state_ == Operation::State::Cancelled || is_draining_;
         pending_.remove(operation);
-        // The kernel ends a multishot poll when it likes to, as when completions overflowed. Arming it looks
-        // at the file again, so nothing is missed between.
+        // The kernel may end a multishot poll at any time, for example when completions overflowed. Arming it
+        // checks the file again, so no event is missed.
         if (!is_over) poll_multishot(operation.file_, operation.events_, operation);
         has_more = !is_over;
     }
@@ -88,7 +88,7 @@ void Loop::run_timers() {
 }
 
 void Loop::take_posted() {
-    // Newest first; turned round, so that the first that was posted runs first.
+    // Newest first; reversed, so that the task posted first runs first.
     Task* newest = posted_.exchange(nullptr, std::memory_order_seq_cst);
     Task* oldest = nullptr;
     while (newest != nullptr) {
@@ -101,7 +101,7 @@ void Loop::take_posted() {
 
 void Loop::run_tasks() {
     if (posted_.load(std::memory_order_relaxed) != nullptr) take_posted();
-    const Task* const last = ready_.last();  // what is queued from here on runs in the next turn
+    const Task* const last = ready_.last();  // tasks queued from here on run in the next turn
     while (Task* task = ready_.pop()) {
         const bool is_last = task == last;
         // Pairs with the exchange in post().
@@ -140,7 +140,7 @@ bool Loop::has_queued_work() const {
     return ready_.first() != nullptr || turn_end_.first() != nullptr || signal_count_ != 0;
 }
 
-/// What asks for a turn and can be seen without a system call.
+/// Whether a turn is needed, as far as it shows without a system call.
 bool Loop::is_work_visible() const {
     return ring_->has_completion() || ring_->wants_enter() ||
            posted_.load(std::memory_order_relaxed) != nullptr || is_stopping();
@@ -156,7 +156,7 @@ void Loop::wait_for_work(Poller& poller) {
     if (spin_.ns() != 0) {
         if (ring_->unsubmitted_count() != 0) {
             enter(0, std::nullopt);
-            if (is_work_visible()) return;  // what the kernel had at hand
+            if (is_work_visible()) return;  // completions that the kernel had ready
         }
         if (spin(poller, idle_since_ns)) {
             ++counts_.polls_hit;
@@ -169,7 +169,7 @@ void Loop::wait_for_work(Poller& poller) {
     if (sleep(poller)) spin_.slept(monotonic_ns() - idle_since_ns);
 }
 
-/// Looks around until there is something to do, or the time for that is over: false.
+/// Polls until work comes, or the time for polling is over: false.
 bool Loop::spin(Poller& poller, u64 begin_ns) {
     const u64 end_ns = begin_ns + spin_.ns();
     for (;;) {
@@ -181,7 +181,7 @@ bool Loop::spin(Poller& poller, u64 begin_ns) {
     }
 }
 
-/// \returns false when there was work after all.
+/// \returns false when work came after all.
 bool Loop::sleep(Poller& poller) {
     if (!poller.prepare_to_sleep()) return false;
     is_asleep_.store(true, std::memory_order_seq_cst);
@@ -200,7 +200,7 @@ bool Loop::sleep(Poller& poller) {
     return may_wait;
 }
 
-/// After stop(): nothing is left with the kernel that could touch memory later.
+/// After stop(): leaves no request with the kernel that could touch memory later.
 void Loop::drain() {
     is_draining_ = true;
     for (Operation* operation = pending_.first(); operation != nullptr;

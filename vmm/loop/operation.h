@@ -1,8 +1,8 @@
 // SPDX-License-Identifier: Apache-2.0
-// Operation: one request to the kernel that is in flight, owned by whoever asked for it.
+// Operation: one request to the kernel, owned by its caller.
 //
 // The loop links it while it is pending and allocates nothing; so it must stay where it is until its last
-// completion. Destroying a pending one is a bug of ours. Thread: the loop's only.
+// completion. Destroying a pending operation is our bug. Thread: the loop's only.
 #pragma once
 
 #include "vmm/error/ints.h"
@@ -20,8 +20,8 @@ class Operation {
     // no guest: owners live as long as the loop: a machine's until the process ends.
     virtual ~Operation() { VERIFY(!is_pending()); }
 
-    /// `result` is what the system call would return, or -errno. A poll's is the events that are there.
-    /// Without `has_more` it was the last one: the operation may be started again or destroyed at once.
+    /// `result` is what the system call would return, or -errno. A poll's result is its events. Without
+    /// `has_more` it was the last completion: the operation may be started again or destroyed at once.
     virtual void on_complete(i32 result, bool has_more) = 0;
 
     [[nodiscard]] bool is_pending() const { return state_ != State::Idle; }

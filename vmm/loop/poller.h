@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: Apache-2.0
-// Poller: work that shows itself in memory, without a system call: rings that guests fill.
+// Poller: finds work in memory, without a system call: in rings that guests fill.
 // Thread: the loop's only.
 #pragma once
 
@@ -12,11 +12,11 @@ class Poller {
     Poller& operator=(const Poller&) = delete;
     virtual ~Poller() = default;
 
-    /// Looks, does a bounded amount of what it finds, and says whether there was any. Once per turn, and
-    /// again and again while the loop waits without sleeping: nothing found must be cheap.
+    /// Looks for work, does a bounded amount, and tells whether it found any. Once per turn, and repeatedly
+    /// while the loop waits without sleeping: must be cheap when it finds nothing.
     virtual bool poll() = 0;
-    /// The loop would sleep: have doorbells ring again, then look once more. False when there is work after
-    /// all; then nothing is slept, the doorbells are as poll() wants them, and poll() follows.
+    /// The loop is about to sleep: arm doorbells again, then look once more. False when work came after all;
+    /// then the loop does not sleep, the doorbells are as poll() needs them, and poll() follows.
     virtual bool prepare_to_sleep() = 0;
     /// After every prepare_to_sleep() that returned true, slept or not: doorbells may be silenced again.
     virtual void woke() = 0;

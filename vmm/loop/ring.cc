@@ -23,7 +23,7 @@ constexpr u32 kCompletionsPerEntry = 4;
 
 /// Newest first. A set-up that the kernel refuses makes no ring, so falling down this list costs nothing.
 constexpr std::array<u32, 5> kSetupFlags{
-    // 6.1: completions are worked out in our own enter(), not whenever this thread is in the kernel.
+    // 6.1: completions are processed in our own enter(), not whenever this thread is in the kernel.
     IORING_SETUP_DEFER_TASKRUN | IORING_SETUP_SINGLE_ISSUER | IORING_SETUP_TASKRUN_FLAG |
         IORING_SETUP_SUBMIT_ALL,
     // 6.0
@@ -36,7 +36,8 @@ constexpr std::array<u32, 5> kSetupFlags{
     0,
 };
 
-/// A wait with a time limit (5.11), completions that are never dropped, and what came with multishot poll.
+/// A wait with a time limit (5.11), completions that are never dropped, and the features that came with
+/// multishot poll.
 constexpr u32 kFeaturesNeeded = IORING_FEAT_EXT_ARG | IORING_FEAT_NODROP | IORING_FEAT_RSRC_TAGS;
 
 Error explain(int error) {
@@ -97,7 +98,7 @@ Result<std::unique_ptr<Ring>> Ring::create(const RingOptions& options) {
     TRY_VOID(set_up(ring->ring_, options.entries));
     ring->files_max_ = clamp_to_open_files(options.files_max);
     TRY_VOID(make_file_table(ring->ring_, ring->files_max_));
-    // Kernels before 5.15 cannot be told; then their own limits hold.
+    // Kernels before 5.15 cannot be told; then their own limits apply.
     std::array<unsigned, 2> workers{options.workers_max, options.workers_max};
     (void)::io_uring_register_iowq_max_workers(&ring->ring_, workers.data());
     // Entry n always stands in place n, so that the array of places is written once.
@@ -119,8 +120,7 @@ void Ring::take_over() {
 void Ring::leave() {
     if (is_fd_registered_) (void)::io_uring_unregister_ring_fd(&ring_);
     is_fd_registered_ = false;
-    // The ring itself goes later, when the kernel gets round to it; files and their locks should not wait for
-    // that.
+    // The kernel frees the ring itself later; files and their locks should not wait for that.
     (void)::io_uring_unregister_files(&ring_);
 }
 
@@ -158,8 +158,8 @@ std::optional<Completion> Ring::pop_completion() {
     return completion;
 }
 
-/// Kernels before 5.19 take nothing (EBUSY) while completions overflow. Whoever submits may be in the middle
-/// of something and cannot have callbacks called, so completions are put aside until their turn.
+/// Kernels before 5.19 accept nothing (EBUSY) while completions overflow. The submitter may be unable to
+/// handle callbacks at this point, so completions are stashed until their turn.
 void Ring::stash_completions() {
     const u32 tail = io_uring_smp_load_acquire(ring_.cq.ktail);
     u32 head = *ring_.cq.khead;
@@ -168,8 +168,8 @@ void Ring::stash_completions() {
 }
 
 u32 Ring::enter(u32 completions_min, std::optional<u64> timeout_ns) {
-    // Not io_uring_submit_and_wait_timeout(): where there is nothing to wait for, or a completion is there
-    // already, it asks for no GETEVENTS, and what the kernel deferred takes another call.
+    // Not io_uring_submit_and_wait_timeout(): without anything to wait for, or with a completion ready, it
+    // does not set GETEVENTS, and the kernel's deferred work needs another call.
     const bool was_flag_set = is_enter_flag_set();
     io_uring_smp_store_release(ring_.sq.ktail, ring_.sq.sqe_tail);
     const u32 before = unsubmitted_count();
@@ -188,17 +188,17 @@ u32 Ring::enter(u32 completions_min, std::optional<u64> timeout_ns) {
     const int result = ::io_uring_enter2(static_cast<unsigned>(ring_.enter_ring_fd), before, completions_min,
                                          flags, reinterpret_cast<sigset_t*>(&argument), sizeof argument);
     if (result == -EBUSY) stash_completions();
-    // Out of memory for requests. There is nothing to give back; what was asked for is asked again.
+    // Out of memory for requests. Nothing can be freed; the requests are submitted again.
     if (result == -EAGAIN || result == -ENOMEM) ::sched_yield();
-    // More completions at once than the ring holds, and no memory for the rest: the kernel says so once. What
-    // waits for one of those waits until the machine ends; everything else goes on.
+    // More completions at once than the ring holds, and no memory for the rest: the kernel reports this once.
+    // Operations whose completion was lost wait until the machine ends; everything else goes on.
     if (result == -EBADR) log::warning("the kernel lost a completion for want of memory: a request hangs");
-    // no guest: the arguments are ours, and what a guest's I/O can bring about is among these.
+    // no guest: the arguments are ours, and the errors that a guest's I/O can cause are handled above.
     VERIFY(result >= 0 || result == -EBUSY || result == -EAGAIN || result == -ENOMEM || result == -EINTR ||
            result == -ETIME || result == -EBADR);
-    // The kernel queues work first and sets IORING_SQ_TASKRUN then. When we take that work in between, as we
-    // do when its processor is taken away, the flag stays: nothing but the next work clears it. Until then it
-    // says nothing, and a wait finds whatever there is.
+    // The kernel queues work first and sets IORING_SQ_TASKRUN then. When we take that work in between, for
+    // example when the processor is taken away, the flag stays set until the next work clears it. Until then
+    // the flag is meaningless, and a wait finds any work.
     is_enter_flag_stale_ = was_flag_set && is_enter_flag_set() && !has_completion();
     return before - unsubmitted_count();
 }

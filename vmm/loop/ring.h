@@ -37,13 +37,13 @@ class Ring {
     Ring& operator=(const Ring&) = delete;
     ~Ring();
 
-    /// From now on this thread's, which alone may call the rest (the file table: also before it, from any
-    /// one).
+    /// From now on the ring belongs to this thread, which alone may call the rest (the file table: also
+    /// earlier, from any one thread).
     void take_over();
-    /// Before this thread ends. Lets go of the files; nothing is in flight.
+    /// Before this thread ends. Releases the files; nothing is in flight.
     void leave();
 
-    /// A zeroed entry, or null when as many as fit wait for enter().
+    /// A zeroed entry, or null when the queue is full until enter().
     io_uring_sqe* next_entry();
     [[nodiscard]] u32 unsubmitted_count() const;
     /// The kernel holds completions back until the next enter().
@@ -68,7 +68,7 @@ class Ring {
     io_uring ring_{};
     u32 files_max_ = 0;
     bool is_fd_registered_ = false;
-    bool is_enter_flag_stale_ = false;  ///< set since before the last enter(), which brought nothing
+    bool is_enter_flag_stale_ = false;  ///< set since before the last enter(), which found nothing
     std::vector<Completion> stash_;     ///< see stash_completions()
     std::size_t stash_read_ = 0;
 };

@@ -29,7 +29,7 @@ constexpr std::array kSetupFlags{
 };
 
 constexpr std::array kFeatureFlags{
-    Flag{"CQE_SKIP", "5.17", IORING_FEAT_CQE_SKIP},    // completions that nobody waits for cost nothing
+    Flag{"CQE_SKIP", "5.17", IORING_FEAT_CQE_SKIP},    // completions that nothing waits for are free
     Flag{"RSRC_TAGS", "5.13", IORING_FEAT_RSRC_TAGS},  // came with multishot poll
     Flag{"EXT_ARG", "5.11", IORING_FEAT_EXT_ARG},      // a wait with a time limit
     Flag{"NODROP", "5.5", IORING_FEAT_NODROP},         // completions are never lost

@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
-// RingFeatures: which parts of io_uring this kernel takes, learnt from one ring.
+// RingFeatures: which parts of io_uring this kernel supports, found with one ring.
 //
-// A set-up that the kernel refuses makes no ring, so falling from the newest flags to the oldest costs
+// A set-up that the kernel refuses makes no ring, so trying from the newest flags to the oldest costs
 // nothing. Not the loop itself. Thread: any; values only. Spec: Linux include/uapi/linux/io_uring.h.
 #pragma once
 
@@ -27,7 +27,7 @@ struct RingFeatures {
     [[nodiscard]] bool has(std::string_view name) const;
 };
 
-/// Makes one small ring and lets it go: about 0.2 ms.
+/// Makes and closes one small ring: about 0.2 ms.
 [[nodiscard]] RingFeatures detect_ring_features();
 
 }  // namespace mayfly

@@ -1,9 +1,9 @@
 // SPDX-License-Identifier: Apache-2.0
-// SpinWindow: how long to look around for work before sleeping, learnt from how often that paid.
+// SpinWindow: how long to poll for work before sleeping, adapted to how often polling paid.
 //
 // Longer while work comes soon, shorter when it does not. When work comes as soon as we sleep but never while
-// we look, we keep its maker from the processor: then we hold off, and try again ever more rarely. Thread:
-// one at a time.
+// we poll, we keep its producer from the processor: then we stop polling, and try again ever more rarely.
+// Thread: one at a time.
 #pragma once
 
 #include <algorithm>
@@ -14,25 +14,25 @@ namespace mayfly {
 
 class SpinWindow {
   public:
-    /// Less would not cover a guest's reaction to an interrupt.
+    /// A shorter time would not cover a guest's reaction to an interrupt.
     static constexpr u64 kMinNs = 4'000;
     static constexpr u32 kMissesMax = 4;
     static constexpr u32 kHoldOffMin = 16;
     static constexpr u32 kHoldOffMax = 4096;
 
-    /// 0: never look around.
+    /// 0: never poll.
     explicit SpinWindow(u64 max_ns) : max_ns_(max_ns), window_ns_(max_ns) {}
 
     [[nodiscard]] u64 ns() const { return sleeps_held_off_ != 0 ? 0 : window_ns_; }
 
-    /// There was work while we looked.
+    /// Work came while we polled.
     void hit() {
         misses_ = 0;
         hold_off_ = kHoldOffMin;
     }
-    /// We looked for ns(), slept, and there was work when `idle_ns` had gone by in all.
+    /// We polled for ns(), slept, and work came `idle_ns` after the beginning.
     void slept(u64 idle_ns) {
-        // Waking takes about as long as the longest look around.
+        // Waking takes about as long as the longest polling.
         const bool is_soon = idle_ns <= 2 * max_ns_;
         if (sleeps_held_off_ != 0) {
             --sleeps_held_off_;

@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: Apache-2.0
-// Task: something that the loop's thread shall do once per request for it.
+// Task: work that the loop's thread does once per request.
 //
 // Owned by its user; it stays where it is while it is queued, at the longest until the loop is destroyed.
 // Thread: Loop::post() from any; everything else on the loop's.

@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: Apache-2.0
-// WakeUp: what completes when another thread posted to a loop that slept. Waking was all it was for.
+// WakeUp: the operation that completes when another thread posts to a sleeping loop, only to wake it.
 // Thread: the loop's only.
 #pragma once
 

@@ -21,41 +21,39 @@ namespace mayfly {
 
 namespace {
 
-/// What every host that runs KVM has.
+/// Every host that runs KVM has these.
 constexpr u64 kHostMemoryMin = MiB(128);
 
 Result<void> check_memory_size(u64 bytes) {
     if (bytes < layout::kMemoryMin)
-        return fail(Error::invalid(fmt::format("--memory {} is too small; the least is {}", print_size(bytes),
-                                               print_size(layout::kMemoryMin))));
+        return fail(Error::invalid(fmt::format("--memory {} is too small; the minimum is {}",
+                                               print_size(bytes), print_size(layout::kMemoryMin))));
     if (bytes % kPageBytes != 0)
         return fail(Error::invalid(fmt::format("--memory {} is not a multiple of 4 KiB", print_size(bytes))));
     if (bytes <= kHostMemoryMin) return {};
     struct sysinfo info {};
     if (::sysinfo(&info) < 0) return fail(Error::os("sysinfo"));
     const u64 host_bytes = u64{info.totalram} * info.mem_unit;
-    // Guests that together, or alone, may have more than there is are what density lives on.
+    // High density needs guests whose memory exceeds the host's, together or alone.
     if (bytes > host_bytes)
         log::warning(
-            fmt::format("--memory {} is more than this host has, {} MiB: the guest may be killed when "
-                        "it uses that much",
+            fmt::format("--memory {} is more than this host has, {} MiB: mayfly may be killed when "
+                        "the guest uses that much",
                         print_size(bytes), host_bytes >> 20));
     return {};
 }
 
 Error not_ours(std::string_view what) {
-    return Error::invalid(
-        fmt::format("the state of the {} is none that a guest of this machine can have", what));
+    return Error::invalid(fmt::format("a guest of this machine cannot have this state of the {}", what));
 }
 
-/// What a guest knows of a shared directory are files that are open here, by numbers that we gave them.
+/// A guest refers to files of a shared directory by numbers that stand for files open in this process.
 Result<void> check_carriable(const BootConfig& config) {
     if (config.shares.empty()) return {};
-    return fail(
-        Error::invalid(fmt::format("a machine that shares {} of the host cannot be carried: its guest "
-                                   "works on files that are open in this process",
-                                   config.shares.front().options.directory))
-            .hint("leave --share out, or copy: --copy-in, --copy-out"));
+    return fail(Error::invalid(fmt::format("a machine that shares {} of the host cannot be saved: its guest "
+                                           "works on files that are open in this process",
+                                           config.shares.front().options.directory))
+                    .hint("leave --share out, or copy: --copy-in, --copy-out"));
 }
 
 bool maps_files(const BootConfig& config) {
@@ -90,7 +88,7 @@ Result<std::unique_ptr<Machine>> Machine::restore(MachineParts parts, const Mach
 }
 
 MachineParts Machine::take_apart(std::unique_ptr<Machine> machine) {
-    // The mapping stays where it is; what else refers to it goes with the machine.
+    // The mapping stays in place; its other users go with the machine.
     return {.config = machine->config_,
             .plan = machine->plan_,
             .images = std::move(machine->images_),
@@ -111,7 +109,7 @@ Machine::~Machine() {
     // Before the devices that they use.
     streams_.console.end_threads();
     if (streams_.program) streams_.program->end_threads();
-    // It may have ended while it was paused, and nobody resumes it: the test device's thread waits for that.
+    // A machine may end while it is paused, and is never resumed: the test device's thread waits for that.
     outside_.stop.gate().open();
 }
 
@@ -124,7 +122,7 @@ Result<void> Machine::build() {
         for (const std::string& line : describe(plan_, config_, images_.kernel().name())) log::info(line);
     }
     if (plan_.command_line.lacks_defaults)
-        log::warning("--append leaves no room on the command line for mayfly's own words");
+        log::warning("the words of --append leave no room on the command line for mayfly's own");
     TRY_VOID(add_ram());
     outside_.timeline.reach(Phase::MemoryMapped);
     const EntryState entry = TRY(load_images(plan_, config_, images_, *ram_));
@@ -210,9 +208,9 @@ Result<void> Machine::add_memory_slots() {
     // An unknown flavour may be VMX whose module is hidden from us.
     if (host.flavour == KvmFlavour::Vmx || host.flavour == KvmFlavour::Unknown)
         TRY_VOID(vm_->set_tss_address(layout::kKvmTss, layout::kKvmIdentityMap));
-    // All of it now, though a KVM that shadows page tables charges 0.4 us for each MiB: making a slot at the
-    // guest's first access would hide that, but an exception's push to a fresh stack, or kvmclock's page, is
-    // no access that comes back to user space.
+    // The whole slot now, though a KVM that shadows page tables charges 0.4 us for each MiB: making a slot at
+    // the guest's first access would hide that, but an exception's push to a fresh stack, or kvmclock's page,
+    // does not return to user space.
     const std::span<const GuestRegion> regions = ram_->memory().regions();
     for (u32 slot = 0; slot < regions.size(); ++slot) {
         Result<void> set = vm_->set_memory(slot, regions[slot]);
@@ -230,7 +228,7 @@ Result<void> Machine::add_memory_slots() {
 Result<void> Machine::add_irqchip() {
     interrupts_ = TRY(Interrupts::create(*vm_, plan_.shape.irqchip, plan_.pit.reinjects, outside_.stop));
     if (!plan_.host.has_hypercalls) {
-        // KVM would patch a VMCALL into the vendor's form for ever where neither reaches it; refused, it is
+        // KVM would patch a VMCALL into the vendor's form endlessly where neither reaches it; refused, it is
         // #UD.
         (void)vm_->enable(KVM_CAP_DISABLE_QUIRKS2, KVM_X86_QUIRK_FIX_HYPERCALL_INSN);
     }
@@ -257,12 +255,12 @@ Result<void> Machine::add_platform() {
         platform_->add_init_port(streams_.program->port());
     }
     if (config_.has_test_device) platform_->add_test_device(*vm_, *interrupts_, devices_->rewiring());
-    const DeviceSurroundings around{.memory = ram_->memory(),
-                                    .vm = *vm_,
-                                    .interrupts = *interrupts_,
-                                    .io = devices_->io(),
-                                    .io_choice = config_.io};
-    devices_->build(around, platform_->ports(), platform_->mmio(),
+    const DeviceContext context{.memory = ram_->memory(),
+                                .vm = *vm_,
+                                .interrupts = *interrupts_,
+                                .io = devices_->io(),
+                                .io_choice = config_.io};
+    devices_->build(context, platform_->ports(), platform_->mmio(),
                     plan_.has_config_ports ? &platform_->reset_control() : nullptr);
     return platform_->map_devices(options, plan_.shape.irqchip, plan_.has_config_ports);
 }
@@ -330,7 +328,7 @@ Ending Machine::run() {
     streams_.console.finish(vcpus_[0]);
     if (const Result<void> checked = kvm_->finish_check(); !checked)
         return {EndKind::HostError, 0, checked.error().message()};
-    Ending ending = understood(outside_.stop.ending());
+    Ending ending = resolved_ending(outside_.stop.ending());
     return streams_.program ? streams_.program->judged(std::move(ending)) : ending;
 }
 
@@ -339,16 +337,16 @@ Result<void> Machine::pause(std::chrono::milliseconds limit) {
     TRY_VOID(outside_.stop.vcpus().pause(deadline_ns));
     if (!outside_.stop.gate().close(deadline_ns)) {
         resume_vcpus();
-        return fail(Error::host("a thread that reads the console is not done in time"));
+        return fail(Error::host("a thread that reads the console does not stop in time"));
     }
     if (streams_.program && !streams_.program->await_written(deadline_ns)) {
         resume_vcpus();
-        return fail(Error::host("a reader of the program's output does not take it in time"));
+        return fail(Error::host("a reader of the program's output is too slow"));
     }
     Result<void> paused = devices_->pause(deadline_ns);
     if (paused) return paused;
     resume_vcpus();
-    // Whoever ends the machine ends the I/O thread too.
+    // A request to end the machine ends the I/O thread too.
     if (outside_.stop.is_requested()) return fail(Error::stopped());
     return paused;
 }
@@ -362,18 +360,18 @@ Result<MachineState> Machine::save() {
     TRY_VOID(check_carriable(config_));
     if (streams_.program && streams_.program->is_copying_out())
         return fail(Error::host("the program has ended, and its files are being copied out"));
-    // All that is on its way into KVM first: vCPUs and controllers have it then.
+    // First everything on its way into KVM: it is then part of vCPUs and controllers.
     TRY_VOID(devices_->flush());
     if (TestDeviceWiring* test_device = platform_->test_device()) TRY_VOID(test_device->flush(vcpus_[0]));
     const Irqchip irqchip = plan_.shape.irqchip;
-    // Before what takes its interrupts: they have then what it sends meanwhile.
+    // Before the receivers of its interrupts, whose state then includes interrupts sent meanwhile.
     std::optional<PitState> pit;
     if (irqchip == Irqchip::Full) pit = TRY(save_pit(*vm_));
-    // Not within the braces: what they have begun would be left behind where TRY returns.
+    // Not within the braces: where TRY returns, objects that they have begun would leak.
     std::vector<VcpuState> vcpus =
         TRY(vcpus_.save(kvm_->system(), *vm_, irqchip != Irqchip::None, plan_.host.flavour));
     const VmState vm = TRY(save_vm(*vm_, pit));
-    // The console's last: once it is carried away, nothing fails.
+    // The console's last: once it is saved, nothing can fail.
     return MachineState{.vcpus = std::move(vcpus),
                         .vm = vm,
                         .interrupts = interrupts_->save(),
@@ -388,23 +386,23 @@ void Machine::resume_vcpus() {
     outside_.stop.vcpus().resume();
 }
 
-Ending Machine::understood(Ending ending) const {
+Ending Machine::resolved_ending(Ending ending) const {
     GuestFacts facts;
     facts.has_panic_mark = plan_.command_line.marks_panics &&
                            ram_->memory().read_object<u16>(Gpa{kResetFlagAddress}) == kResetFlagPanic;
     if (config_.exec) facts.program = config_.exec->program;
-    Ending understood = understand(std::move(ending), facts);
-    // A kernel that was told to stay, or had no time to read that it was not to, has panicked long ago.
-    if (understood.kind == EndKind::Panic || understood.kind == EndKind::Timeout)
-        understood.panic_words = panic_words();
-    return understood;
+    Ending resolved = resolve_ending(std::move(ending), facts);
+    // A kernel that hangs after a panic by its own setting has panicked long before the timeout.
+    if (resolved.kind == EndKind::Panic || resolved.kind == EndKind::Timeout)
+        resolved.panic_words = panic_words();
+    return resolved;
 }
 
 std::vector<std::string> Machine::untaken_devices(const Ending& ending) const {
     std::vector<PlannedDevice> untaken;
     if (!plan_.kernel.is_linux || !may_lack_devices(config_, ending)) return {};
     for (GuestDevice& device : devices_->devices()) {
-        // An I/O thread that hangs in the host may have it for ever: somebody took it.
+        // An I/O thread that hangs in the host may hold it forever: then another thread has it.
         if (!device.core().mutex().try_lock()) continue;
         const Lock lock(device.core().mutex(), std::adopt_lock);
         if (!device.core().was_taken()) untaken.push_back(device.plan());

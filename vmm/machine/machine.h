@@ -1,6 +1,5 @@
 // SPDX-License-Identifier: Apache-2.0
-// Machine: one virtual machine, from what the user asked for to why it ended. The place where everything
-// meets.
+// Machine: one virtual machine, from the user's options to its ending. It connects all other parts.
 //
 // create() makes KVM's objects in the one order that is fast: VM, memory slots, irqchip, vCPUs; io-bus users
 // later or never.
@@ -42,7 +41,7 @@
 
 namespace mayfly {
 
-/// What a machine was made of, and what is in its memory.
+/// The parts that a machine is made from, with its memory's content.
 struct MachineParts {
     BootConfig config;
     MachinePlan plan;
@@ -52,20 +51,20 @@ struct MachineParts {
 
 class Machine {
   public:
-    /// All outlive the machine. Errors: those of every step, each with what to do; any of them, and Stopped,
+    /// All outlive the machine. Errors: those of every step, each with a remedy; any of them, and Stopped,
     /// once a stop is requested.
     static Result<std::unique_ptr<Machine>> create(const BootConfig& config, OutputFds fds, StopControl& stop,
                                                    Timeline& timeline);
-    /// The machine of `parts` where another was saved, with nothing loaded: run() goes on there. `parts.ram`
-    /// holds what that machine's did. Errors: those of create(); Invalid where the state is not one of such a
-    /// machine.
+    /// Makes a machine in the saved state of another, with nothing loaded: run() continues there. `parts.ram`
+    /// holds the content of that machine's memory. Errors: those of create(); Invalid where this machine
+    /// cannot have the state.
     static Result<std::unique_ptr<Machine>> restore(MachineParts parts, const MachineState& state,
                                                     OutputFds fds, StopControl& stop, Timeline& timeline);
     /// Destroys a machine that has ended, or never ran.
     static MachineParts take_apart(std::unique_ptr<Machine> machine);
     Machine(const Machine&) = delete;
     Machine& operator=(const Machine&) = delete;
-    /// Of one that has ended, or never ran. Waits for all its threads.
+    /// Of a machine that has ended, or never ran. Waits for all its threads.
     ~Machine();
 
     /// Runs the guest to its end.
@@ -73,19 +72,19 @@ class Machine {
 
     /// Returns when the guest stands still: each vCPU is out of KVM_RUN with what KVM had in flight
     /// completed, each device is drained, its interrupts are in KVM, and none of our threads is inside guest
-    /// memory. Errors: Stopped, once the machine ends; what did not come to rest within `limit`: then all
-    /// goes on. While another thread is in run(), or before; one thread at a time.
+    /// memory. Errors: Stopped, once the machine ends; a part that did not stop within `limit`: then all
+    /// parts go on. While another thread is in run(), or before; one thread at a time.
     [[nodiscard]] Result<void> pause(std::chrono::milliseconds limit);
     /// After pause().
     void resume();
-    /// After pause(): all that the machine is, but for its memory. It may be resumed then, or ended. Errors:
-    /// Host, Os; Invalid with a shared directory. Then it may be resumed.
+    /// After pause(): the machine's state, without its memory. The machine may then be resumed, or ended.
+    /// Errors: Host, Os; Invalid with a shared directory. After an error it may be resumed.
     [[nodiscard]] Result<MachineState> save();
 
     [[nodiscard]] const KvmVm& vm() const { return *vm_; }
     [[nodiscard]] const Vcpus& vcpus() const { return vcpus_; }
     [[nodiscard]] VirtioDevices& devices() const { return *devices_; }
-    /// Shows it all that the guest says. Between create() and run(); it outlives the machine's threads.
+    /// Shows `watch` all output of the guest. Between create() and run(); it outlives the machine's threads.
     void set_watch(ConsoleWatch* watch);
     /// Called once: by a vCPU when the program of --exec runs, with BootConfig's tells_start; without a
     /// program when the guest's first instruction is next. Between create() and run().
@@ -112,7 +111,7 @@ class Machine {
     Result<void> set_up_vcpus(const EntryState& entry);
     Result<void> connect_console();
     void resume_vcpus();
-    [[nodiscard]] Ending understood(Ending ending) const;
+    [[nodiscard]] Ending resolved_ending(Ending ending) const;
     /// Of a Linux guest, once it has ended; empty where it has not panicked.
     [[nodiscard]] std::string panic_words() const;
 
@@ -123,7 +122,7 @@ class Machine {
         std::function<void()> on_running{};  ///< of a guest without a program of ours
     };
 
-    /// What the guest says and is told.
+    /// The guest's output and input.
     struct Streams {
         GuestConsole console;
         std::optional<ProgramStreams> program;  ///< of our init

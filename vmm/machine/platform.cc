@@ -18,7 +18,7 @@ Cmos::Memory cmos_memory(u64 memory_bytes) {
     return {.below_4g_bytes = low, .above_4g_bytes = memory_bytes - low};
 }
 
-/// Groups of ports whose hardware this machine has elsewhere are left out.
+/// Groups of ports whose hardware this machine emulates are left out.
 u32 absent_groups(Irqchip irqchip) {
     u32 groups = AbsentPorts::kAll;
     if (irqchip == Irqchip::Full)

@@ -44,27 +44,28 @@ class Platform {
              Timeline& timeline);
 
     /// Errors: an exit port that another device already has.
-    /// Without its reset control, where the PCI configuration ports lie around it and reach it.
+    /// Without its reset control, where the PCI configuration ports enclose and reach it.
     Result<void> map_devices(const PlatformOptions& options, Irqchip irqchip, bool has_config_ports);
-    /// Before map_devices(), whose exit ports yield to it. It outlives the platform.
+    /// Before map_devices(), whose exit ports give way to the serial port. It outlives the platform.
     void add_init_port(InitPort& port);
-    /// Before map_devices(), whose ports yield to its. `vm` and `rewiring` outlive the platform.
+    /// Before map_devices(), whose ports give way to those of the test device. `vm` and `rewiring` outlive
+    /// the platform.
     void add_test_device(KvmVm& vm, Interrupts& interrupts, RewiringLimit& rewiring);
 
     [[nodiscard]] Bus& ports() { return ports_; }
     [[nodiscard]] Bus& mmio() { return mmio_; }
     [[nodiscard]] IoDevice& reset_control() { return endings_.reset_control; }
-    /// Null where there is none.
+    /// Null without a test device.
     [[nodiscard]] TestDeviceWiring* test_device() { return test_device_ ? &*test_device_ : nullptr; }
-    /// The serial port is the console that is typed at: what takes the bytes. Before any vCPU runs.
+    /// Makes the serial port the console that gets typed input; \returns its receiver. Before any vCPU runs.
     [[nodiscard]] ConsoleInput::Deliver connect_serial();
-    /// Once that is connected: a guest that listened before it was restored does so still.
+    /// Once that is connected: a guest that listened before the restore still listens.
     void ask_for_serial_input();
-    /// A byte comes at the serial port, if it is listened at. By a vCPU or a visitor, without the port's
+    /// Sends a byte to the serial port, if the guest listens. By a vCPU or a visitor, without the port's
     /// lock.
     void wake_by_serial();
 
-    /// While no vCPU runs, nor a thread that visits.
+    /// While no vCPU runs, and no thread visits.
     [[nodiscard]] PlatformState save() const;
     /// Once interrupts are restored, before any vCPU runs. False: no guest can have left it so.
     [[nodiscard]] bool restore(const PlatformState& state);
@@ -82,7 +83,7 @@ class Platform {
       public:
         [[nodiscard]] i64 seconds_since_epoch() const override;
     };
-    /// Through which the guest speaks.
+    /// The guest's output.
     struct Consoles {
         Consoles(GuestConsole& console, IrqLine& serial_line);
 
@@ -90,7 +91,7 @@ class Platform {
         Uart16550 uart;
         std::optional<DebugConsole> debug;
     };
-    /// Through which it tells how far it is, and with what verdict it ends.
+    /// Its progress and its verdict.
     struct Reports {
         Reports(Timeline& timeline, VerdictSink& verdicts, ExitPort::Form exit_form);
         [[nodiscard]] PlatformState::Reports save() const;
@@ -101,7 +102,7 @@ class Platform {
         PostPort post_port;
         BootTimer boot_timer;
     };
-    /// Through which it resets, powers off or panics as on a PC.
+    /// Its reset, power-off or panic as on a PC.
     struct Endings {
         explicit Endings(VerdictSink& verdicts);
         [[nodiscard]] PlatformState::Endings save() const;

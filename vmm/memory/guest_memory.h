@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: Apache-2.0
-// GuestMemory: the only door into guest RAM.
+// GuestMemory: the only access to guest RAM.
 //
 // No pointer into guest RAM leaves this class, except a GuestSpan for the kernel to use and a GuestWindow,
 // which checks each access. Every range is checked as offset-then-remaining; a range that touches a hole

@@ -16,7 +16,7 @@ namespace mayfly {
 
 struct GuestRamOptions {
     u64 size_bytes;  ///< a multiple of 4 KiB, at least 4 KiB
-    Gpa hole_base;   ///< RAM stops here and goes on at 4 GiB
+    Gpa hole_base;   ///< RAM stops here and continues at 4 GiB
 };
 
 class GuestRam {
@@ -37,13 +37,13 @@ class GuestRam {
     /// Same conditions as map_file.
     Result<void> move_pages(Gpa at, std::byte* from, u64 size_bytes);
 
-    /// Makes pages that the guest is sure to write its own before it does, as if each had been written; their
-    /// bytes stay. What a host refuses (before Linux 5.14, or short of memory) comes when it is touched.
-    /// `at` and `size_bytes` as for map_file; there is at least a page.
+    /// Makes private copies of pages that the guest is sure to write, as if each had been written; their
+    /// bytes stay. Where a host refuses (before Linux 5.14, or short of memory), a page is copied when it is
+    /// touched. `at` and `size_bytes` as for map_file; there is at least a page.
     void populate(Gpa at, u64 size_bytes);
 
-    /// For a guest that will use most of what it touches: asks for huge pages, on a host that gives them on
-    /// advice only. What it refuses comes in small ones. Before anything is mapped.
+    /// For a guest that will use most of the memory that it touches: asks for huge pages, on a host that
+    /// gives them on advice only. Where the host refuses, pages are small. Before anything is mapped.
     void advise_huge();
 
   private:

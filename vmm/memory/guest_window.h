@@ -2,9 +2,9 @@
 // GuestWindow: a range of guest RAM that was checked once and is then accessed by offset, for rings.
 //
 // Every access is checked against the window's size, which costs less than finding the region of an address
-// again and again. An offset outside is a bug of ours and VERIFYed: offsets are computed from indices that
-// were masked or compared before. Loads and stores are single-copy atomic ones of naturally aligned words;
-// values that come out are the guest's and may be anything. Thread: any; a value.
+// again and again. An offset outside is our bug and VERIFYed: offsets are computed from indices that were
+// masked or compared before. Loads and stores are single-copy atomic ones of naturally aligned words; values
+// read are the guest's and may be anything. Thread: any; a value.
 #pragma once
 
 #include <atomic>
@@ -45,14 +45,14 @@ class GuestWindow {
     void store_release(u64 offset_bytes, T value) const {
         __atomic_store_n(word_at<T>(offset_bytes), value, __ATOMIC_RELEASE);
     }
-    /// A release store that is also a full barrier: what this thread loads next is loaded after it. On x86 a
-    /// locked exchange, so this holds against a guest's MFENCE or locked instruction as well.
+    /// A release store that is also a full barrier: later loads of this thread come after it. On x86 a locked
+    /// exchange, so this holds against a guest's MFENCE or locked instruction as well.
     template <typename T>
     void store_fenced(u64 offset_bytes, T value) const {
         (void)__atomic_exchange_n(word_at<T>(offset_bytes), value, __ATOMIC_SEQ_CST);
     }
 
-    /// Copies out once, of any alignment and without atomicity: for what was released by another word.
+    /// Copies out once, at any alignment and without atomicity: for data that another word released.
     template <WireType T>
     [[nodiscard]] T copy(u64 offset_bytes) const {
         check(offset_bytes, sizeof(T));

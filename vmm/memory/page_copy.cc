@@ -9,7 +9,7 @@ namespace mayfly {
 
 namespace {
 
-/// Ours, because not every C library compares more than a byte at a time.
+/// Our own, because some C libraries compare byte by byte.
 bool is_zero(const std::byte* page) {
     constexpr u64 kStep = 64;
     for (u64 at = 0; at != kPageBytes; at += kStep) {

@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: Apache-2.0
-// Copying an image into guest RAM that nobody has touched yet.
+// Copying an image into untouched guest RAM.
 #pragma once
 
 #include <cstddef>

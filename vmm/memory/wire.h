@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: Apache-2.0
-// WireType: what may be copied between guest memory and a local as raw bytes.
+// WireType: types that may be copied between guest memory and a local as raw bytes.
 #pragma once
 
 #include <bit>

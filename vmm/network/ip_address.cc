@@ -37,7 +37,7 @@ std::string print(const IpAddress& address) {
     return ::inet_ntop(family_of(address), address.bytes.data(), text.data(), text.size());
 }
 
-const char* why_not_an_interfaces(const IpAddress& address) {
+const char* why_unfit_for_interface(const IpAddress& address) {
     const std::array<u8, 16>& bytes = address.bytes;
     if (std::ranges::all_of(bytes, is_zero)) return "is nobody's address";
     if (!address.is_ipv6) {

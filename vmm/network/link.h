@@ -1,8 +1,8 @@
 // SPDX-License-Identifier: Apache-2.0
-// Link: whether a network backend still has its other side, and who is to know.
+// Link: whether a network backend still has its peer; tells the device of changes.
 //
-// The device is told on the loop's thread, because whoever notices may hold the device's lock. Lives until
-// the loop is destroyed. Thread: any; attach() once.
+// The device is told on the loop's thread, because the thread that notices may hold the device's lock. Lives
+// until the loop is destroyed. Thread: any; attach() once.
 #pragma once
 
 #include <atomic>
@@ -22,7 +22,7 @@ class Link final : private Task {
     [[nodiscard]] NetClient* client() const { return client_.load(std::memory_order_acquire); }
 
     [[nodiscard]] bool is_up() const { return is_up_.load(std::memory_order_acquire); }
-    /// Down for good, with one line of log. `subject`: which backend, as its user named it.
+    /// Down for good, with one line of log. `subject`: the backend, as the user named it.
     void lose(std::string_view subject, std::string_view why);
     /// \returns false when it is down already.
     bool take_down();

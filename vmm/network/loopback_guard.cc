@@ -14,10 +14,10 @@ bool is_any(std::byte byte, int first, int second) {
     return byte == std::byte(first) || byte == std::byte(second);
 }
 
-/// 127.0.0.0/8; and 0.0.0.0/8, which connect(2) takes for it.
+/// 127.0.0.0/8; and 0.0.0.0/8, which connect(2) treats alike.
 bool is_local(std::span<const std::byte, 4> address) { return is_any(address[0], 127, 0); }
 
-/// ::1; ::, which connect(2) takes for it; and IPv4 addresses in IPv6's clothes, which no wire carries.
+/// ::1; ::, which connect(2) treats alike; and IPv4-mapped addresses, which never occur on a wire.
 bool is_local(std::span<const std::byte, 16> address) {
     const auto is_zero = [](std::byte byte) { return byte == std::byte{0}; };
     if (!std::ranges::all_of(address.first<10>(), is_zero)) return false;

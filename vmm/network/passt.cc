@@ -38,7 +38,7 @@ Result<std::unique_ptr<Passt>> Passt::connect(const std::string& path) {
     constexpr std::size_t kPathMax = sizeof(address.sun_path) - 1;
     if (path.empty() || path.size() > kPathMax) {
         return fail(Error::invalid(
-            fmt::format("socket path of {} bytes, 1 to {} can be had", path.size(), kPathMax)));
+            fmt::format("socket path of {} bytes, 1 to {} are allowed", path.size(), kPathMax)));
     }
     path.copy(address.sun_path, kPathMax);
     const int fd = ::socket(AF_UNIX, SOCK_STREAM | SOCK_NONBLOCK | SOCK_CLOEXEC, 0);
@@ -77,7 +77,7 @@ NetStatus Passt::lose(std::string_view why) {
     return NetStatus::Down;
 }
 
-void Passt::let_go() {
+void Passt::take_link_down() {
     readiness_.detach();
     static_cast<void>(link_.take_down());
 }
@@ -86,7 +86,7 @@ Result<void> Passt::reconnect(Loop& loop, UniqueFd socket) {
     {
         const Lock lock(mutex_);
         socket_ = std::move(socket);
-        // What is left of a frame belongs to a stream that is over.
+        // The rest of an unsent frame belongs to the old stream.
         unsent_begin_ = unsent_end_ = 0;
         received_begin_ = received_end_ = 0;
         TRY_VOID(readiness_.attach(loop, socket_));
@@ -148,7 +148,7 @@ NetStatus Passt::send_parts(std::span<iovec> parts, u64 size_bytes) {
 /// `parts`: kPartsInFront free ones, then the frame behind its header.
 NetStatus Passt::send_frame(std::span<iovec> parts, u64 size_bytes) {
     std::span<iovec> payload = drop_front(parts.subspan(kPartsInFront), header_bytes_);
-    // A part that is put in front of the payload has a place there: one of those, or a part that was dropped.
+    // A part added before the payload takes one of the free places, or that of a dropped part.
     const auto put_in_front = [&](void* bytes, std::size_t count_bytes) {
         iovec* const first = payload.data() - 1;
         *first = {.iov_base = bytes, .iov_len = count_bytes};
@@ -156,7 +156,7 @@ NetStatus Passt::send_frame(std::span<iovec> parts, u64 size_bytes) {
     };
     std::array<std::byte, kGuardedHeadBytes> head;
     if (is_guarded_) {
-        // What is looked at is what is sent: the guest may change its memory meanwhile.
+        // The checked copy is what gets sent: the guest may change its memory meanwhile.
         const std::size_t head_bytes = std::min<u64>(head.size(), size_bytes);
         const std::span<std::byte> looked_at = std::span(head).first(head_bytes);
         if (!copy_from_parts(payload, 0, looked_at) || leads_to_loopback(looked_at))
@@ -188,7 +188,7 @@ NetStatus Passt::send(u16 /*pair*/, std::span<const iovec> frame) {
     const std::optional<u8> gso_type = read_from_parts<u8>(frame, virtio_net::HDR_GSO_TYPE);
     if (!flags || !gso_type || size_bytes < header_bytes_ + kFrameBytesMin) return NetStatus::Dropped;
     size_bytes -= header_bytes_;
-    // No offload was offered, and there is nobody who would do the work.
+    // No offload was offered, and nothing here would do its work.
     const bool is_unfinished =
         (*flags & virtio_net::HDR_F_NEEDS_CSUM) != 0 || *gso_type != virtio_net::HDR_GSO_NONE;
     if (is_unfinished || size_bytes > kFrameBytesMax) return NetStatus::Dropped;
@@ -208,7 +208,7 @@ NetStatus Passt::read_more() {
         received_end_ -= received_begin_;
         received_begin_ = 0;
     }
-    // What is here is less than one frame, and two fit nearly: there is room.
+    // The buffer holds less than one frame, and has room for nearly two.
     const ssize_t count = ::recv(socket_.get(), received_.get() + received_end_,
                                  kReceiveBufferBytes - received_end_, MSG_DONTWAIT);
     if (count == 0) return lose(kPasstClosed);

@@ -1,13 +1,13 @@
 // SPDX-License-Identifier: Apache-2.0
-// Passt: frames over a UNIX stream socket, as passt and QEMU's "-netdev stream" speak: each frame behind its
+// Passt: frames over a UNIX stream socket, as passt and QEMU's "-netdev stream" speak: each frame after its
 // length, four bytes, big-endian. For users without rights to a tap.
 //
-// No offloads: the virtio-net header is cut off and put back as zeroes. What the socket did not take of a
-// frame is kept, one frame at most; then the device waits. A peer that dies or breaks the framing takes the
-// link down: for good, unless there is a PasstKeeper, who may have another. Lives until the loop is
-// destroyed. Thread: as NetBackend says, where nothing else is said; locked inside, because the loop flushes
-// without the device's lock. Lock order: the device's lock, then this. Protocol: man passt(1), man qemu(1)
-// "-netdev stream"; passt takes frames of 14 to 65535 bytes.
+// No offloads: the virtio-net header is cut off and put back as zeroes. The unsent rest of a frame is kept,
+// one frame at most; then the device waits. A peer that dies or breaks the framing takes the link down: for
+// good, unless a PasstKeeper brings another peer. Lives until the loop is destroyed. Thread: as NetBackend
+// says, unless a comment says otherwise; locked inside, because the loop flushes without the device's lock.
+// Lock order: the device's lock, then this. Protocol: man passt(1), man qemu(1) "-netdev stream"; passt takes
+// frames of 14 to 65535 bytes.
 #pragma once
 
 #include <atomic>
@@ -25,7 +25,7 @@
 
 namespace mayfly {
 
-/// Whoever sees to it that there is a peer.
+/// Provides passt with a peer.
 class PasstKeeper {
   public:
     PasstKeeper() = default;
@@ -33,7 +33,7 @@ class PasstKeeper {
     PasstKeeper& operator=(const PasstKeeper&) = delete;
     virtual ~PasstKeeper() = default;
 
-    /// The link is down. Any thread, under locks: to be brief. `why` is kPasstClosed when the peer went.
+    /// The link is down. Any thread, under locks: must be brief. `why` is kPasstClosed when the peer went.
     virtual void on_passt_lost(std::string_view why) = 0;
 };
 
@@ -44,22 +44,22 @@ class Passt final : public NetBackend, public Backend, private ReadinessClient {
     static constexpr u32 kFrameBytesMin = 14;
     static constexpr u32 kFrameBytesMax = 65535;
 
-    /// Errors: Invalid for a path that is too long, Os when nobody listens there.
+    /// Errors: Invalid for a path that is too long, Os when no process listens there.
     static Result<std::unique_ptr<Passt>> connect(const std::string& path);
-    /// `socket`: a connected stream socket, non-blocking. `subject`: what messages call it.
+    /// `socket`: a connected stream socket, non-blocking. `subject`: its name in messages.
     Passt(UniqueFd socket, std::string subject);
 
     /// Before any frame. The keeper outlives this.
     void set_keeper(PasstKeeper& keeper) { keeper_ = &keeper; }
-    /// Before any frame: from now on what leads to this host's loopback is dropped.
+    /// Before any frame: from now on frames to this host's loopback are dropped.
     void guard_loopback() { is_guarded_ = true; }
 
     Result<void> attach(Loop& loop) override;
 
-    // For the keeper, on the loop's thread, after attach().
-    /// Takes the link down if it is up, and listens to this peer no more.
-    void let_go();
-    /// After let_go(), when reconnect() may be called.
+    // For the keeper, on the loop's thread, after attach(). Takes the link down if it is up, and drops this
+    // peer.
+    void take_link_down();
+    /// After take_link_down(), when reconnect() may be called.
     [[nodiscard]] bool has_settled() const { return readiness_.has_settled(); }
     /// Another peer, for which the stream begins anew, and the link is up. Errors: the loop's.
     Result<void> reconnect(Loop& loop, UniqueFd socket);
@@ -94,7 +94,8 @@ class Passt final : public NetBackend, public Backend, private ReadinessClient {
     void on_gone(u16 index) override;
 
     std::string subject_;
-    UniqueFd socket_;  ///< read under the mutex or on the loop's thread, replaced under and on both
+    UniqueFd socket_;  ///< read under the mutex or on the loop's thread, replaced under the mutex on the
+                       ///< loop's thread
     Link link_;
     Readiness readiness_;
     PasstKeeper* keeper_ = nullptr;

@@ -16,7 +16,7 @@ std::string port_spec(const PortForward& forward) {
     return fmt::format("{}{}{}:{}", forward.host_address, slash, forward.host_port, forward.guest_port);
 }
 
-/// "none" may not stand beside ports, and not every version's default is none.
+/// "none" may not stand beside ports, and not every version forwards nothing by default.
 void add_forwards(std::vector<std::string>& words, const UserNetworkOptions& options,
                   PortForward::Protocol protocol, const char* option) {
     bool has_any = false;
@@ -28,7 +28,7 @@ void add_forwards(std::vector<std::string>& words, const UserNetworkOptions& opt
     if (!has_any) words.insert(words.end(), {option, "none"});
 }
 
-/// Said by every start, or by its logging.
+/// Printed at every start, or by the logging.
 bool is_noise(std::string_view line) {
     constexpr std::array<std::string_view, 4> kNoise{"Failed to send ", "Don't run as root",
                                                      "No external routable interface",

@@ -39,11 +39,11 @@ void Readiness::detach() {
 void Readiness::on_read_event(i32 result, bool /*has_more*/) {
     if (is_detached_) return;
     if (result < 0) {
-        // Cancelled by a loop that ends is not gone.
+        // Cancellation by an ending loop is not the peer's end.
         if (!loop_.load(std::memory_order_acquire)->is_stopping()) client_.on_gone(index_);
         return;
     }
-    // What was sent before the end is still there to be read.
+    // Bytes from before the end can still be read.
     if ((result & POLLIN) != 0) client_.on_readable(index_);
     if (!is_detached_ && (result & (POLLERR | POLLHUP | POLLNVAL)) != 0) client_.on_gone(index_);
 }
@@ -60,7 +60,7 @@ void Readiness::on_write_event(i32 result, bool has_more) {
     if (result >= 0) {
         if (is_room_wanted_.exchange(false, std::memory_order_acq_rel)) client_.on_writable(index_);
     }
-    // Wanted again while the poll was on its way out: its last completion comes here too.
+    // Wanted again while the poll was being cancelled: its last completion comes here too.
     if (!has_more) arm_write_poll();
 }
 

@@ -1,9 +1,9 @@
 // SPDX-License-Identifier: Apache-2.0
-// Readiness: when one descriptor of a network backend can be read or written again, learnt by the loop.
+// Readiness: when one descriptor of a network backend can be read or written again, from the loop's polls.
 //
-// One multishot poll for reading stays for good. One for writing exists only while somebody waits for room:
-// sockets would report it after every frame. Lives until the loop has ended.
-// Thread: want_writable() any; everything else, callbacks included, the loop's or before it runs.
+// One multishot poll for reading stays forever. One for writing exists only while a sender waits for room:
+// sockets would report room after every frame. Lives until the loop has ended.
+// Thread: want_writable() any; everything else, callbacks included: the loop's thread, or before it runs.
 #pragma once
 
 #include <atomic>
@@ -24,7 +24,7 @@ class ReadinessClient {
     virtual void on_readable(u16 index) = 0;
     /// Once per want_writable(), or less often.
     virtual void on_writable(u16 index) = 0;
-    /// The other side is gone. No more comes.
+    /// The other side is gone. No further callbacks.
     virtual void on_gone(u16 index) = 0;
 };
 
@@ -34,11 +34,11 @@ class Readiness {
 
     /// `fd` stays open until detach(). Also after one, with another fd, once has_settled().
     Result<void> attach(Loop& loop, const UniqueFd& fd);
-    /// Have on_writable() called when there is room. No effect before attach().
+    /// Requests on_writable() once there is room. No effect before attach().
     void want_writable();
     /// No more callbacks.
     void detach();
-    /// What was asked of the kernel is over; so it is some turns after detach().
+    /// Whether all requests to the kernel have ended, which takes some turns after detach().
     [[nodiscard]] bool has_settled() const { return !read_poll_.is_pending() && !write_poll_.is_pending(); }
 
   private:

@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
-// RestartPolicy: when a helper process that ended is started again, so that one that cannot live does not
-// keep a processor busy. A value without a clock; times are nanoseconds. Thread: its owner's.
+// RestartPolicy: when to restart a helper process that ended, so that a failing one does not keep a processor
+// busy. A value without a clock; times are nanoseconds. Thread: its owner's.
 #pragma once
 
 #include <array>
@@ -18,8 +18,8 @@ class RestartPolicy {
     /// Long enough for guests to notice a link that was down, short enough not to be noticed by people.
     static constexpr u64 kFirstDelayNs = 100'000'000;
 
-    /// How long to wait from now, when one has ended: twice as long for each that did within the window
-    /// before. Nothing: too many did, and none is started any more.
+    /// How long to wait before a restart: twice as long for each process that ended within the window. Empty:
+    /// too many ended, and no more are started.
     [[nodiscard]] std::optional<u64> delay_after_end(u64 now_ns);
 
   private:

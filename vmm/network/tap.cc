@@ -29,10 +29,10 @@ bool set_offloads(const UniqueFd& fd, unsigned offloads) {
     return ::ioctl(fd.get(), TUNSETOFFLOAD, static_cast<unsigned long>(offloads)) == 0;
 }
 
-/// What the guest takes, in the kernel's words.
+/// The guest's offloads as the kernel's flags.
 unsigned offloads_for(u64 features) {
-    // The kernel takes no segments without checksums; nor does a driver, by virtio 1.2 §5.1.3.1 "Feature bit
-    // requirements".
+    // The kernel refuses segmentation without checksums; so does a driver, by virtio 1.2 §5.1.3.1 "Feature
+    // bit requirements".
     if ((features & virtio_net::F_GUEST_CSUM) == 0) return 0;
     unsigned offloads = TUN_F_CSUM;
     if ((features & virtio_net::F_GUEST_TSO4) != 0) offloads |= TUN_F_TSO4;
@@ -47,7 +47,7 @@ unsigned offloads_for(u64 features) {
 Result<std::unique_ptr<Tap>> Tap::open(const TapOptions& options) {
     if (options.pairs < 1 || options.pairs > kPairsMax) {
         return fail(
-            Error::invalid(fmt::format("{} queue pairs, 1 to {} can be had", options.pairs, kPairsMax)));
+            Error::invalid(fmt::format("{} queue pairs, 1 to {} are allowed", options.pairs, kPairsMax)));
     }
     OpenedTap opened = TRY(open_tap(options.name, options.pairs, options.mtu));
     return std::unique_ptr<Tap>(new Tap(std::move(opened.name), std::move(opened.fds)));
@@ -78,7 +78,7 @@ u64 Tap::offload_features() const {
 bool Tap::configure(u64 features, u8 header_bytes, u16 pairs_in_use) {
     VERIFY(pairs_in_use >= 1 && pairs_in_use <= pair_count());
     const UniqueFd& first = queues_.front()->fd;
-    // The host does some of this under a lock of all its networks: not again for nothing.
+    // The host does some of this under a lock of all its networks, so unchanged settings are skipped.
     const Configuration wanted{offloads_for(features), header_bytes, pairs_in_use};
     if (wanted == configured_) return true;
     configured_.reset();
@@ -121,7 +121,7 @@ NetStatus Tap::send(u16 pair, std::span<const iovec> frame) {
 NetReceived Tap::receive(u16 pair, std::span<const iovec> into) {
     if (!link_.is_up()) return {NetStatus::Down};
     VERIFY(into.size() < kPartsMax);
-    // One byte more than there is room: when it is written, the frame was cut.
+    // One byte beyond the room: if it is written, the frame was truncated.
     std::array<iovec, kPartsMax> parts;
     std::byte beyond{};
     u64 room_bytes = 0;
@@ -133,7 +133,7 @@ NetReceived Tap::receive(u16 pair, std::span<const iovec> into) {
     Queue& queue = *queues_[pair];
     const ssize_t size = ::readv(queue.fd.get(), parts.data(), static_cast<int>(into.size() + 1));
     if (size < 0) {
-        // Any other error would come again at once: it waits for the next event.
+        // Any other error would come again at once: wait for the next event.
         const NetStatus status = lost_or(errno, errno == EINVAL ? NetStatus::Dropped : NetStatus::Wait);
         queue.is_waited_for.store(status == NetStatus::Wait, std::memory_order_release);
         return {status};

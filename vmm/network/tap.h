@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 // Tap: frames to and from a tap interface of the host, with the kernel's checksum and segmentation offloads.
 //
-// One descriptor per queue pair. A tap that exists is joined; else it is made, brought up, and goes with us.
+// One descriptor per queue pair. An existing tap is joined; else it is made, brought up, and removed with us.
 // Removed while we run, it takes the guest's link down and nothing else. Lives until the loop is destroyed.
 // Thread: as NetBackend says; attach() before the loop runs or on its thread.
 // Spec: Linux Documentation/networking/tuntap.rst; Linux include/uapi/linux/if_tun.h.
@@ -32,11 +32,11 @@ class Tap final : public NetBackend, public Backend, private ReadinessClient {
   public:
     static constexpr u16 kPairsMax = 16;
 
-    /// Errors: Invalid for a name that cannot be or an interface that is not a fitting tap; Os and Host for
-    /// what the host refuses, with what to do about it.
+    /// Errors: Invalid for an impossible name or an interface that is not a matching tap; Os and Host for a
+    /// refusal of the host, with a remedy.
     static Result<std::unique_ptr<Tap>> open(const TapOptions& options);
 
-    /// What the kernel calls it.
+    /// The name from the kernel.
     [[nodiscard]] const std::string& name() const { return name_; }
     Result<void> attach(Loop& loop) override;
 
@@ -54,13 +54,13 @@ class Tap final : public NetBackend, public Backend, private ReadinessClient {
         UniqueFd fd;
         Readiness readiness;
         bool is_in_use = true;
-        /// The device will read at the next event, and learn by itself whether the tap is still there.
+        /// The device will read at the next event, and notice by itself whether the tap still exists.
         std::atomic<bool> is_waited_for = false;
     };
 
     Tap(std::string name, std::vector<UniqueFd> fds);
 
-    /// What the kernel was told last.
+    /// The last setting given to the kernel.
     struct Configuration {
         unsigned offloads = 0;
         u8 header_bytes = 0;

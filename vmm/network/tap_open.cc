@@ -45,7 +45,7 @@ Result<UniqueFd> open_device(const std::string& name, u16 pairs) {
     }
 }
 
-/// 0 or errno. On success `name` is what the kernel calls it.
+/// 0 or errno. On success `name` is the kernel's name for it.
 int set_interface(const UniqueFd& fd, std::string& name, Queues queues) {
     ifreq request{};
     name.copy(request.ifr_name, kInterfaceNameMax);
@@ -67,13 +67,13 @@ Error refusal(int error, const std::string& name, u16 pairs) {
     }
 }
 
-/// Joins or makes it with its first queue. \returns of which kind it is.
+/// Joins or makes it with its first queue. \returns its kind.
 Result<Queues> set_first(const UniqueFd& fd, std::string& name, u16 pairs) {
     const Queues wanted = pairs > 1 ? Queues::Many : Queues::One;
     const Queues other = pairs > 1 ? Queues::One : Queues::Many;
     const int error = set_interface(fd, name, wanted);
     if (error == 0) return wanted;
-    // EINVAL: it exists, and is of the other kind or not a tap at all.
+    // EINVAL: the interface exists, and is of the other kind or not a tap at all.
     if (error != EINVAL) return fail(refusal(error, name, pairs));
     const int second_error = set_interface(fd, name, other);
     if (second_error == EINVAL) return fail(Error::invalid(fmt::format("interface '{}' is not a tap", name)));
@@ -84,7 +84,7 @@ Result<Queues> set_first(const UniqueFd& fd, std::string& name, u16 pairs) {
             .hint("create it with multi_queue: " + how_to_create(name, pairs)));
 }
 
-Result<void> see_that_it_is_up(const Interfaces& interfaces, const std::string& name, bool is_ours) {
+Result<void> bring_tap_up(const Interfaces& interfaces, const std::string& name, bool is_ours) {
     if (is_ours) return interfaces.bring_up(name);
     const std::optional<u16> flags = interfaces.flags_of(name);
     if (flags && (*flags & IFF_UP) == 0) {
@@ -93,7 +93,7 @@ Result<void> see_that_it_is_up(const Interfaces& interfaces, const std::string& 
     return {};
 }
 
-void see_to_its_mtu(const Interfaces& interfaces, const std::string& name, u16 mtu) {
+void set_tap_mtu(const Interfaces& interfaces, const std::string& name, u16 mtu) {
     const u32 now = interfaces.mtu_of(name).value_or(0);
     if (now == mtu) return;
     const Result<void> set = interfaces.set_mtu(name, mtu);
@@ -120,9 +120,9 @@ Result<OpenedTap> open_tap(const std::string& name, u16 pairs, std::optional<u16
         const int error = set_interface(tap.fds.back(), tap.name, queues);
         if (error != 0) return fail(refusal(error, tap.name, pairs));
     }
-    // Before it is up: nobody sees it with another.
-    if (mtu) see_to_its_mtu(interfaces, tap.name, *mtu);
-    TRY_VOID(see_that_it_is_up(interfaces, tap.name, is_ours));
+    // Before it is up, so that no other MTU is ever visible.
+    if (mtu) set_tap_mtu(interfaces, tap.name, *mtu);
+    TRY_VOID(bring_tap_up(interfaces, tap.name, is_ours));
     return tap;
 }
 

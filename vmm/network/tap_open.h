@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: Apache-2.0
-// How a tap is joined or made. Thread: any.
+// Joins or makes a tap. Thread: any.
 #pragma once
 
 #include <optional>

@@ -22,7 +22,7 @@ namespace {
 constexpr const char* kOption = "--net user";
 constexpr int kPasstFd = 3;  // ProcessFiles::third
 constexpr u64 kSettleNs = 1'000'000;
-constexpr std::size_t kWordsBytesMax = 64 << 10;  // what a pipe holds: pipe(7) "Pipe capacity"
+constexpr std::size_t kWordsBytesMax = 64 << 10;  // a pipe's capacity: pipe(7) "Pipe capacity"
 
 struct Ends {
     UniqueFd ours;
@@ -44,7 +44,7 @@ Result<Ends> make_sockets() {
     return ends_of(fds);
 }
 
-/// That never blocks whoever writes: nobody reads before the end.
+/// A pipe that never blocks its writer: it is read only at the end.
 Result<Ends> make_pipe() {
     std::array<int, 2> fds{};
     if (::pipe2(fds.data(), O_CLOEXEC | O_NONBLOCK) < 0) return fail(Error::os("pipe2"));
@@ -133,7 +133,7 @@ void UserNetwork::finish() {
     const bool is_over = ::poll(&over, 1, 0) == 1;
     process_->signal(SIGKILL);
     const std::string how = reap();
-    // One that could not start, and whose end no loop has seen.
+    // A passt that could not start, whose end no loop has seen.
     if (is_over) log::warning(how);
 }
 
@@ -146,7 +146,7 @@ std::string UserNetwork::reap() {
                        words);
 }
 
-// --- one that ends ---
+// --- a passt that ends ---
 
 void UserNetwork::on_passt_lost(std::string_view why) {
     if (why != kPasstClosed) log::warning(fmt::format("{}: passt: {}", kOption, why));
@@ -154,16 +154,16 @@ void UserNetwork::on_passt_lost(std::string_view why) {
     if (loop != nullptr) loop->post(*this);
 }
 
-/// One that has closed its socket is of no use, and does not matter where it has ended already.
+/// A passt that has closed its socket is useless; the kill does not matter if it has ended already.
 void UserNetwork::run() {
-    passt_->let_go();
+    passt_->take_link_down();
     if (process_) process_->signal(SIGKILL);
 }
 
 void UserNetwork::on_readable(u16 /*index*/) {
     end_.detach();
     const std::string how = reap();
-    passt_->let_go();
+    passt_->take_link_down();
     if (has_exited_badly_ && !has_started_again_ && !passt_->has_spoken()) return on_failure_(how);
     start_again_or_not(how);
 }

@@ -1,13 +1,13 @@
 // SPDX-License-Identifier: Apache-2.0
 // UserNetwork: a passt of our own, for users without rights to a tap.
 //
-// It runs as long as this does, at the other end of a socket pair, beside the boot: nobody waits for it. One
-// that cannot start ends the machine; one that ends later is started again, after a while and not too often,
-// and the guest's link is down until then. Should mayfly be killed, the socket closes and passt ends by
-// itself. Lives until the loop is destroyed.
+// It runs as long as this object, at the other end of a socket pair, and starts in parallel with the boot. A
+// passt that cannot start ends the machine; one that ends later is restarted, after a while and not too
+// often, and the guest's link is down until then. Should mayfly be killed, the socket closes and passt ends
+// by itself. Lives until the loop is destroyed.
 //
 // Thread: start() and finish() the main thread, the latter when no loop runs; everything else the loop's,
-// where nothing else is said. Spec: man passt(1).
+// unless a comment says otherwise. Spec: man passt(1).
 #pragma once
 
 #include <atomic>
@@ -30,20 +30,20 @@ class UserNetwork final : public Backend,
                           private Task,
                           private Timer {
   public:
-    /// Told, on the loop's thread, why passt could not start.
+    /// Called on the loop's thread with the reason why passt could not start.
     using OnFailure = std::function<void(std::string why)>;
 
-    /// Errors: Invalid when there is no passt; Host when it cannot be executed.
+    /// Errors: Invalid when passt is not installed; Host when it cannot be executed.
     static Result<std::unique_ptr<UserNetwork>> start(UserNetworkOptions options, OnFailure on_failure);
     ~UserNetwork() override { UserNetwork::finish(); }
 
     [[nodiscard]] Passt& backend() { return *passt_; }
     Result<void> attach(Loop& loop) override;
-    /// Ends passt and waits for that.
+    /// Ends passt and waits for its end.
     void finish() override;
 
   private:
-    /// One passt, and our ends of what it has.
+    /// One passt, with our ends of its socket and pipe.
     struct Launched {
         Process process;
         UniqueFd socket;
@@ -55,7 +55,7 @@ class UserNetwork final : public Backend,
     void adopt(Launched made);
     Result<void> restart();
     void start_again_or_not(const std::string& how);
-    /// The process has ended: reaps it. \returns how it ended, and what it said.
+    /// The process has ended: reaps it. \returns how it ended, with its message.
     [[nodiscard]] std::string reap();
 
     void on_passt_lost(std::string_view why) override;  ///< any thread

@@ -15,11 +15,11 @@ namespace mayfly {
 /// Wall-clock time since the Unix epoch, UTC.
 [[nodiscard]] i64 wall_ns();
 [[nodiscard]] i64 wall_seconds();
-/// How long ago that was by it; 0 for a time to come.
+/// How long ago that moment was, by the wall clock; 0 for a future one.
 [[nodiscard]] u64 ns_since_wall(i64 then_ns);
 
-/// Such seconds as a date and a time of day, UTC. The C library's gmtime would bring its time zones, and with
-/// them its scanf, a hundred kilobytes.
+/// Wall-clock seconds as a date and a time of day, UTC. The C library's gmtime would bring its time zones,
+/// and with them its scanf, a hundred kilobytes.
 struct UtcTime {
     int year = 1970;
     unsigned month = 1;  ///< 1-12

@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: Apache-2.0
-// Display: how text is laid out for whoever reads a descriptor.
+// Display: how text is laid out for the reader of a descriptor.
 //
 // Thread: any.
 #pragma once

@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: Apache-2.0
-// EventFd: a kernel counter that wakes whoever listens: KVM for an interrupt, us for a doorbell.
+// EventFd: a kernel counter that wakes its listener: KVM for an interrupt, us for a doorbell.
 // Thread: any.
 #pragma once
 
@@ -14,7 +14,7 @@ class EventFd {
     /// Non-blocking, close-on-exec, counter 0. Non-blocking also keeps io_uring from using worker threads.
     static Result<EventFd> create();
 
-    /// Adds one. Never blocks; a saturated counter stays saturated, which is as good as signalled.
+    /// Adds one. Never blocks; a saturated counter stays saturated, which still counts as signalled.
     void signal() const;
     /// Takes the counter, 0 when it is not signalled.
     [[nodiscard]] u64 take() const;

@@ -21,7 +21,7 @@ namespace {
 
 constexpr int kLinksMax = 40;  // path_resolution(7)
 
-/// What readlink(2) says; empty for what is no link.
+/// What readlink(2) says; empty for anything but a link.
 std::string link_text(const std::string& path) {
     std::array<char, PATH_MAX> text;
     const ssize_t size = ::readlink(path.c_str(), text.data(), text.size());

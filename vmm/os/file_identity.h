@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
-// FileIdentity: which file it is, by whatever name or descriptor one came to it. Symbolic and hard links and
-// /dev/fd/N do not hide it; nor does a file that is not there yet, which is a name in a directory.
-// OutputFiles: those that are to be written, for whoever reads files that no option names.
+// FileIdentity: identifies a file, whatever name or descriptor leads to it. Symbolic and hard links and
+// /dev/fd/N do not hide it; nor does a file that does not exist yet, which is a name in a directory.
+// OutputFiles: the files to be written, for checks of files that no option names.
 //
 // Thread: any.
 #pragma once
@@ -20,16 +20,17 @@ namespace mayfly {
 
 struct FileIdentity {
     u64 device = 0;
-    u64 inode = 0;       ///< of a block device: 0, and `device` is the device itself
-    std::string name{};  ///< of a file that is not there: its own, in the directory that the above say
-    /// A terminal, /dev/null: what several write there does not overwrite each other.
+    u64 inode = 0;  ///< of a block device: 0, and `device` is the device itself
+    std::string
+        name{};  ///< of a file that does not exist: its name in the directory that the fields above identify
+    /// A terminal, /dev/null: several writers do not overwrite each other.
     bool is_shareable = false;
 
     [[nodiscard]] static FileIdentity of(const struct stat& status);
     /// Nothing where the descriptor is closed.
     [[nodiscard]] static std::optional<FileIdentity> of_descriptor(int fd);
-    /// Of a name as the user gives it, also one for a descriptor (descriptor_named()). Nothing where it can
-    /// be no file: its directory is missing, say.
+    /// Of a name as the user gives it, also one for a descriptor (descriptor_named()). Empty where the name
+    /// cannot be a file: its directory is missing, for example.
     [[nodiscard]] static std::optional<FileIdentity> of_name(const std::string& name);
 
     friend bool operator==(const FileIdentity&, const FileIdentity&) = default;
@@ -44,7 +45,7 @@ class OutputFiles {
 
     /// Errors: Invalid where the file that messages call `label` is one of them.
     [[nodiscard]] Result<void> check(const struct stat& status, std::string_view label);
-    /// Whether check() found that option's.
+    /// Whether check() found the file of that option.
     [[nodiscard]] bool was_refused(std::string_view option) const;
 
   private:
@@ -63,11 +64,11 @@ class OutputFiles {
 /// The descriptor that a name stands for: 1 for "-" and /dev/stdout, N for /dev/fd/N and /proc/self/fd/N.
 [[nodiscard]] std::optional<int> descriptor_named(const std::string& name);
 
-/// Where a chain of symbolic links ends, whether or not something is there. `name` itself where that is not
-/// what opening it would open: /proc/PID/fd/N.
+/// The end of a chain of symbolic links, whether or not it exists. `name` itself where opening it would open
+/// something else: /proc/PID/fd/N.
 [[nodiscard]] std::string behind_links(const std::string& name);
 
-/// A path as its directory, "." for none, and the rest.
+/// A path as its directory, "." if it has none, and the rest.
 struct SplitPath {
     std::string directory;
     std::string name;  ///< empty where the path ends in a slash

@@ -15,7 +15,7 @@ enum class HugePages : u8 {
 /// Of the size that the processor has above 4 KiB, 2 MiB.
 constexpr u64 kHugePage = MiB(2);
 
-/// What chosen_word() reads it from, for who wants the word.
+/// The word that chosen_word() reads.
 constexpr const char* kHugePagesSetting = "/sys/kernel/mm/transparent_hugepage/enabled";
 
 /// Three system calls. Spec: Documentation/admin-guide/mm/transhuge.rst "Global THP controls".

@@ -11,7 +11,7 @@ namespace mayfly {
 
 namespace {
 
-/// Null, and errno, where there is none.
+/// Null, and errno, where it does not exist.
 std::byte* map_zeros(std::size_t size_bytes) {
     void* at = ::mmap(nullptr, size_bytes, PROT_READ | PROT_WRITE,
                       MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE, -1, 0);
@@ -27,18 +27,18 @@ Result<Mapping> Mapping::anonymous(std::size_t size_bytes, std::size_t alignment
     const std::size_t rounded = align_up(size_bytes, kPageBytes);
     if (rounded < size_bytes || rounded + slack < rounded) return fail(Error::os("mmap", ENOMEM));
     // SAFETY: addresses are compared and cut as integers; the range was just mapped by us.
-    const auto misfit = [&](const std::byte* start) {
+    const auto misalignment = [&](const std::byte* start) {
         return -reinterpret_cast<std::uintptr_t>(start) % alignment_bytes;
     };
-    // Since Linux 6.7 the kernel itself places what is large on a huge page's boundary.
+    // Since Linux 6.7 the kernel itself aligns large mappings to huge pages.
     std::byte* raw = map_zeros(rounded);
     if (raw == nullptr) return fail(Error::os("mmap"));
-    if (misfit(raw) == 0) return Mapping(raw, rounded);
+    if (misalignment(raw) == 0) return Mapping(raw, rounded);
     VERIFY(::munmap(raw, rounded) == 0);
-    // Trim both ends so that what stays starts on the boundary.
+    // Trim both ends so that the rest starts on the boundary.
     raw = map_zeros(rounded + slack);
     if (raw == nullptr) return fail(Error::os("mmap"));
-    const std::size_t head = misfit(raw);
+    const std::size_t head = misalignment(raw);
     if (head > 0) VERIFY(::munmap(raw, head) == 0);
     if (slack > head) VERIFY(::munmap(raw + head + rounded, slack - head) == 0);
     return Mapping(raw + head, rounded);

@@ -23,7 +23,7 @@ class Mapping {
     /// `offset_bytes` is a multiple of the page size.
     static Result<Mapping> file_private(const UniqueFd& fd, u64 offset_bytes, std::size_t size_bytes);
 
-    /// Shared, readable and writable: for what the kernel shares with us (kvm_run).
+    /// Shared, readable and writable: for memory that the kernel shares with us (kvm_run).
     static Result<Mapping> shared(const UniqueFd& fd, std::size_t size_bytes);
 
     Mapping(Mapping&& other) noexcept;

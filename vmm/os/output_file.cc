@@ -17,12 +17,12 @@ namespace mayfly {
 
 namespace {
 
-// Non-blocking for the opening only: a FIFO that nobody reads is an error, not a wait without a timeout.
+// Non-blocking for the opening only: a FIFO without a reader is an error, not a wait without a timeout.
 constexpr int kOpenFlags = O_WRONLY | O_CLOEXEC | O_NONBLOCK | O_NOCTTY;
-constexpr mode_t kFreshMode = 0666;  // less the user's umask
-constexpr int kLookMs = 1000;        // how often an end is looked for
+constexpr mode_t kFreshMode = 0666;  // minus the user's umask
+constexpr int kLookMs = 1000;        // how often the machine's end is checked
 
-/// The rest of a rename is too short to be ended in its middle, with a file left behind.
+/// The rest, up to the rename, is too short to be interrupted, which would leave a file behind.
 class SignalsHeld {
   public:
     SignalsHeld() {
@@ -49,7 +49,7 @@ Error refusal(const std::string& name, const std::string& path) {
     return Error::os("open", error).about(name);
 }
 
-Result<void> write_all(int fd, std::string_view text, const std::function<bool()>& must_hurry) {
+Result<void> write_all(int fd, std::string_view text, const std::function<bool()>& should_give_up) {
     while (!text.empty()) {
         const ssize_t written = ::write(fd, text.data(), text.size());
         if (written >= 0) {
@@ -58,7 +58,7 @@ Result<void> write_all(int fd, std::string_view text, const std::function<bool()
         }
         if (errno != EINTR && errno != EAGAIN) return fail(Error::os("write"));
         const bool is_full = errno == EAGAIN;
-        if (must_hurry()) return fail(Error::host("its reader has stalled"));
+        if (should_give_up()) return fail(Error::host("its reader has stalled"));
         pollfd room{.fd = fd, .events = POLLOUT, .revents = 0};
         if (is_full) (void)::poll(&room, 1, kLookMs);
     }
@@ -121,26 +121,26 @@ Result<ReportFile> ReportFile::open(const std::string& name) {
     if (!report.directory_.valid()) return fail(Error::os("open").about(name));
     if (waits_for_reader) return report;
     if (error == 0) report.replaced_ = Replaced{status.st_mode & 07777, status.st_uid, status.st_gid};
-    TRY_VOID(report.look_beside());
+    TRY_VOID(report.check_directory());
     return report;
 }
 
-/// Making a file is the only way to know, but a tenth of a boot on a file system with a journal. So it is
-/// asked for where it is allowed to be made, unless that is /proc or the like, which have no blocks.
-Result<void> ReportFile::look_beside() {
+/// Making a file is the only sure test, but takes a tenth of a boot on a file system with a journal. So
+/// permissions are checked instead, unless the directory is in /proc or the like, which have no blocks.
+Result<void> ReportFile::check_directory() {
     struct statfs system {};
     takes_new_file_ = ::faccessat(directory_.get(), ".", W_OK | X_OK, AT_EACCESS) == 0 &&
                       ::fstatfs(directory_.get(), &system) == 0 && system.f_blocks != 0;
     if (takes_new_file_) return {};
     const SignalsHeld held;
-    const auto [beside, fd] = make_beside();
+    const auto [temporary, fd] = make_temporary();
     takes_new_file_ = fd.valid();
     if (!fd.valid() && !replaced_) return fail(Error::os("open").about(name_));
-    if (fd.valid()) ::unlinkat(directory_.get(), beside.c_str(), 0);
+    if (fd.valid()) ::unlinkat(directory_.get(), temporary.c_str(), 0);
     return {};
 }
 
-ReportFile::Beside ReportFile::make_beside() const {
+ReportFile::TemporaryFile ReportFile::make_temporary() const {
     // A name of its own, because one with more added to it may be too long.
     std::string name = ".mayfly-" + std::to_string(::getpid()) + "-" + std::to_string(monotonic_ns());
     UniqueFd fd =
@@ -149,7 +149,7 @@ ReportFile::Beside ReportFile::make_beside() const {
     return {std::move(name), std::move(fd)};
 }
 
-/// False, for in place, where the directory refuses what `operation` tried and there is a file to write to.
+/// False, for writing in place, where the directory refuses `operation` and the file exists.
 Result<bool> ReportFile::unless_refused(const char* operation) const {
     const bool is_refused =
         errno == EPERM || errno == EACCES || errno == EROFS || errno == EBUSY || errno == EXDEV;
@@ -157,11 +157,11 @@ Result<bool> ReportFile::unless_refused(const char* operation) const {
     return fail(Error::os(operation));
 }
 
-/// False where it is to be written in place.
+/// False where the file must be written in place.
 Result<bool> ReportFile::replace(std::string_view text) const {
     const SignalsHeld held;
-    const Beside beside = make_beside();
-    const UniqueFd& fd = beside.fd;
+    const TemporaryFile temporary = make_temporary();
+    const UniqueFd& fd = temporary.fd;
     if (!fd.valid()) return unless_refused("open");
     const auto keep_owner = [&] {
         struct stat status {};
@@ -178,27 +178,27 @@ Result<bool> ReportFile::replace(std::string_view text) const {
         if (!written) done = fail(written.error());
     }
     if (done && *done &&
-        ::renameat(directory_.get(), beside.name.c_str(), directory_.get(), base_.c_str()) < 0)
+        ::renameat(directory_.get(), temporary.name.c_str(), directory_.get(), base_.c_str()) < 0)
         done = unless_refused("rename");
-    if (!done || !*done) ::unlinkat(directory_.get(), beside.name.c_str(), 0);
+    if (!done || !*done) ::unlinkat(directory_.get(), temporary.name.c_str(), 0);
     return done;
 }
 
 Result<void> ReportFile::write_in_place(std::string_view text,
-                                        const std::function<bool()>& must_hurry) const {
+                                        const std::function<bool()>& should_give_up) const {
     const UniqueFd fd = UniqueFd::adopt(::openat(directory_.get(), base_.c_str(), kOpenFlags | O_TRUNC));
     if (!fd.valid() && errno == ENXIO) return fail(Error::invalid("is a FIFO that nobody reads"));
     if (!fd.valid()) return fail(Error::os("open"));
     ::fcntl(fd.get(), F_SETFL, 0);
-    return write_all(fd.get(), text, must_hurry);
+    return write_all(fd.get(), text, should_give_up);
 }
 
-Result<void> ReportFile::write(std::string_view text, const std::function<bool()>& must_hurry) const {
+Result<void> ReportFile::write(std::string_view text, const std::function<bool()>& should_give_up) const {
     Result<bool> done = false;
     if (takes_new_file_) done = replace(text);
     if (done && !*done) {
         Result<void> written =
-            fd_.valid() ? write_all(fd_.get(), text, must_hurry) : write_in_place(text, must_hurry);
+            fd_.valid() ? write_all(fd_.get(), text, should_give_up) : write_in_place(text, should_give_up);
         if (!written) done = fail(std::move(written).error());
     }
     if (!done) return fail(std::move(done).error().about(name_));

@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: Apache-2.0
-// Whether what a file holds can have been written by nobody but us.
+// Whether only we can have written a file's content.
 // Thread: any.
 #pragma once
 
@@ -9,7 +9,8 @@
 
 namespace mayfly {
 
-/// Who else owns the file or directory, or may write to it, as words; empty where nobody does.
+/// Why others may have written to the file or directory, as words: its owner or its mode. Empty where only we
+/// can.
 [[nodiscard]] std::string why_not_ours(const struct stat& status);
 
 }  // namespace mayfly

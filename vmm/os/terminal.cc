@@ -39,7 +39,7 @@ bool make_terminal_raw(OutputProcessing output) {
 
 void restore_terminal() noexcept {
     if (!g_is_raw.exchange(false, std::memory_order_acq_rel)) return;
-    // A terminal that is held up keeps its output for as long as it likes; a signal says not to wait for it.
+    // A stopped terminal may keep its output for any time; a signal ends the wait.
     if (::tcsetattr(STDIN_FILENO, TCSAFLUSH, &g_saved) == 0) return;
     ::tcflush(STDIN_FILENO, TCIFLUSH);
     ::tcsetattr(STDIN_FILENO, TCSANOW, &g_saved);

@@ -11,7 +11,7 @@ namespace mayfly {
 
 void UniqueFd::close_now() {
     if (fd_ < 0) return;
-    // EBADF means that somebody else closed our descriptor: a double close is a bug, never noise.
+    // EBADF means that other code closed our descriptor: a double close is a bug.
     VERIFY(::close(fd_) == 0 || errno != EBADF);
     fd_ = -1;
 }

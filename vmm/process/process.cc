@@ -44,7 +44,7 @@ void hand_down(int fd, int number) {
     hand_down(files.error, STDERR_FILENO);
     hand_down(files.third, STDERR_FILENO + 1);
     hand_down(files.fourth, STDERR_FILENO + 2);
-    // We ignore them, and an exec leaves ignored what was.
+    // We ignore these signals, and exec keeps them ignored.
     struct sigaction standard {};
     standard.sa_handler = SIG_DFL;
     for (const int number : {SIGPIPE, SIGXFSZ}) ::sigaction(number, &standard, nullptr);
@@ -94,7 +94,7 @@ Process::End Process::reap() const {
     siginfo_t info{};
     while (::waitid(P_PID, static_cast<id_t>(pid_), &info, WEXITED | WNOWAIT) < 0 && errno == EINTR) {
     }
-    // Before it is reaped its number, and so its group's, belongs to nobody else.
+    // Before it is reaped its number, and so its group's, cannot be reused.
     ::kill(-pid_, SIGKILL);
     return reap_alone();
 }

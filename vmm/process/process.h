@@ -1,10 +1,10 @@
 // SPDX-License-Identifier: Apache-2.0
 // Process: one fresh exec, stamped just before it.
 //
-// Its own process group, /dev/null as stdin, no signal blocked, and killed should we die. vfork(2) by
-// default: it does not copy us, so its cost does not depend on what we have measured so far. A process that
-// was forked instead can be asked for its peak memory: after vfork the kernel counts ours as its own. Thread:
-// the one that started it, to the end.
+// Its own process group, /dev/null as stdin, no signal blocked, and killed if we die. vfork(2) by default: it
+// does not copy us, so its cost does not depend on what we have measured so far. A process that was forked
+// instead can be asked for its peak memory: after vfork the kernel counts ours as its own. Thread: the one
+// that started it, to the end.
 #pragma once
 
 #include <string>
@@ -18,7 +18,7 @@
 
 namespace mayfly {
 
-/// Descriptors that the new process gets; -1: ours, or for the last two none.
+/// Descriptors for the new process; -1: ours, or none for the last two.
 struct ProcessFiles {
     int input = -1;
     int output = -1;
@@ -26,12 +26,12 @@ struct ProcessFiles {
     int third = -1;   ///< becomes 3
     int fourth = -1;  ///< becomes 4
 };
-/// Descriptors to be handed down are at least this, so that none is overwritten.
+/// Descriptors to be passed have at least this number, so that none is overwritten.
 constexpr int kHandedFdMin = 10;
 
 class Process {
   public:
-    /// What the child leaves for us, in memory that both see.
+    /// The child's results, in shared memory.
     struct Birth {
         u64 exec_ns = 0;     ///< CLOCK_MONOTONIC
         int exec_errno = 0;  ///< not 0: execve(2) failed
@@ -52,13 +52,13 @@ class Process {
     /// Readable when the process has ended.
     [[nodiscard]] const UniqueFd& pidfd() const { return pidfd_; }
     [[nodiscard]] pid_t pid() const { return pid_; }
-    /// Of execve(2), 0 when it succeeded. Not of a forked one: its reap() knows.
+    /// Of execve(2), 0 when it succeeded. Not of a forked process: see reap().
     [[nodiscard]] int exec_errno() const { return birth_.exec_errno; }
     /// To its whole group.
     void signal(int number) const;
-    /// Waits for the end, and ends what it left behind in its group.
+    /// Waits for the end, and ends the processes left in its group.
     [[nodiscard]] End reap() const;
-    /// The same, but what it left behind may live on: a server that it was to start.
+    /// The same, but the processes left behind may live on: a server, for example.
     [[nodiscard]] End reap_alone() const;
 
   private:

@@ -21,7 +21,7 @@ bool is_executable_file(const std::string& path) {
 Result<std::string> find_program(const std::string& word) {
     if (word.find('/') != std::string::npos) {
         if (is_executable_file(word)) return word;
-        return fail(Error::invalid("'" + word + "' is no executable file"));
+        return fail(Error::invalid("'" + word + "' is not an executable file"));
     }
     const char* path = std::getenv("PATH");
     std::string_view rest = path != nullptr ? path : "/usr/local/bin:/usr/bin:/bin";

@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: Apache-2.0
-// Where a program is that is named as in a shell. Thread: any, while none sets the environment.
+// Finds a program that is named as in a shell. Thread: any, while none sets the environment.
 #pragma once
 
 #include <string>
@@ -9,7 +9,7 @@
 namespace mayfly {
 
 /// The program as execve(2) needs it: a word with a slash as it is, else found along PATH. Errors: Invalid
-/// when there is no such executable file.
+/// when that is not an executable file.
 Result<std::string> find_program(const std::string& word);
 
 }  // namespace mayfly

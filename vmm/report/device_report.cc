@@ -58,7 +58,7 @@ std::string loop_lines(std::string_view whose, const LoopCounts& loop, std::size
     const std::string text = fmt::format(
         "  {}: {} io_uring_enter, {} requests, {} completions, {} sleeps; interrupts: {} by write, {} by "
         "ring; "
-        "polling: {} times found work, {} times none",
+        "polling: {} times found work, {} times not",
         whose, loop.enters, loop.submitted, loop.completions, loop.sleeps, loop.signals_written,
         loop.signals_by_ring, loop.polls_hit, loop.polls_missed);
     return wrap_text(text, columns, 4) + '\n';
@@ -89,7 +89,7 @@ DeviceReport collect_devices(VirtioDevices& devices) {
         row.name = device.plan().name;
         if (IoService* const io = device.own_io())
             if (const LoopCounts* loop = io->loop_counts()) row.own_loop = *loop;
-        // An I/O thread that hangs in the host may have it for ever.
+        // An I/O thread that hangs in the host may hold it forever.
         if (!device.core().mutex().try_lock()) {
             row.is_stuck = true;
             continue;

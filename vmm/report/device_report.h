@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: Apache-2.0
-// DeviceReport: what the virtio devices did, counted, and how their work travelled.
+// DeviceReport: counts of the virtio devices' work, and of the paths that it took.
 //
 // Thread: the main thread, after the machine has ended. Figures are counts and bytes.
 #pragma once
@@ -31,9 +31,9 @@ struct GuestDeviceReport {
     std::string name;
     u64 returns = 0;           ///< register accesses that came back to user space, doorbells among them
     bool is_promoted = false;  ///< its work went to the I/O thread
-    bool is_stuck = false;     ///< hangs in the host: nothing could be read
+    bool is_stuck = false;     ///< hangs in the host: its counts could not be read
     std::vector<QueueReport> queues;
-    std::optional<LoopCounts> own_loop{};  ///< of an I/O thread that was its alone, and has ended
+    std::optional<LoopCounts> own_loop{};  ///< of its own I/O thread, which has ended
 };
 
 struct DeviceReport {
@@ -43,7 +43,7 @@ struct DeviceReport {
 };
 
 [[nodiscard]] DeviceReport collect_devices(VirtioDevices& devices);
-/// Empty when there is no device.
+/// Empty without devices.
 [[nodiscard]] std::string device_table(const DeviceReport& report, std::size_t columns);
 [[nodiscard]] nlohmann::ordered_json device_json(const DeviceReport& report);
 

@@ -162,7 +162,7 @@ StatsReport collect_stats(const Machine& machine) {
         return report;
     }
     report.vm = std::move(*vm);
-    // Every ioctl on a vCPU waits for its KVM_RUN, for ever if that never returns.
+    // Every ioctl on a vCPU waits for its KVM_RUN, forever if that never returns.
     if (!machine.have_vcpus_stopped()) {
         report.kvm_counters_missing = "a vCPU does not leave KVM_RUN";
         return report;

@@ -19,7 +19,7 @@ namespace mayfly {
 /// In nanoseconds.
 [[nodiscard]] std::string timeline_json(const Timeline& timeline, int exit_status);
 
-/// Everything that was counted, taken once the guest has ended.
+/// All counts, taken once the guest has ended.
 struct StatsReport {
     ExitCounts exits;
     std::vector<KvmCounter> vm;

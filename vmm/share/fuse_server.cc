@@ -19,9 +19,9 @@ namespace mayfly {
 
 namespace {
 
-/// The oldest that a guest can have: Linux 5.4, the first with virtiofs.
+/// The oldest version in a guest: Linux 5.4, the first with virtiofs.
 constexpr u32 kMinorMin = 31;
-/// What is answered in their place: 7.38 and what of later versions Linux asks for by a flag.
+/// The version in our answer: 7.38 and the parts of later versions that Linux requests by flags.
 constexpr u32 kMinor = 38;
 constexpr u32 kWriteBytesMax = MiB(1);
 constexpr u16 kBackgroundMax = 64;
@@ -29,7 +29,7 @@ constexpr std::size_t kInitBytesOld = 16;
 
 struct Operation {
     i32 (*run)(const operations::Call& call) = nullptr;
-    bool is_change = false;  ///< refused where nothing may be
+    bool is_change = false;  ///< refused on a read-only share
 };
 
 constexpr auto kOperations = [] {
@@ -82,7 +82,7 @@ u32 descriptors(u32 shares) {
     return static_cast<u32>(std::min(limit.rlim_cur, kEnough)) / shares;
 }
 
-/// Of a guest's memory for each file that it knows: Linux takes more.
+/// Guest memory per known file, a lower bound: Linux takes more.
 constexpr u64 kGuestBytesPerNode = 1024;
 constexpr u64 kNodesMin = 1U << 16U;
 constexpr u32 kFilesMin = 16;
@@ -96,7 +96,7 @@ NodeTable::Limits node_limits(const FuseServer::Limits& limits, int root) {
             .ignores_births = is_overlay};
 }
 
-/// File systems that may tell of a failed write when the file is closed, and not before.
+/// File systems that may report a failed write only when the file is closed.
 bool tells_late(int directory) {
     struct statfs there {};
     if (::fstatfs(directory, &there) < 0) return true;
@@ -171,7 +171,7 @@ std::optional<u32> FuseServer::serve(std::span<iovec> parts, std::span<iovec> ro
     switch (request->header().opcode) {
         case FUSE_FORGET: forget(*request); return 0;
         case FUSE_BATCH_FORGET: forget_many(*request); return 0;
-        case FUSE_INTERRUPT: return 0;  // what waits, waits for a disk, which nothing interrupts
+        case FUSE_INTERRUPT: return 0;  // waiting requests wait for a disk, which cannot be interrupted
         default: break;
     }
     FuseReply reply(room, reply_storage_);
@@ -195,7 +195,7 @@ i32 FuseServer::answer(FuseRequest& request, FuseReply& reply, Later* later) {
     const Operation& operation = kOperations[opcode];
     if (operation.is_change && share_.options.is_read_only) return -EROFS;
     Node* node = share_.nodes.find(request.header().nodeid);
-    // What is open is closed whatever it was.
+    // Closes any open file.
     if (node == nullptr && operation.run == operations::release) node = &share_.nodes.root();
     if (node == nullptr) return -ESTALE;
     return operation.run({share_, request, reply, *node, later});
@@ -206,7 +206,7 @@ i32 FuseServer::begin(FuseRequest& request, FuseReply& reply) {
     const auto in = request.take_part<fuse_init_in>(bytes);
     if (!in || bytes < kInitBytesOld) return -EINVAL;
     if (in->major > FUSE_KERNEL_VERSION) {
-        // It asks again with ours.
+        // The driver asks again with our version.
         fuse_init_out ours{};
         ours.major = FUSE_KERNEL_VERSION;
         ours.minor = kMinor;

@@ -1,10 +1,10 @@
 // SPDX-License-Identifier: Apache-2.0
 // FuseServer: answers a guest's FUSE requests with a directory of the host.
 //
-// Confined by how it looks: each look-up is of one name, without '/', under a descriptor of its parent, and
-// ".." is answered from what is known; what is opened is opened as RESOLVE_BENEATH, no link is followed by
-// the host, and no device, FIFO or socket is ever opened. Numbers of the guest are looked up, lengths
-// checked, and every request is read once. A number that the guest does not have is an error of that request.
+// Confinement: each look-up is of one name, without '/', under a descriptor of its parent, and ".." is
+// answered from the node table; files are opened with RESOLVE_BENEATH, the host follows no link, and no
+// device, FIFO or socket is ever opened. The guest's numbers are looked up, lengths checked, and every
+// request is read once. An unknown number fails that request.
 //
 // Thread: open() on any; enter() and all else on the one that serves, which keeps its own working directory,
 // mask and file system identity. Spec: Linux include/uapi/linux/fuse.h; virtio 1.2 §5.11 "File System
@@ -23,19 +23,19 @@ namespace mayfly {
 class FuseServer {
   public:
     struct Limits {
-        u32 shares = 1;  ///< of this process, which has descriptors for all of them
-        /// A guest that knows a file has some memory for that, and so may the monitor.
+        u32 shares = 1;  ///< of this process, which divides its descriptors among them
+        /// A guest spends memory on each file that it knows, and so may the monitor.
         u64 guest_memory_bytes = GiB(1);
     };
-    /// Errors: the directory cannot be opened, or is none.
+    /// Errors: the path cannot be opened, or is not a directory.
     static Result<std::unique_ptr<FuseServer>> open(const ShareOptions& options, const Limits& limits);
 
     /// The calling thread serves from now on. Errors: Os; Host without /proc.
     Result<void> enter();
-    /// Answers a request: `parts` and `room` are guest memory, and are cut. \returns how many bytes of the
-    /// room were written; nothing where `later` says what is to be done first. Null: it waits itself.
+    /// Answers a request: `parts` and `room` are guest memory, and get modified. \returns how many bytes of
+    /// the room were written; empty where `later` must be done first. Null: waits for the disk itself.
     [[nodiscard]] std::optional<u32> serve(std::span<iovec> parts, std::span<iovec> room, Later* later);
-    /// The guest has forgotten all that it knew.
+    /// The guest has forgotten all nodes.
     void reset();
 
     /// Files that the guest knows, and those of them that have a descriptor.

@@ -46,7 +46,7 @@ void ShareBackend::serve(FsIo& io) {
     const std::optional<u32> written =
         server_->serve(io.request, io.room, waiting != nullptr ? &waiting->later() : nullptr);
     if (written) return io.client->on_fs_io_done(io, *written);
-    // no guest: FuseServer::serve() answers nothing only where it was given a place to say why.
+    // no guest: FuseServer::serve() leaves a request unanswered only where it was given a Later.
     VERIFY(waiting != nullptr);
     idle_.pop_back();
     waiting->begin(io);
@@ -59,10 +59,10 @@ void ShareBackend::cancel_all() {
 
 void ShareBackend::Cancelling::run() {
     Loop& loop = *backend_.loop_.load(std::memory_order_relaxed);
-    // It may come so late that the next driver has begun.
+    // The completion may come when the next driver has already begun.
     for (Waiting& waiting : backend_.waiting_)
         if (waiting.io() != nullptr && backend_.is_old(*waiting.io())) loop.cancel(waiting);
-    // What was not begun will not be.
+    // Requests that have not begun are dropped.
     while (backend_.first_ != nullptr && backend_.is_old(*backend_.first_)) {
         FsIo& io = backend_.take_first();
         io.client->on_fs_io_done(io, 0);

@@ -1,9 +1,9 @@
 // SPDX-License-Identifier: Apache-2.0
 // ShareBackend: a directory of the host as a file system for the guest: a FUSE server on a loop of its own.
 //
-// Nothing that the guest says is believed: see FuseServer. Requests are done by the loop's thread, without
-// the device's lock; those that have to wait for a disk go through the loop's ring, and others go on
-// meanwhile. Thread: as FsBackend and Backend say.
+// Nothing from the guest is trusted: see FuseServer. Requests are done by the loop's thread, without the
+// device's lock; those that have to wait for a disk go through the loop's ring, and others go on meanwhile.
+// Thread: as FsBackend and Backend say.
 #pragma once
 
 #include <atomic>
@@ -21,7 +21,7 @@ namespace mayfly {
 
 class ShareBackend final : public FsBackend, public Backend, private Task {
   public:
-    /// Errors: the directory cannot be opened, or is none.
+    /// Errors: the path cannot be opened, or is not a directory.
     static Result<std::unique_ptr<ShareBackend>> open(const ShareOptions& options,
                                                       const FuseServer::Limits& limits);
 
@@ -60,14 +60,14 @@ class ShareBackend final : public FsBackend, public Backend, private Task {
         ShareBackend& backend_;
     };
     static constexpr std::size_t kWaitingMax = 64;
-    /// Requests of a turn: then others of the loop have theirs.
+    /// Requests per turn, so that other work of the loop gets its turn.
     static constexpr int kServedMax = 16;
 
     explicit ShareBackend(std::unique_ptr<FuseServer> server);
     void run() override;
     void serve(FsIo& io);
     [[nodiscard]] FsIo& take_first();
-    /// A driver that is gone has left it.
+    /// Left by a driver that is gone.
     [[nodiscard]] bool is_old(const FsIo& io) const {
         return io.generation != generation_.load(std::memory_order_acquire);
     }

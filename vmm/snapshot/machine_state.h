@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
-// MachineState: everything of a machine that stands still, but for its memory, its shape and what its devices
-// stand for on the host. Plain values, of which each part's owner makes and takes its own.
+// MachineState: the state of a paused machine, without its memory, its shape and its devices' backends. Plain
+// values; the owner of each part saves and restores it.
 //
 // Thread: any; values only.
 #pragma once
@@ -47,7 +47,7 @@ struct InterruptsState {
     bool is_serial_line_high = false;
     std::optional<IoApic::State> io_apic;  ///< with LAPICs alone in the kernel
     std::optional<Pic8259::State> pic;     ///< with nothing there
-    bool is_vcpu_halted = false;           ///< then: the vCPU is behind HLT, and no interrupt has come
+    bool is_vcpu_halted = false;           ///< with `pic`: the vCPU waits in an HLT
 };
 
 struct TestDeviceState {
@@ -58,10 +58,10 @@ struct TestDeviceState {
     TestDevice::State device;
     Message train;
     Message loopback;
-    u8 train_left = 0;  ///< interrupts of a train that is under way
+    u8 train_left = 0;  ///< interrupts left of a running train
 };
 
-/// Grouped as Platform has the chips.
+/// Grouped like the chips in Platform.
 struct PlatformState {
     struct Reports {
         ExitPort::State exit_port;
@@ -97,9 +97,9 @@ struct VirtioDevicesState {
     std::optional<ConfigPorts::State> config_ports;
 };
 
-/// How far a Linux guest's log was printed for it.
+/// How much of a Linux guest's log was printed for it.
 struct KernelLogState {
-    bool has_given_way = false;
+    bool has_handed_over = false;
     u64 next_id = 0;
     u64 seen_id = 0;
     i32 level = 0;  ///< KernelLog::set_level()'s
@@ -119,16 +119,16 @@ struct ProgramChannelState {
     u32 messages_put = 0;
 };
 
-/// What init says for whoever reads our stderr.
+/// Init's messages for our stderr.
 struct InitText {
-    std::string line{};  ///< as far as it has come
+    std::string line{};  ///< the unfinished line
     u32 lines_shown = 0;
 };
 
 struct ProgramState {
     InitPort::State port;
     ProgramChannelState channel;
-    std::vector<std::byte> held_input;  ///< read, and not put yet
+    std::vector<std::byte> held_input;  ///< read, and not in the channel yet
     InitText text;
 };
 

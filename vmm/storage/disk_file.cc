@@ -29,8 +29,8 @@ class DiskFile::CancelTask final : public Task {
 
 namespace {
 
-/// Reads of one turn from which on the ring is cheaper for all of them. The first few are made at once in
-/// case they remain the only ones.
+/// From so many reads in a turn on, the ring is cheaper for all of them. The first few are done at once, in
+/// case no more come.
 constexpr u32 kManyReads = 4;
 constexpr u32 kFewReads = 2;
 constexpr u64 kAtOnceBytesMax = KiB(256);
@@ -65,7 +65,7 @@ DiskFile::DiskFile(OpenDisk disk, u32 in_flight_max)
       in_flight_max_(in_flight_max),
       cancel_task_(std::make_unique<CancelTask>(*this)) {}
 
-/// Not left to close(2): a ring that had the file lets go of it when the kernel gets round to that.
+/// Not left to close(2): the kernel may release a ring's files much later.
 DiskFile::~DiskFile() { (void)::flock(disk_.buffered.get(), LOCK_UN); }
 
 Result<void> DiskFile::attach(Loop& loop) {
@@ -79,7 +79,7 @@ Result<void> DiskFile::attach(Loop& loop) {
 bool DiskFile::is_aligned(const BlockIo& io, u64 done_bytes) const {
     u64 odd = (io.offset_bytes + done_bytes) % disk_.direct_offset_alignment;
     for (const iovec& part : io.parts)
-        // SAFETY: the address is looked at as a number only.
+        // SAFETY: the address is only used as a number.
         odd |= reinterpret_cast<std::uintptr_t>(part.iov_base) % disk_.direct_memory_alignment |
                part.iov_len % disk_.direct_offset_alignment;
     return odd == 0;
@@ -104,7 +104,7 @@ std::optional<i32> DiskFile::start_by_loop(BlockIo& io) {
     return begin(io, 0);
 }
 
-/// What the turn before was like, this one will be.
+/// This turn is expected to be like the one before.
 bool DiskFile::is_one_of_many_reads() {
     const u64 turn = loop().counts().turns;
     if (turn != turn_) {
@@ -121,15 +121,15 @@ i32 DiskFile::do_now(BlockIo& io, u64 done_bytes) {
     const int flags = io.kind == BlockIoKind::Write && io.is_write_through ? RWF_DSYNC : 0;
     if (disk_.direct.valid() && is_aligned(io, done_bytes)) {
         const Transferred direct = transfer_all(disk_.direct, io, done_bytes, flags);
-        // The file system is pickier than it said, or stopped in between. Through the page cache anything
-        // goes.
+        // The file system needs stricter alignment than it said, or stopped in between. The page cache
+        // accepts any alignment.
         if (direct.result != -EINVAL) return direct.result;
         done_bytes = direct.done_bytes;
     }
     return transfer_all(disk_.buffered, io, done_bytes, flags).result;
 }
 
-/// What of it can be done without the ring.
+/// Does the part that needs no ring.
 DiskFile::Attempt DiskFile::try_at_once(BlockIo& io) {
     // Copying this much would keep other devices waiting; a worker thread can do it.
     if (io.size_bytes > kAtOnceBytesMax) return {};

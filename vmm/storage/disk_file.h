@@ -2,18 +2,18 @@
 // DiskFile: a disk whose bytes are a raw file or block device.
 //
 // Before attach() every operation is a system call that returns when it is done. After it:
-// - Reads and writes through the page cache are tried at once with RWF_NOWAIT, which is a copy; what would
-//   block goes through the ring. So do reads that come many together, which then share one system call: from
-//   about four on that is cheaper (4 KiB: one takes 1.2 us at once and 2.0 by the ring; of 32, each 1.9
+// - Reads and writes through the page cache are tried at once with RWF_NOWAIT, which is a copy; operations
+// that would block go through the ring. So do many simultaneous reads, which then share one system call: from
+// about four on that is cheaper (4 KiB: one takes 1.2 us at once and 2.0 by the ring; of 32, each 1.9
 //   and 1.4).
-// - Where the file system knows no NOWAIT (ext4 writes, tmpfs), io_uring would hand each of them to a worker
-//   thread; they are made here instead, as long as they are quick (SlowGate).
+// - Where the file system lacks NOWAIT (ext4 writes, tmpfs), io_uring would hand each operation to a worker
+// thread; they are done here instead, as long as they are quick (SlowGate).
 // - Flush, discard and write zeroes go through the ring, whose workers do them: io_uring has no other way.
-// - O_DIRECT: through the ring. What is not aligned goes through a second descriptor of the same file without
-//   O_DIRECT: the page cache is its bounce buffer. The kernel keeps the two coherent: a direct read writes
+// - O_DIRECT: through the ring. Unaligned operations go through a second descriptor of the same file without
+// O_DIRECT: the page cache is its bounce buffer. The kernel keeps the two coherent: a direct read writes
 //   back dirty pages first, a direct write drops pages. One fdatasync covers both.
-// A flush covers every write that completed before it began. A write past the end of a file that was cut
-// short makes it longer again; a read there is -EIO.
+// A flush covers every write that completed before it began. A write past the end of a truncated file extends
+// it again; a read there is -EIO.
 //
 // Thread: as BlockBackend's. Destroyed after its loop.
 #pragma once
@@ -38,14 +38,14 @@ namespace mayfly {
 struct DiskCounts {
     u64 direct = 0;     ///< by a system call of the calling thread
     u64 by_ring = 0;    ///< reads and writes given to the ring
-    u64 by_worker = 0;  ///< given to the ring knowing that a worker thread of the kernel does them
+    u64 by_worker = 0;  ///< given to the ring although a worker thread of the kernel must do them
 };
 
 class DiskFile final : public BlockBackend, public Backend {
   public:
     /// Errors: as open_disk().
     static Result<std::unique_ptr<DiskFile>> open(const DiskOptions& options);
-    /// Of zeroes, in memory that is there once it was written. Errors: Os.
+    /// Makes a disk of zeroes, in memory that is allocated when written. Errors: Os.
     static Result<std::unique_ptr<DiskFile>> in_memory(u64 size_bytes, u32 in_flight_max);
     ~DiskFile() override;
 
@@ -56,11 +56,11 @@ class DiskFile final : public BlockBackend, public Backend {
 
     [[nodiscard]] BlockGeometry geometry() const override { return disk_.geometry; }
     [[nodiscard]] std::optional<i32> start(BlockIo& io) override;
-    /// As start(), but by the loop where there is one, however quick it would be at once.
+    /// Like start(), but always through the loop once attached.
     [[nodiscard]] std::optional<i32> start_by_loop(BlockIo& io);
     void cancel_all() override;
 
-    /// For whoever may call start().
+    /// Thread: as start().
     [[nodiscard]] const DiskCounts& counts() const { return counts_; }
 
   private:
@@ -79,7 +79,7 @@ class DiskFile final : public BlockBackend, public Backend {
     [[nodiscard]] i32 do_now(BlockIo& io, u64 done_bytes);
     struct Attempt {
         std::optional<i32> result;
-        u64 done_bytes = 0;  ///< without a result: where the rest begins, which needs the ring
+        u64 done_bytes = 0;  ///< without a result: where the rest begins, for the ring
     };
     [[nodiscard]] Attempt try_at_once(BlockIo& io);
     [[nodiscard]] Attempt try_without_waiting(BlockIo& io);
@@ -101,7 +101,7 @@ class DiskFile final : public BlockBackend, public Backend {
     u32 reads_in_turn_before_ = 0;
     SlowGate read_gate_;
     SlowGate write_gate_;
-    /// One more at each cancel_all(): what began before it is given up.
+    /// Incremented by each cancel_all(): operations that began before it are given up.
     std::atomic<u32> generation_ = 0;
     std::unique_ptr<CancelTask> cancel_task_;
     std::deque<DiskRequest> requests_;  ///< they cannot move

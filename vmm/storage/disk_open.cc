@@ -25,10 +25,10 @@ namespace mayfly {
 namespace {
 
 constexpr u64 kSectorBytes = 512;
-/// Of a file, when nobody says better: what file systems and drives of today like.
+/// The default for a file: what today's file systems and drives prefer.
 constexpr u32 kBlockBytes = 4096;
-/// A lock outlives its owner for a moment: the kernel ends the io_uring of a killed process behind its back.
-/// And a block device that was just closed is looked at by udev, which locks it meanwhile.
+/// A lock outlives its owner for a moment: the kernel ends the io_uring of a killed process in the
+/// background. And udev locks a block device for a moment after it was closed.
 constexpr int kLockAttempts = 20;
 constexpr timespec kLockPause{.tv_sec = 0, .tv_nsec = 5'000'000};
 
@@ -37,7 +37,7 @@ Result<UniqueFd> open_file(const DiskOptions& options, int more_flags) {
     UniqueFd fd = UniqueFd::adopt(::open(options.path.c_str(), access | O_CLOEXEC | more_flags));
     if (fd.valid()) return fd;
     const int error = errno;
-    if (error == EISDIR) return fail(Error::invalid("is a directory, no disk image").about(options.path));
+    if (error == EISDIR) return fail(Error::invalid("is a directory, not a disk image").about(options.path));
     if (error == ENOENT)
         return fail(Error::invalid("no such file")
                         .about(options.path)
@@ -53,10 +53,10 @@ Result<UniqueFd> open_file(const DiskOptions& options, int more_flags) {
 
 Result<void> check_kind(const struct stat& status, const std::string& path) {
     const char* what = nullptr;
-    if (S_ISDIR(status.st_mode)) what = "is a directory, no disk image";
-    if (S_ISFIFO(status.st_mode)) what = "is a pipe, no disk image";
+    if (S_ISDIR(status.st_mode)) what = "is a directory, not a disk image";
+    if (S_ISFIFO(status.st_mode)) what = "is a pipe, not a disk image";
     if (S_ISCHR(status.st_mode)) what = "is a character device; a disk is a file or a block device";
-    if (S_ISSOCK(status.st_mode)) what = "is a socket, no disk image";
+    if (S_ISSOCK(status.st_mode)) what = "is a socket, not a disk image";
     if (what != nullptr) return fail(Error::invalid(what).about(path));
     return {};
 }
@@ -72,7 +72,7 @@ Result<void> check_size(u64 size_bytes, const std::string& path) {
     return {};
 }
 
-/// A copy of an image's own headers is no disk, and a guest that believed so would break the image.
+/// An image's own headers are not a disk, and a guest that took them for one would break the image.
 Result<void> check_format(const UniqueFd& fd, u64 size_bytes, const std::string& path) {
     const ImageFormat format = find_image_format(fd, size_bytes);
     if (format.name.empty()) return {};
@@ -86,12 +86,12 @@ Result<void> lock(const UniqueFd& fd, const DiskOptions& options) {
     const int how = (options.is_read_only ? LOCK_SH : LOCK_EX) | LOCK_NB;
     for (int attempt = 1; ::flock(fd.get(), how) != 0; ++attempt) {
         if (errno == EINTR) continue;
-        // A file system that cannot lock protects nobody; that is no reason to refuse its files.
+        // A file system that cannot lock protects nobody; its files are used all the same.
         if (errno != EWOULDBLOCK) return {};
         if (attempt >= kLockAttempts)
             return fail(Error::invalid("is in use by " + lock_holder(fd))
                             .about(options.path)
-                            .hint(options.is_read_only ? "somebody writes to it"
+                            .hint(options.is_read_only ? "another process writes to it"
                                                        : "only disks that are ,ro or ,overlay "
                                                          "can be shared"));
         ::nanosleep(&kLockPause, nullptr);
@@ -99,7 +99,7 @@ Result<void> lock(const UniqueFd& fd, const DiskOptions& options) {
     return {};
 }
 
-/// Of the block device's queue; of a partition it is its disk's. 0 where it does not say.
+/// Of the block device's queue; a partition has its disk's queue. 0 where it is unknown.
 u64 queue_limit(dev_t device, const char* name) {
     const std::string base = fmt::format("/sys/dev/block/{}:{}/", major(device), minor(device));
     std::string text = read_text_file((base + "queue/" + name).c_str());
@@ -128,8 +128,7 @@ void measure_file(OpenDisk& disk, const struct stat& status) {
     BlockGeometry& geometry = disk.geometry;
     geometry.size_bytes = static_cast<u64>(status.st_size);
     geometry.physical_block_bytes = kBlockBytes;
-    // A file system without holes makes a discard a no-op, and write zeroes a write: both still do their
-    // duty.
+    // A file system without holes makes a discard a no-op, and write zeroes a write: both still work.
     geometry.can_discard = !geometry.is_read_only;
     geometry.can_write_zeroes = !geometry.is_read_only;
     const auto block_bytes = static_cast<u64>(status.st_blksize);
@@ -142,7 +141,7 @@ Error no_direct(const std::string& path) {
     return Error::invalid("its file system cannot do O_DIRECT").about(path).hint("leave out ,direct");
 }
 
-/// What O_DIRECT wants of a request. man statx(2), STATX_DIOALIGN: since Linux 6.1.
+/// The alignment that O_DIRECT needs. man statx(2), STATX_DIOALIGN: since Linux 6.1.
 Result<void> measure_direct(OpenDisk& disk, bool is_block_device, const std::string& path) {
     const u32 assumed = is_block_device ? disk.geometry.logical_block_bytes : kBlockBytes;
     disk.direct_memory_alignment = assumed;
@@ -158,7 +157,8 @@ Result<void> measure_direct(OpenDisk& disk, bool is_block_device, const std::str
 #else
     (void)path;
 #endif
-    // Told to the guest, so that its requests are aligned; unless the disk does not end there.
+    // The guest reads this block size, so that its requests are aligned; unless the disk's size is not a
+    // multiple.
     const u32 alignment = disk.direct_offset_alignment;
     if (alignment > disk.geometry.logical_block_bytes && disk.geometry.size_bytes % alignment == 0)
         disk.geometry.logical_block_bytes = alignment;
@@ -176,7 +176,7 @@ Result<void> open_direct(OpenDisk& disk, const struct stat& status, const DiskOp
     return measure_direct(disk, S_ISBLK(status.st_mode), options.path);
 }
 
-/// O_NONBLOCK was for opening a pipe without waiting; on a file it would forbid io_uring to wait.
+/// O_NONBLOCK was for opening a pipe without waiting; on a file it would keep io_uring from waiting.
 Result<void> make_blocking(const UniqueFd& fd, const std::string& path) {
     if (!fd.valid()) return {};
     const int flags = ::fcntl(fd.get(), F_GETFL);

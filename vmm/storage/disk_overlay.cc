@@ -10,9 +10,9 @@ namespace mayfly {
 namespace {
 
 constexpr u64 kSectorBytes = WrittenSectors::kSectorBytes;
-/// What the layer gives back when all of it is discarded: a page.
+/// The unit in which the layer frees discarded memory: a page.
 constexpr u32 kLayerBlockBytes = 4096;
-/// Of a read that goes to and fro between file and layer, until others have their turn.
+/// Pieces of one read that alternates between file and layer, before others get their turn.
 constexpr u32 kPiecesAtOnce = 128;
 
 u64 first_sector(const BlockIo& io) { return io.offset_bytes / kSectorBytes; }
@@ -20,8 +20,8 @@ u64 sector_count(const BlockIo& io) { return io.size_bytes / kSectorBytes; }
 
 }  // namespace
 
-/// An operation after which there is something left to do: a read of both, piece by piece, or a change of the
-/// layer, after which the sectors are there.
+/// An operation with a following step: a read of both, piece by piece, or a change of the layer, which then
+/// marks the sectors.
 class DiskOverlay::Request final : public BlockIoClient {
   public:
     explicit Request(DiskOverlay& disk) : disk_(&disk) {}
@@ -51,7 +51,8 @@ class DiskOverlay::Request final : public BlockIoClient {
     std::unique_ptr<Request> older;
 
   private:
-    /// The piece ended with `result`. \returns the whole one's, or nothing while another piece is in flight.
+    /// The piece ended with `result`. \returns the result of the whole operation, or nothing while another
+    /// piece is in flight.
     std::optional<i32> go_on(i32 result) {
         for (u32 count = 1; result == 0; ++count) {
             const u64 end = whole_->offset_bytes + whole_->size_bytes;
@@ -76,8 +77,8 @@ class DiskOverlay::Request final : public BlockIoClient {
         return result;
     }
 
-    /// Has the piece's parts be the next `size_bytes` of those that are left. DiskFile changes them, but only
-    /// by what it transferred: of a part that is cut, what comes after it is kept here.
+    /// Makes the piece's parts the next `size_bytes` of the remaining ones. DiskFile changes them, but only
+    /// by the bytes that it transferred: the rest of a split part is kept here.
     void take_parts(u64 size_bytes) {
         if (cut_.iov_len != 0) rest_.front() = std::exchange(cut_, iovec{});
         std::size_t count = 0;
@@ -103,7 +104,7 @@ class DiskOverlay::Request final : public BlockIoClient {
     BlockIo* whole_ = nullptr;
     BlockIo piece_;
     std::span<iovec> rest_;  ///< parts of the whole that come after the piece, and the one that it cuts
-    iovec cut_{};            ///< what is to come of that one
+    iovec cut_{};            ///< the rest of the split part
 };
 
 Result<std::unique_ptr<DiskOverlay>> DiskOverlay::open(DiskOptions options) {

@@ -1,12 +1,12 @@
 // SPDX-License-Identifier: Apache-2.0
-// DiskOverlay: a disk that can be written although its file is only read: what is written goes to a layer in
-// memory, and with the process.
+// DiskOverlay: a writable disk whose file is only read: writes go to a layer in memory, which ends with the
+// process.
 //
-// Each sector is in one of the two, as WrittenSectors says, so that a write of less than a page copies
-// nothing up. Requests for sectors of one of them are that DiskFile's; a read of both goes piece by piece.
-// The layer costs the pages that were written; zeroes and what was never written cost none there. A discarded
-// sector is the file's again. Where the host has no page, the layer's write is an error, and the sector what
-// it was. A flush has nothing to do: nothing here is to survive.
+// Each sector is in one of the two, as WrittenSectors records, so that a write of less than a page copies
+// nothing. A request for sectors of one of them goes to that DiskFile; a read of both goes piece by piece.
+// The layer takes only the pages that were written, without zeroes. A discarded sector comes from the file
+// again. Where the host is out of memory, the layer's write is an error, and the sector is unchanged. A flush
+// does nothing: the layer need not survive.
 //
 // Thread: as BlockBackend's. Destroyed after its loop.
 #pragma once
@@ -20,7 +20,7 @@ namespace mayfly {
 
 class DiskOverlay final : public BlockBackend, public Backend {
   public:
-    /// Errors: as DiskFile::open()'s, which is told to read only; Os for the layer.
+    /// Errors: as DiskFile::open(), which opens the file for reading only; Os for the layer.
     static Result<std::unique_ptr<DiskOverlay>> open(DiskOptions options);
     ~DiskOverlay() override;
 
@@ -44,7 +44,7 @@ class DiskOverlay final : public BlockBackend, public Backend {
     std::unique_ptr<DiskFile> file_;
     std::unique_ptr<DiskFile> layer_;
     WrittenSectors written_;
-    std::unique_ptr<Request> newest_;  ///< of all: as many as ever were in flight together
+    std::unique_ptr<Request> newest_;  ///< list of all requests: as many as were ever in flight together
     Request* free_ = nullptr;
 };
 

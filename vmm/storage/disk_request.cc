@@ -15,7 +15,7 @@ namespace mayfly {
 
 namespace {
 
-/// A worker of the kernel's may be interrupted, or find no memory for a moment.
+/// A kernel worker may be interrupted, or lack memory for a moment.
 constexpr u8 kRetries = 16;
 
 }  // namespace
@@ -47,10 +47,10 @@ void DiskRequest::submit() {
     }
 }
 
-/// Whether it goes on although the kernel said no.
+/// Whether the request continues after the kernel's error.
 bool DiskRequest::retries(i32 result) {
     if (result == -EINTR || result == -EAGAIN) return retries_left_-- > 0;
-    // The file system is pickier than it said. Through the page cache anything goes.
+    // The file system needs stricter alignment than it said. The page cache accepts any alignment.
     if (result == -EINVAL && is_direct_) {
         is_direct_ = false;
         return true;
@@ -67,7 +67,7 @@ void DiskRequest::on_complete(i32 result, bool /*has_more*/) {
     if (result < 0) {
         if (!is_cancelled && retries(result)) return submit();
         if (result == -EOPNOTSUPP && io_->kind == BlockIoKind::Discard)
-            return finish(0);  // a hint, not taken
+            return finish(0);  // only a hint, which the kernel refused
         return finish(is_cancelled ? -ECANCELED : result);
     }
     const bool is_transfer =

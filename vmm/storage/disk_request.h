@@ -16,7 +16,7 @@ class DiskRequest final : public Operation {
   public:
     explicit DiskRequest(DiskFile& disk) : disk_(&disk) {}
 
-    /// Where a BlockIo stands that has `done_bytes` behind it.
+    /// The position of a BlockIo after `done_bytes`.
     void begin(BlockIo& io, u64 done_bytes, u32 generation, bool is_direct);
     void on_complete(i32 result, bool has_more) override;
 

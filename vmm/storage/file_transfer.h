@@ -18,7 +18,7 @@ namespace mayfly {
 /// As many parts as one system call takes. man readv(2), IOV_MAX.
 [[nodiscard]] std::span<const iovec> parts_of_one_call(const BlockIo& io);
 
-/// One preadv2 or pwritev2, again when a signal broke it. \returns bytes, or -errno.
+/// One preadv2 or pwritev2, repeated when a signal interrupts it. \returns bytes, or -errno.
 [[nodiscard]] i64 transfer_once(const UniqueFd& fd, const BlockIo& io, u64 done_bytes, int rw_flags);
 struct Transferred {
     i32 result;      ///< 0 or -errno; -EIO where the file ends early
@@ -31,7 +31,7 @@ struct Transferred {
 [[nodiscard]] int fallocate_mode(const BlockIo& io);
 /// Discard or WriteZeroes. Where the file cannot, nothing is discarded, and zeroes are written.
 [[nodiscard]] i32 deallocate_now(const UniqueFd& fd, const BlockIo& io);
-/// Zeroes to write from: at most 1 MiB of what is left. `last` is for an odd size.
+/// Zeroes to write: at most 1 MiB of the rest. `last` is for an odd size.
 [[nodiscard]] std::span<const iovec> zero_parts(u64 left_bytes, iovec& last);
 
 }  // namespace mayfly

@@ -36,7 +36,7 @@ constexpr std::array kAtTheFront{
     Magic{"Bochs Virtual HD Image"sv, 0, {"Bochs", "bochs"}},
 };
 
-/// A VHD of fixed size has nothing in front; the footer of old ones is a byte shorter.
+/// A VHD of fixed size has no header; the footer of old ones is a byte shorter.
 constexpr std::array kAtTheEnd{
     Magic{"conectix"sv, 0, {"VHD", "vpc"}},
     Magic{"conectix"sv, 1, {"VHD", "vpc"}},

@@ -52,11 +52,11 @@ std::string lock_holder(const UniqueFd& fd) {
     if (process <= 0) return "another process, or given twice";
     if (process == ::getpid()) return "this very mayfly: it is given twice";
     std::string name = read_text_file(fmt::format("/proc/{}/comm", process).c_str());
-    // A process chooses its name, and could speak to our user's terminal by it.
+    // A process chooses its name, and could put escape sequences into it.
     for (char& c : name) {
         if (c < ' ' || c > '~') c = '?';
     }
-    // Locks are inherited: who took it may be gone.
+    // Locks are inherited: the process that took it may be gone.
     if (name.empty()) return fmt::format("a process to which process {} has left it", process);
     return fmt::format("process {} ({})", process, name);
 }

@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: Apache-2.0
-// Who holds the flock(2) on a file that somebody else could not get: for a message.
+// Finds the holder of a file's flock(2), for a message.
 //
 // Specification: proc(5), "/proc/locks". Thread: any.
 #pragma once
@@ -18,7 +18,7 @@ namespace mayfly {
 /// PID namespace is not named.
 [[nodiscard]] pid_t find_lock_holder(std::string_view locks, const struct stat& file);
 
-/// "process 1234 (qemu-system-x86)", or what else can be said: to be put after "in use by".
+/// "process 1234 (qemu-system-x86)", or as much as is known: follows "in use by".
 [[nodiscard]] std::string lock_holder(const UniqueFd& fd);
 
 }  // namespace mayfly

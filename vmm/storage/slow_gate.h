@@ -1,9 +1,9 @@
 // SPDX-License-Identifier: Apache-2.0
-// SlowGate: may system calls that can block be made on the I/O thread? While they are quick.
+// SlowGate: allows system calls that can block on the I/O thread, while they are quick.
 //
 // Slow ones close it for a while, so that a file system that throttles one disk does not hold up the other
-// devices; the longer, the more often it happens. One alone may be the scheduler's doing, two close together
-// are not. Thread: one at a time.
+// devices; the more often, the longer. The scheduler may cause a single slow call, but not two close
+// together. Thread: one at a time.
 #pragma once
 
 #include <algorithm>
@@ -26,7 +26,7 @@ class SlowGate {
         const bool is_second = calls_suspicious_ != 0;
         if (is_second) --calls_suspicious_;
         if (end_ns - begin_ns < kSlowNs) {
-            // Quick for as long as it was closed: forgiven.
+            // Quick for as long as it was closed: forgets the slow calls.
             if (end_ns >= closed_until_ns_ + closed_ns_) closed_ns_ = kClosedNsMin;
             return;
         }

@@ -28,7 +28,7 @@ void for_each_word(std::span<u64> words, u64 first, u64 count, Change change) {
 
 Result<WrittenSectors> WrittenSectors::create(u64 sector_count) {
     Mapping memory = TRY(Mapping::anonymous((sector_count / kWordBits + 1) * sizeof(u64)));
-    // A bit shall cost a page, not 2 MiB. Where there are no huge pages, that is refused, and so it is.
+    // A bit must cost a page, not 2 MiB. A kernel without huge pages refuses the advice and does so anyway.
     (void)::madvise(memory.data(), memory.size_bytes(), MADV_NOHUGEPAGE);
     return WrittenSectors(std::move(memory));
 }

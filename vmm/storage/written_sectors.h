@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
-// WrittenSectors: which sectors of a disk were written: a bit for each, in memory that is there once a bit in
-// it was set.
+// WrittenSectors: which sectors of a disk were written: a bit for each, in memory that is allocated when a
+// bit is set.
 //
 // Thread: one at a time.
 #pragma once
@@ -17,14 +17,14 @@ class WrittenSectors {
   public:
     static constexpr u64 kSectorBytes = 512;
 
-    /// Errors: Os, where there is no address space for so many.
+    /// Errors: Os, where the address space is too small for so many.
     static Result<WrittenSectors> create(u64 sector_count);
 
     // Ranges lie on the disk.
     void set(u64 first, u64 count);
     void clear(u64 first, u64 count);
     [[nodiscard]] bool has(u64 sector) const { return (word(sector) >> (sector % kWordBits) & 1) != 0; }
-    /// How many from `first` on are as that one is; at most `count_max`.
+    /// How many sectors from `first` on are in the same state; at most `count_max`.
     [[nodiscard]] u64 run_length(u64 first, u64 count_max) const;
 
   private:

@@ -28,7 +28,7 @@ namespace mayfly {
                                    std::size_t columns);
 
 /// The items, two spaces between them, on lines that fit `columns`, all behind `indent` spaces. Ends with a
-/// line end, unless there are none.
+/// line end; empty without items.
 [[nodiscard]] std::string item_lines(std::span<const std::string> items, std::size_t columns,
                                      std::size_t indent);
 

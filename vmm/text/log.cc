@@ -32,8 +32,8 @@ void write_stderr(std::string_view text) {
             text.remove_prefix(static_cast<std::size_t>(written));
             continue;
         }
-        // Nothing is left to do when stderr itself is gone, or its reader has stalled: a signal that comes
-        // meanwhile is somebody's who wants us to go on.
+        // Gives up when stderr itself is gone, or its reader has stalled: a signal that comes meanwhile asks
+        // us to go on.
         if (errno != EINTR && errno != EAGAIN) return;
         pollfd room{.fd = STDERR_FILENO, .events = POLLOUT, .revents = 0};
         if (::poll(&room, 1, errno == EINTR ? 0 : kPatienceMs) <= 0) return;

@@ -11,7 +11,7 @@ namespace mayfly::log {
 void set_verbose(bool is_verbose);
 [[nodiscard]] bool is_verbose();
 
-/// stderr is a terminal that needs to be told to begin at the left.
+/// stderr is a terminal in raw mode, where lines need a carriage return.
 void set_raw_terminal(bool is_raw);
 
 /// Always printed.
@@ -21,8 +21,8 @@ void warning(std::string_view line);
 /// Printed with -v only.
 void info(std::string_view line);
 
-/// As it is, by one write(2) where there is room. A pipe that does not block gets a second for each
-/// piece; what is left then, or when a signal comes, is dropped. Async-signal-safe.
+/// Writes the text unchanged, by one write(2) where there is room. A non-blocking pipe gets a second for each
+/// piece; the rest after that, or after a signal, is dropped. Async-signal-safe.
 void write_stderr(std::string_view text);
 
 }  // namespace mayfly::log

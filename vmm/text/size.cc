@@ -16,7 +16,7 @@ std::string quoted(std::string_view text) { return fmt::format("'{}'", text); }
 struct Decimal {
     u64 whole = 0;
     u64 thousandths = 0;
-    std::string_view rest;  ///< what follows the number
+    std::string_view rest;  ///< after the number
 };
 
 /// Digits, then perhaps a point and one to three more. A whole part beyond 64 bits reads as the largest

@@ -6,7 +6,7 @@
 namespace mayfly {
 
 Condition::Condition() {
-    // Of the attributes only the clock: a wait's length does not change when somebody sets the time.
+    // Of the attributes only the clock: a wait's length does not change when the system's time is set.
     pthread_condattr_t attributes;
     ::pthread_condattr_init(&attributes);
     ::pthread_condattr_setclock(&attributes, CLOCK_MONOTONIC);

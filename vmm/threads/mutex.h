@@ -26,7 +26,7 @@
 #define EXCLUDES(...) MAYFLY_THREAD_ATTRIBUTE(locks_excluded(__VA_ARGS__))
 /// A function that gives back a reference to this mutex.
 #define RETURN_CAPABILITY(x) MAYFLY_THREAD_ATTRIBUTE(lock_returned(x))
-/// A function after which the analysis takes the mutex for held.
+/// A function after which the analysis assumes that the mutex is held.
 #define ASSERT_CAPABILITY(x) MAYFLY_THREAD_ATTRIBUTE(assert_capability(x))
 
 namespace mayfly {
@@ -59,7 +59,7 @@ class MAYFLY_THREAD_ATTRIBUTE(scoped_lockable) Lock {
     explicit Lock(Mutex& mutex) MAYFLY_THREAD_ATTRIBUTE(acquire_capability(mutex)) : mutex_(mutex) {
         mutex_.lock();
     }
-    /// Of a mutex that the caller has just got by try_lock().
+    /// Adopts a mutex that the caller has just taken by try_lock().
     Lock(Mutex& mutex, std::adopt_lock_t /*adopt*/) REQUIRES(mutex) : mutex_(mutex) {}
     ~Lock() MAYFLY_THREAD_ATTRIBUTE(release_capability()) { mutex_.unlock(); }
     Lock(const Lock&) = delete;
@@ -69,8 +69,8 @@ class MAYFLY_THREAD_ATTRIBUTE(scoped_lockable) Lock {
     Mutex& mutex_;
 };
 
-/// Something to wait for. Each wait gives the mutex up and has it again when it returns, which may be for no
-/// reason: look at what was waited for in a loop.
+/// A condition variable. Each wait releases the mutex and takes it again before it returns, perhaps
+/// spuriously: check the condition in a loop.
 class Condition {
   public:
     Condition();

@@ -6,8 +6,8 @@
 
 namespace mayfly {
 
-/// Whether it is one alone: whoever waits there by looking around keeps away who makes the work. False where
-/// the kernel does not say.
+/// Whether it is a single one: a thread that polls there keeps the producer of its work from running. False
+/// where the kernel does not tell.
 [[nodiscard]] bool has_one_processor();
 
 }  // namespace mayfly

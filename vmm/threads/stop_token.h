@@ -1,8 +1,8 @@
 // SPDX-License-Identifier: Apache-2.0
-// StopToken: whether somebody wants the work in hand to be given up: a time limit, a signal.
+// StopToken: whether the current work should be given up, because of a time limit or a signal.
 //
-// Work over files of any size looks at it between pieces of some milliseconds each, and returns the error.
-// A value, free to copy; a signal handler may set what it looks at. Thread: any.
+// Work over files of any size checks it between pieces of some milliseconds each, and returns the error. A
+// value, free to copy; a signal handler may set the flag. Thread: any.
 #pragma once
 
 #include <atomic>
@@ -13,7 +13,7 @@ namespace mayfly {
 
 class StopToken {
   public:
-    /// Nobody ever wants that.
+    /// Never requests a stop.
     StopToken() = default;
     /// Once `is_wanted` is true. It outlives all copies.
     explicit StopToken(const std::atomic<bool>& is_wanted) : is_wanted_(&is_wanted) {}
@@ -21,7 +21,7 @@ class StopToken {
     [[nodiscard]] bool is_requested() const {
         return is_wanted_ != nullptr && is_wanted_->load(std::memory_order_acquire);
     }
-    /// Errors: Stopped, when it is.
+    /// Errors: Stopped, when it is requested.
     [[nodiscard]] Result<void> check() const {
         if (is_requested()) return fail(Error::stopped());
         return {};

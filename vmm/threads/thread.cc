@@ -11,7 +11,7 @@ namespace {
 
 using Body = std::function<void()>;
 
-/// Enough for a crash report; not what `ulimit -s` says, times 64 vCPUs.
+/// Enough for a crash report; the size of `ulimit -s` would count 64 times, once per vCPU.
 constexpr std::size_t kStackBytes = KiB(256);
 
 void* run_body(void* argument) {
@@ -33,7 +33,7 @@ Result<Thread> Thread::start(Body body) {
     if (status != 0)
         return fail(Error::os("starting a thread", status)
                         .hint("a limit is reached: ulimit -u, pids.max of the cgroup, or ulimit -v"));
-    (void)owned.release();  // run_body has it now
+    (void)owned.release();  // run_body owns it now
     return Thread(handle);
 }
 
@@ -42,7 +42,7 @@ void Thread::interrupt_and_join(int signal) {
     constexpr long kNsInSecond = 1'000'000'000;
     timespec again{};
     do {
-        // Once more, because it may come just before the call that it is to interrupt.
+        // Repeated, because the signal may come just before the call that it should interrupt.
         ::pthread_kill(handle_, signal);
         ::clock_gettime(CLOCK_REALTIME, &again);
         again.tv_nsec += kAgainNs;

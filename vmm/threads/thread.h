@@ -19,8 +19,8 @@ class Thread {
 
     /// One of the three is called once, before this object goes.
     void join() { ::pthread_join(handle_, nullptr); }
-    /// The same for a thread that has been told to end, and may be in a system call that blocks: it is sent
-    /// `signal`, which must have a handler, until it is gone.
+    /// The same for a thread that was told to end, and may be in a blocking system call: sends it `signal`,
+    /// which must have a handler, until it has ended.
     void interrupt_and_join(int signal);
     void detach() { ::pthread_detach(handle_); }
 

@@ -70,7 +70,7 @@ void ConsoleLog::end_line() {
     }
     buffer_ += '\n';
     ++buffered_text_bytes_;
-    ++file_bytes_;  // one more than the limit at most: a line is worth its end
+    ++file_bytes_;  // one more than the limit at most, so that a line keeps its end
     is_in_line_ = false;
 }
 
@@ -80,7 +80,7 @@ void ConsoleLog::flush() {
 
 void ConsoleLog::finish() {
     if (is_in_line_) {
-        // Not a byte of the console's, and not counted as one.
+        // Not a byte of the console, and not counted.
         buffer_ += '\n';
         is_in_line_ = false;
     }
@@ -102,9 +102,9 @@ void ConsoleLog::stop_at_limit() {
 void ConsoleLog::write_out() {
     std::string_view rest = buffer_;
     while (!rest.empty() && !is_broken_) {
-        // A second is only how often an end is looked for: no signal need reach this thread.
+        // A second is only how often the machine's end is checked: no signal need reach this thread.
         if (may_stall_ && !has_room(fd_.get(), 1000)) {
-            if (settings_.must_hurry()) fail_with(EAGAIN);
+            if (settings_.should_give_up()) fail_with(EAGAIN);
             continue;
         }
         // A pipe that has room takes this much without waiting (POSIX.1-2017, write(), "Pipe or FIFO").
@@ -116,7 +116,8 @@ void ConsoleLog::write_out() {
             fail_with(errno);
         }
     }
-    // Prefixes among them are taken for the console's: a count that is too high by a few, never too low.
+    // Prefixes among the lost bytes count as the console's: the count may be a little too high, never too
+    // low.
     lost_bytes_ += std::min<u64>(rest.size(), buffered_text_bytes_);
     buffer_.clear();
     buffered_text_bytes_ = 0;

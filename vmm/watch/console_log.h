@@ -1,9 +1,9 @@
 // SPDX-License-Identifier: Apache-2.0
 // ConsoleLog: the console's lines in a file, each with the time at which it began, as dmesg prints them.
 //
-// What was gathered goes out after each portion of the console that completed a line: a log is as complete as
-// its last line, however mayfly ends. A file that takes no more, or the limit, stops the log; what is not in
-// it is counted. The guest goes on in either case. Thread: one at a time.
+// The log is written after each portion of the console that completed a line: it ends with a complete line,
+// however mayfly ends. An error of the file, or the limit, stops the log; the missing bytes are counted. The
+// guest goes on in either case. Thread: one at a time.
 #pragma once
 
 #include <functional>
@@ -18,27 +18,27 @@ namespace mayfly {
 class ConsoleLog {
   public:
     struct Settings {
-        std::string path;   ///< as messages call it
-        u64 max_bytes = 0;  ///< of the file, less the line that says that it was reached
+        std::string path;   ///< its name in messages
+        u64 max_bytes = 0;  ///< of the file, without the line that reports the limit
         /// Whether mayfly is ending and must not wait for a FIFO's reader. Any time.
-        std::function<bool()> must_hurry;
+        std::function<bool()> should_give_up;
     };
     /// Into `fd`, which is open for writing and empty.
     ConsoleLog(Settings settings, UniqueFd fd);
 
-    /// A line's beginning: prefixed by its time, and by whose it is.
+    /// Begins a line: prefixes its time, and its source.
     void begin_line(u64 at_ns, std::string_view whose = "");
     [[nodiscard]] bool is_in_line() const { return is_in_line_; }
     void put(std::string_view text);
     void end_line();
     /// Writes what was gathered.
     void flush();
-    /// Nothing comes any more. Says at the log's end what is not in it.
+    /// No more bytes come. Notes at the log's end how many bytes it lacks.
     void finish();
 
     /// Bytes of the console that are not in the log.
     [[nodiscard]] u64 lost_bytes() const { return lost_bytes_; }
-    /// Why not, in words for the user; empty when all is there.
+    /// The reason, for the user; empty when the log is complete.
     [[nodiscard]] const std::string& why_lost() const { return why_lost_; }
 
   private:
@@ -48,7 +48,7 @@ class ConsoleLog {
 
     Settings settings_;
     UniqueFd fd_;
-    bool may_stall_;  // no ordinary file: somebody has to read
+    bool may_stall_;  // not an ordinary file: it needs a reader
     std::string buffer_;
     u64 buffered_text_bytes_ = 0;  // the console's own among them
     u64 file_bytes_ = 0;           // written and gathered

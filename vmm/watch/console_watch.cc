@@ -14,10 +14,10 @@ namespace {
 
 struct Compiled {
     std::vector<Expression> expressions;
-    std::size_t room;  ///< that they leave
+    std::size_t room;  ///< what is left for others
 };
 
-/// `room` is how large they may be.
+/// `room` is their largest size.
 Result<Compiled> compile_all(std::string_view option, const std::vector<std::string>& texts,
                              std::size_t room) {
     Compiled compiled{{}, room};
@@ -38,7 +38,7 @@ Result<Compiled> compile_all(std::string_view option, const std::vector<std::str
 
 constexpr std::array kSourcesInOrder{WatchSource::Console, WatchSource::Output, WatchSource::Error};
 
-/// In front of a line in the log; the console's have nothing.
+/// The prefix of a line in the log; empty for the console's.
 std::string_view name_of(WatchSource source) {
     switch (source) {
         case WatchSource::Console: return "";
@@ -60,15 +60,15 @@ std::vector<WatchedExpression> unseen(const std::vector<std::string>& texts) {
 Result<std::unique_ptr<ConsoleWatch>> ConsoleWatch::create(const WatchConfig& config, WatchHooks hooks,
                                                            u64 start_ns) {
     Compiled expected = TRY(compile_all("--expect", config.expect, kInstructionsMax));
-    Compiled feared = TRY(compile_all("--fail-on", config.fail_on, expected.room));
+    Compiled forbidden = TRY(compile_all("--fail-on", config.fail_on, expected.room));
     std::unique_ptr<ConsoleWatch> watch(new ConsoleWatch(std::move(hooks), start_ns));
     bool is_looking = false;
     {
         const Lock guard(watch->mutex_);
         watch->expected_expressions_ = std::move(expected.expressions);
-        watch->feared_expressions_ = std::move(feared.expressions);
+        watch->forbidden_expressions_ = std::move(forbidden.expressions);
         watch->expected_ = unseen(config.expect);
-        watch->feared_ = unseen(config.fail_on);
+        watch->forbidden_ = unseen(config.fail_on);
         watch->missing_ = config.expect.size();
         is_looking = watch->is_looking();
     }
@@ -92,10 +92,10 @@ ConsoleWatch::~ConsoleWatch() {
 
 void ConsoleWatch::set_log(const WatchConfig& config, UniqueFd file) {
     const Lock guard(mutex_);
-    log_.emplace(
-        ConsoleLog::Settings{
-            .path = config.log_path, .max_bytes = config.log_max_bytes, .must_hurry = hooks_.must_hurry},
-        std::move(file));
+    log_.emplace(ConsoleLog::Settings{.path = config.log_path,
+                                      .max_bytes = config.log_max_bytes,
+                                      .should_give_up = hooks_.should_give_up},
+                 std::move(file));
 }
 
 void ConsoleWatch::take(std::span<const u8> bytes, WatchSource source) {
@@ -131,7 +131,7 @@ void ConsoleWatch::take_piece(const LineSplitter::Piece& piece, WatchSource sour
 }
 
 void ConsoleWatch::log_piece(const LineSplitter::Piece& piece, WatchSource source) {
-    // A line too long for one piece may be interrupted by others', and goes on after them.
+    // A line too long for one piece may be interrupted by lines of other sources, and continues after them.
     const bool is_interrupted = !piece.is_start && (logged_ != source || !log_->is_in_line());
     if (log_->is_in_line() && (piece.is_start || is_interrupted)) log_->end_line();
     if (piece.is_start || is_interrupted) log_->begin_line(line_of(source).began_ns, name_of(source));
@@ -152,9 +152,9 @@ void ConsoleWatch::look(const LineSplitter::Piece& piece, TextEnds ends) {
         watched.seen_ns = now_ns_;
         watched.line = shown(line);
     };
-    for (std::size_t i = 0; i < feared_.size() && !is_over_; ++i) {
-        if (!feared_expressions_[i].matches(line, ends, give_up)) continue;
-        note(feared_[i]);
+    for (std::size_t i = 0; i < forbidden_.size() && !is_over_; ++i) {
+        if (!forbidden_expressions_[i].matches(line, ends, give_up)) continue;
+        note(forbidden_[i]);
         return decide(WatchVerdict::FailedOn);
     }
     for (std::size_t i = 0; i < expected_.size() && !is_over_; ++i) {
@@ -170,12 +170,12 @@ void ConsoleWatch::decide(WatchVerdict verdict) {
 }
 
 bool ConsoleWatch::gives_up() {
-    constexpr u64 kHurryNs = u64{kHurryMs} * 1'000'000;
+    constexpr u64 kGiveUpNs = u64{kGiveUpMs} * 1'000'000;
     if (is_over_) return true;
-    if (!hooks_.must_hurry()) return false;
+    if (!hooks_.should_give_up()) return false;
     const u64 now_ns = monotonic_ns();
-    if (hurried_ns_ == 0) hurried_ns_ = now_ns;
-    is_over_ = now_ns - hurried_ns_ > kHurryNs;
+    if (give_up_since_ns_ == 0) give_up_since_ns_ = now_ns;
+    is_over_ = now_ns - give_up_since_ns_ > kGiveUpNs;
     return is_over_;
 }
 

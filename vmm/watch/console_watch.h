@@ -1,10 +1,10 @@
 // SPDX-License-Identifier: Apache-2.0
-// ConsoleWatch: looks at what the guest writes on its console: finds what the user expects or fears, keeps
-// the last lines, and writes the log. The console itself goes where it went.
+// ConsoleWatch: watches the guest's console: matches --expect and --fail-on, keeps the last lines, and writes
+// the log. The console's own output is unchanged.
 //
-// Whole lines are matched as they come. The unfinished last one, a prompt say, is matched once it has stood
-// still for kStandstillMs, by a thread of the watch's own: matching it at each byte would be quadratic, and
-// would see half of a word as its end.
+// Whole lines are matched as they come. The unfinished last line, such as a prompt, is matched once it has
+// not changed for kStandstillMs, by the watch's own thread: matching at each byte would be quadratic, and
+// would take half a word for the end.
 // Thread: take() any, with the console's output lock held; create() and finish() the main thread.
 #pragma once
 
@@ -29,36 +29,36 @@
 namespace mayfly {
 
 enum class WatchVerdict : u8 {
-    Expected,  ///< all that was expected has been seen
-    FailedOn,  ///< one of the other expressions has
+    Expected,  ///< every --expect expression has matched
+    FailedOn,  ///< a --fail-on expression has matched
 };
 
-/// Whose lines they are: each has its own.
+/// The source of a line: each source has its own lines.
 enum class WatchSource : u8 { Console, Output, Error };
 
 struct WatchHooks {
-    /// Expected counts as a verdict: not where a program's own end decides.
+    /// Whether Expected counts as a verdict: not where a program's own end decides.
     bool ends_when_expected = true;
     /// Called once at most, on whichever thread; must not call back.
     std::function<void(WatchVerdict)> decide;
-    /// Whether mayfly is ending and must not wait, for the log's reader or for expressions to be matched. Any
-    /// time; once true, it stays so.
-    std::function<bool()> must_hurry;
+    /// Whether mayfly is ending and must not wait, for the log's reader or for expressions to be matched. At
+    /// any time; once true, it stays true.
+    std::function<bool()> should_give_up;
 };
 
-/// What became of one expression.
+/// The outcome of one expression.
 struct WatchedExpression {
     std::string text;
     bool is_seen = false;
     u64 seen_ns = 0;   ///< since mayfly's start
-    std::string line;  ///< where it was seen, as shown() makes it
+    std::string line;  ///< the matching line, as shown() makes it
 };
 
 class ConsoleWatch {
   public:
     static constexpr int kStandstillMs = 5;
-    /// How long lines are still matched once mayfly is ending: what came before that is told as it was.
-    static constexpr int kHurryMs = 50;
+    /// How long lines are still matched once mayfly is ending, so that earlier lines get their verdict.
+    static constexpr int kGiveUpMs = 50;
     /// Of all expressions together: some third of a second for the worst text of 4 KiB.
     static constexpr std::size_t kInstructionsMax = 10'000;
 
@@ -69,11 +69,11 @@ class ConsoleWatch {
     ConsoleWatch& operator=(const ConsoleWatch&) = delete;
     ~ConsoleWatch();
 
-    /// The log of `config`, into its file, which is open for writing. Before the guest runs.
+    /// Starts the log of `config` in its file, which is open for writing. Before the guest runs.
     void set_log(const WatchConfig& config, UniqueFd file);
 
     void take(std::span<const u8> bytes, WatchSource source = WatchSource::Console);
-    /// The console has ended: what it left unfinished is looked at, and the log completed.
+    /// The console has ended: matches its unfinished line, and completes the log.
     void finish();
 
     // After finish().
@@ -81,9 +81,9 @@ class ConsoleWatch {
         const Lock guard(mutex_);
         return expected_;
     }
-    [[nodiscard]] const std::vector<WatchedExpression>& feared() const {
+    [[nodiscard]] const std::vector<WatchedExpression>& forbidden() const {
         const Lock guard(mutex_);
-        return feared_;
+        return forbidden_;
     }
     [[nodiscard]] std::vector<std::string> tail(std::size_t lines_max) const {
         const Lock guard(mutex_);
@@ -112,16 +112,16 @@ class ConsoleWatch {
     [[nodiscard]] Line& line_of(WatchSource source) REQUIRES(mutex_) {
         return lines_[static_cast<std::size_t>(source)];
     }
-    /// Whether any expression may still change anything.
+    /// Whether any expression may still change the outcome.
     [[nodiscard]] bool is_looking() const REQUIRES(mutex_) {
-        return !is_over_ && (missing_ > 0 || !feared_.empty());
+        return !is_over_ && (missing_ > 0 || !forbidden_.empty());
     }
     void look(const LineSplitter::Piece& piece, TextEnds ends) REQUIRES(mutex_);
     void decide(WatchVerdict verdict) REQUIRES(mutex_);
-    /// Whether there is no time left to match anything. What was not looked at counts as not seen.
+    /// Whether the time for matching is over. Lines that were not looked at count as not seen.
     bool gives_up() REQUIRES(mutex_);
     void look_at_prompts();
-    /// Whether an unfinished line is still to be waited for.
+    /// Whether an unfinished line still needs waiting.
     bool look_at_standstill();
     bool look_at_standstill(Line& line) REQUIRES(mutex_);
 
@@ -133,15 +133,15 @@ class ConsoleWatch {
     ConsoleTail tail_ GUARDED_BY(mutex_);
     std::optional<ConsoleLog> log_ GUARDED_BY(mutex_);
     std::vector<Expression> expected_expressions_ GUARDED_BY(mutex_);
-    std::vector<Expression> feared_expressions_ GUARDED_BY(mutex_);
+    std::vector<Expression> forbidden_expressions_ GUARDED_BY(mutex_);
     std::vector<WatchedExpression> expected_
         GUARDED_BY(mutex_);  // as many as the expressions, and in their order
-    std::vector<WatchedExpression> feared_ GUARDED_BY(mutex_);
+    std::vector<WatchedExpression> forbidden_ GUARDED_BY(mutex_);
     std::size_t missing_ GUARDED_BY(mutex_) = 0;
-    bool is_over_ GUARDED_BY(mutex_) = false;  // decided, or given up
-    u64 hurried_ns_ GUARDED_BY(mutex_) = 0;    // when it had to hurry first; 0: not yet
+    bool is_over_ GUARDED_BY(mutex_) = false;      // decided, or given up
+    u64 give_up_since_ns_ GUARDED_BY(mutex_) = 0;  // when should_give_up() first returned true; 0: not yet
     bool is_finished_ GUARDED_BY(mutex_) = false;
-    u64 now_ns_ GUARDED_BY(mutex_) = 0;  // since start, of the bytes that are being taken
+    u64 now_ns_ GUARDED_BY(mutex_) = 0;  // since start, of the bytes in process
     EscapeFilter escapes_ GUARDED_BY(mutex_);
 
     std::optional<EventFd> wake_;

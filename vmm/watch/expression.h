@@ -1,9 +1,9 @@
 // SPDX-License-Identifier: Apache-2.0
-// Expression: one extended regular expression of the user's, matched against what a guest wrote.
+// Expression: a user's extended regular expression, matched against a guest's output.
 //
-// The text is the attacker's: see ExpressionProgram. Characters are those of UTF-8, without a locale; a byte
-// that is none is a character of its own, and so is a NUL. Classes and words are ASCII's. Thread: one at a
-// time.
+// The text may be an attacker's: see ExpressionProgram. Characters are those of UTF-8, without a locale; a
+// byte outside of any character is a character of its own, and so is a NUL. Classes and words are ASCII's.
+// Thread: one at a time.
 #pragma once
 
 #include <functional>
@@ -17,16 +17,16 @@ namespace mayfly {
 
 class Expression {
   public:
-    /// `option` is what it was given to, "--expect". Errors: Invalid, with the expression, what is wrong, and
-    /// what to write instead.
+    /// `option` is its option, "--expect". Errors: Invalid, with the expression, the mistake, and a remedy.
     static Result<Expression> compile(std::string_view option, const std::string& text);
 
-    /// `gives_up` is asked now and then (ExpressionProgram).
+    /// `gives_up` is called now and then (ExpressionProgram).
     [[nodiscard]] bool matches(std::string_view line, TextEnds ends,
                                const std::function<bool()>& gives_up = {}) {
         return program_.matches(line, ends, gives_up);
     }
-    /// What a character of a line costs at most; kInstructionsMax (expression_parser.h) or less.
+    /// The most instructions that a character of a line costs; kInstructionsMax (expression_parser.h) or
+    /// less.
     [[nodiscard]] std::size_t size() const { return program_.size(); }
 
   private:

@@ -36,7 +36,7 @@ constexpr std::array kClasses{
     ClassRange{"xdigit", 'A', 'F'}, ClassRange{"xdigit", 'a', 'f'},
 };
 
-/// Of a word, behind a backslash.
+/// An assertion about words, after a backslash.
 bool is_edge(char letter) { return letter == 'b' || letter == 'B' || letter == '<' || letter == '>'; }
 
 bool add_class(std::string_view name, CharacterSet& set) {
@@ -55,7 +55,7 @@ bool is_alphanumeric(char c) {
 
 bool is_digit(char c) { return c >= '0' && c <= '9'; }
 
-/// What to write in the place of an escape that other languages know.
+/// The remedy for an escape of other languages.
 std::string_view cure_of_escape(char letter) {
     switch (letter) {
         case 'd': return "write [0-9]";
@@ -99,7 +99,7 @@ class Parser {
     }
 
   private:
-    // Each of these gives back false once there is a fault.
+    // Each of these returns false after an error.
     bool refuse(std::string what, std::string_view cure) {
         if (!fault_) fault_ = ExpressionFault{std::move(what), std::string(cure)};
         return false;
@@ -188,7 +188,7 @@ bool Parser::parse_piece() {
     if (atom == Atom::Refused) return false;
     if (atom == Atom::Repeatable) return parse_repetition(start);
     if (rest_.empty() || std::string_view("*+?{").find(peek()) == std::string::npos) return true;
-    return refuse(fmt::format("has a {} behind nothing that it could repeat", peek()),
+    return refuse(fmt::format("has a {} after nothing that it could repeat", peek()),
                   "a backslash makes it an ordinary character");
 }
 
@@ -212,18 +212,18 @@ bool Parser::parse_group() {
     rest_.remove_prefix(1);
     if (peek() == '?' && rest_.size() > 1) {
         const char kind = peek(1);
-        if (kind == ':') return refuse("has (?:, which is another language's", "write ( )");
+        if (kind == ':') return refuse("has (?:, which POSIX expressions lack", "write ( )");
         if (kind == '=' || kind == '!' || (kind == '<' && (peek(2) == '=' || peek(2) == '!')))
-            return refuse("looks around with (?, which is another language's", "use two expressions");
+            return refuse("has a look-around (?, which POSIX expressions lack", "use two expressions");
         if (kind == '<' || kind == 'P' || kind == '\'' || kind == '|' || kind == '>')
-            return refuse("has a (? group, which is another language's", "write ( )");
-        return refuse("has flags (?, which are another language's", "write both cases, [Oo]ops");
+            return refuse("has a (? group, which POSIX expressions lack", "write ( )");
+        return refuse("has flags (?, which POSIX expressions lack", "write both cases, [Oo]ops");
     }
     if (++depth_ > kDepthMax)
         return refuse(fmt::format("has parentheses more than {} deep", kDepthMax), "write fewer");
     if (!parse_alternatives()) return false;
     --depth_;
-    return take(')') || refuse("is no regular expression: Unmatched (", "\\( is a parenthesis");
+    return take(')') || refuse("is not a regular expression: Unmatched (", "\\( is a parenthesis");
 }
 
 bool Parser::parse_edge() {
@@ -238,7 +238,7 @@ bool Parser::parse_edge() {
 bool Parser::parse_escape() {
     rest_.remove_prefix(1);
     if (rest_.empty())
-        return refuse("is no regular expression: it ends in a backslash", "\\\\ is a backslash");
+        return refuse("is not a regular expression: it ends in a backslash", "\\\\ is a backslash");
     const char letter = rest_[0];
     CharacterSet set;
     switch (letter) {
@@ -252,9 +252,9 @@ bool Parser::parse_escape() {
         default:
             if (letter >= '1' && letter <= '9')
                 return refuse("has a back-reference",
-                              "it would let a guest make matching take for ever; write what it refers to");
+                              "it would let a guest make matching take forever; write what it refers to");
             if (is_alphanumeric(letter) || letter == '`' || letter == '\'')
-                return refuse(fmt::format("has \\{}, which is another language's", letter),
+                return refuse(fmt::format("has \\{}, which POSIX expressions lack", letter),
                               cure_of_escape(letter));
             return parse_character();
     }
@@ -269,7 +269,7 @@ bool Parser::parse_character() {
         return refuse("has a line's end in it", "lines are matched one by one; give an expression for each");
     if (character == 0x1b)
         return refuse("has an escape character in it",
-                      "what only a terminal obeys is taken out before lines are matched");
+                      "escape sequences are removed before lines are matched");
     return emit(Kind::Character, character);
 }
 
@@ -288,7 +288,7 @@ bool Parser::parse_repetition(std::size_t start) {
     const char second = rest_.empty() ? '\0' : rest_[0];
     if (second != '*' && second != '+' && second != '?' && second != '{') return true;
     return refuse(
-        fmt::format("has a {} behind a {}, which is another language's", second, kind == '{' ? '}' : kind),
+        fmt::format("has a {} after a {}, which POSIX expressions lack", second, kind == '{' ? '}' : kind),
         kNoQuantifier);
 }
 
@@ -308,14 +308,14 @@ bool Parser::parse_interval(std::size_t start) {
     const std::optional<u32> most = take(',') ? parse_number() : least;
     if ((!has_least && !most) || (!has_least && most == 0U && peek(0) != '}') || !take('}') ||
         (most && *most < least) || (!has_least && most == least))
-        return refuse("is no regular expression: Invalid content of {}",
+        return refuse("is not a regular expression: Invalid content of {}",
                       "{2}, {2,} and {2,5} are repetitions; \\{ is a brace");
     if (std::max(least, most.value_or(0)) > kRepeatsMax)
         return refuse(fmt::format("repeats more than {} times", kRepeatsMax), kTooLong);
     return repeat(start, least, most);
 }
 
-/// The code behind `start` as many times.
+/// Repeats the code after `start`.
 bool Parser::repeat(std::size_t start, u32 least, std::optional<u32> most) {
     const std::vector<Instruction> once(code_.begin() + static_cast<std::ptrdiff_t>(start), code_.end());
     const i32 length = static_cast<i32>(once.size());
@@ -350,7 +350,7 @@ bool Parser::parse_bracket() {
                           fmt::format("write [{}]", whole.substr(0, end + 2)));
     }
     for (bool is_first = true; is_first || peek() != ']'; is_first = false) {
-        if (rest_.empty()) return refuse("is no regular expression: Unmatched [", "\\[ is a bracket");
+        if (rest_.empty()) return refuse("is not a regular expression: Unmatched [", "\\[ is a bracket");
         if (!parse_bracket_item(set)) return false;
     }
     rest_.remove_prefix(1);
@@ -362,7 +362,7 @@ bool Parser::parse_bracket_item(CharacterSet& set) {
         const std::size_t end = rest_.find(":]", 2);
         if (end == std::string_view::npos || !add_class(rest_.substr(2, end - 2), set))
             return refuse(
-                "is no regular expression: Invalid character class name",
+                "is not a regular expression: Invalid character class name",
                 "alnum, alpha, blank, cntrl, digit, graph, lower, print, punct, space, upper, xdigit");
         rest_.remove_prefix(end + 2);
         return true;
@@ -376,13 +376,15 @@ bool Parser::parse_bracket_item(CharacterSet& set) {
     }
     rest_.remove_prefix(1);
     if (peek() == '[' && peek(1) == ':')
-        return refuse("is no regular expression: Invalid range end", "a class is no end of a range");
+        return refuse("is not a regular expression: Invalid range end", "a class cannot end a range");
     const std::optional<u32> last = parse_bracket_end();
     if (!last) return false;
     if (*last < *first || (is_hyphen && *last == *first))
-        return refuse("is no regular expression: Invalid range end", "put a - first or last in its brackets");
+        return refuse("is not a regular expression: Invalid range end",
+                      "put a - first or last in its brackets");
     if (peek() == '-' && peek(1) != ']')
-        return refuse("is no regular expression: Invalid range end", "put a - first or last in its brackets");
+        return refuse("is not a regular expression: Invalid range end",
+                      "put a - first or last in its brackets");
     set.add(*first, *last);
     return true;
 }
@@ -408,7 +410,7 @@ std::optional<u32> Parser::parse_bracket_symbol() {
     rest_.remove_prefix(2);
     const u32 character = rest_.empty() ? 0 : take_character(rest_);
     if (!rest_.starts_with(std::string_view(closing.data(), closing.size()))) {
-        refuse("is no regular expression: Invalid collation character", "write the character itself");
+        refuse("is not a regular expression: Invalid collation character", "write the character itself");
         return std::nullopt;
     }
     rest_.remove_prefix(closing.size());

@@ -1,9 +1,9 @@
 // SPDX-License-Identifier: Apache-2.0
-// ExpressionProgram: a regular expression as instructions for a machine that follows all its ways at once.
+// ExpressionProgram: a regular expression as instructions for a machine that follows all paths at once.
 //
-// One character costs no more than each instruction once, whatever came before it, and nothing is allocated
-// while a text is looked at: so neither an expression nor a guest's text can make a match expensive. Where an
-// expression matches is not asked, only whether. Thread: one at a time.
+// A character costs at most one step per instruction, and matching allocates nothing: so neither an
+// expression nor a guest's text can make a match expensive. It tells only whether an expression matches, not
+// where. Thread: one at a time.
 #pragma once
 
 #include <array>
@@ -15,9 +15,9 @@
 
 namespace mayfly {
 
-/// A byte that is no part of a UTF-8 character is a character of its own: this and the byte.
+/// A byte outside any UTF-8 character is a character of its own: this and the byte.
 constexpr u32 kStrayByte = 0x110000;
-/// The first character of `text`, which is taken off it.
+/// Takes the first character off `text`.
 [[nodiscard]] u32 take_character(std::string_view& text);
 
 class CharacterSet {
@@ -40,9 +40,9 @@ struct Instruction {
     enum class Kind : u8 {
         Character,  ///< value
         Any,
-        Set,    ///< value: which
-        Split,  ///< goes on at `offset` and at `other`
-        Jump,   ///< goes on at `offset`
+        Set,    ///< value: its index
+        Split,  ///< continues at `offset` and at `other`
+        Jump,   ///< continues at `offset`
         LineStart,
         LineEnd,
         WordEdge,
@@ -57,9 +57,9 @@ struct Instruction {
     i32 other = 0;
 };
 
-/// What a text is of its line.
+/// The place of a text in its line.
 struct TextEnds {
-    bool is_line_start = true;  ///< '^' may match; else it goes on where the last text ended
+    bool is_line_start = true;  ///< '^' may match; else the text continues the last one
     bool is_line_end = true;    ///< '$' may match; else another text may follow
 };
 
@@ -67,7 +67,7 @@ class ExpressionProgram {
   public:
     ExpressionProgram(std::vector<Instruction> code, std::vector<CharacterSet> sets);
 
-    /// `gives_up`, where there is one, is asked every some hundred characters: then no match is found.
+    /// `gives_up`, if given, is called every few hundred characters: if true, the match fails.
     [[nodiscard]] bool matches(std::string_view text, TextEnds ends,
                                const std::function<bool()>& gives_up = {});
     [[nodiscard]] std::size_t size() const { return code_.size(); }
@@ -76,7 +76,7 @@ class ExpressionProgram {
 
   private:
     enum class Side : u8 { Edge, Word, Other, Unknown };
-    /// Instructions, each once.
+    /// A set of instructions.
     class Places {
       public:
         explicit Places(std::size_t size) : where_(size), list_(size) {}
@@ -92,23 +92,23 @@ class ExpressionProgram {
     };
     /// In the middle of a line.
     struct State {
-        std::vector<u32> places;  ///< where ways go on at the next character
+        std::vector<u32> places;  ///< where paths continue at the next character
         Side before = Side::Other;
     };
 
     static Side side_of(u32 character);
     [[nodiscard]] static bool holds(Instruction::Kind kind, Side before, Side after);
     [[nodiscard]] bool accepts(const Instruction& instruction, u32 character) const;
-    /// Follows every way from `now_` up to where it needs a character, given what is on both sides. Whether
-    /// one is a match.
+    /// Follows every path from `now_` to the point where it needs a character, given both neighbours.
+    /// \returns whether one is a match.
     bool follow(Side before, Side after);
     void find_first_characters();
 
     std::vector<Instruction> code_;
     std::vector<CharacterSet> sets_;
-    /// ASCII's that a match may begin with; all, where one may be empty.
+    /// The ASCII characters that a match may begin with; all, where a match may be empty.
     std::array<bool, 0x80> may_begin_{};
-    std::vector<u32> now_;   // where ways go on
+    std::vector<u32> now_;   // where paths continue
     std::vector<u32> todo_;  // while they are followed
     Places seen_;
     Places next_;

@@ -18,7 +18,7 @@ std::string seconds(u64 time_ns) {
     return fmt::format("{}.{:06}", time_ns / 1'000'000'000, time_ns % 1'000'000'000 / 1000);
 }
 
-/// ISO 8601, UTC, without a zone, as the schemas want it.
+/// ISO 8601, UTC, without a zone, as the schemas require.
 std::string date(i64 wall_seconds) {
     const UtcTime at = utc_time(wall_seconds);
     return fmt::format("{:04}-{:02}-{:02}T{:02}:{:02}:{:02}", at.year, at.month, at.day, at.hour, at.minute,

@@ -1,8 +1,8 @@
 // SPDX-License-Identifier: Apache-2.0
 // JunitReport: a boot as a suite of test cases, in the XML that Jenkins, GitLab and GitHub's actions read.
 //
-// There is no standard; this keeps to what the schemas of Jenkins's xunit plugin and of Ant have in common.
-// Texts may hold any bytes. Thread: the main thread. Spec: XML 1.0, 5th edition.
+// JUnit XML has no standard; this keeps to the common part of the schemas of Jenkins's xunit plugin and of
+// Ant. Texts may hold any bytes. Thread: the main thread. Spec: XML 1.0, 5th edition.
 #pragma once
 
 #include <string>
@@ -19,7 +19,7 @@ struct JunitCase {
         Passed,
         Failed,   ///< the guest, the program or an expression
         Error,    ///< mayfly could not do its part
-        Skipped,  ///< it did not come to that
+        Skipped,  ///< the boot did not get that far
     };
     std::string class_name;
     std::string name;

@@ -1,8 +1,8 @@
 // SPDX-License-Identifier: Apache-2.0
-// LineSplitter: cuts a console's bytes into lines, in whatever portions they come.
+// LineSplitter: cuts a console's bytes into lines, for portions of any size.
 //
 // LF ends a line, and so does CR, alone or any number of them before an LF; a CR at the beginning of a line
-// is nothing. A line longer than kPieceMax is handed over in pieces, so that memory is bounded and no byte
+// is ignored. A line longer than kPieceMax is handed over in pieces, so that memory is bounded and no byte
 // lost; no piece ends within a character of UTF-8. Thread: one at a time.
 #pragma once
 
@@ -18,12 +18,12 @@ class LineSplitter {
 
     /// A line, or a part of one; valid during the call only.
     struct Piece {
-        std::string_view text;  ///< without what ended the line
+        std::string_view text;  ///< without the line's end
         bool is_start = true;
         bool is_end = true;
     };
 
-    /// Calls `each(Piece)` for all that `bytes` complete.
+    /// Calls `each(Piece)` for every piece that `bytes` complete.
     template <typename Each>
     void take(std::string_view bytes, Each&& each);
     /// Hands over the unfinished line, if there is one, as if it had ended.
@@ -36,7 +36,7 @@ class LineSplitter {
     }
 
   private:
-    /// Where a full piece may end: before a character that it has not all of.
+    /// Where a full piece may end: before a character that is still incomplete.
     [[nodiscard]] std::size_t whole_characters() const;
     [[nodiscard]] bool is_inside() const { return !gathered_.empty() || is_continued_; }
     template <typename Each>
@@ -46,11 +46,11 @@ class LineSplitter {
 
     std::string gathered_;
     bool is_continued_ = false;  // a piece of this line was handed over already
-    bool has_return_ = false;    // a CR came, and it depends on the next byte what it means
+    bool has_return_ = false;    // a CR came, whose meaning depends on the next byte
 };
 
 inline std::size_t LineSplitter::whole_characters() const {
-    // Behind its first byte, which tells its length, a character has three at most.
+    // After its first byte, which tells its length, a character has at most three more.
     for (std::size_t back = 1; back <= 3; ++back) {
         const auto byte = static_cast<unsigned char>(gathered_[gathered_.size() - back]);
         if ((byte & 0xc0) == 0x80) continue;

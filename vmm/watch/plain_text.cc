@@ -16,11 +16,11 @@ bool is_in(char byte, u8 first, u8 last) {
 
 struct EscapeEnd {
     std::size_t at;  ///< behind it
-    bool may_end;    ///< false once no control string ends any more, lest each introducer looks for that anew
+    bool may_end;    ///< false once no control string can end, so that introducers stop searching
 };
 
-/// Of the escape sequence that begins at `at`. A control string that does not end on this line loses its
-/// introducer only: what follows may be what is looked for.
+/// Of the escape sequence that begins at `at`. An unterminated control string loses only its introducer: the
+/// text after it may match.
 EscapeEnd end_of_escape(std::string_view line, std::size_t at, bool may_end) {
     ++at;
     if (at == line.size()) return {at, may_end};
@@ -43,9 +43,9 @@ EscapeEnd end_of_escape(std::string_view line, std::size_t at, bool may_end) {
     return {at < line.size() && is_in(line[at], 0x30, 0x7e) ? at + 1 : at, may_end};
 }
 
-/// XML 1.0, 5th edition, 2.2 "Characters", less C1, whose CSI a terminal would obey, and less what has text
-/// run the other way (Unicode 15.0, UAX #9, 2 "Directional Formatting Characters"), as a name that lies
-/// would.
+/// XML 1.0, 5th edition, 2.2 "Characters", without C1, whose CSI a terminal would obey, and without
+/// characters that reverse the text's direction (Unicode 15.0, UAX #9, 2 "Directional Formatting
+/// Characters"), as a forged name might.
 bool is_showable(u32 value) {
     if (value < 0x20) return value == '\t';
     if ((value >= 0x202a && value <= 0x202e) || (value >= 0x2066 && value <= 0x2069)) return false;

@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
-// WatchConfig: what the user asked to have watched on the guest's console, as plain values. ConsoleWatch
-// checks the expressions; whoever opens a file checks its path.
+// WatchConfig: the user's options for watching the guest's console, as plain values. ConsoleWatch checks the
+// expressions; the code that opens a file checks its path.
 #pragma once
 
 #include <string>
@@ -17,7 +17,7 @@ struct WatchConfig {
     u64 log_max_bytes = u64{64} << 20;
     std::string junit_path;  ///< a report in JUnit's XML; empty: none
 
-    /// Somebody has to look at the console's bytes.
+    /// Whether the console's bytes must be watched.
     [[nodiscard]] bool needs_console() const {
         return !expect.empty() || !fail_on.empty() || !log_path.empty() || !junit_path.empty();
     }

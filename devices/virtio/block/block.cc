@@ -28,12 +28,12 @@ u64 features_of(const BlockGeometry& disk, u16 queue_count) {
     return features;
 }
 
-/// Fields whose feature is not offered stay 0, as padding does.
+/// Fields of features that are not offered stay 0, as does padding.
 blk::Config config_of(const BlockGeometry& disk, u64 features, const Block::Options& options) {
     const u32 blocks_per_physical = std::max(disk.physical_block_bytes / disk.logical_block_bytes, u32{1});
     blk::Config config{};
     config.capacity = disk.size_bytes / blk::SECTOR_BYTES;
-    // With header and status it must fit in a queue.
+    // With header and status a request must fit in a queue.
     config.size_max = kBlockSegmentBytesMax;
     config.seg_max = std::min(kBlockSegmentsMax, u32{options.queue_size} - 2);
     config.blk_size = disk.logical_block_bytes;
@@ -55,13 +55,13 @@ blk::Config config_of(const BlockGeometry& disk, u64 features, const Block::Opti
     return config;
 }
 
-/// All segments, header and status, each cut in a few: a page of iovecs.
+/// All segments, header and status, each cut into a few parts: a page of iovecs.
 constexpr u32 kChainPartsMin = 256;
 
-/// After so much the caller looks around: a few requests may be as much work as many.
+/// After so many bytes process() returns to its caller: a few requests may be as much work as many.
 constexpr u64 kBytesPerCall = MiB(2);
 static_assert(kBlockTransferBytesMax < std::numeric_limits<u32>::max());  // a queue's lengths have 32 bits
-/// Of requests that become one operation: little enough to be done at once.
+/// Of requests that become one operation: few enough bytes to be done at once.
 constexpr u64 kRunBytesMax = KiB(256);
 
 bool is_count_of_queues(u16 count) { return count >= 1 && count <= Block::kQueuesMax; }
@@ -71,7 +71,7 @@ bool is_size_of_queue(u16 size) {
 
 u8 status_of(i32 result) {
     if (result == 0) return blk::S_OK;
-    // A file system without this operation, found out when it was first asked for.
+    // The file system lacks this operation, which shows at the first request.
     return result == -EOPNOTSUPP ? blk::S_UNSUPP : blk::S_IOERR;
 }
 
@@ -195,7 +195,7 @@ bool Block::serve(u16 queue, Chain& chain) {
 
 std::optional<u64> Block::wait_until(const BlockRequest& request) {
     if (!requests_limit_.is_limited() && !bytes_limit_.is_limited()) return std::nullopt;
-    // A range that is zeroed may have to be written; one that is discarded carries nothing.
+    // A range of zeroes may have to be written; a discarded range transfers no data.
     const bool has_data = request.kind != BlockIoKind::Discard && request.kind != BlockIoKind::Flush;
     return take_from_both(requests_limit_, 1, bytes_limit_, has_data ? request.size_bytes : 0,
                           options_.now_ns());
@@ -203,8 +203,8 @@ std::optional<u64> Block::wait_until(const BlockRequest& request) {
 
 void Block::begin(u16 queue, const Chain& chain, const BlockRequest& request) {
     BlockSlot* const slot = slots_.take(request.data);
-    // no guest: a queue lets out no more chains than it has entries, for each of which there is a slot, and
-    // no queue that has some out starts anew (VirtioCore::start_queues(), clear()).
+    // no guest: a queue gives out at most as many chains as it has entries, each entry has a slot, and a
+    // queue with chains out does not start anew (VirtioCore::start_queues(), clear()).
     VERIFY(slot != nullptr);
     const bool is_change = request.kind == BlockIoKind::Write || request.kind == BlockIoKind::WriteZeroes;
     slot->kind = request.kind;
@@ -241,7 +241,7 @@ BlockRun& Block::make_run(BlockSlot& slot) {
     return run;
 }
 
-/// One system call for what many small requests ask for: a file system charges by the call.
+/// One system call for many small requests: a file system's cost is mostly per call.
 bool Block::join_run(BlockSlot& slot) {
     if (run_ == nullptr || slot.kind != run_->kind) return false;
     if (slot.kind != BlockIoKind::Read && slot.kind != BlockIoKind::Write) return false;
@@ -283,7 +283,7 @@ bool Block::advance(BlockRun& run, std::optional<i32> result) {
     return true;
 }
 
-/// An error of several requests is not each one's: who it belongs to, another try tells.
+/// An error of several joined requests does not tell which of them failed: each is tried again alone.
 void Block::start_alone(BlockRun& failed) {
     for (BlockSlot* next = failed.first; next != nullptr;) {
         BlockSlot& slot = *std::exchange(next, next->next_in_run);
@@ -294,7 +294,7 @@ void Block::start_alone(BlockRun& failed) {
 
 void Block::finish(BlockSlot& slot, i32 result) {
     const u8 status = status_of(result);
-    // What came of a read that failed is not told: only the status byte is.
+    // A failed read reports only its status byte as written, not the data.
     const bool has_data = status == blk::S_OK && slot.kind == BlockIoKind::Read;
     const u32 written_bytes = 1 + (has_data ? static_cast<u32>(slot.size_bytes) : 0);
     answer(slot.queue, slot.token, slot.status_at, status, written_bytes);

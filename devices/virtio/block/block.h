@@ -1,12 +1,12 @@
 // SPDX-License-Identifier: Apache-2.0
-// Block: the virtio disk. It checks requests and answers them; where the bytes are, its backend knows.
+// Block: the virtio disk. It checks requests and answers them; its backend knows where the bytes are.
 //
 // Order: requests of a queue are started in order and end in any. A flush covers the writes that were
 // answered before it came, on whichever queue; those still in flight may or may not be covered, and no driver
-// may rely on it: "a VIRTIO_BLK_T_FLUSH request is sent after the write is completed". So nothing waits for
-// anything here, and no request holds up another. A driver that did not accept F_FLUSH could never make a
-// write stable: every write is written through. The same while a driver that accepted F_CONFIG_WCE has
-// `writeback` at 0.
+// may rely on it: "a VIRTIO_BLK_T_FLUSH request is sent after the write is completed". So requests do not
+// wait for each other here. A driver that did not accept F_FLUSH could never make a write stable: so each of
+// its writes is written through, as are those of a driver that accepted F_CONFIG_WCE and set `writeback` to
+// 0.
 //
 // Allocates at create() only. Thread: as VirtioDevice and BlockIoClient say.
 // Spec: virtio 1.2 §5.2 "Block Device", §5.2.6.2 "Device Requirements: Device Operation".
@@ -26,15 +26,15 @@
 
 namespace mayfly {
 
-/// What was answered, by what was asked.
+/// Answered requests, by type.
 struct BlockCounts {
     u64 reads = 0;
     u64 writes = 0;
     u64 flushes = 0;
     u64 discards = 0;
     u64 zeroes = 0;
-    u64 errors = 0;  ///< of all requests, those not answered with S_OK
-    u64 waits = 0;   ///< times that a rate limit said wait
+    u64 errors = 0;  ///< requests that were not answered with S_OK
+    u64 waits = 0;   ///< times that a rate limit made a request wait
     u64 joined = 0;  ///< requests that were done as part of the one before them
 };
 
@@ -75,21 +75,22 @@ class Block final : public VirtioDevice, public BlockIoClient {
     [[nodiscard]] const BlockCounts& counts() const { return counts_; }
     [[nodiscard]] const BlockSlots& slots() const { return slots_; }
 
-    /// Beside what the disk and the options say of it. Limits by their levels, in tokens.
+    /// The part that neither the disk nor the options determine. Limits by their levels, in tokens.
     struct State {
         bool is_write_back = true;
         bool has_failed = false;
         i64 requests_level = 0;
         i64 bytes_level = 0;
     };
-    /// Under the lock, while it is paused; restore() of one that has been started if the other had.
+    /// Under the lock, while the device is paused. restore() needs a device that has been started if the
+    /// saved one had been.
     [[nodiscard]] State save();
     void restore(const State& state);
 
   private:
     Block(Options options, BlockBackend& backend, BlockSlots slots);
 
-    /// False: nothing more may be taken now.
+    /// False: no more requests may be taken now.
     [[nodiscard]] Progress take_requests(u16 queue, u32 budget);
     [[nodiscard]] bool serve(u16 queue, Chain& chain);
     void begin(u16 queue, const Chain& chain, const BlockRequest& request);
@@ -98,7 +99,7 @@ class Block final : public VirtioDevice, public BlockIoClient {
     [[nodiscard]] bool join_run(BlockSlot& slot);
     void start_run();
     void start_alone(BlockRun& failed);
-    /// Goes on after an operation that ended with `result`. False: it is still in flight.
+    /// Continues the run after an operation that ended with `result`. False: the run is still in flight.
     [[nodiscard]] bool advance(BlockRun& run, std::optional<i32> result);
     void finish(BlockSlot& slot, i32 result);
     void answer(u16 queue, ChainToken token, void* status_at, u8 status, u32 written_bytes);

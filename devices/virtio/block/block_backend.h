@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: Apache-2.0
-// BlockBackend: where a disk's bytes are. Which file, and by which system call, the implementation knows.
+// BlockBackend: where a disk's bytes are. The implementation knows the file and the system calls.
 #pragma once
 
 #include <optional>
@@ -57,10 +57,10 @@ class BlockBackend {
     virtual ~BlockBackend() = default;
 
     [[nodiscard]] virtual BlockGeometry geometry() const = 0;
-    /// Does `io`, or begins to. \returns 0 or -errno when it is done already; nothing when the client will be
+    /// Does `io`, or begins to. \returns 0 or -errno when `io` is done already; empty when the client will be
     /// called. Short reads and writes are continued inside; a file that ends early is -EIO.
     [[nodiscard]] virtual std::optional<i32> start(BlockIo& io) = 0;
-    /// Any thread: has what is in flight end soon where the kernel can; it completes with -ECANCELED.
+    /// Any thread: makes operations in flight end soon where the kernel can; they complete with -ECANCELED.
     virtual void cancel_all() = 0;
 };
 

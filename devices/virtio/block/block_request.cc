@@ -32,7 +32,7 @@ void parse_transfer(BlockRequest& request, const BlockRules& rules, u64 sector, 
         answer(request, blk::S_IOERR);
         return;
     }
-    // No sector at all is a multiple of 512 bytes too: there is nothing to do, and it succeeded.
+    // Zero sectors are a multiple of 512 bytes too: the request succeeds without work.
     if (data_bytes == 0) {
         answer(request, blk::S_OK);
         return;
@@ -50,7 +50,8 @@ void parse_range(BlockRequest& request, const BlockRules& rules, u64 data_bytes)
     }
     request.data = {};
     // virtio 1.2 §5.2.6.2 "Device Requirements: Device Operation": UNSUPP "if any unknown flag is set",
-    // and for discard if unmap is. It comes before the range, which such a request may mean differently.
+    // and for discard if unmap is. This check precedes that of the range, which such a request may mean
+    // differently.
     const u32 flags_known = request.kind == BlockIoKind::WriteZeroes ? blk::FLAG_UNMAP : 0;
     if ((segment->flags & ~flags_known) != 0) {
         answer(request, blk::S_UNSUPP);
@@ -83,7 +84,7 @@ void parse_identify(BlockRequest& request, u64 data_bytes) {
     request.size_bytes = data_bytes;
 }
 
-/// The request's type without what a legacy driver may add or call by another name.
+/// The request's type without a legacy driver's extra bits and synonyms.
 u32 type_of(const blk::RequestHeader& header, const BlockRules& rules) {
     if (!rules.is_legacy) return header.type;
     // virtio 1.2 §5.2.6.3 "Legacy Interface: Device Operation": a barrier counts where F_BARRIER is offered,

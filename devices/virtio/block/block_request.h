@@ -14,20 +14,20 @@
 
 namespace mayfly {
 
-/// Segments of data in one request, told to the driver as seg_max.
+/// Segments of data in one request, which the driver reads as seg_max.
 constexpr u32 kBlockSegmentsMax = 126;
-/// What drivers are told of a segment. Only the sum is held against them: one request is at most 31.5 MiB of
-/// work, so that nobody who shares a thread or a processor with it waits for long.
+/// The size of a segment that drivers read. Only the sum is enforced: one request is at most 31.5 MiB of
+/// work, so that devices on the same thread or processor do not wait for long.
 constexpr u32 kBlockSegmentBytesMax = u32{256} << 10;
 constexpr u64 kBlockTransferBytesMax = u64{kBlockSegmentsMax} * kBlockSegmentBytesMax;
 /// Per DISCARD and WRITE_ZEROES request: one segment of at most 2 GiB. One request is one operation of the
-/// host's file system, and a guest that asks for more at once would hold up everybody behind it.
+/// host's file system, and a larger one would hold up all requests behind it.
 constexpr u32 kBlockRangesMax = 1;
 constexpr u32 kBlockRangeSectorsMax = u32{1} << 22;
 /// Zeroes may have to be written: 32 MiB.
 constexpr u32 kBlockZeroSectorsMax = u32{1} << 16;
 
-/// What disk and driver agreed on.
+/// What disk and driver negotiated.
 struct BlockRules {
     u64 sector_count = 0;
     bool is_read_only = false;

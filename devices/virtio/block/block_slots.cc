@@ -49,9 +49,10 @@ std::span<iovec> BlockSlots::take_area(BlockRun& run) {
     u32 index = fresh_area_;
     if (first_free_area_ != 0) {
         index = first_free_area_ - 1;
-        first_free_area_ = static_cast<u32>(area(index)[0].iov_len);  // where a free one says what is next
+        first_free_area_ =
+            static_cast<u32>(area(index)[0].iov_len);  // a free area stores the next one's index here
     } else {
-        // no guest: a slot has one at most, by the check above, and gives it back with itself.
+        // no guest: a slot has one area at most, by the check above, and is freed together with it.
         VERIFY(fresh_area_ < slot_count_);
         ++fresh_area_;
     }
@@ -70,7 +71,7 @@ std::span<iovec> BlockSlots::gather_parts(BlockRun& run) {
 }
 
 BlockSlot* BlockSlots::take(std::span<const iovec> parts) {
-    // no guest: parse_transfer() answers a request of more itself.
+    // no guest: parse_transfer() answers a request with more parts itself.
     VERIFY(parts.size() <= kBlockSegmentsMax);
     u32 index = fresh_index_;
     if (first_free_ != 0) {

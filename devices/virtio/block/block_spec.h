@@ -40,7 +40,7 @@ constexpr u8 S_OK = 0;
 constexpr u8 S_IOERR = 1;
 constexpr u8 S_UNSUPP = 2;
 
-/// The unit of `sector`, whatever blk_size says.
+/// The unit of `sector`, independent of blk_size.
 constexpr u64 SECTOR_BYTES = 512;
 constexpr u64 ID_BYTES = 20;
 /// Of virtio_blk_discard_write_zeroes.flags

@@ -60,7 +60,7 @@ u32 Fs::in_flight() const {
 Progress Fs::process(u16 queue, u32 budget) {
     // no guest: VirtioCore::run_queue() asks only between start() and stop(), and for a queue that runs.
     VERIFY(host_ != nullptr && queue < kQueues);
-    // Here, and not in stop(), which a vCPU's thread calls: the loop may be on its way out of the backend.
+    // Here, and not in stop(), which a vCPU's thread calls: the loop may still be returning from the backend.
     if (std::exchange(is_session_over_, false)) backend_.reset();
     VirtQueue& from = host_->queue(queue);
     for (; budget > 0; --budget) {

@@ -1,12 +1,12 @@
 // SPDX-License-Identifier: Apache-2.0
-// Fs: the virtio file system device. It carries FUSE requests to a backend, and its answers to the driver;
-// what they mean, the backend knows.
+// Fs: the virtio file system device. It carries FUSE requests to a backend, and the answers to the driver;
+// only the backend interprets them.
 //
 // Order: requests of a queue are started in order and end in any. Those of the high priority queue have slots
-// of their own: a request that makes another end is never behind the one that it ends.
+// of their own: a request that cancels another never waits behind it.
 //
-// There is no save() nor restore(): a driver's session lives in the backend, with files that are open on this
-// host. A machine that has such a device is not carried elsewhere.
+// The device lacks save() and restore(): a driver's session lives in the backend, with files that are open on
+// this host. A machine with such a device cannot be saved.
 //
 // Allocates at create() only. Thread: as VirtioDevice and FsIoClient say.
 // Spec: virtio 1.2 §5.11 "File System Device".
@@ -29,15 +29,15 @@ class Fs final : public VirtioDevice, public FsIoClient {
     static constexpr u16 kRequestQueues = 1;
     static constexpr u16 kQueues = fs::QUEUE_REQUESTS + kRequestQueues;
     static constexpr u16 kHighPrioritySize = 128;
-    /// Linux makes no request of more pages than fit in a queue with its headers (fs/fuse/virtio_fs.c).
+    /// Linux limits a request to the pages that fit in a queue with its headers (fs/fuse/virtio_fs.c).
     static constexpr u16 kRequestsSize = 1024;
-    /// Requests in flight: more than a guest's programs wait for at a time, and what a hostile one can have
-    /// of our memory by them. Those of high priority have one for each entry of their queue.
+    /// Requests in flight: more than a guest's programs wait for at a time, and a bound on the memory that a
+    /// hostile guest can take. The high priority queue has a slot for each entry.
     static constexpr u16 kRequestsMax = 256;
 
     struct Options {
         std::string name;  ///< "share0"
-        std::string tag;   ///< by which the guest mounts it: 1 to 36 bytes, UTF-8
+        std::string tag;   ///< the name by which the guest mounts it: 1 to 36 bytes, UTF-8
     };
 
     /// The backend outlives the device. Errors: a tag that does not fit; no memory.
@@ -77,7 +77,7 @@ class Fs final : public VirtioDevice, public FsIoClient {
     FsBackend& backend_;
     std::array<Queue, kQueues> queues_;
     fs::Config config_{};
-    bool is_session_over_ = false;  // the backend still has what it kept for a driver that is gone
+    bool is_session_over_ = false;  // the backend still has the state of a driver that is gone
 
     DeviceHost* host_ = nullptr;  // between start() and stop()
     bool has_failed_ = false;     // nothing is taken from any queue until a reset

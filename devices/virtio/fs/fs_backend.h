@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
-// FsBackend: who answers the FUSE requests that a virtio file system device carries. What they mean, the
-// device does not know: it passes on what the driver sent and the room for the answer.
+// FsBackend: answers the FUSE requests that a virtio file system device carries. The device does not
+// interpret them: it passes on the driver's bytes and the room for the answer.
 #pragma once
 
 #include <span>
@@ -21,7 +21,7 @@ class FsIoClient {
     FsIoClient& operator=(const FsIoClient&) = delete;
     virtual ~FsIoClient() = default;
 
-    /// `written_bytes` of the room were written, from its beginning; 0 for what has no answer.
+    /// `written_bytes` of the room were written, from its beginning; 0 for a request without an answer.
     virtual void on_fs_io_done(FsIo& io, u32 written_bytes) = 0;
 };
 
@@ -31,7 +31,7 @@ struct FsIo {
     std::span<iovec> request;  ///< as is the next: the backend may change the parts while it works
     std::span<iovec> room;     ///< for the answer; may be empty
     FsIo* next = nullptr;      ///< the backend's, to keep it in a list
-    u32 generation = 0;        ///< the backend's: of how many cancellations it came after
+    u32 generation = 0;        ///< the backend's: how many cancellations preceded it
 };
 
 /// Thread: the device's own loop's, once attached; cancel_all() any.
@@ -42,12 +42,12 @@ class FsBackend {
     FsBackend& operator=(const FsBackend&) = delete;
     virtual ~FsBackend() = default;
 
-    /// Under the device's lock: keeps `io`, to answer it later by its client. Returns at once.
+    /// Under the device's lock: keeps `io`, to answer it later through its client. Returns at once.
     virtual void start(FsIo& io) = 0;
-    /// Has what is in flight end soon where the host can.
+    /// Makes requests in flight end soon where the host can.
     virtual void cancel_all() = 0;
     /// Under the device's lock, before the first request of a driver that follows another: nothing is in
-    /// flight, and the guest has forgotten all that it knew. What is kept for it may go.
+    /// flight, and the new driver knows nothing of the old one's nodes. The backend may drop its state.
     virtual void reset() = 0;
 };
 

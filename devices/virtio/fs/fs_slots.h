@@ -1,8 +1,8 @@
 // SPDX-License-Identifier: Apache-2.0
 // FsSlots: the requests of one queue that are in flight, in memory that is touched only when it is needed.
 //
-// Last in, first out, so that a guest that keeps few requests in flight touches few pages; of a slot, as many
-// as its chain has parts for. Thread: under its device's lock.
+// Last in, first out, so that a guest that keeps few requests in flight touches few pages; and of a slot,
+// only the pages that its chain's parts fill. Thread: under its device's lock.
 #pragma once
 
 #include <array>
@@ -20,7 +20,7 @@ namespace mayfly {
 /// One request. Its chain is popped to its own parts, which stay until it is answered.
 struct FsSlot : FsIo {
     static constexpr std::size_t kBytes = KiB(20);
-    /// More than a queue has entries: a range of the guest's may be two of the host's.
+    /// More than a queue has entries: one range of guest memory may be two of host memory.
     static constexpr std::size_t kPartsMax = kBytes / sizeof(iovec) - 8;
 
     u16 queue;
@@ -40,7 +40,7 @@ class FsSlots {
     [[nodiscard]] FsSlot* take();
     void give_back(FsSlot& slot);
     [[nodiscard]] u32 taken_count() const { return taken_count_; }
-    /// How many were ever taken at a time, for the test of what a share costs.
+    /// The largest number ever taken at a time, for a test of a share's memory.
     [[nodiscard]] u32 touched_count() const { return fresh_index_; }
 
   private:

@@ -82,12 +82,12 @@ void Net::start(u64 features, DeviceHost& host) {
     host_.store(&host, std::memory_order_release);
     is_configured_ = false;
     is_refused_ = false;
-    static_cast<void>(configure_start());  // else the first queue that works does it in time
+    static_cast<void>(configure_start());  // else the first queue to work does it
     if (show_link()) host.config_changed();
 }
 
 std::optional<u64> Net::configure_start() {
-    // A driver that does nothing but reset costs the host as much as one that gives commands.
+    // A driver that only resets costs the host as much as one that sends commands.
     if (const auto deadline_ns = commands_limit_.take(1, options_.now_ns())) return deadline_ns;
     is_configured_ = true;
     static_cast<void>(configure(active_));
@@ -167,7 +167,7 @@ bool Net::restore(const State& state) {
     if (state.pairs_in_use < 1 || state.pairs_in_use > pairs_) return false;
     if (state.pairs_in_use > 1 && !has(virtio_net::F_MQ)) return false;
     if (state.has_failed && host() == nullptr) return false;
-    // start() has told the backend of what was negotiated.
+    // start() has told the backend what was negotiated.
     const bool is_news =
         state.guest_offloads != active_.guest_offloads || state.pairs_in_use != active_.pairs_in_use;
     active_.guest_offloads = state.guest_offloads;
@@ -180,7 +180,7 @@ bool Net::restore(const State& state) {
     send_limits_.bytes.set_level(state.send_bytes_level, now_ns);
     send_limits_.packets.set_level(state.send_packets_level, now_ns);
     commands_limit_.set_level(state.commands_level, now_ns);
-    // Before the backend is told of the rest: it may refuse that, and take the link down.
+    // Before the backend is told the rest: it may refuse that, and take the link down.
     put_u16(config_, virtio_net::CONFIG_STATUS, state.is_link_shown_up ? virtio_net::S_LINK_UP : u16{0});
     if (host() == nullptr) return true;
     if (is_news && is_configured_ && !configure(active_)) return true;
@@ -209,11 +209,11 @@ void Net::on_net_writable(u16 pair) {
 void Net::on_net_link(bool is_up) {
     is_backend_up_.store(is_up, std::memory_order_release);
     DeviceHost* to = host();
-    if (to == nullptr) return;  // start() shows it
+    if (to == nullptr) return;  // start() puts it into the configuration
     const Lock lock(to->mutex());
     if (host() == nullptr) return;
     if (show_link()) to->config_changed();
-    // Frames that waited for the backend go on, if only to be dropped.
+    // Frames that waited for the backend are sent, or dropped.
     for (u16 pair = 0; pair < active_.pairs_in_use; ++pair) {
         run_again(static_cast<u16>(2 * pair));
         run_again(static_cast<u16>(2 * pair + 1));

@@ -4,10 +4,10 @@
 //
 // Not offered, because nothing here needs them: GUEST_USO, UFO, receive filters (CTRL_RX, CTRL_VLAN: every
 // frame of the backend is delivered), GUEST_ANNOUNCE, RSS, HASH_REPORT, NOTF_COAL, SPEED_DUPLEX, STANDBY.
-// When the driver gives no buffers nothing is read from the backend, whose host queues or drops: a slow
-// driver costs nobody memory. What cannot be sent is dropped and counted, and its chain completes.
+// When the driver gives no buffers nothing is read from the backend, whose host queues or drops frames: a
+// slow driver costs no memory. A frame that cannot be sent is dropped and counted, and its chain completes.
 //
-// Rate limits hold for each direction by itself, all pairs together. A reset does not refill them.
+// Rate limits apply to each direction separately, to all pairs together. A reset does not refill them.
 //
 // Thread: as VirtioDevice says; the NetClient side on the I/O thread, which takes the host's lock. The host
 // given to start() must outlive this. Spec: virtio 1.2 §5.1 "Network Device".
@@ -69,7 +69,7 @@ class Net final : public VirtioDevice, private NetClient {
     /// Under the lock.
     [[nodiscard]] const NetCounts& counts() const { return counts_; }
 
-    /// Beside what the options say of it. Limits by their levels, in tokens.
+    /// The part that the options do not determine. Limits by their levels, in tokens.
     struct State {
         u64 guest_offloads = 0;  ///< of the features, as the driver last set them
         u16 pairs_in_use = 1;
@@ -82,8 +82,9 @@ class Net final : public VirtioDevice, private NetClient {
         i64 send_packets_level = 0;
         i64 commands_level = 0;
     };
-    /// Under the lock, while it is paused; restore() of one that has been started if the other had. False: no
-    /// driver can have brought it there. A link that is not as it was is told.
+    /// Under the lock, while the device is paused. restore() needs a device that has been started if the
+    /// saved one had been. False: no driver can have brought a device to this state. The driver is told of a
+    /// link that changed.
     [[nodiscard]] State save();
     [[nodiscard]] bool restore(const State& state);
 
@@ -108,17 +109,17 @@ class Net final : public VirtioDevice, private NetClient {
     void on_net_link(bool is_up) override;
 
     [[nodiscard]] bool has(u64 feature) const { return (active_.features & feature) == feature; }
-    /// Where the control queue is depends on what was negotiated.
+    /// The control queue's number depends on negotiated features.
     [[nodiscard]] u16 control_queue() const;
     [[nodiscard]] VirtQueue& queue(u16 index) { return host()->queue(index); }
     [[nodiscard]] DeviceHost* host() { return host_.load(std::memory_order_acquire); }
     void run_again(u16 queue);
-    /// \returns Waiting: nothing more is done until the reset.
+    /// \returns Waiting: nothing happens until the reset.
     Progress fail(std::string_view why);
     Progress end_of(const VirtQueue& ring, PopResult result);
-    /// Tells the backend what the state asks of it; takes the link down when it refuses.
+    /// Configures the backend as the state requires; takes the link down when the backend refuses.
     [[nodiscard]] bool configure(const Active& wanted);
-    /// The same for what was negotiated. \returns when to try again, if it was done too often.
+    /// The same for negotiated features. \returns when to try again, if it was called too often.
     [[nodiscard]] std::optional<u64> configure_start();
     /// \returns true when it changed.
     bool show_link();
@@ -154,7 +155,7 @@ class Net final : public VirtioDevice, private NetClient {
     Active active_;
     Limits receive_limits_;
     Limits send_limits_;
-    TokenBucket commands_limit_{kSlowWorkLimit};  ///< of what reaches configure(); a start does too
+    TokenBucket commands_limit_{kSlowWorkLimit};  ///< of commands that reach configure(), and of starts
     NetCounts counts_;
     std::vector<ReceiveWindow> windows_;
     std::unique_ptr<iovec[]> parts_;  ///< one chain's, while it is worked on

@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
-// NetBackend: what a network device sends frames to and takes them from. Frames begin with the virtio-net
-// header (virtio 1.2 §5.1.6 "Device Operation", struct virtio_net_hdr).
+// NetBackend: the host's side of a network device, which sends and receives its frames. Frames begin with the
+// virtio-net header (virtio 1.2 §5.1.6 "Device Operation", struct virtio_net_hdr).
 #pragma once
 
 #include <span>
@@ -13,8 +13,7 @@ namespace mayfly {
 
 enum class NetStatus : u8 {
     Done,
-    Wait,     ///< send: no room, on_net_writable() will come. receive: nothing there, on_net_readable() will
-              ///< come
+    Wait,     ///< send: no room, on_net_writable() follows. receive: no frame, on_net_readable() follows
     Dropped,  ///< this frame cannot be sent or was cut; the next one may
     Down,     ///< the interface or its peer is gone; on_net_link(false) was or will be called
 };
@@ -47,7 +46,7 @@ class NetBackend {
 
     /// Queue pairs, at least 1.
     [[nodiscard]] virtual u16 pair_count() const = 0;
-    /// virtio-net feature bits that it can honour (checksum and segmentation offloads).
+    /// virtio-net feature bits that it supports (checksum and segmentation offloads).
     [[nodiscard]] virtual u64 offload_features() const = 0;
     /// Before the first frame and after a change: what the driver takes (GUEST_* bits), the header's size
     /// (10 or 12), and how many pairs are in use. False: the host refused; then no offload may be used.
@@ -57,7 +56,7 @@ class NetBackend {
     [[nodiscard]] virtual NetStatus send(u16 pair, std::span<const iovec> frame) = 0;
     /// Receives one frame into `into`.
     [[nodiscard]] virtual NetReceived receive(u16 pair, std::span<const iovec> into) = 0;
-    /// From now on `client` is told; null: nobody is.
+    /// From now on `client` is called; null: nobody is.
     virtual void set_client(NetClient* client) = 0;
 };
 

@@ -6,7 +6,7 @@ namespace mayfly {
 
 namespace {
 
-/// The data of a command, when it has exactly this size.
+/// The data of a command; empty unless it has exactly this size.
 template <WireType T>
 std::optional<T> read_data(const Chain& chain) {
     if (chain.readable_bytes != virtio_net::CTRL_DATA + sizeof(T)) return std::nullopt;
@@ -55,7 +55,7 @@ bool Net::set_pairs(const Chain& chain) {
     Active wanted = active_;
     wanted.pairs_in_use = *pairs;
     if (!configure(wanted)) return false;
-    // What came to them while they were not in use was left alone.
+    // Chains that arrived while these queues were not in use were left alone.
     for (u16 pair = 0; pair < *pairs; ++pair) {
         run_again(static_cast<u16>(2 * pair));
         run_again(static_cast<u16>(2 * pair + 1));

@@ -119,14 +119,15 @@ Net::Step Net::receive_one(u16 pair, VirtQueue& ring, ReceiveWindow& window) {
         case NetStatus::Wait:
         case NetStatus::Down: return Step::Wait;
     }
-    // no guest: a backend's frame has the header that configure() told it, and one that does not fit in
+    // no guest: a backend's frame has the header size that configure() set, and one that does not fit in
     // parts() is Dropped (Tap::receive(), Passt::deliver()).
     VERIFY(frame_bytes >= active_.header_bytes && frame_bytes <= window.room_bytes());
     if (active_.header_bytes == virtio_net::kHeaderBytes) {
         // virtio 1.2 §5.1.6.4.1 "Device Requirements: Processing of Incoming Packets": 1 without merged
         // buffers.
         const u16 count = window.chains_for(frame_bytes);
-        // no guest: add() took no chain shorter than a header, and of the first one parts() shows that much.
+        // no guest: add() took no chain shorter than a header, and parts() shows at least that much of the
+        // first one.
         VERIFY(
             copy_to_parts(window.parts(), virtio_net::HDR_NUM_BUFFERS, std::as_bytes(std::span(&count, 1))));
     }
@@ -143,7 +144,7 @@ Progress Net::receive(u16 pair, u32 budget) {
     VirtQueue& ring = queue(index);
     ReceiveWindow& window = windows_[pair];
     for (u32 done = 0; done < budget; ++done) {
-        // How large the frame will be is not known: it is paid for afterwards.
+        // The frame's size is not known yet: its tokens are taken afterwards.
         if (const std::optional<u64> deadline = passes_at(receive_limits_, 1)) {
             host()->run_at(index, *deadline);
             return Progress::Waiting;

@@ -1,9 +1,9 @@
 // SPDX-License-Identifier: Apache-2.0
 // ReceiveWindow: the receive buffers that were taken from a ring and wait for a frame.
 //
-// How large the next frame is shows only when it was read, so with merged buffers there must be room for the
-// largest one before each read. The buffers that a frame did not need stay here: a small frame then costs one
-// chain, not all those of 64 KiB. Thread: under its device's lock.
+// A frame's size shows only once it was read, so with merged buffers each read needs room for the largest
+// one. The buffers that a frame did not need stay here: a small frame then costs one chain, not all those of
+// 64 KiB. Thread: under its device's lock.
 // Spec: virtio 1.2 §5.1.6.3 "Setting Up Receive Buffers", §5.1.6.4 "Processing of Incoming Packets".
 #pragma once
 
@@ -21,13 +21,13 @@ class ReceiveWindow {
         Yes,
         RingEmpty,
         RingBroken,
-        Unfit,  ///< not a receive buffer: has readable parts, or less room than a header
+        Unfit,  ///< not a receive buffer: it has readable parts, or less room than a header
     };
 
     ReceiveWindow();
 
     [[nodiscard]] bool is_empty() const { return chain_count_ == 0; }
-    /// No more are taken: one readv could not use them.
+    /// No more chains are taken: one readv could not use them.
     [[nodiscard]] bool is_full() const;
     [[nodiscard]] u64 room_bytes() const { return room_bytes_; }
     /// Where the next frame goes.
@@ -41,7 +41,7 @@ class ReceiveWindow {
     void push(VirtQueue& ring, u64 frame_bytes);
     /// Gives all of them back to the ring, unused.
     void give_back(VirtQueue& ring);
-    /// The ring was reset: its chains are no longer ours.
+    /// The ring was reset: its chains belong to the driver again.
     void clear();
 
   private:
@@ -51,7 +51,7 @@ class ReceiveWindow {
     static constexpr u32 kPartsMax = 2 * kPartsPerChainMax;
     static constexpr u32 kChainsMax = VirtQueue::kSizeMax;
 
-    /// Of plain fields: nothing writes those that are not used yet, and their pages are not there.
+    /// Of plain fields: nothing writes slots that are not used yet, so their pages stay unallocated.
     struct Held {
         u64 bytes;
         u16 id;

@@ -70,7 +70,7 @@ constexpr u8 CTRL_GUEST_OFFLOADS_SET = 0;
 /// The largest frame: 64 KiB of IP and the link's header with a VLAN tag. §5.1.6.3.1 "Driver Requirements:
 /// Setting Up Receive Buffers" counts 65550 bytes without the tag.
 constexpr u32 kFrameBytesMax = 65536 + 18;
-/// Below it, it is not Ethernet.
+/// A shorter frame is not Ethernet.
 constexpr u32 kFrameBytesMin = 14;
 
 }  // namespace mayfly::virtio_net

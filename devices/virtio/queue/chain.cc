@@ -9,7 +9,8 @@ namespace mayfly {
 
 namespace {
 
-/// Calls `copy(host, size, done)` for each piece of [offset, offset + size). False when the parts end before.
+/// Calls `copy(host, size, done)` for each piece of [offset, offset + size). False when the parts end
+/// earlier.
 template <typename Copy>
 bool for_pieces(std::span<const iovec> parts, u64 offset_bytes, u64 size_bytes, Copy copy) {
     u64 done = 0;

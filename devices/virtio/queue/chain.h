@@ -17,7 +17,7 @@
 
 namespace mayfly {
 
-/// What push() needs of a chain after its memory is no longer of interest.
+/// The part of a chain that push() needs after the chain's memory was used.
 struct ChainToken {
     u16 id = 0;                ///< split: the head's index; packed: the buffer id
     u16 descriptor_count = 0;  ///< places in the ring; an indirect table counts for one

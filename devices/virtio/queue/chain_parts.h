@@ -20,8 +20,8 @@ class ChainParts {
     ChainParts(const GuestMemory& memory, std::span<iovec> storage) : memory_(memory), storage_(storage) {}
 
     WhyBroken add(u64 addr, u32 size_bytes, bool is_writable) {
-        // Nothing in the specification needs them, and QEMU calls the device broken for one; accepting them
-        // would let a chain of any number of parts be empty.
+        // Nothing in the specification needs empty descriptors, and QEMU calls the device broken for one;
+        // with them a chain of any number of parts could be empty.
         if (size_bytes == 0) return WhyBroken::EmptyDescriptor;
         if (count_ == storage_.size()) return WhyBroken::TooManyParts;
         const std::optional<GuestSpan> range = memory_.span(Gpa{addr}, size_bytes);

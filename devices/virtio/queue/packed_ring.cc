@@ -72,8 +72,8 @@ PackedRing::Walked PackedRing::walk(virtio::PackedDescriptor first, ChainParts& 
     RingPosition position = state_.next_avail;
     virtio::PackedDescriptor it = first;
     u16 count = 0;
-    // A descriptor is not available again before it was published as used. Devices rely on it: what they keep
-    // per request is bounded by the size.
+    // A descriptor is not available again before it was published as used. Devices rely on this: it bounds
+    // the memory that they keep per request.
     for (int room = state_.size - state_.in_flight - state_.unpublished; room > 0; --room) {
         ++count;
         if ((it.flags & virtio::DESC_F_INDIRECT) != 0) {
@@ -121,7 +121,7 @@ void PackedRing::push(ChainToken chain, u32 written_bytes) {
     // (VirtioCore::start_queues(), clear()); walk() counts the first descriptor of each.
     VERIFY(state_.in_flight >= chain.descriptor_count && chain.descriptor_count > 0);
     const RingPosition at = state_.next_used;
-    // virtio 1.2 §2.8.3 "Write Flag": in a used descriptor it says whether the length means anything.
+    // virtio 1.2 §2.8.3 "Write Flag": in a used descriptor it says whether the length is meaningful.
     const u64 flags = (at.wrap ? virtio::DESC_F_AVAIL | virtio::DESC_F_USED : 0U) |
                       (written_bytes != 0 ? virtio::DESC_F_WRITE : 0U);
     const u64 word =

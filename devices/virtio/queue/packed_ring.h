@@ -1,8 +1,8 @@
 // SPDX-License-Identifier: Apache-2.0
 // PackedRing: the device's side of a packed virtqueue. VirtQueue owns one and is what devices use.
 //
-// A buffer id is the driver's own affair: it is given back as it came and indexes nothing here, so any value
-// is accepted. Thread: under its device's lock. Spec: virtio 1.2 §2.8 "Packed Virtqueues".
+// A buffer id belongs to the driver: it is returned unchanged and indexes nothing here, so any value is
+// accepted. Thread: under its device's lock. Spec: virtio 1.2 §2.8 "Packed Virtqueues".
 #pragma once
 
 #include <span>
@@ -70,7 +70,8 @@ class PackedRing {
 
     [[nodiscard]] bool start(const QueueSetup& setup);
     void stop();
-    /// Right after start(), instead of the ring's beginning. False: it has no such place.
+    /// Right after start(): continues at `place` instead of the ring's beginning. False: the ring has no such
+    /// place.
     [[nodiscard]] bool stand_at(const QueuePlace& place);
     [[nodiscard]] const State& state() const { return state_; }
 

@@ -84,7 +84,7 @@ bool VirtQueue::has_work() const {
 }
 
 Popped VirtQueue::pop(std::span<iovec> storage) {
-    // One object on every way out: it is made where the caller has it.
+    // One object on every path, so that the caller's copy is elided.
     Popped popped = size_ == 0 ? Popped{} : is_packed_ ? packed_.pop(storage) : split_.pop(storage);
     if (popped.result == PopResult::Chain) update_hint();
     if (popped.result == PopResult::Broken) hint_at_.store(kNoHint, std::memory_order_relaxed);

@@ -43,14 +43,14 @@ class VirtQueue {
     /// False when the size or an address is not one that the specification allows, or lies outside RAM.
     [[nodiscard]] bool start(const QueueSetup& setup);
     void stop();
-    /// Of one that runs. Nothing is in flight and all is published, unless the driver broke it; or the device
-    /// `has_failed`, which answers nothing any more.
+    /// Of a running queue. Nothing is in flight and all is published, unless the driver broke the queue, or
+    /// the device `has_failed` and answers nothing any more.
     [[nodiscard]] QueuePlace place(bool has_failed) const;
-    /// start() again, at a place that place() told. False as well where there can be no such place.
+    /// start() again, at a place that place() returned. False as well where the queue cannot have that place.
     [[nodiscard]] bool start_at(const QueueSetup& setup, const QueuePlace& place);
     [[nodiscard]] bool is_running() const;
     [[nodiscard]] bool is_broken() const;
-    /// What the driver did wrong, for one line of log; empty while sound.
+    /// The driver's mistake, for one line of log; empty while the queue is sound.
     [[nodiscard]] std::string_view why_broken() const;
     [[nodiscard]] u16 size() const;
 
@@ -66,18 +66,20 @@ class VirtQueue {
 
     // --- to the driver ---
 
-    /// Returns a chain, of which the device wrote the first `written_bytes` bytes. Seen at publish().
+    /// Returns a chain, of which the device wrote the first `written_bytes` bytes. The driver sees the chain
+    /// after publish().
     void push(ChainToken chain, u32 written_bytes);
-    /// Makes what was pushed visible. \returns true when the driver wants an interrupt for it; false also
-    /// when nothing was pushed.
+    /// Makes pushed chains visible. \returns true when the driver wants an interrupt for it; false also when
+    /// nothing was pushed.
     [[nodiscard]] bool publish();
 
     /// Asks for no doorbells while the device looks at the ring by itself. A hint; costs nothing.
     void suppress_doorbells();
-    /// Asks for a doorbell at the next chain. \returns true when one came meanwhile: look again.
+    /// Asks for a doorbell at the next chain. \returns true when a chain came meanwhile: look again.
     [[nodiscard]] bool rearm_doorbells();
 
-    /// push() and publish() count requests and suppressed interrupts; whoever sends counts the rest.
+    /// push() and publish() count requests and suppressed interrupts; the sender of an interrupt counts the
+    /// rest.
     QueueCounts counts;
 
   private:
@@ -90,8 +92,8 @@ class VirtQueue {
     PackedRing packed_;
     u16 size_ = 0;  ///< 0: not running
     bool is_packed_ = false;
-    /// For has_work() of any thread: where the word is that says so (bit 0: of a packed ring), and what the
-    /// device expects there. The two may be of different moments; that makes a wrong hint and no more.
+    /// For has_work() of any thread: the address of the word that tells (bit 0: a packed ring), and the value
+    /// that the device expects there. The two may be of different moments, which only makes the hint wrong.
     std::atomic<u64> hint_at_ = kNoHint;
     std::atomic<u16> hint_position_ = 0;
 };

@@ -20,7 +20,7 @@ struct QueueSetup {
     bool has_indirect = false;
 };
 
-/// What a driver did wrong.
+/// A driver's mistake.
 enum class WhyBroken : u8 {
     No,  ///< nothing
     AvailIdxTooFar,
@@ -45,7 +45,7 @@ enum class WhyBroken : u8 {
 /// For one line of log; empty for No.
 [[nodiscard]] std::string_view to_string(WhyBroken why);
 
-/// Where a queue stands that runs, has nothing in flight, and has published all that was pushed.
+/// The position of a running queue with nothing in flight and every pushed chain published.
 struct QueuePlace {
     /// Of the next chain. Split: an index that runs freely; packed: as event suppression structures write it.
     u16 position = 0;

@@ -28,7 +28,7 @@ constexpr u64 AVAIL_FLAGS = 0;
 constexpr u64 AVAIL_IDX = 2;
 constexpr u64 AVAIL_RING = 4;  ///< u16 each
 constexpr u64 AVAIL_ELEMENT_BYTES = 2;
-constexpr u64 EVENT_IDX_BYTES = 2;  ///< used_event and avail_event, there whether negotiated or not
+constexpr u64 EVENT_IDX_BYTES = 2;  ///< used_event and avail_event, present even when not negotiated
 [[nodiscard]] constexpr u64 used_event_at(u64 size) { return AVAIL_RING + AVAIL_ELEMENT_BYTES * size; }
 [[nodiscard]] constexpr u64 avail_bytes(u64 size) { return used_event_at(size) + EVENT_IDX_BYTES; }
 constexpr u64 AVAIL_ALIGNMENT = 2;

@@ -9,8 +9,8 @@
 namespace mayfly {
 
 bool SplitRing::start(const QueueSetup& setup) {
-    // virtio 1.2 §2.7 "Split Virtqueues": "Queue Size value is always a power of 2." The parts' sizes and
-    // alignments are its table's.
+    // virtio 1.2 §2.7 "Split Virtqueues": "Queue Size value is always a power of 2." Sizes and alignments of
+    // the parts are from the table there.
     if (!std::has_single_bit(setup.size)) return false;
     const auto descriptors =
         memory_.window(setup.descriptors, virtio::DESC_BYTES * setup.size, virtio::DESC_ALIGNMENT);
@@ -48,11 +48,11 @@ PopResult SplitRing::look_for_more() {
     // virtio 1.2 §2.7.13.3 "Updating idx".
     const u16 idx = avail_.load_acquire<u16>(virtio::AVAIL_IDX);
     if (idx == state_.next_avail) return PopResult::Empty;
-    // A buffer takes at least one descriptor, so no more than `size` can be with the device. Devices rely
-    // on it: what they keep per request is bounded by the size.
+    // A buffer takes at least one descriptor, so no more than `size` can be with the device. Devices rely on
+    // this: it bounds the memory that they keep per request.
     if (static_cast<u16>(idx - state_.published) > state_.size) return latch(WhyBroken::AvailIdxTooFar);
-    // It went back behind what was taken. virtio 1.2 §2.7.6.1 "Driver Requirements: The Virtqueue Available
-    // Ring": "A driver MUST NOT decrement the available idx on a virtqueue".
+    // The index went back behind the chains that were taken. virtio 1.2 §2.7.6.1 "Driver Requirements: The
+    // Virtqueue Available Ring": "A driver MUST NOT decrement the available idx on a virtqueue".
     if (static_cast<u16>(idx - state_.published) < static_cast<u16>(state_.next_avail - state_.published))
         return latch(WhyBroken::AvailIdxBackwards);
     state_.avail_seen = idx;
@@ -104,8 +104,8 @@ WhyBroken SplitRing::walk_table(u64 table_addr, u32 table_bytes, ChainParts& par
     const auto table = memory_.window(Gpa{table_addr}, table_bytes, 1);
     if (!table) return WhyBroken::TableOutside;
     const u64 entries = table_bytes / virtio::DESC_BYTES;
-    // Deviation: a table may describe more parts than the queue's size, as Linux drivers do; what bounds this
-    // walk is the caller's storage, of which each turn takes one.
+    // Deviation: a table may describe more parts than the queue's size, as Linux drivers do; the caller's
+    // storage bounds this walk: each turn takes one part.
     for (u64 index = 0;;) {
         if (index >= entries) return WhyBroken::TableIndexTooLarge;
         const auto it = table->copy<virtio::SplitDescriptor>(virtio::DESC_BYTES * index);
@@ -152,7 +152,7 @@ bool SplitRing::publish() {
 }
 
 void SplitRing::suppress_doorbells() {
-    // With EVENT_IDX a stale avail_event does it: the driver passed it when it last rang.
+    // With EVENT_IDX a stale avail_event suffices: the driver passed it when it last rang.
     if (state_.has_event_idx || state_.are_doorbells_off) return;
     state_.are_doorbells_off = true;
     used_.store<u16>(virtio::USED_FLAGS, virtio::USED_F_NO_NOTIFY);

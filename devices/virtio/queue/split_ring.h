@@ -15,14 +15,14 @@ namespace mayfly {
 
 class SplitRing {
   public:
-    /// Indices run freely, as the ring's own; which entry they mean is modulo the size.
+    /// Indices run freely, as the ring's own; modulo the size they select an entry.
     struct State {
         u16 size = 0;
         bool has_event_idx = false;
         bool has_indirect = false;
         bool are_doorbells_off = false;
         u16 next_avail = 0;
-        u16 avail_seen = 0;  ///< avail.idx as read last; chains before it need no further look at it
+        u16 avail_seen = 0;  ///< avail.idx as read last; chains before it need no further read
         u16 next_used = 0;
         u16 published = 0;  ///< used.idx as the driver sees it
         u16 in_flight = 0;  ///< chains popped and not pushed
@@ -33,7 +33,7 @@ class SplitRing {
 
     [[nodiscard]] bool start(const QueueSetup& setup);
     void stop();
-    /// Right after start(), instead of the ring's beginning.
+    /// Right after start(): continues at `place` instead of the ring's beginning.
     void stand_at(const QueuePlace& place);
     [[nodiscard]] const State& state() const { return state_; }
 

@@ -15,7 +15,7 @@ namespace mayfly {
 namespace {
 
 constexpr u64 kRingFeatures = virtio::F_INDIRECT_DESC | virtio::F_EVENT_IDX;
-/// A guest that breaks its device again and again does not fill the host's log.
+/// Limits the log: a guest may break its device again and again.
 constexpr u8 kFailuresLoggedMax = 8;
 constexpr u64 kIdleCheckNs = 10'000'000;
 
@@ -60,8 +60,8 @@ bool VirtioCore::write_status(u8 status) {
     const u8 added = static_cast<u8>(status & ~state_.status & ~virtio::DEVICE_NEEDS_RESET);
     state_.status |= added & (virtio::ACKNOWLEDGE | virtio::DRIVER | virtio::FAILED);
     if ((added & virtio::FEATURES_OK) != 0) {
-        // virtio 1.2 §2.2.2 "Device Requirements: Feature Bits": what was not offered, or too little, is not
-        // accepted.
+        // virtio 1.2 §2.2.2 "Device Requirements: Feature Bits": a feature that was not offered, or a set
+        // that is too small, is not accepted.
         const bool is_subset = (state_.driver_features & ~offered_features()) == 0;
         const bool has_version = (state_.driver_features & virtio::F_VERSION_1) != 0;
         if (is_subset && (has_version || kind_ == Kind::Transitional)) state_.status |= virtio::FEATURES_OK;
@@ -74,8 +74,8 @@ bool VirtioCore::write_status(u8 status) {
 }
 
 void VirtioCore::start() {
-    // It failed before DRIVER_OK, in queues that a legacy driver used early. Nothing starts a second time,
-    // and the driver may be told now. virtio 1.2 §2.1.2 "Device Requirements: Device Status Field".
+    // The device failed before DRIVER_OK, in queues that a legacy driver used early. Nothing starts a second
+    // time, and the driver may be told now. virtio 1.2 §2.1.2 "Device Requirements: Device Status Field".
     if (needs_reset()) return transport_->interrupt_config();
     if (state_.is_legacy_driver) {
         state_.driver_features &= offered_features();
@@ -86,7 +86,7 @@ void VirtioCore::start() {
     if (!is_started_) {
         is_started_ = was_taken_ = true;
         device_.start(state_.driver_features, *this);
-        transport_->registers_changed();  // what was accepted may change the configuration
+        transport_->registers_changed();  // accepted features may change the configuration
     }
     worker_.on_start(*this);
 }
@@ -110,8 +110,8 @@ QueueSetup VirtioCore::setup_of(const QueueState& queue) const {
             .has_indirect = (features & virtio::F_INDIRECT_DESC) != 0};
 }
 
-/// Those that are enabled and do not run yet. When one is refused, those that the device works on run on: I/O
-/// may be in flight for their chains. They stop together, in clear(), when none is.
+/// Starts the queues that are enabled and do not run yet. When one is refused, the others run on: I/O may be
+/// in flight for their chains. They stop together, in clear(), when nothing is in flight.
 bool VirtioCore::start_queues() {
     for (u16 i = 0; i < queue_count(); ++i) {
         const QueueState& state = queue_states_[i];
@@ -119,7 +119,7 @@ bool VirtioCore::start_queues() {
         if (state.size <= queue_size_max(i) && queues_[i].start(setup_of(state))) continue;
         if (!is_started_)
             for (VirtQueue& queue : queues_) queue.stop();
-        fail("a queue's size or address is not one that can be");
+        fail("a queue's size or address is invalid");
         return false;
     }
     return true;
@@ -166,7 +166,7 @@ VirtioCore::State VirtioCore::save() const {
     return state;
 }
 
-/// By what write_status() and start() let a driver come to.
+/// Only states that write_status() and start() let a driver reach.
 bool VirtioCore::can_be(const State& state) const {
     constexpr u8 kStatusBits = virtio::ACKNOWLEDGE | virtio::DRIVER | virtio::DRIVER_OK |
                                virtio::FEATURES_OK | virtio::DEVICE_NEEDS_RESET | virtio::FAILED;
@@ -209,7 +209,7 @@ bool VirtioCore::restore(const State& state) {
     is_paused_ = true;
     failures_logged_ = state.failures_logged;
     if (state.is_started) {
-        // What it says of its configuration now was said before.
+        // Its configuration has not changed.
         device_.start(state_.driver_features, *this);
         state_.config_generation = state.negotiated.config_generation;
         is_started_ = was_taken_ = true;
@@ -271,7 +271,7 @@ bool VirtioCore::await_drained(u64 deadline_ns) {
         if (now_ns >= deadline_ns) return false;
         idle_.wait_for(mutex_, deadline_ns - now_ns);
     }
-    // What was completed in this turn of a loop waits for its end.
+    // Requests completed in this turn of a loop are published at its end.
     for (u16 queue = 0; queue < queue_count(); ++queue) publish(queue);
     return true;
 }

@@ -1,10 +1,10 @@
 // SPDX-License-Identifier: Apache-2.0
-// VirtioCore: the life of one virtio device, whatever carries it: negotiation, queues, start, reset.
+// VirtioCore: the life cycle of one virtio device on any transport: negotiation, queues, start, reset.
 //
 // Transports turn their registers into calls of this class; the machine decides which thread does a queue's
 // work. Thread: every function under mutex(), taken by the caller, except where a comment says otherwise.
-// Lock order: a bus's lock, then this mutex, then what a device's work needs: its backend's, the console's
-// output, the maker of the I/O thread, interrupt delivery. None of these calls back.
+// Lock order: a bus's lock, then this mutex, then the locks that a device's work needs: its backend's, the
+// console output's, that of the I/O thread's maker, those of interrupt delivery. None of these calls back.
 // Spec: virtio 1.2 §2.1 "Device Status Field", §2.2 "Feature Bits", §3 "General Initialization And
 // Operation".
 #pragma once
@@ -31,10 +31,10 @@ struct DoorbellPlace {
 
     friend bool operator==(const DoorbellPlace&, const DoorbellPlace&) = default;
 };
-/// A queue's doorbells: a transitional device has two.
+/// A queue's doorbells: two of a transitional device.
 using DoorbellPlaces = std::array<std::optional<DoorbellPlace>, 2>;
 
-/// What the transport does for the core. Under mutex().
+/// The transport's services for the core. Under mutex().
 class TransportClient {
   public:
     TransportClient() = default;
@@ -46,16 +46,16 @@ class TransportClient {
     virtual void interrupt_queue(u16 queue) = 0;
     /// Configuration change notification.
     virtual void interrupt_config() = 0;
-    /// Status or device configuration changed, and not by a register write: what a guest can read without
-    /// an exit has to follow.
+    /// Status or device configuration changed, and not by a register write: memory that a guest reads without
+    /// an exit must follow.
     virtual void registers_changed() = 0;
-    /// Where the driver rings for this queue now.
+    /// The addresses of this queue's doorbells now.
     [[nodiscard]] virtual DoorbellPlaces doorbells(u16 queue) const = 0;
 };
 
 class VirtioCore;
 
-/// Who does the work of a device. Under mutex().
+/// Runs a device's work on some thread. Under mutex().
 class QueueWorker {
   public:
     QueueWorker() = default;
@@ -83,7 +83,7 @@ class VirtioCore final : public DeviceHost {
   public:
     enum class Kind : u8 {
         Modern,        ///< VERSION_1 must be negotiated
-        Transitional,  ///< a legacy driver is welcome too
+        Transitional,  ///< a legacy driver works too
     };
     /// One queue as the driver configures it.
     struct QueueState {
@@ -93,22 +93,22 @@ class VirtioCore final : public DeviceHost {
         u64 driver_area = 0;
         u64 device_area = 0;
     };
-    /// What was negotiated.
+    /// The negotiated features.
     struct Negotiated {
         u8 status = 0;
-        u32 config_generation = 0;  ///< as wide as MMIO shows it: it does not come round between two reads
+        u32 config_generation = 0;  ///< as wide as MMIO shows it, so that it does not wrap between two reads
         u64 driver_features = 0;
-        bool is_legacy_driver = false;  ///< talks through the legacy interface
+        bool is_legacy_driver = false;  ///< the driver uses the legacy interface
     };
     struct Queue {
         QueueState registers;
         std::optional<QueuePlace> place;  ///< of one that runs
     };
-    /// All that a guest can see of it, but for the device and the transport, which have their own.
+    /// All of the core that a guest can see; device and transport have their own state.
     struct State {
         Negotiated negotiated;
         bool is_started = false;
-        u8 failures_logged = 0;  ///< what was said of its driver is not said anew
+        u8 failures_logged = 0;  ///< a restored machine does not log them again
         std::vector<Queue> queues;
     };
 
@@ -139,10 +139,10 @@ class VirtioCore final : public DeviceHost {
     void set_legacy_driver() REQUIRES(mutex_) { state_.is_legacy_driver = true; }
     /// F_RING_PACKED was negotiated.
     [[nodiscard]] bool has_packed_rings() const REQUIRES(mutex_);
-    /// The queue, when there is one of this number and it may be set up now: not after DRIVER_OK, nor when it
-    /// runs already; else null.
+    /// The queue with this number, when it may be set up now: not after DRIVER_OK, nor when it runs already.
+    /// Else null.
     [[nodiscard]] QueueState* configurable_queue(u32 queue) REQUIRES(mutex_);
-    /// What lies behind the end reads as zero.
+    /// Bytes behind the end read as zero.
     [[nodiscard]] u64 read_config(u64 offset_bytes, u8 size_bytes) const REQUIRES(mutex_);
     void write_config(u32 offset_bytes, std::span<const std::byte> bytes) REQUIRES(mutex_);
     /// Any queue number. Before DRIVER_OK only from a legacy driver.
@@ -155,8 +155,7 @@ class VirtioCore final : public DeviceHost {
     // --- work ---
 
     [[nodiscard]] bool is_running() const REQUIRES(mutex_) { return is_started_; }
-    /// A driver has had it run, whatever became of that since. For who explains a guest's end; no guest sees
-    /// it.
+    /// Whether a driver ever started the device. For the report on a guest's end; no guest sees it.
     [[nodiscard]] bool was_taken() const REQUIRES(mutex_) { return was_taken_; }
     /// process() and publish(). Waiting when nothing may run.
     Progress run_queue(u16 queue, u32 budget) REQUIRES(mutex_);
@@ -166,15 +165,16 @@ class VirtioCore final : public DeviceHost {
 
     /// No chain is taken from any queue from now on.
     void pause() REQUIRES(mutex_);
-    /// After pause(): waits until nothing is in flight and what was done is published, its interrupts sent.
-    /// Releases the mutex while it waits. \returns false at `deadline_ns` of the monotonic clock.
+    /// After pause(): waits until nothing is in flight, and all completed requests are published and their
+    /// interrupts sent. Releases the mutex while it waits. \returns false at `deadline_ns` of the monotonic
+    /// clock.
     [[nodiscard]] bool await_drained(u64 deadline_ns) REQUIRES(mutex_);
     /// Looks at every queue, and asks for doorbells again.
     void resume() REQUIRES(mutex_);
     /// Drained.
     [[nodiscard]] State save() const REQUIRES(mutex_);
-    /// Of a new core over the same kind of device, which is started where it was, and paused until resume().
-    /// False: no driver can have brought a core there; then it is as new.
+    /// For a new core over the same kind of device. Starts the device where it was, paused until resume().
+    /// False: no driver can have brought a core to this state; then the core is as new.
     [[nodiscard]] bool restore(const State& state) REQUIRES(mutex_);
 
     // --- DeviceHost ---
@@ -212,7 +212,7 @@ class VirtioCore final : public DeviceHost {
     Mutex mutex_;
     Condition idle_;  // in_flight() reached 0 during a reset or a pause
     Negotiated state_ GUARDED_BY(mutex_);
-    std::deque<VirtQueue> queues_;  // as many as the device has, from the start; each is used under mutex_
+    std::deque<VirtQueue> queues_;  // as many as the device has, never resized; each is used under mutex_
     std::deque<QueueState> queue_states_ GUARDED_BY(mutex_);
     bool is_started_ GUARDED_BY(mutex_) = false;
     bool was_taken_ GUARDED_BY(mutex_) = false;

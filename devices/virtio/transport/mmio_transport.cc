@@ -18,7 +18,7 @@ MmioTransport::MmioTransport(VirtioCore& core, EdgeInterrupt& interrupt, u64 bas
 }
 
 DoorbellPlaces MmioTransport::doorbells(u16 queue) const {
-    // One register for all queues: only the number written tells them apart.
+    // All queues share one register: the written number selects the queue.
     return {DoorbellPlace{
         .address = base_ + virtio_mmio::QueueNotify, .is_port = false, .size_bytes = 4, .match = queue}};
 }
@@ -61,7 +61,7 @@ u32 MmioTransport::read_register(u64 offset_bytes) {
         case virtio_mmio::ConfigGeneration: return core_.state().config_generation;
         default: break;
     }
-    // virtio 1.2 §4.2.2.1 "Device Requirements": a shared memory region that is not has base and length -1.
+    // virtio 1.2 §4.2.2.1 "Device Requirements": a missing shared memory region has base and length -1.
     return offset_bytes >= virtio_mmio::SHMLenLow && offset_bytes <= virtio_mmio::SHMBaseHigh ? ~u32{0} : 0;
 }
 

@@ -10,7 +10,7 @@
 
 namespace mayfly {
 
-/// Where an edge goes. Under the core's mutex.
+/// Sends an edge. Under the core's mutex.
 class EdgeInterrupt {
   public:
     EdgeInterrupt() = default;
@@ -18,7 +18,7 @@ class EdgeInterrupt {
     EdgeInterrupt& operator=(const EdgeInterrupt&) = delete;
     virtual ~EdgeInterrupt() = default;
 
-    /// `counts` is the queue's that it is for, null for a configuration change.
+    /// `counts` belongs to the queue that the interrupt is for; null for a configuration change.
     virtual void raise(QueueCounts* counts) = 0;
 };
 
@@ -36,7 +36,7 @@ class MmioTransport final : public IoDevice, public TransportClient {
 
     void interrupt_queue(u16 queue) override REQUIRES(core_.mutex());
     void interrupt_config() override REQUIRES(core_.mutex());
-    void registers_changed() override {}  // every read comes here
+    void registers_changed() override {}  // every read traps, so nothing is cached
     [[nodiscard]] DoorbellPlaces doorbells(u16 queue) const override;
 
     struct State {
@@ -49,7 +49,7 @@ class MmioTransport final : public IoDevice, public TransportClient {
         const Lock guard(core_.mutex());
         return state_;
     }
-    /// False: no device says so.
+    /// False: no device can be in this state.
     [[nodiscard]] bool restore(const State& state);
 
   private:

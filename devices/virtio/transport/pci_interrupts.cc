@@ -12,7 +12,7 @@ void PciTransport::on_vector_unmasked(u16 vector, u64 address, u32 data) {
 }
 
 void PciTransport::deliver(u16 vector, u64 /*address*/, u32 /*data*/) {
-    // Whose it was is not known any more; a vector of its own is the usual case.
+    // The vector's owner is not known any more; usually each queue has its own vector.
     const auto owner = std::find(queue_vectors_.begin(), queue_vectors_.end(), vector);
     const MsiPath path = msi_.send(vector);
     if (owner != queue_vectors_.end())

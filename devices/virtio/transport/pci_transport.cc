@@ -17,7 +17,7 @@ namespace {
 
 constexpr u8 kLegacyBar = 0;
 constexpr u8 kConfigBar = 2;
-constexpr u8 kLiveBar = 4;
+constexpr u8 kTrapBar = 4;
 
 // The config page.
 constexpr u32 kCommon = 0;
@@ -111,7 +111,7 @@ PciFunction::Options PciTransport::function_options(const VirtioDevice& device,
         function.bars[kLegacyBar] = {BarKind::Io, kLegacyBytes, options.legacy_port};
     }
     function.bars[kConfigBar] = {BarKind::Memory32, kPageBytes, options.config_address};
-    function.bars[kLiveBar] = {BarKind::Memory32, kPageBytes, options.live_address};
+    function.bars[kTrapBar] = {BarKind::Memory32, kPageBytes, options.trap_address};
     function.config_bar = kConfigBar;
     return function;
 }
@@ -127,7 +127,7 @@ PciTransport::PciTransport(VirtioCore& core, ConfigPage image, MsiPort& msi, Irq
       msix_({.vector_count = vector_count(core.device()),
              .table_bar = kConfigBar,
              .table_offset_bytes = kTable,
-             .pba_bar = kLiveBar,
+             .pba_bar = kTrapBar,
              .pba_offset_bytes = kPba},
             first_table_, function_, *this),
       legacy_(*this) {
@@ -139,9 +139,9 @@ PciTransport::PciTransport(VirtioCore& core, ConfigPage image, MsiPort& msi, Irq
 
 void PciTransport::add_capabilities() {
     add_virtio_capability(virtio_pci::CAP_COMMON_CFG, kConfigBar, kCommon, virtio_pci::COMMON_CFG_BYTES);
-    add_virtio_capability(virtio_pci::CAP_NOTIFY_CFG, kLiveBar, kNotify,
+    add_virtio_capability(virtio_pci::CAP_NOTIFY_CFG, kTrapBar, kNotify,
                           core_.queue_count() * kNotifyMultiplier);
-    add_virtio_capability(virtio_pci::CAP_ISR_CFG, kLiveBar, kIsr, 1);
+    add_virtio_capability(virtio_pci::CAP_ISR_CFG, kTrapBar, kIsr, 1);
     // virtio 1.2 §4.1.4.6.1 "Device Requirements: Device-specific configuration": at least one byte long
     // where it is there.
     const std::size_t config_bytes = core_.device().config().size();
@@ -208,7 +208,7 @@ void PciTransport::bar_write(u8 bar, IoAccess at, u64 value) {
     const Lock lock(core_.mutex());
     core_.count_return();
     if (bar == kLegacyBar) return legacy_.write(at, value);
-    if (bar == kLiveBar) {
+    if (bar == kTrapBar) {
         if (at.offset_bytes >= kNotify && at.offset_bytes % kNotifyMultiplier == 0)
             core_.notify(static_cast<u32>(at.offset_bytes - kNotify) / kNotifyMultiplier);
         return;
@@ -265,8 +265,8 @@ void PciTransport::set_status(u8 status) {
 }
 
 u16 PciTransport::vector_for(u64 value) const {
-    // virtio 1.2 §4.1.5.1.2.1 "Device Requirements: MSI-X Vector Configuration": what cannot be mapped reads
-    // NO_VECTOR.
+    // virtio 1.2 §4.1.5.1.2.1 "Device Requirements: MSI-X Vector Configuration": a vector that cannot be
+    // mapped reads NO_VECTOR.
     return value < msix_.vector_count() ? static_cast<u16>(value) : virtio_pci::NO_VECTOR;
 }
 
@@ -349,7 +349,7 @@ void PciTransport::show_device_config() {
     // virtio 1.2 §4.1.4.3.1 "Device Requirements: Common configuration structure layout": a generation before
     // and one after. Nobody can keep another vCPU from reading in between, so a word, which holds any field
     // whole, is stored at once: a driver that read it all there sees old fields beside new ones, never half
-    // of one, and the notification of the change has it read again.
+    // of one, and the notification of the change makes it read again.
     bool is_changing = false;
     for (u32 at = 0; at < config_bytes; at += sizeof(u64)) {
         const u64 word = core_.read_config(at, sizeof(u64));
@@ -364,7 +364,7 @@ void PciTransport::show_device_config() {
 void PciTransport::on_config_page_moved(ConfigPage page) {
     const Lock guard(core_.mutex());
     msix_.move_table(page.subspan(kTable, Msix::table_bytes(msix_.vector_count())));
-    // What the structures leave free reads as zero wherever the page is.
+    // Gaps between the structures read as zero wherever the page is.
     std::memset(page.data(), 0, kTable);
     const std::size_t table_end = kTable + Msix::table_bytes(msix_.vector_count());
     std::memset(page.data() + table_end, 0, kPageBytes - table_end);
@@ -373,7 +373,7 @@ void PciTransport::on_config_page_moved(ConfigPage page) {
     fill_device_config();
 }
 
-/// Nothing has changed: another generation would have the driver read it all again.
+/// Nothing has changed: a new generation would make the driver read all of it again.
 void PciTransport::fill_device_config() {
     const ConfigPage page(page_, kPageBytes);
     for (u32 at = 0; at < core_.device().config().size(); at += sizeof(u64))
@@ -436,8 +436,8 @@ void PciTransport::on_config_write(u16 offset, u8 size_bytes) {
     const unsigned end = unsigned{offset} + size_bytes;
     const unsigned data = unsigned{access_capability_} + kCapabilityData;
     if (end <= unsigned{access_capability_} + kCapabilityBar || offset >= data + sizeof(u32)) return;
-    // A guest that reads configuration space as memory finds there what a read would return; what a read
-    // would change stays as it is until one that traps.
+    // A guest that reads configuration space as memory finds the value that a trapped read would return,
+    // without the side effects of such a read.
     access_through_config_space(offset >= data);
 }
 
@@ -467,7 +467,7 @@ void PciTransport::access_through_config_space(bool is_write) {
 
 void PciTransport::show_aimed(const ConfigSpaceAccess& access, bool has_side_effects) {
     u32 data = 0;
-    if (access.bar == kLiveBar) {
+    if (access.bar == kTrapBar) {
         const Lock guard(core_.mutex());
         data = static_cast<u32>(live_read(access.at, has_side_effects));
     } else if (access.bar == kConfigBar) {
@@ -479,7 +479,7 @@ void PciTransport::show_aimed(const ConfigSpaceAccess& access, bool has_side_eff
 
 DoorbellPlaces PciTransport::doorbells(u16 queue) const {
     DoorbellPlaces places;
-    if (const std::optional<u32> base = function_.bar_address(kLiveBar))
+    if (const std::optional<u32> base = function_.bar_address(kTrapBar))
         places[0] =
             DoorbellPlace{.address = u64{*base} + kNotify + u64{queue} * kNotifyMultiplier, .match = {}};
     if (const std::optional<u32> port = function_.bar_address(kLegacyBar))

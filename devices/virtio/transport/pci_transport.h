@@ -1,9 +1,9 @@
 // SPDX-License-Identifier: Apache-2.0
 // PciTransport: one virtio device as a PCI function, modern or transitional.
 //
-// What a driver reads while it probes (common and device configuration, MSI-X table) is in the function's
-// config page, which a guest may read without an exit; what has a side effect or changes by itself (ISR,
-// doorbells, pending bits) is in a BAR that always traps.
+// Registers that a driver reads while it probes (common and device configuration, MSI-X table) are in the
+// function's config page, which a guest may read without an exit; those with a side effect, or that change by
+// themselves (ISR, doorbells, pending bits), are in a BAR that always traps.
 //
 // Thread: any; the core's mutex serialises. Lock order: core.h and pci_bus.h.
 // Spec: virtio 1.2 §4.1 "Virtio Over PCI Bus".
@@ -22,7 +22,7 @@ namespace mayfly {
 
 struct PciTransportOptions {
     u32 config_address = 0;  ///< of the config page
-    u32 live_address = 0;    ///< of the page that traps
+    u32 trap_address = 0;    ///< of the page that traps
     u16 legacy_port = 0;     ///< of the legacy registers; 0: a modern device
     u8 interrupt_line = 0;   ///< INTA# reaches this input; 0: no pin
 };
@@ -67,7 +67,7 @@ class PciTransport final : public FunctionClient, public MsixClient, public Tran
         u16 config_vector = 0xffff;
         u8 isr = 0;
     };
-    /// Function, vectors, registers: all but the core's and the device's.
+    /// Function, vectors, registers: without the core's and the device's state.
     struct State {
         Registers registers;
         u8 shown_generation = 0;
@@ -77,7 +77,7 @@ class PciTransport final : public FunctionClient, public MsixClient, public Tran
     };
     [[nodiscard]] State save() const;
     /// After the core and the device; PciBus::registers_restored() follows. Before the guest runs. False: no
-    /// guest can have brought it there.
+    /// guest can have brought the transport to this state.
     [[nodiscard]] bool restore(const State& state);
 
   private:
@@ -100,7 +100,7 @@ class PciTransport final : public FunctionClient, public MsixClient, public Tran
     void fill_device_config() REQUIRES(core_.mutex());
     void raise(u16 vector, u8 isr_bit, QueueCounts* counts) REQUIRES(core_.mutex());
     void count_sent(MsiPath path, QueueCounts* counts) const;
-    /// What VIRTIO_PCI_CAP_PCI_CFG points at, if that can be accessed.
+    /// The place that VIRTIO_PCI_CAP_PCI_CFG selects, if it is accessible.
     [[nodiscard]] std::optional<ConfigSpaceAccess> aimed_access() const;
     void access_through_config_space(bool is_write);
     void show_aimed(const ConfigSpaceAccess& access, bool has_side_effects);
@@ -110,7 +110,7 @@ class PciTransport final : public FunctionClient, public MsixClient, public Tran
     MsiPort& msi_;
     Registers state_ GUARDED_BY(core_.mutex());
     std::vector<u16> queue_vectors_ GUARDED_BY(core_.mutex());
-    std::vector<std::byte> first_table_;                   // until the page is there
+    std::vector<std::byte> first_table_;                   // until the config page exists
     std::byte* page_ GUARDED_BY(core_.mutex()) = nullptr;  // the config page, once there is one
     u8 shown_generation_ GUARDED_BY(core_.mutex()) = 0;
     u16 access_capability_ = 0;  // offset of VIRTIO_PCI_CAP_PCI_CFG

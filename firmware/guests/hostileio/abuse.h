@@ -22,7 +22,7 @@ class Abuse final {
     void scramble_registers(const Transport& device);
     /// Sensible steps of a driver's set-up, in any order.
     void scramble_order(const Transport& device);
-    /// Any values to configuration space, but for command and BARs.
+    /// Any values to configuration space, except command and BARs.
     void scramble_config_space(const Transport& device);
     void scramble_msix(const Transport& device);
     /// BARs onto RAM, onto each other, onto interrupt controllers, and accesses there.

@@ -38,7 +38,7 @@ void Abuse::fill_descriptor(u64 place, u32 size, bool is_packed) {
     at<u64>(place) = is_writable         ? writable_address()
                      : random_.one_in(4) ? any_address()
                                          : writable_address();
-    // What the device writes from scratch's beginning on stays in scratch, or leaves RAM.
+    // Bytes that the device writes from scratch's beginning on stay in scratch, or leave RAM.
     at<u32>(place + 8) =
         is_writable && at<u64>(place) < end_of_memory_ - 64 ? random_.below(0x1'0000) : any_size();
     const u16 next = static_cast<u16>(random_.one_in(8) ? random_.next() : random_.below(size + 1));
@@ -62,7 +62,7 @@ void Abuse::fill_sound(u64 place, u32 index, u32 size, bool is_packed) {
 }
 
 void Abuse::fill_rings(u64 descriptors, u64 driver_area, u32 size, bool is_packed) {
-    // Half of the rings are sound but for a place here and there, so that requests get through.
+    // Half of the rings are sound except for a place here and there, so that requests get through.
     const bool is_mild = random_.one_in(2);
     for (u32 n = 0; n < size; ++n) {
         const u64 place = descriptors + u64{n} * 16;

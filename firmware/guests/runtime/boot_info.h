@@ -1,6 +1,5 @@
 // SPDX-License-Identifier: Apache-2.0
-// What the monitor handed over: command line, memory map, modules; the same view of all four
-// protocols.
+// The monitor's boot information: command line, memory map, modules; the same view of all four protocols.
 #pragma once
 
 #include "firmware/guests/runtime/report.h"
@@ -12,13 +11,12 @@ enum class BootProtocol : u8 { Unknown, Linux, Pvh, Multiboot, Multiboot2 };
 [[nodiscard]] BootProtocol boot_protocol();
 [[nodiscard]] Text protocol_name();
 
-/// Without the terminating NUL; empty when there is none.
+/// Without the terminating NUL; empty when it is missing.
 [[nodiscard]] Text command_line();
 
 /// The command line has the word NAME, or NAME=anything.
 [[nodiscard]] bool has_option(Text name);
-/// The number behind NAME= (decimal, or hexadecimal behind 0x); `otherwise` when there is no such
-/// word.
+/// The number behind NAME= (decimal, or hexadecimal behind 0x); `otherwise` without such a word.
 [[nodiscard]] u64 option_value(Text name, u64 otherwise);
 
 /// The `index`-th word NAME=TEXT's text; false when there are fewer.
@@ -31,7 +29,7 @@ bool find_option_text(Text name, u32 index, Text& text);
 /// The number that `text` begins with (decimal, or hexadecimal behind 0x); `used` is how many characters.
 u64 parse_number(Text text, u64& used);
 
-/// Where ACPI's MCFG says that the configuration space of bus 0 is; 0 when there is no such table.
+/// Where ACPI's MCFG says that the configuration space of bus 0 is; 0 without that table.
 [[nodiscard]] u64 acpi_ecam_base();
 
 struct MemoryRange {
@@ -59,7 +57,7 @@ struct Module {
     u64 command_line;  ///< 0: none
 };
 
-/// Linux: the initrd is module 0. False when there is no such module.
+/// Linux: the initrd is module 0. False when the module does not exist.
 bool find_module(u32 index, Module& module);
 
 }  // namespace guest

@@ -14,7 +14,7 @@ inline constinit u64 next = kFirst;
 /// Takes everything back; what was handed out must not be in use by any device.
 inline void release_all() { next = kFirst; }
 
-/// Zeroed. `alignment` is a power of two. Ends the guest with a failure when there is no more.
+/// Zeroed. `alignment` is a power of two. Ends the guest with a failure when none is left.
 inline u64 allocate(u64 size_bytes, u64 alignment) {
     const u64 first = align_up(next, alignment);
     if (first > kEnd || size_bytes > kEnd - first) {

@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: Apache-2.0
-// What a PC has besides its local APIC: two 8259s and the IOAPIC.
+// A PC's interrupt controllers besides the local APIC: two 8259s and the IOAPIC.
 //
 // Spec: Intel 8259A data sheet (order 231468) "Initialization Command Words" and "Operation Command
 // Words"; Intel 82093AA (290566) §3.0 "Register Description".

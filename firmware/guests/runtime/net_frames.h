@@ -9,7 +9,7 @@ namespace guest {
 constexpr u32 kBenchFrameMin = 60;
 constexpr u32 kEthernetBytes = 14;
 
-/// What an IPv4 frame is to say.
+/// The content of an IPv4 frame.
 struct FramePlan {
     u8 to[6];
     u8 from[6];

@@ -98,7 +98,7 @@ bool find_function(u32 from, Function& found) {
             found = static_cast<Function>(at);
             return true;
         }
-        at = (at & 7) == 0 ? next_slot : at + 1;  // without a function 0 there are no others
+        at = (at & 7) == 0 ? next_slot : at + 1;  // without a function 0 the others do not exist
     }
     return false;
 }
@@ -168,7 +168,8 @@ void enable(Function function) {
             }
             bar = read_bar(function, index);
         }
-        // What is larger than a page is no virtio device's, or not needed beyond its first 2 MiB.
+        // A BAR larger than a page does not belong to a virtio device, or is not needed beyond its first 2
+        // MiB.
         if (!bar.is_port && bar.address != 0) map_address(bar.address);
         if (bar.is_64bit) ++index;
     }

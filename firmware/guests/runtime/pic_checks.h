@@ -1,6 +1,5 @@
 // SPDX-License-Identifier: Apache-2.0
-// Checks of the 8259 pair that hold whoever emulates it: KVM behind LINT0, or user space by
-// KVM_INTERRUPT.
+// Checks of the 8259 pair that hold for every emulation: KVM behind LINT0, or user space by KVM_INTERRUPT.
 //
 // Spec: Intel 8259A data sheet (order 231468) "Interrupt Sequence", "Interrupt Mask Register" and
 // "Edge and Level Triggered Modes".

@@ -18,7 +18,7 @@ using ProcessorMain = void (*)(u32 apic_id);
 /// included. Returns how many do. The APIC of the caller must be enabled.
 u32 start_processors(u32 expected, ProcessorMain main);
 
-/// HLT with interrupts on, for ever.
+/// HLT with interrupts on, forever.
 [[noreturn]] void serve_interrupts();
 
 }  // namespace guest

@@ -1,6 +1,5 @@
 // SPDX-License-Identifier: Apache-2.0
-// What a guest has to say: lines on the serial port, checks that print "ok NAME" or "FAIL NAME:
-// ...".
+// A guest's report: lines on the serial port, checks that print "ok NAME" or "FAIL NAME: ...".
 //
 // Every character is an exit on hosts that interpret string I/O: names are short.
 #pragma once

@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: Apache-2.0
-// tsc_khz(): whoever tells it.
+// tsc_khz(), from any source.
 #include "firmware/guests/runtime/boot_info.h"
 #include "firmware/guests/runtime/clock.h"
 #include "firmware/guests/runtime/paravirt.h"

@@ -18,7 +18,7 @@ constexpr u64 kNetMergedBuffers = u64{1} << 15;
 constexpr u64 kNetStatus = u64{1} << 16;
 
 /// virtio 1.2 §5.1.6 "Device Operation", struct virtio_net_hdr. Without merged buffers on a legacy device its
-/// last field is not there.
+/// last field is missing.
 struct NetHeader {
     u8 flags;  ///< 1: checksum needed
     u8 gso_type;

@@ -78,7 +78,7 @@ class Transport final {
     [[nodiscard]] u64 device_features() const;
     void set_driver_features(u64 features) const;
 
-    /// 0: there is no such queue.
+    /// 0: the queue does not exist.
     [[nodiscard]] u16 queue_size_max(u16 queue) const;
     /// False when the device refuses the vector.
     bool enable_queue(u16 queue, u16 size, const QueueAddresses& at, u16 vector) const;

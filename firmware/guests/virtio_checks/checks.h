@@ -14,7 +14,7 @@ using virtio::Transport;
 
 constexpr u32 kQuietMicroseconds = 5'000;
 
-/// What the command line asks for.
+/// The requests of the command line.
 struct Plan {
     u64 ring_features;
     virtio::Interrupt interrupt;

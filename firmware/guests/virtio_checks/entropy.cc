@@ -8,7 +8,7 @@ namespace {
 
 constinit virtio::Virtqueue requests;
 
-/// What it was asked for comes, perhaps in several answers.
+/// The requested bytes come, perhaps in several answers.
 bool fetch(u64 at, u32 size_bytes) {
     for (u32 have = 0; have < size_bytes;) {
         const u32 wanted = size_bytes - have;

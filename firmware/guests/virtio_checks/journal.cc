@@ -1,9 +1,9 @@
 // SPDX-License-Identifier: Apache-2.0
-// A journal on a disk, for whoever kills the monitor or takes its disk away meanwhile: numbered batches of
-// blocks, each flushed before the line "flushed N" is printed. What was said must be on the disk.
+// A journal on a disk, for tests that kill the monitor or take its disk away meanwhile: numbered batches of
+// blocks, each flushed before the line "flushed N" is printed. Every printed batch must be on the disk.
 //
 // `count=N` batches, or as many as fit. Batch N is the N-th 32 KiB of the disk, and its blocks are filled as
-// fill() does with 8 * N + 1 and up. A batch that cannot be written is told, and is no failure of this guest.
+// fill() does with 8 * N + 1 and up. A batch that cannot be written is printed and does not fail this guest.
 // Spec: virtio 1.2 §5.2.6.2 "Device Requirements: Device Operation", on what a flush promises.
 #include "firmware/guests/runtime/boot_info.h"
 #include "firmware/guests/runtime/virtio_block.h"

@@ -100,10 +100,10 @@ bool await_answer(u32 peer) {
             continue;
         }
         const u64 at = buffers + u64{completion.token} * kBufferBytes;
-        const bool is_it = is_answer(at + net.header_bytes(), peer);
+        const bool is_reply = is_answer(at + net.header_bytes(), peer);
         net.receive(at, kBufferBytes, completion.token);
         net.queue(Net::kReceive).kick();
-        if (is_it) return true;
+        if (is_reply) return true;
     }
     return false;
 }

@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: Apache-2.0
-// `net=pairs`: all queue pairs of a network device at once. What is sent on each is echoed; then the other
+// `net=pairs`: all queue pairs of a network device at once. Frames sent on each are echoed; then the other
 // end, told by frame 777, sends 64 flows, which must not all come to one queue.
 // Spec: virtio 1.2 §5.1.6.5.5 "Device operation in multiqueue mode".
 #include "firmware/guests/runtime/virtio_net.h"

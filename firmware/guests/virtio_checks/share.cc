@@ -151,7 +151,7 @@ void check_file(Session& session) {
     Line{}.add("share file ").add_decimal(size).add(" ").add_hex(first_sum).print_line();
     expect_equal("share release", 0,
                  static_cast<u64>(session.add(handle).zeroes(16).send(Op::Release, node, 0)));
-    // ENOENT; or number 0, which says for how long there is none.
+    // ENOENT; or number 0, which says for how long the name stays absent.
     const i64 missing = session.name("none").send(Op::Lookup, kRoot, 128);
     expect("share no file", missing == -2 || (missing == 128 && session.answer<u64>(0) == 0));
 

@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: Apache-2.0
-// What the loaders' fuzz targets have in common: one boot of a file, with the promises that every boot keeps.
+// The common part of the loaders' fuzz targets: one boot of a file, with the promises that every boot keeps.
 #pragma once
 
 #include <cstring>

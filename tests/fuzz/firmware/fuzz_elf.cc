@@ -23,7 +23,7 @@ extern "C" int LLVMFuzzerTestOneInput(const u8* data, std::size_t size) {
         fuzz::patch<u16>(file, is_64 ? 56 : 44, fuzz::peek<u16>(file, is_64 ? 56 : 44) % 8);
         if (is_64) fuzz::patch<u16>(file, 58, 64);  // e_shentsize
     }
-    // A whole word that stands somewhere in the file, or there is none.
+    // A whole word that stands somewhere in the file, or does not.
     const UnpackedKernel kernel = read_unpacked(Image::from_bytes("kernel", file));
     const ElfKernel* elf = good_elf(kernel.elf);
     const bool has_driver_word = elf != nullptr && has_driver({kernel.image, *elf}, "virtio_console");

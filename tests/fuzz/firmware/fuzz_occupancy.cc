@@ -17,7 +17,7 @@ struct Range {
     u64 bytes;
 };
 
-/// What an input's four bytes say: small, near 1 MiB, near an end of 32 or 64 bits.
+/// An input's four bytes as an address: small, near 1 MiB, near an end of 32 or 64 bits.
 u64 wide(u32 word) {
     const u64 small = word >> 4;
     switch (word & 15) {

@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: Apache-2.0
-// Fuzzes what our init makes of packets that somebody on the guest's network sends in place of a DHCP server.
+// Fuzzes our init's reading of packets from any host on the guest's network that poses as a DHCP server.
 #include <array>
 #include <cstddef>
 #include <cstdlib>
@@ -18,7 +18,7 @@ void require(bool is_true) {
     if (!is_true) std::abort();
 }
 
-bool is_hosts(Ipv4 address) {
+bool is_host_address(Ipv4 address) {
     return address.bytes[0] != 0 && address.bytes[0] != 127 && address.bytes[0] < 224;
 }
 
@@ -31,13 +31,13 @@ extern "C" int LLVMFuzzerTestOneInput(const u8* data, std::size_t size) {
     const std::optional<DhcpAnswer> answer = read_dhcp_packet({packet.get(), size}, kClient);
     if (!answer || answer->kind == DhcpKind::Nak) return 0;
     require(answer->kind == DhcpKind::Offer || answer->kind == DhcpKind::Ack);
-    require(is_hosts(answer->address));
+    require(is_host_address(answer->address));
     require(answer->prefix_bits >= 8 && answer->prefix_bits <= 32);
-    require(!answer->has_router || is_hosts(answer->router));
+    require(!answer->has_router || is_host_address(answer->router));
     require(answer->name_servers <= kDhcpNameServersMax);
     std::array<char, kIpv4TextBytes> text{};
     for (u32 i = 0; i < answer->name_servers; ++i) {
-        require(is_hosts(answer->name_server[i]));
+        require(is_host_address(answer->name_server[i]));
         require(write_text(answer->name_server[i], text) < text.size());
     }
     require(answer->mtu == 0 || answer->mtu >= 576);

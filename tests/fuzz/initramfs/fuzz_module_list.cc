@@ -46,7 +46,7 @@ extern "C" int LLVMFuzzerTestOneInput(const u8* data, std::size_t size) {
         require(!one.path.empty() && one.path.front() != '/');
         require(one.path != ".." && one.path.substr(0, 3) != "../");
         require(one.path.find("/../") == std::string_view::npos);
-        // What is packed under its name stays in its directory.
+        // A file packed under its name stays in its directory.
         require(one.name.find('/') == std::string_view::npos);
     }
     return 0;

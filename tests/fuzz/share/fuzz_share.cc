@@ -1,8 +1,8 @@
 // SPDX-License-Identifier: Apache-2.0
-// Fuzzes the FUSE server with a guest that sends anything: every opcode in every state, with numbers that it
-// has and that it has not, cut into pieces of any size, with room for the answer or without. Whatever it
-// sends: no byte is written behind the answer, nothing outside the directory is read or changed, and a server
-// that starts anew knows nothing and has nothing open.
+// Fuzzes the FUSE server with a guest that sends anything: every opcode in every state, with valid and
+// invalid node numbers, cut into pieces of any size, with room for the answer or without. Whatever it sends:
+// no byte is written behind the answer, nothing outside the directory is read or changed, and a server that
+// starts anew knows nothing and has nothing open.
 //
 // The input is requests, one after another: opcode, node, handle, piece, room (a byte each), length (two),
 // body. Numbers below kOwn name what the server gave before; others are taken as they are.
@@ -46,9 +46,9 @@ std::string content_of(const fs::path& path) {
 }
 
 /// TOP/secret, and the shared directory TOP/shared with a few things in it.
-class Surroundings {
+class HostDirectories {
   public:
-    Surroundings() : top_(fs::temp_directory_path() / ("fuzz_share-" + std::to_string(::getpid()))) {
+    HostDirectories() : top_(fs::temp_directory_path() / ("fuzz_share-" + std::to_string(::getpid()))) {
         // A guest that makes a file of exabytes gets an error, as on any host with limits.
         const rlimit limit{.rlim_cur = kFileBytesMax, .rlim_max = kFileBytesMax};
         require(::setrlimit(RLIMIT_FSIZE, &limit) == 0);
@@ -62,9 +62,9 @@ class Surroundings {
         server_ = std::move(*FuseServer::open(options, {}));
         require(server_->enter().has_value());
     }
-    Surroundings(const Surroundings&) = delete;
-    Surroundings& operator=(const Surroundings&) = delete;
-    ~Surroundings() { fs::remove_all(top_); }
+    HostDirectories(const HostDirectories&) = delete;
+    HostDirectories& operator=(const HostDirectories&) = delete;
+    ~HostDirectories() { fs::remove_all(top_); }
 
     FuseServer& server() { return *server_; }
     /// Inodes: the directory above, and the secret in it.
@@ -108,7 +108,7 @@ class Surroundings {
     unsigned runs_ = 0;
 };
 
-/// What the server has given, in the order that it did.
+/// The numbers from the server, in order.
 class Numbers {
   public:
     void add(u64 number) { numbers_[count_++ % numbers_.size()] = number; }
@@ -180,7 +180,7 @@ class Guest {
         std::vector<iovec> room_parts = cut(room, piece);
         const u32 written = server_.serve(parts, room_parts, nullptr).value();
         require(written <= room.size());
-        // What a READ found, and did not report, may be there; nothing else.
+        // Bytes that a READ found and did not report may be there; nothing else.
         if (opcode != FUSE_READ)
             require(std::all_of(room.begin() + written, room.end(),
                                 [](std::byte byte) { return byte == kUntouched; }));
@@ -221,7 +221,7 @@ class Guest {
 }  // namespace
 
 extern "C" int LLVMFuzzerTestOneInput(const std::uint8_t* data, std::size_t size) {
-    static Surroundings surroundings;
+    static HostDirectories surroundings;
     FuseServer& server = surroundings.server();
     {
         Guest guest(server, surroundings.outside());

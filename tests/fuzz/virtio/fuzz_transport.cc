@@ -32,7 +32,7 @@ constexpr u64 kRamBytes = u64{64} << 10;
 constexpr u16 kQueueSize = 16;
 constexpr u8 kDevfn = 0x08;
 constexpr u32 kConfigBar = 0xe010'0000;
-constexpr u32 kLiveBar = 0xc800'0000;
+constexpr u32 kTrapBar = 0xc800'0000;
 constexpr u16 kPort = 0xc000;
 constexpr u64 kMmio = 0xc000'1000;
 
@@ -59,7 +59,7 @@ class Session {
         }
         pci_.emplace(*core_, world_.window.config_space(kDevfn), msi_, &pin_,
                      PciTransportOptions{.config_address = kConfigBar,
-                                         .live_address = kLiveBar,
+                                         .trap_address = kTrapBar,
                                          .legacy_port = is_transitional ? kPort : u16{0},
                                          .interrupt_line = is_transitional ? u8{10} : u8{0}});
         world_.bus.add(kDevfn, pci_->function());
@@ -118,7 +118,7 @@ class Session {
         switch (input_.take<u8>() % 4) {
             case 0: return world_touch(kConfigBar + offset % 0xff8, size, value, is_write);
             case 1: return world_touch(kConfigBar + offset % 64, size, value, is_write);
-            case 2: return world_touch(kLiveBar + offset % 0xff8, size, value, is_write);
+            case 2: return world_touch(kTrapBar + offset % 0xff8, size, value, is_write);
             case 3: {
                 const IoAccess at{u64{kPort} + offset % 0x78, std::min<u8>(size, 4)};
                 if (is_write)
@@ -195,11 +195,11 @@ class Session {
     void ring() {
         const u32 queue = static_cast<u32>(take_value());
         if (is_mmio_) return write(0x50, 4, queue);
-        world_.mmio_write(kLiveBar + 0x800 + queue % 512 * 4, 2, 0);
+        world_.mmio_write(kTrapBar + 0x800 + queue % 512 * 4, 2, 0);
         world_.pci_io.io_write({u64{kPort} + 16, 2}, queue & 0xffff);
     }
 
-    /// A read of a sector, good but for what pokes did.
+    /// A read of a sector, good except for the pokes.
     void submit() {
         const auto choice = input_.take<u8>();
         DriverQueue& driver = drivers_[choice & 1];
@@ -211,7 +211,7 @@ class Session {
         if (is_mmio_)
             write(0x50, 4, choice & 1);
         else
-            world_.mmio_write(kLiveBar + 0x800 + (choice & 1) * 4, 2, 0);
+            world_.mmio_write(kTrapBar + 0x800 + (choice & 1) * 4, 2, 0);
     }
 
     void finish() {

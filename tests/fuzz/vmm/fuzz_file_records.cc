@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
 // Fuzzes the records in which a guest sends files: whatever it sends, names stay below what was asked for,
-// each thing comes where it may, and it makes no difference how it is cut into pieces.
+// each record comes where it may, and it makes no difference how it is cut into pieces.
 //
 // The input is a byte, the number of copies that were asked for; a byte, the size of pieces; then records.
 #include <algorithm>
@@ -58,9 +58,9 @@ class Judge final : public FileSink {
   private:
     void outside(const FileName& name, char kind) {
         require(!is_in_file_ && name.copy < copies_ && name.path.size() <= 4095);
-        const std::string around = "/" + name.path + "/";
+        const std::string bounded = "/" + name.path + "/";
         if (!name.path.empty())
-            for (const char* part : {"//", "/./", "/../"}) require(around.find(part) == std::string::npos);
+            for (const char* part : {"//", "/./", "/../"}) require(bounded.find(part) == std::string::npos);
         require(name.path.find('\0') == std::string::npos);
         add(kind, name.path);
     }

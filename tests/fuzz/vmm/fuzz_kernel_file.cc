@@ -20,7 +20,7 @@ namespace mayfly {
 // None is wanted here, and their ELF files are not built in.
 std::span<const BuiltinGuest> builtin_guests() { return {}; }
 std::span<const std::byte> find_builtin_guest(std::string_view) { return {}; }
-// Nor is a bzImage unpacked.
+// A bzImage is not unpacked either.
 Result<std::optional<Image>> unpack_cached(const Image&, const KernelChoice&, u64,
                                            const KernelCacheOptions&) {
     return std::optional<Image>();

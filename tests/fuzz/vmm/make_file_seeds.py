@@ -16,8 +16,8 @@ def file(where, damage, at, content):
     return bytes([where, damage, at]) + content
 
 
-def image(magic, place=0, lie=0, size=600):
-    return IMAGE + bytes([magic, place, lie]) + bytes(size)
+def image(magic, place=0, claim=0, size=600):
+    return IMAGE + bytes([magic, place, claim]) + bytes(size)
 
 
 def sectors(count, *operations):
@@ -38,7 +38,7 @@ SEEDS = {
         "last": image(6, 1),
         "last-old": image(6, 3),
         "short": image(8, size=70),
-        **{f"lie-{lie}": image(3, lie=lie) for lie in range(1, LIES)},
+        **{f"lie-{claim}": image(3, claim=claim) for claim in range(1, LIES)},
         "sectors": sectors(700, (0, 5, 70), (1, 10, 3), (2, 0, 700), (0, 63, 2), (1, 0, 700), (3, 699, 1)),
         "words": sectors(128, (0, 0, 64), (2, 0, 128), (1, 63, 1), (0, 64, 64), (3, 60, 20)),
     },

@@ -8,7 +8,7 @@
 //   carrying boot BOOT-OPTIONS...
 //
 // Its status is mayfly's, or 70, with a line, where a machine cannot be carried, or none was in a second and
-// more, and 77 where there is no /dev/kvm. Reports are not written, nor is --timeout looked at.
+// more, and 77 without /dev/kvm. Reports are not written, and --timeout is ignored.
 #include <atomic>
 #include <chrono>
 #include <cpuid.h>
@@ -57,8 +57,8 @@ Plan plan() {
 }
 
 /// QEMU's emulation of SVM gives no port to a guest's ring 3 while its TSS is busy, as a processor's always
-/// is (target/i386/tcg, helper_check_io() wants type 9). There KVM tells a busy one and has another; it
-/// believes what it is told.
+/// is (target/i386/tcg, helper_check_io() wants type 9). There KVM reports a busy one and uses another; it
+/// accepts the reported one.
 bool has_emulated_svm() {
     unsigned a = 0;
     unsigned b = 0;

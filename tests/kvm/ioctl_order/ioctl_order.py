@@ -16,7 +16,8 @@ import sys
 import tempfile
 
 SKIPPED = 77
-# A legacy machine whose 8254 discards stops the reinjection on a thread that nobody waits for, so its guest stays for a while.
+# A legacy machine whose 8254 discards stops the reinjection on a detached thread, so its guest stays for a
+# while.
 TIMED_OUT = 124
 GUESTS = {"modern": (["builtin:hello"], 0),
           "reinject": (["builtin:hello", "--profile", "legacy", "--pit", "reinject"], 0),
@@ -52,7 +53,7 @@ def broken_rules(calls, machine, cpus, is_asked=True):
     """calls: (name, arguments) in order. Returns one sentence for each rule that is broken."""
     names = [name for name, _ in calls]
     if "KVM_RUN" not in names:
-        return ["there is no KVM_RUN"]
+        return ["KVM_RUN was never called"]
     before_run = names[: names.index("KVM_RUN")]
     irqchip = irqchip_call(machine)
     broken = []
@@ -64,7 +65,7 @@ def broken_rules(calls, machine, cpus, is_asked=True):
         broken.append(f"{SLOT} is missing before the first KVM_RUN")
     if positions(names, irqchip)[:1] > positions(names, "KVM_CREATE_VCPU")[:1]:
         broken.append(f"a KVM_CREATE_VCPU comes before {irqchip}: that vCPU would have no LAPIC")
-    broken += must_precede(names, "KVM_CREATE_VM", SLOT, "there is no VM yet")
+    broken += must_precede(names, "KVM_CREATE_VM", SLOT, "the VM does not exist yet")
     if len(positions(before_run, "KVM_CREATE_VCPU")) != cpus:
         broken.append(f"not {cpus} KVM_CREATE_VCPU before the first KVM_RUN")
     for name in sorted(IO_BUS & set(before_run)):

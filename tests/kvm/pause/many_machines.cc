@@ -4,8 +4,8 @@
 //   many_machines COUNT BOOT-OPTIONS...
 //
 // The guest's console is dropped; each has to end with exit code 0, or is ended. Exits with 1, and a line,
-// where a machine cannot be had or fails, or when threads, descriptors or mappings are left; with 77 where
-// there is no /dev/kvm.
+// where a machine cannot be made or fails, or when threads, descriptors or mappings are left; with 77 without
+// /dev/kvm.
 #include <atomic>
 #include <chrono>
 #include <cstdio>

@@ -121,7 +121,7 @@ class Pauses {
 
 }  // namespace
 
-// What the linker calls the two.
+// The linker's names for the two.
 Ending real_run(Machine* machine) asm("__real__ZN6mayfly7Machine3runEv");
 Ending wrapped_run(Machine* machine) asm("__wrap__ZN6mayfly7Machine3runEv");
 

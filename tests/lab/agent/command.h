@@ -17,7 +17,7 @@
 
 namespace mayfly::lab {
 
-/// What a Run frame asks for.
+/// The request in a Run frame.
 struct CommandSpec {
     uint32_t flags = 0;
     uint16_t rows = 0;
@@ -32,7 +32,7 @@ struct CommandSpec {
 
 class Command {
   public:
-    /// Starts it; where that fails the client is told, and there is none.
+    /// Starts it; where that fails the client gets an error instead.
     [[nodiscard]] static std::unique_ptr<Command> start(uint32_t id, const CommandSpec& spec, Port& port);
 
     [[nodiscard]] uint32_t id() const { return id_; }

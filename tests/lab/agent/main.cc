@@ -112,7 +112,7 @@ Command* Agent::command_of(uint32_t id) {
     return found == commands_.end() ? nullptr : found->second.get();
 }
 
-/// A command that has just ended is no slip of the client's: it cannot know yet.
+/// A command that has just ended is not the client's mistake: it cannot know yet.
 void Agent::handle_command(const Frame& frame) {
     Command* command = command_of(frame.id);
     if (command == nullptr) return;
@@ -197,8 +197,8 @@ void Agent::reap() {
     }
 }
 
-/// What the client runs on its own machine, whose TSC is the lab's: the rate that the lab's kernel is told.
-/// By the clock that QEMU's timers go by.
+/// Run by the client on its own machine, whose TSC is the lab's: prints the rate for the lab's kernel. By the
+/// clock that QEMU's timers go by.
 int say_tsc_khz() {
     const auto khz = tsc_khz_since(sample_tsc(CLOCK_MONOTONIC), CLOCK_MONOTONIC);
     if (khz) std::printf("%.0f\n", *khz);

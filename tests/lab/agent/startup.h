@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: Apache-2.0
-// What the first process of the lab's host does before it serves: mounts, modules, the port.
+// The start of the lab host's first process, before it serves: mounts, modules, the port.
 #pragma once
 
 #include <string>

@@ -88,7 +88,7 @@ std::vector<std::string> listed(const char* path) {
 
 void extended(const std::string&) {
     write_file("file", "x");
-    refused(::getxattr("file", "user.nothing", nullptr, 0), ENODATA, "what is not there");
+    refused(::getxattr("file", "user.nothing", nullptr, 0), ENODATA, "an absent one");
     set("file", "user.one", "1");
     set("file", "user.binary", std::string("\0\xff\n", 3));
     set("file", "user.empty", "");

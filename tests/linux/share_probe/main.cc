@@ -68,7 +68,7 @@ int main(int count, char** arguments) {
         std::fflush(stdout);
     }
     if (words.size() > 1 && run != words.size() - 1) {
-        std::fprintf(stderr, "share_probe: a case of that name is not there\n");
+        std::fprintf(stderr, "share_probe: no case has that name\n");
         return 2;
     }
     return is_all_well ? 0 : 1;

@@ -37,7 +37,7 @@ void odd_names(const std::string&) {
     }
     refused(::open(std::string(256, 'n').c_str(), O_WRONLY | O_CREAT, 0644), ENAMETOOLONG, "256 bytes");
     refused(::mkdir(std::string(256, 'n').c_str(), 0755), ENAMETOOLONG, "a directory of 256 bytes");
-    refused(::open("nothing", O_RDONLY), ENOENT, "what is not there");
+    refused(::open("nothing", O_RDONLY), ENOENT, "an absent one");
     refused(::open(" /below", O_RDONLY), ENOTDIR, "below a file");
     refused(::open(" ", O_WRONLY | O_CREAT | O_EXCL, 0644), EEXIST, "what is there already");
 }
@@ -100,7 +100,7 @@ void soft_links(const std::string&) {
     need(read_file("link") == "file", "by the link");
     refused(::open("link", O_RDONLY | O_NOFOLLOW), ELOOP, "O_NOFOLLOW");
     refused(::symlink("x", "link"), EEXIST, "symlink");
-    // Resolved here: this system's own file, not one of whoever shares the directory.
+    // Resolved here: this system's own file, not one of the sharing host.
     done(::symlink("/proc/self/status", "status"), "symlink");
     need(read_file("status").find("share_probe") != std::string::npos, "a link out of the directory");
 }
@@ -268,7 +268,7 @@ void handles(const std::string&) {
     // SAFETY: new aligns for every type, and the structure's length is within what was asked for.
     auto* handle = reinterpret_cast<file_handle*>(memory.get());
     handle->handle_bytes = MAX_HANDLE_SZ;
-    // Who serves a FUSE file system need not know a file again that the kernel has forgotten.
+    // A FUSE server need not recognise a file that the kernel has forgotten.
     Fd remembered = open_file("file", O_PATH);
     int mount = 0;
     done(::name_to_handle_at(AT_FDCWD, "file", handle, &mount, 0), "name_to_handle_at");

@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: Apache-2.0
-// Nodes that are no files: pipes, sockets and devices are the guest's own, wherever their names lie.
+// Nodes that are not files: pipes, sockets and devices belong to the guest, wherever their names lie.
 #include <cerrno>
 #include <cstring>
 
@@ -16,7 +16,7 @@ namespace {
 
 void pipes(const std::string&) {
     done(::mkfifo("pipe", 0640), "mkfifo");
-    need(S_ISFIFO(stat_of("pipe").st_mode) && (stat_of("pipe").st_mode & 07777) == 0640, "what it is");
+    need(S_ISFIFO(stat_of("pipe").st_mode) && (stat_of("pipe").st_mode & 07777) == 0640, "its type and mode");
     const pid_t child = ::fork();
     if (child == 0) {
         const int fd = ::open("pipe", O_WRONLY);
@@ -40,7 +40,7 @@ void sockets(const std::string&) {
     // SAFETY: sockaddr_un begins as every sockaddr does; bind() and connect() take its length.
     const auto* where = reinterpret_cast<const sockaddr*>(&address);
     done(::bind(server.get(), where, sizeof address), "bind");
-    need(S_ISSOCK(stat_of("socket").st_mode), "what it is");
+    need(S_ISSOCK(stat_of("socket").st_mode), "its type");
     done(::listen(server.get(), 1), "listen");
     const Fd client(::socket(AF_UNIX, SOCK_STREAM, 0));
     done(::connect(client.get(), where, sizeof address), "connect");
@@ -56,7 +56,7 @@ void sockets(const std::string&) {
 void devices(const std::string&) {
     done(::mknod("zero", S_IFCHR | 0644, makedev(1, 5)), "mknod");
     const struct stat about = stat_of("zero");
-    need(S_ISCHR(about.st_mode) && about.st_rdev == makedev(1, 5), "what it is");
+    need(S_ISCHR(about.st_mode) && about.st_rdev == makedev(1, 5), "its type");
     // This system's own device, unless the file system is mounted without any.
     const int fd = ::open("zero", O_RDONLY);
     need(fd >= 0 || errno == EACCES, "opening it");

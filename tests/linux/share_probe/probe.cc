@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: Apache-2.0
-// What the cases share: see probe.h.
+// The code that cases share: see probe.h.
 #include "probe.h"
 
 #include <algorithm>

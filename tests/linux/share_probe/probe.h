@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
-// What the cases of share_probe have in common: a directory of their own, and how they say what is wrong. A
-// test program, with exceptions. Single thread; a case may fork.
+// The common part of share_probe's cases: a directory of their own, and how they report errors. A test
+// program, with exceptions. Single thread; a case may fork.
 #pragma once
 
 #include <functional>
@@ -14,7 +14,7 @@
 
 namespace probe {
 
-/// What was found, with errno's name.
+/// A finding, with errno's name.
 struct Failure : std::runtime_error {
     using std::runtime_error::runtime_error;
 };

@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: Apache-2.0
-// What a file takes: holes, allocation, and what the file system says of itself.
+// The space of a file: holes, allocation, and the file system's statistics.
 #include <cerrno>
 
 #include <fcntl.h>

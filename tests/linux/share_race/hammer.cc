@@ -22,7 +22,7 @@
 
 namespace {
 
-/// What a file outside begins with, and a name that only directories outside have.
+/// The first bytes of a file outside, and a name that only directories outside have.
 constexpr char kSecret[] = "SECRET";
 constexpr char kOutsideName[] = "only-outside";
 constexpr off_t kSecretBytes = 31'337;

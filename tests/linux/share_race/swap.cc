@@ -5,8 +5,8 @@
 //
 //   share_swap DIRECTORY OUTSIDE SECONDS   DIRECTORY has a/b/c and files `file` and `plain` in each
 //
-// What is outside has the same shape, so that whoever follows a link finds what it looks for. Prints its
-// count.
+// The directory outside has the same shape, so that a server that follows a link finds the file that it looks
+// for. Prints its count.
 #include <cerrno>
 #include <cstdio>
 #include <cstdlib>

@@ -22,14 +22,14 @@ namespace mayfly {
 
 namespace {
 
-// The numbers that ProcessFiles gives them.
+// The descriptors' numbers, as ProcessFiles sets them.
 constexpr int kTimelineFd = 3;
 constexpr int kStatsFd = 4;
 constexpr std::size_t kErrorTailBytes = 2048;
 constexpr std::size_t kReportMaxBytes = MiB(1);
 constexpr u64 kGraceNs = 2'000'000'000;  // from SIGTERM to SIGKILL
-/// What a pipe holds (pipe(7) "Pipe capacity"), and so all that was in it when a process ended. More is not
-/// taken at a time: who writes faster than we read would keep us from its deadline and from signals.
+/// A pipe's capacity (pipe(7) "Pipe capacity"), and so the most that is in it when a process ends. No more is
+/// read at a time: a fast writer would keep us from its deadline and from signals.
 constexpr std::size_t kDrainMaxBytes = 65536;
 
 struct Pipe {
@@ -80,7 +80,7 @@ struct BatchRunner::Slot {
     MarkWatch console;
     std::vector<NamedCount> seen;  ///< console marks, CLOCK_MONOTONIC
     u64 deadline_ns = 0;
-    bool leaves_servers = false;  ///< what is left behind in its group is not ended
+    bool leaves_servers = false;  ///< processes left behind in its group live on
     bool is_over = false;
 
     void drain_error() {
@@ -171,7 +171,7 @@ Result<BatchRunner> BatchRunner::create(const BenchPlan& plan) {
 
 BatchRunner::~BatchRunner() {
     if (!signals_.valid()) return;
-    // What came too late to end a run does not end the results.
+    // A signal that came too late to end a run does not prevent the results.
     signalfd_siginfo info{};
     while (::read(signals_.get(), &info, sizeof info) == sizeof info) {
     }

@@ -3,7 +3,7 @@
 //
 // Nothing of ours runs between a start and an end but poll(2), unless the process writes to stderr or, with
 // marks, to its console: else stdout is /dev/null. Thread: one; SIGINT, SIGTERM and SIGHUP are blocked from
-// create() on, and taken here, until it goes: who writes the results may be waiting for a reader.
+// create() on, and taken here, until its destruction: writing the results may wait for a reader.
 #pragma once
 
 #include <csignal>
@@ -23,13 +23,12 @@ class BatchRunner {
     BatchRunner& operator=(BatchRunner&&) = delete;
     ~BatchRunner();
 
-    /// Runs in the order in which they started. A process that cannot be started is an error of ours; a
-    /// program that cannot be executed is a run that failed. After a signal the processes are ended and no
-    /// more start.
+    /// Runs in the order in which they started. A process that cannot be started is an error; a program that
+    /// cannot be executed is a failed run. After a signal the processes are ended and no more start.
     Result<std::vector<Run>> run(std::size_t column, RunKind kind, u32 round, u32 count);
 
-    /// Runs `command` by sh(1), untimed; what it leaves running lives on. No end within the plan's limit
-    /// is a failure as well. Errors: as above.
+    /// Runs `command` by sh(1), untimed; processes that it leaves running live on. Exceeding the plan's time
+    /// limit is a failure as well. Errors: as above.
     Result<Run> prepare(const std::string& command);
 
     /// The signal that asked us to stop, or 0.
@@ -52,10 +51,10 @@ class BatchRunner {
 
     const BenchPlan* plan_;
     UniqueFd null_fd_;
-    UniqueFd signals_;  ///< invalid in what was moved from
+    UniqueFd signals_;  ///< invalid once moved from
     sigset_t mask_before_;
     int signal_ = 0;
-    u64 kill_at_ns_ = ~u64{0};  ///< those that were asked to end and did not
+    u64 kill_at_ns_ = ~u64{0};  ///< for processes that were asked to end and did not
 };
 
 }  // namespace mayfly

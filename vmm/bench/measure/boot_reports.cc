@@ -13,7 +13,7 @@ namespace {
 constexpr std::size_t kMarksMax = 32;
 constexpr std::size_t kPlacesMax = 24;
 
-/// What follows `"key":`, or empty.
+/// The text after `"key":`, or empty.
 std::string_view after_key(std::string_view text, std::string_view key) {
     const std::string quoted = fmt::format("\"{}\":", key);
     const std::size_t at = text.find(quoted);
@@ -30,7 +30,7 @@ std::optional<u64> number_after(std::string_view text, std::string_view key) {
     return value;
 }
 
-/// The text in the brackets that `open` and `close` are. Neither is in a string that we write.
+/// The text between the brackets `open` and `close`, which our strings never contain.
 std::string_view inside(std::string_view text, char open, char close) {
     if (text.empty() || text.front() != open) return {};
     return text.substr(1, text.find(close) == std::string_view::npos ? 0 : text.find(close) - 1);

@@ -2,7 +2,7 @@
 // Reads back what `mayfly boot --timeline-json --stats-json` wrote, and nothing else.
 //
 // Not a JSON parser: the writer is this very program, whose layout is known; a general one would be a tenth
-// of the binary. What is not found is absent. Thread: values only.
+// of the binary. Values that are missing stay empty. Thread: values only.
 #pragma once
 
 #include <optional>
@@ -21,12 +21,12 @@ struct NamedCount {
 
 struct BootTimeline {
     u64 exec_monotonic_ns = 0;
-    std::vector<NamedCount> phases;  ///< ns since exec, as mayfly knows it
+    std::vector<NamedCount> phases;  ///< ns since exec, by mayfly's own account
     std::vector<NamedCount> marks;   ///< "guest mark 0x1"; a second one of that value is "guest mark 0x1 (2)"
     bool has_dropped_marks = false;  ///< more came than are kept
 };
 
-/// Empty when `json` is no timeline.
+/// Empty when `json` is not a timeline.
 [[nodiscard]] std::optional<BootTimeline> read_timeline(std::string_view json);
 
 struct BootStats {

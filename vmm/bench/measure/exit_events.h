@@ -19,7 +19,8 @@ class ExitEvents {
         u64 returns = 0;  ///< KVM to user space
     };
 
-    /// Errors: Os or Host, where the kernel has no such tracepoints or does not let us: says why.
+    /// Errors: Os or Host, with the reason: the kernel lacks the tracepoints or does not allow us to use
+    /// them.
     static Result<ExitEvents> open();
 
     /// Of all children that have ended since open().

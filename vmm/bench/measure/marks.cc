@@ -9,7 +9,7 @@ namespace mayfly {
 
 namespace {
 
-/// A console without line ends does not grow us without bounds.
+/// Bounds our memory for a console without line ends.
 constexpr std::size_t kLineMaxBytes = 4096;
 constexpr std::string_view kNameCharacters =
     "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789-_.";

@@ -16,8 +16,8 @@ namespace mayfly {
 
 class ConsoleMark {
   public:
-    /// "NAME=REGEX", where NAME is letters, digits, '-', '_' and '.'; or "REGEX", which names itself.
-    /// Errors: Invalid, with what is wrong.
+    /// "NAME=REGEX", where NAME is letters, digits, '-', '_' and '.'; or "REGEX", which is then the name too.
+    /// Errors: Invalid, with the reason.
     static Result<ConsoleMark> parse(std::string_view text);
 
     [[nodiscard]] const std::string& name() const { return name_; }
@@ -31,7 +31,7 @@ class ConsoleMark {
     std::unique_ptr<Expression> expression_;
 };
 
-/// The console of one run: takes its bytes as they come, and says which marks they bring.
+/// The console of one run: takes its bytes as they come, and tells the marks that they complete.
 class MarkWatch {
   public:
     explicit MarkWatch(const std::vector<ConsoleMark>& marks) : marks_(&marks), seen_(marks.size()) {}

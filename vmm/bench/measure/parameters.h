@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: Apache-2.0
-// Parameters of a benchmark: names with a list of values each, which take the place of "{NAME}" in words.
+// Parameters of a benchmark: names with a list of values each, which replace "{NAME}" in words.
 //
 // Only names that were declared are replaced, and each text once: a value's own braces, and any other
 // braces, stay as they are. Thread: values only.

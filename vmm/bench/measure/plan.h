@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: Apache-2.0
-// What a benchmark is to do and what came of it, as plain values.
+// A benchmark's tasks and results, as plain values.
 //
 // Times are nanoseconds; a run's moments count from just before its execve(2). Thread: values only.
 #pragma once
@@ -16,18 +16,18 @@
 
 namespace mayfly {
 
-/// One thing that is measured: mayfly itself, another mayfly, or a command beside it.
+/// A column of the comparison: mayfly itself, another mayfly, or another command.
 struct Column {
     enum class Kind : u8 {
-        Mayfly,  ///< behind argv[1], "boot", the bench puts its report options
-        Qemu,    ///< its own errors share their status with guests
+        Mayfly,  ///< the bench adds its report options after argv[1], "boot"
+        Qemu,    ///< its own errors and guests share exit statuses
         Command,
     };
     Kind kind = Kind::Command;
     std::string name;
-    std::string program;                    ///< what execve(2) gets
+    std::string program;                    ///< for execve(2)
     std::vector<std::string> arguments;     ///< argv, with argv[0]
-    std::vector<std::string> boot_words{};  ///< of mayfly and of QEMU: BOOT-ARGS
+    std::vector<std::string> boot_words{};  ///< for mayfly and QEMU: BOOT-ARGS
     std::vector<Setting> settings{};        ///< of the --parameters that it uses
     std::string prepare{};                  ///< for sh -c before each batch; empty: nothing
     std::vector<int> successes{0};          ///< exit statuses; any other is a failure
@@ -46,7 +46,7 @@ struct BenchPlan {
 enum class RunKind : u8 {
     WarmUp,
     Timed,     ///< mayfly writes its timeline, and nothing else
-    Bare,      ///< mayfly without any report, right after a timed run: what the timeline costs
+    Bare,      ///< mayfly without any report, right after a timed run: shows the cost of the timeline
     Counting,  ///< not timed: exits, and memory
 };
 
@@ -59,7 +59,7 @@ enum class RunEnd : u8 {
     NoReport,  ///< exited without the report that a mayfly writes
 };
 
-/// What a counting run saw. An empty optional: not permitted, or not to be had.
+/// The counts of a counting run. An empty optional: not permitted, or not available.
 struct RunCounts {
     std::optional<BootStats> stats;  ///< of mayfly
     std::optional<u64> kvm_exits;    ///< tracepoint kvm:kvm_exit
@@ -79,7 +79,7 @@ struct Run {
     RunEnd end = RunEnd::Exited;
     int status = 0;  ///< exit status, signal, or errno of execve, as `end` says
     bool is_good = false;
-    bool lacks_report = false;  ///< a report that a mayfly should have written did not come
+    bool lacks_report = false;  ///< a report that mayfly should have written is missing
     u64 exec_monotonic_ns = 0;
     u64 exit_ns = 0;  ///< since exec
     u64 user_ns = 0;
@@ -91,20 +91,20 @@ struct Run {
     std::string error_tail;  ///< the end of stderr
 };
 
-/// What became of one column. One with failures has failed: it is marked, and compared with nothing.
+/// The outcome of one column. A column with failures has failed: it is marked, and not compared.
 struct ColumnOutcome {
-    std::optional<int> status;  ///< how its first good run exited
-    bool is_hopeless = false;   ///< its first run showed that it cannot be measured
-    bool is_given_up = false;   ///< that, or its first runs all failed
-    u32 failures = 0;           ///< runs that are in no percentile
-    u64 batches_ns = 0;         ///< timed batches, first start to last end
+    std::optional<int> status;        ///< exit status of its first good run
+    bool cannot_be_measured = false;  ///< its first run showed that it cannot be measured
+    bool is_given_up = false;         ///< that, or its first runs all failed
+    u32 failures = 0;                 ///< runs that are in no percentile
+    u64 batches_ns = 0;               ///< timed batches, first start to last end
 };
 
 struct BenchResult {
     std::vector<Run> runs;  ///< in the order in which they started
     std::vector<ColumnOutcome> columns;
     std::string why_no_tracepoints;  ///< empty: they were counted
-    /// KVM without VT-x and AMD-V may have the tracepoint and never pass it.
+    /// KVM without VT-x and AMD-V may have the tracepoint and never reach it.
     bool has_silent_exit_tracepoint = false;
     int signal = 0;  ///< the bench was asked to stop by it; 0: it was not
     std::string load_before;
@@ -114,7 +114,7 @@ struct BenchResult {
 /// "status 3", "ended by signal 9", "no end within --timeout".
 [[nodiscard]] std::string describe_end(const Run& run);
 
-/// At most the last 300 bytes of what a program said, on one line.
+/// At most the last 300 bytes of a program's output, on one line.
 [[nodiscard]] std::string last_lines(std::string_view text);
 
 }  // namespace mayfly

@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: Apache-2.0
-// The QEMU microvm that does what a `mayfly boot` does: same kernel, initrd, memory, processors, console on
+// The QEMU microvm that corresponds to a `mayfly boot`: same kernel, initrd, memory, processors, console on
 // the serial port, exit port. Thread: values only.
 #pragma once
 

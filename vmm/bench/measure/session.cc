@@ -22,8 +22,8 @@ namespace {
 constexpr int kMayflyFailed = 125;
 constexpr int kMayflyNotFound = 127;
 
-/// QEMU's own failures end it with 1, as a guest's verdict 0 does through isa-debug-exit; only then it
-/// complains.
+/// QEMU's own failures end it with 1, as a guest's verdict 0 does through isa-debug-exit; only its own
+/// failures print an error.
 bool is_complaint_of_qemu(std::string_view text) {
     while (!text.empty()) {
         const std::string_view line = text.substr(0, text.find('\n'));
@@ -40,8 +40,8 @@ bool is_success(const Column& column, const Run& run) {
     return std::find(column.successes.begin(), column.successes.end(), run.status) != column.successes.end();
 }
 
-/// Whether a column whose first run failed so has nothing to measure.
-bool is_hopeless(const Column& column, const Run& run) {
+/// Whether a column whose first run failed in this way cannot be measured.
+bool cannot_be_measured(const Column& column, const Run& run) {
     if (run.end == RunEnd::NotStarted || run.end == RunEnd::NoReport) return true;
     if (run.end != RunEnd::Exited) return false;
     switch (column.kind) {
@@ -72,7 +72,7 @@ class Session {
                 TRY_VOID(batch(0, RunKind::Bare, round, 1));
             left -= count;
         }
-        // The tail of the load belongs to what was timed.
+        // The load average still contains the timed runs.
         result_.load_after = read_text_file("/proc/loadavg", 64);
         if (goes_on()) TRY_VOID(count());
         result_.signal = batches_.signal();
@@ -93,7 +93,7 @@ class Session {
 
     [[nodiscard]] bool goes_on() const {
         const auto is_over = [](const ColumnOutcome& outcome) { return outcome.is_given_up; };
-        return batches_.signal() == 0 && !result_.columns.front().is_hopeless &&
+        return batches_.signal() == 0 && !result_.columns.front().cannot_be_measured &&
                !std::all_of(result_.columns.begin(), result_.columns.end(), is_over);
     }
 
@@ -117,8 +117,8 @@ class Session {
         return {};
     }
 
-    /// A monitor that KVM returns to, but no guest that ever exits: the count says nothing. Neither does a
-    /// command that KVM has not seen at all.
+    /// KVM returns to the monitor, but its guest never exits: the count is meaningless. So is that of a
+    /// command that does not use KVM.
     void forget_silent_tracepoint() {
         const auto is_silent = [](const Run& run) {
             return run.counts.kvm_exits == u64{0} && run.counts.kvm_returns.value_or(0) != 0;
@@ -197,8 +197,8 @@ class Session {
         }
         ++outcome.failures;
         const bool is_first = !outcome.status && outcome.failures == 1;
-        if (!is_first || !is_hopeless(column, run)) return;
-        outcome.is_hopeless = true;
+        if (!is_first || !cannot_be_measured(column, run)) return;
+        outcome.cannot_be_measured = true;
         outcome.is_given_up = true;
     }
 
@@ -220,7 +220,7 @@ std::string describe_end(const Run& run) {
         case RunEnd::TimedOut: return "no end within --timeout";
         case RunEnd::Interrupted: return "interrupted";
         case RunEnd::NoReport:
-            return fmt::format("status {}, but no report: no mayfly, or not one of this kind", run.status);
+            return fmt::format("status {}, but no report: not mayfly, or an older version", run.status);
         case RunEnd::NotStarted: return fmt::format("could not be executed: {}", std::strerror(run.status));
     }
     return "";

@@ -12,7 +12,7 @@ namespace mayfly {
 
 namespace {
 
-/// Three digits that count, and no exponent.
+/// Three significant digits, without an exponent.
 std::string three_digits(double value) {
     const int decimals = value < 9.995 ? 2 : value < 99.95 ? 1 : 0;
     return fmt::format("{:.{}f}", value, decimals);

@@ -1,8 +1,8 @@
 // SPDX-License-Identifier: Apache-2.0
-// Order statistics of what was measured, and figures as people read them.
+// Order statistics of measured values, and figures as people read them.
 //
 // Percentiles are nearest-rank: the smallest value that at least P percent of the values do not exceed. Each
-// is a value that was measured; of fewer than 100 values the 99th is the largest. Thread: values only.
+// is a measured value; of fewer than 100 values the 99th is the largest. Thread: values only.
 #pragma once
 
 #include <optional>
@@ -42,7 +42,7 @@ void sort_small(std::vector<Element>& list, const Key& key) {
 
 enum class Unit : u8 { Nanoseconds, Kibibytes, Count };
 
-/// "544 us", "12.3 ms", "1.23 s"; "1.63 MiB"; "309": three or more digits that count.
+/// "544 us", "12.3 ms", "1.23 s"; "1.63 MiB"; "309": three or more significant digits.
 [[nodiscard]] std::string print_figure(u64 value, Unit unit);
 
 /// "5.14 ms ± 212 us"; of a single value "5.14 ms".

@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: Apache-2.0
-// The cumulative distribution: which share of the runs had got there after how long.
+// The cumulative distribution: the share of runs done, over time.
 #include <algorithm>
 
 #include <fmt/format.h>
@@ -27,8 +27,8 @@ struct Curve {
     [[nodiscard]] double median() const { return static_cast<double>(percentile(values, 50)); }
 };
 
-/// Binary logarithm, to the pixel: digit by digit, since libm's tables would be a tenth of all of this.
-/// `value` is at least 1.
+/// Binary logarithm, to the pixel: digit by digit, since libm's tables would be a tenth of this code. `value`
+/// is at least 1.
 double log2_of(double value) {
     double whole = 0;
     // NOLINTNEXTLINE(clang-analyzer-security.FloatLoopCounter): halving is exact
@@ -46,7 +46,7 @@ double log2_of(double value) {
 /// Time to x.
 class Axis {
   public:
-    /// The left margin is where the first curve's label goes.
+    /// The left margin holds the first curve's label.
     Axis(double low, double high) : is_log_(high / low > kLogFromRatio) {
         low_ = is_log_ ? log2_of(low) : low;
         high_ = is_log_ ? log2_of(high) : high;

@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: Apache-2.0
-// The page: what came out first, then the charts, then every figure, then what one needs to trust and repeat
+// The page: first the result, then the charts, then every figure, then the facts for trusting and repeating
 // it.
 #include <algorithm>
 #include <cctype>
@@ -24,7 +24,7 @@ const Row* find_row(const Document& document, std::string_view key) {
     return nullptr;
 }
 
-/// "27.0 x", to the first column; empty where there is none.
+/// "27.0 x", to the first column; empty without one.
 std::string ratio(const Document& document, std::size_t column) {
     const Row* row = find_row(document, "exec_to_exit");
     if (column == 0 || row == nullptr || !row->cells[column].ratio) return {};
@@ -175,7 +175,7 @@ std::string pretty(std::string_view text) {
     };
     const auto replace = [&](std::string_view from, std::string_view to, bool is_unit) {
         for (std::size_t at = html.find(from); at != std::string::npos; at = html.find(from, at + 1)) {
-            // " us" is a unit behind a digit, and only when no word goes on.
+            // " us" is a unit after a digit, at the end of a word.
             if (is_unit && (at == 0 || !is_word(at - 1) || is_word(at + from.size()))) continue;
             html.replace(at, from.size(), to);
         }

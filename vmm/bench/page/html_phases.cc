@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: Apache-2.0
-// Where the time of the median run went: a bar cut into its phases, and the same as a table.
+// The phases of the median run: as a bar, and as a table.
 #include <algorithm>
 #include <array>
 #include <utility>
@@ -18,7 +18,7 @@ constexpr double kAxisHeight = 22;
 constexpr double kPixelsPerLetter = 7.4;
 constexpr std::size_t kFills = 8;
 
-/// What happens until a moment of ours is reached.
+/// What happens up to each of our moments.
 constexpr std::array kMeanings{
     std::pair<std::string_view, std::string_view>{"main", "execve(2), until main() is entered"},
     std::pair<std::string_view, std::string_view>{"kvm_opened", "/dev/kvm is open"},
@@ -106,7 +106,7 @@ std::string legend(const std::vector<Segment>& segments, u64 total_ns) {
     std::string table =
         "<div class=\"scroll\"><table><thead><tr><th scope=\"col\">until</th><th class=\"l wide\" "
         "scope=\"col\">"
-        "what it is</th><th scope=\"col\">took</th><th scope=\"col\">share</th><th scope=\"col\">since "
+        "meaning</th><th scope=\"col\">took</th><th scope=\"col\">share</th><th scope=\"col\">since "
         "exec</th>"
         "</tr></thead><tbody>";
     for (std::size_t i = 0; i < segments.size(); ++i) {

@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
 // Colours: lines by Okabe and Ito, areas by Paul Tol's "light" scheme, which black text reads well on; both
-// can be told apart by colour-blind readers. Nothing is said by colour alone.
+// can be told apart by colour-blind readers. Colour is never the only distinction.
 #include "vmm/bench/page/html.h"
 
 namespace mayfly::html {

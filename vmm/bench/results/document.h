@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 // A finished benchmark as text, Markdown, JSON, CSV and one HTML page.
 //
-// Everything in them that came from a command line or from outside is escaped. Thread: values only.
+// Text from a command line or from outside is escaped. Thread: values only.
 #pragma once
 
 #include <array>
@@ -18,10 +18,10 @@ struct Document {
     const BenchPlan& plan;
     const BenchResult& result;
     Figures figures;
-    std::string repeat;  ///< the command line that does this again
+    std::string repeat;  ///< the command line that repeats this benchmark
     std::string title;   ///< the `mayfly boot` that was measured, with the names of its parameters
     std::string date;
-    std::vector<std::pair<std::string, std::string>> host;  ///< what and its value
+    std::vector<std::pair<std::string, std::string>> host;  ///< a fact's name and its value
 };
 
 [[nodiscard]] std::string bench_text(const Document& document, std::size_t columns);
@@ -30,7 +30,7 @@ struct Document {
 /// A table as GitHub shows it, and the warnings.
 [[nodiscard]] std::string bench_markdown(const Document& document);
 /// RFC 4180, a row a run, moments as columns; behind them a row "mean" and a row "stddev" of each column.
-/// What was not counted is empty.
+/// Values that were not counted are empty.
 [[nodiscard]] std::string bench_csv(const Document& document);
 [[nodiscard]] std::string bench_html(const Document& document);
 
@@ -50,17 +50,17 @@ inline constexpr u64 kBenchFormat = 2;
 
 constexpr std::array<std::string_view, 6> kTableHeads{"mean ± σ", "min", "p50", "p90", "p99", "max"};
 
-/// What the tables of text, Markdown and HTML have in one line.
+/// One line of the tables in text, Markdown and HTML.
 struct TableLine {
     std::string_view label;  ///< empty: as above
     std::size_t column = 0;
     std::vector<std::string> figures;  ///< as kTableHeads, or none
-    std::string_view missing;          ///< why there are none
+    std::string_view missing;          ///< why they are missing
     std::string ratio;                 ///< "27.0 x", "-", "failed"; empty for the first column
 };
 
 [[nodiscard]] std::vector<TableLine> table_of(const Document& document);
-/// Whether a ratio is to be shown at all: of one column only that it has failed.
+/// Whether to show ratios: a single column only shows that it failed.
 [[nodiscard]] bool has_ratios(const Document& document);
 
 }  // namespace mayfly

@@ -27,14 +27,14 @@ Numbers numbers_of(const Run& run, const std::vector<std::string>& moments) {
         numbers[8] = run.counts.kvm_returns;
     }
     for (const std::string& name : moments) {
-        const auto is_it = [&](const Moment& moment) { return moment.name == name; };
-        const auto found = std::find_if(run.moments.begin(), run.moments.end(), is_it);
+        const auto is_named = [&](const Moment& moment) { return moment.name == name; };
+        const auto found = std::find_if(run.moments.begin(), run.moments.end(), is_named);
         numbers.push_back(found == run.moments.end() ? std::nullopt : std::optional<u64>(found->at_ns));
     }
     return numbers;
 }
 
-/// Of its good runs: what is counted, of those that count; anything else of those that are timed.
+/// Of its good runs: counts from counting runs, everything else from timed runs.
 std::string mean_rows(const Document& document, std::size_t column, const std::vector<std::string>& moments) {
     constexpr std::size_t kCounted = 5;
     constexpr std::size_t kTimedAgain = 9;

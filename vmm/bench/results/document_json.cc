@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: Apache-2.0
-// The JSON document. Times are nanoseconds, memory is KiB. What was not counted is null.
+// The JSON document. Times are nanoseconds, memory is KiB. Values that were not counted are null.
 //
 //   tool, version 2       what wrote it, and how this layout is called
 //   date, title, repeat   when; the `mayfly boot` that was measured; the command that does it again

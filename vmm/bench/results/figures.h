@@ -16,7 +16,7 @@ namespace mayfly {
 struct Cell {
     std::optional<Summary> summary;
     std::optional<double> ratio;  ///< of the medians, to the first column's; none where either has failed
-    std::string missing;          ///< why there is no summary, when that deserves saying
+    std::string missing;          ///< why the summary is missing, where a reader would ask
 };
 
 struct Row {
@@ -29,12 +29,12 @@ struct Row {
 
 struct Figures {
     std::vector<Row> rows;
-    std::vector<std::string> warnings;  ///< what spoils the figures, or part of them
+    std::vector<std::string> warnings;  ///< reasons to distrust some figures
     std::vector<std::string> notes;
 };
 
 [[nodiscard]] Figures figures_of(const BenchPlan& plan, const BenchResult& result);
-/// What there is to say about how it was measured, and what spoils it. Part of figures_of().
+/// Notes on the measurement, and warnings about the figures. Part of figures_of().
 void add_notes(const BenchPlan& plan, const BenchResult& result, Figures& figures);
 
 /// exec -> exit of a column's good timed runs, ascending.
@@ -47,7 +47,7 @@ void add_notes(const BenchPlan& plan, const BenchResult& result, Figures& figure
 /// The last good counting run; null without.
 [[nodiscard]] const Run* counting_run(const BenchResult& result, std::size_t column);
 
-/// Such a column is marked wherever it is shown.
+/// A failed column is marked wherever it is shown.
 [[nodiscard]] inline bool has_failed(const BenchResult& result, std::size_t column) {
     return result.columns[column].failures != 0;
 }

@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: Apache-2.0
-// What belongs to figures in words: how they were measured, which runs failed, what spoils them.
+// The notes to the figures: how they were measured, which runs failed, why to distrust them.
 #include <algorithm>
 #include <charconv>
 
@@ -62,7 +62,7 @@ class Notes {
 
     /// The load average of the last minute, before we added to it.
     void warn_if_busy() {
-        // "2.05 1.55 1.45 1/84 17034"; the whole ones say enough.
+        // "2.05 1.55 1.45 1/84 17034"; whole numbers suffice.
         const std::string load = result_.load_before.substr(0, result_.load_before.find(' '));
         u64 whole = 0;
         std::from_chars(load.data(), load.data() + load.size(), whole);
@@ -119,9 +119,9 @@ class Notes {
         const auto is_ours = [&](const Run& run) { return run.column == column; };
         warn(fmt::format("{} FAILED: {} of its {} runs, which are in no figure{}", name, outcome.failures,
                          std::count_if(result_.runs.begin(), result_.runs.end(), is_ours),
-                         outcome.is_hopeless   ? "; it cannot run and was given up after the first"
-                         : outcome.is_given_up ? "; none was good, and it was given up"
-                                               : ""));
+                         outcome.cannot_be_measured ? "; it cannot run and was given up after the first"
+                         : outcome.is_given_up      ? "; none was good, and it was given up"
+                                                    : ""));
         std::size_t told = 0;
         for (const Run& run : result_.runs) {
             if (!is_ours(run) || run.is_good || told == kFailuresTold) continue;
@@ -134,7 +134,7 @@ class Notes {
 
     [[nodiscard]] std::string advice(std::size_t column, const Run& run) const {
         const ColumnOutcome& outcome = result_.columns[column];
-        if (run.end != RunEnd::Exited || outcome.status || outcome.is_hopeless) return {};
+        if (run.end != RunEnd::Exited || outcome.status || outcome.cannot_be_measured) return {};
         if (plan_.columns[column].kind == Column::Kind::Mayfly && run.status == kCrashed)
             return " (the guest crashes)";
         return fmt::format(" (if that is as it should be: --expect-status {})", run.status);

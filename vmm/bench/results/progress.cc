@@ -46,8 +46,8 @@ void Progress::batch_done(const Progression& progression, std::span<const Run> b
     if (last.kind == RunKind::Bare) return;
     if (last.kind == RunKind::WarmUp) started_ns_ = monotonic_ns();
     const auto tenths = static_cast<u32>(u64{progression.done} * 10 / progression.total);
-    if (!display_.has_escapes && (last.kind != RunKind::Timed || tenths == tenths_told_)) return;
-    tenths_told_ = tenths;
+    if (!display_.has_escapes && (last.kind != RunKind::Timed || tenths == tenths_printed_)) return;
+    tenths_printed_ = tenths;
     const std::string line = fmt::format(
         "{}; last {}: {}", describe(progression, last.kind, monotonic_ns() - started_ns_),
         plan_.columns[last.column].name.substr(0, kNameMax), print_figure(last.exit_ns, Unit::Nanoseconds));

@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
-// Progress: one line on stderr that is written over again on a terminal; elsewhere, and where no escape
-// sequences are wanted, a line for every tenth of the timed runs. Thread: one.
+// Progress: one line on stderr, rewritten in place on a terminal; elsewhere, and where escape sequences are
+// not wanted, a line for every tenth of the timed runs. Thread: one.
 #pragma once
 
 #include "vmm/bench/measure/session.h"
@@ -13,7 +13,7 @@ class Progress {
     explicit Progress(const BenchPlan& plan);
 
     void batch_done(const Progression& progression, std::span<const Run> batch);
-    /// Takes the line off a terminal.
+    /// Erases the line on a terminal.
     void finish();
 
     /// "40 %, 120 of 300 runs, about 3 s left"; of the others "warm-up 1 of 2".
@@ -26,7 +26,7 @@ class Progress {
     Display display_;
     bool has_line_ = false;
     u64 started_ns_;  ///< the timed runs
-    u32 tenths_told_ = 0;
+    u32 tenths_printed_ = 0;
 };
 
 }  // namespace mayfly

@@ -52,7 +52,7 @@ Result<std::vector<std::string>> split_command(std::string_view text) {
     if (quote != '\0')
         return fail(Error::invalid(fmt::format("'{}': a quote {} is not closed", text, quote)));
     if (has_word) words.push_back(std::move(word));
-    if (words.empty()) return fail(Error::invalid(fmt::format("'{}' is no command", text)));
+    if (words.empty()) return fail(Error::invalid(fmt::format("'{}' is not a command", text)));
     return words;
 }
 

@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 // Command lines as words, and words as a command line that can be pasted into a shell.
 //
-// Not a shell: what a shell would do to a word (variables, redirection, globs) is refused rather than passed
+// Not a shell: a word that a shell would change (variables, redirection, globs) is refused rather than passed
 // on, since starting one for every run would be measured too. Thread: any.
 #pragma once
 
@@ -14,8 +14,8 @@
 
 namespace mayfly {
 
-/// Splits at blanks; '…', "…" and \ quote as in a shell. Errors: Invalid for an open quote, no word, or what
-/// only a shell can do.
+/// Splits at blanks; '…', "…" and \ quote as in a shell. Errors: Invalid for an open quote, no word, or a
+/// feature of the shell.
 Result<std::vector<std::string>> split_command(std::string_view text);
 
 /// The words with quotes where a shell needs them.

@@ -45,7 +45,7 @@ class GuestFile {
     static Result<GuestFile> create(std::span<const std::byte> elf) {
         const char* place = std::getenv("TMPDIR");
         GuestFile file;
-        // mkdir(2) fails for what exists already, whoever made it.
+        // mkdir(2) fails for any existing file.
         std::string directory = fmt::format("{}/mayfly-bench-{}-{:x}", place != nullptr ? place : "/tmp",
                                             ::getpid(), monotonic_ns());
         if (::mkdir(directory.c_str(), 0700) < 0) return fail(Error::os("mkdir").about(directory));
@@ -177,7 +177,7 @@ Result<int> run_bench(const BenchArguments& arguments, const std::string& repeat
     progress.finish();
     const BenchResult result = TRY(std::move(outcome));
     guest_files.clear();  // a signal from now on would leave it behind
-    if (result.columns.front().is_hopeless) return print_first_failure(result);
+    if (result.columns.front().cannot_be_measured) return print_first_failure(result);
     const Document document{plan,
                             result,
                             figures_of(plan, result),

@@ -69,8 +69,9 @@ struct Template {
     [[nodiscard]] bool is_command() const { return from.option == "against" && !is_qemu(); }
 
     [[nodiscard]] bool uses(const Parameter& parameter) const {
-        const auto has_it = [&](const std::string& text) { return mentions(text, parameter.name); };
-        return has_it(from.value) || has_it(prepare) || std::any_of(words.begin(), words.end(), has_it);
+        const auto is_mentioned_in = [&](const std::string& text) { return mentions(text, parameter.name); };
+        return is_mentioned_in(from.value) || is_mentioned_in(prepare) ||
+               std::any_of(words.begin(), words.end(), is_mentioned_in);
     }
 
     [[nodiscard]] Result<Column> column(std::span<const Setting> settings) const {
@@ -177,10 +178,10 @@ Result<std::vector<Parameter>> parameters_of(const BenchArguments& arguments,
         if (std::any_of(list.begin(), list.end(), is_same))
             return fail(Error::invalid(fmt::format("two times --parameter {}", parameter.name))
                             .hint("one list has all of its values"));
-        const auto uses_it = [&](const Template& one) { return one.uses(parameter); };
-        if (std::none_of(templates.begin(), templates.end(), uses_it))
+        const auto uses_parameter = [&](const Template& one) { return one.uses(parameter); };
+        if (std::none_of(templates.begin(), templates.end(), uses_parameter))
             return fail(Error::invalid(
-                fmt::format("--parameter {0}: there is no {{{0}}} in BOOT-ARGS, --against, --vs, --vs-binary "
+                fmt::format("--parameter {0}: no {{{0}}} in BOOT-ARGS, --against, --vs, --vs-binary "
                             "or --prepare",
                             parameter.name)));
         list.push_back(std::move(parameter));

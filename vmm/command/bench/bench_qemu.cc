@@ -21,7 +21,7 @@ struct QemuWords {
     std::string console = "stdio";
     std::string ignored;
     bool is_ignored = false;
-    bool is_no_default_append = false;
+    bool omits_default_append = false;
 };
 
 using Q = QemuWords;
@@ -37,7 +37,7 @@ constexpr std::array kQemuOptions{
     Option<Q>{.name = "success", .value = "", .text = &Q::ignored},
     Option<Q>{.name = "config-window", .value = "", .text = &Q::ignored},
     Option<Q>{.name = "io", .value = "", .text = &Q::ignored},
-    Option<Q>{.name = "no-default-append", .flag = &Q::is_no_default_append},
+    Option<Q>{.name = "no-default-append", .flag = &Q::omits_default_append},
     Option<Q>{.name = "timeline", .flag = &Q::is_ignored},
     Option<Q>{.name = "stats", .flag = &Q::is_ignored},
     Option<Q>{.name = "verbose", .letter = 'v', .flag = &Q::is_ignored},
@@ -96,7 +96,7 @@ Result<QemuMachine> bench_qemu_machine(const std::vector<std::string>& boot_word
     machine.memory_bytes = config.memory_bytes;
     machine.cpus = config.cpus != 0 ? config.cpus : builtin != nullptr ? builtin->cpus : 1;
     machine.has_serial_output = given.console == "stdio";
-    if (!given.is_no_default_append) add_console(machine, builtin != nullptr);
+    if (!given.omits_default_append) add_console(machine, builtin != nullptr);
     return machine;
 }
 

@@ -26,7 +26,7 @@ class ResultFile {
         return file;
     }
 
-    /// `print` makes the text. Returns `status`, or what becomes of it where this fails, which is said.
+    /// `print` makes the text. Returns `status`, or the status of a failure to write, which is reported.
     template <typename Print>
     [[nodiscard]] int write(const Print& print, int status) const {
         if (!report_) return status;

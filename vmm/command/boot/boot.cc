@@ -32,7 +32,7 @@ namespace {
 
 constexpr std::size_t kTailLines = 20;
 
-/// What a built-in guest needs, where the user said nothing else.
+/// A built-in guest's requirements, unless the user chose otherwise.
 void apply_builtin_defaults(const BuiltinGuest& guest, BootConfig& config) {
     config.has_test_device |= guest.needs_test_device;
     if (config.cpus == 0) config.cpus = guest.cpus;
@@ -84,8 +84,8 @@ bool writes_files(const BootConfig& config) {
 /// Failing to write a report is said, and makes a good status 125: who reads it must not take it for good.
 /// The verdict of a guest that failed stays.
 int write_report(const char* option, const ReportFile& file, std::string_view text, int status,
-                 const std::function<bool()>& must_hurry) {
-    Result<void> done = file.write(text, must_hurry);
+                 const std::function<bool()>& should_give_up) {
+    Result<void> done = file.write(text, should_give_up);
     if (done) return status;
     const int failed = print_error(std::move(done).error().about(option));
     return status == 0 ? failed : status;
@@ -93,17 +93,17 @@ int write_report(const char* option, const ReportFile& file, std::string_view te
 
 /// `machine` is null where there was an end before there was one.
 int report(const BootConfig& config, const BootOutputs& outputs, const Machine* machine,
-           const Timeline& timeline, int status, const std::function<bool()>& must_hurry) {
+           const Timeline& timeline, int status, const std::function<bool()>& should_give_up) {
     if (config.wants_timeline) log::write_stderr(timeline_table(timeline, display_of(STDERR_FILENO).columns));
     int reported = status;
     if (outputs.timeline)
         reported = write_report("--timeline-json", *outputs.timeline, timeline_json(timeline, status),
-                                reported, must_hurry);
+                                reported, should_give_up);
     if (machine == nullptr || (!config.wants_stats && !outputs.stats)) return reported;
     const StatsReport stats = collect_stats(*machine);
     if (config.wants_stats) log::write_stderr(stats_table(stats, display_of(STDERR_FILENO).columns));
     if (outputs.stats)
-        reported = write_report("--stats-json", *outputs.stats, stats_json(stats), reported, must_hurry);
+        reported = write_report("--stats-json", *outputs.stats, stats_json(stats), reported, should_give_up);
     return reported;
 }
 
@@ -124,7 +124,7 @@ Ending ended_early(const StopControl& stop) {
 
 OutputFds output_fds(const BootConfig& config, const BootOutputs& outputs) {
     const bool has_stdout = config.console == "stdio";
-    // stdout is the program's; the kernel's console is for who wants to know more.
+    // stdout is the program's; the kernel's console is for users who want to know more.
     const int stdio = !config.exec ? STDOUT_FILENO : log::is_verbose() ? STDERR_FILENO : -1;
     OutputFds fds{.console = has_stdout ? stdio : outputs.console.get(), .debug = outputs.debugcon.get()};
     if (config.debugcon == "stdout" && fds.console != STDOUT_FILENO) fds.debug = STDOUT_FILENO;
@@ -142,7 +142,7 @@ Result<Ending> run_boot(const BootConfig& config, StopControl& stop, Timeline& t
         hooks.decide = [&stop](WatchVerdict verdict) {
             stop.end({verdict == WatchVerdict::Expected ? EndKind::Expected : EndKind::FailedOn, 0, {}});
         };
-        hooks.must_hurry = [&stop] { return stop.is_abrupt(); };
+        hooks.should_give_up = [&stop] { return stop.is_abrupt(); };
         run.watch = TRY(ConsoleWatch::create(config.watch, hooks, timeline.phase_ns(Phase::Main)));
         if (!config.watch.log_path.empty()) log = TRY(open_log(config.watch.log_path));
     }
@@ -182,11 +182,11 @@ void say(const BootConfig& config, const BootOutcome& outcome, const BootRun& ru
 
 int write_junit_report(const ReportFile& file, const BootConfig& config, const BootOutcome& outcome,
                        const Ending* ending, const ConsoleWatch* watch, const Timeline& timeline,
-                       const std::function<bool()>& must_hurry) {
+                       const std::function<bool()>& should_give_up) {
     const BootTimes times{.ended_wall_seconds = wall_seconds(),
                           .took_ns = monotonic_ns() - timeline.phase_ns(Phase::Main)};
     const JunitReport junit = boot_junit(config, outcome, ending, watch, times);
-    return write_report("--junit", file, junit_xml(junit), outcome.status, must_hurry);
+    return write_report("--junit", file, junit_xml(junit), outcome.status, should_give_up);
 }
 
 }  // namespace
@@ -213,12 +213,13 @@ int boot_command(const BootArguments& arguments, BootConfig config, Timeline& ti
     if (ending && run.machine != nullptr)
         for (const std::string& line : run.machine->untaken_devices(*ending)) log::warning(line);
     if (run.outputs.junit && run.outputs.packed.was_refused("--junit")) run.outputs.junit.reset();
-    const auto must_hurry = [] { return stop.is_abrupt(); };
+    const auto should_give_up = [] { return stop.is_abrupt(); };
     if (ending)
-        outcome.status = report(config, run.outputs, run.machine.get(), timeline, outcome.status, must_hurry);
+        outcome.status =
+            report(config, run.outputs, run.machine.get(), timeline, outcome.status, should_give_up);
     if (run.outputs.junit)
         outcome.status = write_junit_report(*run.outputs.junit, config, outcome, ending ? &*ending : nullptr,
-                                            run.watch.get(), timeline, must_hurry);
+                                            run.watch.get(), timeline, should_give_up);
     // The kernel takes a VM apart faster than we could, and later; and the watch's thread may be at work.
     if (run.machine != nullptr) close_late(run.machine->vm().fd());
     (void)run.machine.release();

@@ -44,7 +44,7 @@ JunitCase machine_case(const BootConfig& config, const BootOutcome& outcome, con
         case EndKind::Signal:
             set(one, Outcome::Error, "signal", fmt::format("mayfly was ended by signal {}", ending->value));
             break;
-        case EndKind::Quit: set(one, Outcome::Error, "quit", "somebody quit on the console"); break;
+        case EndKind::Quit: set(one, Outcome::Error, "quit", "the user quit on the console"); break;
         case EndKind::ExitCode:
             if (own.status != 0)
                 set(one, Outcome::Failed, "status", fmt::format("the guest's status is {}", own.status));
@@ -92,10 +92,11 @@ JunitCase expression_case(std::string_view option, const std::string& text,
         set(one, Outcome::Skipped, {}, "the guest did not run");
         return one;
     }
-    const bool is_feared = option == "fail-on";
+    const bool is_forbidden = option == "fail-on";
     one.time_ns = watched->seen_ns;
-    if (is_feared && watched->is_seen) set(one, Outcome::Failed, "seen", watched->line);
-    if (!is_feared && !watched->is_seen) set(one, Outcome::Failed, "missing", "was not seen on the console");
+    if (is_forbidden && watched->is_seen) set(one, Outcome::Failed, "seen", watched->line);
+    if (!is_forbidden && !watched->is_seen)
+        set(one, Outcome::Failed, "missing", "was not seen on the console");
     return one;
 }
 
@@ -120,8 +121,8 @@ JunitReport boot_junit(const BootConfig& config, const BootOutcome& outcome, con
         report.cases.push_back(
             expression_case("expect", config.watch.expect[i], has_watched ? &watch->expected()[i] : nullptr));
     for (std::size_t i = 0; i < config.watch.fail_on.size(); ++i)
-        report.cases.push_back(
-            expression_case("fail-on", config.watch.fail_on[i], has_watched ? &watch->feared()[i] : nullptr));
+        report.cases.push_back(expression_case("fail-on", config.watch.fail_on[i],
+                                               has_watched ? &watch->forbidden()[i] : nullptr));
     if (watch != nullptr) report.system_out = watch->tail(kTailLines);
     return report;
 }

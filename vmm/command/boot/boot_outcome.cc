@@ -24,12 +24,12 @@ std::string beginning(const std::string& text) {
 }
 
 /// Mayfly was told from outside, or cannot, let the guest come to what was expected of it.
-bool excuses_missing(EndKind kind) {
+bool may_miss_expected(EndKind kind) {
     return kind == EndKind::Signal || kind == EndKind::Quit || kind == EndKind::HostError;
 }
 
 /// The guest came to its end by itself, and not by a crash, which its status must not hide.
-bool is_guests_own_end(EndKind kind) {
+bool is_ended_by_guest(EndKind kind) {
     return kind == EndKind::ExitCode || kind == EndKind::PowerOff || kind == EndKind::Reset ||
            kind == EndKind::ProgramEnded || kind == EndKind::Unreported;
 }
@@ -48,7 +48,7 @@ std::string cure(const BootConfig& config, const Ending& ending) {
     };
     if (lacks_root(config, ending)) return " (it has no root: neither --initrd, --disk nor --exec was given)";
     if (config.exec && says("Unable to mount root fs") && has_parameter(config.append, "rdinit"))
-        return " (the rdinit= of --append takes the place of mayfly's init, and is not there)";
+        return " (the rdinit= of --append takes the place of mayfly's init, and does not exist)";
     if (config.exec && says("Unable to mount root fs"))
         return " (it did not unpack its initramfs: too little --memory, or no CONFIG_BLK_DEV_INITRD)";
     if (says("no killable processes") || says("deadlocked on memory"))
@@ -57,15 +57,15 @@ std::string cure(const BootConfig& config, const Ending& ending) {
 }
 
 void judge_watch(const ConsoleWatch& watch, EndKind kind, BootOutcome& outcome) {
-    for (const WatchedExpression& feared : watch.feared()) {
-        if (!feared.is_seen) continue;
-        outcome.lines.push_back(feared_line(feared));
+    for (const WatchedExpression& forbidden : watch.forbidden()) {
+        if (!forbidden.is_seen) continue;
+        outcome.lines.push_back(fail_on_line(forbidden));
         outcome.wants_tail = true;
         // On the console's last words, with which the guest has ended by itself.
-        if (is_guests_own_end(kind)) outcome.status = kStatusWatchFailed;
+        if (is_ended_by_guest(kind)) outcome.status = kStatusWatchFailed;
         return;
     }
-    if (excuses_missing(kind)) return;
+    if (may_miss_expected(kind)) return;
     for (const WatchedExpression& expected : watch.expected()) {
         if (expected.is_seen) continue;
         outcome.lines.push_back(fmt::format("--expect '{}' was not seen", visible(expected.text)));
@@ -76,8 +76,8 @@ void judge_watch(const ConsoleWatch& watch, EndKind kind, BootOutcome& outcome) 
 
 }  // namespace
 
-std::string feared_line(const WatchedExpression& feared) {
-    return fmt::format("--fail-on '{}' matched: {}", visible(feared.text), beginning(feared.line));
+std::string fail_on_line(const WatchedExpression& forbidden) {
+    return fmt::format("--fail-on '{}' matched: {}", visible(forbidden.text), beginning(forbidden.line));
 }
 
 BootOutcome judge_boot(const BootConfig& config, const Ending& ending, const ConsoleWatch* watch) {

@@ -29,6 +29,6 @@ struct BootOutcome {
 [[nodiscard]] BootOutcome failed_boot(const Error& error);
 
 /// "--fail-on 'Oops' matched: Oops: 0000 [#1]", with so much of the line as a terminal's has room for.
-[[nodiscard]] std::string feared_line(const WatchedExpression& feared);
+[[nodiscard]] std::string fail_on_line(const WatchedExpression& forbidden);
 
 }  // namespace mayfly

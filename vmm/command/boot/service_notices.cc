@@ -28,7 +28,7 @@ std::unique_ptr<ServiceNotices> ServiceNotices::connect(const std::string& name,
 }
 
 void ServiceNotices::on_running() {
-    if (std::exchange(is_told_, true)) return;
+    if (std::exchange(is_ready_sent_, true)) return;
     send("READY=1\n", what_ + " runs");
 }
 

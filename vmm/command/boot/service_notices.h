@@ -49,7 +49,7 @@ class ServiceNotices {
 
     const NotifySocket socket_;
     const std::string what_;  // runs in the guest
-    bool is_told_ = false;
+    bool is_ready_sent_ = false;
 };
 
 }  // namespace mayfly

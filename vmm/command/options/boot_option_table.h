@@ -45,7 +45,7 @@ inline constexpr std::array kOptions{
               .may_be_empty = true},
     Option<A>{.name = "no-default-append",
               .help = "pass --append to Linux as it is, without mayfly's own words; -v prints the whole line",
-              .flag = &A::is_no_default_append},
+              .flag = &A::omits_default_append},
     Option<A>{.name = "quick-linux",
               .help = "have Linux skip parts of its start that few programs need (README)",
               .flag = &A::is_quick_linux},

@@ -154,7 +154,7 @@ Result<void> read_devices(const BootArguments& arguments, BootConfig& config) {
     return {};
 }
 
-/// What is given without the program that it is for.
+/// Options of a program, given without one.
 Result<void> refuse_without_exec(const BootArguments& arguments) {
     if (!arguments.exec_arguments.empty())
         return fail(Error::invalid(fmt::format("'{}' is an argument of no program: only --exec has them",
@@ -286,7 +286,7 @@ Result<BootConfig> boot_config(const BootArguments& arguments) {
     config.initrds = arguments.initrds;
     config.modules = arguments.modules;
     config.append = arguments.append;
-    config.has_default_append = !arguments.is_no_default_append;
+    config.has_default_append = !arguments.omits_default_append;
     config.is_quick_linux = arguments.is_quick_linux;
     if (config.is_quick_linux && !config.has_default_append)
         return fail(Error::invalid(

@@ -58,7 +58,7 @@ struct BootArguments {
     bool is_timeline = false;
     bool is_stats = false;
     bool is_test_device = false;
-    bool is_no_default_append = false;
+    bool omits_default_append = false;
     bool is_quick_linux = false;
     bool is_rng = false;
     bool is_verbose = false;
@@ -66,7 +66,8 @@ struct BootArguments {
     bool is_help = false;
 };
 
-/// `argv` starts at the command's own name. Errors: Invalid, for what is not an option or lacks its value.
+/// `argv` starts at the command's own name. Errors: Invalid, for a word that is not an option, or an option
+/// without its value.
 Result<BootArguments> parse_boot_arguments(int argc, char** argv);
 
 /// Errors: Invalid, with the option, the value and the limit.

@@ -64,7 +64,8 @@ Result<std::array<u8, 6>> parse_mac(std::string_view text) {
         if (i + 1 < mac.size() && digits[2] != ':') return bad();
     }
     if (mac == std::array<u8, 6>{})
-        return fail(Error::invalid(fmt::format("--net mac={} is all zeroes, which is no device's", text)));
+        return fail(
+            Error::invalid(fmt::format("--net mac={} is all zeroes, which is not a device's address", text)));
     if ((mac[0] & 1) != 0)
         return fail(Error::invalid(
             fmt::format("--net mac={} is a group address; a device needs one of its own", text)));

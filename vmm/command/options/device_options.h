@@ -36,7 +36,7 @@ struct ConsoleChoice {
 /// "WHERE[,hvc|,serial]", or the device alone: then WHERE is stdio, which "-" means as well.
 Result<ConsoleChoice> parse_console(std::string_view text);
 
-/// Whether --debugcon's WHERE, "-" being stdout, is none of the words.
+/// Whether --debugcon's WHERE, "-" being stdout, is a file and not one of the words.
 [[nodiscard]] bool names_debugcon_file(std::string_view where);
 
 }  // namespace mayfly

@@ -29,7 +29,7 @@ Result<IpAddress> read_address(std::string_view key, const std::string& value, c
     if (!address)
         return fail(
             refusal(key, value, fmt::format("'{}' is neither an IPv4 nor an IPv6 address", text)).hint(hint));
-    if (const char* const why = why_not_an_interfaces(*address))
+    if (const char* const why = why_unfit_for_interface(*address))
         return fail(refusal(key, value, fmt::format("{} {}", text, why)));
     return *address;
 }
@@ -85,14 +85,14 @@ Result<void> read_ip(const std::string& value, GuestNetwork& network) {
     return {};
 }
 
-/// The first of that family; null where there is none.
+/// The first of that family; null when it is missing.
 const IpAddress* of_family(const std::vector<IpAddress>& addresses, bool is_ipv6) {
     const auto found = std::ranges::find(addresses, is_ipv6, &IpAddress::is_ipv6);
     return found == addresses.end() ? nullptr : &*found;
 }
 
 /// Why `gateway` cannot be reached through the addresses; empty where it can.
-std::string why_out_of_reach(const IpAddress& gateway, const GuestNetwork& network) {
+std::string why_unreachable(const IpAddress& gateway, const GuestNetwork& network) {
     const char* const family = name_of_family(gateway.is_ipv6);
     std::string own;
     for (const InterfaceAddress& one : network.addresses) {
@@ -133,7 +133,7 @@ Result<void> read_guest_network_key(std::string_view key, const std::string& val
 
 Result<void> check_guest_network(const GuestNetwork& network) {
     for (const IpAddress& gateway : network.gateways) {
-        const std::string why = why_out_of_reach(gateway, network);
+        const std::string why = why_unreachable(gateway, network);
         if (!why.empty())
             return fail(
                 refusal("gw", print(gateway), why).hint("ip=192.0.2.2/24,gw=192.0.2.1, or leave gw= out"));

@@ -20,7 +20,7 @@ Result<void> read_guest_network_key(std::string_view key, const std::string& val
 /// Of one --net, once all of its keys are read. Errors: Invalid for a gateway that is out of reach.
 Result<void> check_guest_network(const GuestNetwork& network);
 
-/// Of all. Errors: Invalid where there is no init of ours, and where two of them contradict each other.
+/// Of all. Errors: Invalid without our init, and where two of them contradict each other.
 Result<void> check_guest_networks(const std::vector<NetConfig>& nets, bool has_exec);
 
 }  // namespace mayfly

@@ -21,7 +21,7 @@ Error refusal(std::string_view text, std::string_view why) {
         .hint("hostfwd=tcp:127.0.0.1:8080-:80; without the address, on every address of this host");
 }
 
-/// Takes what is before `end` off the front of `rest`, and `end`. Nothing when it is not there.
+/// Takes the text before `end`, and `end`, off the front of `rest`. Nothing when `end` is missing.
 std::optional<std::string_view> take_until(std::string_view& rest, std::string_view end) {
     const std::size_t at = rest.find(end);
     if (at == std::string_view::npos) return std::nullopt;
@@ -61,8 +61,8 @@ Result<PortForward> parse_port_forward(std::string_view text) {
     forward.host_address = *address;
     if ((has_brackets || !address->empty()) &&
         !is_address(has_brackets ? AF_INET6 : AF_INET, forward.host_address))
-        return fail(
-            refusal(text, fmt::format("'{}' is no {} address", *address, has_brackets ? "IPv6" : "IPv4")));
+        return fail(refusal(
+            text, fmt::format("'{}' is not an {} address", *address, has_brackets ? "IPv6" : "IPv4")));
     if (!guest_address->empty()) return fail(refusal(text, "the guest has one address, which is left out"));
     const std::optional<u16> host = port_of(*host_port);
     const std::optional<u16> guest = port_of(rest);

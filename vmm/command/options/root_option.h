@@ -15,11 +15,10 @@ struct RootChoice {
     RootKind kind = RootKind::Packed;
 };
 
-/// Nothing is no root. Errors: Invalid.
+/// An empty value is refused. Errors: Invalid.
 Result<RootChoice> parse_root(std::string_view text);
 
-/// What a live root is besides an option of the program's: a share, which comes after the user's. Errors:
-/// Invalid for what does not go with it.
+/// A live root's share, which comes after the user's. Errors: Invalid for what does not go with it.
 Result<void> add_live_root(BootConfig& config);
 
 }  // namespace mayfly

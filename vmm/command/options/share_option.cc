@@ -22,7 +22,7 @@ Error refusal(std::string_view what, std::string_view why) {
     return Error::invalid(fmt::format("--share {}: {}", what, why));
 }
 
-/// Where the guest's path begins, behind its colon; npos where there is none.
+/// Where the guest's path begins, behind its colon; npos without a colon.
 std::size_t find_place(std::string_view text) {
     std::size_t colon = text.rfind(":/");
     while (colon != std::string_view::npos && colon != 0 && text[colon - 1] == '\\')
@@ -73,8 +73,8 @@ Result<std::optional<ShareOwner>> read_owner(const std::string& value) {
     const auto read = [&](std::string_view digits) -> Result<u32> {
         const Result<u64> id = parse_number(digits, kIdMax);
         if (!id)
-            return fail(Error::invalid(fmt::format("--share owner={}: '{}' is no number from 0 to {}", value,
-                                                   digits, kIdMax))
+            return fail(Error::invalid(fmt::format("--share owner={}: '{}' is not a number from 0 to {}",
+                                                   value, digits, kIdMax))
                             .hint("owner=host: as they are here; owner=UID[:GID]: one owner of all"));
         return static_cast<u32>(*id);
     };

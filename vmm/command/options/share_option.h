@@ -22,13 +22,13 @@ constexpr char kShareHelp[] =
 /// with the key, the value and the limit.
 Result<ShareConfig> parse_share(std::string_view text, std::optional<ShareOwner> owner);
 
-/// Who owns the files that a guest sees, where nobody says: whoever may give files to anybody shows them as
-/// they are; else all are root's, because what the guest makes is one user's.
+/// The owner of the files that a guest sees by default: a monitor that may give files to any user shows them
+/// as they are; else all are root's, because what the guest makes is one user's.
 [[nodiscard]] std::optional<ShareOwner> default_share_owner(u32 user);
 
 /// Of all: gives each without a tag its device's name, and with `has_exec` each without a place its own on
 /// this host. Errors: Invalid for a tag or a place that two have, for a place without our own init or that
-/// would be the guest's root; Os where a directory is not there.
+/// would be the guest's root; Os where a directory does not exist.
 Result<void> settle_shares(std::vector<ShareConfig>& shares, bool has_exec);
 
 }  // namespace mayfly

@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: Apache-2.0
-// What a command says of itself, which is no guest's: an error on stderr, or what was asked for on stdout.
+// What a command says itself, not its guest: an error on stderr, or the answer on stdout.
 //
 // Thread: any.
 #pragma once

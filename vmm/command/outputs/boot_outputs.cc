@@ -27,7 +27,7 @@ std::string debugcon_file(const BootArguments& arguments) {
     return names_debugcon_file(arguments.debugcon) ? arguments.debugcon : std::string();
 }
 
-/// What cannot be read is refused with the command line.
+/// Files that cannot be read are refused with the command line.
 RootChoice root_of(const BootArguments& arguments) {
     return parse_root(arguments.root).value_or(RootChoice{});
 }

@@ -13,8 +13,8 @@
 
 namespace mayfly {
 
-/// What the options name, `about` being put before each option's name. What else is
-/// in the directories of --root and --modules finds the packer.
+/// The files that the options name, with `about` before each option's name. What else is in the directories
+/// of --root and --modules finds the packer.
 void add_boot_files(const BootArguments& arguments, std::string_view about, NamedFiles& files);
 
 /// The file of --log.
@@ -25,12 +25,12 @@ Result<void> empty_log(const UniqueFd& file, const std::string& name);
 class BootOutputs {
   public:
     /// All but --log's, which is compared with them and the others. Where this fails, no file has lost
-    /// anything, and --junit's is open if it can be: what failed is what it is to report.
+    /// anything, and --junit's is open if possible, to report the failure.
     static BootOutputs open(const BootArguments& arguments);
     /// --junit's only, of a command line that was refused.
     static BootOutputs open_junit(const BootArguments& arguments);
 
-    /// What could not be opened.
+    /// The files that could not be opened.
     [[nodiscard]] const std::optional<Error>& error() const { return error_; }
 
     UniqueFd console;   ///< of --console FILE; none where not asked for

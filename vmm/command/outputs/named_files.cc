@@ -38,7 +38,7 @@ bool NamedFiles::is_packed(const Entry& output, const Entry& tree) {
 OutputFiles NamedFiles::outputs() const {
     OutputFiles files;
     for (const Entry& entry : entries_) {
-        // What stdout or stderr is connected to was opened by whoever started us, under whatever name.
+        // The files behind stdout and stderr were opened by our parent, under any name.
         if (entry.use == Use::Written && entry.identity && entry.descriptor.value_or(STDERR_FILENO + 1) > 2)
             files.add(entry.option, entry.name, *entry.identity);
     }
@@ -59,7 +59,7 @@ bool NamedFiles::is_clash(const Entry& output, const Entry& other) {
 
 Result<void> NamedFiles::check_entry(const Entry& output) const {
     const bool is_late = output.use == Use::Later;
-    // What the user hands to us may be the program's stdout, and takes what comes after it.
+    // A descriptor from the user may be the program's stdout, and takes later output.
     if (is_late && output.descriptor) return {};
     if (output.descriptor == STDOUT_FILENO && !stdout_is_.empty())
         return fail(Error::invalid(fmt::format("{} {}: stdout is {}", output.option, output.name, stdout_is_))
@@ -70,8 +70,9 @@ Result<void> NamedFiles::check_entry(const Entry& output) const {
         if ((other.use == Use::Tree || other.use == Use::Modules) && is_packed(output, other))
             return fail(Error::invalid(fmt::format("{} {} is a file in {} {}, which is packed", output.option,
                                                    output.name, other.option, other.name))
-                            .hint(fmt::format("{} would destroy it: name one that is not there, or elsewhere",
-                                              output.option)));
+                            .hint(fmt::format(
+                                "{} would destroy it: name a file that does not exist, or one elsewhere",
+                                output.option)));
         if (&other == &output || !is_clash(output, other)) continue;
         if (other.use == Use::Standard)
             return fail(

@@ -17,7 +17,7 @@ namespace mayfly {
 
 class NamedFiles {
   public:
-    /// `option` is how messages call it: "--initrd", "KERNEL". What is not there is no clash, unless two
+    /// `option` is how messages call it: "--initrd", "KERNEL". A missing file does not clash, unless two
     /// names would make it.
     void add_input(std::string option, std::string name) {
         // For what is read, "-" is a name like any other.
@@ -26,7 +26,7 @@ class NamedFiles {
     void add_output(std::string option, std::string name) {
         add(Use::Written, std::move(option), std::move(name));
     }
-    /// What is packed before the guest runs: an output that is written meanwhile would destroy it.
+    /// Files that are packed before the guest runs: an output written meanwhile would destroy them.
     void add_copied(std::string option, std::string name) {
         add(Use::Copied, std::move(option), std::move(name));
     }
@@ -37,7 +37,8 @@ class NamedFiles {
     /// A directory whose files are packed; `is_modules`: only a kernel's modules and their lists are. It is
     /// found where an output is in there already, under the name given.
     void add_tree(std::string option, std::string directory, bool is_modules);
-    /// A standard descriptor that is in use. Naming it, as "-" say, is no clash; naming its file is.
+    /// A standard descriptor that is in use. Naming the descriptor, as by "-", does not clash; naming its
+    /// file does.
     void add_standard(int number);
     /// stdout carries what nothing else may be mixed with; `why` completes "stdout is" and `hint` says what
     /// frees it.
@@ -47,7 +48,7 @@ class NamedFiles {
     [[nodiscard]] Result<void> check(std::string_view option) const;
     /// The same for all outputs.
     [[nodiscard]] Result<void> check_all() const;
-    /// What is there already and would be changed: for packers, who find them in trees by other names too.
+    /// Existing files that would be changed: for packers, which find them in trees by other names too.
     [[nodiscard]] OutputFiles outputs() const;
 
   private:

@@ -1,8 +1,8 @@
 // SPDX-License-Identifier: Apache-2.0
-// Facts: what the doctor found out about this host, as plain values. Nothing is judged here.
+// Facts: the doctor's facts about this host, as plain values. Nothing is judged here.
 //
 // Gathered by host_facts, kvm_facts and probe; judged by judge; printed as JSON by print. An empty optional
-// or string means that the host does not say. Thread: values only.
+// or string means that the host does not tell. Thread: values only.
 #pragma once
 
 #include <optional>
@@ -40,7 +40,7 @@ struct CpuFacts {
     bool is_guest = false;   ///< CPUID says that a hypervisor runs this host
     std::string hypervisor;  ///< its signature, "KVMKVMKVM"
     bool has_invariant_tsc = false;
-    std::optional<double> tsc_khz;  ///< the rate that the host's kernel goes by; empty: not measured
+    std::optional<double> tsc_khz;  ///< the rate that the host's kernel uses; empty: not measured
 };
 
 /// /dev/kvm as a file.
@@ -81,7 +81,7 @@ struct Capability {
     std::string_view name;  ///< without KVM_CAP_
     u32 number = 0;
     bool is_required = false;
-    std::string_view why;  ///< what is lost without it
+    std::string_view why;  ///< what a host without it lacks
     int value = 0;         ///< KVM_CHECK_EXTENSION: 0 is missing
 };
 
@@ -97,14 +97,14 @@ struct KvmFacts {
     bool has_tsc_scaling = false;
 };
 
-/// How many interrupts the probe sends a busy guest when it has the time.
+/// The number of interrupts that the probe sends a busy guest, time permitting.
 inline constexpr u32 kProbeInterrupts = 64;
 
-/// What the probe guest showed. What was not measured is empty.
+/// The probe guest's results. Values that were not measured are empty.
 struct ProbeFacts {
-    std::string failure;     ///< why guests cannot run here: KVM refused one, or it went wrong. Else empty
-    std::string unfinished;  ///< why something was not measured, although nothing went wrong. Else empty
-    bool has_run = false;    ///< the guest came to its first port write
+    std::string failure;     ///< why guests cannot run here: KVM refused one, or it crashed. Else empty
+    std::string unfinished;  ///< why a value was not measured, although nothing failed. Else empty
+    bool has_run = false;    ///< the guest reached its first port write
     std::optional<u64> create_vm_ns;
     std::optional<u64> first_exit_ns;  ///< first KVM_RUN until the guest's first exit
     u32 tsc_khz = 0;                   ///< 0: KVM does not know
@@ -114,16 +114,16 @@ struct ProbeFacts {
     std::optional<u64> signal_msi_ns;        ///< the ioctl
     std::optional<u64> interrupt_ns;         ///< irqfd write until a busy guest's handler has run
     std::optional<bool> kvmclock_stable;     ///< the flag in the guest's own clock page
-    std::optional<double> kvmclock_tsc_khz;  ///< the TSC's rate by which that page counts
+    std::optional<double> kvmclock_tsc_khz;  ///< the TSC rate that this page implies
     std::optional<bool> has_timer_fired;     ///< a TSC-deadline timer, within kProbeTimerPatienceMs
     std::optional<u64> timer_late_ns;        ///< until the guest's handler has run, after the deadline
     u32 interrupts_sent = 0;
     u32 interrupts_received = 0;
-    bool is_interrupt_lost = false;  ///< the last one never came, though the guest ran
-    std::optional<u64> injections;   ///< how far irq_injections rose; empty: KVM keeps no such counter
+    bool is_interrupt_lost = false;  ///< the last interrupt never came, though the guest ran
+    std::optional<u64> injections;   ///< the increase of irq_injections; empty: KVM lacks this counter
 };
 
-/// A timer that has not fired so long after it was due never will, as far as a guest can tell.
+/// A timer that is overdue for so long never fires, as far as a guest can tell.
 inline constexpr u64 kProbeTimerPatienceMs = 2000;
 
 struct Facts {

@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: Apache-2.0
-// host_facts: everything the doctor learns without using KVM: procfs, sysfs, CPUID, limits, one io_uring.
+// host_facts: all facts that the doctor learns without KVM: procfs, sysfs, CPUID, limits, one io_uring.
 // Thread: any; reads only.
 #pragma once
 
@@ -7,7 +7,7 @@
 
 namespace mayfly {
 
-/// Never fails: what cannot be read stays empty.
+/// Never fails: facts that cannot be read stay empty.
 [[nodiscard]] HostFacts gather_host();
 
 }  // namespace mayfly

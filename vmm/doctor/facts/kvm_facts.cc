@@ -19,7 +19,7 @@ constexpr u32 kCapApicBusCyclesNs = 237;  // Linux 6.11
 constexpr bool kRequired = true;
 constexpr bool kWanted = false;
 
-/// The capabilities that mayfly builds on, and what a guest or user misses without each.
+/// The capabilities that mayfly uses, and what a guest or user lacks without each.
 constexpr std::array kCapabilities{
     Capability{"USER_MEMORY", KVM_CAP_USER_MEMORY, kRequired, "guest RAM"},
     Capability{"EXT_CPUID", KVM_CAP_EXT_CPUID, kRequired, "the guest's CPUID"},
@@ -58,7 +58,7 @@ KvmFacts gather_kvm(const KvmSystem& kvm) {
     facts.vcpus_recommended = kvm.check(KVM_CAP_NR_VCPUS);
     facts.vcpus_max = std::max(kvm.check(KVM_CAP_MAX_VCPUS), facts.vcpus_recommended);
     facts.memory_slots = kvm.check(KVM_CAP_NR_MEMSLOTS);
-    // The check answers with the period that KVM has unless told otherwise.
+    // The check returns KVM's default period.
     facts.apic_bus_ns = static_cast<u32>(std::max(1, kvm.check(static_cast<int>(kCapApicBusCyclesNs))));
     facts.has_tsc_scaling = kvm.check(KVM_CAP_TSC_CONTROL) != 0;
     const Result<CpuidTable> cpuid = kvm.supported_cpuid();

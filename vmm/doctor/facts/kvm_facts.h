@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: Apache-2.0
-// kvm_facts: what KVM says about itself: capabilities, limits, its paravirtual CPUID.
+// kvm_facts: KVM's facts about itself: capabilities, limits, its paravirtual CPUID.
 // Thread: any.
 // Spec: Linux Documentation/virt/kvm/api.rst §4.4 "KVM_CHECK_EXTENSION".
 #pragma once

@@ -98,7 +98,7 @@ std::string_view find_user(std::string_view file, u32 id) {
 }
 
 char thread_state(std::string_view stat) {
-    // The name before it is in parentheses, and may have some itself.
+    // The name before it is in parentheses, and may contain parentheses.
     const std::size_t end = stat.rfind(") ");
     return end == std::string_view::npos || end + 2 >= stat.size() ? '\0' : stat[end + 2];
 }

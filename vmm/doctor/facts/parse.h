@@ -11,7 +11,7 @@
 
 namespace mayfly {
 
-/// The value of the first line "KEY<white space>: value". Empty when there is none.
+/// The value of the first line "KEY<white space>: value". Empty without such a line.
 [[nodiscard]] std::string_view proc_field(std::string_view text, std::string_view key);
 
 /// `words` is separated by white space, or by commas.
@@ -31,13 +31,13 @@ struct GroupLine {
 /// The line of an /etc/group file with this number.
 [[nodiscard]] std::optional<GroupLine> find_group(std::string_view file, u32 id);
 
-/// Name of the user with this number in an /etc/passwd file. Empty when there is none.
+/// Name of the user with this number in an /etc/passwd file. Empty when the file lacks the user.
 [[nodiscard]] std::string_view find_user(std::string_view file, u32 id);
 
-/// 'R', 'S' and so on of a process's or thread's stat file; 0 when it is no such text.
+/// 'R', 'S' and so on of a process's or thread's stat file; 0 for another text.
 [[nodiscard]] char thread_state(std::string_view stat);
 
-/// Major and minor of "6.18.44-generic" as 6018. 0 when it is no such text.
+/// Major and minor of "6.18.44-generic" as 6018. 0 for another text.
 [[nodiscard]] u32 release_number(std::string_view release);
 
 }  // namespace mayfly

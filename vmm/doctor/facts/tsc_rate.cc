@@ -22,7 +22,7 @@ TscSample sample_tsc(clockid_t clock) {
         const u64 before = __rdtsc();
         ::clock_gettime(clock, &now);
         const u64 doubt = __rdtsc() - before;
-        // Whatever got in between made it longer: the shortest one was left alone.
+        // An interruption makes a sample longer: the shortest was not interrupted.
         if (i != 0 && doubt >= best.doubt_ticks) continue;
         best = {.ticks = before + doubt / 2,
                 .ns = static_cast<u64>(now.tv_sec) * kNsPerSecond + static_cast<u64>(now.tv_nsec),

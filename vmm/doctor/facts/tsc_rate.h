@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
 // tsc_rate: how fast this processor's TSC runs, by one of the host's clocks. Against CLOCK_MONOTONIC_RAW it
-// is the rate that the host's kernel goes by, when the TSC is its clock. Thread: any.
+// is the rate that the host's kernel uses, when the TSC is its clock. Thread: any.
 #pragma once
 
 #include <optional>
@@ -10,11 +10,11 @@
 
 namespace mayfly {
 
-/// The TSC and a clock at one moment, as far as two reads can be at one moment.
+/// The TSC and a clock, read as close together as possible.
 struct TscSample {
     u64 ticks = 0;
     u64 ns = 0;
-    u64 doubt_ticks = 0;  ///< the clock was read somewhere within so many
+    u64 doubt_ticks = 0;  ///< the clock was read at some point within so many ticks
 };
 
 [[nodiscard]] TscSample sample_tsc(clockid_t clock);
@@ -28,7 +28,7 @@ struct TscRate {
 [[nodiscard]] std::optional<TscRate> tsc_rate(const TscSample& from, const TscSample& to);
 
 /// The rate since `from`, by the clock of that sample. Waits until enough time went by to be sure to some 20
-/// ppm, which is some milliseconds; empty where a fifth of a second is not enough.
+/// ppm, which takes some milliseconds; empty where a fifth of a second does not suffice.
 [[nodiscard]] std::optional<double> tsc_khz_since(const TscSample& from, clockid_t clock);
 
 }  // namespace mayfly

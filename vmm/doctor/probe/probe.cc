@@ -31,7 +31,7 @@ using Stage = ProbeStage;
 
 constexpr u32 kMsiCalls = 65;
 constexpr u32 kTimers = 5;
-/// Long, for on a busy host the guest may not run for a while.
+/// Long, because on a busy host the guest may not run for a while.
 constexpr u64 kInterruptPatienceNs = 2'000'000'000;
 constexpr u64 kTimerPatienceNs = kProbeTimerPatienceMs * 1'000'000;
 constexpr u64 kInterruptPauseNs = 20'000;  // lets the guest return from its handler
@@ -73,7 +73,7 @@ std::optional<double> ticks_to_ns(const ProbeMachine& probe, u32 ticks, u32 thin
 
 // --- the vCPU thread ---
 
-/// Runs the guest to its next port write. Errors: Host, when it ended otherwise, or was told to.
+/// Runs the guest to its next port write. Errors: Host, when it ended otherwise, or was stopped.
 Result<u8> run_to_port(ProbeMachine& probe) {
     for (;;) {
         const RunStatus status = TRY(probe.vcpu.run());
@@ -135,7 +135,7 @@ void read_clock_page(ProbeMachine& probe) {
 }
 
 /// After being told to give up: the deadline is long over, and KVM still waits for it or the guest still
-/// slept. One that was only kept from running did not sleep, and KVM looks at timers before signals.
+/// slept. A guest that merely got no CPU did not sleep, and KVM checks timers before signals.
 bool is_timer_dead(const ProbeMachine& probe) {
     if (!probe.was_stopped || monotonic_ns() - probe.timer_armed_ns < kTimerPatienceNs) return false;
     return probe.seemed_asleep || probe.vcpu.msr(kMsrTscDeadline).value_or(0) != 0;
@@ -147,7 +147,7 @@ Result<void> measure_timers(ProbeMachine& probe) {
     std::array<u64, kTimers> late_ns{};
     u32 fired = 0;
     Result<void> stepped;
-    // An interrupt of an earlier part that comes as late as this ends a halt as well.
+    // A late interrupt of an earlier part ends a halt as well.
     for (u32 tries = 0; fired < kTimers && tries < 2 * kTimers; ++tries) {
         const u64 before = monotonic_ns();
         if (fired != 0 && before > probe.deadline_ns) break;
@@ -174,7 +174,7 @@ Result<void> run_parts(ProbeMachine& probe) {
     probe.facts.has_run = true;
     probe.stage = Stage::Measuring;
     TRY_VOID(run_to_step(probe));
-    // The shortest round: whatever else the host did made the others longer.
+    // The shortest round: other work of the host made the others longer.
     const auto rounds = rounds_at(probe, MAYFLY_PROBE_SPEED_TICKS);
     probe.facts.ring0_instruction_ns =
         ticks_to_ns(probe, *std::ranges::min_element(rounds), MAYFLY_PROBE_INSTRUCTIONS);
@@ -196,7 +196,7 @@ void* run_guest(void* argument) {
     ProbeMachine& probe = *static_cast<ProbeMachine*>(argument);
     probe.thread_id = ::gettid();
     const Result<void> done = run_parts(probe);
-    // Why it was told to give up, the main thread knows better.
+    // The main thread knows why it told this thread to give up.
     if (!done && !probe.was_stopped) probe.facts.failure = done.error().message();
     probe.stage = Stage::Ended;
     return nullptr;
@@ -211,14 +211,14 @@ char state_of(const ProbeMachine& probe) {
         read_text_file(fmt::format("/proc/self/task/{}/stat", probe.thread_id.load()).c_str(), 512));
 }
 
-/// Whether the vCPU thread could have got on since then: it had a fair share of a CPU, or wants none. A host
-/// whose other work keeps it from running says nothing about KVM.
+/// Whether the vCPU thread could have made progress since then: it had a fair share of a CPU, or needs none.
+/// A thread that other work keeps from running says nothing about KVM.
 class Chance {
   public:
     explicit Chance(const ProbeMachine& probe, pthread_t thread)
         : probe_(probe), thread_(thread), began_ns_(monotonic_ns()), cpu_began_ns_(cpu_ns()) {}
 
-    [[nodiscard]] bool was_had() const {
+    [[nodiscard]] bool was_given() const {
         return had_chance(monotonic_ns() - began_ns_, cpu_ns() - cpu_began_ns_, state_of(probe_));
     }
     [[nodiscard]] u64 elapsed_ns() const { return monotonic_ns() - began_ns_; }
@@ -243,8 +243,8 @@ Wait wait_while(const ProbeMachine& probe, pthread_t thread, Stage stage, u64 fa
     const Chance chance(probe, thread);
     while (probe.stage == stage) {
         const u64 elapsed_ns = chance.elapsed_ns();
-        if (elapsed_ns >= std::max(fair_ns, long_ns)) return chance.was_had() ? Wait::Stuck : Wait::Starved;
-        if (elapsed_ns >= fair_ns && !chance.was_had()) return Wait::Starved;
+        if (elapsed_ns >= std::max(fair_ns, long_ns)) return chance.was_given() ? Wait::Stuck : Wait::Starved;
+        if (elapsed_ns >= fair_ns && !chance.was_given()) return Wait::Starved;
         std::this_thread::sleep_for(milliseconds(1));
     }
     return Wait::Over;
@@ -254,13 +254,13 @@ Wait wait_while(const ProbeMachine& probe, pthread_t thread, Stage stage, u64 fa
 bool wait_for_count(const ProbeMachine& probe, Gpa counter, u32 count, u64 deadline_ns) {
     while (probe.word(counter) < count) {
         if (probe.stage == Stage::Ended || monotonic_ns() > deadline_ns) return false;
-        // With one CPU the guest runs only when we let it.
+        // With one CPU the guest runs only while we wait.
         std::this_thread::yield();
     }
     return true;
 }
 
-/// What the main thread finds out.
+/// The main thread's results.
 struct Seen {
     std::string failure;
     std::string unfinished;
@@ -288,7 +288,7 @@ void deliver(const ProbeMachine& probe, pthread_t thread, Seen& seen) {
         probe.irqfd->signal();
         const u32 expected = ++seen.sent;
         if (!wait_for_count(probe, kIrqfdCount, expected, sent_at + kInterruptPatienceNs)) {
-            seen.is_lost = probe.stage != Stage::Ended && chance.was_had();
+            seen.is_lost = probe.stage != Stage::Ended && chance.was_given();
             break;
         }
         latencies_ns[expected - 1] = monotonic_ns() - sent_at;
@@ -314,7 +314,7 @@ void wait_for_timers(ProbeMachine& probe) {
     }
 }
 
-/// Sees the guest through its stages; what it does not get through is named.
+/// Follows the guest through its stages; names the stage where it stops.
 Seen watch_guest(ProbeMachine& probe, pthread_t thread, const ProbeLimits& limits) {
     Seen seen;
     const auto fair_ns = static_cast<u64>(nanoseconds(limits.fair).count());
@@ -372,7 +372,7 @@ ProbeFacts joined(ProbeFacts facts, const Seen& seen, bool was_stopped) {
 
 bool had_chance(u64 elapsed_ns, u64 cpu_ns, char state) {
     constexpr u64 kFairShare = 4;
-    // Asleep, in whatever way: it waits for something else than a CPU.
+    // Asleep: it waits for something other than a CPU.
     return is_asleep(state) || cpu_ns >= elapsed_ns / kFairShare;
 }
 
@@ -407,9 +407,10 @@ ProbeFacts run_probe(const KvmSystem& kvm, ProbeLimits limits, u32 tsc_khz) {
     const bool has_ended = probe->stage == Stage::Ended;
     const Chance chance(*probe, thread);
     if (!has_ended && !stop_guest(*probe, thread)) {
-        // The process is about to end and takes both along; waiting for this thread could take for ever.
+        // The process is about to end and takes both along; waiting for this thread could take forever.
         facts.has_run = probe->stage != Stage::Starting;
-        (chance.was_had() ? facts.failure : facts.unfinished) = "KVM_RUN did not return when it was told to";
+        (chance.was_given() ? facts.failure : facts.unfinished) =
+            "KVM_RUN did not return when it was told to";
         ::pthread_detach(thread);
         (void)probe.release();
         return facts;

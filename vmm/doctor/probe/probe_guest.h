@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: Apache-2.0
-// The probe guest: a few hundred bytes of 32-bit code that the doctor runs, and its agreement with probe.cc.
+// The probe guest: a few hundred bytes of 32-bit code that the doctor runs, and its interface with probe.cc.
 // Usable from assembly: only #define lines outside __ASSEMBLER__ guards.
 #pragma once
 

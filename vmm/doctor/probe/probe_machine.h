@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
 // ProbeMachine: the machine of the probe guest, ready to run, and what the two threads of the doctor share.
-// Not the measuring, which is probe.cc's. Thread: made by the main thread.
+// probe.cc does the measuring. Thread: made by the main thread.
 #pragma once
 
 #include <atomic>
@@ -47,14 +47,14 @@ struct ProbeMachine {
     std::atomic<bool> gives_up = false;       // set by the main thread, then the vCPU thread ends
     bool was_stopped = false;                 // the vCPU thread's: it ends for that reason
     std::atomic<int> thread_id = 0;           // of the vCPU thread
-    std::atomic<u64> deadline_ns = 0;         // nothing that can be left out is begun after that
-    std::atomic<u64> timer_armed_ns = 0;      // since when the guest waits for its timer; 0: it does not
+    std::atomic<u64> deadline_ns = 0;         // optional parts do not begin after that
+    std::atomic<u64> timer_armed_ns = 0;      // since when the guest waits for its timer; 0: it does not wait
     std::atomic<bool> seemed_asleep = false;  // by the main thread, when the timer was overdue
     ProbeFacts facts;  // the vCPU thread's until ProbeStage::Ended, then the main thread's
 };
 
-/// Errors: what KVM refused of that which every guest needs. What is only measured may be missing, and
-/// `facts.unfinished` says so. `tsc_khz`: what KVM is to give the guest, 0 to leave that to it.
+/// Errors: features that every guest needs and KVM refused. Features that are only measured may be missing,
+/// which `facts.unfinished` tells. `tsc_khz`: the guest's TSC rate, 0 for KVM's default.
 [[nodiscard]] Result<std::unique_ptr<ProbeMachine>> make_probe_machine(const KvmSystem& kvm, GuestRam ram,
                                                                        u32 tsc_khz);
 

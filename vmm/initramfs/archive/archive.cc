@@ -25,16 +25,16 @@ namespace {
 constexpr u64 kBufferBytes = KiB(256);
 /// Above this, moving pages within the kernel is cheaper than through the buffer.
 constexpr u64 kSmallFileMax = KiB(64);
-/// Of a large file, before a stop is looked for: no signal ends a copy within the kernel.
+/// Of a large file, between two checks for a stop: no signal ends a copy within the kernel.
 constexpr u64 kPieceBytes = MiB(16);
 /// The magic and 13 fields of 8 hexadecimal digits.
 constexpr u64 kHeaderBytes = 110;
 constexpr u64 kContentMax = 0xffff'ffff;
 /// Linux skips entries whose name is longer, the NUL included (init/initramfs.c, PATH_MAX).
 constexpr u64 kNameMax = 4096;
-/// From here on it is worth the trouble to look whether all will fit.
+/// From this size on it is worth checking whether everything will fit.
 constexpr u64 kForecastAt = MiB(64);
-/// This part of the guest's memory it has, whatever Linux makes of the rest.
+/// An initramfs always has this part of the guest's memory, however Linux divides the rest.
 constexpr u64 kSurelyFits = 8;
 constexpr std::string_view kMagic = "070701";
 constexpr std::string_view kTrailer = "TRAILER!!!";
@@ -50,7 +50,7 @@ std::array<char, 8> hexadecimal(u32 value) {
 }
 
 /// Linux takes the name of the trailer for the end, whatever it is (init/initramfs.c, do_name); with a path
-/// before it, it is a name as any other.
+/// before it, it is a name like any other.
 std::string archive_name(std::string_view name) {
     return name == kTrailer ? "./" + std::string(name) : std::string(name);
 }
@@ -70,7 +70,7 @@ std::string printable(std::string_view text) {
     u8 before = 0;
     for (const char c : text) {
         const auto byte = static_cast<u8>(c);
-        // C1, in UTF-8 two bytes, has a CSI too.
+        // C1 controls, two bytes in UTF-8, include a CSI too.
         const bool is_c1 = before == 0xc2 && byte >= 0x80 && byte <= 0x9f;
         if (is_c1) line.replace(line.size() - 1, 1, "\\xc2");
         if (byte < 0x20 || byte == 0x7f || is_c1)
@@ -110,7 +110,7 @@ Result<void> ArchiveWriter::reserve(u64 bytes) {
 
 Result<void> ArchiveWriter::check_room(const TreeBytes& tree) const {
     if (!find_room_ || tree.unpacked() < bytes_max_ / kSurelyFits) return {};
-    if (std::optional<Error> error = misfit(find_room_(), tree)) return fail(std::move(*error));
+    if (std::optional<Error> error = why_too_large(find_room_(), tree)) return fail(std::move(*error));
     return {};
 }
 
@@ -177,12 +177,12 @@ Result<void> ArchiveWriter::begin(const std::string& path, const EntryHeader& he
                           links,
                           header.mtime,
                           static_cast<u32>(content_bytes),
-                          0,  // the device that holds it: all are on one
+                          0,  // the device that holds the file: all are on one
                           0,
                           header.device_major,
                           header.device_minor,
                           static_cast<u32>(path.size() + 1),
-                          0};  // a checksum, which this format has not
+                          0};  // a checksum, which this format lacks
     TRY_VOID(append(kMagic.data(), kMagic.size()));
     for (const u32 field : fields) {
         const std::array<char, 8> digits = hexadecimal(field);

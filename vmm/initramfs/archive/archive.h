@@ -22,7 +22,7 @@
 
 namespace mayfly {
 
-/// Where what is ours lies in an archive.
+/// The directory of our own files in an archive.
 inline constexpr std::string_view kOurDirectory = ".mayfly";
 
 /// One entry, without its name and its content.
@@ -40,32 +40,32 @@ struct EntryHeader {
 /// Seconds since 1970, as many as newc has bits for.
 [[nodiscard]] u32 archive_time(const struct stat& status);
 
-/// What an entry takes in the archive.
+/// The size of an entry in the archive.
 [[nodiscard]] u64 entry_bytes(std::string_view name, u64 content_bytes);
 
-/// `text` in one line whatever is in it: for paths in messages.
+/// `text` in one line, made safe to print: for paths in messages.
 [[nodiscard]] std::string printable(std::string_view text);
 
 class ArchiveWriter {
   public:
-    /// Asked once, when the archive has become large: what it would take in the end, as far as known.
+    /// Called once, when the archive has become large: a forecast of its final size.
     using Forecast = std::function<Result<TreeBytes>()>;
 
-    /// Each entry, and each piece of a large one, looks at `stop`. Errors of all that is added: also Stopped.
+    /// Each entry, and each piece of a large one, checks `stop`. Errors of every function that adds: also
+    /// Stopped.
     static Result<ArchiveWriter> create(u64 bytes_max, StopToken stop = {});
 
     /// While one is set, an archive that will be too large fails early, and the message says how large it is.
     void set_forecast(Forecast forecast) { forecast_ = std::move(forecast); }
 
-    /// The guest that is to unpack it: one that has no room for that fails finish(), or earlier by a
-    /// forecast.
+    /// The guest that unpacks it: if its room is too small, finish() fails, or earlier a forecast does.
     void set_room(FindRoom find) { find_room_ = std::move(find); }
 
-    /// Where in the archive what follows lies, "DIR/" or nothing; messages do not name it.
+    /// The place in the archive of entries that follow, "DIR/" or empty; messages do not name it.
     void set_place(std::string_view place) { place_ = place; }
 
-    /// What messages put before a name, less its first `bytes`, for entries that have the name of a file of
-    /// the host: "DIR/".
+    /// The prefix in messages, instead of a name's first `bytes`, for entries that have the name of a host
+    /// file: "DIR/".
     void set_origin(std::string origin, std::size_t bytes = 0) {
         origin_ = std::move(origin);
         origin_bytes_ = bytes;
@@ -77,14 +77,14 @@ class ArchiveWriter {
                      std::span<const std::byte> content = {});
     Result<void> add(std::string_view name, const EntryHeader& header, std::string_view content);
     /// The same with `size_bytes` bytes of an open file. Errors: also Invalid for a file of 4 GiB or more,
-    /// and for one that has another size while it is read; Os.
+    /// and for one whose size changes while it is read; Os.
     Result<void> add_file(std::string_view name, const EntryHeader& header, const UniqueFd& file,
                           u64 size_bytes);
 
     /// Ends the archive and gives it away.
     Result<UniqueFd> finish();
 
-    /// A name as messages have it.
+    /// A name as messages print it.
     [[nodiscard]] std::string called(std::string_view name) const;
     [[nodiscard]] u64 size_bytes() const { return size_bytes_; }
     [[nodiscard]] const TreeBytes& tree_bytes() const { return tree_bytes_; }
@@ -113,7 +113,7 @@ class ArchiveWriter {
     Forecast forecast_;
     std::string place_;
     std::string origin_;
-    std::size_t origin_bytes_ = 0;  // of names, in whose place it comes
+    std::size_t origin_bytes_ = 0;  // the bytes of names that the origin replaces
 };
 
 }  // namespace mayfly

@@ -17,14 +17,14 @@ constexpr u64 kPagesPerMapPage = 64;
 constexpr u64 kInodeBytes = KiB(1);
 constexpr u64 kMemoryStep = MiB(64);
 
-/// Above the lower bounds, as Debian's kernels of 1 to 64 processors were seen to take it: hash tables and
-/// per-processor areas before the root is mounted, and what they allocate until init runs.
+/// Above the lower bounds, as measured with Debian's kernels on 1 to 64 processors: hash tables and
+/// per-processor areas before the root is mounted, and their allocations until init runs.
 constexpr u64 kKernelMore = MiB(48);
 constexpr u64 kMemoryPerTable = 32;
 
 u64 less(u64 from, u64 what) { return from - std::min(from, what); }
 
-/// What its limit is compared with: as many inodes as pages, whatever they take, are too many as well.
+/// The number that the limit bounds: as many inodes as pages are too many as well.
 u64 tmpfs_bytes(const TreeBytes& tree) { return std::max(tree.blocks, tree.inodes * kPageBytes); }
 
 u64 in_mebibytes(u64 bytes) { return (bytes + MiB(1) - 1) / MiB(1); }
@@ -49,11 +49,11 @@ u64 room_for_blocks(const GuestRoom& room, u64 archive_bytes) {
 u64 memory_for(const GuestRoom& room, const TreeBytes& tree) {
     const u64 root = room.is_tmpfs ? std::max(2 * tmpfs_bytes(tree), tree.unpacked()) : tree.unpacked();
     const u64 bytes = room.kernel_bytes + kKernelMore + tree.archive + root;
-    // Of the whole, which is not known yet, a part goes to tables.
+    // A part of the guest's whole memory, not known yet, goes to tables.
     return align_up(bytes + bytes / (kMemoryPerTable - 1), kMemoryStep);
 }
 
-std::optional<Error> misfit(const GuestRoom& room, const TreeBytes& tree) {
+std::optional<Error> why_too_large(const GuestRoom& room, const TreeBytes& tree) {
     const u64 blocks = room_for_blocks(room, tree.archive);
     const u64 memory = room_for_blocks({room.memory_bytes, room.kernel_bytes, false}, tree.archive);
     if ((!room.is_tmpfs || tmpfs_bytes(tree) <= blocks) && tree.unpacked() <= memory) return std::nullopt;

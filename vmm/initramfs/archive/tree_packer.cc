@@ -23,7 +23,7 @@ std::string name_in_archive(const TreeToPack& tree, std::string_view path) {
 EntryHeader TreePacker::header_of(const TreeToPack& tree, const struct stat& status) const {
     EntryHeader header{
         .mode = status.st_mode, .uid = status.st_uid, .gid = status.st_gid, .mtime = archive_time(status)};
-    // What an ordinary user owns is root's in the guest, as if root had made it there.
+    // Files of an ordinary user belong to root in the guest, as if root had made them there.
     if (user_ != 0 && status.st_uid == user_) header.uid = header.gid = 0;
     if (tree.owner) {
         header.uid = tree.owner->uid;
@@ -91,7 +91,7 @@ Result<void> TreePacker::add_entry(const TreeToPack& tree, const TreeEntry& entr
     return archive_.add(name, header, std::string_view(target, static_cast<std::size_t>(size)));
 }
 
-/// What there is in the end when it is `total` without the tree.
+/// The final size when it is `total` without the tree.
 Result<TreeBytes> TreePacker::measure(const TreeToPack& tree, TreeBytes total) const {
     std::map<std::pair<dev_t, ino_t>, bool> seen;
     const auto add_size = [&](const TreeEntry& entry) -> Result<void> {

@@ -27,17 +27,16 @@ struct Owner {
     u32 gid = 0;
 };
 
-/// A directory's content, or one file, and what becomes of it.
+/// A directory's content, or one file, and its place in the archive.
 struct TreeToPack {
     const UniqueFd& fd;
     std::string label;             ///< how messages call it
     std::string place{};           ///< in the archive; empty: its root
-    std::optional<Owner> owner{};  ///< of all that is in it; else the files' own
-    /// Looked at before each entry, by its name in the archive: false leaves a directory to what is there.
-    /// Errors end the packing.
+    std::optional<Owner> owner{};  ///< of all its files; else the files' own
+    /// Called before each entry, by its name in the archive: false skips the entry. Errors end the packing.
     std::function<Result<bool>(const std::string& name, u32 mode)> is_wanted{};
-    /// The user has named it for itself: what is on other file systems is missed, and a file that changes
-    /// while it is packed is refused, also where it keeps its size.
+    /// The user has named this tree explicitly: files on other file systems are reported as missing, and a
+    /// file that changes while it is packed is refused, also where it keeps its size.
     bool is_copy = false;
 };
 
@@ -47,13 +46,13 @@ class TreePacker {
     TreePacker(ArchiveWriter& archive, OutputFiles* outputs, StopToken stop)
         : archive_(archive), outputs_(outputs), stop_(stop) {}
 
-    /// What is in a directory, without itself. Errors: Invalid for what cannot be in the archive, by name;
-    /// Os; Stopped.
+    /// Adds the content of a directory, without itself. Errors: Invalid for files that cannot be in the
+    /// archive, by name; Os; Stopped.
     Result<void> add(const TreeToPack& tree);
-    /// A file that is open, whose status was `status`. Errors: as add().
+    /// Adds an open file, whose status was `status`. Errors: as add().
     Result<void> add_file(const TreeToPack& tree, const std::string& name, const EntryHeader& header,
                           const UniqueFd& file, const struct stat& status);
-    /// The header that an entry of a tree has.
+    /// The header of a tree's entry.
     [[nodiscard]] EntryHeader header_of(const TreeToPack& tree, const struct stat& status) const;
 
   private:
@@ -72,7 +71,7 @@ class TreePacker {
     OutputFiles* const outputs_;
     const StopToken stop_;
     const uid_t user_ = ::geteuid();
-    /// The group in the archive for each file of several names, in the tree at hand.
+    /// The group in the archive of each file with several names, in the current tree.
     std::map<std::pair<dev_t, ino_t>, u32> link_groups_{};
     u32 groups_ = 0;
 };

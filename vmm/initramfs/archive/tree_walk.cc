@@ -45,7 +45,7 @@ struct Level {
 
 Result<Names> read_names(const UniqueFd& directory, StopToken stop) {
     Names names;
-    // SAFETY: alignas makes room in which the kernel's records, and dirent64's fields, are aligned.
+    // SAFETY: alignas makes the kernel's records, and dirent64's fields, aligned.
     alignas(dirent64) char listing[kListingBytes];
     for (;;) {
         TRY_VOID(stop.check());

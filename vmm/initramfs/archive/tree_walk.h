@@ -20,17 +20,17 @@ struct TreeEntry {
     const UniqueFd& directory;  ///< the one that holds it
     const char* name;           ///< in that directory
     std::string_view path;      ///< from the start, without a slash before it
-    const struct stat& status;  ///< of itself, not of what a symbolic link leads to
+    const struct stat& status;  ///< of itself, not of a symbolic link's target
     bool is_elsewhere;          ///< a directory of another file system: its content is not visited
 };
 
 using VisitEntry = std::function<Result<void>(const TreeEntry&)>;
 
-/// `label` is how messages call the start. Errors: the visitor's; Os, by name, for what cannot be read;
-/// Stopped.
+/// `label` names the start in messages. Errors: the visitor's; Os, by name, for directories that cannot be
+/// read; Stopped.
 Result<void> walk_tree(const UniqueFd& root, std::string_view label, StopToken stop, const VisitEntry& visit);
 
-/// The error of a call that failed with errno, about a file that should be packed; says what helps.
+/// The error of a call that failed with errno, about a file that should be packed, with a hint.
 [[nodiscard]] Unexpected unreadable(std::string_view operation, std::string_view label,
                                     std::string_view path);
 

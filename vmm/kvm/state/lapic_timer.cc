@@ -35,7 +35,7 @@ constexpr u32 kModePeriodic = 1U << 17;
 constexpr u64 kBusCycleNs = 1;
 constexpr u32 kHostTimerLateUs = 1000;
 
-/// Never delivered to anybody: it is blocked, and taken again.
+/// Never delivered: the signal is blocked, and taken again.
 constexpr int kSignal = SIGUSR2;
 /// struct kvm_signal_mask with its set, which is as long as the kernel's.
 struct SignalMask {
@@ -61,7 +61,7 @@ u32 divider_of(const kvm_lapic_state& lapic) {
     return 1U << ((step + 1) & 7);
 }
 
-/// As an edge that comes for the timer's vector does.
+/// Like an edge on the timer's vector.
 void request_interrupt(kvm_lapic_state& lapic) {
     const u32 entry = register_of(lapic, kLvtTimer);
     const u32 vector = entry & kVectorMask;
@@ -100,10 +100,9 @@ class PendingSignal {
     sigset_t before_{};
 };
 
-/// As far as KVM_RUN goes with a signal pending: to the guest's door, where timers that the host has seen
-/// expire are delivered, and back.
+/// Runs KVM_RUN with a signal pending: up to guest entry, where expired timers are delivered, and back.
 Result<void> deliver_expired(const KvmVcpu& vcpu) {
-    // A triple fault would end this KVM_RUN instead of the guest's; nothing that expires matters beside it.
+    // A triple fault would end this KVM_RUN instead of the guest's; after one, expired timers do not matter.
     kvm_vcpu_events events{};
     TRY_VOID(KVM_IOCTL(vcpu.fd(), KVM_GET_VCPU_EVENTS, &events));
     if ((events.flags & KVM_VCPUEVENT_VALID_TRIPLE_FAULT) != 0 && events.triple_fault.pending != 0) return {};
@@ -113,7 +112,7 @@ Result<void> deliver_expired(const KvmVcpu& vcpu) {
     TRY_VOID(kvm_ioctl(vcpu.fd(), kSetSignalMask, "KVM_SET_SIGNAL_MASK", &all_but_one));
     const PendingSignal pending;
     kvm_run& run = vcpu.run_page();
-    // A kick that came while it stays is for when it goes on.
+    // A kick during the pause stays pending until the vCPU goes on.
     const bool was_kicked = run.immediate_exit != 0;
     set_immediate_exit(run, false);
     const int status = ::ioctl(vcpu.fd().get(), KVM_RUN, 0);
@@ -121,8 +120,7 @@ Result<void> deliver_expired(const KvmVcpu& vcpu) {
     if (was_kicked) set_immediate_exit(run, true);
     TRY_VOID(kvm_ioctl(vcpu.fd(), kSetSignalMask, "KVM_SET_SIGNAL_MASK", nullptr));
     if (status == 0)
-        return fail(
-            Error::host(fmt::format("a paused vCPU came to an exit, reason {}", u32{run.exit_reason})));
+        return fail(Error::host(fmt::format("a paused vCPU exited, reason {}", u32{run.exit_reason})));
     if (error != EINTR) return fail(Error::os("KVM_RUN of a paused vCPU", error));
     return {};
 }
@@ -130,8 +128,8 @@ Result<void> deliver_expired(const KvmVcpu& vcpu) {
 }  // namespace
 
 Result<kvm_lapic_state> settled_lapic(const KvmVcpu& vcpu, bool may_hide_expiry) {
-    // What fires between a delivery and the look at it is delivered by the next. A periodic timer may do so
-    // each time; one of its interrupts more or less is all that it costs.
+    // A timer that fires between a delivery and the check is delivered by the next round. A periodic timer
+    // may do so each time; that costs at most one of its interrupts.
     constexpr int kRoundsMax = 8;
     kvm_lapic_state lapic = TRY(lapic_of(vcpu));
     for (int round = 0; round < kRoundsMax; ++round) {
@@ -162,7 +160,7 @@ kvm_lapic_state lapic_later(const kvm_lapic_state& lapic, u64 away_ns) {
     const u64 count_ns = divider_of(lapic) * kBusCycleNs;
     const u64 left_ns = current * count_ns;
     if (away_ns < left_ns) {
-        // Rather late than early.
+        // Better late than early.
         set_register(later, kCurrentCount, static_cast<u32>((left_ns - away_ns + count_ns - 1) / count_ns));
         return later;
     }

@@ -1,9 +1,8 @@
 // SPDX-License-Identifier: Apache-2.0
-// settled_lapic(): a LAPIC whose timer is either still to fire or has, with its interrupt among the requests.
+// settled_lapic(): a LAPIC whose timer either will still fire, or has fired with its interrupt requested.
 //
-// KVM keeps an expired timer's interrupt to itself until the vCPU next enters the guest, and shows it
-// nowhere; and a one-shot timer that is restored with a count that has run down fires at once, whether its
-// interrupt was taken long ago or not.
+// KVM hides an expired timer's interrupt until the vCPU next enters the guest; and a one-shot timer that is
+// restored with an expired count fires at once, even if its interrupt was delivered long ago.
 // Thread: any, while the vCPU is paused; lapic_later() is values only.
 // Spec: Intel SDM Vol. 3A §11.5.4 "APIC Timer"; Linux Documentation/virt/kvm/api.rst §4.57 "KVM_GET_LAPIC".
 #pragma once
@@ -14,14 +13,13 @@
 
 namespace mayfly {
 
-/// In it the initial count of a one-shot timer that has fired is 0, which is all that a guest can tell it by.
-/// Not where KVM `may_hide_expiry`, as with VMX, whose timer is looked at when the guest is entered: there it
-/// may fire once more, lest it never does. Errors: Os.
+/// The initial count of a one-shot timer that has fired becomes 0, the only difference that a guest sees.
+/// Except where KVM `may_hide_expiry`, as with VMX, which checks its timer at guest entry: there the timer
+/// may fire once more, so that it cannot get lost. Errors: Os.
 Result<kvm_lapic_state> settled_lapic(const KvmVcpu& vcpu, bool may_hide_expiry);
 
-/// What such a LAPIC is when `away_ns` have gone by: a timer that counts down has less left, one whose time
-/// came has its interrupt among the requests, once, and a periodic one keeps its phase. A deadline is the
-/// TSC's and stays.
+/// Such a LAPIC after `away_ns`: a timer that counts down has less left, an expired one has its interrupt
+/// requested once, and a periodic one keeps its phase. A deadline is a value of the TSC and stays.
 kvm_lapic_state lapic_later(const kvm_lapic_state& lapic, u64 away_ns);
 
 }  // namespace mayfly

@@ -13,7 +13,7 @@ namespace mayfly {
 namespace {
 
 constexpr u32 kGsiPit = 0;
-/// What a count of 0 stands for.
+/// The value that a count of 0 stands for.
 constexpr u32 kLongestCount = 0x1'0000;
 
 /// The others run down once.
@@ -29,12 +29,12 @@ u64 pit_ticks(u64 ns) {
 
 Result<PitState> save_pit(const KvmVm& vm) {
     PitState state;
-    // What expires about now rather comes twice than never.
+    // A count that expires about now is better delivered twice than never.
     const u64 now_ns = monotonic_ns();
     state.wall_ns = wall_ns();
     TRY_VOID(KVM_IOCTL(vm.fd(), KVM_GET_PIT2, &state.kvm));
     for (std::size_t number = 0; number < PitState::kCounters; ++number) {
-        // The times are the host's, which no other host knows.
+        // The times are of this host's clock, meaningless on another host.
         const i64 loaded_ns = std::exchange(state.kvm.channels[number].count_load_time, 0);
         state.ages_ns[number] = now_ns - std::min(static_cast<u64>(loaded_ns), now_ns);
     }

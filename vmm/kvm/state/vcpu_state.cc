@@ -37,17 +37,17 @@ using MsrTable = CountedTable<kvm_msr_entry, kMsrsAtOnce>;
 using CpuidEntries = CountedTable<kvm_cpuid_entry2, CpuidTable::kEntriesFromKvm>;
 
 Result<std::vector<u32>> msr_indices(const KvmSystem& system) {
-    // The count, then the indices. Asked with room for none, KVM says how many there are.
+    // The count, then the indices. Asked without room for any, KVM tells how many it has.
     std::vector<u32> list(1);
     (void)kvm_ioctl(system.fd(), kGetMsrIndexList, "KVM_GET_MSR_INDEX_LIST", list.data());
     list.resize(1 + list.front());
     TRY_VOID(kvm_ioctl(system.fd(), kGetMsrIndexList, "KVM_GET_MSR_INDEX_LIST", list.data()));
     list.erase(list.begin());
-    // Whoever writes the wall clock's has KVM write to the memory that they name.
+    // Writing the wall clock's MSRs makes KVM write to the memory at their address.
     std::erase_if(list, [](u32 index) {
         return index == kMsrTsc || index == kMsrWallClock || index == kMsrWallClockOld;
     });
-    // KVM does not list those of memory types.
+    // KVM does not list the MSRs of memory types.
     for (u32 index = kMsrMtrrFirst; index < kMsrMtrrEnd; ++index) list.push_back(index);
     for (const u32 index :
          {0x250U, 0x258U, 0x259U, 0x268U, 0x269U, 0x26aU, 0x26bU, 0x26cU, 0x26dU, 0x26eU, 0x26fU, 0x2ffU})
@@ -55,7 +55,7 @@ Result<std::vector<u32>> msr_indices(const KvmSystem& system) {
     return list;
 }
 
-/// Those that this vCPU has: KVM stops at one that it has not.
+/// Those that this vCPU has: KVM stops at one that the vCPU lacks.
 Result<std::vector<kvm_msr_entry>> get_msrs(const KvmVcpu& vcpu, std::span<const u32> indices) {
     std::vector<kvm_msr_entry> found;
     MsrTable table;
@@ -71,7 +71,7 @@ Result<std::vector<kvm_msr_entry>> get_msrs(const KvmVcpu& vcpu, std::span<const
     return found;
 }
 
-/// Errors: Host for one that KVM refuses and that has another value.
+/// Errors: Host for an MSR that KVM refuses and that has another value.
 Result<void> set_msrs(const KvmVcpu& vcpu, std::span<const kvm_msr_entry> entries) {
     MsrTable table;
     while (!entries.empty()) {
@@ -80,7 +80,7 @@ Result<void> set_msrs(const KvmVcpu& vcpu, std::span<const kvm_msr_entry> entrie
         const u32 asked = table.count;
         const u32 taken = static_cast<u32>(TRY(kvm_ioctl(vcpu.fd(), kSetMsrs, "KVM_SET_MSRS", &table)));
         if (taken < asked) {
-            // What a host lets nobody write is as it was.
+            // An MSR that a host never lets us write has kept its value.
             const kvm_msr_entry& refused = entries[taken];
             const std::optional<u64> present = vcpu.msr(refused.index);
             if (!present || *present != refused.data)
@@ -130,9 +130,9 @@ Result<void> set_cpuid(const KvmVcpu& vcpu, std::span<const kvm_cpuid_entry2> en
 
 std::size_t prepare_restoring(KvmVm& vm) {
     // With it a pending exception keeps its address, which otherwise is in CR2 or DR6 already: KVM has it
-    // since Linux 4.20, and one that has not loses nothing where no guest of the guest runs.
+    // since Linux 4.20, and one that lacks it loses nothing where no guest of the guest runs.
     (void)vm.enable(KVM_CAP_EXCEPTION_PAYLOAD, 1);
-    // And a triple fault that the guest has come to is told of (Linux 6.0).
+    // And a pending triple fault of the guest is included (Linux 6.0).
     (void)vm.enable(KVM_CAP_X86_TRIPLE_FAULT_EVENT, 1);
     return std::max(kXsaveBytes, static_cast<std::size_t>(std::max(0, vm.check(KVM_CAP_XSAVE2))));
 }
@@ -140,8 +140,8 @@ std::size_t prepare_restoring(KvmVm& vm) {
 Result<VcpuSaving> prepare_saving(const KvmSystem& system, KvmVm& vm, bool has_kernel_apic,
                                   KvmFlavour flavour) {
     if (vm.check(KVM_CAP_SREGS2) <= 0 || vm.check(KVM_CAP_VCPU_ATTRIBUTES) <= 0)
-        return fail(
-            Error::host("this KVM does not tell all that a vCPU is").hint("needs Linux 5.16 or newer"));
+        return fail(Error::host("this KVM does not show the whole state of a vCPU")
+                        .hint("needs Linux 5.16 or newer"));
     const std::size_t xsave_bytes = prepare_restoring(vm);
     return VcpuSaving{.msrs = TRY(msr_indices(system)),
                       .xsave_bytes = xsave_bytes,
@@ -180,7 +180,7 @@ Result<void> restore_vcpu(KvmVcpu& vcpu, const VcpuState& state, std::size_t xsa
     TRY_VOID(set_cpuid(vcpu, state.cpuid));
     TRY_VOID(KVM_IOCTL(fd, KVM_SET_SREGS2, &state.sregs));
     TRY_VOID(KVM_IOCTL(fd, KVM_SET_REGS, &state.regs));
-    // Without a LAPIC in the kernel KVM takes it from here.
+    // Without a LAPIC in the kernel KVM takes the APIC base from here.
     vcpu.run_page().cr8 = state.sregs.cr8;
     TRY_VOID(KVM_IOCTL(fd, KVM_SET_XCRS, &state.xcrs));
     TRY_VOID(kvm_ioctl(fd, kSetXsave, "KVM_SET_XSAVE", state.xsave.data()));
@@ -196,10 +196,10 @@ Result<void> restore_vcpu(KvmVcpu& vcpu, const VcpuState& state, std::size_t xsa
     u64 offset = state.tsc_offset;
     const kvm_device_attr attribute = tsc_offset_attribute(offset);
     TRY_VOID(KVM_IOCTL(fd, KVM_SET_DEVICE_ATTR, &attribute));
-    // Its moment is one of the TSC, and only a LAPIC timer in that mode keeps it.
+    // A deadline is a value of the TSC, and only a LAPIC timer in that mode keeps it.
     TRY_VOID(set_msrs(vcpu, std::span(deadline, msrs.end())));
     kvm_vcpu_events events = state.events;
-    // A machine without system management mode has none to be told of.
+    // A machine without system management mode lacks its events.
     if (events.smi.smm == 0 && events.smi.pending == 0) events.flags &= ~u32{KVM_VCPUEVENT_VALID_SMM};
     TRY_VOID(KVM_IOCTL(fd, KVM_SET_VCPU_EVENTS, &events));
     TRY_VOID(KVM_IOCTL(fd, KVM_SET_MP_STATE, &state.mp_state));

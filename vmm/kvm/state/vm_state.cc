@@ -27,7 +27,8 @@ Result<void> restore_vm(KvmVm& vm, const VmState& state) {
         TRY_VOID(restore_pit(vm, state.chips->pit));
     }
     kvm_clock_data clock = state.clock;
-    // The others only say what KVM_GET_CLOCK told. Without this one KVM does not know what has passed.
+    // The other flags only describe what KVM_GET_CLOCK returned. Without this one KVM ignores the time that
+    // has passed.
     clock.flags &= u32{KVM_CLOCK_REALTIME};
     if (clock.flags == 0) clock.clock += ns_since_wall(state.wall_ns);
     TRY_VOID(KVM_IOCTL(vm.fd(), KVM_SET_CLOCK, &clock));

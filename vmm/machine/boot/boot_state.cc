@@ -91,7 +91,7 @@ CpuidFacts cpuid_facts(u32 cpu_count, Irqchip irqchip, const HostKind& host, boo
 
 std::array<kvm_msr_entry, 2> entry_msrs() {
     // Write-back as the default type: KVM and guests take an unprogrammed MTRR for uncached memory.
-    // KVM stops at the first MSR that it refuses, so the one that matters is first.
+    // KVM stops at the first MSR that it refuses, so the important one is first.
     return {kvm_msr_entry{.index = kMsrMtrrDefType, .reserved = 0, .data = kMtrrEnableWriteBack},
             kvm_msr_entry{.index = kMsrMiscEnable, .reserved = 0, .data = kMiscEnableFastStrings}};
 }

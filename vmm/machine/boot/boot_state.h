@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: Apache-2.0
-// boot_state: what each vCPU starts with: what a boot protocol promises (EntryState) as KVM's register
+// boot_state: each vCPU's initial state: a boot protocol's promises (EntryState) as KVM's register
 // structures, and the facts behind its CPUID.
 //
 // Thread: any; values only.
@@ -19,10 +19,10 @@ namespace mayfly {
 /// General registers at entry; interrupts are off.
 [[nodiscard]] kvm_regs entry_regs(const EntryState& entry);
 
-/// Changes what the mode needs in the registers KVM gave the vCPU at reset; keeps the rest (APIC base).
+/// Changes the registers of a vCPU after reset as the CPU mode requires; keeps the rest (APIC base).
 void apply_entry_mode(const EntryState& entry, kvm_sregs& sregs);
 
-/// What the CPUID of every vCPU is made by; the TSC's rate is each one's own.
+/// The facts from which every vCPU's CPUID is made; the TSC's rate is per vCPU.
 [[nodiscard]] CpuidFacts cpuid_facts(u32 cpu_count, Irqchip irqchip, const HostKind& host,
                                      bool has_tsc_deadline);
 

@@ -35,7 +35,7 @@ AcpiOptions acpi_options(const MachinePlan& plan, std::span<const VirtioMmioSlot
     acpi.virtio_mmio = slots;
     acpi.serial = SerialPort{.port = layout::kPortSerial, .irq = layout::kIrqSerial};
     acpi.pvpanic_port = layout::kPortPvpanic;
-    // Linux has kvmclock, and reads the chip for a third of a millisecond where it is told of one.
+    // Linux has kvmclock, and would read an announced chip for a third of a millisecond.
     acpi.has_rtc = is_legacy(plan) || !plan.kernel.is_linux;
     return acpi;
 }
@@ -49,7 +49,7 @@ std::optional<MpTableOptions> mptable_options(const MachinePlan& plan) {
 }
 
 Result<Gpa> write_boot_tables(const MachinePlan& plan, const GuestMemory& memory) {
-    // Without LAPICs there is nothing that MADT or MP table could say.
+    // Without LAPICs a MADT or MP table would be empty.
     if (plan.shape.irqchip == Irqchip::None) return Gpa{};
     const std::vector<VirtioMmioSlot> slots = plan.devices.mmio_slots();
     const Gpa rsdp = TRY(write_acpi(memory, acpi_options(plan, slots)));

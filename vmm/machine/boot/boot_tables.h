@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: Apache-2.0
-// boot_tables: what ACPI and the MP table say of the machine that was planned.
+// boot_tables: the content of ACPI and the MP table for the planned machine.
 //
 // Thread: one thread, before any vCPU runs.
 #pragma once
@@ -12,7 +12,7 @@ namespace mayfly {
 
 /// `slots` outlives the options.
 [[nodiscard]] AcpiOptions acpi_options(const MachinePlan& plan, std::span<const VirtioMmioSlot> slots);
-/// Nothing: this machine has none.
+/// Empty: this machine has none.
 [[nodiscard]] std::optional<MpTableOptions> mptable_options(const MachinePlan& plan);
 
 /// Writes them, and returns where the RSDP is; 0 for a machine without tables. Errors: more processors than

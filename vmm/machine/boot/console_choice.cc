@@ -11,12 +11,12 @@ namespace mayfly {
 namespace {
 
 bool can_read_log(const BootConfig& config, const PrintkRing& ring) {
-    // Linux's log_buf_add_cpu(): it moves its log where more processors are to have more, and each 4 KiB.
+    // Linux's log_buf_add_cpu(): it moves its log where further processors add room, 4 KiB each.
     constexpr u64 kMoreForACpu = KiB(4);
-    constexpr u32 kTextBitsMin = 17;  // a boot's log, of which nothing is to be overwritten
+    constexpr u32 kTextBitsMin = 17;  // enough for a boot's log, so that nothing is overwritten
     if (ring.text_bits < kTextBitsMin) return false;
     if ((config.cpus - 1) * kMoreForACpu > (u64{1} << ring.text_bits) / 2) return false;
-    // What moves it too, or alters its printed form.
+    // Parameters that move the log too, or alter its printed form.
     constexpr std::array kUnusual{"possible_cpus", "log_buf_len", "printk.time", "console_msg_format"};
     return std::ranges::none_of(kUnusual,
                                 [&](std::string_view key) { return has_parameter(config.append, key); });
@@ -26,8 +26,8 @@ bool can_read_log(const BootConfig& config, const PrintkRing& ring) {
 
 std::optional<ConsoleDevice> console_by_options(const BootConfig& config, bool is_linux) {
     if (config.console_device != ConsoleDevice::Auto) return config.console_device;
-    // A serial port costs two exits a character, and tells what comes before the first driver; the user who
-    // names a console has decided.
+    // A serial port costs two exits a character, and shows the messages from before the first driver; a user
+    // who names a console has decided.
     if (!is_linux) return ConsoleDevice::Serial;
     if (has_parameter(config.append, "console"))
         return config.append.find("console=hvc") != std::string::npos ? ConsoleDevice::Virtio
@@ -39,7 +39,7 @@ std::optional<ConsoleDevice> console_by_options(const BootConfig& config, bool i
 }
 
 ConsoleDevice console_by_drivers(TransportChoice transport, LinuxDrivers drivers) {
-    // Where virtio is built in its PCI transport is too; the other is a module of Debian's.
+    // Where virtio is built in, so is its PCI transport; the MMIO transport is a module in Debian.
     const bool has_transport = transport == TransportChoice::Pci || drivers.has_virtio_mmio;
     return has_transport && drivers.has_virtio_console ? ConsoleDevice::Virtio : ConsoleDevice::Serial;
 }

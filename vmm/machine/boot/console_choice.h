@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: Apache-2.0
-// Which device a guest's console is, and what carries a Linux kernel's words before that device has its
+// Which device a guest's console is, and what carries a Linux kernel's messages before that device has its
 // driver.
 //
 // Thread: any; values only.
@@ -12,8 +12,8 @@
 
 namespace mayfly {
 
-/// The device that the user's words, or the kind of the kernel, decide for. Nothing: it depends on what a
-/// Linux kernel has built in. Never Auto.
+/// The device that follows from the user's options or the kind of kernel. Empty: it depends on a Linux
+/// kernel's built-in drivers. Never Auto.
 [[nodiscard]] std::optional<ConsoleDevice> console_by_options(const BootConfig& config, bool is_linux);
 
 /// The drivers that a Linux kernel has built in.
@@ -23,15 +23,15 @@ struct LinuxDrivers {
 };
 [[nodiscard]] ConsoleDevice console_by_drivers(TransportChoice transport, LinuxDrivers drivers);
 
-/// Who carries the first part of a Linux guest's log, of which a virtio console says nothing.
+/// The carrier of the first part of a Linux guest's log, which a virtio console does not show.
 enum class EarlyOutput : u8 {
-    None,  ///< the console itself, or nobody: the user named consoles
+    None,  ///< the console itself, or nothing: the user named consoles
     Log,   ///< KernelLog, at no cost to the guest
     Uart,  ///< EarlyConsole
 };
 
 [[nodiscard]] bool lacks_early_output(const BootConfig& config, bool is_linux, ConsoleDevice console);
-/// Of a guest that lacks it. `ring` is where the kernel keeps its log, if that is known.
+/// For a guest without one. `ring` is the place of the kernel's log, if known.
 [[nodiscard]] EarlyOutput choose_early_output(const BootConfig& config,
                                               const std::optional<PrintkRing>& ring);
 

@@ -28,7 +28,7 @@ std::string known_builtins() {
     return names;
 }
 
-/// Only a missing KERNEL has a status of its own.
+/// Only a missing KERNEL has its own exit status.
 Result<Image> open_companion(const std::string& path, std::string_view option, StopToken stop) {
     Result<Image> image = Image::open(path, stop);
     if (image) return image;
@@ -55,7 +55,7 @@ Result<const BuiltinGuest*> builtin_of(const BootConfig& config) {
         if (guest.name == name) return &guest;
     }
     return fail(Error::not_found(fmt::format("no built-in guest is called '{}'", name))
-                    .hint("there are: " + known_builtins()));
+                    .hint("the built-in guests are: " + known_builtins()));
 }
 
 Result<Image> image_of(const BuiltinGuest& guest) {

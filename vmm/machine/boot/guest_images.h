@@ -16,31 +16,31 @@ constexpr std::string_view kBuiltinPrefix = "builtin:";
 /// The built-in guest that `config` names, or null when it names a file. Errors: an unknown name.
 Result<const BuiltinGuest*> builtin_of(const BootConfig& config);
 
-/// Its ELF file. Errors: none that a user can cause.
+/// Its ELF file. Errors: a user cannot cause any.
 Result<Image> image_of(const BuiltinGuest& guest);
 
 class GuestImages {
   public:
-    /// Errors: NotFound for the kernel only; Invalid and Os with the file's name.
-    /// What is read of the files later looks at `stop`.
+    /// Errors: NotFound for the kernel only; Invalid and Os with the file's name. Later reads of the files
+    /// obey `stop`.
     static Result<GuestImages> open(const BootConfig& config, StopToken stop);
 
     [[nodiscard]] const Image& kernel() const { return kernel_; }
-    /// What a bzImage unpacks to, from the cache where that has it; its headers are read. `choice` is of the
+    /// Unpacks a bzImage, or takes its ELF from the cache; reads the ELF's headers. `choice` is of the
     /// kernel. Errors: as unpack_cached(). Once.
     Result<void> unpack(const KernelChoice& choice, u64 memory_bytes, const std::string& cache);
-    /// What unpack() made; null: nothing.
+    /// The result of unpack(); null without one.
     [[nodiscard]] const UnpackedKernel* unpacked() const { return unpacked_ ? &*unpacked_ : nullptr; }
-    /// The ELF, if there is a good one: what was unpacked, else the kernel's file. Views into this object and
+    /// The ELF, if it is sound: the unpacked one, else the kernel's file. Views into this object and
     /// `choice`, which is of the kernel.
     [[nodiscard]] std::optional<ElfImage> vmlinux(const KernelChoice& choice) const;
     [[nodiscard]] const Image* initrd() const { return initrd_ ? &*initrd_ : nullptr; }
-    /// The guest is loaded: what is read of its kernel from now on is to explain its end.
+    /// The guest is loaded: from now on its kernel is read only to explain the guest's end.
     void ignore_stop() {
         kernel_.ignore_stop();
         if (unpacked_) unpacked_->image.ignore_stop();
     }
-    /// In place of one that the configuration names.
+    /// Replaces the initrd that the configuration names.
     Result<void> set_initrd(std::string name, UniqueFd file);
     /// Pointers into this object.
     [[nodiscard]] std::vector<BootModule> modules() const;

@@ -43,8 +43,8 @@ Result<void> want_modules(const MachinePlan& plan, const BootConfig& config, con
 Result<void> pack_program(const MachinePlan& plan, const BootConfig& config, GuestImages& images,
                           StopToken stop) {
     if (!plan.kernel.is_linux)
-        return fail(Error::invalid(
-            fmt::format("--exec {}: {} is no Linux kernel", config.exec->program, images.kernel().name())));
+        return fail(Error::invalid(fmt::format("--exec {}: {} is not a Linux kernel", config.exec->program,
+                                               images.kernel().name())));
     InitramfsRequest request{
         .program = config.exec->program,
         .arguments = config.exec->arguments,
@@ -77,7 +77,7 @@ Result<void> pack_program(const MachinePlan& plan, const BootConfig& config, Gue
     }
     if (!request.modules.empty()) {
         TRY_VOID(want_modules(plan, config, images, request));
-        request.welcome_modules = network_modules(config.nets);
+        request.optional_modules = network_modules(config.nets);
     } else {
         TRY_VOID(check_share_modules(config, images.vmlinux(plan.kernel)));
     }

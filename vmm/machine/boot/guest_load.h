@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: Apache-2.0
-// guest_load: the images of a guest into its memory, with the tables and words that it finds there.
+// guest_load: loads the images of a guest into its memory, with its tables and command line.
 //
 // Thread: the main thread, before any vCPU runs.
 #pragma once
@@ -14,7 +14,8 @@ namespace mayfly {
 Result<void> pack_program(const MachinePlan& plan, const BootConfig& config, GuestImages& images,
                           StopToken stop);
 
-/// Errors: load_guest()'s, and those of write_boot_tables(); Os where there is no randomness for a seed.
+/// Errors: load_guest()'s, and those of write_boot_tables(); Os where the host gives no randomness for a
+/// seed.
 Result<EntryState> load_images(const MachinePlan& plan, const BootConfig& config, const GuestImages& images,
                                GuestRam& ram);
 

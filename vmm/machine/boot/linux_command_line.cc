@@ -12,28 +12,28 @@ namespace mayfly {
 
 namespace {
 
-/// Measured and left out, each within 1 % of nothing here: tsc=reliable (kvmclock is), no_timer_check (there
-/// is no timer pin), rcupdate.rcu_expedited=1, random.trust_cpu=on (the kernel has a seed), noreplace-smp,
-/// i8042.* (ACPI says there is none), pci=lastbus=0 (ACPI says so). pci=noearly would save 76 exits and no
-/// time, but has the kernel print an error, which "quiet" shows.
+/// Measured and left out, each within 1 % of nothing here: tsc=reliable (kvmclock is), no_timer_check (the
+/// machine lacks a timer pin), rcupdate.rcu_expedited=1, random.trust_cpu=on (the kernel has a seed),
+/// noreplace-smp, i8042.* (ACPI says that it is absent), pci=lastbus=0 (ACPI says so). pci=noearly would save
+/// 76 exits and no time, but makes the kernel print an error, which "quiet" shows.
 constexpr std::array kWords{
-    DefaultWord{"panic=-1", "a panic ends the guest at once; the kernel's own default is to hang for ever"},
-    DefaultWord{"reboot=panic_warm", "and is told from a reboot: the exit status is 126"},
+    DefaultWord{"panic=-1", "a panic ends the guest at once; the kernel's own default is to hang forever"},
+    DefaultWord{"reboot=panic_warm", "and differs from a reboot: the exit status is 126"},
     DefaultWord{"cryptomgr.notests", "self-tests of the ciphers: 517 of 1474 million instructions"},
     DefaultWord{"initcall_blacklist=jent_mod_init",
-                "a test of the random generator that FIPS mode has ciphers seeded by, which else are by the "
+                "a test of a random generator that only FIPS mode seeds ciphers from; otherwise they use the "
                 "kernel's own: 129 of 897 million instructions",
                 "fips"},
     DefaultWord{"8250.nr_uarts=1",
-                "three more ports are probed otherwise: 18 exits, 15 million instructions"},
+                "otherwise three more ports are probed: 18 exits, 15 million instructions"},
 };
 
 constexpr std::array kQuickWords{
-    QuickWord{"trace_eval_init", "numbers for names of constants in formats of trace events: 121 million"},
+    QuickWord{"trace_eval_init",
+              "numbers in place of constants' names in formats of trace events: 121 million"},
     QuickWord{"bpf_tcp_ca_kfunc_init", "TCP congestion control that is written in BPF: 38 million"},
-    QuickWord{"load_system_certificate_list",
-              "keys that are built in, by which modules' signatures are checked: 27 million"},
-    QuickWord{"bpf_dummy_struct_ops_init", "a test of BPF's own: 10 million"},
+    QuickWord{"load_system_certificate_list", "built-in keys for the signatures of modules: 27 million"},
+    QuickWord{"bpf_dummy_struct_ops_init", "BPF's self-test: 10 million"},
 };
 
 std::string quick_word() {
@@ -48,11 +48,11 @@ void add(std::string& line, std::string_view word) {
     line += word;
 }
 
-/// Linux's isspace(): a no-break space of Latin 1 is one.
+/// Linux's isspace(): includes the no-break space of Latin 1.
 bool is_space(char c) { return c == ' ' || (c >= '\t' && c <= '\r') || c == '\xa0'; }
 
-/// Takes the first word off `line`, as next_arg() of Linux's lib/cmdline.c does: spaces between quotes are of
-/// the word, and quotes around it are not.
+/// Takes the first word off `line`, as next_arg() of Linux's lib/cmdline.c does: spaces between quotes belong
+/// to the word, and quotes around it do not.
 std::string_view take_word(std::string_view& line) {
     while (!line.empty() && is_space(line.front())) line.remove_prefix(1);
     std::size_t end = 0;
@@ -89,7 +89,7 @@ bool has_parameter(std::string_view line, std::string_view key) {
 }
 
 int linux_log_level(std::string_view line) {
-    // CONFIG_CONSOLE_LOGLEVEL_DEFAULT and CONFIG_CONSOLE_LOGLEVEL_QUIET as they come.
+    // CONFIG_CONSOLE_LOGLEVEL_DEFAULT and CONFIG_CONSOLE_LOGLEVEL_QUIET, by default.
     constexpr int kDefault = 7;
     constexpr int kQuiet = 4;
     constexpr int kAll = 8;
@@ -126,7 +126,7 @@ LinuxCommandLine linux_command_line(const BootConfig& config, LinuxConsole conso
     if (config.is_quick_linux) add(full, quick_word());
     // The program's output is what the user wants to see; "quiet" alone still shows errors, and Linux 6.1
     // reports one in each boot without PCI ports, before it finds the ECAM. And the early console, once it is
-    // named, repeats what was said before, as loudly as was asked for until then.
+    // named, repeats earlier messages at the log level that applied until then.
     if (config.exec && !is_verbose)
         add(full, "quiet loglevel=3");
     else if (has_parameter(config.append, "quiet"))

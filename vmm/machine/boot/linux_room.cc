@@ -10,17 +10,17 @@ namespace mayfly {
 
 namespace {
 
-/// Sections may lie.
+/// Sections may be wrong.
 constexpr u64 kKernelMax = GiB(1);
-/// An option of tmpfs: a kernel that was built without it has a ramfs in its place.
+/// An option of tmpfs: a kernel built without tmpfs uses ramfs instead.
 constexpr std::string_view kTmpfsOption = "nr_blocks";
 /// Documentation/arch/x86/x86_64/mm.rst: "kernel text mapping, mapped to physical address 0".
 constexpr u64 kKernelBase = 0xffff'ffff'8000'0000;
-/// Each makes the root a ramfs, or says how large it may become.
+/// Each parameter makes the root a ramfs, or limits its size.
 constexpr std::string_view kOtherRoots[] = {"root", "rootfstype", "initramfs_options"};
 
 /// What Linux reserves for itself from its start to the end of .bss, the first of its sections without
-/// content: what comes behind that, it gives back or never takes (arch/x86/kernel/vmlinux.lds.S).
+/// content: Linux gives back what follows, or never takes it (arch/x86/kernel/vmlinux.lds.S).
 u64 reserved_bytes(const ElfSections& sections) {
     u64 begin = ~u64{0};
     u64 bss = ~u64{0};

@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: Apache-2.0
-// What a Linux guest has for the files of its initramfs, from its kernel and its command line.
+// The room that a Linux guest has for the files of its initramfs, from its kernel and its command line.
 //
 // Thread: one thread, before any vCPU runs.
 #pragma once
@@ -12,8 +12,7 @@
 
 namespace mayfly {
 
-/// Searches the kernel's constants, up to 12 MiB. Where it finds nothing there, nothing is said to be
-/// limited.
+/// Searches the kernel's constants, up to 12 MiB. Where it finds nothing, nothing counts as limited.
 [[nodiscard]] GuestRoom linux_room(const std::optional<ElfImage>& vmlinux, std::string_view command_line,
                                    u64 memory_bytes);
 

@@ -15,7 +15,7 @@ namespace {
 ConsoleDevice choose_console(const BootConfig& config, bool is_linux,
                              const std::optional<ElfImage>& vmlinux) {
     if (const std::optional<ConsoleDevice> chosen = console_by_options(config, is_linux)) return *chosen;
-    // Each takes a search of the kernel's constants, so neither is made for nothing.
+    // Each needs a search of the kernel's constants, so neither is made without need.
     LinuxDrivers drivers;
     const auto has = [&](std::string_view driver) { return vmlinux && has_driver(*vmlinux, driver); };
     drivers.has_virtio_mmio = config.transport == TransportChoice::Mmio && has("virtio-mmio");
@@ -46,7 +46,7 @@ Result<MachinePlan> plan_machine(const BootConfig& config, const HostKind& host,
     const bool is_linux = plan.kernel.is_linux;
     if (config.is_quick_linux && !is_linux)
         return fail(
-            Error::invalid(fmt::format("--quick-linux: {} is no Linux kernel", images.kernel().name())));
+            Error::invalid(fmt::format("--quick-linux: {} is not a Linux kernel", images.kernel().name())));
     plan.pit = choose_pit(config.pit, is_linux, host.has_avic);
     const std::optional<ElfImage> vmlinux = images.vmlinux(plan.kernel);
     plan.console = choose_console(config, is_linux, vmlinux);
@@ -56,7 +56,7 @@ Result<MachinePlan> plan_machine(const BootConfig& config, const HostKind& host,
     }
     plan.devices = TRY(plan_devices(config, plan.shape, plan.console));
     TRY_VOID(choose_macs(config, plan.devices));
-    // Linux, which is told of ECAM, would prefer them to it.
+    // Linux would prefer these ports to ECAM, which it is told of.
     plan.has_config_ports = plan.devices.has_pci() && (plan.shape.profile == Profile::Legacy || !is_linux);
     plan.command_line = plan_command_line(plan, config, log::is_verbose());
     return plan;
@@ -82,16 +82,17 @@ std::vector<std::string> describe(const MachinePlan& plan, const BootConfig& con
 
 GuestCommandLine plan_command_line(const MachinePlan& plan, const BootConfig& config, bool is_verbose) {
     if (plan.kernel.is_linux) {
-        // Virtio-mmio devices are in ACPI; with words of their own Linux would try each of them twice.
+        // Virtio-mmio devices are in ACPI; with words on the command line as well, Linux would try each of
+        // them twice.
         LinuxCommandLine line =
             linux_command_line(config, {plan.console, plan.early_output == EarlyOutput::Uart},
                                config.exec ? kInitPath : std::string_view(), is_verbose);
-        const bool is_refused = line.text.size() > kLinuxCommandLineMax;  // the loader says so
+        const bool is_refused = line.text.size() > kLinuxCommandLineMax;  // the loader reports it
         return {.text = std::move(line.text),
                 .lacks_defaults = config.has_default_append && !line.has_defaults && !is_refused,
                 .marks_panics = line.marks_panics};
     }
-    // A kernel that only starts like Linux may take a word that it does not know for its program's.
+    // A kernel that only starts like Linux may pass a word that it does not know to its program.
     const std::string devices = plan.devices.mmio_words();
     return {.text = config.append + (config.append.empty() || devices.empty() ? "" : " ") + devices,
             .lacks_defaults = false,

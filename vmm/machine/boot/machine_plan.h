@@ -1,6 +1,5 @@
 // SPDX-License-Identifier: Apache-2.0
-// MachinePlan: what was chosen for a guest, beside what the user asked for (BootConfig, which stays as it
-// is).
+// MachinePlan: the choices for a guest. The user's options stay unchanged in BootConfig.
 //
 // Made once, from the configuration and the kernel, before there is any hardware; values only.
 // Thread: one thread, before any vCPU runs.
@@ -22,7 +21,7 @@ namespace mayfly {
 
 struct GuestCommandLine {
     std::string text;
-    bool lacks_defaults = false;  ///< there was no room for mayfly's own words
+    bool lacks_defaults = false;  ///< mayfly's own words did not fit
     bool marks_panics = false;    ///< LinuxCommandLine's
 };
 
@@ -34,17 +33,17 @@ struct MachinePlan {
     PitMode pit;                                    ///< of an 8254, if there is one
     ConsoleDevice console = ConsoleDevice::Serial;  ///< never Auto
     EarlyOutput early_output = EarlyOutput::None;
-    std::optional<PrintkRing> log;  ///< the kernel's, if it was looked for and found
+    std::optional<PrintkRing> log;  ///< the kernel's, if it was searched for and found
     DevicePlan devices;
     bool has_config_ports = false;  ///< CF8/CFC answer
     GuestCommandLine command_line;
 };
 
 /// Reads the kernel's headers, unpacks it where it is packed, and decides. Errors: of the kernel; Invalid for
-/// a machine that cannot be, with the option; Stopped.
+/// an impossible machine, with the option; Stopped.
 Result<MachinePlan> plan_machine(const BootConfig& config, const HostKind& host, GuestImages& images);
 
-/// The words that the guest gets, of a plan without them.
+/// Adds the guest's command line to a plan without one.
 [[nodiscard]] GuestCommandLine plan_command_line(const MachinePlan& plan, const BootConfig& config,
                                                  bool is_verbose);
 

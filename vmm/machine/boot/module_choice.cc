@@ -13,7 +13,7 @@ namespace mayfly {
 
 namespace {
 
-/// The directory that holds `path`, which may be one.
+/// The directory that holds `path`, which may be a directory itself.
 std::string above(std::string path) {
     while (path.size() > 1 && path.back() == '/') path.pop_back();
     const std::size_t slash = path.rfind('/');
@@ -35,7 +35,7 @@ std::vector<std::string> module_places(const std::string& kernel, const std::str
         if (std::find(places.begin(), places.end(), place) == places.end())
             places.push_back(std::move(place));
     };
-    // Some distributions have the kernel beside its modules.
+    // Some distributions put the kernel beside its modules.
     if (directory.ends_with("/" + release)) add(directory);
     for (const std::string& root : {above(directory), directory, std::string("/")}) {
         const std::string base = root == "/" ? "" : root;
@@ -74,7 +74,7 @@ Result<std::string> choose_modules(const std::vector<std::string_view>& wanted, 
                 .hint("--modules DIR"));
     std::string looked;
     for (const std::string& place : places) looked += (looked.empty() ? "" : ", ") + printable(place);
-    return fail(Error::invalid(fmt::format("--modules auto: nothing of Linux {} in {}; the guest needs {}",
+    return fail(Error::invalid(fmt::format("--modules auto: no modules of Linux {} in {}; the guest needs {}",
                                            release, looked, missing.front()))
                     .hint("--modules DIR"));
 }

@@ -17,16 +17,17 @@ constexpr std::string_view kAutoModules = "auto";
 /// package that was unpacked by hand, then on this machine.
 [[nodiscard]] std::vector<std::string> module_places(const std::string& kernel, const std::string& release);
 
-/// Of the drivers that the devices need, those that the kernel has not built in, as far as it tells.
+/// Of the drivers that the devices need, those that the kernel lacks, as far as it tells.
 [[nodiscard]] std::vector<std::string_view> missing_drivers(const MachinePlan& plan,
                                                             const GuestImages& images);
 
-/// Of the modules of `wanted`, those that the kernel has not built in, as far as it tells.
+/// Of the modules of `wanted`, those that the kernel lacks, as far as it tells.
 [[nodiscard]] std::vector<std::string_view> not_built_in(std::vector<std::string_view> wanted,
                                                          const MachinePlan& plan, const GuestImages& images);
 
-/// The first of the places where there is something; empty where the kernel has all that is `wanted` built
-/// in. Errors: Invalid, with the places, where there is nothing; for a kernel that does not tell its release.
+/// The first of the places that holds modules; empty where the kernel has everything `wanted` built in.
+/// Errors: Invalid, with the places, where none holds modules, and for a kernel that does not tell its
+/// release.
 Result<std::string> choose_modules(const std::vector<std::string_view>& wanted, const MachinePlan& plan,
                                    const GuestImages& images, const std::string& release);
 

@@ -15,7 +15,7 @@ namespace {
 
 /// passt answers at once.
 constexpr u32 kPasstSeconds = 3;
-/// Servers look for three seconds whether anybody else has the address.
+/// Other servers first check for three seconds whether the address is in use.
 constexpr u32 kOthersSeconds = 10;
 
 std::string hex(std::span<const u8> bytes) {

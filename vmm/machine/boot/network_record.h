@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: Apache-2.0
-// network_record(): what init is told of a network (firmware/init/network_job.h). Pure functions. Thread:
+// network_record(): a network's record in init's job (firmware/init/network_job.h). Pure functions. Thread:
 // any.
 #pragma once
 
@@ -12,13 +12,13 @@
 
 namespace mayfly {
 
-/// Whether an IPv4 address comes by DHCP: from passt, which always answers, unless one was given; else where
-/// it was asked for.
+/// Whether an IPv4 address comes by DHCP: from passt, which always answers, unless an address was given;
+/// elsewhere on request.
 [[nodiscard]] bool asks_dhcp(const NetConfig& net);
 
 [[nodiscard]] std::string network_record(const NetConfig& net, const MacAddress& mac);
 
-/// The modules of Linux that init needs for that, where the kernel has them as modules.
+/// The Linux modules that init needs for DHCP, where the kernel has not built them in.
 [[nodiscard]] std::vector<std::string_view> network_modules(const std::vector<NetConfig>& nets);
 
 }  // namespace mayfly

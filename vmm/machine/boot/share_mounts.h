@@ -1,6 +1,5 @@
 // SPDX-License-Identifier: Apache-2.0
-// share_mounts(): what init is to mount of the host's directories, and what Linux needs for that. Thread:
-// any.
+// share_mounts(): the host's directories that init is to mount, and what Linux needs for them. Thread: any.
 #pragma once
 
 #include <optional>
@@ -13,14 +12,14 @@
 
 namespace mayfly {
 
-/// Those of a guest with --exec, but for its root.
+/// The mounts of a guest with --exec, without its root.
 [[nodiscard]] std::vector<ShareMount> share_mounts(const BootConfig& config);
 
-/// The modules of Linux without which they cannot be mounted, where the kernel has them as modules.
+/// The Linux modules that mounting needs, where the kernel has not built them in.
 [[nodiscard]] std::vector<std::string_view> share_modules(const BootConfig& config);
 
-/// For a boot without a directory of modules. Errors: Invalid for a kernel that tells that it has not built
-/// in what it needs; init says so of the others.
+/// For a boot without a directory of modules. Errors: Invalid for a kernel that is known to lack a driver;
+/// with others init reports it.
 [[nodiscard]] Result<void> check_share_modules(const BootConfig& config,
                                                const std::optional<ElfImage>& vmlinux);
 

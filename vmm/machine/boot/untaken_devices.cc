@@ -41,7 +41,7 @@ std::vector<std::string> untaken_lines(const BootConfig& config, const std::vect
                                        const std::vector<std::string_view>& missing) {
     std::vector<std::string> lines;
     for (const PlannedDevice& device : untaken) {
-        // Nobody asked for it, and whoever looks at the console sees that it says nothing.
+        // The user did not ask for it, and sees on the console that it is silent.
         if (device.kind == DeviceKind::Console && config.console_device == ConsoleDevice::Auto) continue;
         std::string line = device.name + ": no driver of the guest took it";
         const std::string names = missing_for(device, config.transport, missing);
@@ -56,7 +56,7 @@ std::vector<std::string> untaken_lines(const BootConfig& config, const std::vect
         else if (config.exec->modules.empty())
             line += "--modules auto, or --modules DIR";
         else
-            line += "see -v for what became of it";
+            line += "see -v for its state";
         lines.push_back(std::move(line));
     }
     return lines;

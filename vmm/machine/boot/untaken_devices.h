@@ -15,7 +15,7 @@ namespace mayfly {
 /// root. Others may have left a device alone on purpose, or ended before they looked.
 [[nodiscard]] bool may_lack_devices(const BootConfig& config, const Ending& ending);
 
-/// A line for each of `untaken`, but for a console of our own choice. `missing` are the modules whose drivers
+/// A line for each of `untaken`, except a console of our own choice. `missing` are the modules whose drivers
 /// the kernel has not built in.
 [[nodiscard]] std::vector<std::string> untaken_lines(const BootConfig& config,
                                                      const std::vector<PlannedDevice>& untaken,

@@ -44,7 +44,7 @@ WindowSize window_size(int terminal) {
 void tell_how_to_leave() { log::notice("Ctrl-A x ends the machine, Ctrl-A h lists the keys"); }
 
 bool ConsoleOutput::has_asked_lately() const {
-    constexpr u64 kLatelyNs = 2'000'000'000;  // what is farther away than that is no terminal to work at
+    constexpr u64 kLatelyNs = 2'000'000'000;  // a terminal that answers later than that is not one to work at
     const Lock guard(mutex_);
     return asked_ns_ != 0 && monotonic_ns() - asked_ns_ < kLatelyNs;
 }
@@ -121,7 +121,7 @@ void ConsoleOutput::pass(std::span<const u8> bytes) {
 
 void ConsoleOutput::show(std::span<const u8> fresh) {
     if (looks_for_questions_ && questions_.take(fresh)) asked_ns_ = monotonic_ns();
-    // Before they are written: a reader that has stalled does not hide what is looked for.
+    // Before the bytes are written: a stalled reader must not hide a match.
     if (watch_ != nullptr) watch_->take(fresh, watch_source_);
 }
 
@@ -137,7 +137,7 @@ void ConsoleOutput::write_out(std::span<const u8> fresh) {
     cut_bytes_ += fresh.size() - kept;
     std::size_t done = fd_ < 0 ? kept : 0;
     while (done < kept) {
-        // A reader that has stalled must not keep us from ending.
+        // A stalled reader must not keep us from ending.
         if (stop_.is_abrupt() && !has_room(fd_)) break;
         const ssize_t written = ::write(fd_, fresh.data() + done, kept - done);
         if (written > 0) {
@@ -145,7 +145,7 @@ void ConsoleOutput::write_out(std::span<const u8> fresh) {
             continue;
         }
         if (written < 0 && errno == EAGAIN) {
-            // Somebody made our stdout non-blocking. A second is only how often a stop is looked for.
+            // Another process made our stdout non-blocking. The second is only how often a stop is checked.
             pollfd room{.fd = fd_, .events = POLLOUT, .revents = 0};
             ::poll(&room, 1, 1000);
         } else if (!(written < 0 && errno == EINTR)) {
@@ -170,7 +170,7 @@ Result<void> ConsoleInput::connect(Wiring wiring, StopControl& stop) {
 
 void ConsoleInput::watch_size() {
     size_ = window_size(wiring_.fd);
-    // The handler wakes the input's thread, which looks for itself.
+    // The handler wakes the input's thread, which checks the size itself.
     resized.store(&*wake_, std::memory_order_release);
     struct sigaction action {};
     action.sa_handler = [](int) {
@@ -193,7 +193,7 @@ Result<void> ConsoleInput::start() {
 void ConsoleInput::end() {
     if (!thread_) return;
     is_over_.store(true, std::memory_order_release);
-    // It may be blocked in read(2), where somebody else was faster.
+    // It may be blocked in read(2), where another reader was faster.
     thread_->interrupt_and_join(kick_signal());
     thread_.reset();
     const EventFd* wake = &*wake_;
@@ -231,10 +231,11 @@ bool ConsoleInput::filter(std::vector<u8>& bytes) {
 }
 
 void ConsoleInput::quit() {
-    // A guest that has ended may still have output for a reader that has stalled: then this insists.
+    // A guest that has ended may still have output for a stalled reader: then this kicks again.
     stop_->end_from_signal(EndKind::Quit, 0);
     // Should a vCPU miss the kick, say just before it blocks in write(2), the next one reaches it; and the
-    // main thread's last words are written when it is no vCPU any more. settle() needs what is typed.
+    // main thread's last words are written when that thread has left its vCPU. settle() needs the typed
+    // bytes.
     while (!is_over_.load(std::memory_order_acquire)) {
         pollfd typed{.fd = wiring_.fd, .events = POLLIN, .revents = 0};
         if (::poll(&typed, 1, 100) > 0) {
@@ -264,7 +265,7 @@ void ConsoleInput::settle(int output_fd) {
     const u64 deadline_ns = monotonic_ns() + kAnswerNs;
     for (u64 now_ns = monotonic_ns(); now_ns < deadline_ns; now_ns = monotonic_ns()) {
         pollfd come{.fd = answered_->fd().get(), .events = POLLIN, .revents = 0};
-        // A kick, or who insists, interrupts it; half a second is not too long for either.
+        // A kick interrupts it, as does a second Ctrl-A x; half a second is not too long for either.
         if (::poll(&come, 1, static_cast<int>((deadline_ns - now_ns) / 1'000'000) + 1) > 0) return;
     }
 }
@@ -310,7 +311,7 @@ void ConsoleInput::read_loop() {
                 std::vector<u8> bytes(chunk.begin(), chunk.begin() + got);
                 if (is_settling_.load(std::memory_order_acquire)) look_for_answer(bytes);
                 if (filter(bytes)) return quit();
-                // What is typed at a guest that does not read is lost in the end, as on a real line.
+                // Input for a guest that does not read is lost in the end, as on a real line.
                 const std::size_t room = kPendingMax - std::min(pending.size(), kPendingMax);
                 bytes.resize(std::min(bytes.size(), room));
                 pending.insert(pending.end(), bytes.begin(), bytes.end());

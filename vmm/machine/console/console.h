@@ -31,8 +31,8 @@ namespace mayfly {
 /// Any thread; internally locked.
 class ConsoleOutput final : public ByteSink {
   public:
-    /// `fd` negative: bytes go nowhere but to a watch and last_bytes(). Not owned. What is beyond `max_bytes`
-    /// is dropped as well, and counted.
+    /// `fd` negative: bytes go only to a watch and last_bytes(). Not owned. Bytes beyond `max_bytes` are
+    /// dropped as well, and counted.
     ConsoleOutput(int fd, StopControl& stop, std::optional<u64> max_bytes = std::nullopt)
         : fd_(fd), stop_(stop), room_bytes_(max_bytes.value_or(~u64{0})), hold_(fd) {}
 
@@ -41,9 +41,9 @@ class ConsoleOutput final : public ByteSink {
         watch_ = watch;
         watch_source_ = source;
     }
-    /// A reader that has gone ends nothing: has_lost_reader() tells. Before any byte.
+    /// The machine survives the loss of its reader: has_lost_reader() tells. Before any byte.
     void tell_of_lost_reader() { tells_of_lost_reader_ = true; }
-    /// What messages call it. Before any byte; `name` outlives this object.
+    /// The name in messages. Before any byte; `name` outlives this object.
     void set_name(std::string_view name) { name_ = name; }
     [[nodiscard]] bool has_lost_reader() const { return has_lost_reader_.load(std::memory_order_relaxed); }
 
@@ -53,27 +53,27 @@ class ConsoleOutput final : public ByteSink {
     [[nodiscard]] bool has_asked_lately() const;
     [[nodiscard]] int fd() const { return fd_; }
 
-    /// Whether a watch, or somebody at a terminal, looks at the bytes as they come.
+    /// Whether a watch, or a user at a terminal, sees the bytes as they come.
     [[nodiscard]] bool is_looked_at() const;
 
     void put(u8 byte) override;
     void put(std::span<const u8> bytes);
-    /// Writes what was gathered. A reader that is gone ends the machine (HostError).
+    /// Writes the gathered bytes. A lost reader ends the machine (HostError).
     void flush();
     /// The same where a terminal reads it; else of whole lines, while the beginning of one waits for its end,
     /// up to LineHold::kHoldNs. On a vCPU's thread.
     void flush_lines();
     /// On a vCPU's thread, after a kick: writes what has waited for long enough.
     void look();
-    /// The same for these bytes, which last_bytes() will not tell.
+    /// The same for these bytes, which last_bytes() leaves out.
     void pass(std::span<const u8> bytes);
-    /// The last 4 KiB of what was put, or more. Once nobody puts any.
+    /// The last 4 KiB of output, or more. Once no more output comes.
     [[nodiscard]] std::string_view last_bytes() const {
         const Lock guard(mutex_);
         return {buffer_.data(), used_};
     }
     [[nodiscard]] bool has_pending() const { return has_pending_.load(std::memory_order_relaxed); }
-    /// What the limit has cost. After the last flush().
+    /// The bytes that the limit has dropped. After the last flush().
     [[nodiscard]] u64 cut_bytes() const {
         const Lock guard(mutex_);
         return cut_bytes_;
@@ -112,7 +112,7 @@ class ConsoleOutput final : public ByteSink {
     std::array<char, kBufferBytes> buffer_ GUARDED_BY(mutex_);
 };
 
-/// Of a terminal, in characters; zeroes when nobody knows.
+/// Of a terminal, in characters; zeroes when unknown.
 struct WindowSize {
     u16 columns = 0;
     u16 rows = 0;
@@ -123,7 +123,7 @@ struct WindowSize {
 /// The first line on a terminal whose keys go to the guest. Before it is raw.
 void tell_how_to_leave();
 
-/// Reads what the user types, on a thread of its own, and hands it to whichever device is the console.
+/// Reads the user's input, on a thread of its own, and hands it to the console device.
 class ConsoleInput {
   public:
     ConsoleInput() = default;
@@ -131,33 +131,33 @@ class ConsoleInput {
     ConsoleInput& operator=(const ConsoleInput&) = delete;
     ~ConsoleInput() { end(); }
 
-    /// Takes as many of the bytes as it has room for; takes the device's lock itself. Nothing: the device is
-    /// at work, ask again soon. It must not wait: Ctrl-A x has to get through.
+    /// Takes as many of the bytes as it has room for; takes the device's lock itself. Empty: the device is
+    /// busy, try again soon. It must not wait: Ctrl-A x has to get through.
     using Deliver = std::function<std::optional<std::size_t>(std::span<const u8>)>;
-    /// False: ask again soon.
+    /// False: try again soon.
     using Resize = std::function<bool(WindowSize)>;
 
     struct Wiring {
-        int fd = -1;               ///< negative: nothing ever comes
+        int fd = -1;               ///< negative: no input
         bool is_terminal = false;  ///< read from the start, Ctrl-A x quits, and its size is watched
         Deliver deliver;
         Resize resize;  ///< on the input's thread, when the size has changed; may be empty
     };
-    /// Before any vCPU runs; `stop` outlives this object. Errors: Os, where there is no thread for a
+    /// Before any vCPU runs; `stop` outlives this object. Errors: Os, where the host has no thread for a
     /// terminal.
     Result<void> connect(Wiring wiring, StopControl& stop);
     /// The device has room. Any thread, one at a time. Without effect before connect().
     void want();
-    /// Waits, not for long, until the terminal behind `output_fd` has answered all that it was asked, so that
-    /// no answer is left for who reads next. The guest has ended; what comes is dropped.
+    /// Waits, not for long, until the terminal behind `output_fd` has answered all questions, so that no
+    /// answer is left for the next reader. The guest has ended; input that comes is dropped.
     void settle(int output_fd);
-    /// Waits for the thread: nothing is delivered any more. Once no vCPU runs.
+    /// Waits for the thread, which then delivers no more input. Once no vCPU runs.
     void end();
 
   private:
     Result<void> start();
     void read_loop();
-    /// Ends the machine and sees to it until the process is gone, or end().
+    /// Ends the machine, and kicks it until the process is gone, or end().
     void quit();
     /// Looks for the answer to settle()'s own question.
     void look_for_answer(std::span<const u8> bytes);
@@ -165,7 +165,7 @@ class ConsoleInput {
     bool filter(std::vector<u8>& bytes);
 
     void watch_size();
-    /// Tells the device of a new size. False: it was at work.
+    /// Tells the device a new size. False: the device was busy.
     bool follow_size();
 
     Wiring wiring_;
@@ -178,7 +178,7 @@ class ConsoleInput {
     std::atomic<bool> is_over_ = false;
     std::optional<EventFd> answered_;
     std::atomic<bool> is_settling_ = false;
-    std::string answer_;  // its end may be the beginning of one
+    std::string answer_;  // its end may be the beginning of an answer
 };
 
 /// The host side of the UART.
@@ -190,7 +190,7 @@ class SerialConsole final : public SerialHost {
     void on_input_wanted() override {
         if (is_connected_) input_.want();
     }
-    /// The UART is the console that is typed at. Before any vCPU runs.
+    /// Makes the UART the console that gets typed input. Before any vCPU runs.
     void connect() { is_connected_ = true; }
 
   private:

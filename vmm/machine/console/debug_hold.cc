@@ -17,7 +17,7 @@ void DebugHold::put_serial(u8 byte) {
         printed_ += static_cast<char>(byte);
         if (byte == '\n') printed_ns_ = clock_();
         compare();
-        // It goes on in another way. In the middle of a line that waits for its end.
+        // The line continues differently. In the middle of a line that waits for its end.
         if (place_ == kNowhere && !is_line_begun_) show();
         is_line_begun_ = byte != '\n';
     }
@@ -55,7 +55,7 @@ void DebugHold::compare() {
         } else {
             ++matched_;
             if (held_[agreed_++] != '\n') continue;
-            // A whole line is settled.
+            // A whole line is decided.
             held_.erase(0, agreed_);
             printed_.erase(0, place_ + matched_);
             place_ = agreed_ = matched_ = joined_ = 0;

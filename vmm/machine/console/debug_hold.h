@@ -1,11 +1,12 @@
 // SPDX-License-Identifier: Apache-2.0
-// DebugHold: what a guest wrote to the debug console, until it is known whether the serial port says the
-// same. Many kernels print everything to both.
+// DebugHold: holds a guest's debug console output until it is known whether the serial port prints the same.
+// Many kernels print everything to both.
 //
-// The serial port's bytes pass at once, and are remembered. A line of the debug console's that they have, in
-// order and whole, is dropped; carriage returns are not compared, as the serial port alone needs them. Else
-// it is shown before the line that the serial port prints instead, or after that where both begin alike; or
-// when it has waited for too long, or for too much. Only then may it be in the middle of a line.
+// The serial port's bytes pass at once, and are remembered. A debug console line that they contain, in order
+// and whole, is dropped; carriage returns are not compared, as only the serial port needs them. Any other
+// line is shown before the line that the serial port prints instead, or after it where both begin alike. A
+// line is also shown when it has waited too long, or when too much waits; only then may it appear in the
+// middle of another line.
 //
 // Thread: any, one at a time.
 #pragma once
@@ -21,7 +22,7 @@ class DebugHold {
   public:
     static constexpr u64 kHoldNs = 1'000'000'000;
     static constexpr std::size_t kHeldMax = KiB(64);
-    /// What is remembered of a serial port before the debug console's first byte: a line of either.
+    /// Serial output remembered before the debug console's first byte: a line of either.
     static constexpr std::size_t kHistoryMax = 512;
 
     /// Nanoseconds of a clock that never goes back.
@@ -30,13 +31,13 @@ class DebugHold {
     /// `shown` outlives this object.
     DebugHold(ByteSink& shown, Clock clock) : shown_(shown), clock_(clock) {}
 
-    /// What the guest writes to the serial port: shown, in its place among what is held.
+    /// The guest's serial output: shown, in order with the held output.
     void put_serial(u8 byte);
     void put_debug(u8 byte);
 
-    /// Since when something waits. Nothing: nothing does.
+    /// Since when output waits; empty when none does.
     [[nodiscard]] std::optional<u64> held_since_ns() const;
-    /// Shows what is held, less its beginning where the serial port has said that: nobody waits any longer.
+    /// Shows the held output, without a beginning that the serial port has printed: the wait is over.
     void give_up();
 
   private:

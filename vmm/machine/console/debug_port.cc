@@ -9,7 +9,7 @@ namespace mayfly {
 
 namespace {
 
-// A hold ends at the second of two looks, so that a guest that the host did not let run is not cut off.
+// A hold ends at the second of two checks, so that a guest which the host did not run is not cut off.
 constexpr u64 kBetweenLooksNs = 50'000'000;
 constexpr u64 kFirstLookNs = DebugHold::kHoldNs - kBetweenLooksNs;
 constexpr u64 kNsInMs = 1'000'000;
@@ -56,7 +56,7 @@ void DebugPort::start_watching() {
     is_watched_ = true;
     began_.emplace();
     Result<Thread> thread = Thread::start([this] { watch(); });
-    // Without it what is held is shown at the end, or when it is too much.
+    // Without the thread, held output is shown at the end, or when it becomes too much.
     if (thread) watcher_.emplace(*thread);
 }
 

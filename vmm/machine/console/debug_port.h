@@ -2,9 +2,9 @@
 // DebugPort: where the bytes of port 0xe9 go: to the console if the serial port does not print them (auto),
 // to a descriptor of their own, or nowhere.
 //
-// A hold's end is waited for by a thread that begins with the first byte and sleeps without a clock while
-// nothing is held. It only kicks the vCPUs: they write the console, so that a stalled reader keeps nobody
-// from ending the machine. Lock order: the device's lock, this one, the output's.
+// A thread waits for a hold's end. It starts at the first byte, and sleeps without a timeout while nothing is
+// held. It only kicks the vCPUs: they write the console, so that a stalled reader cannot block the machine's
+// end. Lock order: the device's lock, this one, the output's.
 #pragma once
 
 #include <condition_variable>
@@ -30,12 +30,12 @@ class DebugPort {
     /// Once the machine has ended: waits for the thread.
     ~DebugPort();
 
-    /// Of the port; null: there is none.
+    /// Of the port; null: no port.
     [[nodiscard]] ByteSink* sink() { return sink_; }
     /// Of the serial port.
     [[nodiscard]] ByteSink& serial_sink() { return compares() ? static_cast<ByteSink&>(serial_) : console_; }
 
-    /// On a vCPU's thread, after an exit: what was written goes out.
+    /// On a vCPU's thread, after an exit: writes the output.
     void flush() {
         if (own_ != nullptr && own_->has_pending()) own_->flush_lines();
     }
@@ -43,7 +43,7 @@ class DebugPort {
     void flush_all() {
         if (own_ != nullptr) own_->flush();
     }
-    /// On a vCPU's thread, after a kick: whether something was held for too long. Flush the console then.
+    /// On a vCPU's thread, after a kick: whether output was held for too long. Flush the console then.
     void look();
     /// After the last vCPU has stopped.
     void finish();
@@ -59,11 +59,12 @@ class DebugPort {
         void (DebugHold::*way_)(u8);
     };
 
-    /// Whether what comes at both ports is compared.
+    /// Whether the output of both ports is compared.
     [[nodiscard]] bool compares() const { return sink_ == &debug_; }
     void start_watching() REQUIRES(mutex_);
     void watch();
-    /// \returns since when something is held, once it is; nothing when this object goes. The watching thread.
+    /// \returns since when output is held, once it is; empty when this object is destroyed. The watching
+    /// thread.
     std::optional<u64> wait_for_hold();
 
     ConsoleOutput& console_;
@@ -79,7 +80,7 @@ class DebugPort {
     bool is_over_ GUARDED_BY(mutex_) = false;
     std::optional<Thread> watcher_;            // made once, under the lock
     bool is_idle_ GUARDED_BY(mutex_) = false;  // the watching thread sleeps until something is held
-    std::optional<u64> due_since_ns_ GUARDED_BY(mutex_);  // a look found this hold over,
+    std::optional<u64> due_since_ns_ GUARDED_BY(mutex_);  // a check found this hold over,
     u64 due_ns_ GUARDED_BY(mutex_) = 0;                   // then
 };
 

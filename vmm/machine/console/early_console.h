@@ -1,10 +1,9 @@
 // SPDX-License-Identifier: Apache-2.0
-// EarlyConsole: an EarlyUart whose use costs next to no return to user space.
+// EarlyConsole: an EarlyUart that costs next to no returns to user space.
 //
-// It carries the first part of the log of a Linux guest with a virtio console, where KernelLog cannot. What
-// the guest reads is a read-only memory slot; what it writes KVM collects, 170 characters at a time, and
-// whatever exit comes next delivers it. A host that refuses either gets ordinary exits, and nothing else
-// changes.
+// It carries the first part of the log of a Linux guest with a virtio console, where KernelLog cannot. The
+// guest reads a read-only memory slot; KVM collects its writes, 170 characters at a time, and the next exit
+// of any kind delivers them. A host that refuses either gets ordinary exits, and nothing else changes.
 // Thread: built by the main thread; drain() by any vCPU's, internally locked.
 #pragma once
 
@@ -31,9 +30,9 @@ class EarlyConsole {
     [[nodiscard]] const EarlyUart::State& state() const { return uart_.state(); }
     void restore(const EarlyUart::State& state) { uart_.restore(state); }
 
-    /// Delivers what KVM collected.
+    /// Delivers the characters that KVM collected.
     void drain(const KvmVcpu& vcpu);
-    /// Whether there is something. Any thread.
+    /// Whether it collected any. Any thread.
     [[nodiscard]] bool has_collected(const KvmVcpu& vcpu) const;
 
   private:

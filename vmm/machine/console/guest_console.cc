@@ -29,12 +29,12 @@ Result<void> GuestConsole::connect(ConsoleInput::Deliver deliver, ConsoleInput::
 Result<void> GuestConsole::start_looking(const KvmVcpu& first) {
     const bool is_looked_at = (log_ || early_) && output_.is_looked_at();
     if (!is_looked_at && !(log_ && log_->is_verbose())) return {};
-    // A kernel that hangs has no exits; what it said last must not wait for the timeout to be looked at. By a
-    // kick, because it is a vCPU's thread that writes the console: there a stalled reader does not keep us.
+    // A kernel that hangs has no exits; its last output must not wait for the timeout. By a kick, because a
+    // vCPU's thread writes the console: there a stalled reader does not block us.
     looker_ = TRY(Thread::start([this, &first] {
         constexpr int kLookMs = 50;
         while (::poll(nullptr, 0, kLookMs), !stop_.is_requested()) {
-            if (log_ && log_->has_given_way()) return;
+            if (log_ && log_->has_handed_over()) return;
             const GuestGate::Visit visit(stop_.gate());
             if (!visit) continue;
             if (log_ ? log_->has_more() : early_->has_collected(first)) stop_.vcpus().kick_all();
@@ -49,7 +49,7 @@ void GuestConsole::end_threads() {
     looker_.reset();
 }
 
-void GuestConsole::look_around(const KvmVcpu& vcpu) {
+void GuestConsole::serve(const KvmVcpu& vcpu) {
     if (early_) early_->drain(vcpu);
     if (log_) log_->drain();
     debug_.look();

@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
-// GuestConsole: all that carries what a guest says and what is typed at it, on the host's side: the console's
-// output and input, the debug port, and what speaks for a Linux guest before its console does.
+// GuestConsole: the host's side of all guest output and typed input: the console's output and input, the
+// debug port, and the carriers of a Linux guest's log before its console works.
 //
 // Thread: built by the main thread; connect() before any vCPU runs; the rest says so.
 #pragma once
@@ -39,47 +39,47 @@ class GuestConsole {
     [[nodiscard]] const ConsoleOutput& output() const { return output_; }
     [[nodiscard]] ConsoleInput& input() { return input_; }
     [[nodiscard]] DebugPort& debug() { return debug_; }
-    /// Null where there is none.
+    /// Null without a kernel log.
     [[nodiscard]] KernelLog* log() { return log_ ? &*log_ : nullptr; }
     [[nodiscard]] const KernelLog* log() const { return log_ ? &*log_ : nullptr; }
     [[nodiscard]] EarlyConsole* early() { return early_ ? &*early_ : nullptr; }
     [[nodiscard]] ConsoleEnds ends() { return {output_, input_, log()}; }
 
-    /// What is typed on stdin goes to `deliver`, and a terminal's size to `resize`, which may be empty. A
-    /// terminal is raw from now on. Errors: Os.
+    /// Input from stdin goes to `deliver`, and a terminal's size to `resize`, which may be empty. A terminal
+    /// is raw from now on. Errors: Os.
     Result<void> connect(ConsoleInput::Deliver deliver, ConsoleInput::Resize resize);
-    /// While somebody looks at what the guest says: has the vCPUs look around from time to time. `first` is
-    /// the bootstrap processor; it outlives every thread. Before any vCPU runs. Errors: Os.
+    /// While a user or a watch sees the output: kicks the vCPUs from time to time, so that they write it.
+    /// `first` is the bootstrap processor; it outlives every thread. Before any vCPU runs. Errors: Os.
     Result<void> start_looking(const KvmVcpu& first);
 
     // On a vCPU's thread.
-    /// Before its exit is handled: what KVM collected comes first.
+    /// Before its exit is handled: characters that KVM collected come first.
     void before_exit(const KvmVcpu& vcpu) {
         if (early_) early_->drain(vcpu);
     }
-    /// What the exit had the guest say goes out.
+    /// After the exit: writes the guest's output.
     void after_exit() {
         debug_.flush();
         if (output_.has_pending()) output_.flush_lines();
     }
-    /// After a kick that ends nothing.
-    void look_around(const KvmVcpu& vcpu);
+    /// After a kick that does not end the machine.
+    void serve(const KvmVcpu& vcpu);
 
-    /// No vCPU runs: what the guest has said until now goes out, and how far that is.
+    /// No vCPU runs: writes the guest's output so far, and returns its position.
     [[nodiscard]] ConsoleState save(const KvmVcpu& first);
     /// Before any vCPU runs. False: of another kind of console.
     [[nodiscard]] bool restore(const ConsoleState& state);
 
     /// No vCPU runs any more: shows the rest, and gives the terminal back.
     void finish(const KvmVcpu& first);
-    /// Waits for the threads that type and look. The machine has ended.
+    /// Waits for the threads of input and looking. The machine has ended.
     void end_threads();
 
   private:
     ConsoleOutput output_;
     DebugPort debug_;
     StopControl& stop_;
-    // What a virtio console does not carry; one of them at most.
+    // Carriers of the log that a virtio console does not show; one of them at most.
     std::optional<KernelLog> log_;
     std::optional<EarlyConsole> early_;
     ConsoleInput input_;

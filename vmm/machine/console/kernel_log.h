@@ -1,15 +1,15 @@
 // SPDX-License-Identifier: Apache-2.0
 // KernelLog: the first part of a Linux guest's console, read out of the kernel's memory.
 //
-// A Linux guest with a virtio console says nothing until that has its driver, and what came before is lost:
-// the driver drops it. An early console carries it at an exit for each character, 21,000 of them and an
-// eighth of all instructions of a boot. But the kernel also keeps its log in memory (PrintkRing), so it is
-// read there, at no cost to the guest: when the virtio console first speaks, when the guest ends, and from
-// time to time where somebody looks at the console.
+// A Linux guest with a virtio console prints nothing until the console has its driver, and the driver drops
+// earlier messages. An early console carries them at an exit for each character, 21,000 of them and an eighth
+// of all instructions of a boot. But the kernel also keeps its log in memory (PrintkRing), so it is read
+// there, at no cost to the guest: when the virtio console first speaks, when the guest ends, and from time to
+// time while a user or a watch sees the console.
 //
 // Everything read is a guest's (PrintkRecords). One reading prints no more than the ring has room for, whose
-// size the kernel's file told, and once mayfly is to end for a reason from outside, it looks at some thousand
-// records only. A record that is being written is left for later.
+// size is known from the kernel's file, and once mayfly has to end for an outside reason, it reads only some
+// thousand records. A record that is being written is left for later.
 // Thread: built by the main thread; any thread from then on, internally locked. Lock order: the virtio
 // console's device, then this, then the output.
 #pragma once
@@ -38,48 +38,50 @@ class KernelLog {
     /// Both before the guest runs. Records of `level` (syslog's, 0 to 7) and above are not for the console.
     void set_level(int level) { level_ = level; }
     void set_memory(const GuestMemory& memory) { records_.set_memory(memory); }
-    /// May be more than the ring holds, so it is to be drained.
+    /// Whether the ring may soon overflow, so that it must be drained.
     [[nodiscard]] bool is_verbose() const { return level_ > kLevelUsual; }
 
-    /// Says what had come when this was last asked: what is newer the console may be about to print itself.
+    /// Prints the records that existed at the previous call: the console may be about to print newer ones
+    /// itself.
     void drain();
-    /// The virtio console's first bytes follow: says what came before them. From now on it speaks for itself,
-    /// and nothing here does anything.
-    void give_way_to(std::span<const u8> bytes);
+    /// The virtio console's first bytes follow: prints the records before them. From now on the console
+    /// prints its own records, and this object does nothing.
+    void hand_over_to(std::span<const u8> bytes);
     /// No vCPU runs any more.
     void finish();
 
-    /// What is unsaid then is for the machine that goes on: finish() says nothing, unless this one went on.
+    /// Records unprinted then are left to the restored machine: finish() prints nothing, unless this machine
+    /// went on.
     [[nodiscard]] KernelLogState save();
     /// Before the guest runs.
     void restore(const KernelLogState& state);
 
     [[nodiscard]] const PrintkRecords& records() const { return records_; }
-    [[nodiscard]] bool has_given_way() const { return has_given_way_.load(std::memory_order_acquire); }
-    /// Whether drain() may have something to say.
+    [[nodiscard]] bool has_handed_over() const { return has_handed_over_.load(std::memory_order_acquire); }
+    /// Whether drain() may have something to print.
     [[nodiscard]] bool has_more() const;
 
   private:
     using Found = PrintkRecords::Found;
     using Record = PrintkRecords::Record;
-    /// Up to where the log is new, and from where it can be.
+    /// The range of records that are new and still readable.
     struct Range {
         u64 from;
         u64 to;
     };
-    /// Where the console goes on: within the printed form of a record.
+    /// Where the console continues: within the printed form of a record.
     struct Place {
         u64 id;
         std::size_t offset;
     };
-    [[nodiscard]] Range unsaid() const;
+    [[nodiscard]] Range unprinted() const;
     [[nodiscard]] std::optional<Place> find(std::string_view printed) const;
     void say(std::string_view text);
-    /// Says how many records lie between, if any. Gives back `id`.
+    /// Prints how many records lie between, if any. Gives back `id`.
     u64 skip_to(u64 from, u64 id);
-    /// What one reading prints at most.
+    /// The most that one call prints.
     [[nodiscard]] u64 printed_max() const;
-    /// Says the records up to `to`.
+    /// Prints the records up to `to`.
     void say_until(u64 to, bool has_ended);
 
     PrintkRecords records_;
@@ -88,8 +90,8 @@ class KernelLog {
     static constexpr int kLevelUsual = 7;
 
     int level_ = kLevelUsual;
-    std::atomic<bool> has_given_way_ = false;
-    bool is_carried_away_ GUARDED_BY(mutex_) = false;
+    std::atomic<bool> has_handed_over_ = false;
+    bool was_saved_ GUARDED_BY(mutex_) = false;
     std::atomic<u64> next_id_;
     u64 seen_id_ GUARDED_BY(mutex_) = 0;  // where the log ended when drain() last looked
     Mutex mutex_;

@@ -33,7 +33,7 @@ class LineHold {
     void end();
 
   private:
-    /// False: there is no timer, so nothing can be held.
+    /// False: without a timer, so that nothing can be held.
     [[nodiscard]] bool start_timer();
     void set_timer(u64 interval_ns);
 

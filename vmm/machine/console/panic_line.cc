@@ -14,14 +14,14 @@ constexpr std::size_t kLineMax = 200;
 
 std::string first_line(std::string_view text) {
     std::string_view line = text.substr(0, std::min(text.find_first_of("\r\n"), kLineMax));
-    // Its end is announced in the same words: "---[ end Kernel panic - not syncing: ... ]---".
+    // The end of a panic is announced in the same words: "---[ end Kernel panic - not syncing: ... ]---".
     constexpr std::string_view kEnd = " ]---";
     if (line.ends_with(kEnd)) line.remove_suffix(kEnd.size());
     return shown(line);
 }
 
-/// What the kernel puts before its words: times and callers, "[    1.234567][    T1] ", and at a panic's end
-/// "---[ end ". What else comes before them is somebody's who speaks of a panic.
+/// The kernel's prefixes of its messages: times and callers, "[    1.234567][    T1] ", and at a panic's end
+/// "---[ end ". With any other prefix a program only mentions a panic.
 std::string_view without_prefixes(std::string_view line) {
     constexpr std::string_view kEnds = "---[ end ";
     while (line.starts_with('[') && line.find(']') != std::string_view::npos) {

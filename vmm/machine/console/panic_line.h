@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 // panic_line: the words with which a Linux guest began to panic, "Kernel panic - not syncing: ...".
 //
-// Looked for once a guest has ended; texts are a guest's, made fit to be shown. Pure functions; any thread.
+// Searched for once a guest has ended; the guest's text is made safe to print. Pure functions; any thread.
 #pragma once
 
 #include <string>
@@ -13,10 +13,10 @@ namespace mayfly {
 
 constexpr std::string_view kPanicWords = "Kernel panic - not syncing";
 
-/// In the newest some thousand records. Empty where there is none.
+/// In the newest some thousand records. Empty when no line matches.
 [[nodiscard]] std::string panic_line(const PrintkRecords& records);
 
-/// In the last of what a console said. Empty where there is none.
+/// In the last of what a console said. Empty when no line matches.
 [[nodiscard]] std::string panic_line(std::string_view console);
 
 }  // namespace mayfly

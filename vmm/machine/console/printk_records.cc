@@ -8,9 +8,9 @@ namespace mayfly {
 namespace {
 
 enum State : u64 { kReserved = 0, kCommitted = 1, kFinalized = 2, kReusable = 3 };
-/// Positions of a record that has no text.
+/// Positions of a record without text.
 constexpr u64 kNoText = 3;
-/// Linux's own records are half as long at most.
+/// Linux's own records are at most half as long.
 constexpr u64 kRecordMax = 2048;
 
 struct Descriptor {
@@ -69,10 +69,10 @@ PrintkRecords::Reading PrintkRecords::read(u64 id, bool has_ended) const {
     const auto info = memory_->read_object<Info>(ring_.infos + index * PrintkRing::kInfoBytes);
     if (!descriptor || !info) return {};
     const u64 owner = descriptor->state & kIdMask;
-    // Between taking an id and a descriptor a writer leaves the one before in that.
+    // Between taking an id and a descriptor a writer leaves the previous id in the descriptor.
     if (owner != id) return {is_older(owner, id) && !has_ended ? Found::Unfinished : Found::Nothing};
     const u64 state = descriptor->state >> 62;
-    // A committed record may be continued yet.
+    // A committed record may still be continued.
     if (state == kReserved || (state == kCommitted && !has_ended))
         return {has_ended ? Found::Nothing : Found::Unfinished};
     if (state == kReusable) return {};
@@ -82,7 +82,7 @@ PrintkRecords::Reading PrintkRecords::read(u64 id, bool has_ended) const {
     if (has_text)
         text =
             read_text(id, descriptor->begin, descriptor->next, std::min(u64{info->text_bytes}, kRecordMax));
-    // Still the same record, so what was read is its own.
+    // Still the same record, so its text was read.
     const auto now = memory_->read_object<u64>(at);
     if (!text || now != descriptor->state) return {};
     return {Found::Record, {info->time_ns, info->flags_and_level >> 5, std::move(*text)}};

@@ -1,8 +1,8 @@
 // SPDX-License-Identifier: Apache-2.0
 // PrintkRecords: the records of a Linux guest's log, read out of its memory.
 //
-// Everything read is a guest's: ids, lengths and positions are checked, and a record is taken only where it
-// was its own from the beginning of the reading to its end. Thread: any.
+// Everything read is a guest's: ids, lengths and positions are checked, and a record counts only where its
+// descriptor stayed the same from the beginning of the reading to its end. Thread: any.
 #pragma once
 
 #include <optional>
@@ -29,18 +29,18 @@ class PrintkRecords {
         Found found = Found::Nothing;
         Record record{};
     };
-    /// `has_ended`: nobody writes any more, so that what is committed is not continued.
+    /// `has_ended`: the guest writes no more, so committed records are not continued.
     [[nodiscard]] Reading read(u64 id, bool has_ended) const;
 
-    /// Behind the newest record's.
+    /// The id after the newest record's.
     [[nodiscard]] u64 end_id() const;
     [[nodiscard]] u64 first_id() const { return ring_.first_id; }
-    /// How many records there may be at a time.
+    /// The largest number of records.
     [[nodiscard]] u64 count_max() const { return u64{1} << ring_.count_bits; }
-    /// How much text they may have together.
+    /// The largest size of their text together.
     [[nodiscard]] u64 text_max() const { return u64{1} << ring_.text_bits; }
 
-    // Ids have 62 bits and go round.
+    // Ids have 62 bits and wrap.
     [[nodiscard]] static bool is_older(u64 id, u64 other) { return static_cast<i64>((id - other) << 2) < 0; }
     [[nodiscard]] static u64 after(u64 id, u64 records) { return (id + records) & kIdMask; }
     [[nodiscard]] static u64 before(u64 id, u64 records) { return (id - records) & kIdMask; }
@@ -49,7 +49,7 @@ class PrintkRecords {
   private:
     // kernel/printk/printk_ringbuffer.h: the upper two bits of a descriptor's first word are its state.
     static constexpr u64 kIdMask = ~u64{0} >> 2;
-    /// Nothing when there is no text of that record's.
+    /// Empty when the record's text is gone.
     [[nodiscard]] std::optional<std::string> read_text(u64 id, u64 begin, u64 next, u64 bytes_max) const;
 
     PrintkRing ring_;

@@ -1,9 +1,9 @@
 // SPDX-License-Identifier: Apache-2.0
-// TerminalQuestions: whether a guest's console output asked the terminal something that it answers, by typing
-// as it were: where the cursor is, what it can do, which colour it has.
+// TerminalQuestions: whether a guest's console output asked the terminal a question, which the terminal
+// answers as if it were typed: the cursor's place, its abilities, its colours.
 //
-// Too many are taken for questions rather than too few. Control sequences as ECMA-48 has them, and those of
-// xterm. Thread: one at a time.
+// In doubt a sequence counts as a question. Control sequences as ECMA-48 has them, and those of xterm.
+// Thread: one at a time.
 #pragma once
 
 #include <span>

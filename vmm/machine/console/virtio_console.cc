@@ -30,7 +30,7 @@ bool VirtioConsole::resize(WindowSize size) {
     if (!core_->mutex().try_lock()) return false;
     const Lock lock(core_->mutex(), std::adopt_lock);
     model_->resize(size.columns, size.rows);
-    if (!core_->is_running()) core_->config_changed();  // what can be read without an exit follows
+    if (!core_->is_running()) core_->config_changed();  // updates the memory that is read without an exit
     return true;
 }
 
@@ -41,7 +41,7 @@ void VirtioConsole::write(std::span<const iovec> parts) {
     for (u64 done = 0; left > 0;) {
         const std::size_t piece = std::min<u64>(left, chunk.size());
         if (!copy_from_parts(parts, done, std::as_writable_bytes(std::span(chunk).first(piece)))) return;
-        if (log_ != nullptr) log_->give_way_to(std::span<const u8>(chunk).first(piece));
+        if (log_ != nullptr) log_->hand_over_to(std::span<const u8>(chunk).first(piece));
         output_.put(std::span<const u8>(chunk).first(piece));
         done += piece;
         left -= piece;

@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: Apache-2.0
-// VirtioConsole: the virtio console between the guest and what the user sees and types.
+// VirtioConsole: connects the virtio console to the user's output and input.
 //
 // Thread: receive() and resize() on the console input's thread; the rest as ConsoleSink says.
 #pragma once
@@ -14,11 +14,11 @@
 
 namespace mayfly {
 
-/// What a console device is connected to.
+/// The ends that a console device is connected to.
 struct ConsoleEnds {
     ConsoleOutput& output;
     ConsoleInput& input;
-    KernelLog* log = nullptr;  ///< of what was said before the console; null where there is none
+    KernelLog* log = nullptr;  ///< of what was said before the console; null without one
 };
 
 class VirtioConsole final : public Backend, private ConsoleSink {
@@ -31,12 +31,12 @@ class VirtioConsole final : public Backend, private ConsoleSink {
     [[nodiscard]] std::unique_ptr<Console> make_model(std::string name, WindowSize size);
     void set_core(VirtioCore& core) { core_ = &core; }
 
-    /// The vCPU that asks does the work.
+    /// The calling vCPU does the work.
     Result<void> attach(Loop& /*loop*/) override { return {}; }
 
-    /// Once its input is connected: a driver that listened before it was restored does so still.
+    /// Once its input is connected: a driver that listened before the restore still listens.
     void ask_for_input();
-    /// Both do nothing while the device is at work, and say so: ConsoleInput::Deliver, Resize.
+    /// Both do nothing and report it while the device is busy: ConsoleInput::Deliver, Resize.
     [[nodiscard]] std::optional<std::size_t> receive(std::span<const u8> bytes);
     [[nodiscard]] bool resize(WindowSize size);
 

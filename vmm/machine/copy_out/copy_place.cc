@@ -15,7 +15,7 @@ namespace mayfly {
 namespace {
 
 Result<CopyPlace> stream_place(Result<UniqueFd> opened, const std::string& name, bool is_emptied) {
-    // Not within the braces: what they have begun would be left behind where TRY returns.
+    // Not within the braces: where TRY returns, objects that they have begun would leak.
     UniqueFd stream = TRY(about(std::move(opened), kCopyOutOption));
     CopyPlace place;
     place.shown = visible(name);
@@ -38,7 +38,7 @@ Result<CopyPlace> find_place(const CopyOut& copy) {
     const std::string path = is_inside ? copy.host_name() : behind_links(copy.host_name());
     const auto [directory, name] = split_path(path);
     if (is_inside && (name.empty() || name == "." || name == ".."))
-        return refuse("{} {}:{}: {} has no name that it could have in there", kCopyOutOption,
+        return refuse("{} {}:{}: {} does not end in a name to use in the directory", kCopyOutOption,
                       visible(copy.guest), visible(copy.host), visible(copy.guest));
     CopyPlace place{.parent = UniqueFd::adopt(::open(directory.c_str(), O_PATH | O_DIRECTORY | O_CLOEXEC)),
                     .name = name,
@@ -53,7 +53,7 @@ Result<CopyPlace> find_place(const CopyOut& copy) {
         if (may_write(place.parent.get(), name, true)) return place;
         return fail(Error::os("write").about(place.shown).about(kCopyOutOption));
     }
-    // A link in there is in the way, as other names are.
+    // A link in there is in the way, like any other name.
     if (is_there && type != S_IFREG && type != S_IFLNK)
         return stream_place(open_stream(path, StreamStart::Append), copy.host, false);
     if (may_write(place.parent.get(), ".", true)) return place;

@@ -40,7 +40,7 @@ u32 type_of(int directory, const std::string& name) {
     return is_there ? status.st_mode & S_IFMT : 0;
 }
 
-/// Of what is there and is no directory.
+/// Of a node that exists and is not a directory.
 Result<void> make_way(int directory, const std::string& name) {
     if (::unlinkat(directory, name.c_str(), 0) == 0 || errno == ENOENT) return {};
     return fail(Error::os("replace"));
@@ -53,7 +53,7 @@ std::string_view kind_of(u32 mode) {
         case S_IFCHR:
         case S_IFBLK: return "a device";
         case S_IFDIR: return "a file system that the guest's kernel makes up";
-        default: return "of a kind that mayfly does not know";
+        default: return "of an unknown kind";
     }
 }
 
@@ -73,14 +73,14 @@ bool stays_inside(std::string_view path, std::string_view target) {
 }
 
 Result<std::unique_ptr<FileReceiver>> FileReceiver::open(const std::vector<CopyOut>& wanted,
-                                                         std::function<bool()> must_hurry) {
+                                                         std::function<bool()> should_give_up) {
     std::vector<Copy> copies;
     copies.reserve(wanted.size());
     for (const CopyOut& copy : wanted) {
         CopyPlace place = TRY(find_place(copy));
         copies.push_back({.guest = visible(copy.guest), .place = std::move(place)});
     }
-    return std::unique_ptr<FileReceiver>(new FileReceiver(std::move(copies), std::move(must_hurry)));
+    return std::unique_ptr<FileReceiver>(new FileReceiver(std::move(copies), std::move(should_give_up)));
 }
 
 bool FileReceiver::wants_more() const {
@@ -95,16 +95,17 @@ std::string FileReceiver::guest_path(const FileName& name) const {
 
 void FileReceiver::tell_failure(const std::string& line) {
     has_failed_ = true;
-    if (failures_told_ > kLinesMax) return;
-    log::error(failures_told_++ < kLinesMax ? line : "--copy-out: more has failed, which is not shown");
+    if (failures_printed_ > kLinesMax) return;
+    log::error(failures_printed_++ < kLinesMax ? line : "--copy-out: further failures are not shown");
 }
 
 void FileReceiver::tell_left_out(const FileName& name, const std::string& why) {
     const std::string line = fmt::format("{}: {}: is left out: {}", kCopyOutOption, guest_path(name), why);
-    // What was asked for by name is missed.
+    // A node that was asked for by name counts as failed.
     if (name.path.empty()) return tell_failure(line);
-    if (left_out_told_ > kLinesMax) return;
-    log::warning(left_out_told_++ < kLinesMax ? line : "--copy-out: more is left out, which is not shown");
+    if (left_out_printed_ > kLinesMax) return;
+    log::warning(
+        left_out_printed_++ < kLinesMax ? line : "--copy-out: further files that are left out are not shown");
 }
 
 void FileReceiver::conclude(const FileName& name, Result<void> result) {
@@ -169,7 +170,7 @@ Result<void> FileReceiver::begin_file(const FileName& name, u32 permissions) {
     CopyPlace& place = copies_[name.copy].place;
     if (name.path.empty() && place.stream.valid()) {
         if (place.is_emptied && ::ftruncate(place.stream.get(), 0) != 0) return fail(Error::os("write"));
-        return file_.begin(std::move(place.stream), must_hurry_);
+        return file_.begin(std::move(place.stream), should_give_up_);
     }
     Place at = name.path.empty() ? Place{place.parent.get(), place.name} : TRY(place_of(name));
     if (name.path.empty() && type_of(at.directory, at.name) == S_IFDIR) {
@@ -177,8 +178,8 @@ Result<void> FileReceiver::begin_file(const FileName& name, u32 permissions) {
         at = {copies_[name.copy].directory.get(), place.leaf};
     }
     if (type_of(at.directory, at.name) != S_IFDIR)
-        return file_.begin(at.directory, at.name, permissions, must_hurry_);
-    return refuse("is a directory, and what came is a file");
+        return file_.begin(at.directory, at.name, permissions, should_give_up_);
+    return refuse("is a directory, and the guest sent a file");
 }
 
 void FileReceiver::on_file(const FileName& name, u32 mode) {
@@ -204,7 +205,7 @@ Result<void> FileReceiver::make_link(const FileName& name, const std::string& ta
 void FileReceiver::on_link(const FileName& name, const std::string& target) {
     if (is_given_up(name)) return;
     if (name.path.empty() || !stays_inside(name.path, target))
-        return tell_left_out(name, "the link leads out of what is copied, to " + shown(target));
+        return tell_left_out(name, "the link leads out of the copy, to " + shown(target));
     conclude(name, make_link(name, target));
 }
 

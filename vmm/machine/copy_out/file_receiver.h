@@ -2,10 +2,10 @@
 // FileReceiver: files of a guest, on the host, each under the name that the user gave it.
 //
 // It trusts no name: below what the user named, no symbolic link is followed, no link is made that leads out
-// of it, and what is in the way is replaced, not written through. A file is whole or not there. Files get the
-// guest's permissions, less set-user-ID and what the umask takes away, and its times; their owner is who runs
-// mayfly. What goes wrong is said on stderr, and ends what it happened to alone: one of the things that were
-// asked for. Thread: one at a time.
+// of it, and an existing file is replaced, not written through. A file is whole or absent. Files get the
+// guest's permissions, without set-user-ID and the umask's bits, and its times; their owner is the user who
+// runs mayfly. An error is printed on stderr, and ends only the copy that it happened in. Thread: one at a
+// time.
 #pragma once
 
 #include <functional>
@@ -22,10 +22,10 @@ namespace mayfly {
 
 class FileReceiver final : public FileSink {
   public:
-    /// Looks whether there is a place for each. Nothing is written any more once `must_hurry`. Errors:
-    /// Invalid, Os: of one that cannot be.
+    /// Checks that each has a place. Nothing is written any more once `should_give_up`. Errors: Invalid, Os:
+    /// of a place that cannot be.
     static Result<std::unique_ptr<FileReceiver>> open(const std::vector<CopyOut>& copies,
-                                                      std::function<bool()> must_hurry);
+                                                      std::function<bool()> should_give_up);
 
     void on_directory(const FileName& name, u32 mode) override;
     void on_file(const FileName& name, u32 mode) override;
@@ -35,16 +35,16 @@ class FileReceiver final : public FileSink {
     void on_left_out(const FileName& name, u32 mode) override;
     void on_problem(const FileName& name, int error) override;
 
-    /// Something is not there, and that was said.
+    /// A copy is incomplete, and the user was told.
     [[nodiscard]] bool has_failed() const { return has_failed_; }
-    /// False: whatever comes, nothing becomes of it.
+    /// False: the copy was given up, and its further records are ignored.
     [[nodiscard]] bool wants_more() const;
 
   private:
     struct Copy {
         std::string guest;  ///< for messages
         CopyPlace place;
-        UniqueFd directory{};  ///< itself, once it is known to be one
+        UniqueFd directory{};  ///< the copied directory, once it is known to be one
         bool is_given_up = false;
     };
     /// A directory of the host and a name in it.
@@ -53,18 +53,18 @@ class FileReceiver final : public FileSink {
         std::string name{};
     };
 
-    FileReceiver(std::vector<Copy> copies, std::function<bool()> must_hurry)
-        : copies_(std::move(copies)), must_hurry_(std::move(must_hurry)) {}
+    FileReceiver(std::vector<Copy> copies, std::function<bool()> should_give_up)
+        : copies_(std::move(copies)), should_give_up_(std::move(should_give_up)) {}
 
     /// Errors of all: Os, Invalid, without a name.
     Result<Place> place_of(const FileName& name);
     Result<void> make_directory(const FileName& name, u32 permissions);
     Result<void> make_top(Copy& copy, u32 permissions);
-    /// It is a directory.
+    /// The copy is a directory.
     static Result<void> open_top(Copy& copy);
     Result<void> begin_file(const FileName& name, u32 permissions);
     Result<void> make_link(const FileName& name, const std::string& target);
-    /// Where that has failed, no more of the same copy is made.
+    /// Where that failed, the rest of the copy is given up.
     void conclude(const FileName& name, Result<void> result);
     [[nodiscard]] bool is_given_up(const FileName& name) const { return copies_[name.copy].is_given_up; }
     [[nodiscard]] std::string guest_path(const FileName& name) const;
@@ -72,12 +72,12 @@ class FileReceiver final : public FileSink {
     void tell_left_out(const FileName& name, const std::string& why);
 
     std::vector<Copy> copies_;
-    const std::function<bool()> must_hurry_;
+    const std::function<bool()> should_give_up_;
     bool has_failed_ = false;
-    // Lines on stderr, of which so many are shown: a guest has no end.
-    u32 failures_told_ = 0;
-    u32 left_out_told_ = 0;
-    // The directory in which the last name was.
+    // Lines on stderr, of which only so many are shown: a guest may cause any number.
+    u32 failures_printed_ = 0;
+    u32 left_out_printed_ = 0;
+    // The directory of the previous name.
     FileName directory_name_{};
     UniqueFd directory_{};
     // The file that is being written.
@@ -86,7 +86,7 @@ class FileReceiver final : public FileSink {
 };
 
 /// Whether a symbolic link at `path`, below a directory, stays below it whatever else a guest makes there:
-/// "..", only at its beginning, climbs no higher than that.
+/// ".." may come only at its beginning, and climbs at most to the directory.
 [[nodiscard]] bool stays_inside(std::string_view path, std::string_view target);
 
 }  // namespace mayfly

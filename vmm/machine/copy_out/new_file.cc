@@ -22,45 +22,45 @@ namespace {
 std::array<std::byte, 65'536> zeros;
 
 constexpr int kTriesMax = 100;
-/// Only how often an end is looked for.
+/// Only how often the end is checked.
 constexpr int kLookMs = 100;
 
 }  // namespace
 
 Result<void> NewFile::begin(int directory, const std::string& name, u32 permissions,
-                            const std::function<bool()>& must_hurry) {
+                            const std::function<bool()>& should_give_up) {
     static std::atomic<u32> counter = 0;
-    must_hurry_ = &must_hurry;
+    should_give_up_ = &should_give_up;
     position_ = 0;
     directory_ = directory;
     name_ = name;
-    // A name of a process that has ended without tidying up may be there.
+    // A process that ended without tidying up may have left this name.
     for (int tries = 0; tries < kTriesMax && !fd_.valid(); ++tries) {
-        name_meanwhile_ = fmt::format(".mayfly-{}-{}", ::getpid(), counter++);
-        fd_ = UniqueFd::adopt(::openat(directory, name_meanwhile_.c_str(),
+        temporary_name_ = fmt::format(".mayfly-{}-{}", ::getpid(), counter++);
+        fd_ = UniqueFd::adopt(::openat(directory, temporary_name_.c_str(),
                                        O_WRONLY | O_CREAT | O_EXCL | O_NOFOLLOW | O_CLOEXEC, permissions));
         if (!fd_.valid() && errno != EEXIST) break;
     }
     return fd_.valid() ? Result<void>() : fail(Error::os("open"));
 }
 
-Result<void> NewFile::begin(UniqueFd stream, const std::function<bool()>& must_hurry) {
-    must_hurry_ = &must_hurry;
+Result<void> NewFile::begin(UniqueFd stream, const std::function<bool()>& should_give_up) {
+    should_give_up_ = &should_give_up;
     position_ = 0;
-    name_meanwhile_.clear();
+    temporary_name_.clear();
     fd_ = std::move(stream);
     return {};
 }
 
 Result<void> NewFile::write_on(std::span<const std::byte> bytes) {
     while (!bytes.empty()) {
-        if ((*must_hurry_)()) return fail(Error::stopped());
+        if ((*should_give_up_)()) return fail(Error::stopped());
         const ssize_t put = ::write(fd_.get(), bytes.data(), bytes.size());
         if (put >= 0) {
             position_ += static_cast<u64>(put);
             bytes = bytes.subspan(static_cast<std::size_t>(put));
         } else if (errno == EAGAIN) {
-            // Somebody made our stdout non-blocking.
+            // Another process made our stdout non-blocking.
             pollfd room{.fd = fd_.get(), .events = POLLOUT, .revents = 0};
             (void)::poll(&room, 1, kLookMs);
         } else if (errno != EINTR) {
@@ -71,7 +71,7 @@ Result<void> NewFile::write_on(std::span<const std::byte> bytes) {
 }
 
 Result<void> NewFile::write(u64 at, std::span<const std::byte> bytes) {
-    if (!name_meanwhile_.empty() && at != position_) {
+    if (!temporary_name_.empty() && at != position_) {
         if (::lseek(fd_.get(), static_cast<off_t>(at), SEEK_SET) < 0) return fail(Error::os("write"));
         position_ = at;
     }
@@ -81,7 +81,7 @@ Result<void> NewFile::write(u64 at, std::span<const std::byte> bytes) {
 }
 
 Result<void> NewFile::finish(u64 size_bytes, timespec mtime) {
-    if (name_meanwhile_.empty()) {
+    if (temporary_name_.empty()) {
         TRY_VOID(write(size_bytes, {}));
         fd_ = UniqueFd();
         return {};
@@ -89,24 +89,24 @@ Result<void> NewFile::finish(u64 size_bytes, timespec mtime) {
     if (size_bytes > position_ && ::ftruncate(fd_.get(), static_cast<off_t>(size_bytes)) != 0)
         return fail(Error::os("write"));
     const timespec times[2] = {{.tv_sec = 0, .tv_nsec = UTIME_OMIT}, mtime};
-    (void)::futimens(fd_.get(), times);  // a time that this file system has not is no loss
-    // Some file systems tell only then that there was no room.
+    (void)::futimens(fd_.get(), times);  // a time that this file system lacks does not matter
+    // Some file systems report a lack of room only then.
     const int closed = ::close(fd_.release());
     const Error why = Error::os("close");
-    if (closed == 0 && ::renameat(directory_, name_meanwhile_.c_str(), directory_, name_.c_str()) == 0) {
-        name_meanwhile_.clear();
+    if (closed == 0 && ::renameat(directory_, temporary_name_.c_str(), directory_, name_.c_str()) == 0) {
+        temporary_name_.clear();
         return {};
     }
     const Error refused = closed != 0 ? why : Error::os("replace");
-    (void)::unlinkat(directory_, std::exchange(name_meanwhile_, {}).c_str(), 0);
+    (void)::unlinkat(directory_, std::exchange(temporary_name_, {}).c_str(), 0);
     return fail(refused);
 }
 
 void NewFile::give_up() {
     if (!fd_.valid()) return;
     fd_ = UniqueFd();
-    if (!name_meanwhile_.empty()) (void)::unlinkat(directory_, name_meanwhile_.c_str(), 0);
-    name_meanwhile_.clear();
+    if (!temporary_name_.empty()) (void)::unlinkat(directory_, temporary_name_.c_str(), 0);
+    temporary_name_.clear();
 }
 
 }  // namespace mayfly

@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
-// NewFile: a file of the host that is whole or not there. It is written under another name beside, and takes
-// the place of what has its name, which is not written through; a stream takes it as it comes.
+// NewFile: a file of the host that is whole or absent. It is written under a temporary name in the same
+// directory, and then replaces the file of its name, which is never written through; a stream gets the bytes
+// as they come.
 //
 // Thread: one at a time.
 #pragma once
@@ -24,18 +25,18 @@ class NewFile {
     NewFile& operator=(const NewFile&) = delete;
     ~NewFile() { give_up(); }
 
-    /// `must_hurry` is asked before each write: what is not written then never is. It outlives this object.
-    /// Errors of all: Os, Stopped.
+    /// `should_give_up` is asked before each write: once it returns true, nothing more is written. It
+    /// outlives this object. Errors of all: Os, Stopped.
     Result<void> begin(int directory, const std::string& name, u32 permissions,
-                       const std::function<bool()>& must_hurry);
-    /// Bytes behind each other; holes are zeros.
-    Result<void> begin(UniqueFd stream, const std::function<bool()>& must_hurry);
+                       const std::function<bool()>& should_give_up);
+    /// Bytes in order; holes become zeros.
+    Result<void> begin(UniqueFd stream, const std::function<bool()>& should_give_up);
     [[nodiscard]] bool is_open() const { return fd_.valid(); }
-    /// `at` is not before what was written.
+    /// `at` is not before the end of the previous bytes.
     Result<void> write(u64 at, std::span<const std::byte> bytes);
-    /// It has its name now.
+    /// Gives the file its name.
     Result<void> finish(u64 size_bytes, timespec mtime);
-    /// Nothing is left of it, but in a stream.
+    /// Removes the file; bytes written to a stream stay.
     void give_up();
 
   private:
@@ -44,8 +45,8 @@ class NewFile {
     UniqueFd fd_{};
     int directory_ = -1;
     std::string name_{};
-    std::string name_meanwhile_{};  // empty: a stream
-    const std::function<bool()>* must_hurry_ = nullptr;
+    std::string temporary_name_{};  // empty: a stream
+    const std::function<bool()>* should_give_up_ = nullptr;
     u64 position_ = 0;
 };
 

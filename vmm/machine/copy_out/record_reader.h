@@ -1,8 +1,8 @@
 // SPDX-License-Identifier: Apache-2.0
 // RecordReader: the records in which a guest's init sends files, checked one by one.
 //
-// Nothing in them is believed: a path leads below what was asked for or is refused, pieces of a file are in
-// order, each thing comes where it may. Thread: one. Spec: firmware/init/file_records.h.
+// Nothing in them is trusted: a path must lead below the requested file, pieces of a file must be in order,
+// and each record must come where it may. Thread: one. Spec: firmware/init/file_records.h.
 #pragma once
 
 #include <cstddef>
@@ -17,13 +17,13 @@
 
 namespace mayfly {
 
-/// Below what was asked for; `path` is relative, without "." or "..", or empty for what was asked for.
+/// A name below the requested file; `path` is relative, without "." or "..", or empty for the requested file.
 struct FileName {
     u32 copy = 0;
     std::string path{};
 };
 
-/// Where records go.
+/// The receiver of checked records.
 class FileSink {
   public:
     FileSink() = default;
@@ -33,7 +33,7 @@ class FileSink {
 
     virtual void on_directory(const FileName& name, u32 mode) = 0;
     virtual void on_file(const FileName& name, u32 mode) = 0;
-    /// Of the file before; `at` is not before what came.
+    /// Of the last file; `at` is not before earlier bytes.
     virtual void on_data(u64 at, std::span<const std::byte> bytes) = 0;
     virtual void on_file_end(u64 size_bytes, timespec mtime) = 0;
     virtual void on_link(const FileName& name, const std::string& target) = 0;
@@ -44,13 +44,13 @@ class FileSink {
 
 class RecordReader {
   public:
-    /// `copies` is how many things were asked for. `sink` outlives it.
+    /// `copies` is the number of requested copies. `sink` outlives it.
     RecordReader(u32 copies, FileSink& sink) : copies_(copies), sink_(sink) {}
 
-    /// Errors: Host for a guest that lies, with its lie. Then no more may be fed.
+    /// Errors: Host for a guest that breaks the protocol, with the mistake. Then no more may be fed.
     Result<void> feed(std::span<const std::byte> bytes);
     [[nodiscard]] bool has_begun() const { return has_begun_; }
-    /// All has come.
+    /// Everything has arrived.
     [[nodiscard]] bool has_ended() const { return has_ended_; }
 
   private:

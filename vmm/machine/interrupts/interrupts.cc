@@ -32,7 +32,7 @@ kvm_irq_routing_entry msi_route(u32 gsi, u64 address, u32 data) {
     return route;
 }
 
-/// Collects routes; the table's size is known from the pins there are.
+/// Collects routes; the table's size follows from the number of pins.
 struct RouteList {
     std::array<kvm_irq_routing_entry, kIsaIrqs + layout::kIoApicPins + Interrupts::kMsisMax> routes;
     std::size_t count = 0;
@@ -76,7 +76,7 @@ Result<std::unique_ptr<Interrupts>> Interrupts::create(KvmVm& vm, Irqchip kind, 
 Result<void> Interrupts::make_in_kernel(bool pit_reinjects) {
     if (kind_ != Irqchip::None) {
         // APIC ids of 32 bits, and 0xff as an id like any other in x2APIC mode. Before the first vCPU. A host
-        // without it keeps KVM's older reading, which differs only beyond 255 APIC ids.
+        // without this capability keeps KVM's older format, which differs only beyond 255 APIC ids.
         (void)vm_.enable(KVM_CAP_X2APIC_API,
                          KVM_X2APIC_API_USE_32BIT_IDS | KVM_X2APIC_API_DISABLE_BROADCAST_QUIRK);
     }
@@ -91,9 +91,9 @@ Result<void> Interrupts::make_in_kernel(bool pit_reinjects) {
         TRY_VOID(install_routes());
     }
     TRY_VOID(vm_.create_pit());
-    if (pit_reinjects) return {};  // as KVM makes it
+    if (pit_reinjects) return {};  // KVM's default
     // The guest need not wait for the grace period: until it is over AVIC stays off, and nothing else
-    // differs. A thread that cannot be had is no reason to fail.
+    // differs. A thread that cannot be started does not fail the boot.
     Result<Thread> thread = Thread::start([this] { stop_pit_reinjection(); });
     if (thread) {
         pit_thread_.emplace(*thread);
@@ -132,8 +132,8 @@ void Interrupts::set_gsi(u32 gsi, bool is_high) {
         case Irqchip::None: user_->set_irq(gsi, is_high); return;
         case Irqchip::Full: break;
     }
-    // The pin exists and the chip too: a refusal would be a bug of ours.
-    // no guest: KVM_IRQ_LINE refuses only where there is no irqchip in the kernel, and create() made one.
+    // Pin and chip exist: a refusal would be our bug.
+    // no guest: KVM_IRQ_LINE refuses only without an irqchip in the kernel, and create() made one.
     if (gsi < layout::kIoApicPins) VERIFY(vm_.set_irq_line(gsi, is_high).has_value());
 }
 
@@ -183,7 +183,7 @@ bool Interrupts::restore(const InterruptsState& state) {
     if (serial_ && !serial_->restore(*state.io_apic)) return false;
     if (user_ && !user_->restore(*state.pic)) return false;
     if (user_) user_->set_halted(state.is_vcpu_halted);
-    // The controllers have its level among their requests.
+    // The controllers' saved state includes its level.
     serial_line_.restore(state.is_serial_line_high);
     return true;
 }

@@ -41,25 +41,25 @@ class Interrupts {
     [[nodiscard]] Irqchip kind() const { return kind_; }
     /// Of a machine without controllers in the kernel; null for the others.
     [[nodiscard]] UserIrqchip* user() { return user_.get(); }
-    /// The registers of what is in user space: an IOAPIC, or the 8259s. Before any vCPU runs.
+    /// The registers of the controller in user space: an IOAPIC, or the 8259s. Before any vCPU runs.
     void map_onto(Bus& ports, Bus& mmio);
-    /// Drives an ISA or IOAPIC input. Leads nowhere where the machine has no such pin.
+    /// Drives an ISA or IOAPIC input. Does nothing where the machine lacks that pin.
     void set_gsi(u32 gsi, bool is_high);
     /// The line of one ISA device.
     [[nodiscard]] IrqLine& serial_line() { return serial_line_; }
 
-    /// Lets GSI kMsiGsiBase + `index` send this MSI. Skips the ioctl when nothing changed.
+    /// Makes GSI kMsiGsiBase + `index` send this MSI. Skips the ioctl when nothing changed.
     Result<void> route_msi(u32 index, u64 address, u32 data);
-    /// Has the 8259s of a full irqchip take these lines as levels, as firmware does for PCI's. Before the
+    /// Makes the 8259s of a full irqchip take these lines as levels, as firmware does for PCI's. Before the
     /// guest runs.
     void set_level_triggered(std::span<const u8> irqs);
-    /// What is not in the kernel. While nothing drives a line.
+    /// The state of controllers outside the kernel. While nothing drives a line.
     [[nodiscard]] InterruptsState save();
     /// Once the kernel has its controllers' state, before any device drives a line. False: no guest can have
     /// left it so.
     [[nodiscard]] bool restore(const InterruptsState& state);
 
-    /// An index for route_msi() that nobody else has; none when all are taken.
+    /// A free index for route_msi(); empty when all are taken.
     [[nodiscard]] std::optional<u32> allocate_msi();
 
   private:
@@ -68,7 +68,7 @@ class Interrupts {
         GsiLine(Interrupts& interrupts, u32 gsi) : interrupts_(interrupts), gsi_(gsi) {}
         void set_level(bool is_high) override;
         [[nodiscard]] bool is_high() const { return is_high_; }
-        /// Without telling the controllers, who know.
+        /// Without telling the controllers, which know the level already.
         void restore(bool is_high) { is_high_ = is_high; }
 
       private:

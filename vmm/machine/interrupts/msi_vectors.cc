@@ -21,7 +21,7 @@ void MsiVectors::wire(Vector& vector) {
     } else if (!service_.rewiring().take()) {
         return;
     }
-    // All places may be taken, and KVM refuses a message that no x86 message can be.
+    // All routes may be taken, and KVM refuses a message that is not valid on x86.
     const bool is_done = vector.msi &&
                          interrupts_.route_msi(*vector.msi, vector.address, vector.data).has_value() &&
                          attach(vector);
@@ -78,7 +78,7 @@ void EdgeLine::raise(QueueCounts* counts) {
     if (!irqfd_) {
         Result<EventFd> event = EventFd::create();
         if (!event || !vm_.attach_irqfd(*event, gsi_)) {
-            // Without a descriptor to spare: the pin by two ioctls.
+            // Without a spare descriptor, two ioctls make the edge.
             if (vm_.set_irq_line(gsi_, true) && vm_.set_irq_line(gsi_, false) && counts != nullptr)
                 ++counts->interrupts_line;
             return;

@@ -28,15 +28,15 @@ class MsiVectors final : public MsiPort {
     void set_message(u16 vector, u64 address, u32 data) override;
     MsiPath send(u16 vector) override;
 
-    /// What was sent is in KVM when this returns. Errors: Os; then a vector goes another way.
+    /// Sent messages are in KVM when this returns. Errors: Os; then a vector uses another path.
     [[nodiscard]] Result<void> flush();
 
   private:
-    /// Of the message that the vector has now.
+    /// Of the vector's current message.
     enum class Wiring : u8 {
         Due,
         Done,     ///< the irqfd has a route with it
-        Refused,  ///< by KVM, or there is no irqfd to be had: not tried again
+        Refused,  ///< by KVM, or an irqfd is not available: not tried again
     };
     struct Vector {
         u64 address = 0;

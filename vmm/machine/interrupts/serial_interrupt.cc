@@ -32,7 +32,7 @@ void SerialInterrupt::Messages::set_message(u16 /*vector*/, u64 address, u32 dat
 }
 
 MsiPath SerialInterrupt::Messages::send(u16 /*vector*/) {
-    // A message that no LAPIC takes, or that makes no sense, is the guest's own doing.
+    // A message that no LAPIC accepts, or that is invalid, is the guest's mistake.
     const Result<MsiResult> sent = vm_.signal_msi(address_, data_);
     return sent ? MsiPath::SignalMsi : MsiPath::Lost;
 }

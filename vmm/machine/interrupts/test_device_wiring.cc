@@ -34,7 +34,7 @@ TestDeviceHost::Status TestDeviceWiring::signal_msi(u32 address, u32 data) {
 Result<void> TestDeviceWiring::prepare(Line& line, u32 address, u32 data) {
     const bool is_same = line.message.address == address && line.message.data == data;
     if (line.event && !is_same && !rewiring_.take())
-        return fail(Error::host("the guest has the test device wired anew too often"));
+        return fail(Error::host("the guest rewires the test device too often"));
     TRY_VOID(interrupts_.route_msi(line.msi_index, address, data));
     line.message = {address, data};
     if (line.event) return {};
@@ -66,14 +66,14 @@ TestDeviceHost::Status TestDeviceWiring::set_coalesced(bool is_on) {
     if (is_on && !rewiring_.take()) return Status::Refused;
     const Result<void> done =
         is_on ? vm_.coalesce_port(MAYFLY_TESTDEV_COALESCED) : vm_.uncoalesce_port(MAYFLY_TESTDEV_COALESCED);
-    // Once on, the ring is looked at for good: writes may be in it when collecting stops.
+    // Once on, the ring is always drained: writes may be in it when collecting stops.
     if (done) ring_page_.store(page, std::memory_order_release);
     return status_of(done);
 }
 
 void TestDeviceWiring::msi_train(u32 address, u32 data, u8 count) {
     if (count == 0 || interrupts_.kind() == Irqchip::None || !prepare(direct_, address, data)) return;
-    // One at a time: a guest must not make threads without end.
+    // One at a time: a guest must not make an unlimited number of threads.
     if (train_left_.load() != 0) return;
     end_train();
     train_left_.store(count);
@@ -101,7 +101,7 @@ Result<void> TestDeviceWiring::flush(const KvmVcpu& first) {
     for (Line* line : {&direct_, &loopback_}) {
         if (!line->event) continue;
         Result<void> flushed = vm_.flush_irqfd(*line->event, Interrupts::kMsiGsiBase + line->msi_index);
-        // One that is detached has to be made anew.
+        // A detached irqfd has to be made anew.
         if (!flushed) line->event.reset();
         TRY_VOID(flushed);
     }
@@ -117,7 +117,7 @@ TestDeviceState TestDeviceWiring::save() const {
 
 bool TestDeviceWiring::restore(const TestDeviceState& state) {
     if (!device_.restore(state.device)) return false;
-    // The lines that it holds are among the controllers' requests.
+    // The controllers' saved state includes the lines that it holds.
     const bool is_wired = (!state.device.has_loopback ||
                            set_loopback(true, state.loopback.address, state.loopback.data) == Status::Done) &&
                           (!state.device.is_coalesced || set_coalesced(true) == Status::Done);

@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
-// TestDeviceWiring: what the test device's registers do on a real machine: MSIs, irqfds, an ioeventfd that
-// loops back into an irqfd, and coalesced port writes.
+// TestDeviceWiring: the effects of the test device's registers on a real machine: MSIs, irqfds, an ioeventfd
+// that loops back into an irqfd, and coalesced port writes.
 //
 // Nothing is registered with KVM before the guest asks for it.
 // Thread: the device's calls come under its bus lock; begin_exit()/end_exit() on any vCPU thread.
@@ -35,12 +35,12 @@ class TestDeviceWiring final : public TestDeviceHost {
 
     void map_onto(Bus& ports);
 
-    /// Delivers writes that the kernel collected, before the exit that followed them. \returns whether there
-    /// were any; then end_exit() goes after that exit.
+    /// Delivers writes that the kernel collected, before the exit that followed them. \returns whether any
+    /// were collected; then call end_exit() after that exit.
     bool begin_exit(const KvmVcpu& vcpu);
     void end_exit();
 
-    /// Nothing is under way in the kernel when this returns. While no vCPU runs. Errors: Os.
+    /// Nothing is in flight in the kernel when this returns. While no vCPU runs. Errors: Os.
     [[nodiscard]] Result<void> flush(const KvmVcpu& first);
     [[nodiscard]] TestDeviceState save() const;
     /// Before any vCPU runs. False: no guest can have left it so, or KVM refuses.
@@ -54,7 +54,7 @@ class TestDeviceWiring final : public TestDeviceHost {
     void msi_train(u32 address, u32 data, u8 count) override;
 
   private:
-    /// An MSI of its own and the event that sends it.
+    /// An MSI and the event that sends it.
     struct Line {
         u32 msi_index;
         TestDeviceState::Message message{};

@@ -27,7 +27,7 @@ class UserIrqchip {
 
     void set_irq(u32 line, bool is_high);
 
-    /// The vCPU has come to an HLT, and waits; KVM does not know. Set on its thread.
+    /// The vCPU waits in an HLT, of which KVM does not know. Set on its thread.
     void set_halted(bool is_halted) { is_halted_.store(is_halted, std::memory_order_release); }
     [[nodiscard]] bool is_halted() const { return is_halted_.load(std::memory_order_acquire); }
 
@@ -35,10 +35,10 @@ class UserIrqchip {
     /// Pic8259's.
     [[nodiscard]] bool restore(const Pic8259::State& state);
 
-    /// Injects what is pending, or asks for the window. Right before KVM_RUN.
+    /// Injects a pending interrupt, or asks for the window. Right before KVM_RUN.
     Result<void> before_run(KvmVcpu& vcpu);
 
-    /// After HLT with interrupts on. True: one is pending or the machine ends; false: only a kick.
+    /// After HLT with interrupts on. True: an interrupt is pending or the machine ends; false: only a kick.
     [[nodiscard]] bool wait_for_interrupt();
 
   private:

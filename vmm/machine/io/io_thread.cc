@@ -3,7 +3,6 @@
 
 #include <algorithm>
 
-
 #include "vmm/error/verify.h"
 #include "vmm/os/clock.h"
 
@@ -46,8 +45,8 @@ bool IoThread::is_current() const { return current_thread == this; }
 
 void IoThread::watch(WatchedQueue& queue) {
     if (queue.is_watched) return;
-    // no guest: options allow no more queues than this, and is_watched keeps each from coming twice. One that
-    // was left out would never be asked to ring again.
+    // no guest: options allow no more queues than this, and is_watched keeps each from coming twice. A queue
+    // that was left out would never be asked to ring again.
     VERIFY(watched_.size() < kWatchedMax);
     queue.is_watched = true;
     queue.suppress();
@@ -69,7 +68,7 @@ bool IoThread::poll() {
             queue->work();
             found = true;
         }
-        // It may have taken itself out, and another come to its place.
+        // It may have removed itself, and another may have taken its place.
         if (i < watched_.size() && watched_[i] == queue) ++i;
     }
     return found;
@@ -85,7 +84,7 @@ bool IoThread::prepare_to_sleep() {
 }
 
 void IoThread::woke() {
-    // Their doorbells are armed: whoever has work will say so.
+    // Their doorbells are armed: a queue with work will ring.
     for (WatchedQueue* queue : watched_) queue->is_watched = false;
     watched_.clear();
 }
@@ -95,7 +94,7 @@ bool IoThread::park(u64 deadline_ns) { return parking_.request(deadline_ns); }
 void IoThread::unpark() { parking_.end(); }
 
 void IoThread::Parking::run() {
-    // A turn writes its signals when it ends, and submits then what does so by the ring.
+    // A turn writes its signals when it ends, and then submits those that go by the ring.
     if (!has_turned_) {
         has_turned_ = true;
         return thread_.loop_->run_soon(*this);

@@ -31,7 +31,7 @@ class WatchedQueue {
     /// Cheap; a hint.
     [[nodiscard]] virtual bool has_work() const = 0;
     virtual void work() = 0;
-    /// Asks for a doorbell; false when there is work already.
+    /// Asks for a doorbell; false when work has already come.
     [[nodiscard]] virtual bool rearm() = 0;
     virtual void suppress() = 0;
 
@@ -40,7 +40,7 @@ class WatchedQueue {
 
 class IoThread final : private Poller {
   public:
-    /// Errors: the loop's (io_uring is missing or forbidden), or no thread can be had.
+    /// Errors: the loop's (io_uring is missing or forbidden), or a thread cannot be started.
     static Result<std::unique_ptr<IoThread>> start();
     /// Waits for the thread, for as long as its I/O hangs in the host.
     ~IoThread() override;
@@ -53,13 +53,13 @@ class IoThread final : private Poller {
     void watch(WatchedQueue& queue);
     void unwatch(WatchedQueue& queue);
 
-    /// Has the thread wait, outside of everything that is the guest's, until unpark(): what it was asked for
-    /// before is done, its signals included. \returns false where it did not come to that by `deadline_ns` of
-    /// the monotonic clock; then it goes on. One thread at a time, not this one.
+    /// Makes the thread wait, away from everything that is the guest's, until unpark(): all earlier requests
+    /// are done, their signals included. \returns false where it did not park by `deadline_ns` of the
+    /// monotonic clock; then it goes on. One thread at a time, not this one.
     [[nodiscard]] bool park(u64 deadline_ns);
     void unpark();
 
-    /// Has the loop end soon: at once, unless its I/O hangs in the host. Any thread; repeatable.
+    /// Makes the loop end soon: at once, unless its I/O hangs in the host. Any thread; repeatable.
     void stop();
     /// The loop has ended, and its counts stay as they are. Any thread.
     [[nodiscard]] bool has_ended() const { return has_ended_.load(std::memory_order_acquire); }
@@ -82,7 +82,7 @@ class IoThread final : private Poller {
       private:
         enum class Stage : u8 {
             Idle,
-            Asked,  ///< a turn ends first: what it began is submitted
+            Asked,  ///< a turn ends first, so that its requests are submitted
             Parked,
             Over,  ///< the thread ends: nobody parks it any more
         };
@@ -110,14 +110,14 @@ class IoService {
 
     /// Errors: as IoThread::start().
     [[nodiscard]] Result<IoThread*> get();
-    /// Null when nobody asked for it yet.
+    /// Null before the first request for it.
     [[nodiscard]] IoThread* running() const { return published_.load(std::memory_order_acquire); }
-    /// The caller is the I/O thread.
+    /// Whether the caller is the I/O thread.
     [[nodiscard]] bool is_current() const;
     [[nodiscard]] StopControl& stop() { return stop_; }
-    /// No thread is there that works.
+    /// Whether no thread works.
     [[nodiscard]] bool has_ended() const { return running() == nullptr || running()->has_ended(); }
-    /// Null when there was no thread, or it has not ended.
+    /// Null without a thread, or while it runs.
     [[nodiscard]] const LoopCounts* loop_counts() const {
         return running() != nullptr && has_ended() ? &running()->loop().counts() : nullptr;
     }

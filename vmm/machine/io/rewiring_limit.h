@@ -1,10 +1,10 @@
 // SPDX-License-Identifier: Apache-2.0
-// RewiringLimit: how often a guest may have this machine's doorbells and interrupts wired anew.
+// RewiringLimit: limits how often a guest may make this machine rewire its doorbells and interrupts.
 //
 // A doorbell that moved, or an interrupt with another message, costs the host kernel a grace period of all
-// vCPUs (milliseconds, some of them under locks of others), and a guest makes it do so by one register write.
-// What is wired the first time is free: there is so much of it and no more. Beyond the limit everything works
-// on, by exits and KVM_SIGNAL_MSI, until there is a token again. Thread: any; internally locked.
+// vCPUs (milliseconds, some of them under locks of others), and one register write of a guest causes it. The
+// first wiring of each is free: their number is limited. Beyond the limit everything still works, by exits
+// and KVM_SIGNAL_MSI, until a token comes. Thread: any; internally locked.
 #pragma once
 
 #include "devices/virtio/token_bucket.h"

@@ -15,9 +15,8 @@ namespace {
 
 /// Chains a queue may finish before others have their turn.
 constexpr u32 kBudget = 64;
-/// Hot: within this time, so many doorbells that returned to user space, or so long a vCPU kept from its
-/// guest by slow requests. Below both a boot's reads are served faster where they are than by waking a
-/// thread.
+/// Hot: within this time, so many doorbells returned to user space, or slow requests kept a vCPU from its
+/// guest for so long. Below both limits a boot's reads are served faster inline than by waking a thread.
 constexpr u64 kHotWindowNs = 20'000'000;
 constexpr u32 kHotDoorbells = 64;
 constexpr u64 kHotWorkNs = 5'000'000;
@@ -34,8 +33,8 @@ IoEventPlace event_place(const DoorbellPlace& place) {
 
 void VirtioWorker::on_start(VirtioCore& core) {
     if (mode_ == Mode::Inline && needs_thread(core)) (void)promote(core);
-    // A driver may have filled its queues, and rung in vain, before DRIVER_OK. A promotion under way looks at
-    // every queue when it is done.
+    // A driver may have filled its queues, and rung in vain, before DRIVER_OK. A promotion in progress looks
+    // at every queue at its end.
     for (u16 queue = 0; queue < core.queue_count(); ++queue) run_again(core, queue);
 }
 
@@ -91,8 +90,8 @@ void VirtioWorker::run_inline(VirtioCore& core, u16 queue) {
 bool VirtioWorker::promote(VirtioCore& core) {
     Result<IoThread*> thread = service_.get();
     if (!thread) {
-        const std::string why =
-            std::string(core.device().name()) + ": the I/O thread cannot be had: " + thread.error().message();
+        const std::string why = std::string(core.device().name()) +
+                                ": the I/O thread cannot be started: " + thread.error().message();
         if (needs_thread(core)) {
             service_.stop().end({EndKind::HostError, 0, why});
         } else {
@@ -116,13 +115,14 @@ void VirtioWorker::on_doorbells_moved(VirtioCore& /*core*/) {
 }
 
 void VirtioWorker::on_completed(VirtioCore& core, u16 queue) {
-    // From elsewhere (console input) there is no turn to end.
+    // A call from elsewhere (console input) has no turn to end.
     if (mode_ != Mode::Promoted || !service_.is_current()) return core.publish(queue);
     queues_[queue].request_publish(service_.running()->loop());
 }
 
 void VirtioWorker::run_at(VirtioCore& /*core*/, u16 queue, u64 deadline_ns) {
-    // Only what waits for a time needs one, and that has the thread; until it is there, every queue is due.
+    // Only a device that waits for a time needs one, and it has the thread; until the thread runs, every
+    // queue is due.
     if (mode_ != Mode::Promoted) return;
     queues_[queue].request_at(service_.running()->loop(), deadline_ns);
 }
@@ -150,7 +150,7 @@ Result<void> VirtioWorker::finish_promotion(VirtioCore& core) {
         queues_.emplace_back(*this, core, index);
         const Result<void> opened = queues_.back().open_doorbell(loop);
         if (opened || has_warned) continue;
-        // Without an eventfd it exits as before, and is handed on.
+        // Without an eventfd the doorbell traps as before, and is handed on.
         has_warned = true;
         log::warning(std::string(core.device().name()) +
                      ": doorbells keep returning to user space: " + opened.error().message());
@@ -171,7 +171,7 @@ Result<void> VirtioWorker::Queue::open_doorbell(Loop& loop) {
     return {};
 }
 
-/// One that KVM refuses (another device has its place) still traps, and so works.
+/// A doorbell that KVM refuses (another device has its place) still traps, and so works.
 std::optional<DoorbellPlace> VirtioWorker::Queue::attach(const DoorbellPlace& place) const {
     if (!worker_.vm_.attach_io_event(*doorbell_, event_place(place))) return std::nullopt;
     return place;
@@ -193,7 +193,7 @@ void VirtioWorker::Queue::follow_doorbell() {
     const DoorbellPlaces wanted = core_.transport().doorbells(index_);
     for (std::size_t i = 0; i < wanted.size(); ++i) {
         if (places_[i] == wanted[i]) continue;
-        if (!worker_.service_.rewiring().take()) return;  // it traps until there is a token
+        if (!worker_.service_.rewiring().take()) return;  // it traps until a token comes
         places_[i] = wanted[i] ? attach(*wanted[i]) : std::nullopt;
     }
     has_moved_ = false;
@@ -212,7 +212,7 @@ void VirtioWorker::Queue::request_at(Loop& loop, u64 deadline_ns) { loop.set_tim
 void VirtioWorker::Queue::on_complete(i32 result, bool has_more) {
     if (result >= 0) return work();
     if (!has_more && result != -ECANCELED)
-        log::warning("a doorbell cannot be waited for; it is looked at when others ring");
+        log::warning("a doorbell cannot be waited for; its queue is served when others ring");
 }
 
 void VirtioWorker::Queue::work() {
@@ -223,7 +223,7 @@ void VirtioWorker::Queue::work() {
         progress = core_.run_queue(index_, kBudget);
     }
     if (progress == Progress::Drained) return thread.watch(*this);
-    // What waits has chains left: watched, it would seem to have work all the time.
+    // A waiting queue has chains left: if watched, it would always seem to have work.
     thread.unwatch(*this);
     if (progress == Progress::More) thread.loop().run_soon(*this);
 }
@@ -239,7 +239,7 @@ void VirtioWorker::Queue::suppress() {
 }
 
 u64 VirtioWorker::Queue::doorbells_caught() const {
-    // Nobody ever takes from the counter: it is the number of writes.
+    // Nobody reads the counter down: it is the number of writes.
     return doorbell_ ? doorbell_->take() : 0;
 }
 

@@ -1,8 +1,9 @@
 // SPDX-License-Identifier: Apache-2.0
-// VirtioWorker: decides which thread does a device's work, and brings it there.
+// VirtioWorker: decides which thread does a device's work, and moves the work there.
 //
-// A device begins inline: its doorbell exits, the vCPU thread works and goes on; no thread, no eventfd. One
-// that proves hot is promoted, for good: its doorbells become ioeventfds and its work the I/O thread's.
+// A device begins inline: its doorbell exits, the vCPU thread works and goes on; no thread, no eventfd. A
+// device that proves hot is promoted, for good: its doorbells become ioeventfds and its work the I/O
+// thread's.
 //
 // Thread: QueueWorker's functions under the device's lock; the inner classes on the I/O thread.
 #pragma once
@@ -59,9 +60,9 @@ class VirtioWorker final : public QueueWorker {
         void suppress() override;
 
         Result<void> open_doorbell(Loop& loop);
-        /// They moved: the kernel no longer looks for them at the old places.
+        /// The doorbells moved: the kernel stops catching them at the old places.
         void leave_doorbells();
-        /// One rang, and trapped: from now on the kernel takes it where it is, unless moved too often.
+        /// A doorbell trapped: from now on the kernel catches it there, unless it moved too often.
         void follow_doorbell();
         void request(IoThread& thread);
         void request_at(Loop& loop, u64 deadline_ns);
@@ -89,11 +90,11 @@ class VirtioWorker final : public QueueWorker {
         u16 index_;
         Publisher publisher_;
         std::optional<EventFd> doorbell_;
-        DoorbellPlaces places_;   // where the kernel takes it
-        bool has_moved_ = false;  // and was not yet followed
+        DoorbellPlaces places_;   // where the kernel catches it
+        bool has_moved_ = false;  // and the kernel still watches the old place
     };
 
-    /// Runs once on the I/O thread: everything that has to happen there before the device is promoted.
+    /// Runs once on the I/O thread: the steps that must happen there before the device is promoted.
     class Promotion final : public Task {
       public:
         explicit Promotion(VirtioWorker& worker) : worker_(worker) {}
@@ -107,7 +108,7 @@ class VirtioWorker final : public QueueWorker {
     void run_inline(VirtioCore& core, u16 queue) REQUIRES(core.mutex());
     /// After a doorbell whose work took from `begin_ns` to `end_ns`.
     [[nodiscard]] bool is_hot(u64 begin_ns, u64 end_ns);
-    /// False when there can be no I/O thread: the device stays inline, or the machine is ending.
+    /// False without an I/O thread: the device stays inline, or the machine is ending.
     [[nodiscard]] bool promote(VirtioCore& core) REQUIRES(core.mutex());
     [[nodiscard]] bool needs_thread(const VirtioCore& core) const;
     Result<void> finish_promotion(VirtioCore& core) REQUIRES(core.mutex());

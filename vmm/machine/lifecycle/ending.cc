@@ -33,12 +33,12 @@ std::string timeout_line(const Ending& ending) {
 
 ExitStatus program_status(u32 word) {
     const std::optional<InitReport> report = decode_init_report(word);
-    if (!report) return {kStatusFailed, fmt::format("{:#x} is no report of mayfly's init", word)};
+    if (!report) return {kStatusFailed, fmt::format("{:#x} is not a report of mayfly's init", word)};
     switch (report->kind) {
         case InitReport::Kind::Exited: return {report->value, {}};
         case InitReport::Kind::Signalled:
-            // Ctrl-C, and a reader who has seen enough, are no news to whoever is at the terminal: shells say
-            // nothing of them either.
+            // Ctrl-C, and a reader who has seen enough, do not surprise the person at the terminal: shells
+            // say nothing of them either.
             if (report->value == SIGINT || report->value == SIGPIPE)
                 return {kStatusSignalBase + report->value, {}};
             return {kStatusSignalBase + report->value,
@@ -52,7 +52,7 @@ ExitStatus program_status(u32 word) {
 
 }  // namespace
 
-Ending understand(Ending ending, const GuestFacts& facts) {
+Ending resolve_ending(Ending ending, const GuestFacts& facts) {
     if (ending.kind == EndKind::Reset && facts.has_panic_mark) ending.kind = EndKind::Panic;
     if (!facts.program) return ending;
     if (ending.kind == EndKind::ExitCode) ending.kind = EndKind::ProgramEnded;
@@ -71,7 +71,7 @@ ExitStatus exit_status(const Ending& ending, const StatusRules& rules) {
         case EndKind::Crash: return {kStatusCrashed, ending.message};
         case EndKind::Timeout: return {kStatusTimeout, timeout_line(ending)};
         case EndKind::Signal: return {kStatusSignalBase + static_cast<int>(ending.value), {}};
-        case EndKind::Quit: return {kStatusSignalBase + 2, {}};  // as Ctrl-C would: SIGINT
+        case EndKind::Quit: return {kStatusSignalBase + 2, {}};  // like Ctrl-C: SIGINT
         case EndKind::HostError:
         case EndKind::Unreported: return {kStatusFailed, ending.message};
         case EndKind::Expected: return {0, {}};

@@ -24,8 +24,8 @@ enum class EndKind : u8 {
     Signal,        ///< value: the signal's number
     Quit,          ///< Ctrl-A x on the console
     HostError,     ///< the host could not go on; the message says why
-    Expected,      ///< all that was expected has been seen on the console
-    FailedOn,      ///< what may not be seen on the console has been
+    Expected,      ///< every --expect expression has matched on the console
+    FailedOn,      ///< a --fail-on expression has matched on the console
     ProgramEnded,  ///< our init's report; value: the word of firmware/init/report.h
     Unreported,    ///< powered off or reset without that report; the message says of which program
 };
@@ -33,8 +33,10 @@ enum class EndKind : u8 {
 struct Ending {
     EndKind kind = EndKind::PowerOff;
     u64 value = 0;
-    std::string message;  ///< for Crash, HostError and Unreported; for Timeout, when, if not while it ran
-    std::string panic_words = {};  ///< the guest's own, where it has panicked and ended so, or not at all
+    std::string message;  ///< for Crash, HostError and Unreported; for Timeout, the moment, if not while the
+                          ///< guest ran
+    std::string panic_words =
+        {};  ///< the guest's own, where it panicked and then ended for that reason or hung
 };
 
 enum class ExitCodeRule : u8 {
@@ -60,15 +62,15 @@ constexpr int kStatusCrashed = 126;
 constexpr int kStatusNotFound = 127;
 constexpr int kStatusSignalBase = 128;
 
-/// What is known of a guest besides how it ended.
+/// Facts about a guest besides its ending.
 struct GuestFacts {
     bool has_panic_mark = false;              ///< Linux says by the reset flag that a panic made it reset
     std::optional<std::string_view> program;  ///< what our init was to run
 };
 
-/// What the guest's end means: a reset with the mark is a panic, and a program that was to run has reported,
-/// or the guest failed it.
-[[nodiscard]] Ending understand(Ending ending, const GuestFacts& facts);
+/// The meaning of the guest's end: a reset with the mark is a panic, and a guest that ends without its
+/// program's report has failed.
+[[nodiscard]] Ending resolve_ending(Ending ending, const GuestFacts& facts);
 
 /// A guest's value that does not fit 0-123 becomes 123, never 0, and the line says so.
 [[nodiscard]] ExitStatus exit_status(const Ending& ending, const StatusRules& rules);

@@ -29,7 +29,7 @@ bool GuestGate::close(u64 deadline_ns) {
         const Lock lock(mutex_);
         is_closed_ = true;
     }
-    // Visits are rare and take microseconds, so that nobody is told of their ends.
+    // Visits are rare and take microseconds, so their ends need no signal.
     constexpr u32 kLookAgainUs = 20;
     while (!is_empty()) {
         if (monotonic_ns() >= deadline_ns) return false;

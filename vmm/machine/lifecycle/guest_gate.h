@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
-// GuestGate: keeps a machine's helper threads out of what belongs to the guest while that is paused: its
-// memory, its devices, its interrupts. vCPUs have RunControl, and the I/O thread is parked.
+// GuestGate: keeps a machine's helper threads away from the guest's memory, devices and interrupts while it
+// is paused. vCPUs have RunControl, and the I/O thread is parked.
 //
 // Thread: any.
 #pragma once
@@ -26,7 +26,7 @@ class GuestGate {
             if (is_inside_) gate_.leave();
         }
 
-        /// False: the machine is paused. Come again later.
+        /// False: the machine is paused. Try again later.
         explicit operator bool() const { return is_inside_; }
 
       private:
@@ -34,7 +34,7 @@ class GuestGate {
         bool is_inside_;
     };
 
-    /// Lets nobody in until open(). \returns false where somebody was still inside at `deadline_ns` of the
+    /// Lets no thread in until open(). \returns false where a thread was still inside at `deadline_ns` of the
     /// monotonic clock.
     [[nodiscard]] bool close(u64 deadline_ns);
     void open();

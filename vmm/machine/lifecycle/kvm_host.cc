@@ -18,7 +18,7 @@ void say_kept(const AnswerCache& cache, const std::string& directory, bool is_st
 
 Error wrong_answers() {
     return Error::host("KVM does not answer as it did when an earlier boot asked it")
-        .hint("what was kept of its answers is dropped: run it again");
+        .hint("the kept answers are dropped: run the command again");
 }
 
 }  // namespace
@@ -57,9 +57,9 @@ bool KvmHost::is_said_by_any_cpu() const {
 
 bool KvmHost::are_right() const {
     const auto now = ask(system_);
-    // A call that fails proves nothing.
+    // A failed call proves nothing.
     if (!now) return true;
-    // Where a host's CPUs differ, each has its own.
+    // Where a host's CPUs differ, each has its own answers.
     if (!mean_the_same(**now, answers()) && !is_said_by_any_cpu()) return false;
     cache_.confirm();
     return true;
@@ -82,7 +82,7 @@ void KvmHost::start_check(StopControl& stop) {
         if (check_.load(std::memory_order_acquire) == Check::Wrong)
             stop.end({EndKind::HostError, 0, wrong_answers().message()});
     });
-    // Without one it is done in the end.
+    // Without a thread, finish_check() does it at the end.
     if (thread) checker_.emplace(*thread);
 }
 

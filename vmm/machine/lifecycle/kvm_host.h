@@ -1,10 +1,10 @@
 // SPDX-License-Identifier: Apache-2.0
-// KvmHost: the host's KVM, open, and what it answers every process alike, which an earlier boot has asked
-// for us where it can be proven.
+// KvmHost: the host's KVM, open, and its answers that are the same for every process. An earlier boot may
+// have asked for them already, if that can be proven.
 //
-// All is done on the calling thread: one that does a part beside it takes longer to wake, where the host is a
-// guest itself, than that part takes. Only the proof of what an earlier boot was told has a thread of its
-// own, while the guest runs.
+// All work is done on the calling thread: where the host is a guest itself, waking a second thread takes
+// longer than its part of the work. Only the comparison with an earlier boot's answers has its own thread,
+// while the guest runs.
 // Thread: one thread opens, starts and ends the check.
 #pragma once
 
@@ -33,12 +33,12 @@ class KvmHost {
     [[nodiscard]] const KvmSystem& system() const { return system_; }
     [[nodiscard]] const KvmAnswers& answers() const { return *cache_.answers(); }
 
-    /// Has a thread compare the answers with KVM's, if that is due; where they differ it ends the machine.
-    /// Once the guest runs: a thread takes as long to make as the answers do to get. `stop` outlives this
-    /// object.
+    /// Starts a thread that compares the answers with KVM's, if that is due; where they differ it ends the
+    /// machine. Once the guest runs: starting a thread takes as long as getting the answers. `stop` outlives
+    /// this object.
     void start_check(StopControl& stop);
-    /// Waits for the check, or does it where no thread has begun. Errors: Host, when the answers are wrong:
-    /// what the guest did counts for nothing.
+    /// Waits for the check, or does it where no thread has begun. Errors: Host, when the answers are wrong,
+    /// which makes the guest's result worthless.
     Result<void> finish_check();
 
   private:

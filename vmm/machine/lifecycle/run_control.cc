@@ -64,7 +64,7 @@ void RunControl::stay_while_paused(std::size_t index) {
     if (is_pausing()) run_when_allowed(slots_[index]);
 }
 
-/// Under the lock under which a pause begins: from then on nobody who stays goes on.
+/// Under the lock that begins a pause: from then on a paused vCPU does not go on.
 bool RunControl::try_to_run(Slot& slot) {
     const Lock lock(mutex_);
     if (is_pausing() && !end_.is_requested()) return false;
@@ -74,16 +74,16 @@ bool RunControl::try_to_run(Slot& slot) {
 
 void RunControl::run_when_allowed(Slot& slot) {
     if (try_to_run(slot)) return;
-    // pause() makes them before it says so.
+    // pause() makes the events before it announces a pause.
     const Events& events = *events_.load(std::memory_order_acquire);
     slot.state.store(VcpuState::Paused, std::memory_order_release);
     events.stayed.signal();
-    // No vCPU takes from it: it wakes all of them.
+    // No vCPU reads the event down: it wakes all of them.
     while (!try_to_run(slot)) wait_for(events.go_on, -1);
 }
 
 void RunControl::kick_all() noexcept {
-    // Before the looks at what is to be kicked, as forget() looks after it has taken that away.
+    // Counted before the slots are read, as forget() reads the count after it has cleared a slot.
     kicking_.fetch_add(1, std::memory_order_seq_cst);
     const std::size_t count = slot_count_.load(std::memory_order_seq_cst);
     for (std::size_t i = 0; i < count; ++i) {
@@ -140,8 +140,8 @@ Result<void> RunControl::pause(u64 deadline_ns) {
         const u64 now_ns = monotonic_ns();
         if (now_ns >= deadline_ns) {
             resume();
-            return fail(Error::host(fmt::format("vCPU {} does not come out of what it does within {} ms",
-                                                *inside, (deadline_ns - begin_ns + kNsInMs - 1) / kNsInMs)));
+            return fail(Error::host(fmt::format("vCPU {} does not stop within {} ms", *inside,
+                                                (deadline_ns - begin_ns + kNsInMs - 1) / kNsInMs)));
         }
         if (now_ns - kicked_ns >= kKickAgainNs) {
             kicked_ns = now_ns;

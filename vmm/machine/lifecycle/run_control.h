@@ -1,10 +1,10 @@
 // SPDX-License-Identifier: Apache-2.0
-// RunControl: whether a machine's vCPUs run, pause or have finished, and how they are brought out of KVM_RUN.
+// RunControl: whether a machine's vCPUs run, pause or have finished, and the kicks that bring them out of
+// KVM_RUN.
 //
 // A kick is kvm_run's immediate_exit and a signal: the flag ends the next KVM_RUN, the signal ends the
-// present one, so no kick is lost between them. KVM first completes what it has in flight: a KVM_RUN that
-// was interrupted leaves no half of an IN or an MMIO access behind.
-// Thread: any, where nothing else is said.
+// present one, so no kick is lost between them. KVM first completes an access in flight: an interrupted
+// KVM_RUN leaves no half of an IN or an MMIO access behind. Thread: any, unless a comment says otherwise.
 // Spec: Linux Documentation/virt/kvm/api.rst §5 "The kvm_run structure", immediate_exit.
 #pragma once
 
@@ -27,19 +27,19 @@ class RunControl {
     static constexpr std::size_t kVcpusMax = 64;
 
     enum class VcpuState : u8 {
-        Finished,  ///< its thread is not there yet, or has left for good
+        Finished,  ///< its thread does not run yet, or has left for good
         Running,   ///< in KVM_RUN, or handles an exit
-        Paused,    ///< waits for resume(): KVM has nothing of it in flight
+        Paused,    ///< waits for resume(): KVM has none of its accesses in flight
     };
 
-    /// Once `end` is requested nobody stays paused.
+    /// Once `end` is requested no vCPU stays paused.
     explicit RunControl(StopToken end) : end_(end) {}
     RunControl(const RunControl&) = delete;
     RunControl& operator=(const RunControl&) = delete;
 
     /// Before the vCPU's thread starts. Until forget().
     void add_vcpu(kvm_run& run);
-    /// Once every vCPU has finished: waits for kicks that are under way, and has none reach them any more.
+    /// Once every vCPU has finished: waits for kicks in progress, and lets no more reach them.
     void forget();
     /// A descriptor to signal as well, for a thread that waits outside KVM_RUN. Until forget().
     void set_wake(const EventFd* wake) { wake_.store(wake, std::memory_order_release); }
@@ -50,22 +50,22 @@ class RunControl {
     void enter(std::size_t index);
     /// After the last.
     void leave(std::size_t index);
-    /// KVM_RUN was interrupted, or a wait outside of it: this kick is over. Whoever kicks says why before: so
-    /// look around after this, not before.
+    /// KVM_RUN, or a wait outside of it, was interrupted: this kick is over. The reason for a kick is stored
+    /// before it: so check for reasons after this call, not before.
     void take_kick(std::size_t index);
     /// After take_kick(). Returns when the vCPU may run.
     void stay_while_paused(std::size_t index);
 
-    // --- who brings them out ---
+    // --- threads that kick ---
 
-    /// Makes every vCPU come out once. Async-signal-safe.
+    /// Makes every vCPU leave KVM_RUN once. Async-signal-safe.
     void kick_all() noexcept;
-    /// The machine ends: nobody stays paused. Async-signal-safe.
+    /// The machine ends: no vCPU stays paused. Async-signal-safe.
     void end_pause() noexcept;
 
     /// Returns when no vCPU runs any more, with all of them paused or finished; none starts until resume().
-    /// One thread at a time, not a vCPU's. Errors: Stopped; Os; a vCPU that did not come out by `deadline_ns`
-    /// of the monotonic clock: then they run on.
+    /// One thread at a time, not a vCPU's. Errors: Stopped; Os; a vCPU that did not pause by `deadline_ns` of
+    /// the monotonic clock: then all run on.
     [[nodiscard]] Result<void> pause(u64 deadline_ns);
     void resume() noexcept;
     [[nodiscard]] bool is_pausing() const { return is_pausing_.load(std::memory_order_seq_cst); }
@@ -82,10 +82,10 @@ class RunControl {
         std::atomic<int> thread_id = 0;
         std::atomic<VcpuState> state = VcpuState::Finished;
     };
-    /// Made when somebody first pauses the machine.
+    /// Made at the machine's first pause.
     struct Events {
-        EventFd stayed;  ///< a vCPU is out
-        EventFd go_on;   ///< look again whether to stay
+        EventFd stayed;  ///< a vCPU has paused
+        EventFd go_on;   ///< check again whether to stay paused
     };
     [[nodiscard]] bool try_to_run(Slot& slot);
     void run_when_allowed(Slot& slot);
@@ -98,13 +98,13 @@ class RunControl {
     std::atomic<const EventFd*> wake_ = nullptr;
     std::atomic<u32> kicking_ = 0;                 // calls of kick_all() under way
     std::optional<Events> made_events_;            // the pausing thread's
-    std::atomic<const Events*> events_ = nullptr;  // the same, once they are there
+    std::atomic<const Events*> events_ = nullptr;  // the same, once they exist
     Mutex mutex_;                                  // a pause begins, or a vCPU goes on
     std::atomic<bool> is_pausing_ = false;
 };
 
-/// The signal that interrupts KVM_RUN. Its handler does no more than to pass on one that
-/// came from another process (signal_relay.h).
+/// The signal that interrupts KVM_RUN. Its handler only passes on a signal that came from another process
+/// (signal_relay.h).
 [[nodiscard]] int kick_signal();
 
 }  // namespace mayfly

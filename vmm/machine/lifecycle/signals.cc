@@ -17,7 +17,7 @@ namespace mayfly {
 
 namespace {
 
-// Signal handlers take no argument of ours. Written once, before any handler is installed.
+// Signal handlers cannot get our arguments. Written once, before any handler is installed.
 StopControl* g_stop = nullptr;
 u64 g_timeout_ms = 0;
 
@@ -31,14 +31,14 @@ void end_by(int number) {
     ::alarm(1);
 }
 
-/// A bit for each signal that came before it was known which ones were ignored when we started; then kArmed.
+/// A bit for each signal received before we knew which ones were ignored at our start; then kArmed.
 constexpr u64 kArmed = 1;
-std::atomic<u64> g_came = 0;
+std::atomic<u64> g_received = 0;
 constexpr u64 bit_of(int number) { return u64{1} << number; }
 
 void on_ending_signal(int number) {
     const int saved_errno = errno;
-    if ((g_came.fetch_or(bit_of(number)) & kArmed) != 0) end_by(number);
+    if ((g_received.fetch_or(bit_of(number)) & kArmed) != 0) end_by(number);
     errno = saved_errno;
 }
 
@@ -53,14 +53,14 @@ void on_alarm(int number) {
     errno = saved_errno;
 }
 
-/// Ends nothing, with or without a program.
+/// Does not end the machine, with or without a program.
 void on_other_signal(int number) {
     const int saved_errno = errno;
     (void)relay(number);
     errno = saved_errno;
 }
 
-/// Our own kicks, and what others send by that number.
+/// Our own kicks, and other processes' signals of that number.
 void on_kick(int number, siginfo_t* info, void* /*context*/) {
     // SI_TIMER: of a line that is held back (console/line_hold.h).
     const bool is_ours =
@@ -91,7 +91,8 @@ void install_kick() {
     (void)::sigaction(kick_signal(), &action, nullptr);
 }
 
-/// What was ignored stays so, for which one call tells and takes: a signal in between waits in g_came.
+/// Ignored signals stay ignored. One call both reads and replaces the handler: a signal in between waits in
+/// g_received.
 void install_ending(std::span<const int> numbers) {
     u64 ignored = 0;
     for (const int number : numbers) {
@@ -99,7 +100,7 @@ void install_ending(std::span<const int> numbers) {
         install(number, SIG_IGN);
         ignored |= bit_of(number);
     }
-    const u64 came = g_came.fetch_or(kArmed) & ~ignored;
+    const u64 came = g_received.fetch_or(kArmed) & ~ignored;
     for (const int number : numbers) {
         if ((came & bit_of(number)) != 0) end_by(number);
     }

@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: Apache-2.0
-// Signals: what ends mayfly from outside, turned into a clean end of the machine.
+// Signals: outside reasons to end mayfly, turned into a clean end of the machine.
 //
 // Signal handlers need a global to act on; it is here and nowhere else. One machine per process.
 // Thread: the main thread installs; handlers run on any.
@@ -12,19 +12,18 @@
 
 namespace mayfly {
 
-/// SIGPIPE and SIGXFSZ become errors of write(2): a reader that has gone must not keep us from what else is
-/// to be written.
+/// SIGPIPE and SIGXFSZ become errors of write(2): a lost reader must not keep us from writing other files.
 void make_write_signals_errors();
 
-/// SIGBUS says that a mapped file shrank, and ends mayfly. For who is about to map a file.
+/// SIGBUS means that a mapped file shrank, and ends mayfly. To be called before a file is mapped.
 void report_bus_errors();
 
 /// SIGINT, SIGTERM, SIGHUP, SIGQUIT, SIGALRM, SIGUSR2 and SIGXCPU end the machine (unless they were ignored
-/// when we started), but for SIGALRM and SIGXCPU only until a program takes them (SignalRelay), which gets
-/// SIGUSR1 too. `stop` outlives the process.
+/// when we started), except that, apart from SIGALRM and SIGXCPU, a running program takes them (SignalRelay),
+/// and SIGUSR1 too. `stop` outlives the process.
 void install_signal_handlers(StopControl& stop);
 
-/// SIGWINCH is for the program. Where no terminal's size is watched.
+/// SIGWINCH is for the program. Only where mayfly does not watch the terminal's size.
 void relay_window_changes();
 
 /// Ends the machine with EndKind::Timeout after `limit`. Errors: Os.

@@ -30,7 +30,7 @@ void StopControl::end(Ending ending) {
 
 void StopControl::end_from_signal(EndKind kind, u64 value) noexcept {
     if (!claim()) {
-        is_insisted_.store(true, std::memory_order_release);
+        was_signalled_again_.store(true, std::memory_order_release);
         return bring_out();
     }
     ending_.kind = kind;
@@ -40,7 +40,7 @@ void StopControl::end_from_signal(EndKind kind, u64 value) noexcept {
 }
 
 bool StopControl::is_abrupt() const {
-    if (is_insisted_.load(std::memory_order_acquire)) return true;
+    if (was_signalled_again_.load(std::memory_order_acquire)) return true;
     if (!published_.load(std::memory_order_acquire)) return false;
     switch (ending_.kind) {
         case EndKind::Timeout:

@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: Apache-2.0
-// StopControl: the one place that decides that a machine ends, and has every vCPU thread notice.
+// StopControl: the one place that decides that a machine ends, and makes every vCPU thread notice.
 //
 // The first reason counts. Thread: any; end_from_signal() also from signal handlers.
 #pragma once
@@ -32,12 +32,12 @@ class StopControl final : public VerdictSink {
     [[nodiscard]] GuestGate& gate() { return gate_; }
 
     [[nodiscard]] bool is_requested() const { return claimed_.load(std::memory_order_acquire); }
-    /// The same, for work that knows no machine. This object outlives it.
+    /// The same, for code that does not know machines. This object outlives it.
     [[nodiscard]] StopToken token() const { return StopToken(claimed_); }
-    /// The end does not wait for a reader of the console that has stalled: it came from outside the guest, or
-    /// somebody insists on it.
+    /// The end does not wait for a stalled reader of the console: it came from outside the guest, or was
+    /// requested twice.
     [[nodiscard]] bool is_abrupt() const;
-    /// The reason; waits for the thread that gave it to finish saying so. Only after is_requested().
+    /// The reason; waits until the thread that gave it has stored it whole. Only after is_requested().
     [[nodiscard]] Ending ending() const;
 
   private:
@@ -46,7 +46,7 @@ class StopControl final : public VerdictSink {
 
     std::atomic<bool> claimed_ = false;
     std::atomic<bool> published_ = false;
-    std::atomic<bool> is_insisted_ = false;
+    std::atomic<bool> was_signalled_again_ = false;
     Ending ending_;
     RunControl vcpus_{token()};
     GuestGate gate_;

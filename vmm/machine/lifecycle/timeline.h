@@ -45,9 +45,9 @@ class Timeline {
     void guest_mark(u32 value);
 
     /// The moment of exec on CLOCK_MONOTONIC, as the scheduler accounts for it: now, less the time the
-    /// main thread has run and has waited for a CPU. Time blocked on disk before main() is not in it; what
-    /// the process did before it executed us (a shell's `exec mayfly`) is: the account begins at the fork.
-    /// The only thread, before it first blocks; reads /proc, so only when somebody asked for it.
+    /// main thread has run and has waited for a CPU. Time blocked on disk before main() is not included; time
+    /// of the process before it executed us (a shell's `exec mayfly`) is: the account begins at the fork. The
+    /// only thread, before it first blocks; reads /proc, so only on request.
     void estimate_exec();
 
     [[nodiscard]] u64 exec_ns() const { return exec_ns_; }

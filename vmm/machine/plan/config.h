@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: Apache-2.0
-// BootConfig: what the user asked for, as plain values. Checked by whoever acts on a value.
+// BootConfig: what the user asked for, as plain values. The code that acts on a value checks it.
 #pragma once
 
 #include <array>
@@ -22,22 +22,22 @@ namespace mayfly {
 
 enum class ProfileChoice : u8 { Auto, Modern, Legacy };
 enum class IrqchipChoice : u8 {
-    Auto,   ///< what the profile says
+    Auto,   ///< the profile's
     Split,  ///< LAPICs in the kernel only
     Full,   ///< LAPICs, IOAPIC, 8259s and 8254 in the kernel
     None,   ///< nothing in the kernel: an 8259 pair in user space, one vCPU
 };
 
 enum class PitChoice : u8 {
-    Auto,      ///< what suits the kernel and the host
-    Reinject,  ///< a tick that the guest was too late for comes after
-    Discard    ///< it is lost
+    Auto,      ///< as suits the kernel and the host
+    Reinject,  ///< a tick that the guest missed is delivered later
+    Discard    ///< a missed tick is lost
 };
 
 enum class TransportChoice : u8 { Pci, Mmio };
 enum class IoChoice : u8 {
     Auto,    ///< inline until a device proves hot
-    Inline,  ///< on the vCPU thread that rang, as far as a device can
+    Inline,  ///< on the vCPU thread that rang, where the device allows it
     Thread,  ///< on the I/O thread from the start
 };
 enum class ConsoleDevice : u8 {
@@ -49,17 +49,17 @@ enum class ConsoleDevice : u8 {
 /// A token bucket's figures; 0 per second: no limit.
 struct RateConfig {
     u64 per_second = 0;
-    u64 burst = 0;  ///< 0: what passes in a tenth of a second
+    u64 burst = 0;  ///< 0: a tenth of a second's worth
 };
 
 struct DiskConfig {
     std::string path;
     bool is_read_only = false;
-    bool is_overlay = false;  ///< written, but not to the file: see DiskOverlay
+    bool is_overlay = false;  ///< writes do not reach the file: see DiskOverlay
     bool is_direct = false;
-    bool is_surely_raw = false;  ///< also where it looks like another format
+    bool is_surely_raw = false;  ///< even if it looks like another format
     u16 queues = 1;
-    std::string id;  ///< what GET_ID answers; empty: the disk's name
+    std::string id;  ///< the answer to GET_ID; empty: the disk's name
     RateConfig operations;
     RateConfig bytes;
 };
@@ -75,13 +75,13 @@ struct NetConfig {
     RateConfig packets;
     std::vector<PortForward> forwards;  ///< of User only, as is the next
     bool has_host_loopback = false;     ///< the gateway's address leads to the host's loopback
-    GuestNetwork guest;                 ///< what init makes of it, with `exec` only
+    GuestNetwork guest;                 ///< configured by init, with `exec` only
 };
 
-/// A directory of the host that the guest sees as it is.
+/// A directory of the host that the guest sees live.
 struct ShareConfig {
     ShareOptions options;
-    std::string tag;          ///< by which a guest finds it; at most 36 bytes
+    std::string tag;          ///< the name by which a guest finds it; at most 36 bytes
     std::string mount_point;  ///< where init mounts it, with `exec` only; absolute
 };
 
@@ -89,16 +89,17 @@ struct ShareConfig {
 struct ExecConfig {
     std::string program;
     std::vector<std::string> arguments;
-    std::string root;                       ///< a directory of the host; empty: nothing but the program
+    std::string root;                       ///< a directory of the host; empty: only the program
     RootKind root_kind = RootKind::Packed;  ///< a live one is among BootConfig's shares
-    std::string modules;  ///< kernel modules: .../lib/modules/VERSION, or what holds it; may be empty
+    std::string
+        modules;  ///< kernel modules: .../lib/modules/VERSION, or a directory that holds it; may be empty
     std::vector<std::string> environment{};  ///< NAME=VALUE
     std::string workdir{};                   ///< absolute; empty: /
     std::string user{};                      ///< USER[:GROUP], names or numbers; empty: root
     std::string hostname{};                  ///< empty: mayfly
     std::vector<CopyIn> copies_in{};
     std::vector<CopyOut> copies_out{};
-    /// Of the terminal that stdin and stdout are; nothing where they are not.
+    /// Of the terminal that stdin and stdout are; empty where they are not.
     struct Terminal {
         u16 rows = 0;
         u16 columns = 0;
@@ -117,7 +118,7 @@ struct BootConfig {
     std::vector<std::string> modules;  ///< "FILE[ ARGS]", in order
     std::string append;
     bool has_default_append = true;  ///< Linux gets the words of linux_command_line.h
-    bool is_quick_linux = false;     ///< and those that leave parts of its start out
+    bool is_quick_linux = false;     ///< and the words that leave out parts of its start
     std::optional<ExecConfig> exec;
     WatchConfig watch;
     Protocol protocol = Protocol::Auto;
@@ -128,7 +129,7 @@ struct BootConfig {
     u32 cpus = 1;  ///< 0: as many as a built-in guest needs, else 1; settled before a Machine is made
     std::optional<std::chrono::milliseconds> timeout;
     std::string console = "stdio";         ///< "stdio", "null" or a file to append to
-    std::optional<u64> console_max_bytes;  ///< of what is added to that file
+    std::optional<u64> console_max_bytes;  ///< limit of bytes appended to that file
     std::string debugcon = "auto";         ///< "auto", "stdout", "stderr", "off" or a file to append to
     ConsoleDevice console_device = ConsoleDevice::Auto;
     std::vector<DiskConfig> disks;

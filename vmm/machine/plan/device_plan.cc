@@ -32,7 +32,7 @@ void add(DevicePlan& plan, DeviceKind kind, u32 count, std::string_view name) {
 /// virtio 1.2 §4.1.2 "PCI Device Discovery": a file system device has no transitional id.
 bool has_legacy_interface(DeviceKind kind) { return kind != DeviceKind::Share; }
 
-/// Device numbers rise with the order of devices, whether or not they share slots as functions.
+/// Device numbers rise in the order of devices, whether or not they share slots as functions.
 Result<void> place_on_pci(DevicePlan& plan, bool is_legacy) {
     const u32 count = static_cast<u32>(plan.devices.size());
     const u32 count_max = is_legacy ? kLegacyMax : kSlots * kFunctionsPerSlot;
@@ -44,7 +44,7 @@ Result<void> place_on_pci(DevicePlan& plan, bool is_legacy) {
         PciPlace& place = plan.devices[i].pci;
         place.devfn = static_cast<u8>(slot << 3 | i % per_slot);
         place.config_address = static_cast<u32>(layout::kPciConfigPages.value + i * kPageBytes);
-        place.live_address = static_cast<u32>(layout::kPciMemory.value + i * kPageBytes);
+        place.trap_address = static_cast<u32>(layout::kPciMemory.value + i * kPageBytes);
         if (!is_legacy) continue;
         if (has_legacy_interface(plan.devices[i].kind))
             place.legacy_port = static_cast<u16>(layout::kPortPciIo + i * PciTransport::kLegacyBytes);
@@ -55,10 +55,10 @@ Result<void> place_on_pci(DevicePlan& plan, bool is_legacy) {
 
 Result<void> place_on_mmio(DevicePlan& plan, Irqchip irqchip) {
     if (irqchip == Irqchip::None)
-        return fail(Error::invalid("--transport mmio needs an IOAPIC, and --irqchip none has none")
+        return fail(Error::invalid("--transport mmio needs an IOAPIC, which --irqchip none lacks")
                         .hint("--irqchip full"));
     if (irqchip != Irqchip::Full)
-        return fail(Error::invalid("--transport mmio needs interrupt pins, which the modern profile has not")
+        return fail(Error::invalid("--transport mmio needs interrupt pins, which the modern profile lacks")
                         .hint("--profile legacy, or leave the profile to mayfly"));
     if (plan.devices.size() > layout::kIrqVirtioMmio.size())
         return fail(Error::invalid(fmt::format("{} devices; --transport mmio carries at most {}",
@@ -70,7 +70,7 @@ Result<void> place_on_mmio(DevicePlan& plan, Irqchip irqchip) {
     return {};
 }
 
-/// Locally administered, and so for nobody else; random, because two machines may share a bridge.
+/// Locally administered, so that it cannot be a real card's; random, because two machines may share a bridge.
 Result<MacAddress> make_mac() {
     MacAddress mac{};
     if (::getrandom(mac.data(), mac.size(), 0) != static_cast<ssize_t>(mac.size()))

@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
-// DevicePlan: where each virtio device of a machine is, known before any of them exists, because the tables
-// that a guest reads say so.
+// DevicePlan: the place of each virtio device of a machine, known before any device exists, because the
+// guest's tables contain it.
 //
 // Order: disks, networks, console, entropy, shares, each in the order given, so that a guest finds its first
 // disk first. Thread: any; values only.
@@ -23,7 +23,7 @@ enum class DeviceKind : u8 { Disk, Net, Console, Entropy, Share };
 struct PciPlace {
     u8 devfn = 0;
     u32 config_address = 0;
-    u32 live_address = 0;
+    u32 trap_address = 0;
     u16 legacy_port = 0;    ///< 0: none
     u8 interrupt_line = 0;  ///< 0: no pin
 };
@@ -43,20 +43,20 @@ struct DevicePlan {
 
     [[nodiscard]] bool has_pci() const { return transport == TransportChoice::Pci && !devices.empty(); }
     [[nodiscard]] std::vector<VirtioMmioSlot> mmio_slots() const;
-    /// The drivers that Linux needs for them, for kernels that have them as modules.
+    /// The modules of drivers that Linux needs for these devices.
     [[nodiscard]] std::vector<std::string_view> linux_modules() const;
     /// "virtio_mmio.device=4K@0xc0001000:5 ...", for kernels without ACPI; empty without such devices.
     [[nodiscard]] std::string mmio_words() const;
 };
 
-/// The module of Linux with the driver of such a device.
+/// The Linux module with the driver of such a device.
 [[nodiscard]] std::string_view linux_module(DeviceKind kind);
 [[nodiscard]] std::string_view linux_module(TransportChoice transport);
 
-/// Errors: Invalid for more devices than the transport carries, or one that the profile does not have.
+/// Errors: Invalid for more devices than the transport carries, or a transport that the profile lacks.
 Result<DevicePlan> plan_devices(const BootConfig& config, const MachineShape& shape, ConsoleDevice console);
 
-/// Gives each network its MAC address: the one that was asked for, or a random one. Errors: Os.
+/// Gives each network its MAC address: the configured one, or a random one. Errors: Os.
 Result<void> choose_macs(const BootConfig& config, DevicePlan& plan);
 
 }  // namespace mayfly

@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: Apache-2.0
-// GuestNetwork: what an interface of the guest is to have, where mayfly's init configures it. Values only.
+// GuestNetwork: the addresses and routes of a guest's interface that mayfly's init configures. Values only.
 #pragma once
 
 #include <vector>
@@ -19,7 +19,7 @@ struct GuestNetwork {
     std::vector<InterfaceAddress> addresses;
     std::vector<IpAddress> gateways;  ///< of the default routes, one of a family at most
     std::vector<IpAddress> name_servers;
-    bool wants_dhcp = false;  ///< that was asked for by name
+    bool wants_dhcp = false;  ///< requested explicitly
 
     [[nodiscard]] bool is_empty() const {
         return addresses.empty() && gateways.empty() && name_servers.empty() && !wants_dhcp;

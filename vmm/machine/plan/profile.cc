@@ -20,11 +20,11 @@ Result<MachineShape> choose_shape(const BootConfig& config, Protocol protocol) {
     const bool is_multiboot = protocol == Protocol::Multiboot || protocol == Protocol::Multiboot2;
     MachineShape shape;
     switch (config.profile) {
-        case ProfileChoice::Modern: shape = {Profile::Modern, Irqchip::Split, "as asked for"}; break;
-        case ProfileChoice::Legacy: shape = {Profile::Legacy, Irqchip::Full, "as asked for"}; break;
+        case ProfileChoice::Modern: shape = {Profile::Modern, Irqchip::Split, "as requested"}; break;
+        case ProfileChoice::Legacy: shape = {Profile::Legacy, Irqchip::Full, "as requested"}; break;
         case ProfileChoice::Auto:
             if (config.irqchip == IrqchipChoice::Full || config.irqchip == IrqchipChoice::None) {
-                shape = {Profile::Legacy, Irqchip::Full, "the irqchip asked for is a PC's"};
+                shape = {Profile::Legacy, Irqchip::Full, "the requested irqchip is a PC's"};
             } else if (config.transport == TransportChoice::Mmio && config.irqchip == IrqchipChoice::Auto) {
                 shape = {Profile::Legacy, Irqchip::Full, "virtio-mmio needs interrupt pins"};
             } else if (is_multiboot && config.irqchip == IrqchipChoice::Auto) {
@@ -47,19 +47,19 @@ Result<MachineShape> choose_shape(const BootConfig& config, Protocol protocol) {
                         .hint("modern goes with split, legacy with full or none"));
     if (shape.irqchip == Irqchip::None && config.cpus > 1)
         return fail(
-            Error::invalid(fmt::format("--cpus {} needs LAPICs, and --irqchip none has none", config.cpus))
+            Error::invalid(fmt::format("--cpus {} needs LAPICs, which --irqchip none lacks", config.cpus))
                 .hint("use --cpus 1"));
     if (shape.irqchip != Irqchip::Full && config.pit != PitChoice::Auto)
-        return fail(Error::invalid(fmt::format("--pit {} is for an 8254, and the {} profile with irqchip {} "
+        return fail(Error::invalid(fmt::format("--pit {} needs an 8254, which the {} profile with irqchip {} "
                                                "has none",
                                                config.pit == PitChoice::Reinject ? "reinject" : "discard",
                                                to_string(shape.profile), to_string(shape.irqchip)))
-                        .hint("--profile legacy, or leave it out"));
+                        .hint("use --profile legacy, or leave --pit out"));
     return shape;
 }
 
 PitMode choose_pit(PitChoice choice, bool is_linux, bool has_avic) {
-    if (choice != PitChoice::Auto) return {choice == PitChoice::Reinject, "as asked for"};
+    if (choice != PitChoice::Auto) return {choice == PitChoice::Reinject, "as requested"};
     if (is_linux) return {false, "Linux keeps its time by other clocks"};
     if (has_avic) return {false, "reinjection would keep this host's AVIC off"};
     return {true, "a kernel may count ticks"};

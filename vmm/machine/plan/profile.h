@@ -26,8 +26,8 @@ struct MachineShape {
     std::string why;  ///< one clause for -v
 };
 
-/// Errors: Invalid for combinations that no machine is: a split irqchip in `legacy`, two vCPUs without LAPIC,
-/// --pit where there is no 8254.
+/// Errors: Invalid for impossible combinations: a split irqchip in `legacy`, two vCPUs without LAPIC, --pit
+/// without an 8254.
 Result<MachineShape> choose_shape(const BootConfig& config, Protocol protocol);
 
 struct PitMode {

@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: Apache-2.0
-// replace_by_null(): lets go of a stream of ours, so that whoever has its other end learns that it has ended.
+// replace_by_null(): closes a stream of ours, so that the process at its other end sees the end.
 //
 // Thread: any; nobody else uses the descriptor.
 #pragma once

@@ -54,11 +54,11 @@ bool ProgramChannel::open(u32 header_frame) {
 }
 
 std::optional<u32> ProgramChannel::filled(RingName ring) const {
-    const bool is_ours_to_put = ring == RingName::Input;
-    const u64 theirs_at = count_of(is_ours_to_put ? consumer_at(ring) : producer_at(ring));
+    const bool is_written_by_monitor = ring == RingName::Input;
+    const u64 theirs_at = count_of(is_written_by_monitor ? consumer_at(ring) : producer_at(ring));
     const u32 theirs = header_.load_acquire<u32>(theirs_at);
     const u32 ours = state_.counts[index_of(ring)];
-    const u32 bytes = is_ours_to_put ? ours - theirs : theirs - ours;
+    const u32 bytes = is_written_by_monitor ? ours - theirs : theirs - ours;
     if (bytes > channel::ring_bytes(ring)) return std::nullopt;
     return bytes;
 }
@@ -68,7 +68,7 @@ bool ProgramChannel::has_output_ended(RingName ring) const {
 }
 
 void ProgramChannel::wish(u32 bit) {
-    // What init takes away in between comes back, and has it ring once too often.
+    // Bytes that init takes in between only make it ring once too often.
     const u32 before = header_.load<u32>(offsetof(Header, monitor_wishes));
     header_.store_fenced<u32>(offsetof(Header, monitor_wishes), before | bit);
 }
@@ -114,7 +114,7 @@ ProgramChannel::Moved ProgramChannel::take(RingName from, std::span<std::byte> i
     u32& count = state_.counts[index_of(from)];
     count += bytes;
     header_.store_fenced<u32>(count_of(consumer_at(from)), count);
-    // Waking init costs more than a copy: once for half a ring.
+    // Waking init costs more than a copy: once per half a ring.
     if (*there - bytes <= channel::ring_bytes(from) / 2) grant(channel::wish_of(from));
     return {Outcome::Done, bytes};
 }
@@ -142,7 +142,7 @@ ProgramChannel::Moved ProgramChannel::room() {
 
 ProgramChannel::Moved ProgramChannel::put(std::span<const std::byte> bytes) {
     Moved moved{Outcome::Done, 0};
-    // Until it is full, which room() wishes to be told of.
+    // Until the ring is full, where room() asks for a doorbell.
     while (moved.bytes < bytes.size() && moved.outcome == Outcome::Done) {
         const Moved piece = put_some(bytes.subspan(moved.bytes));
         moved = {piece.outcome, moved.bytes + piece.bytes};

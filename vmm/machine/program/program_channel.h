@@ -2,9 +2,9 @@
 // ProgramChannel: the monitor's side of the channel to our init: three rings and a few messages, in memory
 // that is the guest's.
 //
-// Nothing that the guest writes there is believed: the counts of the monitor are its own, frames are checked
-// and copied once, and a count that cannot be makes the channel broken. Whoever calls is inside a
-// GuestGate::Visit, or a vCPU.
+// Nothing that the guest writes there is trusted: the monitor keeps its own counts, frames are checked and
+// copied once, and an impossible count makes the channel broken. The caller is inside a GuestGate::Visit, or
+// a vCPU.
 // Thread: any; internally locked. Calls the waker with its lock held.
 // Spec: firmware/init/channel.h.
 #pragma once
@@ -20,41 +20,41 @@
 
 namespace mayfly {
 
-/// What a machine ends with for ProgramChannel::Outcome::Broken.
+/// The machine's error for ProgramChannel::Outcome::Broken.
 inline constexpr const char* kBrokenChannel =
-    "the guest has broken the channel to its init: a count that cannot be";
+    "the guest has broken the channel to its init: an impossible count";
 
 class ProgramChannel {
   public:
-    /// `wake` has init look around. `memory` outlives the channel.
+    /// `wake` has init look for work. `memory` outlives the channel.
     ProgramChannel(GuestMemory memory, std::function<void()> wake)
         : memory_(memory), wake_(std::move(wake)) {}
 
-    /// Once. False: what is there is no channel of our init's.
+    /// Once. False: that memory is not a channel of our init's.
     [[nodiscard]] bool open(u32 header_frame);
 
     enum class Outcome : u8 {
         Done,
-        Nothing,  ///< there is nothing to do; the doorbell rings when there is
-        Over,     ///< and never will be
-        Broken,   ///< a guest lied
+        Nothing,  ///< nothing to do; the doorbell rings when that changes
+        Over,     ///< nothing to do ever again
+        Broken,   ///< an impossible count
     };
     struct Moved {
         Outcome outcome = Outcome::Nothing;
         u32 bytes = 0;
     };
-    /// Takes what init has put, as much as fits.
+    /// Takes bytes that init has put, as many as fit.
     [[nodiscard]] Moved take(channel::RingName from, std::span<std::byte> into);
-    /// Nobody reads what init puts there any more.
+    /// Tells init that the monitor reads this ring no more.
     void leave(channel::RingName from);
-    /// Puts input, as much as there is room for; Nothing: not all of it, and the doorbell rings. Over: the
-    /// program reads no more. Init is told of it when the ring is full, or by tell_of_input().
+    /// Puts input, as much as fits; Nothing: the rest did not fit, and the doorbell rings. Over: the program
+    /// reads no more. Init is told when the ring is full, or by tell_of_input().
     [[nodiscard]] Moved put(std::span<const std::byte> bytes);
     /// How much put() would take.
     [[nodiscard]] Moved room();
     void tell_of_input();
     void end_input();
-    /// False: init has not taken those before; it is woken.
+    /// False: init has not taken earlier messages yet; it is woken.
     [[nodiscard]] bool send(channel::Message message);
 
     /// While no vCPU runs and nobody visits.
@@ -66,7 +66,7 @@ class ProgramChannel {
     [[nodiscard]] Moved put_some(std::span<const std::byte> bytes);
     [[nodiscard]] std::optional<GuestWindow> header_at(u32 frame) const;
     [[nodiscard]] bool are_frames_ram() const REQUIRES(mutex_);
-    /// How many bytes are in a ring of which one count is ours and the other the guest's.
+    /// How many bytes are in a ring, by our count and the guest's.
     [[nodiscard]] std::optional<u32> filled(channel::RingName ring) const REQUIRES(mutex_);
     [[nodiscard]] bool has_output_ended(channel::RingName ring) const REQUIRES(mutex_);
     void wish(u32 bit) REQUIRES(mutex_);

@@ -15,8 +15,8 @@ constexpr int kForEver = -1;
 constexpr int kPausedMs = 1;
 constexpr int kBackgroundMs = 200;
 
-/// A terminal whose foreground is somebody else's now.
-bool would_stop_us(int fd) { return ::isatty(fd) == 1 && ::tcgetpgrp(fd) != ::getpgrp(); }
+/// The terminal now has another foreground process group.
+bool reading_would_stop_us(int fd) { return ::isatty(fd) == 1 && ::tcgetpgrp(fd) != ::getpgrp(); }
 }  // namespace
 
 Result<void> ProgramInput::start() {
@@ -35,7 +35,7 @@ void ProgramInput::end() {
     if (!thread_) return;
     is_over_.store(true, std::memory_order_release);
     on_doorbell();
-    // It may be blocked in read(2), where somebody else was faster.
+    // It may be blocked in read(2), where another reader was faster.
     thread_->interrupt_and_join(kick_signal());
     thread_.reset();
 }
@@ -75,12 +75,12 @@ void ProgramInput::run() {
 }
 
 ProgramInput::Next ProgramInput::put_held() {
-    const GuestGate::Visit visit(around_.stop.gate());
+    const GuestGate::Visit visit(context_.stop.gate());
     if (!visit) return Next::WaitWhilePaused;
     const Lock lock(mutex_);
     if (held_begin_ == held_end_) return Next::GoOn;
     const ProgramChannel::Moved put =
-        around_.channel.put(std::span(buffer_).subspan(held_begin_, held_end_ - held_begin_));
+        context_.channel.put(std::span(buffer_).subspan(held_begin_, held_end_ - held_begin_));
     held_begin_ += put.bytes;
     return judged(put.outcome);
 }
@@ -90,20 +90,20 @@ ProgramInput::Next ProgramInput::judged(ProgramChannel::Outcome outcome) const {
         case ProgramChannel::Outcome::Done: return Next::GoOn;
         case ProgramChannel::Outcome::Nothing: return Next::Wait;
         case ProgramChannel::Outcome::Over:
-            // Whoever writes to us learns that nobody reads.
+            // The writer of our stdin learns that nobody reads.
             replace_by_null(fd_);
             return Next::End;
         case ProgramChannel::Outcome::Broken:
-            around_.stop.end({EndKind::HostError, 0, kBrokenChannel});
+            context_.stop.end({EndKind::HostError, 0, kBrokenChannel});
             return Next::End;
     }
     return Next::End;
 }
 
 ProgramInput::Next ProgramInput::look(std::size_t& room_bytes) {
-    const GuestGate::Visit visit(around_.stop.gate());
+    const GuestGate::Visit visit(context_.stop.gate());
     if (!visit) return Next::WaitWhilePaused;
-    const ProgramChannel::Moved room = around_.channel.room();
+    const ProgramChannel::Moved room = context_.channel.room();
     room_bytes = std::min<std::size_t>(room.bytes, kBufferBytes);
     return judged(room.outcome);
 }
@@ -111,22 +111,22 @@ ProgramInput::Next ProgramInput::look(std::size_t& room_bytes) {
 ProgramInput::Next ProgramInput::read_some(std::size_t room_bytes) {
     pollfd come{.fd = fd_, .events = POLLIN, .revents = 0};
     if (::poll(&come, 1, 0) == 0) {
-        const GuestGate::Visit visit(around_.stop.gate());
+        const GuestGate::Visit visit(context_.stop.gate());
         if (!visit) return Next::WaitWhilePaused;
-        around_.channel.tell_of_input();
+        context_.channel.tell_of_input();
     }
     if (::poll(&come, 1, 0) == 0) {
         await(fd_, kForEver);
         return Next::GoOn;  // by the doorbell, perhaps: the program may read no more
     }
-    if (would_stop_us(fd_)) {
+    if (reading_would_stop_us(fd_)) {
         await(-1, kBackgroundMs);
         return Next::GoOn;
     }
     ssize_t got = 0;
     {
-        // Whoever saves the machine finds either all of it here or nothing read.
-        const GuestGate::Visit visit(around_.stop.gate());
+        // A saved machine has either all of this input, or none was read.
+        const GuestGate::Visit visit(context_.stop.gate());
         if (!visit) return Next::WaitWhilePaused;
         got = ::read(fd_, buffer_.data(), room_bytes);
         if (got > 0) {
@@ -136,12 +136,12 @@ ProgramInput::Next ProgramInput::read_some(std::size_t room_bytes) {
         }
     }
     if (got > 0 || (got < 0 && (errno == EINTR || errno == EAGAIN))) return Next::GoOn;
-    // A stdin that is closed has ended, and so has one whose other side has gone.
+    // A closed stdin has ended, and so has one whose other side is closed.
     if (got < 0 && errno != EBADF && errno != EIO && errno != ECONNRESET)
-        around_.stop.end({EndKind::HostError, 0, "cannot read stdin: " + Error::os("read").message()});
+        context_.stop.end({EndKind::HostError, 0, "cannot read stdin: " + Error::os("read").message()});
     for (;;) {
-        const GuestGate::Visit visit(around_.stop.gate());
-        if (visit) around_.channel.end_input();
+        const GuestGate::Visit visit(context_.stop.gate());
+        if (visit) context_.channel.end_input();
         if (visit || is_over_.load(std::memory_order_acquire)) return Next::End;
         await(-1, kPausedMs);
     }

@@ -1,9 +1,9 @@
 // SPDX-License-Identifier: Apache-2.0
-// ProgramInput: mayfly's stdin on its way to the program of --exec.
+// ProgramInput: carries mayfly's stdin to the program of --exec.
 //
 // A stream is read once the program is there, as far ahead as the channel and a pipe have room; its end is
-// the program's end of input. What a terminal's user types goes through ConsoleInput. Thread: built and
-// finished by the main thread.
+// the program's end of input. Typed input goes through ConsoleInput. Thread: built and finished by the main
+// thread.
 #pragma once
 
 #include <atomic>
@@ -18,8 +18,8 @@ namespace mayfly {
 
 class ProgramInput {
   public:
-    /// `fd` negative: there never is any. Not owned.
-    ProgramInput(int fd, const ProgramSurroundings& around) : fd_(fd), around_(around) {}
+    /// `fd` negative: no input. Not owned.
+    ProgramInput(int fd, const ProgramContext& context) : fd_(fd), context_(context) {}
     ProgramInput(const ProgramInput&) = delete;
     ProgramInput& operator=(const ProgramInput&) = delete;
     ~ProgramInput() { end(); }
@@ -27,11 +27,11 @@ class ProgramInput {
     /// Once the channel is open. Errors: Os.
     Result<void> start();
     [[nodiscard]] bool has_source() const { return fd_ >= 0; }
-    /// There may be room. Any thread.
+    /// The ring may have room. Any thread.
     void on_doorbell();
     void end();
 
-    /// What was read and is not in the channel. While the machine is paused.
+    /// Input that was read and is not in the channel. While the machine is paused.
     [[nodiscard]] std::vector<std::byte> held() const;
     /// Before start().
     void hold(std::span<const std::byte> bytes);
@@ -39,7 +39,7 @@ class ProgramInput {
   private:
     enum class Next : u8 { GoOn, Wait, WaitWhilePaused, End };
     void run();
-    /// How much there is room for, up to the buffer's size.
+    /// The room in the ring, up to the buffer's size.
     [[nodiscard]] Next look(std::size_t& room_bytes);
     [[nodiscard]] Next read_some(std::size_t room_bytes);
     [[nodiscard]] Next put_held();
@@ -49,7 +49,7 @@ class ProgramInput {
     static constexpr std::size_t kBufferBytes = 256 << 10;
 
     const int fd_;
-    const ProgramSurroundings around_;
+    const ProgramContext context_;
     std::optional<EventFd> doorbell_;
     std::optional<Thread> thread_;
     std::atomic<bool> is_over_ = false;

@@ -7,8 +7,8 @@
 
 namespace mayfly {
 
-ProgramOutput::ProgramOutput(channel::RingName ring, int fd, const ProgramSurroundings& around)
-    : fd_(fd), sink_(fd, around.stop), reader_(ring, *this, around) {}
+ProgramOutput::ProgramOutput(channel::RingName ring, int fd, const ProgramContext& context)
+    : fd_(fd), sink_(fd, context.stop), reader_(ring, *this, context) {}
 
 bool ProgramOutput::take(std::span<const std::byte> bytes) {
     // SAFETY: characters are bytes.
@@ -16,8 +16,8 @@ bool ProgramOutput::take(std::span<const std::byte> bytes) {
     return !sink_.has_lost_reader();
 }
 
-/// The program has closed it, and its reader is to learn that; messages of ours still need stderr, and a
-/// terminal may be about to answer.
+/// The program has closed the stream, and its reader should see that; our own messages still need stderr, and
+/// a terminal may be about to answer.
 void ProgramOutput::on_over() {
     if (fd_ == STDOUT_FILENO && ::isatty(fd_) != 1) replace_by_null(fd_);
 }

@@ -1,8 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
-// ProgramOutput: what the program of --exec writes to one of its streams, on its way to one of ours.
+// ProgramOutput: carries one of the streams of --exec's program to one of ours.
 //
-// A reader that has gone is told to init, which closes the program's end. Thread: built and finished by the
-// main thread.
+// Init is told of a lost reader, and closes the program's end. Thread: built and finished by the main thread.
 #pragma once
 
 #include "vmm/machine/console/console.h"
@@ -13,7 +12,7 @@ namespace mayfly {
 class ProgramOutput final : private RingTaker {
   public:
     /// `fd` is not owned.
-    ProgramOutput(channel::RingName ring, int fd, const ProgramSurroundings& around);
+    ProgramOutput(channel::RingName ring, int fd, const ProgramContext& context);
 
     [[nodiscard]] ConsoleOutput& sink() { return sink_; }
     [[nodiscard]] RingReader& reader() { return reader_; }
@@ -25,7 +24,7 @@ class ProgramOutput final : private RingTaker {
 
     const int fd_;
     ConsoleOutput sink_;
-    RingReader reader_;  // ends before what it passes to
+    RingReader reader_;  // destroyed before its taker
 };
 
 }  // namespace mayfly

@@ -13,7 +13,7 @@ namespace {
 
 using channel::MessageKind;
 
-/// How long a guest has to kill a program, and to tell of it.
+/// How long a guest has to kill a program, and to report that.
 constexpr std::chrono::milliseconds kKillLimit{2000};
 constexpr int kForEver = -1;
 constexpr int kPausedMs = 1;
@@ -73,7 +73,7 @@ void ProgramSignals::pass_on() {
         if ((came & SignalRelay::bit_of(number)) == 0) continue;
         const bool asks_for_end = number == SIGINT || number == SIGTERM;
         if (stop_.is_requested()) {
-            // No guest runs any more: whoever is waited for has had time enough.
+            // The guest has ended, and the reader had enough time.
             if (asks_for_end) stop_.end_from_signal(EndKind::Signal, static_cast<u64>(number));
             continue;
         }
@@ -86,13 +86,13 @@ void ProgramSignals::pass_on() {
 
 void ProgramSignals::go_on() {
     const bool is_late = stage_ != Stage::Running && monotonic_ns() >= deadline_ns_;
-    const bool is_urged = stop_.signals().interrupts() >= 2;
+    const bool was_interrupted_twice = stop_.signals().interrupts() >= 2;
     const bool is_killing = stage_ == Stage::Grace && !stop_.is_requested();
-    if (is_killing && (is_late || is_urged)) {
+    if (is_killing && (is_late || was_interrupted_twice)) {
         send({MessageKind::Kill, 0});
         enter(Stage::Killed, kKillLimit);
-    } else if (is_late || (stage_ == Stage::Leaving && is_urged)) {
-        // The machine's end, or that nobody is waited for any more.
+    } else if (is_late || (stage_ == Stage::Leaving && was_interrupted_twice)) {
+        // Waits for the machine's end, or until no reader is waited for.
         stop_.end_from_signal(EndKind::Signal, static_cast<u64>(ended_by_));
         stage_ = Stage::Running;
     }

@@ -1,10 +1,10 @@
 // SPDX-License-Identifier: Apache-2.0
-// ProgramSignals: what becomes of signals that mayfly gets while a program of --exec runs.
+// ProgramSignals: passes mayfly's signals to the program of --exec.
 //
-// They go to the program. After the first SIGINT or SIGTERM it has some time to end; then, or at a second
-// SIGINT, it is killed with all that it started. A guest that does not see to that is ended. When it has,
-// whoever is slow to take what is left of it has that time too. By a thread of its own: the vCPUs may be
-// waiting for a reader. Thread: built and ended by the main thread; start() a vCPU's too.
+// After the first SIGINT or SIGTERM the program has a grace period; then, or at a second SIGINT, it is killed
+// with all its children. A guest that fails to kill it is ended. After that, a slow reader of the remaining
+// output has the same grace period. Runs a thread of its own: the vCPUs may be waiting for a reader. Thread:
+// built and ended by the main thread; start() a vCPU's too.
 #pragma once
 
 #include <atomic>
@@ -30,20 +30,20 @@ class ProgramSignals {
     /// Once the channel is open: signals are the program's from now on. Errors: Os.
     Result<void> start();
     void end();
-    /// Init copies its files: nobody is left to kill. Whoever has asked for an end gets it when the grace is
-    /// over, from now on, or with a second SIGINT. Any thread.
+    /// Init copies files: no program is left to kill. A requested end comes after the grace period, counted
+    /// from now, or at a second SIGINT. Any thread.
     void on_program_ended();
 
   private:
     enum class Stage : u8 { Running, Grace, Killed, Leaving };
 
     void run();
-    /// Until a signal comes or the stage's time is over.
+    /// Waits until a signal comes or the stage's time is over.
     void await();
     void pass_on();
     void enter(Stage stage, std::chrono::milliseconds limit);
     void send(channel::Message message);
-    /// To what comes when the stage's time is over.
+    /// Begins the next stage.
     void go_on();
 
     ProgramChannel& channel_;

@@ -18,7 +18,7 @@ namespace {
 using channel::MessageKind;
 using channel::RingName;
 
-/// Of init's, and how many of them: a guest has no end.
+/// The limit of init's lines: a guest may print any number.
 constexpr std::size_t kLineBytesMax = 512;
 constexpr u32 kLinesMax = 100;
 
@@ -92,7 +92,7 @@ Result<void> ProgramStreams::start_threads() {
 
 void ProgramStreams::on_open(u32 header_frame) {
     if (!channel_.open(header_frame))
-        return stop_.end({EndKind::HostError, 0, "the guest's init has opened no channel that could be one"});
+        return stop_.end({EndKind::HostError, 0, "the guest's init did not open a valid channel"});
     is_open_ = true;
     if (const Result<void> started = start_threads(); !started)
         return stop_.end({EndKind::HostError, 0, "the program's streams: " + started.error().message()});
@@ -102,7 +102,7 @@ void ProgramStreams::on_open(u32 header_frame) {
         (void)channel_.send({MessageKind::Size, u32{size.rows} << 16 | size.columns});
         typed_.want();
     } else {
-        // As a shell gives a program in the background an empty input.
+        // As a shell gives a background program an empty input.
         if (!input_.has_source()) channel_.end_input();
         // Init learns whether it can be woken at all.
         (void)channel_.send({MessageKind::None, 0});
@@ -127,7 +127,7 @@ void ProgramStreams::on_text(u8 byte) {
     const std::string line = std::exchange(text_.line, {});
     if (text_.lines_shown == kLinesMax) return;
     log::error(shown(line));
-    if (++text_.lines_shown == kLinesMax) log::error("init has more to say, which is not shown");
+    if (++text_.lines_shown == kLinesMax) log::error("further lines of init are not shown");
 }
 
 bool ProgramStreams::await_written(u64 deadline_ns) const {

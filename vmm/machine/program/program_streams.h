@@ -1,9 +1,9 @@
 // SPDX-License-Identifier: Apache-2.0
-// ProgramStreams: what the program of --exec reads and writes, and our stdin, stdout and stderr.
+// ProgramStreams: connects the program of --exec to our stdin, stdout and stderr.
 //
 // They are pipes for the program, or a terminal of its own where both stdin and stdout are one. Our init
-// opens the channel when it runs; nothing is read before. It also says here what it could not do. Thread:
-// built and finished by the main thread; as InitPortSink a vCPU's.
+// opens the channel when it runs; nothing is read before. Init also reports its errors here. Thread: built
+// and finished by the main thread; as InitPortSink a vCPU's.
 #pragma once
 
 #include <chrono>
@@ -28,7 +28,7 @@ class ProgramStreams final : private InitPortSink {
         std::chrono::milliseconds grace{0};  ///< ProgramSignals'
         std::vector<CopyOut> copies_out{};
     };
-    /// `wake_init` has it look around. All outlive this object.
+    /// `wake_init` has it look for work. All outlive this object.
     ProgramStreams(const GuestMemory& memory, StopControl& stop, const Options& options,
                    std::function<void()> wake_init);
     ProgramStreams(const ProgramStreams&) = delete;
@@ -40,22 +40,23 @@ class ProgramStreams final : private InitPortSink {
     /// Called once, by a vCPU, when init says that the program runs.
     void set_on_running(std::function<void()> tell) { on_running_ = std::move(tell); }
 
-    /// Looks whether there is a place for the program's files. Errors: Invalid, Os: where there is none.
+    /// Checks that the program's files have a place. Errors: Invalid, Os: where they lack one.
     Result<void> open_files() { return files_.open(); }
     /// Before any vCPU runs. A terminal is raw from now on. Errors: Os.
     Result<void> connect();
-    /// Nothing is on its way to a reader: false where that is still so at `deadline_ns`. While paused.
+    /// Waits until nothing is on its way to a reader; false if something still is at `deadline_ns`. While
+    /// paused.
     [[nodiscard]] bool await_written(u64 deadline_ns) const;
-    /// No vCPU runs any more: what the program wrote goes out, unless the end is abrupt.
+    /// No vCPU runs any more: writes the program's output, unless the end is abrupt.
     void finish();
     void end_threads();
-    /// The machine's end, once finished.
+    /// The machine's ending, once finished.
     [[nodiscard]] Ending judged(Ending ending) const { return files_.judged(std::move(ending)); }
 
-    /// The program's files are on their way: nobody could go on with that.
+    /// Whether the program's files are being copied, which a restored machine could not continue.
     [[nodiscard]] bool is_copying_out() const { return files_.has_begun(); }
 
-    /// While no vCPU runs, nor a thread that visits.
+    /// While no vCPU runs, and no thread visits.
     [[nodiscard]] ProgramState save() const;
     /// Before connect(). False: no guest can have left it so.
     [[nodiscard]] bool restore(const ProgramState& state);

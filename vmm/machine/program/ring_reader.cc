@@ -48,15 +48,15 @@ std::optional<int> RingReader::step() {
     const bool is_last = is_finishing_.load(std::memory_order_acquire);
     ProgramChannel::Moved taken;
     {
-        const GuestGate::Visit visit(around_.stop.gate());
-        // Whoever has the state of a machine that stands still writes the rest.
+        const GuestGate::Visit visit(context_.stop.gate());
+        // The machine that is restored from the saved state writes the rest.
         if (!visit)
-            return is_last && around_.stop.is_requested() ? std::nullopt : std::optional(kLookAgainMs);
+            return is_last && context_.stop.is_requested() ? std::nullopt : std::optional(kLookAgainMs);
         if (has_left_) {
-            around_.channel.leave(ring_);
+            context_.channel.leave(ring_);
             return std::nullopt;
         }
-        taken = around_.channel.take(ring_, is_turn ? std::span(buffer_) : std::span<std::byte>());
+        taken = context_.channel.take(ring_, is_turn ? std::span(buffer_) : std::span<std::byte>());
         if (taken.bytes != 0) is_taking_.store(true, std::memory_order_release);
     }
     switch (taken.outcome) {
@@ -66,7 +66,7 @@ std::optional<int> RingReader::step() {
         case ProgramChannel::Outcome::Nothing: return is_last ? std::nullopt : std::optional(kForEver);
         case ProgramChannel::Outcome::Over: taker_.on_over(); return std::nullopt;
         case ProgramChannel::Outcome::Broken:
-            around_.stop.end({EndKind::HostError, 0, kBrokenChannel});
+            context_.stop.end({EndKind::HostError, 0, kBrokenChannel});
             return std::nullopt;
     }
     has_left_ = !taker_.take(std::span(buffer_).first(taken.bytes));
@@ -89,12 +89,12 @@ void RingReader::begin_to_finish() {
 
 void RingReader::await_end() {
     if (!thread_) return;
-    // Whoever makes the end abrupt kicks; should that come before the wait, it is seen after this.
+    // An abrupt end comes with a kick; if it comes before the wait, the check after this sees it.
     constexpr int kLookMs = 100;
     pollfd come{.fd = ended_->fd().get(), .events = POLLIN, .revents = 0};
-    while (::poll(&come, 1, kLookMs) <= 0 && !around_.stop.is_abrupt()) {
+    while (::poll(&come, 1, kLookMs) <= 0 && !context_.stop.is_abrupt()) {
     }
-    // Then it writes only as long as its reader takes something.
+    // Then output is written only while its reader accepts it.
     thread_->interrupt_and_join(kick_signal());
     thread_.reset();
 }

@@ -1,6 +1,5 @@
 // SPDX-License-Identifier: Apache-2.0
-// RingReader: takes what init puts into one ring, by a thread of its own, so that whoever is slow to take it
-// slows that ring alone.
+// RingReader: reads one of init's rings, by a thread of its own, so that a slow reader slows that ring alone.
 //
 // Thread: built and finished by the main thread.
 #pragma once
@@ -17,8 +16,8 @@
 
 namespace mayfly {
 
-/// What a thread of the program's streams works with. All outlive it.
-struct ProgramSurroundings {
+/// The objects that a stream's thread works with. All outlive it.
+struct ProgramContext {
     ProgramChannel& channel;
     StopControl& stop;
 };
@@ -31,7 +30,7 @@ class RingTaker {
     RingTaker& operator=(const RingTaker&) = delete;
     virtual ~RingTaker() = default;
 
-    /// Whether it is its turn yet; asked again soon.
+    /// Whether this taker may take yet; asked again soon.
     [[nodiscard]] virtual bool may_take() { return true; }
     /// \returns whether more is wanted; if not, init is told.
     [[nodiscard]] virtual bool take(std::span<const std::byte> bytes) = 0;
@@ -42,26 +41,26 @@ class RingTaker {
 class RingReader {
   public:
     /// `taker` outlives it.
-    RingReader(channel::RingName ring, RingTaker& taker, const ProgramSurroundings& around)
-        : ring_(ring), taker_(taker), around_(around) {}
+    RingReader(channel::RingName ring, RingTaker& taker, const ProgramContext& context)
+        : ring_(ring), taker_(taker), context_(context) {}
     RingReader(const RingReader&) = delete;
     RingReader& operator=(const RingReader&) = delete;
     ~RingReader() { end(); }
 
     /// Once the channel is open. Errors: Os.
     Result<void> start();
-    /// There may be something in the ring. Any thread.
+    /// The ring may have bytes. Any thread.
     void on_doorbell();
-    /// Nothing is on its way from the ring to the taker's end: false where that is still so at
+    /// Waits until nothing is on its way from the ring to the taker; false if something still is at
     /// `deadline_ns`. While the machine is paused.
     [[nodiscard]] bool await_taken(u64 deadline_ns) const;
-    /// All that will ever come was taken, or nobody takes any more.
+    /// Everything was taken, or the taker has left.
     [[nodiscard]] bool has_ended() const { return has_ended_.load(std::memory_order_acquire); }
-    /// No vCPU runs any more: what is left is taken, and then the thread ends.
+    /// No vCPU runs any more: takes the rest, and then the thread ends.
     void begin_to_finish();
-    /// Waits for that; when the end is abrupt, no longer than the taker takes something.
+    /// Waits for that; when the end is abrupt, only while the taker accepts bytes.
     void await_end();
-    /// Waits for the thread, which leaves the rest where it is.
+    /// Waits for the thread, which leaves the rest in the ring.
     void end();
 
   private:
@@ -74,12 +73,12 @@ class RingReader {
 
     const channel::RingName ring_;
     RingTaker& taker_;
-    const ProgramSurroundings around_;
+    const ProgramContext context_;
     std::optional<EventFd> doorbell_;
     std::optional<EventFd> ended_;
     std::optional<Thread> thread_;
     std::vector<std::byte> buffer_;  // the thread's
-    bool has_left_ = false;          // too: no more is wanted, and init is to know
+    bool has_left_ = false;          // too: the taker wants no more, and init must be told
     std::atomic<bool> is_taking_ = false;
     std::atomic<bool> has_ended_ = false;
     std::atomic<bool> is_finishing_ = false;

@@ -75,8 +75,8 @@ std::string triple_fault(const KvmVcpu& vcpu) {
     constexpr u64 kResetRip = 0xfff0;
     const Result<kvm_regs> regs = vcpu.regs();
     std::string line = fmt::format("the guest crashed: triple fault, {}", where(vcpu, regs));
-    // AMD's shutdown intercept leaves no state behind, and KVM resets the vCPU before it tells.
-    if (regs && regs->rip == kResetRip) line += ", the reset value: this host's KVM lost where it was";
+    // AMD's shutdown intercept leaves no state behind, and KVM resets the vCPU before it reports.
+    if (regs && regs->rip == kResetRip) line += ", the reset value: this host's KVM lost the real RIP";
     return line;
 }
 
@@ -106,7 +106,7 @@ std::string fatal_exit(const KvmVcpu& vcpu) {
             return fmt::format("the guest crashed: {}, hardware reason {:#x}, {}", name,
                                u64{run.hw.hardware_exit_reason}, at);
         default:
-            return fmt::format("the guest crashed: {} (exit reason {}) is nothing this machine asked for, {}",
+            return fmt::format("the guest crashed: {} (exit reason {}) is unexpected on this machine, {}",
                                name, run.exit_reason, at);
     }
 }

@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: Apache-2.0
-// crash_report: the one line that says why a guest cannot go on, from what KVM left in kvm_run.
+// crash_report: the one line that says why a guest cannot go on, from the content of kvm_run.
 //
 // Thread: the vCPU's own thread, right after the exit.
 #pragma once

@@ -30,12 +30,12 @@ class ExitCounts {
     void count_interrupted() { ++interrupted_; }
     void count_address(ExitSpace space, u64 address, u64 bytes);
 
-    /// KVM_RUN returned with something to do.
+    /// Counts a return of KVM_RUN.
     [[nodiscard]] u64 returns() const;
     [[nodiscard]] u64 interrupted() const { return interrupted_; }
     [[nodiscard]] std::span<const u64> by_reason() const { return by_reason_; }
     [[nodiscard]] std::span<const AddressCount> rows() const { return rows_; }
-    /// Returns at addresses that found no free row: a guest that sweeps all ports.
+    /// Returns at addresses without a free row: a guest that sweeps all ports.
     [[nodiscard]] u64 elsewhere() const { return elsewhere_; }
 
     void add(const ExitCounts& other);

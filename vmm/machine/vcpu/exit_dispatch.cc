@@ -138,7 +138,7 @@ RunOutcome dispatch_exit(std::span<std::byte> bytes, const Buses& buses, ExitCou
         case KVM_EXIT_MMIO: return dispatch_mmio(run, buses, counts);
         case KVM_EXIT_HLT: return RunOutcome::Halted;
         case KVM_EXIT_IRQ_WINDOW_OPEN: return RunOutcome::WindowOpen;
-        // A signal, or a change of CR8 that a LAPIC in user space would want to know: none is there.
+        // A signal, or a change of CR8, which only a LAPIC in user space would need.
         case KVM_EXIT_INTR:
         case KVM_EXIT_SET_TPR: return RunOutcome::Continue;
         case KVM_EXIT_SHUTDOWN: return RunOutcome::TripleFault;

@@ -24,7 +24,7 @@ enum class RunOutcome : u8 {
     Reset,             ///< KVM_SYSTEM_EVENT_RESET
     Panic,             ///< KVM_SYSTEM_EVENT_CRASH
     EmulationFailure,  ///< KVM_INTERNAL_ERROR_EMULATION
-    Fatal,             ///< any other exit: nobody asked for it
+    Fatal,             ///< any other exit: unexpected
 };
 
 struct Buses {

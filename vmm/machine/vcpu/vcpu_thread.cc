@@ -15,11 +15,11 @@ void crash(VcpuContext& context, RunOutcome outcome) {
          crash_report(outcome, context.vcpu, context.wiring.memory, context.wiring.flavour)});
 }
 
-/// Somebody wants something of this vCPU.
+/// A kick.
 void take_kick(VcpuContext& context, std::size_t index) {
     RunControl& control = context.wiring.stop.vcpus();
     control.take_kick(index);
-    context.wiring.console.look_around(context.vcpu);
+    context.wiring.console.serve(context.vcpu);
     control.stay_while_paused(index);
 }
 
@@ -54,7 +54,7 @@ void act(VcpuContext& context, std::size_t index, RunOutcome outcome) {
 }
 
 constexpr std::string_view kPageLost =
-    "a page of guest memory cannot be had: the host is out of memory, or a mapped file shrank";
+    "a page of guest memory is not available: the host is out of memory, or a mapped file shrank";
 
 void end_for_host(VcpuContext& context, const Error& error) {
     std::string line = fmt::format("vCPU {}: {}", context.vcpu.id(), error.message());
@@ -91,7 +91,7 @@ void run_vcpu(VcpuContext& context, std::size_t index) {
     control.enter(index);
     bool is_first = context.first_run != nullptr;
     if (is_first) context.first_run->timeline.reach(Phase::FirstRun);
-    // As it was before it was restored.
+    // As before the restore.
     if (context.wiring.user_irqchip != nullptr && context.wiring.user_irqchip->is_halted())
         wait_for_interrupt(context, index);
     while (!context.wiring.stop.is_requested()) {

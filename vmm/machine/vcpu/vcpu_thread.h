@@ -17,7 +17,7 @@
 
 namespace mayfly {
 
-/// What all vCPUs of a machine work with. It outlives their threads; pointers may be null.
+/// The objects that all vCPUs of a machine work with. They outlive the threads; pointers may be null.
 struct VcpuWiring {
     Buses buses;
     StopControl& stop;
@@ -28,7 +28,7 @@ struct VcpuWiring {
     TestDeviceWiring* test_device;
 };
 
-/// What happens once, around the guest's first instructions.
+/// Actions around the guest's first instructions, done once.
 struct FirstRun {
     Timeline& timeline;
     std::function<void()> after_exit;

@@ -30,7 +30,7 @@ Result<void> Vcpus::set_up(const CpuidTable& supported, CpuidFacts facts, const 
         facts.tsc_khz = vcpu.tsc_khz();
         make_guest_cpuid(cpuid, facts, vcpu.id());
         TRY_VOID(vcpu.set_cpuid(cpuid));
-        // A refused MSR is the host's way of not having it; nothing that a guest needs depends on these.
+        // A host refuses an MSR that it lacks; guests do not depend on these.
         (void)TRY(vcpu.set_msrs(entry_msrs()));
         stop_.vcpus().add_vcpu(vcpu.run_page());
         // An application processor waits for INIT and SIPI, which set every register.
@@ -54,7 +54,7 @@ Result<std::vector<VcpuState>> Vcpus::save(const KvmSystem& system, KvmVm& vm, b
 Result<void> Vcpus::restore(KvmVm& vm, std::span<const VcpuState> states) {
     if (states.size() != vcpus_.size())
         return fail(Error::invalid(
-            fmt::format("{} vCPUs were saved, and there are {}", states.size(), vcpus_.size())));
+            fmt::format("{} vCPUs were saved, and this machine has {}", states.size(), vcpus_.size())));
     const std::size_t xsave_bytes = prepare_restoring(vm);
     for (std::size_t i = 0; i < vcpus_.size(); ++i) {
         TRY_VOID(restore_vcpu(vcpus_[i], states[i], xsave_bytes));
@@ -84,7 +84,7 @@ void Vcpus::start_others() {
 
 void Vcpus::wait_for_others() {
     // Most leave at once. A vCPU that is still in the kernel after a second or so ends with the process, or
-    // is waited for by who takes the machine apart.
+    // is waited for when the machine is taken apart.
     constexpr u32 kWaitMax = 1 << 20;
     for (u32 wait_us = 16; wait_us < kWaitMax && stop_.vcpus().threads_inside() > 0; wait_us *= 2) {
         ::usleep(wait_us);

@@ -25,14 +25,14 @@ class Vcpus {
 
     /// Makes `count` of them, once the irqchip is there. Errors: KVM's, with the vCPU's number.
     Result<void> create(KvmVm& vm, u32 count);
-    /// What each starts with: `supported` and `facts` make its CPUID, whose rate of the TSC is the vCPU's
-    /// own; the first one starts at `entry`, the others wait for SIPI. Errors: KVM's.
+    /// Sets each vCPU's initial state: `supported` and `facts` make its CPUID, with the vCPU's own TSC rate;
+    /// the first one starts at `entry`, the others wait for SIPI. Errors: KVM's.
     Result<void> set_up(const CpuidTable& supported, CpuidFacts facts, const EntryState& entry);
 
     /// While they are paused. Errors: Host, Os.
     [[nodiscard]] Result<std::vector<VcpuState>> save(const KvmSystem& system, KvmVm& vm,
                                                       bool has_kernel_apic, KvmFlavour flavour) const;
-    /// In place of set_up(), once memory is there. Errors: Invalid for as many as there are not; Host, Os.
+    /// In place of set_up(), once memory exists. Errors: Invalid for another number of vCPUs; Host, Os.
     [[nodiscard]] Result<void> restore(KvmVm& vm, std::span<const VcpuState> states);
 
     /// Runs all of them until the machine ends; vCPU 0 on the calling thread, which reaches FirstRun and

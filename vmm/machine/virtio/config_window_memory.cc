@@ -33,7 +33,7 @@ Result<UniqueFd> make_ones() {
     parts.fill({const_cast<std::byte*>(page.data()), page.size()});
     const ssize_t written = ::writev(fd.get(), parts.data(), parts.size());
     if (static_cast<std::size_t>(written) == kOnesBytes) return fd;
-    // Less is what RLIMIT_FSIZE leaves of it: a memfd's file system has no size of its own.
+    // A shorter write is due to RLIMIT_FSIZE: a memfd's file system has no size of its own.
     return fail(Error::os("write", written < 0 ? errno : EFBIG)
                     .about("PCI's configuration space")
                     .hint(fmt::format("it takes {} KiB, see ulimit -f", kOnesBytes / KiB(1))));
@@ -45,8 +45,8 @@ Result<ConfigWindowMemory> ConfigWindowMemory::create(bool is_for_guest) {
     Mapping mapping = TRY(Mapping::anonymous(ConfigWindow::kSizeBytes, MiB(2)));
     if (is_for_guest) {
         const UniqueFd ones = TRY(make_ones());
-        // Only configuration space, where guests look for what is not there. Behind it nobody has a reason to
-        // read but where a BAR is, or was: the window fills that.
+        // Only configuration space, where guests look for absent devices. Behind it guests only read where a
+        // BAR is, or was: the window fills those pages.
         for (std::size_t at = 0; at < ConfigWindow::kEcamBytes; at += kOnesBytes) {
             // Private: a page that we write becomes our own.
             void* mapped = ::mmap(mapping.data() + at, kOnesBytes, PROT_READ | PROT_WRITE,

@@ -3,7 +3,7 @@
 //
 // Absent functions read as all ones: their pages are one file of ones, mapped again and again, so that
 // neither this process nor the guest pays for 2 MiB of them.
-// Thread: built by the main thread; the memory is PciBus's then.
+// Thread: built by the main thread; the memory then belongs to PciBus.
 #pragma once
 
 #include <span>
@@ -15,8 +15,8 @@ namespace mayfly {
 
 class ConfigWindowMemory {
   public:
-    /// `is_for_guest`: the guest will read it as memory; else only trapped accesses do, which know what is
-    /// absent. Errors: Os.
+    /// `is_for_guest`: the guest will read it as memory; otherwise only trapped accesses do, which know the
+    /// absent functions. Errors: Os.
     static Result<ConfigWindowMemory> create(bool is_for_guest);
 
     [[nodiscard]] std::span<std::byte> bytes() const { return mapping_.bytes(); }

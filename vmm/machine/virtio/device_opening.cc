@@ -26,8 +26,8 @@ bool is_limited(const RateConfig& a, const RateConfig& b) { return a.per_second 
 
 bool writes_file(const DiskConfig& disk) { return !disk.is_read_only && !disk.is_overlay; }
 
-/// Two names of one file, of which one is written: each would break what the other reads. The lock would
-/// refuse it as well, but could not say who has it.
+/// Two disks on one file, of which one is written, would break each other's content. The file's lock would
+/// refuse that as well, but could not name the other disk.
 Result<void> check_for_twins(const BootConfig& config) {
     struct Seen {
         FileIdentity identity;
@@ -37,7 +37,7 @@ Result<void> check_for_twins(const BootConfig& config) {
     std::vector<Seen> seen;
     for (const DiskConfig& disk : config.disks) {
         struct stat status {};
-        if (::stat(disk.path.c_str(), &status) < 0) continue;  // its opening will say why
+        if (::stat(disk.path.c_str(), &status) < 0) continue;  // opening it will report the error
         const Seen now{FileIdentity::of(status), &disk};
         for (const Seen& before : seen) {
             if (before.identity != now.identity) continue;

@@ -15,11 +15,11 @@ namespace mayfly {
 
 struct OpenDevices {
     std::vector<DeviceParts> parts;    ///< of each device of the plan, in its order
-    VirtioConsole* console = nullptr;  ///< the backend among them that is one
+    VirtioConsole* console = nullptr;  ///< the backend of the virtio console
 };
 
-/// `stop`, which outlives them, is told when one cannot do its work after all.
-/// Errors: each backend's, with the option it came from; one file as two disks of which one writes.
+/// `stop`, which outlives them, is called when a backend fails later. Errors: each backend's, with its
+/// option; one file as two disks of which one writes.
 Result<OpenDevices> open_devices(const BootConfig& config, const DevicePlan& plan, const ConsoleEnds& ends,
                                  StopControl& stop);
 

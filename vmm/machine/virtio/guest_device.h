@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 // GuestDevice: one virtio device with everything that makes it one: backend, model, worker, transport.
 //
-// Thread: built by the main thread; each part then says for itself.
+// Thread: built by the main thread; then as each part says.
 #pragma once
 
 #include <memory>
@@ -18,8 +18,8 @@
 
 namespace mayfly {
 
-/// What a device needs of the machine it goes into; all of it outlives the device.
-struct DeviceSurroundings {
+/// The machine's objects that a device needs; all outlive the device.
+struct DeviceContext {
     const GuestMemory& memory;
     KvmVm& vm;
     Interrupts& interrupts;
@@ -31,36 +31,37 @@ struct DeviceSurroundings {
     return {.per_second = config.per_second, .burst = config.burst};
 }
 
-/// A device as its backend's opener made it; the parts below are added when the machine is there.
+/// A device as its backend's opener made it; the parts below are added when the machine exists.
 struct DeviceParts {
     std::unique_ptr<Backend> backend;
-    std::unique_ptr<VirtioDevice> model;  ///< asks the backend
+    std::unique_ptr<VirtioDevice> model;  ///< uses the backend
     bool has_rate_limit = false;
-    bool stays_inline = false;    ///< its work may block on the host, or is never much
+    bool stays_inline = false;    ///< its work may block on the host, or is always small
     bool has_own_thread = false;  ///< its work may block on the host, and needs a thread
 };
 
 class GuestDevice {
   public:
-    /// `own_io` serves it instead of DeviceSurroundings::io, where it is not null; outlives it.
+    /// `own_io`, where it is not null, serves the device instead of DeviceContext::io; it outlives the
+    /// device.
     GuestDevice(const PlannedDevice& plan, DeviceParts parts, IoService* own_io)
         : plan_(plan), parts_(std::move(parts)), own_io_(own_io) {}
     GuestDevice(const GuestDevice&) = delete;
     GuestDevice& operator=(const GuestDevice&) = delete;
 
-    void put_on_pci(const DeviceSurroundings& around, PciHostBridge& pci);
-    void put_on_mmio(const DeviceSurroundings& around, Bus& mmio);
+    void put_on_pci(const DeviceContext& context, PciHostBridge& pci);
+    void put_on_mmio(const DeviceContext& context, Bus& mmio);
 
     [[nodiscard]] const PlannedDevice& plan() const { return plan_; }
     [[nodiscard]] VirtioCore& core() { return *core_; }
     [[nodiscard]] const VirtioWorker& worker() const { return *worker_; }
     [[nodiscard]] VirtioDevice& model() { return *parts_.model; }
     [[nodiscard]] IoService* own_io() { return own_io_; }
-    /// Drained, while no vCPU runs: what it sent is in KVM when this returns. Errors: Os.
+    /// Drained, while no vCPU runs: its interrupts are in KVM when this returns. Errors: Os.
     [[nodiscard]] Result<void> flush();
     [[nodiscard]] VirtioDeviceState save();
-    /// Of a new device, which is paused until its core's resume(). False: of another kind, or no driver can
-    /// have brought it there.
+    /// For a new device, which is paused until its core's resume(). False: the state is of another kind of
+    /// device, or no driver can have caused it.
     [[nodiscard]] bool restore(const VirtioDeviceState& state);
 
     /// When no loop runs any more.
@@ -69,10 +70,10 @@ class GuestDevice {
     }
 
   private:
-    [[nodiscard]] IoService& io(const DeviceSurroundings& around) {
-        return own_io_ != nullptr ? *own_io_ : around.io;
+    [[nodiscard]] IoService& io(const DeviceContext& context) {
+        return own_io_ != nullptr ? *own_io_ : context.io;
     }
-    void make_core(const DeviceSurroundings& around, VirtioCore::Kind kind);
+    void make_core(const DeviceContext& context, VirtioCore::Kind kind);
     [[nodiscard]] bool restore_model(const VirtioDeviceState& state);
     [[nodiscard]] bool restore_transport(const VirtioDeviceState& state);
 

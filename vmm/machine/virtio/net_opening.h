@@ -11,7 +11,7 @@
 
 namespace mayfly {
 
-/// Errors: the backend's, with the option it came from. `stop` outlives the device.
+/// Errors: the backend's, with its option. `stop` outlives the device.
 Result<DeviceParts> open_net_device(const NetConfig& config, const PlannedDevice& place, StopControl& stop);
 
 }  // namespace mayfly

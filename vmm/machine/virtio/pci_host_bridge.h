@@ -28,7 +28,7 @@ class PciHostBridge {
     Result<void> add_window(KvmVm& vm, u32 slot);
     /// Two wires for the functions' pins. `interrupts` outlives this object.
     void add_wires(Interrupts& interrupts);
-    /// Even and odd device numbers have one each.
+    /// One for even and one for odd device numbers.
     [[nodiscard]] IntxWire& wire_of(u8 devfn) { return wires_[devfn >> 3 & 1]; }
 
     [[nodiscard]] PciBus& bus() { return bus_; }

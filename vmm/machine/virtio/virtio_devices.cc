@@ -12,8 +12,8 @@ namespace mayfly {
 
 namespace {
 
-/// Queues that prove hot take two descriptors each; when, the guest decides. The soft limit is for programs
-/// that use select(2).
+/// Hot queues take two descriptors each; the guest decides when. The soft limit is for programs that use
+/// select(2).
 void allow_all_files() {
     rlimit limit{};
     if (::getrlimit(RLIMIT_NOFILE, &limit) < 0 || limit.rlim_cur == limit.rlim_max) return;
@@ -43,13 +43,13 @@ Result<void> VirtioDevices::add_window(KvmVm& vm, u32 slot) {
     return pci_ != nullptr ? pci_->add_window(vm, slot) : Result<void>();
 }
 
-void VirtioDevices::build(const DeviceSurroundings& around, Bus& ports, Bus& mmio, IoDevice* reset_control) {
-    if (pci_ != nullptr) pci_->add_wires(around.interrupts);
+void VirtioDevices::build(const DeviceContext& context, Bus& ports, Bus& mmio, IoDevice* reset_control) {
+    if (pci_ != nullptr) pci_->add_wires(context.interrupts);
     for (GuestDevice& device : devices_) {
         if (pci_ == nullptr)
-            device.put_on_mmio(around, mmio);
+            device.put_on_mmio(context, mmio);
         else
-            device.put_on_pci(around, *pci_);
+            device.put_on_pci(context, *pci_);
         if (device.plan().kind == DeviceKind::Console) console_->set_core(device.core());
     }
     if (pci_ == nullptr) return;
@@ -66,13 +66,12 @@ Result<void> VirtioDevices::drain(u64 deadline_ns) {
         VirtioCore& core = device.core();
         const Lock lock(core.mutex());
         if (core.await_drained(deadline_ns)) continue;
-        return fail(Error::host(fmt::format("{}: the host is not done with {} requests in time",
+        return fail(Error::host(fmt::format("{}: the host did not finish {} requests in time",
                                             core.device().name(), core.device().in_flight())));
     }
     bool are_parked = true;
     for_each_thread([&](IoThread& thread) { are_parked = are_parked && thread.park(deadline_ns); });
-    if (!are_parked)
-        return fail(Error::host("the I/O thread is not done in time with what it was asked for"));
+    if (!are_parked) return fail(Error::host("the I/O thread did not finish its work in time"));
     return {};
 }
 
@@ -133,7 +132,7 @@ bool VirtioDevices::restore(const VirtioDevicesState& state) {
 }
 
 VirtioDevices::~VirtioDevices() {
-    // Backends have what the loop works on, and outlive it.
+    // Backends own the objects that the loop works on, and outlive it.
     for_each_thread([](IoThread& thread) { thread.stop(); });
     io_.close();
     for (IoService& io : own_io_) io.close();
@@ -145,7 +144,7 @@ void VirtioDevices::finish() {
     await_threads();
     for (GuestDevice& device : devices_) {
         const IoService& io = device.own_io() != nullptr ? *device.own_io() : io_;
-        // A thread that hangs in the host has it still.
+        // A thread that hangs in the host still uses them.
         if (io.has_ended()) device.finish();
     }
 }

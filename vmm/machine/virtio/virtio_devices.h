@@ -17,8 +17,7 @@ namespace mayfly {
 
 class VirtioDevices {
   public:
-    /// Opens what the devices stand for. `plan` outlives this object. Errors: each with the option and the
-    /// value.
+    /// Opens the devices' backends. `plan` outlives this object. Errors: each with the option and the value.
     static Result<std::unique_ptr<VirtioDevices>> open(const BootConfig& config, const DevicePlan& plan,
                                                        const ConsoleEnds& ends, StopControl& stop);
     VirtioDevices(const VirtioDevices&) = delete;
@@ -28,16 +27,16 @@ class VirtioDevices {
 
     /// The read-only memory slot that holds the configuration; with the other slots, before the irqchip.
     Result<void> add_window(KvmVm& vm, u32 slot);
-    /// Puts the devices on their bus, and that on the machine's. `reset_control` is where the configuration
-    /// ports answer: it has the byte at 0xcf9 in the middle of them; null: they do not.
-    void build(const DeviceSurroundings& around, Bus& ports, Bus& mmio, IoDevice* reset_control);
+    /// Puts the devices on their bus, and that bus on the machine's. `reset_control` is where the
+    /// configuration ports answer: it has the byte at 0xcf9 in the middle of them; null: they do not.
+    void build(const DeviceContext& context, Bus& ports, Bus& mmio, IoDevice* reset_control);
 
     /// No vCPU runs and no helper thread is at a device: has nothing in flight, all that was done published
     /// and its interrupts sent, and the I/O threads parked, until resume(). Errors: a device whose backend is
     /// not done by `deadline_ns` of the monotonic clock, or an I/O thread that is not; then all go on.
     [[nodiscard]] Result<void> pause(u64 deadline_ns);
     void resume();
-    /// The machine begins to run: restored devices go on, unless somebody has paused them.
+    /// The machine begins to run: restored devices go on, unless they are paused.
     void begin();
     /// While paused: what they sent is in KVM when this returns. Errors: Os.
     [[nodiscard]] Result<void> flush();

@@ -12,7 +12,7 @@ namespace mayfly {
 
 namespace {
 
-/// As getdents64(2) has it.
+/// The layout of getdents64(2).
 struct Record {
     u64 inode;
     i64 next_offset;

@@ -24,16 +24,16 @@ class DirectoryStream {
         int error = 0;  ///< of Failed: -errno
         DirectoryEntry entry{};
     };
-    /// The entry at an offset: 0, or one that an entry before it gave.
+    /// The entry at an offset: 0, or the next_offset of an earlier entry.
     [[nodiscard]] Next at(int fd, u64 offset);
-    /// That one was given to the guest: the next is its turn.
+    /// The current entry was given to the guest: moves to the next.
     void pass(const DirectoryEntry& entry);
 
   private:
     [[nodiscard]] int fill(int fd);
 
     static constexpr std::size_t kBufferBytes = std::size_t{8} << 10U;
-    std::unique_ptr<std::array<char, kBufferBytes>> buffer_;  // while there is something in it
+    std::unique_ptr<std::array<char, kBufferBytes>> buffer_;  // while it holds entries
     std::size_t begin_ = 0;
     std::size_t record_bytes_ = 0;  // of the entry at begin_
     std::size_t end_ = 0;

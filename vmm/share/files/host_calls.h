@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
-// System calls that this directory's C libraries lack or spell in several ways. Each \returns what the call
-// does, or -errno. Thread: any.
+// System calls that C libraries lack or declare differently. Each \returns the call's result, or -errno.
+// Thread: any.
 #pragma once
 
 #include <cerrno>
@@ -16,7 +16,7 @@
 
 namespace mayfly::host {
 
-/// What a file is known by, and what the guest is told of it.
+/// A file's identity, and the attributes that the guest sees.
 using Attributes = struct statx;
 inline constexpr unsigned kAttributes = STATX_BASIC_STATS | STATX_BTIME | STATX_MNT_ID;
 
@@ -28,13 +28,13 @@ inline constexpr unsigned kAttributes = STATX_BASIC_STATS | STATX_BTIME | STATX_
     return result_of(::syscall(SYS_statx, fd, "", AT_EMPTY_PATH | AT_NO_AUTOMOUNT, kAttributes, &attributes));
 }
 
-/// `name` is one name: no path, and not "..".
+/// `name` is a single name: not a path, and not "..".
 [[nodiscard]] inline int attributes_at(int directory, const char* name, Attributes& attributes) {
     return result_of(::syscall(SYS_statx, directory, name, AT_SYMLINK_NOFOLLOW | AT_NO_AUTOMOUNT, kAttributes,
                                &attributes));
 }
 
-/// Nothing but what is beneath the directory, and no link followed, whoever changes it meanwhile.
+/// Opens only names beneath the directory, without following links, even while others change it.
 [[nodiscard]] inline UniqueFd open_beneath(int directory, const char* name, int flags, mode_t mode = 0) {
     open_how how{};
     how.flags = static_cast<u64>(static_cast<unsigned>(flags | O_NOFOLLOW | O_CLOEXEC));
@@ -42,7 +42,7 @@ inline constexpr unsigned kAttributes = STATX_BASIC_STATS | STATX_BTIME | STATX_
     how.resolve = RESOLVE_BENEATH | RESOLVE_NO_SYMLINKS | RESOLVE_NO_MAGICLINKS;
     for (;;) {
         const long fd = ::syscall(SYS_openat2, directory, name, &how, sizeof how);
-        // EAGAIN: a rename elsewhere came in between, and the kernel could not be sure.
+        // EAGAIN: a concurrent rename elsewhere kept the kernel from deciding.
         if (fd >= 0 || (errno != EINTR && errno != EAGAIN)) return UniqueFd::adopt(static_cast<int>(fd));
     }
 }

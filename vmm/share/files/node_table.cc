@@ -50,7 +50,7 @@ Node* NodeTable::known(const host::Attributes& attributes) {
     const auto found = by_key_.find(NodeKey::of(attributes));
     if (found == by_key_.end()) return nullptr;
     Node& node = *found->second;
-    // While a descriptor holds it, its inode is nobody else's.
+    // While a descriptor holds the file, its inode is not reused.
     if (!is_same(node, attributes) && !node.fd.valid()) return nullptr;
     node.birth_ns = birth_of(attributes);
     return &node;
@@ -72,7 +72,7 @@ Node* NodeTable::add(const host::Attributes& attributes) {
     node->key = NodeKey::of(attributes);
     node->birth_ns = birth_of(attributes);
     node->mode = attributes.stx_mode & S_IFMT;
-    // Of two with one key the guest's next look-ups are of the new one.
+    // Of two nodes with one key the guest's next look-ups find the new one.
     by_key_[node->key] = node;
     return node;
 }
@@ -82,8 +82,7 @@ Node* NodeTable::look_up(Node& parent, std::string_view name, const host::Attrib
     if (node == nullptr) node = add(attributes);
     if (node == nullptr) return nullptr;
     ++node->lookups;
-    // A name that it has had, and may have lost on the host, is the best there is for one without a
-    // descriptor; with several, the last one seen.
+    // A node without a descriptor keeps its last seen name, even if the host may have removed that.
     move(*node, parent, name);
     return node;
 }
@@ -121,7 +120,7 @@ void NodeTable::take_name(Node& node, UniqueFd fd) {
     if (is_nameless(node)) return;
     const bool has_room = nameless_count_ < limits_.open_max / 2;
     if (has_room && !node.fd.valid() && fd.valid()) keep(node, std::move(fd));
-    unlink(node);  // what has no name is never closed
+    unlink(node);  // a node without a name is never closed
     if (!has_room && node.fd.valid()) {
         node.fd = UniqueFd();
         --open_count_;
@@ -164,7 +163,7 @@ int NodeTable::fd_of(Node& node) {
     }
     way_.clear();
     for (Node* at = &node; !at->fd.valid(); at = at->parent) {
-        // A guest and a host that rename against each other can make a circle of names.
+        // Concurrent renames by guest and host can make a circle of names.
         if (at->parent == nullptr || way_.size() == kDepthMax) return -ESTALE;
         way_.push_back(at);
     }
@@ -175,7 +174,7 @@ int NodeTable::fd_of(Node& node) {
 }
 
 NodeTable::Pair NodeTable::fds_of(Node& first, Node& second) {
-    // The second may take the first one's, when it is deep down and few may be open.
+    // The second may take the first one's descriptor, when it is deep down and few may be open.
     constexpr int kTries = 2;
     for (int i = 0; i < kTries; ++i) {
         const Pair pair{.first = fd_of(first), .second = fd_of(second), .error = 0};
@@ -191,7 +190,7 @@ int NodeTable::open(Node& node) {
         fd = host::open_beneath(node.parent->fd.get(), node.name.c_str(), O_PATH);
         if (fd.valid()) break;
         const int error = errno;
-        use(*node.parent);  // it is no way to make room
+        use(*node.parent);  // it must not be evicted to make room
         if ((error != EMFILE && error != ENFILE) || !close_oldest())
             return error == ENOENT || error == ENOTDIR || error == ELOOP ? -ESTALE : -error;
     }
@@ -221,7 +220,7 @@ bool NodeTable::close_oldest() {
 }
 
 void NodeTable::use(Node& node) {
-    // Those that have no name are in no order.
+    // Nodes without a name are not in the list.
     if (newest_ == &node || (node.newer == nullptr && oldest_ != &node && node.older == nullptr)) return;
     unlink(node);
     link(node);
@@ -235,7 +234,7 @@ void NodeTable::link(Node& node) {
 }
 
 void NodeTable::unlink(Node& node) {
-    if (newest_ != &node && node.newer == nullptr && node.older == nullptr) return;  // it is not in there
+    if (newest_ != &node && node.newer == nullptr && node.older == nullptr) return;  // it is not in the list
     (node.newer != nullptr ? node.newer->older : newest_) = node.older;
     (node.older != nullptr ? node.older->newer : oldest_) = node.newer;
     node.newer = node.older = nullptr;

@@ -1,11 +1,11 @@
 // SPDX-License-Identifier: Apache-2.0
-// NodeTable: the files that the guest knows, by the numbers it knows them by.
+// NodeTable: the files that the guest knows, by the guest's numbers.
 //
-// A file is kept by its parent and name until something needs a descriptor of it; then that name is opened
-// under the parent's descriptor (host_calls.h, open_beneath()), and has to be the file that it was: its
-// device, inode, mount and birth. So a look-up is one system call, any number of files can be known, and at
-// most `open_max` of them take a descriptor: the one that was not used for longest loses its own. One that
-// the guest has unlinked has its descriptor only, and keeps it.
+// A node stores its parent and name until an operation needs a descriptor; then the name is opened under the
+// parent's descriptor (host_calls.h, open_beneath()), and must still be the same file: its device, inode,
+// mount and birth. So a look-up is one system call, any number of files can be known, and at most `open_max`
+// of them hold a descriptor: the least recently used one is closed. A file that the guest has unlinked has
+// only its descriptor, and keeps it.
 //
 // Thread: one.
 #pragma once
@@ -20,7 +20,7 @@
 
 namespace mayfly {
 
-/// Which file it is, as long as it is there.
+/// Identifies a file, as long as it exists.
 struct NodeKey {
     u64 inode = 0;
     u64 device = 0;
@@ -37,12 +37,12 @@ struct NodeKeyHash {
     }
 };
 
-/// What the guest may have read of a file.
+/// The version of a file's content that the guest may have read.
 struct ContentsMark {
     u64 modified_ns = 0;
     u64 changed_ns = 0;
     u64 size_bytes = 0;
-    /// Whoever changes it later has other times to show for it.
+    /// Later changes give the file other times.
     bool is_settled = false;
 
     friend bool operator==(const ContentsMark&, const ContentsMark&) = default;
@@ -50,13 +50,13 @@ struct ContentsMark {
 
 struct Node {
     NodeKey key;
-    u64 birth_ns = 0;        ///< tells those apart that had one inode after another
+    u64 birth_ns = 0;        ///< distinguishes files that had the same inode in turn
     u64 id = 0;              ///< the guest's number
     bool is_known = false;   ///< else a free place
     u64 lookups = 0;         ///< that the guest has not forgotten
     Node* parent = nullptr;  ///< null: of the root, and of what has no name
     u32 children = 0;        ///< nodes whose parent it is
-    u32 generation = 0;      ///< how many had this number before
+    u32 generation = 0;      ///< how many nodes had this number before
     u32 mode = 0;            ///< its type, of S_IFMT
     UniqueFd fd;             ///< O_PATH, or none
     Node* newer = nullptr;   ///< of those with a descriptor, by their last use
@@ -73,7 +73,7 @@ class NodeTable {
     struct Limits {
         u32 open_max = kOpenMin;  ///< nodes with a descriptor; at least kOpenMin
         std::size_t nodes_max = ~u32{0};
-        /// An overlay gives a file another birth when it is first written.
+        /// An overlay changes a file's birth when the file is first written.
         bool ignores_births = false;
     };
     /// `root` is the shared directory.
@@ -86,40 +86,39 @@ class NodeTable {
     [[nodiscard]] Node* find(u64 id);
     /// Null where the guest does not know that file.
     [[nodiscard]] Node* known(const host::Attributes& attributes);
-    /// The file is now known by that name; the guest has looked it up once more. Null: too many.
+    /// Enters the file under that name; counts one look-up by the guest. Null: too many.
     [[nodiscard]] Node* look_up(Node& parent, std::string_view name, const host::Attributes& attributes);
     /// A file without a name. Null: too many.
     [[nodiscard]] Node* look_up_nameless(UniqueFd fd, const host::Attributes& attributes);
     void forget(Node& node, u64 lookups);
 
-    /// A descriptor for system calls until the next fd_of(), or -errno: -ESTALE where its name is no longer
-    /// that file's.
+    /// A descriptor for system calls until the next fd_of(), or -errno: -ESTALE where its name now belongs to
+    /// another file.
     [[nodiscard]] int fd_of(Node& node);
     struct Pair {
         int first = -1;
         int second = -1;
         int error = 0;
     };
-    /// Of both at once.
+    /// For both at once.
     [[nodiscard]] Pair fds_of(Node& first, Node& second);
-    /// Not of the root, nor into itself: then nothing happens.
+    /// Not for the root, nor into itself: then nothing happens.
     void move(Node& node, Node& parent, std::string_view name);
-    /// Its name is gone, and the guest may use it on: `fd` is its descriptor, if it has none. Of too many
-    /// that are used like that it is lost: to the guest it is stale then.
+    /// Its name is gone, but the guest may still use the file: `fd` is its descriptor, if it has none. With
+    /// too many such files it is dropped, and stale for the guest.
     void take_name(Node& node, UniqueFd fd);
 
-    /// Closes what was not used for longest, but not the last two that were. False: there is nothing to
-    /// close.
+    /// Closes the least recently used descriptor, but not the two used last. False: nothing to close.
     [[nodiscard]] bool close_oldest();
     /// The guest has forgotten everything.
     void clear();
 
-    /// Those that can be looked up.
+    /// Nodes that can be looked up.
     [[nodiscard]] std::size_t size() const { return by_key_.size(); }
     [[nodiscard]] u32 open_count() const { return open_count_; }
 
   private:
-    /// Deeper ones cannot be found again by their names.
+    /// Deeper nodes cannot be found again by their names.
     static constexpr std::size_t kDepthMax = 4096;
 
     [[nodiscard]] bool is_same(const Node& node, const host::Attributes& attributes) const;

@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: Apache-2.0
-// OpenFiles: what the guest has open, by the numbers it knows them by. Thread: one.
+// OpenFiles: the guest's open files, by their handles. Thread: one.
 #pragma once
 
 #include <memory>
@@ -14,8 +14,8 @@ namespace mayfly {
 struct OpenFile {
     UniqueFd fd;
     std::unique_ptr<DirectoryStream> entries;  ///< of a directory
-    bool can_refuse_to_wait = true;            ///< RWF_NOWAIT: not every file system can
-    u32 generation = 0;                        ///< how many had this place before
+    bool can_refuse_to_wait = true;            ///< RWF_NOWAIT: some file systems lack it
+    u32 generation = 0;                        ///< how many files had this place before
 };
 
 class OpenFiles {
@@ -24,10 +24,10 @@ class OpenFiles {
 
     /// A file's, or with `is_directory` a directory's. Nothing: too many.
     [[nodiscard]] std::optional<u64> add(UniqueFd fd, bool is_directory);
-    /// Null where there is none, or it is the other.
+    /// Null where it does not exist, or is the other.
     [[nodiscard]] OpenFile* file(u64 handle);
     [[nodiscard]] OpenFile* directory(u64 handle);
-    /// Whatever it is.
+    /// A file's or a directory's.
     [[nodiscard]] bool close(u64 handle);
     void clear();
 

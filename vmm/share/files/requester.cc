@@ -13,12 +13,12 @@ namespace {
 
 constexpr u64 bit(int capability) { return u64{1} << static_cast<unsigned>(capability); }
 
-/// What a change of the file system user takes away, less what would let the file keep others' set-group-ID
-/// (CAP_FSETID) or change owners (CAP_CHOWN).
+/// The capabilities that a change of the file system user removes, without those that would keep others'
+/// set-group-ID (CAP_FSETID) or change owners (CAP_CHOWN).
 constexpr u64 kGivenBack =
     bit(CAP_DAC_OVERRIDE) | bit(CAP_DAC_READ_SEARCH) | bit(CAP_FOWNER) | bit(CAP_MKNOD);
 
-/// Each of the C library's changes all threads or none; the kernel's, its caller.
+/// The C library's functions change all threads; the kernel's only the caller.
 bool become(u32 uid, u32 gid) {
     constexpr long kAsk = -1;
     ::syscall(SYS_setfsgid, gid);

@@ -1,9 +1,9 @@
 // SPDX-License-Identifier: Apache-2.0
-// Requester: while it lives, files that this thread makes belong to who asked for them in the guest. Who may
-// do what there, the guest's kernel has checked (default_permissions); so what the file system would refuse
-// that user alone is done all the same.
+// Requester: while it lives, files that this thread makes belong to the guest's user who asked for them. The
+// guest's kernel has checked permissions (default_permissions); so operations that the host's file system
+// would refuse only that user still succeed.
 //
-// Thread: one; changes the calling thread's file system identity and no other's. Spec: man setfsuid(2),
+// Thread: one; changes only the calling thread's file system identity. Spec: man setfsuid(2),
 // capabilities(7).
 #pragma once
 
@@ -17,13 +17,13 @@ void obey_quotas();
 
 class Requester {
   public:
-    /// `is_needed`: the monitor is root, and files are shown as the host has them.
+    /// `is_needed`: the monitor is root, and files are shown with their host owners.
     Requester(bool is_needed, u32 uid, u32 gid);
     Requester(const Requester&) = delete;
     Requester& operator=(const Requester&) = delete;
     ~Requester();
 
-    /// False: there is no such user in the monitor's user namespace.
+    /// False: the monitor's user namespace lacks that user.
     [[nodiscard]] bool is_there() const { return is_there_; }
 
   private:

@@ -32,7 +32,7 @@ i32 change_owner(const Change& change) {
     const u32 uid = (change.to.valid & FATTR_UID) != 0 ? change.to.uid : kLeave;
     const u32 gid = (change.to.valid & FATTR_GID) != 0 ? change.to.gid : kLeave;
     if (const std::optional<ShareOwner>& owner = change.share.options.owner) {
-        // Whoever gets a file that is theirs already has what they want.
+        // A change to the present owner needs no work.
         const bool is_same = (uid == kLeave || uid == owner->uid) && (gid == kLeave || gid == owner->gid);
         if (!is_same) return -EPERM;
         return (change.to.valid & FATTR_KILL_SUIDGID) != 0 ? drop_set_ids(change.fd, change.share) : 0;
@@ -85,7 +85,7 @@ i32 apply(const Change& change) {
     return error;
 }
 
-/// The node's, or where the host has given its name to another the open file's.
+/// The node's attributes, or the open file's where its name now belongs to another file.
 int fd_of(const Call& call, const OpenFile* file) {
     const int fd = call.share.nodes.fd_of(call.node);
     return fd == -ESTALE && file != nullptr ? file->fd.get() : fd;
@@ -104,7 +104,7 @@ i32 drop_set_ids(int fd, const Share& share) {
     host::Attributes attributes{};
     if (const int error = host::attributes_of(fd, attributes); error < 0) return error;
     u32 mode = attributes.stx_mode & kModeBits;
-    // Without group execution it is a mark for locks, not for who runs it.
+    // Without group execution it is a mark for locks, not for the user who runs it.
     if ((mode & S_IXGRP) != 0) mode &= ~u32{S_ISGID};
     mode &= ~u32{S_ISUID};
     if (mode == (attributes.stx_mode & kModeBits)) return 0;

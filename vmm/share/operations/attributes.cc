@@ -19,7 +19,7 @@ fuse::StatxTime time_of(const struct statx_timestamp& time) {
     return {.tv_sec = time.tv_sec, .tv_nsec = time.tv_nsec, .reserved = 0};
 }
 
-/// Those that a guest has made up wrap around.
+/// Times that a guest invents wrap around.
 u64 nanoseconds_of(const struct statx_timestamp& time) {
     return static_cast<u64>(time.tv_sec) * kNsPerSecond + time.tv_nsec;
 }

@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: Apache-2.0
-// What the guest is told of a file, and for how long it may believe that. Thread: any; pure.
+// A file's attributes for the guest, and how long the guest may cache them. Thread: any; pure.
 #pragma once
 
 #include <optional>
@@ -20,9 +20,9 @@ class AttributeView {
     [[nodiscard]] fuse_attr_out attr_out_of(const host::Attributes& attributes) const;
     [[nodiscard]] fuse_entry_out entry_of(const host::Attributes& attributes) const;
     [[nodiscard]] fuse::StatxOut statx_of(const host::Attributes& attributes) const;
-    /// Whether what the guest has read of that open file is still what it is; it is marked as it is now.
+    /// Whether the content that the guest has read of that open file is still current; updates the mark.
     [[nodiscard]] bool may_keep(ContentsMark& mark, int fd) const;
-    /// There is no such name.
+    /// The name does not exist.
     [[nodiscard]] fuse_entry_out no_entry() const {
         fuse_entry_out entry{};
         entry.entry_valid = seconds_;

@@ -17,17 +17,17 @@ namespace mayfly::operations {
 
 namespace {
 
-/// Of one request: others wait. Programs ask for the rest.
+/// Limit of one request, because others wait. Programs ask for the rest.
 constexpr u64 kCopyBytesMax = MiB(8);
 
 bool is_offset(u64 offset) { return offset <= static_cast<u64>(std::numeric_limits<off_t>::max()); }
 
-/// Linux's requests have 256 pages at most; of one with more parts than a system call takes the rest is left.
+/// Linux's requests have 256 pages at most; parts beyond a system call's limit are left out.
 int count_of(std::span<const iovec> parts) {
     return static_cast<int>(std::min<std::size_t>(parts.size(), IOV_MAX));
 }
 
-/// None where it is to be done now.
+/// Null where the request must be done now.
 UniqueFd copy_for(const Call& call, const OpenFile& file) {
     return call.later != nullptr ? UniqueFd::adopt(::fcntl(file.fd.get(), F_DUPFD_CLOEXEC, 0)) : UniqueFd();
 }
@@ -63,13 +63,13 @@ i32 read(const Call& call) {
             continue;
         }
         if (bytes < 0 && errno == EAGAIN && flags != 0) return read_later(call, *file, room, offset, done);
-        // Also behind what was read: to the guest a short answer is the end of the file.
+        // Continues after a short read: the guest takes a short answer for the end of the file.
         if (bytes < 0) return -errno;
         if (bytes == 0) break;
         done += static_cast<u64>(bytes);
         offset += static_cast<u64>(bytes);
         room = drop_front(room, static_cast<u64>(bytes));
-        // It may have stopped where it would have had to wait; else this is the end.
+        // The read may have stopped where it would have waited; else this is the end of the file.
         if (flags == 0) break;
     }
     call.reply.set_data(done);
@@ -123,7 +123,7 @@ i32 fallocate(const Call& call) {
 i32 lseek(const Call& call) {
     const auto arguments = call.request.take<fuse_lseek_in>();
     if (!arguments || !is_offset(arguments->offset)) return -EINVAL;
-    // Only for these does a guest need to ask.
+    // A guest needs to ask only for these.
     if (arguments->whence != SEEK_DATA && arguments->whence != SEEK_HOLE) return -EINVAL;
     const OpenFile* const file = call.share.files.file(arguments->fh);
     if (file == nullptr) return -EBADF;
@@ -170,7 +170,7 @@ i32 statfs(const Call& call) {
 
 i32 syncfs(const Call& call) {
     if (call.share.options.is_read_only) return 0;
-    // An O_PATH descriptor is none to syncfs(2).
+    // syncfs(2) refuses an O_PATH descriptor.
     const int opened = call.share.reopen(call.node, O_RDONLY);
     if (opened < 0) return opened;
     const UniqueFd fd = UniqueFd::adopt(opened);

@@ -15,7 +15,7 @@ namespace {
 
 bool is_itself(const char* name) { return std::strcmp(name, ".") == 0 || std::strcmp(name, "..") == 0; }
 
-/// Puts entries while there is room. `put(entry, bytes)`: of the record before its name, zeroed.
+/// Puts entries while there is room. `put(entry, bytes)` fills the record before the name, which is zeroed.
 class EntryWriter {
   public:
     EntryWriter(FuseReply& reply, std::size_t room)
@@ -51,7 +51,7 @@ class EntryWriter {
     std::size_t room_;
 };
 
-/// The entry's node, looked up; without a number where the file has gone meanwhile, or is no one's to look
+/// The entry's node, looked up; without a number where the file has gone meanwhile, or is nobody's to look
 /// up.
 fuse_entry_out node_of(Share& share, Node& directory, int fd, const DirectoryEntry& entry) {
     host::Attributes attributes{};
@@ -71,7 +71,7 @@ i32 read_entries(const Call& call, bool has_nodes) {
     u64 offset = arguments->offset;
     for (;;) {
         const DirectoryStream::Next next = directory->entries->at(fd, offset);
-        // What came before an error is given first; it is met again.
+        // Entries before an error are returned first; the error comes again next time.
         if (next.step == DirectoryStream::Step::Failed && call.reply.used_bytes() == 0) return next.error;
         if (next.step != DirectoryStream::Step::Entry) return 0;
         if (!writer.has_room(next.entry, header_bytes)) return call.reply.used_bytes() == 0 ? -EINVAL : 0;

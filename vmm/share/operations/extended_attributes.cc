@@ -12,8 +12,8 @@ namespace mayfly::operations {
 
 namespace {
 
-/// The value of an attribute, or their list: its size where the guest asks for that with a size of 0.
-/// `get(where, bytes)` is the system call.
+/// The value of an attribute, or their list: its size where the guest asks with a size of 0. `get(where,
+/// bytes)` is the system call.
 template <typename Get>
 i32 put_value(const Call& call, u32 size, Get get) {
     if (size == 0) {
@@ -29,7 +29,7 @@ i32 put_value(const Call& call, u32 size, Get get) {
     return 0;
 }
 
-/// Whoever changes a file's list may not keep a group that is not theirs.
+/// Changing a file's ACL drops set-group-ID for a group that is not the user's.
 i32 drop_set_group(const Share& share, int fd) {
     host::Attributes attributes{};
     if (const int error = host::attributes_of(fd, attributes); error < 0) return error;
@@ -50,7 +50,7 @@ i32 getxattr(const Call& call) {
     const i32 error = put_value(call, arguments->size, [&](void* where, std::size_t bytes) {
         return ::getxattr(path.c_str(), name, where, bytes);
     });
-    // A file system without lists is one whose files have none; else the guest could not judge any of them.
+    // On a file system without ACLs files have none; otherwise the guest could not check any permission.
     const bool is_list = std::string_view(name).starts_with("system.posix_acl_");
     return error == -EOPNOTSUPP && is_list ? -ENODATA : error;
 }

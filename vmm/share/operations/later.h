@@ -1,7 +1,8 @@
 // SPDX-License-Identifier: Apache-2.0
-// Later: a request that waits for the host's disk, and shall not have others wait with it.
+// Later: a request that waits for the host's disk without delaying others.
 //
-// An operation fills it in instead of answering; whoever serves has the kernel do it and then calls finish().
+// An operation fills this in instead of answering; the server gives the work to the kernel and then calls
+// finish().
 // Thread: the share's.
 #pragma once
 
@@ -17,16 +18,16 @@ struct Later {
 
     Kind kind = Kind::Read;
     UniqueFd fd;            ///< its own: the guest may close its file meanwhile
-    std::span<iovec> room;  ///< of Read: what is left to fill, guest memory
-    u64 offset_bytes = 0;   ///< of Read: of what is left
+    std::span<iovec> room;  ///< of Read: the rest to fill, guest memory
+    u64 offset_bytes = 0;   ///< of Read: where the rest begins
     u64 done_bytes = 0;
-    std::optional<FuseReply> reply;  ///< whoever serves puts it here
+    std::optional<FuseReply> reply;  ///< set by the server
     u64 unique = 0;
 
-    /// So many bytes more were read. \returns whether some are left.
+    /// Notes that so many more bytes were read. \returns whether some are left.
     [[nodiscard]] bool advance(u64 bytes);
-    /// \returns how many bytes of the request's room were written. `error`: 0 or -errno, which is the answer
-    /// whatever was read before.
+    /// \returns how many bytes of the request's room were written. `error`: 0 or -errno, which then is the
+    /// answer even after partial reads.
     [[nodiscard]] u32 finish(i32 error);
 };
 

@@ -15,10 +15,10 @@ namespace {
 
 constexpr u32 kModeBits = 07777;
 
-/// What looks for the node that a name of a directory is, and makes sure that it can do without the name.
-class Departure {
+/// Finds the node of a directory's entry, and makes sure that it survives the removal of its name.
+class NameRemoval {
   public:
-    Departure(Share& share, Node& directory, int directory_fd, const char* name) : share_(share) {
+    NameRemoval(Share& share, Node& directory, int directory_fd, const char* name) : share_(share) {
         UniqueFd fd = host::open_beneath(directory_fd, name, O_PATH);
         if (!fd.valid() && (errno == EMFILE || errno == ENFILE) && share.nodes.close_oldest())
             fd = host::open_beneath(share.nodes.fd_of(directory), name, O_PATH);
@@ -31,8 +31,8 @@ class Departure {
     }
     /// Null where the guest does not know it by that name.
     [[nodiscard]] const Node* node() const { return node_; }
-    /// The name is gone.
-    void happen() {
+    /// Call once the name is gone.
+    void finish() {
         if (node_ != nullptr) share_.nodes.take_name(*node_, std::move(fd_));
     }
 
@@ -47,9 +47,9 @@ i32 remove(const Call& call, int flags) {
     if (name == nullptr) return -EINVAL;
     const int directory = call.share.nodes.fd_of(call.node);
     if (directory < 0) return directory;
-    Departure departure(call.share, call.node, directory, name);
+    NameRemoval removal(call.share, call.node, directory, name);
     if (::unlinkat(directory, name, flags) < 0) return -errno;
-    departure.happen();
+    removal.finish();
     return 0;
 }
 
@@ -68,32 +68,32 @@ i32 rename_to(const Call& call, u64 new_directory, u32 flags) {
     const bool is_there = host::attributes_at(directories.first, name, moved) == 0;
     const bool is_exchange = (flags & RENAME_EXCHANGE) != 0;
     const bool has_other = is_exchange && host::attributes_at(directories.second, new_name, other) == 0;
-    std::optional<Departure> replaced;
+    std::optional<NameRemoval> replaced;
     if (!is_exchange) replaced.emplace(share, *to, directories.second, new_name);
     if (const int error = host::rename_at(directories.first, name, directories.second, new_name, flags);
         error < 0)
         return error;
     Node* const node = is_there ? share.nodes.known(moved) : nullptr;
     Node* const exchanged = has_other ? share.nodes.known(other) : nullptr;
-    // Two names of one file, or one: nothing has happened.
+    // Two names of one file, or the same name: nothing has happened.
     if (replaced && node != nullptr && replaced->node() == node) return 0;
-    // In this order: a directory that the guest has forgotten lives by what is in it.
+    // In this order: a forgotten directory is kept by the nodes in it.
     if (node != nullptr) share.nodes.move(*node, *to, new_name);
-    if (replaced) replaced->happen();
+    if (replaced) replaced->finish();
     if (exchanged != nullptr) share.nodes.move(*exchanged, call.node, name);
     return 0;
 }
 
-/// Has the guest's user make something: `make_it(directory)` is the system call.
-template <typename MakeIt>
-i32 make(const Call& call, const char* name, u32 mask, MakeIt make_it) {
+/// Makes an entry as the guest's user: `make_entry(directory)` is the system call.
+template <typename MakeEntry>
+i32 make(const Call& call, const char* name, u32 mask, MakeEntry make_entry) {
     const int directory = call.share.nodes.fd_of(call.node);
     if (directory < 0) return directory;
     {
         const Requester requester = call.share.requester(call.request);
         if (!requester.is_there()) return -EOVERFLOW;
         call.share.set_mask(mask);
-        if (make_it(directory) < 0) return -errno;
+        if (make_entry(directory) < 0) return -errno;
     }
     return call.share.put_entry(call.node, name, call.reply);
 }
@@ -105,7 +105,7 @@ i32 lookup(const Call& call) {
     if (name == nullptr) return -EINVAL;
     const std::string_view text = name;
     if (text == "." || text == "..") {
-        // For file handles: what the guest has forgotten cannot be found again by its number.
+        // For file handles: a node that the guest has forgotten cannot be found again by its number.
         Node& node = text == ".." && call.node.parent != nullptr ? *call.node.parent : call.node;
         const int fd = call.share.nodes.fd_of(node);
         if (fd < 0) return fd;
@@ -113,12 +113,12 @@ i32 lookup(const Call& call) {
         if (const int error = host::attributes_of(fd, attributes); error < 0) return error;
         if (&node != &call.share.nodes.root()) ++node.lookups;
         fuse_entry_out entry = call.share.entry_of(node, attributes);
-        entry.attr.flags = 0;  // where the guest has mounted it, it is there already
+        entry.attr.flags = 0;  // the guest has already mounted it there
         call.reply.put(entry);
         return 0;
     }
     const i32 error = call.share.put_entry(call.node, name, call.reply);
-    // That there is none is worth as much as that there is one.
+    // To know that one is missing is worth as much as to know that one exists.
     if (error != -ENOENT || !call.share.view.has_time()) return error;
     call.reply.put(call.share.view.no_entry());
     return 0;
@@ -139,7 +139,7 @@ i32 symlink(const Call& call) {
     const char* const name = call.request.take_name();
     const char* const target = name != nullptr ? call.request.take_text() : nullptr;
     if (target == nullptr) return -EINVAL;
-    // A link has no mode that a mask could matter to.
+    // A link has no mode, so the mask does not matter.
     return make(call, name, call.share.mask,
                 [&](int directory) { return ::symlinkat(target, directory, name); });
 }

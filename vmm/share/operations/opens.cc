@@ -11,15 +11,15 @@ namespace mayfly::operations {
 
 namespace {
 
-/// Of a guest's open(2), what the host's is to know. Others are its kernel's own, or no business of the
-/// host's; O_APPEND is each write's, because pages of a mapping go through whichever descriptor there is.
+/// The flags of a guest's open(2) that are passed to the host. The guest's kernel handles the others;
+/// O_APPEND is set per write, because pages of a mapping are written through any descriptor.
 constexpr int kOpenFlags = O_ACCMODE | O_TRUNC | O_SYNC;
 
 u32 open_flags_of(const Share& share) {
     return share.options.cache == ShareCache::Never ? u32{FOPEN_DIRECT_IO} : 0;
 }
 
-/// The end of an answer: a handle.
+/// Appends a handle to an answer.
 i32 put_open(const Call& call, UniqueFd fd, u32 open_flags) {
     const std::optional<u64> handle = call.share.files.add(std::move(fd), false);
     if (!handle) return -ENFILE;
@@ -64,7 +64,7 @@ i32 create(const Call& call) {
         if (!requester.is_there()) return -EOVERFLOW;
         share.set_mask(arguments->umask);
         const int flags = static_cast<int>(arguments->flags) & kOpenFlags & ~O_TRUNC;
-        // Always a new one: what is there already may be anything.
+        // Always a new file: an existing one may be of any kind.
         fd = host::open_beneath(directory, name, flags | O_CREAT | O_EXCL, arguments->mode & 07777U);
         const bool is_full = !fd.valid() && (errno == EMFILE || errno == ENFILE);
         if (is_full && share.nodes.close_oldest()) {
@@ -85,7 +85,7 @@ i32 create(const Call& call) {
         const int opened = share.reopen(*node, static_cast<int>(arguments->flags) & kOpenFlags);
         if (opened < 0) {
             share.nodes.forget(*node, 1);
-            // A link is for the guest to follow, which looks again then.
+            // The guest follows links itself, and then looks up again.
             if (node->mode == S_IFLNK) return -ESTALE;
             return opened == -EPERM ? -EEXIST : opened;
         }
@@ -126,7 +126,7 @@ i32 tmpfile(const Call& call) {
     return failed_open;
 }
 
-/// Linux asks no more once it was told that there is no such request.
+/// Linux stops asking once it was told that the request is not implemented.
 i32 flush(const Call& call) {
     if (!call.share.are_errors_late) return -ENOSYS;
     const auto arguments = call.request.take<fuse_flush_in>();

@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
-// The FUSE requests, one function each: takes its arguments out of the request, does it on the host and puts
-// the answer together. \returns 0 or -errno; then what was put is left out.
+// The FUSE requests, one function each: takes its arguments out of the request, does the work on the host and
+// builds the answer. \returns 0, or -errno, which discards the answer.
 //
 // Thread: the share's. Spec: Linux include/uapi/linux/fuse.h.
 #pragma once
@@ -10,13 +10,13 @@
 
 namespace mayfly::operations {
 
-/// What a request is about: one that the guest knows.
+/// A request with its node, which the guest knows.
 struct Call {
     Share& share;
     FuseRequest& request;
     FuseReply& reply;
     Node& node;
-    Later* later = nullptr;  ///< null: it is done now, however long that takes
+    Later* later = nullptr;  ///< null: the request is done now, however long that takes
 };
 
 /// The answer of an operation that has filled in `later`.
@@ -61,7 +61,7 @@ inline constexpr i32 kLater = 1;
 [[nodiscard]] i32 getattr(const Call& call);
 [[nodiscard]] i32 statx(const Call& call);
 [[nodiscard]] i32 setattr(const Call& call);
-/// Whoever writes there may not keep these. \returns 0 or -errno.
+/// Drops set-user-ID and set-group-ID, which a writer may not keep. \returns 0 or -errno.
 [[nodiscard]] i32 drop_set_ids(int fd, const Share& share);
 
 // extended_attributes.cc

@@ -13,7 +13,7 @@ int Share::reopen(Node& node, int flags) {
     if (node.mode != S_IFREG && node.mode != S_IFDIR) return -EPERM;
     const int fd = nodes.fd_of(node);
     if (fd < 0) return fd;
-    // Files of the kernel's that would be waited for, such as /proc/kmsg: O_NONBLOCK means nothing to others.
+    // For the kernel's files that would block, such as /proc/kmsg: O_NONBLOCK has no effect on others.
     flags |= O_CLOEXEC | O_NOCTTY | O_NONBLOCK;
     if (options.is_read_only) flags |= O_NOATIME;
     for (;;) {
@@ -21,7 +21,7 @@ int Share::reopen(Node& node, int flags) {
         if (opened >= 0) return opened;
         const bool is_full = errno == EMFILE || errno == ENFILE;
         if (errno == EPERM && (flags & O_NOATIME) != 0)
-            flags &= ~O_NOATIME;  // it is somebody else's
+            flags &= ~O_NOATIME;  // only a file's owner may use it
         else if (!is_full && errno != EINTR)
             return -errno;
         else if (is_full && !nodes.close_oldest())

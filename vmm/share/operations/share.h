@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: Apache-2.0
-// Share: what every request to a shared directory works with. Thread: the one that serves it.
+// Share: the state that every request to a shared directory uses. Thread: the server's.
 #pragma once
 
 #include <array>
@@ -29,22 +29,22 @@ struct Share {
     NodeTable nodes;
     OpenFiles files;
     AttributeView view;
-    /// /proc/thread-self/fd of the thread that serves: by a name in there, what O_PATH found is opened.
+    /// /proc/thread-self/fd of the thread that serves: O_PATH descriptors are reopened by their name in
+    /// there.
     UniqueFd descriptors;
-    bool is_root = false;              ///< and files are the host's users'
-    bool are_errors_late = false;      ///< the file system tells of some at close(2) only
-    bool announces_submounts = false;  ///< the guest mounts what is mounted there
+    bool is_root = false;              ///< and files keep their host owners
+    bool are_errors_late = false;      ///< the file system reports some errors only at close(2)
+    bool announces_submounts = false;  ///< the guest makes mounts of the host's mounts in the directory
     bool has_long_setxattr = false;    ///< of Linux 5.13 and later
     mode_t mask = 0;                   ///< this thread's
 
-    /// Opens what a node is, a file or a directory and nothing else, for reading or writing.
+    /// Opens a node, only a file or a directory, for reading or writing.
     /// \returns a descriptor, or -errno.
     [[nodiscard]] int reopen(Node& node, int flags);
-    /// The attributes of a name, which the guest has looked up then, as a reply's entry. \returns 0 or
-    /// -errno.
+    /// Looks a name up for the guest; its attributes, as a reply's entry. \returns 0 or -errno.
     [[nodiscard]] i32 put_entry(Node& parent, const char* name, FuseReply& reply);
     [[nodiscard]] fuse_entry_out entry_of(const Node& node, const host::Attributes& attributes) const;
-    /// Who makes something for the guest's user.
+    /// Acts as the guest's user while an entry is made.
     [[nodiscard]] Requester requester(const FuseRequest& request) const {
         return Requester(is_root, request.header().uid, request.header().gid);
     }

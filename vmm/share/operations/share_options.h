@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: Apache-2.0
-// What a directory of the host is shared with: plain values. Thread: any.
+// The options of a shared directory, as plain values. Thread: any.
 #pragma once
 
 #include <optional>
@@ -9,10 +9,10 @@
 
 namespace mayfly {
 
-/// What the guest may believe of what it has seen.
+/// How long the guest may cache names, attributes and contents.
 enum class ShareCache : u8 {
-    Auto,    ///< names and attributes for a second, contents until the attributes tell of others
-    Always,  ///< until it changes them itself
+    Auto,    ///< names and attributes for a second, contents until the attributes change
+    Always,  ///< until the guest changes them itself
     Never,   ///< nothing
 };
 
@@ -25,11 +25,11 @@ struct ShareOptions {
     std::string directory;
     bool is_read_only = false;
     ShareCache cache = ShareCache::Auto;
-    /// Every file is shown as this one's, and what the guest makes is the monitor's own user's. Nothing: as
-    /// the host has it.
+    /// Every file is shown as this owner's, and files that the guest makes belong to the monitor's user.
+    /// Empty: the host's owners.
     std::optional<ShareOwner> owner;
-    /// The guest mounts what is mounted in the directory, with numbers of files of its own. Else it takes it
-    /// for directories like others: an overlay looks into no mount.
+    /// The guest makes mounts of the host's mounts in the directory, with their own inode numbers. Else they
+    /// look like ordinary directories: an overlay does not look into mounts.
     bool announces_mounts = true;
 };
 

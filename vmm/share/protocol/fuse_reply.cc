@@ -22,7 +22,7 @@ u32 FuseReply::finish(u64 unique, i32 error) {
     if (room_bytes_ < sizeof(fuse_out_header)) return 0;
     std::size_t body = error == 0 ? used_ : 0;
     if (body > room_bytes()) {
-        // A driver that has no room for what it asked for.
+        // The driver gave too little room for the answer.
         error = -EIO;
         body = 0;
     }

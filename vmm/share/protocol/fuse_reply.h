@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
-// FuseReply: an answer, put together in memory of ours and copied into the guest's once; what is read from a
-// file goes there directly.
+// FuseReply: an answer, built in our memory and copied into the guest's once; file content goes there
+// directly.
 //
 // Thread: as FuseRequest. Spec: Linux include/uapi/linux/fuse.h.
 #pragma once
@@ -28,7 +28,7 @@ class FuseReply {
         for (const iovec& part : room) room_bytes_ += part.iov_len;
     }
 
-    /// Behind the header.
+    /// The part after the header.
     [[nodiscard]] std::size_t room_bytes() const {
         return room_bytes_ < sizeof(fuse_out_header)
                    ? 0
@@ -41,7 +41,7 @@ class FuseReply {
         std::memcpy(space(sizeof value).data(), &value, sizeof value);
         used_ += sizeof value;
     }
-    /// At most so much of what is free; used() takes from its beginning.
+    /// At most so much of the free room; used() takes from its beginning.
     [[nodiscard]] std::span<std::byte> space(std::size_t bytes) {
         return std::span(storage_).subspan(used_).first(std::min(bytes, storage_.size() - used_));
     }
@@ -50,12 +50,12 @@ class FuseReply {
     /// Nothing was put.
     void clear() { used_ = 0; }
 
-    /// Guest memory behind the header, at most so many bytes of it; instead of what is put.
+    /// At most so many bytes of guest memory after the header; replaces the parts that were put.
     [[nodiscard]] std::span<iovec> data_room(u64 bytes);
     void set_data(u64 bytes) { data_bytes_ = bytes; }
 
-    /// Copies it into the room. `error`: 0 or -errno. \returns how many bytes are there; 0 where not even a
-    /// header has room.
+    /// Copies the answer into the room. `error`: 0 or -errno. \returns its size in bytes; 0 where not even a
+    /// header fits.
     [[nodiscard]] u32 finish(u64 unique, i32 error);
 
   private:

@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: Apache-2.0
-// What of the FUSE protocol linux/fuse.h of the oldest headers that we build with lacks, by its names.
+// The parts of the FUSE protocol that the oldest supported linux/fuse.h lacks, by the protocol's names.
 //
 // Spec: Linux include/uapi/linux/fuse.h, 7.39 to 7.41.
 #pragma once

@@ -32,7 +32,7 @@ class Recorder final : public IoDevice {
 
 }  // namespace
 
-TEST_CASE("an address that nobody has reads all ones and swallows writes", "[bus]") {
+TEST_CASE("an unmapped address reads all ones and swallows writes", "[bus]") {
     Bus bus;
     bus.write(0x80, 1, 1);
     CHECK(bus.read(0x80, 1) == 0xff);
@@ -96,7 +96,7 @@ TEST_CASE("values are cut to the size of the access in both directions", "[bus]"
     CHECK(device.last_value == 0xcdef);
 }
 
-TEST_CASE("a range may end at the last address there is", "[bus]") {
+TEST_CASE("a range may end at the last address", "[bus]") {
     Bus bus;
     Recorder device;
     bus.map(0xfffffffffffffff0, 16, device);

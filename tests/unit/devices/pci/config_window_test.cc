@@ -47,7 +47,7 @@ TEST_CASE("the window has an ECAM and then a page for each function number", "[c
     CHECK_FALSE(w.window.overlaps(~u64{0}, 8));
 }
 
-TEST_CASE("a page shows the config BAR that is there, from the moment it is added", "[config_window]") {
+TEST_CASE("a page shows its config BAR from the moment it is added", "[config_window]") {
     TwoDevices w;
     CHECK(w.shown(0) == kShowsA);
     CHECK(w.shown(1) == kShowsB);

@@ -75,7 +75,7 @@ TEST_CASE("every vector is masked and zero at reset", "[msix]") {
     CHECK(t.log.take().empty());
 }
 
-TEST_CASE("an event is ignored while MSI-X is off, and for a vector that is not there", "[msix]") {
+TEST_CASE("an event is ignored while MSI-X is off, and for a vector that does not exist", "[msix]") {
     Table t;
     CHECK(t.msix.raise(0) == Msix::Raise::Ignored);
     t.control(kEnable);
@@ -96,7 +96,7 @@ TEST_CASE("an unmasked vector sends its message", "[msix]") {
     CHECK(t.pba() == 2);
 }
 
-TEST_CASE("entries written while masked call nobody until the mask goes", "[msix]") {
+TEST_CASE("entries written while masked make no call until the mask is cleared", "[msix]") {
     Table t;
     t.control(kEnable | kFunctionMask);
     t.entry(0, 0xfee0'0000, 0xef, 1);
@@ -115,7 +115,7 @@ TEST_CASE("entries written while masked call nobody until the mask goes", "[msix
     CHECK(t.log.take() == Events{{What::Unmasked, 0, 0xfee0'2000, 0x24}});
 }
 
-TEST_CASE("a pending event is delivered when its own mask goes", "[msix]") {
+TEST_CASE("a pending event is delivered when its own mask is cleared", "[msix]") {
     Table t;
     t.control(kEnable);
     t.entry(3, 0xfee0'0000, 0x30, 0);
@@ -191,7 +191,7 @@ TEST_CASE("the table takes aligned words of 4 and 8 bytes and nothing else", "[m
     CHECK(t.table(28) == 0);
 }
 
-TEST_CASE("nonsense in the table is a message like any other, without its reserved bits", "[msix]") {
+TEST_CASE("an invalid table entry is a message like any other, without its reserved bits", "[msix]") {
     Table t;
     t.control(0xffff & ~kFunctionMask);
     for (u64 at = 0; at < 64; at += 8) t.msix.table_write({at, 8}, ~u64{0});

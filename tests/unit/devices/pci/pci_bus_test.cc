@@ -66,7 +66,7 @@ TEST_CASE("function 0 says when it has siblings, whichever came first", "[pci_bu
     CHECK(w.config(0x00, 0x0e, 1) == 0x80);
 }
 
-TEST_CASE("ECAM accesses of every size and alignment read the bytes that are there", "[pci_bus]") {
+TEST_CASE("ECAM accesses of every size and alignment read the right bytes", "[pci_bus]") {
     OneDevice w;
     for (u64 offset = 0x7ff8; offset < 0x8060; ++offset) {
         for (const u8 size : {u8{1}, u8{2}, u8{4}, u8{8}}) {
@@ -235,7 +235,7 @@ TEST_CASE("reads with effects ask the client when they trap", "[pci_bus]") {
     CHECK(w.device.intercepted == std::vector<std::pair<u16, u8>>{{0x50, 4}, {0x50, 1}});
 }
 
-TEST_CASE("reset puts every function back where firmware had it", "[pci_bus]") {
+TEST_CASE("reset restores every function to firmware's settings", "[pci_bus]") {
     OneDevice w;
     w.set_config(kDevfn, 0x10, 4, 0xd400'0000);
     w.set_config(kDevfn, 0x14, 4, 0xd500'0000);

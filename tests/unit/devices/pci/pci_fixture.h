@@ -164,7 +164,7 @@ class WindowMemory {
 
     // SAFETY: AlignedPage is its bytes and nothing else.
     [[nodiscard]] std::span<std::byte> bytes() { return std::as_writable_bytes(std::span(pages_)); }
-    /// What a guest reads that has the window as memory.
+    /// A guest's read of the window as memory.
     [[nodiscard]] u64 read(u64 address, u8 size_bytes) {
         return load_bytes(bytes(), address - kWindowBase, size_bytes);
     }

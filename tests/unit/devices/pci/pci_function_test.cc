@@ -26,7 +26,7 @@ class Nobody final : public FunctionClient {
 };
 
 struct Alone {
-    /// What was in the page before is of no account.
+    /// The page's earlier content does not matter.
     static AlignedPage used_page() {
         AlignedPage page;
         page.bytes.fill(std::byte{0xcc});
@@ -60,7 +60,7 @@ struct Alone {
 
 }  // namespace
 
-TEST_CASE("a function's header tells what it was built with", "[pci_function]") {
+TEST_CASE("a function's header has the options that it was built with", "[pci_function]") {
     Alone a;
     // PCI Local Bus Specification 3.0, figure 6-1.
     CHECK(a.image(0x00) == 0x1041'1af4);
@@ -236,7 +236,7 @@ TEST_CASE("refreshed bytes are what a guest reads, whatever their alignment", "[
     CHECK(a.image(0x88) == 0);
 }
 
-TEST_CASE("reset brings back what the function was built with, in the middle of anything", "[pci_function]") {
+TEST_CASE("reset restores the function's options, in the middle of anything", "[pci_function]") {
     Alone a;
     const std::array<u8, 2> body = {0x44, 0x55};
     const std::array<u8, 2> mask = {0xff, 0xff};

@@ -78,7 +78,7 @@ TEST_CASE("an absent VGA lets retrace loops end and has its cursor at 0", "[abse
     CHECK(f.in(0x3d5) == 0x00);
 }
 
-TEST_CASE("loops that wait for a drive or a printer that is not there, end", "[absent]") {
+TEST_CASE("loops that wait for an absent drive or printer end", "[absent]") {
     Fixture f;
     for (const u64 port : std::vector<u64>{0x1f7, 0x177}) {
         CHECK(f.in(port) == 0xff);  // what a probe asks first
@@ -104,7 +104,7 @@ TEST_CASE("DMA pages and delay ports swallow what is written", "[absent]") {
     CHECK(f.in(0x0f) == 0xff);
 }
 
-TEST_CASE("only the groups that were asked for are mapped", "[absent]") {
+TEST_CASE("only the requested groups are mapped", "[absent]") {
     AbsentPorts absent;
     Bus ports;
     absent.map_onto(ports, AbsentPorts::kVga);

@@ -53,7 +53,7 @@ TEST_CASE("PM1 registers read their reset values", "[acpi_pm1]") {
     CHECK(pm1.io_read({0, 4}) == 0);
 }
 
-TEST_CASE("PM1 enable is stored and status has nothing to show", "[acpi_pm1]") {
+TEST_CASE("PM1 enable is stored and status stays 0", "[acpi_pm1]") {
     FakeVerdicts verdicts;
     AcpiPm1 pm1(kS5, verdicts);
     pm1.io_write({0, 2}, 0xffff);

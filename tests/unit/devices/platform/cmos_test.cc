@@ -76,7 +76,7 @@ TEST_CASE("cmos counts noon and midnight as 12", "[cmos]") {
     CHECK(f.get(0x04) == 0x92);
 }
 
-TEST_CASE("cmos calendar is right at its edges", "[cmos]") {
+TEST_CASE("cmos calendar is right at month and year ends", "[cmos]") {
     const struct {
         i64 seconds;
         u8 century, year, month, day, weekday;
@@ -86,7 +86,7 @@ TEST_CASE("cmos calendar is right at its edges", "[cmos]") {
         {951782400, 0x20, 0x00, 0x02, 0x29, 3},   // 2000 is a leap year
         {1735689599, 0x20, 0x24, 0x12, 0x31, 3},  // 2024-12-31 23:59:59
         {1735689600, 0x20, 0x25, 0x01, 0x01, 4},
-        {4107542400, 0x21, 0x00, 0x03, 0x01, 2},  // 2100 is none: 2100-03-01
+        {4107542400, 0x21, 0x00, 0x03, 0x01, 2},  // 2100 is not a leap year: 2100-03-01
         {-1, 0x19, 0x69, 0x12, 0x31, 4},
     };
     for (const auto& row : rows) {
@@ -121,7 +121,7 @@ TEST_CASE("cmos register C tells that a second passed, once", "[cmos]") {
     CHECK(f.get(0x0d) == 0x80);
 }
 
-TEST_CASE("cmos stands still while SET is 1 and goes on from what was written", "[cmos]") {
+TEST_CASE("cmos stands still while SET is 1 and goes on from the written time", "[cmos]") {
     Fixture f;
     f.set(0x0b, 0x82);
     f.clock.seconds += 1000;

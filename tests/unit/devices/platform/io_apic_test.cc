@@ -91,7 +91,7 @@ TEST_CASE("an I/O APIC's identification is bits 24 to 27, and its arbitration fo
     CHECK(f.get(0x01) == 0x0000'0011);
 }
 
-TEST_CASE("an entry keeps what may be written, and never its status bits", "[io_apic]") {
+TEST_CASE("an entry keeps its writable bits, and never its status bits", "[io_apic]") {
     Fixture f;
     // Vector 0-7, delivery mode 8-10, destination mode 11, polarity 13, trigger mode 15, mask 16. Delivery
     // status 12 and remote IRR 14 are read-only, 17 to 55 reserved.
@@ -170,7 +170,7 @@ TEST_CASE("an entry becomes the message that it describes", "[io_apic]") {
         {0x0500, 0x0200'0000, 0xfee0'2000, 0x4500},  // INIT
         {0x0700, 0x0000'0000, 0xfee0'0000, 0x4700},  // ExtINT
         {0x2031, 0x0000'0000, 0xfee0'0000, 0x4031},  // polarity is not of the message
-        {0x8031, 0x0000'0000, 0xfee0'0000, 0x4031},  // nor is the trigger mode: no EOI comes back
+        {0x8031, 0x0000'0000, 0xfee0'0000, 0x4031},  // the trigger mode is ignored too: no EOI comes back
     };
     for (const auto& row : rows) {
         Fixture f;
@@ -200,7 +200,8 @@ TEST_CASE("each rising edge is one message, and nothing else is", "[io_apic]") {
     CHECK(f.messages.sent.back().data == 0x4032);
 }
 
-TEST_CASE("edges under the mask are one message at its end, to where the entry leads then", "[io_apic]") {
+TEST_CASE("edges under the mask are one message when the mask is cleared, sent where the entry then points",
+          "[io_apic]") {
     Fixture f;
     for (int i = 0; i < 3; ++i) f.pulse();
     f.program(kMasked | 0x31, 0x0100'0000);
@@ -226,8 +227,7 @@ TEST_CASE("a level that stays high is delivered once, whatever is programmed and
     f.program(0x8031, 0);
     f.chip.set_pin(true);
     CHECK(f.messages.sent.size() == 1);
-    CHECK(f.get(0x10) ==
-          0x8031);  // no remote IRR: Linux, which waits for its end, would find it set for ever
+    CHECK(f.get(0x10) == 0x8031);  // no remote IRR: Linux, which waits for its end, would find it set forever
     f.set(0x10, kMasked | 0x8031);
     f.set(0x10, 0x8031);
     CHECK(f.messages.sent.size() == 1);

@@ -145,7 +145,7 @@ TEST_CASE("boot timer marks a byte of 123 at its first address and nothing else"
     CHECK(timer.state().marks == 0);
 }
 
-TEST_CASE("i8042 says that there is no controller", "[i8042]") {
+TEST_CASE("i8042 says that it is absent", "[i8042]") {
     FakeVerdicts verdicts;
     I8042 i8042(verdicts);
     for (int i = 0; i < 32; ++i) CHECK(read8(i8042, 4) == 0xff);
@@ -220,7 +220,7 @@ TEST_CASE("0xcf9 resets when RST_CPU rises", "[reset_control]") {
     CHECK(read8(control, 0) == 0x0e);
 }
 
-TEST_CASE("0xcf9 takes a CPU reset for a reset", "[reset_control]") {
+TEST_CASE("0xcf9 treats a CPU reset as a reset", "[reset_control]") {
     FakeVerdicts verdicts;
     ResetControl control(verdicts);
     write8(control, 0, 0x04);
@@ -230,7 +230,7 @@ TEST_CASE("0xcf9 takes a CPU reset for a reset", "[reset_control]") {
     CHECK(hammer(control, 1) == 0);
 }
 
-TEST_CASE("pvpanic says what it understands", "[pvpanic]") {
+TEST_CASE("pvpanic shows the events that it supports", "[pvpanic]") {
     FakeVerdicts verdicts;
     Pvpanic pvpanic(verdicts);
     CHECK(read8(pvpanic, 0) == 0x03);

@@ -109,7 +109,7 @@ void carry(
 
 }  // namespace
 
-TEST_CASE("chips go on as they were after they have been replaced", "[restore]") {
+TEST_CASE("a restored chip goes on where the saved one stood", "[restore]") {
     carry<AbsentPorts>([](World&) { return std::make_unique<AbsentPorts>(); }, 0x4d2);
     carry<AcpiPm1>([](World& w) { return std::make_unique<AcpiPm1>(u8{5}, w.verdicts); },
                    AcpiPm1::kSizeBytes);
@@ -154,7 +154,7 @@ bool takes(Chip& chip, Change change) {
 
 }  // namespace
 
-TEST_CASE("what no guest can have written into a chip is refused", "[restore]") {
+TEST_CASE("a state that no guest can have written into a chip is refused", "[restore]") {
     World world;
     AcpiPm1 pm1(5, world.verdicts);
     CHECK_FALSE(takes(pm1, [](auto& s) { s.control = 1; }));

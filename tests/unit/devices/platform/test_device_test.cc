@@ -92,7 +92,7 @@ TEST_CASE("test device sends the MSI of its registers", "[test_device]") {
     CHECK(read8(f.device, 0x28) == 0);
 }
 
-TEST_CASE("test device tells how the last action went", "[test_device]") {
+TEST_CASE("test device tells the result of the last action", "[test_device]") {
     Fixture f;
     f.host.answer = TestDeviceHost::Status::Unsupported;
     f.set(0x2028, 1, 1);
@@ -158,7 +158,7 @@ TEST_CASE("test device registers read all ones at unsuitable sizes", "[test_devi
     CHECK(f.get(0x2020) == 0);
 }
 
-TEST_CASE("test device reset undoes what the guest has switched on", "[test_device]") {
+TEST_CASE("test device reset switches off everything that the guest switched on", "[test_device]") {
     Fixture f;
     f.set(0x2005, 1, 1);
     f.set(0x2028, 1, 3);
@@ -171,7 +171,7 @@ TEST_CASE("test device reset undoes what the guest has switched on", "[test_devi
     CHECK(f.host.calls.empty());
 }
 
-TEST_CASE("a test device that is carried away shows what it did, and does nothing for it", "[test_device]") {
+TEST_CASE("a restored test device shows its earlier actions, and does not repeat them", "[test_device]") {
     Fixture f;
     f.device.io_write({0x100, 4}, 0x12345678);
     f.set(0x2003, 1, 1);

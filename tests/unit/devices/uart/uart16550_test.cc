@@ -141,7 +141,7 @@ TEST_CASE("uart loopback connects the modem outputs to the modem inputs", "[uart
     CHECK(read8(f.uart, 6) == 0x22);
     write8(f.uart, 4, 0x12);  // RTS -> CTS
     CHECK(read8(f.uart, 6) == 0x13);
-    write8(f.uart, 4, 0x14);  // OUT1 -> RI; a rising RI is no TERI
+    write8(f.uart, 4, 0x14);  // OUT1 -> RI; a rising RI does not set TERI
     CHECK(read8(f.uart, 6) == 0x41);
     write8(f.uart, 4, 0x18);  // OUT2 -> DCD; RI falls: TERI
     CHECK(read8(f.uart, 6) == 0x8c);

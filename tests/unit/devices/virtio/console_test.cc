@@ -37,7 +37,7 @@ struct Rig {
         if (std::exchange(host.runs_again[kReceive], 0) != 0) work();
         return taken;
     }
-    /// What the device's carrier does: doorbells are of use only to a drained queue.
+    /// The transport's part: doorbells are useful only to a drained queue.
     void work() {
         VirtQueue& queue = host.queue(kReceive);
         queue.suppress_doorbells();
@@ -68,7 +68,7 @@ u32 config_word(const Console& device, std::size_t offset) {
     return word;
 }
 
-TEST_CASE("the console says what it is", "[console]") {
+TEST_CASE("the console identifies itself", "[console]") {
     Rig it;
     REQUIRE(it.device.device_id() == 3);
     REQUIRE(it.device.features() == (1 | 4));
@@ -136,7 +136,7 @@ TEST_CASE("a chain that was written in part goes back to the ring, and on from t
     }
 }
 
-TEST_CASE("a chain that became shorter than what was written of it is done", "[console]") {
+TEST_CASE("a chain that became shorter than its written part is done", "[console]") {
     Rig it;
     it.start();
     const Gpa text = it.ram.allocate(100'000);
@@ -330,7 +330,7 @@ TEST_CASE("a stopped console does nothing until it is started again", "[console]
 
 }  // namespace
 
-TEST_CASE("a console is restored as one can be, and not otherwise", "[console]") {
+TEST_CASE("a console is restored only to a valid state", "[console]") {
     Rig it;
     const Console::State fresh = it.device.save();
     CHECK(it.device.restore(fresh));

@@ -33,7 +33,7 @@ struct Rig {
     Entropy device{"rng0", source};
 };
 
-TEST_CASE("the entropy device says what it is", "[entropy]") {
+TEST_CASE("the entropy device identifies itself", "[entropy]") {
     FakeSource source;
     Entropy device("rng0", source);
     REQUIRE(device.name() == "rng0");

@@ -66,7 +66,7 @@ TEST_CASE("a rate that no nanosecond divides does not drift", "[token_bucket]") 
     REQUIRE(granted == 701);
 }
 
-TEST_CASE("looking often gains nothing", "[token_bucket]") {
+TEST_CASE("checking often does not gain tokens", "[token_bucket]") {
     TokenBucket bucket({.per_second = 3, .burst = 1});
     REQUIRE_FALSE(bucket.take(1, 0));
     u64 granted = 0;

@@ -57,7 +57,7 @@ TEST_CASE("large segments of an unpacked kernel arrive whole", "[bzimage]") {
     CHECK(guest.at(0x140123, 0xfedd) == Bytes(0xfedd));
 }
 
-TEST_CASE("a kernel unpacked beforehand leaves the same guest as one that is not", "[bzimage]") {
+TEST_CASE("a kernel unpacked beforehand makes the same guest", "[bzimage]") {
     Bytes kernel = elf64(0x100010, {{kLoad, 0x1000, 0x100000, 0x100000, 0x40123, 0x50000, 0x1000},
                                     {kLoad, 0x41123, 0x150123, 0x150123, 0x2000, 0x3000, 0x1000}});
     kernel.resize(0x43123);
@@ -83,7 +83,7 @@ TEST_CASE("a kernel unpacked beforehand leaves the same guest as one that is not
     CHECK(guest.at(0, MiB(2)) == ordinary.at(0, MiB(2)));
 }
 
-TEST_CASE("a kernel unpacked beforehand takes the payload's place, whatever that is", "[bzimage]") {
+TEST_CASE("a kernel unpacked beforehand replaces any payload", "[bzimage]") {
     const Bytes kernel = kernel64();
     const UnpackedKernel vmlinux = read_unpacked(Image::from_bytes("unpacked", kernel));
     Guest guest;
@@ -98,7 +98,7 @@ TEST_CASE("a kernel unpacked beforehand takes the payload's place, whatever that
     CHECK(other.error_of(bzimage(zstd_payload(kernel))) == "vmx: the zstd payload does not hold an ELF");
 }
 
-TEST_CASE("what a bzImage's header says is read once", "[bzimage]") {
+TEST_CASE("a bzImage's header is read once", "[bzimage]") {
     for (const Bytes& payload : {zstd_payload(kernel64()), Bytes()}) {
         const Bytes file = bzimage(payload);
         Guest ordinary;
@@ -115,7 +115,7 @@ TEST_CASE("what a bzImage's header says is read once", "[bzimage]") {
     }
 }
 
-TEST_CASE("what has no ELF kernel inside is not unpacked, and what cannot be is refused", "[bzimage]") {
+TEST_CASE("a payload without an ELF kernel is not unpacked, and an unsupported one is refused", "[bzimage]") {
     const auto unpacked = [](const Bytes& file, u64 memory_bytes = MiB(2)) {
         const Image image = Image::from_bytes("vmx", file);
         return unpack_kernel(image, choose_kernel(image, Protocol::Auto).value(), memory_bytes);
@@ -192,7 +192,7 @@ TEST_CASE("an initrd stays out of the memory that the kernel works in", "[bzimag
           "initrd rd: no room for its 4097 bytes in guest RAM below 0x200000, beside the kernel");
 }
 
-TEST_CASE("a kernel that needs more memory than there is, is refused", "[bzimage]") {
+TEST_CASE("a kernel that needs more memory than the guest has is refused", "[bzimage]") {
     Bytes file = bzimage({});
     put<u32>(file, 0x260, 0x100001);
     CHECK(Guest().error_of(file) ==
@@ -205,7 +205,7 @@ TEST_CASE("a kernel that needs more memory than there is, is refused", "[bzimage
     CHECK_THAT(Guest().error_of(file), Contains("wraps around"));
 }
 
-TEST_CASE("setup headers that lie are refused", "[bzimage]") {
+TEST_CASE("wrong setup headers are refused", "[bzimage]") {
     CHECK_THAT(error_with<u8>(0x1f1, 64),
                Contains("vmx: truncated: the setup code of this bzImage has 33280 bytes"));
     CHECK_THAT(error_with<u32>(0x1f4, 0xffffffff),
@@ -227,7 +227,7 @@ TEST_CASE("a bzImage that ends inside its header is refused", "[bzimage]") {
     CHECK(Guest().error_of(file) == "vmx: truncated: a bzImage has at least 656 bytes, the file has 655");
 }
 
-TEST_CASE("payloads that lie about their size are refused", "[bzimage]") {
+TEST_CASE("payloads with a wrong size are refused", "[bzimage]") {
     const Bytes kernel = kernel64();
     const u32 size = static_cast<u32>(kernel.size());
     const auto error_claiming = [&](u32 claimed) {

@@ -66,52 +66,50 @@ TEST_CASE("an ELF64 with a note of Linux is entered by the Linux protocol, also 
     }
 }
 
-TEST_CASE("a protocol that was asked for is honoured", "[choose]") {
+TEST_CASE("a requested protocol is used", "[choose]") {
     const Bytes all = with_multiboot1(with_multiboot2(kernel64(pvh_note())));
     for (const Protocol wanted : {Protocol::Linux, Protocol::Pvh, Protocol::Multiboot, Protocol::Multiboot2})
         CHECK(choice_of(all, wanted).protocol == wanted);
 }
 
-TEST_CASE("a protocol that the file does not have is refused with what is missing", "[choose]") {
+TEST_CASE("a protocol that the file lacks is refused with the missing part", "[choose]") {
     CHECK(error_of(kernel64(), Protocol::Pvh) ==
-          "vmx: protocol pvh needs an ELF with a PVH note, and this file has none");
+          "vmx: protocol pvh needs an ELF with a PVH note, which this file lacks");
     CHECK(error_of(kernel32(), Protocol::Linux) ==
-          "vmx: protocol linux needs a bzImage or an ELF64, and this file has none");
+          "vmx: protocol linux needs a bzImage or an ELF64, which this file lacks");
     CHECK(error_of(kernel64(), Protocol::Multiboot) ==
-          "vmx: protocol multiboot needs a Multiboot header in the first 8192 bytes, and this file has none");
+          "vmx: protocol multiboot needs a Multiboot header in the first 8192 bytes, which this file lacks");
     CHECK(error_of(kernel64(), Protocol::Multiboot2) ==
-          "vmx: protocol multiboot2 needs a Multiboot 2 header in the first 32768 bytes, and this file has "
-          "none");
+          "vmx: protocol multiboot2 needs a Multiboot 2 header in the first 32768 bytes, which this file "
+          "lacks");
 }
 
-TEST_CASE("an ELF32 with no known entry is refused with everything that was looked for", "[choose]") {
+TEST_CASE("an ELF32 with no known entry is refused with the list of searched entries", "[choose]") {
     CHECK(error_of(kernel32()) ==
           "vmx: this ELF32 has no PVH note, no Multiboot header and no Multiboot 2 header (the Linux 64-bit "
           "protocol "
           "needs an ELF64)");
 }
 
-TEST_CASE("a file that is no kernel is refused with how it starts", "[choose]") {
-    CHECK(
-        error_of(text("#!/bin/sh\n")) ==
-        "vmx: this is no kernel: no bzImage, ELF or Multiboot header; it starts with 23 21 2f 62 69 6e 2f 73 "
-        "\"#!/bin/s\"");
+TEST_CASE("a file that is not a kernel is refused with its first bytes", "[choose]") {
+    CHECK(error_of(text("#!/bin/sh\n")) ==
+          "vmx: not a kernel: no bzImage, ELF or Multiboot header; it starts with 23 21 2f 62 69 6e 2f 73 "
+          "\"#!/bin/s\"");
     CHECK(error_of(from_hex("00")) ==
-          "vmx: this is no kernel: no bzImage, ELF or Multiboot header; it starts with 00 \".\"");
+          "vmx: not a kernel: no bzImage, ELF or Multiboot header; it starts with 00 \".\"");
     CHECK(error_of(from_hex("1f8b0800")) == "vmx: this is a gzip file, not a kernel (unpack it first)");
-    CHECK(
-        error_of(Bytes(40000)) ==
-        "vmx: this is no kernel: no bzImage, ELF or Multiboot header; it starts with 00 00 00 00 00 00 00 00 "
-        "\"........\"");
+    CHECK(error_of(Bytes(40000)) ==
+          "vmx: not a kernel: no bzImage, ELF or Multiboot header; it starts with 00 00 00 00 00 00 00 00 "
+          "\"........\"");
 }
 
-TEST_CASE("a Multiboot kernel may be an ELF that makes no sense", "[choose]") {
+TEST_CASE("a Multiboot kernel may be an invalid ELF", "[choose]") {
     Bytes file = with_multiboot1(kernel64());
     put<u16>(file, 18, 40);  // ARM
     CHECK(choice_of(file).protocol == Protocol::Multiboot);
 }
 
-TEST_CASE("what was read of a kernel to choose it is not read again to load it", "[choose]") {
+TEST_CASE("a kernel's headers are not read again to load it", "[choose]") {
     const Bytes salt = note({"Linux\0", 6}, 0x100, text("salt"), 4);
     const std::pair<Protocol, Bytes> kernels[] = {{Protocol::Linux, kernel64(salt)},
                                                   {Protocol::Pvh, kernel32(pvh_note())},

@@ -166,9 +166,9 @@ void check_outcome(Guest& guest, const Result<EntryState>& entry) {
     CHECK(message.find('\n') == std::string::npos);
 }
 
-/// What a file without its end can be blamed for: it ends, or what it ought to have is not there.
+/// The errors of a truncated file: it ends early, or a part of it is missing.
 bool blames_the_end(const std::string& message) {
-    for (const char* words : {"truncated: ", "this is no kernel", " needs ", "has no end tag", "too few for",
+    for (const char* words : {"truncated: ", "not a kernel", " needs ", "has no end tag", "too few for",
                               "data ends", "is beyond its"})
         if (message.find(words) != std::string::npos) return true;
     return false;
@@ -197,7 +197,7 @@ u64 value_of(const Bytes& file, const Field& field) {
 
 }  // namespace
 
-TEST_CASE("the kernels that are damaged below boot as they are", "[damaged]") {
+TEST_CASE("the kernels of the next tests boot undamaged", "[damaged]") {
     for (const Sample& sample : samples()) {
         CAPTURE(sample.name);
         CHECK(Guest().error_of(sample.file, sample.protocol) == "booted");
@@ -214,18 +214,18 @@ TEST_CASE("a kernel that ends early is refused, wherever that is", "[damaged]") 
     }
 }
 
-TEST_CASE("a kernel with a size or place that is a lie is refused or booted, whatever it says", "[damaged]") {
+TEST_CASE("a kernel with any wrong size or place is refused or booted", "[damaged]") {
     for (const Sample& sample : samples()) {
         for (const Field& field : sample.fields) {
             const u64 truth = value_of(sample.file, field);
             const u64 all = ~u64{0} >> (64 - 8 * field.bytes);
-            for (const u64 lie :
+            for (const u64 wrong :
                  {u64{0}, u64{1}, truth - 1, truth + 1, u64{sample.file.size()}, u64{sample.file.size() + 1},
                   all, all - 1, all - 15, all - 4095, all / 2, all / 2 + 1, GiB(4) - 1, GiB(4), GiB(4) - 4096,
                   u64{0x9fc00}, u64{0x100000}, u64{0x1fffff}, u64{0x200000}}) {
-                CAPTURE(sample.name, field.at, field.bytes, lie);
+                CAPTURE(sample.name, field.at, field.bytes, wrong);
                 Bytes file = sample.file;
-                std::memcpy(file.data() + field.at, &lie, field.bytes);
+                std::memcpy(file.data() + field.at, &wrong, field.bytes);
                 sample.repair(file);
                 Guest guest;
                 check_outcome(guest, guest.boot(file, sample.protocol));

@@ -38,7 +38,7 @@ TEST_CASE("segments are loaded at their physical address and bss is zero", "[elf
     CHECK(entry.rip == 0x100004);
 }
 
-TEST_CASE("an ELF of another kind is refused with what it is", "[elf]") {
+TEST_CASE("an ELF of another kind is refused with its kind", "[elf]") {
     CHECK(error_with<u16>(18, 183) ==
           "vmx: this is an ELF for machine 183, not for x86 (3 in 32 bits, 62 in 64 bits)");
     CHECK(error_with<u16>(18, 3) ==
@@ -48,7 +48,7 @@ TEST_CASE("an ELF of another kind is refused with what it is", "[elf]") {
     CHECK(error_with<u16>(16, 1) == "vmx: ELF type 1 is not an executable (2 or 3)");
 }
 
-TEST_CASE("program header tables that lie are refused", "[elf]") {
+TEST_CASE("wrong program header tables are refused", "[elf]") {
     CHECK(error_with<u16>(56, 0) == "vmx: this ELF has no program headers, so nothing to load");
     CHECK(error_with<u16>(56, 0xffff) == "vmx: this ELF has 65535 program headers, more than 128");
     CHECK(error_with<u16>(54, 32) == "vmx: a program header has 32 bytes, not 56");
@@ -104,7 +104,7 @@ TEST_CASE("segments that overlap each other are refused with both ranges", "[elf
           "vmx: kernel segment 1 (0x101fff-0x10200e) overlaps kernel segment 0 (0x100000-0x101fff)");
 }
 
-TEST_CASE("a segment on what kernels search for in low memory is refused and the row is named", "[elf]") {
+TEST_CASE("a segment over a table in low memory is refused and the table is named", "[elf]") {
     const std::pair<u64, const char*> rows[] = {
         {0x9fc00, "the extended BIOS data area (0x9fc00-0x9ffff)"},
         {0xe0000, "the ACPI tables (0xe0000-0xeffff)"},

@@ -219,7 +219,7 @@ inline Bytes bzimage(const Bytes& payload) {
     return file;
 }
 
-/// A guest of `ram_bytes`, and what a boot of `file` makes of it.
+/// A guest of `ram_bytes`, and the result of a boot of `file`.
 struct Guest {
     explicit Guest(u64 ram_bytes = MiB(2))
         : ram(GuestRam::create({.size_bytes = ram_bytes, .hole_base = Gpa{0xc0000000}}).value()),

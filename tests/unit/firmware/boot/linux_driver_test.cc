@@ -106,7 +106,7 @@ TEST_CASE("a driver is surely not built in where no constant of a kernel ends wi
     CHECK_FALSE(lacks("virtiofs", ""));
 }
 
-TEST_CASE("a driver's name outside the constants is none", "[linux_driver]") {
+TEST_CASE("a driver's name outside the constants is ignored", "[linux_driver]") {
     // A list of modules, or a command line, in another section.
     Vmlinux kernel(Bytes(0x100));
     put_text(kernel.file, 0x800, kWord);
@@ -147,7 +147,7 @@ TEST_CASE("constants beyond 64 MiB are not searched", "[linux_driver]") {
     CHECK(kernel.has());
 }
 
-TEST_CASE("what is no ELF64 with sections has no drivers", "[linux_driver]") {
+TEST_CASE("a file that is not an ELF64 with sections has no drivers", "[linux_driver]") {
     CHECK(has_with<u8>(0, 0x7f));
     CHECK_FALSE(has_with<u8>(0, 0x7e));
     CHECK_FALSE(has_with<u8>(4, 1));  // ELFCLASS32
@@ -165,7 +165,7 @@ TEST_CASE("what is no ELF64 with sections has no drivers", "[linux_driver]") {
     CHECK_FALSE(has_name(Image::from_bytes("vmlinux", kernel32()), kDriver));
 }
 
-TEST_CASE("section headers that lie are read as no driver", "[linux_driver]") {
+TEST_CASE("with wrong section headers no driver is found", "[linux_driver]") {
     for (const u64 offset : {u64{0x10'0000}, ~u64{0}, ~u64{0} - 255, u64{1} << 63}) {
         CAPTURE(offset);
         CHECK_FALSE(has_with<u64>(40, offset));            // e_shoff
@@ -179,7 +179,7 @@ TEST_CASE("section headers that lie are read as no driver", "[linux_driver]") {
     CHECK_FALSE(has_with_header<u64>(3, 32, 0));
     CHECK_FALSE(has_with_header<u32>(2, 0, ~0U));
     CHECK_FALSE(has_with_header<u32>(2, 0, static_cast<u32>(kNames.size())));
-    // A name without its end is no more than what there is of it.
+    // An unterminated name ends where the section ends.
     CHECK(has_with_header<u64>(3, 32, kNameConstants + 7));
     CHECK_FALSE(has_with_header<u64>(3, 32, kNameConstants + 6));
     // A section before it whose name is nowhere does not matter.
@@ -191,7 +191,7 @@ TEST_CASE("section headers that lie are read as no driver", "[linux_driver]") {
     CHECK(kernel.has());
 }
 
-TEST_CASE("constants that the file has half of are searched as far as they go", "[linux_driver]") {
+TEST_CASE("truncated constants are searched to their end", "[linux_driver]") {
     const auto has_at = [](std::size_t at) {
         Vmlinux kernel(constants(2 * kChunk + 100, at));
         put<u64>(kernel.file, kernel.header(2) + 32, MiB(8));

@@ -28,7 +28,7 @@ constexpr u64 kExecute = 4;
 // gABI "Program Header": p_flags.
 constexpr u32 kWritableSegment = 6;
 
-/// What a kernel of one segment is made of: `offset_bytes` from the segment's start.
+/// The sections of a kernel with one segment: `offset_bytes` from the segment's start.
 struct Part {
     u32 type;
     u64 flags;
@@ -112,7 +112,7 @@ std::string pages(u64 bytes, char kind) { return std::string(bytes / kPageBytes,
 
 }  // namespace
 
-TEST_CASE("2 MiB that Linux writes are copied, whatever they are made of", "[linux_pages]") {
+TEST_CASE("2 MiB that Linux writes are copied, whatever sections they hold", "[linux_pages]") {
     for (const Part& part : {Part{kProgbits, kText, 0, 2 * kHuge}, Part{kProgbits, kData, 0, 2 * kHuge}}) {
         const Loaded loaded(Vmlinux({part}, kHuge, 2 * kHuge));
         CHECK_FALSE(loaded.is_mapped(0));
@@ -134,11 +134,11 @@ TEST_CASE("zeros are not copied", "[linux_pages]") {
     CHECK(loaded.is_intact());
 }
 
-TEST_CASE("what sections call zeros and the file does not is as the file says", "[linux_pages]") {
+TEST_CASE("where sections claim zeros, the file's bytes win", "[linux_pages]") {
     CHECK(Loaded(Vmlinux({{kNobits, kData, 0, kHuge}}, kHuge, kHuge)).is_intact());
 }
 
-TEST_CASE("huge pages are asked for where the host wants to be asked, and for Linux", "[linux_pages]") {
+TEST_CASE("huge pages are requested where the host needs a request, and for Linux", "[linux_pages]") {
     const Vmlinux vmlinux({{kProgbits, kData, 0, kHuge}}, kHuge, kHuge);
     UnpackedKernel image = read_unpacked(file_of(vmlinux.file));
     for (const bool says_linux : {false, true}) {
@@ -155,14 +155,14 @@ TEST_CASE("huge pages are asked for where the host wants to be asked, and for Li
     }
 }
 
-TEST_CASE("a host without huge pages has the pages copied one by one", "[linux_pages]") {
+TEST_CASE("on a host without huge pages, pages are copied one by one", "[linux_pages]") {
     const Loaded loaded(Vmlinux({{kProgbits, kData, 0, kHuge}}, kHuge, kHuge), false);
     CHECK(loaded.is_mapped(0));
     CHECK(loaded.own(0, kHuge) == pages(kHuge, 'o'));
     CHECK(loaded.is_intact());
 }
 
-TEST_CASE("what Linux mostly reads stays mapped", "[linux_pages]") {
+TEST_CASE("pages that Linux mostly reads stay mapped", "[linux_pages]") {
     constexpr u64 kMost = MiB(1) + KiB(4);
     const Loaded reads(
         Vmlinux({{kProgbits, kConstants, 0, kMost}, {kProgbits, kData, kMost, kHuge - kMost}}, kHuge, kHuge));
@@ -177,12 +177,12 @@ TEST_CASE("what Linux mostly reads stays mapped", "[linux_pages]") {
     CHECK(half.is_intact());
 }
 
-TEST_CASE("a little that Linux writes stays mapped", "[linux_pages]") {
+TEST_CASE("a few pages that Linux writes stay mapped", "[linux_pages]") {
     CHECK(Loaded(Vmlinux({{kProgbits, kData, 0, KiB(508)}}, kHuge, KiB(508))).is_mapped(0));
     CHECK_FALSE(Loaded(Vmlinux({{kProgbits, kData, 0, KiB(512)}}, kHuge, KiB(512))).is_mapped(0));
 }
 
-TEST_CASE("each 2 MiB of guest memory is looked at by itself", "[linux_pages]") {
+TEST_CASE("each 2 MiB of guest memory is judged separately", "[linux_pages]") {
     // From the middle of the first to the middle of the fourth; constants fill the third.
     constexpr u64 kFirst = MiB(1);
     constexpr u64 kReadAt = kFirst + kHuge;
@@ -199,13 +199,13 @@ TEST_CASE("each 2 MiB of guest memory is looked at by itself", "[linux_pages]") 
     CHECK(loaded.is_intact());
 }
 
-TEST_CASE("2 MiB that are not all guest memory are no huge page", "[linux_pages]") {
+TEST_CASE("2 MiB that are not all guest memory do not become a huge page", "[linux_pages]") {
     const Vmlinux vmlinux({{kProgbits, kData, 0, MiB(1)}}, kHuge, MiB(1));
     CHECK(Loaded(vmlinux, true, MiB(3)).is_mapped(0));
     CHECK_FALSE(Loaded(vmlinux, true, MiB(4)).is_mapped(0));
 }
 
-TEST_CASE("edges that are no pages, and a file that is not laid out in pages", "[linux_pages]") {
+TEST_CASE("edges that are not whole pages, and a file that is not laid out in pages", "[linux_pages]") {
     for (const u64 file_at : {kHuge + 100, kHuge + 101}) {
         const Loaded loaded(Vmlinux({{kProgbits, kData, 0, 2 * kHuge}}, kHuge + 100, kHuge + 1234, file_at));
         CHECK(loaded.is_intact());
@@ -215,7 +215,7 @@ TEST_CASE("edges that are no pages, and a file that is not laid out in pages", "
     }
 }
 
-TEST_CASE("whatever sections say, what is loaded is what the file has", "[linux_pages]") {
+TEST_CASE("whatever sections say, the guest gets the file's bytes", "[linux_pages]") {
     std::mt19937_64 random(2026);
     const auto one_of = [&](std::initializer_list<u64> values) {
         return *(values.begin() + random() % values.size());

@@ -64,7 +64,7 @@ TEST_CASE("a vmlinux tells its release by its banner", "[linux_release]") {
     CHECK(release_of_elf("no banner"sv).empty());
 }
 
-TEST_CASE("what could be no directory's name is no release", "[linux_release]") {
+TEST_CASE("a text that cannot be a directory's name is not a release", "[linux_release]") {
     CHECK(release_of_elf("Linux version %s (%s)\0"sv).empty());
     CHECK(release_of_elf("Linux version ../../etc \0"sv).empty());
     CHECK(release_of_elf("Linux version 6/../../etc \0"sv).empty());
@@ -85,7 +85,7 @@ TEST_CASE("a bzImage tells its release by its header", "[linux_release]") {
     CHECK(release_of_bzimage(beyond).empty());
 }
 
-TEST_CASE("a bzImage that does not tell is asked for its banner", "[linux_release]") {
+TEST_CASE("without a release in its header, a bzImage's banner is used", "[linux_release]") {
     const Bytes file = bzimage(Bytes(0x100));
     const Image image = Image::from_bytes("bzImage", file);
     const KernelChoice choice = choose_kernel(image, Protocol::Linux).value();

@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: Apache-2.0
-// What is below 1 MiB: the firmware's data, and whose it is when a kernel lies there.
+// Memory below 1 MiB: the firmware's data, and kernels that lie there.
 #include <algorithm>
 
 #include <catch2/catch.hpp>
@@ -45,7 +45,7 @@ bool is_whole(const Guest& guest, u64 address, u64 bytes) {
            std::all_of(there.begin(), there.end(), [](std::byte byte) { return byte == kFilling; });
 }
 
-/// What the kernel is told, wherever it is: by the pointers of its protocol.
+/// The boot information, wherever it is: found by the pointers of its protocol.
 void check_information(const Guest& guest, const EntryState& entry, Protocol protocol) {
     switch (protocol) {
         case Protocol::Linux: {
@@ -78,7 +78,7 @@ void check_information(const Guest& guest, const EntryState& entry, Protocol pro
 
 }  // namespace
 
-TEST_CASE("what a kernel lies over goes elsewhere, under every protocol", "[low_memory]") {
+TEST_CASE("structures that a kernel would cover go elsewhere, under every protocol", "[low_memory]") {
     struct Place {
         u64 address;
         u64 bytes;
@@ -102,7 +102,7 @@ TEST_CASE("what a kernel lies over goes elsewhere, under every protocol", "[low_
     }
 }
 
-TEST_CASE("where a kernel leaves no room at all, that is said", "[low_memory]") {
+TEST_CASE("a kernel that leaves no room at all is refused with that reason", "[low_memory]") {
     Bytes file = elf64(
         0x1000, {{kLoad, kBody, 0, 0x1000, 16, 0x9ec00, 0}, {kLoad, kBody, 0, 0x100000, 16, 0x100000, 0}});
     file.resize(kBody + 16);
@@ -110,7 +110,7 @@ TEST_CASE("where a kernel leaves no room at all, that is said", "[low_memory]") 
     CHECK(message.find("the kernel leaves no room for the boot stack of 20464 bytes") != std::string::npos);
 }
 
-TEST_CASE("the BIOS data area is as a PC's firmware leaves it, under every protocol", "[low_memory]") {
+TEST_CASE("the BIOS data area is like that of a PC's firmware, under every protocol", "[low_memory]") {
     for (const Protocol protocol : kProtocols) {
         Guest guest;
         REQUIRE(guest.boot(kernel_at(0x100000, 0x100), protocol).has_value());

@@ -116,7 +116,7 @@ TEST_CASE("the header is found up to its last place, and not beyond", "[multiboo
     Bytes beyond = file;
     put_header(beyond, 8192 - 8, 0);
     CHECK(error_of(beyond) ==
-          "vmx: protocol multiboot needs a Multiboot header in the first 8192 bytes, and this file has none");
+          "vmx: protocol multiboot needs a Multiboot header in the first 8192 bytes, which this file lacks");
     Bytes bad_sum = elf_kernel();
     put<u32>(bad_sum, 0x808, 1);
     CHECK(error_of(bad_sum) != "booted");
@@ -156,7 +156,7 @@ TEST_CASE("a header that promises address fields beyond the file is refused", "[
           "vmx: truncated: the Multiboot header at byte 32 has address fields beyond the file's 63 bytes");
 }
 
-TEST_CASE("a module that does not fit is refused with the room there is", "[multiboot1]") {
+TEST_CASE("a module that does not fit is refused with the available room", "[multiboot1]") {
     const Bytes module(MiB(1) - 0x2000 + 1);
     const Image image = Image::from_bytes("mod", module);
     const BootModule modules[] = {{&image, ""}};

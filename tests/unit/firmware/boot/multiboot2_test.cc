@@ -80,7 +80,7 @@ TEST_CASE("a Multiboot 2 kernel finds its information, byte for byte", "[multibo
     CHECK(guest.at(0x102000, 2) == module);
 }
 
-TEST_CASE("without ACPI there is no RSDP tag", "[multiboot2]") {
+TEST_CASE("without ACPI the RSDP tag is missing", "[multiboot2]") {
     Guest guest;
     guest.request.rsdp = Gpa{0};
     REQUIRE(guest.boot(elf_kernel(), Protocol::Multiboot2));
@@ -124,7 +124,7 @@ TEST_CASE("a relocatable kernel stays where it was linked, or goes to the lowest
           from_hex("15000000 0c000000 00001600 00000000 00000000 08000000"));
 }
 
-TEST_CASE("relocation ranges without room, or without sense, are refused", "[multiboot2]") {
+TEST_CASE("relocation ranges that are too small or invalid are refused", "[multiboot2]") {
     CHECK(error_with(tag(10, 0, {0x200000, 0x300000, 0x1000, 0})) ==
           "vmx: no room for this relocatable kernel of 0x2000 bytes in guest RAM between 0x200000 and "
           "0x300000");

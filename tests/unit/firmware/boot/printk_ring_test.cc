@@ -72,7 +72,7 @@ TEST_CASE("Linux's log is found by its fresh counters", "[printk_ring]") {
     CHECK(ring->first_id == 0xffff'f000);
 }
 
-TEST_CASE("wherever it is in the data, also across pieces that are read", "[printk_ring]") {
+TEST_CASE("the log is found anywhere in the data, also across pieces that are read", "[printk_ring]") {
     for (const u64 at : {u64{0}, u64{8}, KiB(64) - 80, KiB(64) - 72, KiB(64) - 8, KiB(64), kDataBytes - 80}) {
         CAPTURE(at);
         CHECK(Vmlinux(at).find().has_value());
@@ -86,7 +86,7 @@ TEST_CASE("Linux 6.1 has another counter where 6.12 has a zero", "[printk_ring]"
     CHECK(vmlinux.find());
 }
 
-TEST_CASE("what does not agree with itself is no log", "[printk_ring]") {
+TEST_CASE("a ring that contradicts itself is not a log", "[printk_ring]") {
     struct Row {
         u64 word;
         u64 value;

@@ -69,7 +69,7 @@ TEST_CASE("the text and data of a Linux kernel are copied, padding is not", "[re
     CHECK(loaded.is_intact());
 }
 
-TEST_CASE("what a segment says is not written is not copied, but for text", "[rewritten_pages]") {
+TEST_CASE("pages of a read-only segment are not copied, except text", "[rewritten_pages]") {
     Bytes file = vmlinux(kText);
     put<u32>(file, 64 + 4, 5);  // p_flags: readable, executable
     const Loaded loaded(file);
@@ -89,7 +89,7 @@ TEST_CASE("another kernel's text stays mapped", "[rewritten_pages]") {
     CHECK(loaded.is_intact());
 }
 
-TEST_CASE("sections that lie copy no more than the segment", "[rewritten_pages]") {
+TEST_CASE("wrong sections copy no more than the segment", "[rewritten_pages]") {
     const auto with = [](u64 address, u64 size) {
         Section text = kText;
         text.address = address;

@@ -93,7 +93,7 @@ TEST_CASE("truncated and corrupt data is refused at every length", "[decompress]
     }
 }
 
-TEST_CASE("every decoder gives up when it is told to stop", "[decompress]") {
+TEST_CASE("every decoder obeys a stop", "[decompress]") {
     std::atomic<bool> is_wanted = false;
     const StopToken stop(is_wanted);
     const Bytes plain = mixed(5000);
@@ -109,7 +109,7 @@ TEST_CASE("every decoder gives up when it is told to stop", "[decompress]") {
     }
 }
 
-TEST_CASE("what is unpacked in several pieces is what was packed", "[decompress]") {
+TEST_CASE("data unpacked in several pieces is unchanged", "[decompress]") {
     // Soon packed, and no piece like another.
     const Bytes some = mixed(299'993);
     Bytes plain;

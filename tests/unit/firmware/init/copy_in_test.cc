@@ -62,7 +62,7 @@ class Scratch {
 
 }  // namespace
 
-TEST_CASE("copies come with modes and times, and leave the place that they had") {
+TEST_CASE("copies keep modes and times, and are removed from their source") {
     const Scratch scratch;
     scratch.file("from/a/b/file", std::string(300'000, 'x'), 04751);
     fs::create_symlink("b/file", scratch.at("from/a/link"));
@@ -87,7 +87,7 @@ TEST_CASE("copies come with modes and times, and leave the place that they had")
     CHECK(test::take_said().empty());
 }
 
-TEST_CASE("a copy takes the place of a file, and comes to what a directory has") {
+TEST_CASE("a copy replaces a file, and is merged into a directory") {
     const Scratch scratch;
     scratch.file("to/usr/lib/theirs", "theirs", 0600);
     scratch.file("to/usr/lib/both", "theirs", 0600);
@@ -110,7 +110,7 @@ TEST_CASE("a copy takes the place of a file, and comes to what a directory has")
     CHECK(scratch.text("to/named") == "ours");
 }
 
-TEST_CASE("more names than one listing holds are all copied") {
+TEST_CASE("a directory larger than one listing is copied whole") {
     const Scratch scratch;
     for (int i = 0; i < 500; ++i) scratch.file("from/some-directory/file-" + std::to_string(i), "x");
     REQUIRE(scratch.copy() == 0);
@@ -118,7 +118,7 @@ TEST_CASE("more names than one listing holds are all copied") {
     CHECK(fs::is_empty(scratch.at("from/some-directory")));
 }
 
-TEST_CASE("what cannot be copied is told once, by its name") {
+TEST_CASE("a failed copy is reported once, by its name") {
     const Scratch scratch;
     scratch.file("from/a/b/name", "ours");
     scratch.file("to/a/b", "a file");
@@ -130,7 +130,7 @@ TEST_CASE("what cannot be copied is told once, by its name") {
     CHECK(test::take_said() == "cannot copy in name: EISDIR\n");
 }
 
-TEST_CASE("without anything to copy in there is nothing to do") {
+TEST_CASE("without anything to copy in nothing happens") {
     const Scratch scratch;
     CHECK(init::copy_in(scratch.at("nowhere").c_str(), scratch.at("to").c_str()) == 0);
     CHECK(test::take_said().empty());

@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: Apache-2.0
-// What a DHCP server says, byte by byte: RFC 2131 §2 "Protocol Summary", behind IPv4's header and UDP's.
+// A DHCP server's messages, byte by byte: RFC 2131 §2 "Protocol Summary", behind IPv4's header and UDP's.
 #pragma once
 
 #include <cstddef>

@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: Apache-2.0
-// What a DHCP client says, and what it believes of what it hears.
+// A DHCP client's messages, and its reading of answers.
 #include "firmware/init/dhcp.h"
 
 #include <algorithm>
@@ -35,7 +35,7 @@ TEST_CASE("an address is written with four numbers") {
     CHECK(text({{10, 9, 100, 101}}) == "10.9.100.101");
 }
 
-TEST_CASE("an offer of all that is asked for") {
+TEST_CASE("an offer with every option") {
     const auto offer =
         offer_with({1, 4, 255, 255, 255, 0,   3, 8,  192, 0,    2,    1, 192, 0,  2, 9, 6, 8,  192,
                     0, 2, 53,  198, 51,  100, 1, 26, 2,   0xff, 0xf0, 0, 0,   51, 4, 0, 0, 14, 16});
@@ -52,7 +52,7 @@ TEST_CASE("an offer of all that is asked for") {
     CHECK(offer->mtu == 65520);
 }
 
-TEST_CASE("an offer of an address and nothing more") {
+TEST_CASE("an offer with an address only") {
     const auto offer = offer_with({});
     REQUIRE(offer);
     CHECK(offer->prefix_bits == 32);
@@ -61,11 +61,11 @@ TEST_CASE("an offer of an address and nothing more") {
     CHECK(offer->mtu == 0);
     // Without the option that ends them, and with padding around.
     CHECK(read(answer_with({0, 0, 53, 1, 5, 0, 54, 4, 192, 0, 2, 1})));
-    // What is behind the end is not read.
+    // Bytes after the end are not read.
     CHECK(read(answer_with({53, 1, 5, 54, 4, 192, 0, 2, 1, 255, 1, 200, 0})));
 }
 
-TEST_CASE("no more name servers are taken than there is room for, and none that is no host's") {
+TEST_CASE("no more name servers are taken than fit, and only addresses of hosts") {
     const auto offer =
         offer_with({6, 24, 0, 0, 0, 0, 1, 1, 1, 1, 224, 0, 0, 1, 2, 2, 2, 2, 3, 3, 3, 3, 4, 4, 4, 4});
     REQUIRE(offer);
@@ -74,7 +74,7 @@ TEST_CASE("no more name servers are taken than there is room for, and none that 
     CHECK(offer_with({6, 4, 127, 0, 0, 53})->name_servers == 0);
 }
 
-TEST_CASE("a router that cannot be one is none") {
+TEST_CASE("a router's address that no host can have is ignored") {
     for (const Bytes& router : {Bytes{3, 4, 0, 0, 0, 0}, Bytes{3, 4, 127, 0, 0, 1},
                                 Bytes{3, 4, 255, 255, 255, 255}, Bytes{3, 4, 192, 0, 2, 77}})
         CHECK_FALSE(offer_with(router)->has_router);
@@ -86,7 +86,7 @@ TEST_CASE("an MTU that would break the link is not taken") {
     CHECK(offer_with({26, 2, 0x02, 0x40})->mtu == 576);
 }
 
-TEST_CASE("a mask is ones and then zeroes, and none of half the world") {
+TEST_CASE("a mask is ones and then zeroes, and not too short") {
     CHECK(offer_with({1, 4, 255, 0, 0, 0})->prefix_bits == 8);
     CHECK(offer_with({1, 4, 255, 255, 255, 254})->prefix_bits == 31);
     CHECK(offer_with({1, 4, 255, 255, 255, 255})->prefix_bits == 32);
@@ -95,7 +95,7 @@ TEST_CASE("a mask is ones and then zeroes, and none of half the world") {
         CHECK_FALSE(offer_with(mask));
 }
 
-TEST_CASE("options of another size than theirs make an answer none") {
+TEST_CASE("an answer with options of the wrong size is ignored") {
     for (const Bytes& option :
          {Bytes{53, 2, 2, 2}, Bytes{53, 0}, Bytes{54, 3, 1, 2, 3}, Bytes{54, 0}, Bytes{1, 3, 255, 255, 255},
           Bytes{1, 0}, Bytes{3, 0}, Bytes{3, 5, 1, 1, 1, 1, 1}, Bytes{6, 0}, Bytes{6, 3, 1, 1, 1},
@@ -107,7 +107,7 @@ TEST_CASE("options of another size than theirs make an answer none") {
     CHECK_FALSE(read(answer_with({53, 1, 2, 54, 4, 192, 0, 2, 1, 12})));
 }
 
-TEST_CASE("an answer without its type, without its server, or of a kind that no server sends is none") {
+TEST_CASE("an answer without its type, without its server, or of a kind that no server sends is ignored") {
     CHECK_FALSE(read(answer_with({54, 4, 192, 0, 2, 1, 255})));
     CHECK_FALSE(read(answer_with({53, 1, 2, 255})));
     CHECK_FALSE(read(answer_with({})));
@@ -115,7 +115,7 @@ TEST_CASE("an answer without its type, without its server, or of a kind that no 
     CHECK(read(answer_with(plus(5, {})))->kind == DhcpKind::Ack);
 }
 
-TEST_CASE("an address that no host has is not taken, but a refusal needs none") {
+TEST_CASE("an address that no host can have is ignored, but a refusal needs none") {
     for (const Bytes& address : {Bytes{0, 0, 0, 0}, Bytes{0, 1, 2, 3}, Bytes{127, 0, 0, 1},
                                  Bytes{224, 0, 0, 1}, Bytes{255, 255, 255, 255}}) {
         for (const u8 type : Bytes{2, 5}) {
@@ -129,7 +129,7 @@ TEST_CASE("an address that no host has is not taken, but a refusal needs none") 
     }
 }
 
-TEST_CASE("what is for somebody else is no answer") {
+TEST_CASE("a packet for another client is not an answer") {
     const Bytes good = answer_with(plus(2, {}));
     REQUIRE(read(good));
     struct Change {
@@ -167,7 +167,7 @@ TEST_CASE("what is for somebody else is no answer") {
     CHECK(read(whole));
 }
 
-TEST_CASE("sizes that contradict each other make no answer") {
+TEST_CASE("an answer with contradicting sizes is ignored") {
     const Bytes good = answer_with(plus(2, {6, 4, 1, 1, 1, 1}));
     for (std::size_t size = 0; size < good.size(); ++size)
         CHECK_FALSE(read(Bytes(good.begin(), good.begin() + static_cast<long>(size))));
@@ -188,7 +188,7 @@ TEST_CASE("sizes that contradict each other make no answer") {
     CHECK(read(padded)->name_servers == 1);
 }
 
-TEST_CASE("an acknowledgement is of the server that offered, and of the same address") {
+TEST_CASE("an acknowledgement must come from the offering server, for the same address") {
     const DhcpAnswer offer = *offer_with({});
     Bytes packet = answer_with(plus(5, {}));
     CHECK(belongs_to(*read(packet), offer));
@@ -200,7 +200,7 @@ TEST_CASE("an acknowledgement is of the server that offered, and of the same add
     CHECK_FALSE(belongs_to(*read(packet), offer));
 }
 
-TEST_CASE("a client asks everybody, and then for what it was offered") {
+TEST_CASE("a client broadcasts, and then requests the offered address") {
     std::array<u8, kDhcpPacketBytes> packet{};
     packet.fill(0xaa);
     write_dhcp_packet(packet, kClient, nullptr);

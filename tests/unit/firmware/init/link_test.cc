@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
 // Init's system calls on an interface, in a network namespace of this test's own, whose other side is played
-// by a thread: a DHCP server, and whoever else is on the link.
+// by a thread: a DHCP server, and other hosts on the link.
 #include <algorithm>
 #include <atomic>
 #include <cerrno>
@@ -156,7 +156,7 @@ TEST_CASE("an interface is found by its MAC address alone") {
     CHECK(std::string(cable.link().name) == "mf0");
     CHECK(cable.link().index == ::if_nametoindex("mf0"));
     CHECK(cable.links().find(Mac{{0x02, 0x11, 0x22, 0x33, 0x44, 0x56}}).index == 0);
-    CHECK(cable.links().find(Mac{}).index == 0);  // lo's, which is no Ethernet
+    CHECK(cable.links().find(Mac{}).index == 0);  // lo's, which is not Ethernet
 }
 
 TEST_CASE("an interface gets addresses, an MTU and the default route") {
@@ -231,7 +231,7 @@ TEST_CASE("messages that are lost are sent again") {
     CHECK(lost >= 2);
 }
 
-TEST_CASE("what strangers say is not heard, and the first offer counts") {
+TEST_CASE("packets of others are ignored, and the first offer counts") {
     const Cable cable;
     const Asked asked = ask(cable, 3, [&](const Bytes& message) {
         if (type_of(message) == kDiscover) {
@@ -256,7 +256,7 @@ TEST_CASE("what strangers say is not heard, and the first offer counts") {
     CHECK(asked.lease.server.bytes[3] == 1);
 }
 
-TEST_CASE("a refused request begins anew, and so does one that nobody acknowledges") {
+TEST_CASE("a refused request begins anew, as does an unacknowledged one") {
     for (const bool is_refused : {true, false}) {
         const Cable cable;
         u8 server = 1;

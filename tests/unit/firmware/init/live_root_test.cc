@@ -45,7 +45,7 @@ void expect(bool is_so, const char* what) {
 }
 #define EXPECT(condition) expect(condition, #condition)
 
-/// What the archive of a guest with a live root unpacks to, with the host's directory beside it.
+/// The unpacked archive of a guest with a live root, with the host's directory beside it.
 void make_guest() {
     for (const char* name : {"proc", "sys", "dev", "tmp", "run", ".mayfly", ".mayfly/bin", "host", "host/etc",
                              "host/old", "host/proc", "host/sys", "host/dev"})
@@ -136,7 +136,7 @@ TEST_CASE(
           }).empty());
 }
 
-TEST_CASE("an overlay's directory may lack what the kernel's file systems are mounted on") {
+TEST_CASE("an overlay's directory may lack the mount points of the kernel's file systems") {
     const auto inside = [] {
         for (const char* name : {"/host/proc", "/host/sys", "/host/dev"}) fs::remove(name);
         std::ofstream("/dev/node") << "dev";
@@ -147,7 +147,7 @@ TEST_CASE("an overlay's directory may lack what the kernel's file systems are mo
     CHECK(in_guest(inside, [](const fs::path& host) { CHECK_FALSE(fs::exists(host / "proc")); }).empty());
 }
 
-TEST_CASE("a root that is shared has what the guest writes, and nothing of init's") {
+TEST_CASE("a shared root gets the guest's writes, and nothing from init") {
     const auto inside = [] {
         EXPECT(enter_live_root(JobRoot::Shared) == 0);
         EXPECT(flags_asked_for == 0);
@@ -169,7 +169,7 @@ TEST_CASE("a root that is shared has what the guest writes, and nothing of init'
           }).empty());
 }
 
-TEST_CASE("a shared root without a file of names is told, and gets none") {
+TEST_CASE("a shared root without a name file is reported, and stays without") {
     const auto inside = [] {
         fs::remove("/host/etc/resolv.conf");
         fs::remove("/host/etc/hosts");
@@ -179,13 +179,13 @@ TEST_CASE("a shared root without a file of names is told, and gets none") {
         write_resolv_conf(lines, NamePlace::Beside);
         add_to_hosts(lines, NamePlace::Beside);
         EXPECT(test::take_said() ==
-               "cannot mount over /etc/resolv.conf, which a root of the host's has to have: ENOENT\n"
-               "cannot mount over /etc/hosts, which a root of the host's has to have: ENOENT\n");
+               "cannot mount over /etc/resolv.conf, which the host's directory must contain: ENOENT\n"
+               "cannot mount over /etc/hosts, which the host's directory must contain: ENOENT\n");
     };
     CHECK(in_guest(inside, [](const fs::path& host) { CHECK(fs::is_empty(host / "etc") == false); }).empty());
 }
 
-TEST_CASE("a shared root without a place for what is mounted is refused") {
+TEST_CASE("a shared root without a mount point is refused") {
     const auto inside = [] {
         fs::remove("/host/sys");
         EXPECT(enter_live_root(JobRoot::Shared) == -ENOENT);

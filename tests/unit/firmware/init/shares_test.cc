@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: Apache-2.0
-// What init does with shares before a kernel has the last word: there is no device of theirs here.
+// What init does with shares before a kernel answers: no device of a share exists here.
 #include "firmware/init/shares.h"
 
 #include <cerrno>
@@ -18,7 +18,7 @@ using namespace mayfly;
 using namespace mayfly::init;
 namespace fs = std::filesystem;
 
-TEST_CASE("a share's place is made, and a failure names it and the tag, and is the last") {
+TEST_CASE("a share's directory is made, and a failure names directory and tag, and ends the mounts") {
     char name[] = "/tmp/mayfly-shares-XXXXXX";
     REQUIRE(::mkdtemp(name) != nullptr);
     const std::string first = std::string(name) + "/a/b c";

@@ -18,7 +18,7 @@ MODERN = {"XSDT", "FACP", "APIC", "MCFG", "DSDT"}
 LEGACY = MODERN | {"RSDT", "FACS"}
 EXPECTED = {"modern": MODERN, "modern-mmio": MODERN, "modern-serial": MODERN, "bare": MODERN - {"MCFG"},
             "legacy": LEGACY, "legacy-intx": LEGACY, "full": LEGACY}
-# What the disassembler must make of some tables, and how often.
+# Lines that the disassembler must print for some tables, and how often.
 ROUTE = r"Package \(0x04\)\s*\{\s*0x00(0[1-9A-F]|1[0-9A-F])FFFF,\s*Zero,\s*Zero,\s*0x0[AB]\s*\}"
 MMIO_RESOURCES = (r"Memory32Fixed \(ReadWrite,\s*0xC00[01][0-9A-F]000,[^\n]*\s*0x00001000,[^\n]*\s*\)"
                   r"\s*Interrupt \(ResourceConsumer, Edge, ActiveHigh, Exclusive,")

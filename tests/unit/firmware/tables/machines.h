@@ -145,7 +145,7 @@ inline std::vector<FoundTable> find_tables(const GuestMemory& memory, Gpa rsdp_b
     return found;
 }
 
-/// Bytes of the table with that signature, empty when there is none.
+/// Bytes of the table with that signature, empty when it is missing.
 inline std::vector<u8> find_table(const GuestMemory& memory, Gpa rsdp, const std::string& signature) {
     for (const FoundTable& table : find_tables(memory, rsdp))
         if (table.signature == signature) return table.bytes;

@@ -37,7 +37,7 @@ UniqueFd open_file(const std::string& path) {
     return UniqueFd::adopt(::open(path.c_str(), O_RDWR | O_CLOEXEC));
 }
 
-/// A host's boot, module and device, and a runtime directory that is not there yet.
+/// A host's boot, module and device, and a runtime directory that does not exist yet.
 class Host {
   public:
     Host() {
@@ -95,7 +95,7 @@ class Host {
 
 }  // namespace
 
-TEST_CASE("what one boot stores the next one has", "[answer_cache]") {
+TEST_CASE("the next boot finds the stored answers", "[answer_cache]") {
     const Host host;
     AnswerCache first = host.look();
     CHECK(first.answers() == nullptr);
@@ -117,7 +117,7 @@ TEST_CASE("what one boot stores the next one has", "[answer_cache]") {
     CHECK((entry.st_mode & 07777) == 0600);
 }
 
-TEST_CASE("an entry is of one boot of the host, one device and one module", "[answer_cache]") {
+TEST_CASE("an entry is valid for one boot of the host, one device and one module", "[answer_cache]") {
     Host host;
     host.store();
     SECTION("boot") { host.set_boot_id('2'); }
@@ -134,7 +134,7 @@ TEST_CASE("an entry is of one boot of the host, one device and one module", "[an
     host.check_replaced("of another KVM");
 }
 
-TEST_CASE("where a part of the key cannot be told nothing is kept", "[answer_cache]") {
+TEST_CASE("with an unknown part of the key nothing is kept", "[answer_cache]") {
     const Host host;
     SECTION("boot") { fs::remove(host.root / "boot_id"); }
     SECTION("boot, cut short") { std::ofstream(host.root / "boot_id") << "1234"; }
@@ -145,7 +145,7 @@ TEST_CASE("where a part of the key cannot be told nothing is kept", "[answer_cac
     CHECK(host.look().answers() == nullptr);
 }
 
-TEST_CASE("of a vendor that is not known nothing is kept", "[answer_cache]") {
+TEST_CASE("with an unknown vendor nothing is kept", "[answer_cache]") {
     const Host host;
     AnswerCache cache = host.look();
     auto answers = invented();
@@ -154,7 +154,7 @@ TEST_CASE("of a vendor that is not known nothing is kept", "[answer_cache]") {
     CHECK(host.content().empty());
 }
 
-TEST_CASE("an entry with a byte that is wrong is not used", "[answer_cache]") {
+TEST_CASE("an entry with a wrong byte is not used", "[answer_cache]") {
     const Host host;
     host.store();
     const std::string good = host.content();
@@ -204,10 +204,10 @@ TEST_CASE("a link or a file in the directory's place is not used", "[answer_cach
         fs::create_directory_symlink(host.root / "real", host.places.directory);
     }
     SECTION("file") { std::ofstream(host.places.directory) << "a file"; }
-    host.check_unused("no directory");
+    host.check_unused("not a directory");
 }
 
-TEST_CASE("what is no plain file in the entry's place is not used, nor waited for", "[answer_cache]") {
+TEST_CASE("in the entry's place, only a regular file is used, and nothing is waited for", "[answer_cache]") {
     Host host;
     fs::create_directory(host.places.directory);
     SECTION("link") {
@@ -222,7 +222,7 @@ TEST_CASE("what is no plain file in the entry's place is not used, nor waited fo
     if (fs::exists(host.root / "elsewhere")) CHECK(fs::file_size(host.root / "elsewhere") == 6);
 }
 
-TEST_CASE("without a directory there is no cache", "[answer_cache]") {
+TEST_CASE("without a directory nothing is cached", "[answer_cache]") {
     Host host;
     SECTION("none is named") { host.places.directory.clear(); }
     SECTION("nor can it be made") { host.places.directory = host.root / "missing/run"; }
@@ -249,7 +249,7 @@ TEST_CASE("an entry is due for a comparison a second after the last", "[answer_c
     CHECK_FALSE(host.look().is_due());
 }
 
-TEST_CASE("an entry that is forgotten is nobody's", "[answer_cache]") {
+TEST_CASE("a removed entry is not found", "[answer_cache]") {
     const Host host;
     host.store();
     const AnswerCache user = host.look();
@@ -259,7 +259,7 @@ TEST_CASE("an entry that is forgotten is nobody's", "[answer_cache]") {
     AnswerCache next = host.look();
     CHECK(next.answers() == nullptr);
     CHECK(next.why().empty());
-    // Whoever had it open may confirm it: that makes no entry.
+    // A boot that had it open may confirm it, which does not make an entry.
     other.confirm();
     CHECK(host.look().answers() == nullptr);
     CHECK(next.store(invented(), host.device));

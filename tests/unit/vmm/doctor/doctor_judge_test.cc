@@ -130,7 +130,7 @@ TEST_CASE("a well set up SVM host is judged by AVIC", "[doctor]") {
     CHECK(find(diagnosis, "APICv") == nullptr);
 }
 
-TEST_CASE("the doctor says what becomes of an 8254's late ticks", "[doctor]") {
+TEST_CASE("the doctor tells how an 8254's late ticks are treated", "[doctor]") {
     CHECK(finding(vmx_host(), "8254 ticks").text.find("reinjected") != std::string::npos);
     CHECK(finding(svm_host(), "8254 ticks").text.find("discarded: reinjection would keep AVIC off") !=
           std::string::npos);
@@ -188,7 +188,7 @@ TEST_CASE("fewer interrupts than were to be sent, on a busy host, are a note", "
     CHECK(probe.text.find("run mayfly doctor again when the host is quiet") != std::string::npos);
 }
 
-TEST_CASE("a probe that failed for a reason of its own says nothing against guests", "[doctor]") {
+TEST_CASE("a probe's own failure says nothing against guests", "[doctor]") {
     Facts facts = vmx_host();
     facts.probe = ProbeFacts{};
     facts.probe->unfinished = "pthread_create: Resource temporarily unavailable";
@@ -199,7 +199,7 @@ TEST_CASE("a probe that failed for a reason of its own says nothing against gues
     CHECK(find(diagnosis, "probe guest")->text.find("was not run: pthread_create") == 0);
 }
 
-TEST_CASE("a guest that KVM refuses, or that goes wrong, keeps mayfly from booting", "[doctor]") {
+TEST_CASE("a guest that KVM refuses, or that crashes, keeps mayfly from booting", "[doctor]") {
     Facts facts = vmx_host();
     facts.probe->failure = "the probe guest ended with KVM_EXIT_SHUTDOWN";
     facts.probe->unfinished = "this host gave the guest too little of a CPU";
@@ -256,7 +256,7 @@ TEST_CASE("a forbidden /dev/kvm is cured by its group", "[doctor]") {
     CHECK(finding(facts, "/dev/kvm").cure.find("sudo chgrp kvm /dev/kvm") == 0);
 }
 
-TEST_CASE("a missing /dev/kvm is cured by what is missing", "[doctor]") {
+TEST_CASE("a missing /dev/kvm has the cure for its cause", "[doctor]") {
     Facts facts = without_kvm(ENOENT);
     facts.host.kvm_device.exists = false;
     facts.host.flavour = KvmFlavour::Unknown;
@@ -293,7 +293,7 @@ TEST_CASE("a host clock that could be the tsc is a problem with its cure", "[doc
     CHECK(finding(facts, "host clock").cure.find("echo tsc | sudo tee") == 0);
 }
 
-TEST_CASE("a TSC rate that KVM tolerates is well", "[doctor]") {
+TEST_CASE("a TSC rate within KVM's tolerance is fine", "[doctor]") {
     Facts facts = vmx_host();
     CHECK(finding(facts, "TSC").text == "2.100 GHz; 5 ppm below the host's own rate");
     facts.host.cpu.tsc_khz = 2'100'000 * 1.000'25;
@@ -302,7 +302,7 @@ TEST_CASE("a TSC rate that KVM tolerates is well", "[doctor]") {
     CHECK(finding(facts, "TSC").severity == Severity::Ok);
 }
 
-TEST_CASE("a TSC rate that is not the host's is a problem where there is no scaling", "[doctor]") {
+TEST_CASE("a TSC rate that is not the host's is a problem without TSC scaling", "[doctor]") {
     Facts facts = svm_host();
     facts.probe->tsc_khz = 2'297'536;
     facts.host.cpu.tsc_khz = 2'299'973;
@@ -335,7 +335,7 @@ TEST_CASE("a timer that never fires keeps kernels from booting, and its cure is 
     CHECK(timer.cure == "sudo modprobe -r kvm_amd kvm && sudo modprobe kvm_amd");
 }
 
-TEST_CASE("a timer that fires late is a note, and one that was not tried is nothing", "[doctor]") {
+TEST_CASE("a timer that fires late is a note, and an untested one is not mentioned", "[doctor]") {
     Facts facts = vmx_host();
     CHECK(finding(facts, "deadline timer").severity == Severity::Ok);
     facts.probe->timer_late_ns = 35'000'000;
@@ -355,7 +355,7 @@ TEST_CASE("a kvmclock that counts by another rate than the TSC's drifts", "[doct
     CHECK(clock.cure == "sudo modprobe -r kvm_intel kvm && sudo modprobe kvm_intel");
 }
 
-TEST_CASE("a guest that had no CPU had no chance, and one that waits for something else had", "[doctor]") {
+TEST_CASE("a guest without a CPU had no chance, and one that waits for something else had", "[doctor]") {
     constexpr u64 kSecond = 1'000'000'000;
     CHECK(had_chance(kSecond, kSecond / 2, 'R'));
     CHECK_FALSE(had_chance(kSecond, kSecond / 10, 'R'));
@@ -371,7 +371,7 @@ TEST_CASE("a clock page's multiplier and shift are a rate", "[doctor]") {
     CHECK(kvmclock_tsc_khz(0x8000'0000, -1) == 4'000'000.0);
 }
 
-TEST_CASE("two samples of the TSC are a rate, and say how sure it is", "[doctor]") {
+TEST_CASE("two samples of the TSC give a rate and its uncertainty", "[doctor]") {
     const auto rate = tsc_rate({.ticks = 1000, .ns = 500, .doubt_ticks = 100},
                                {.ticks = 2'001'000, .ns = 1'000'500, .doubt_ticks = 100});
     REQUIRE(rate.has_value());
@@ -400,7 +400,7 @@ TEST_CASE("text lines stay within the columns and commands stay whole", "[doctor
           "done\n");
 }
 
-TEST_CASE("colour is only there when it was asked for", "[doctor]") {
+TEST_CASE("colour is only used on request", "[doctor]") {
     const Diagnosis diagnosis = judge(vmx_host());
     CHECK(doctor_text(diagnosis, {.columns = 80, .has_colour = false}).find('\x1b') == std::string::npos);
     CHECK(doctor_text(diagnosis, {.columns = 80, .has_colour = true}).find("\x1b[32mok") !=

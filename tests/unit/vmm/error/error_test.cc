@@ -7,14 +7,14 @@
 
 using namespace mayfly;
 
-TEST_CASE("a failed system call says what, on what, and why", "[error]") {
+TEST_CASE("a failed system call tells the call, its subject and the reason", "[error]") {
     CHECK(Error::os("open", ENOENT).about("/x").message() == "open /x: No such file or directory");
     CHECK(Error::os("KVM_CREATE_VM", ENOMEM).message() == "KVM_CREATE_VM: Cannot allocate memory");
     errno = EACCES;
     CHECK(Error::os("open").os_errno() == EACCES);
 }
 
-TEST_CASE("a refused value is preceded by what it was given to", "[error]") {
+TEST_CASE("a refused value is preceded by its option", "[error]") {
     CHECK(Error::invalid("not a size: 'x'").about("--memory").message() == "--memory: not a size: 'x'");
     CHECK(Error::invalid("inner").about("file").about("--initrd").message() == "--initrd: file: inner");
 }

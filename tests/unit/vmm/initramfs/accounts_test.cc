@@ -23,7 +23,7 @@ std::string refusal(std::string_view user) {
 
 }  // namespace
 
-TEST_CASE("nobody in particular is root, with the root's home") {
+TEST_CASE("without --user the program is root, with the root's home") {
     CHECK(account("").uid == 0);
     CHECK(account("").home == "/root");
     CHECK(account("").groups == std::vector<u32>{10});
@@ -43,12 +43,12 @@ TEST_CASE("a user is found by name, then by number, with its groups") {
     CHECK(account("last").home == "/last");
 }
 
-TEST_CASE("a number that nobody has is a user of group 0 without a home") {
+TEST_CASE("an unknown number is a user of group 0 without a home") {
     const Account found = account("4000000000");
     CHECK((found.uid == 4000000000 && found.gid == 0 && found.home == "/" && found.groups.empty()));
 }
 
-TEST_CASE("who is given a group is in no other") {
+TEST_CASE("a user with an explicit group is in no other") {
     for (const char* user : {"ann:video", "ann:44", "1000:video"}) {
         CHECK(account(user).gid == 44);
         CHECK(account(user).groups.empty());
@@ -59,9 +59,8 @@ TEST_CASE("who is given a group is in no other") {
 }
 
 TEST_CASE("a name that the root does not know is refused") {
-    CHECK(refusal("bob").starts_with("--user bob: there is no user bob in the root's /etc/passwd"));
-    CHECK(refusal("ann:cooks")
-              .starts_with("--user ann:cooks: there is no group cooks in the root's /etc/group"));
+    CHECK(refusal("bob").starts_with("--user bob: no user bob in the root's /etc/passwd"));
+    CHECK(refusal("ann:cooks").starts_with("--user ann:cooks: no group cooks in the root's /etc/group"));
     CHECK(refusal("4294967296").find("no user 4294967296") != std::string::npos);
     CHECK(refusal("4294967295").find("has no number") != std::string::npos);  // -1 for setresuid(2)
     CHECK(refusal("huge") == "--user huge: huge has no number that is one in the root's /etc/passwd");

@@ -69,7 +69,7 @@ TEST_CASE("names and contents of all lengths modulo four keep their bytes") {
     for (std::size_t i = 0; i < 36; ++i) CHECK(entries[i].content == counting(i % 6));
 }
 
-TEST_CASE("what an entry takes is known before") {
+TEST_CASE("an entry's size is known in advance") {
     for (const std::size_t size : {0U, 1U, 4U, 100'000U}) {
         ArchiveWriter archive = writer();
         REQUIRE(archive.add("some/name", kFile, counting(size)).has_value());
@@ -92,7 +92,7 @@ TEST_CASE("files of all sizes around the buffer's are copied whole") {
     for (std::size_t i = 0; i < sizes.size(); ++i) CHECK(entries[i].content == counting(sizes[i]));
 }
 
-TEST_CASE("a file that has another size than it had is refused by name") {
+TEST_CASE("a file whose size changed is refused by name") {
     const ScratchTree tree;
     for (const u64 size : {u64{10}, MiB(1)}) {
         tree.file("log", counting(size));

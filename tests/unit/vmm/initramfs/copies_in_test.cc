@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: Apache-2.0
-// What the archive has of files that are copied in.
+// Copied files in the archive.
 #include <algorithm>
 #include <atomic>
 #include <thread>
@@ -78,7 +78,7 @@ TEST_CASE("a copied tree has its content and modes, and the program's owner") {
     CHECK(entry(entries, "opt/one").content == "1");
 }
 
-TEST_CASE("what the root has stays as it is, but for files of the same name") {
+TEST_CASE("the root is unchanged, except for files of the same name") {
     Copies copies;
     copies.copy("one", "/etc/config");
     copies.copy("sub", "/usr/share/");
@@ -105,7 +105,7 @@ TEST_CASE("what the root has stays as it is, but for files of the same name") {
     CHECK(std::ranges::find_if(entries, config)->content == "root's");
 }
 
-TEST_CASE("a later copy sees what an earlier one has made") {
+TEST_CASE("a later copy sees an earlier one's files") {
     Copies copies;
     copies.copy("sub", "/a/b");
     copies.copy("one", "/a/b/c");
@@ -115,10 +115,10 @@ TEST_CASE("a later copy sees what an earlier one has made") {
     copies.copy("one", "/a");
     CHECK(entry(copies.entries(), "a/one").content == "1");
     copies.request.copies_in.back().guest = "/a/b/c/d";
-    CHECK(has(refusal(copies.request), "/a/b/c: is no directory in the guest"));
+    CHECK(has(refusal(copies.request), "/a/b/c: is not a directory in the guest"));
 }
 
-TEST_CASE("hard links are kept in a copy, and join no two copies") {
+TEST_CASE("hard links are kept within a copy, not between copies") {
     Copies copies;
     copies.tree.hard_link("one", "again");
     copies.copy("", "/x");
@@ -131,7 +131,7 @@ TEST_CASE("hard links are kept in a copy, and join no two copies") {
     CHECK(entry(entries, "x/again").inode != entry(entries, "y/again").inode);
 }
 
-TEST_CASE("a file that comes over one of several names is none of them") {
+TEST_CASE("a file copied over one of several hard links leaves the other links") {
     Copies copies;
     copies.root.hard_link("etc/config", "etc/also");
     copies.copy("one", "/etc/config");
@@ -143,7 +143,7 @@ TEST_CASE("a file that comes over one of several names is none of them") {
         if (is_config(one)) types.push_back(one.mode & S_IFMT);
     CHECK(types == std::vector<u32>{S_IFREG, S_IFLNK, S_IFREG});
     CHECK(std::find_if(entries.rbegin(), entries.rend(), is_config)->content == "1");
-    // Copies of one place are no files of each other either.
+    // Copies to one place do not hide each other's files either.
     copies.tree.directory("b");
     copies.tree.hard_link("one", "b/two");
     copies.tree.file("new", "new");
@@ -162,7 +162,7 @@ TEST_CASE("a file that comes over one of several names is none of them") {
     CHECK(count(later, "srv/two") == 1);
 }
 
-TEST_CASE("a copy that is to be written is not packed, and one that changes is refused") {
+TEST_CASE("a file to be written is not packed, and one that changes is refused") {
     Copies copies;
     OutputFiles outputs;
     const std::optional<FileIdentity> identity = FileIdentity::of_name(copies.tree.path("one"));
@@ -202,21 +202,23 @@ TEST_CASE("a copy that has no place is refused") {
     copies.root.directory("usr/share/one");
     CHECK(has(copies.refused("one", "/usr/share"), "/usr/share/one: is a directory in the guest, where "));
     CHECK(has(copies.refused("one", "/usr/share/"), "/usr/share/one: is a directory in the guest, where "));
-    CHECK(has(copies.refused("", "/etc/config"), "copies a directory onto /etc/config, which is none"));
-    CHECK(has(copies.refused("one", "/etc/config/x"), "/etc/config: is no directory in the guest"));
+    CHECK(has(copies.refused("", "/etc/config"),
+              "copies a directory onto /etc/config, which is not a directory"));
+    CHECK(has(copies.refused("one", "/etc/config/x"), "/etc/config: is not a directory in the guest"));
     CHECK(has(copies.refused("one", "/a/../etc"), "'..' leads nowhere"));
     for (const char* place : {"/dev/x", "/proc", "//sys/x"})
         CHECK(has(copies.refused("", place), "and hides what else is put there"));
     CHECK(has(copies.refused("one", "/.mayfly/init"), "is a name that the initramfs needs for itself"));
     copies.tree.directory("etc/config");
-    CHECK(has(copies.refused("", "/"), "copies a directory onto /etc/config, which is none in the guest"));
+    CHECK(has(copies.refused("", "/"),
+              "copies a directory onto /etc/config, which is not a directory in the guest"));
     REQUIRE(::mkfifo(copies.tree.path("pipe").c_str(), 0600) == 0);
     CHECK(has(copies.refused("pipe", "/x"), "pipe: is neither a file nor a directory"));
     copies.tree.directory("d/.mayfly");
     CHECK(has(copies.refused("d/", "/"), "d/.mayfly: is a name that the initramfs needs for itself"));
 }
 
-TEST_CASE("messages name a copied file as the user did") {
+TEST_CASE("messages name a copied file as the user wrote it") {
     Copies copies;
     copies.tree.sparse("sub/large", u64{1} << 32);
     copies.tree.sparse("huge/3", u64{3} << 30);

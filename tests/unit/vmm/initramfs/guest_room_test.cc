@@ -23,7 +23,7 @@ TreeBytes files(u64 count, u64 each_bytes) {
 
 }  // namespace
 
-TEST_CASE("each file takes whole pages, what has no content none") {
+TEST_CASE("each file takes whole pages, an empty one none") {
     TreeBytes tree;
     tree.add(100, 1);
     tree.add(200, 4096);
@@ -44,37 +44,37 @@ TEST_CASE("a tmpfs has half of what the kernel, its map of pages and the archive
     CHECK(room_for_blocks({.memory_bytes = MiB(32), .kernel_bytes = MiB(64), .is_tmpfs = true}, 0) == 0);
 }
 
-TEST_CASE("a tree that may fit is not refused, one that cannot is, with the memory that would do") {
+TEST_CASE("only a tree that cannot fit is refused, with the memory that would suffice") {
     // 3 * 149 = 447 of 448: an archive, and files of the same size in half of the rest.
     const TreeBytes good{.archive = MiB(149), .blocks = MiB(149), .inodes = 100};
-    CHECK_FALSE(misfit(kTmpfs, good).has_value());
+    CHECK_FALSE(why_too_large(kTmpfs, good).has_value());
     const TreeBytes bad{.archive = MiB(150), .blocks = MiB(150), .inodes = 100};
-    CHECK(misfit(kTmpfs, bad)->message() ==
+    CHECK(why_too_large(kTmpfs, bad)->message() ==
           "the initramfs takes 150 MiB, and unpacked 151 MiB more, for which Linux has room for 149 MiB of "
           "--memory 512 MiB: half of what it does not need itself (--memory 576M would do, or a smaller "
           "--root)");
     // As a ramfs it may.
-    CHECK_FALSE(misfit(kRamfs, bad).has_value());
+    CHECK_FALSE(why_too_large(kRamfs, bad).has_value());
     const TreeBytes large{.archive = MiB(230), .blocks = MiB(230), .inodes = 100};
-    CHECK(misfit(kRamfs, large)->message() ==
+    CHECK(why_too_large(kRamfs, large)->message() ==
           "the initramfs takes 230 MiB, and unpacked 231 MiB more, for which Linux has room for 218 MiB of "
           "--memory 512 MiB (--memory 640M would do, or a smaller --root)");
     const TreeBytes archive{.archive = MiB(600), .blocks = MiB(600), .inodes = 1};
     CHECK(
-        misfit(kTmpfs, archive)->message() ==
+        why_too_large(kTmpfs, archive)->message() ==
         "the initramfs takes 600 MiB, the guest's memory has room for 512 MiB (--memory 1984M would do, or a "
         "smaller --root)");
 }
 
 TEST_CASE("many files without content are too many for a tmpfs, which has an inode for each of its pages") {
     // 57,344 pages are 224 MiB.
-    CHECK_FALSE(misfit(kTmpfs, {.archive = 0, .blocks = 0, .inodes = 57'344}).has_value());
-    CHECK(misfit(kTmpfs, {.archive = 0, .blocks = 0, .inodes = 57'345}).has_value());
-    CHECK_FALSE(misfit(kRamfs, {.archive = 0, .blocks = 0, .inodes = 400'000}).has_value());
-    CHECK(misfit(kRamfs, {.archive = 0, .blocks = 0, .inodes = 500'000}).has_value());
+    CHECK_FALSE(why_too_large(kTmpfs, {.archive = 0, .blocks = 0, .inodes = 57'344}).has_value());
+    CHECK(why_too_large(kTmpfs, {.archive = 0, .blocks = 0, .inodes = 57'345}).has_value());
+    CHECK_FALSE(why_too_large(kRamfs, {.archive = 0, .blocks = 0, .inodes = 400'000}).has_value());
+    CHECK(why_too_large(kRamfs, {.archive = 0, .blocks = 0, .inodes = 500'000}).has_value());
 }
 
-TEST_CASE("the memory that would do has room, by far") {
+TEST_CASE("the suggested memory has ample room") {
     for (const bool is_tmpfs : {false, true}) {
         for (const auto& tree :
              {files(10, MiB(40)), files(100'000, 1), files(30'000, KiB(60)), files(3, GiB(3))}) {
@@ -82,9 +82,9 @@ TEST_CASE("the memory that would do has room, by far") {
             const u64 memory = memory_for(room, tree);
             CHECK(memory % MiB(64) == 0);
             room.memory_bytes = memory;
-            CHECK_FALSE(misfit(room, tree).has_value());
+            CHECK_FALSE(why_too_large(room, tree).has_value());
             room.memory_bytes = memory - MiB(40);
-            CHECK_FALSE(misfit(room, tree).has_value());
+            CHECK_FALSE(why_too_large(room, tree).has_value());
         }
     }
 }

@@ -27,7 +27,7 @@ TEST_CASE("a report arrives as it was sent") {
     CHECK(encode_init_report({InitReport::Kind::InitFailed, InitStep::Module, 8}) == 0xe3020008);
 }
 
-TEST_CASE("what no init of ours writes is no report") {
+TEST_CASE("a word that our init never writes is not a report") {
     for (const u32 word : {0x00000000u, 0xffffffffu, 0x00000031u, 0xe1000100u, 0xe1010000u, 0xe2000000u,
                            0xe2000041u, 0xe3000002u, 0xe30d0002u, 0xe4000000u, 0x2ae10000u})
         CHECK_FALSE(decode_init_report(word).has_value());

@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: Apache-2.0
-// What the archive has for a guest whose root is a directory of the host itself.
+// The archive for a guest whose root is a directory of the host itself.
 #include <filesystem>
 
 #include <sys/stat.h>
@@ -55,7 +55,7 @@ std::vector<std::string> names(const std::vector<NewcEntry>& entries) {
 
 }  // namespace
 
-TEST_CASE("of a live root nothing is packed, and the job says which kind it is") {
+TEST_CASE("a live root is not packed, and the job tells its kind") {
     const LiveRoot overlay(RootKind::Overlay);
     CHECK(names(overlay.entries()) == std::vector<std::string>{".", ".mayfly", ".mayfly/init", ".mayfly/job",
                                                                "proc", "sys", "dev", "tmp", "run",
@@ -67,7 +67,7 @@ TEST_CASE("of a live root nothing is packed, and the job says which kind it is")
     CHECK(names(writable.entries()).size() == 11);
 }
 
-TEST_CASE("a live root's directory tells who the program's user is, and whether there is a program") {
+TEST_CASE("the program and its user are looked up in a live root's directory") {
     LiveRoot live(RootKind::Overlay);
     live.request.user = "ann";
     CHECK(live.has_field("u1000 1001"));
@@ -76,7 +76,7 @@ TEST_CASE("a live root's directory tells who the program's user is, and whether 
     CHECK(refusal(live.request) == live.root.path() + "/bin/false: no such program");
 }
 
-TEST_CASE("a program of this machine's lies beside a live root") {
+TEST_CASE("a program of the host lies beside a live root") {
     LiveRoot live(RootKind::Writable);
     live.request.program = "./prog";
     const std::filesystem::path before = std::filesystem::current_path();
@@ -88,7 +88,7 @@ TEST_CASE("a program of this machine's lies beside a live root") {
     CHECK(has_program);
 }
 
-TEST_CASE("copies for a live root lie apart, with every directory that leads to them") {
+TEST_CASE("copies for a live root lie apart, with all their parent directories") {
     LiveRoot live(RootKind::Overlay);
     live.request.user = "ann";
     live.copy("dir", "/lib");
@@ -107,22 +107,23 @@ TEST_CASE("copies for a live root lie apart, with every directory that leads to 
     CHECK(entries.back().name == ".mayfly/end");
 }
 
-TEST_CASE("a copy that has no place in a live root is refused by the guest's name of it") {
+TEST_CASE("a copy that has no place in a live root is refused by its name in the guest") {
     LiveRoot live(RootKind::Overlay);
     live.copy("dir", "/bin/true");
-    CHECK(refusal(live.request).find("copies a directory onto /bin/true, which is none in the guest") !=
+    CHECK(refusal(live.request)
+              .find("copies a directory onto /bin/true, which is not a directory in the guest") !=
           std::string::npos);
     live.request.copies_in.clear();
     live.copy("dir/both", "/bin/true/in");
-    CHECK(refusal(live.request).find("/bin/true: is no directory in the guest") != std::string::npos);
+    CHECK(refusal(live.request).find("/bin/true: is not a directory in the guest") != std::string::npos);
 }
 
-TEST_CASE("a root that is written has a place for what is mounted, or is refused; an overlay needs none") {
+TEST_CASE("a writable root without mount points is refused; an overlay needs none") {
     LiveRoot live(RootKind::Writable);
     std::filesystem::remove(live.root.path("sys"));
     CHECK(refusal(live.request) == live.root.path() +
-                                       ": has no directory sys, where the guest is to mount what its "
-                                       "kernel has there (mkdir " +
+                                       ": has no directory sys, where the guest must mount its "
+                                       "kernel's file system (mkdir " +
                                        live.root.path() +
                                        "/sys; or without ,rw it is made in the guest's memory)");
     live.root.symlink("usr", "sys");

@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: Apache-2.0
-// What is read of a module's .modinfo, and that no file makes it read elsewhere.
+// Reading of a module's .modinfo, and that no file makes it read elsewhere.
 #include "vmm/initramfs/modinfo.h"
 
 #include <catch2/catch.hpp>
@@ -28,7 +28,7 @@ std::optional<ModuleInfo> read_exactly(const std::string& file, std::size_t size
 
 }  // namespace
 
-TEST_CASE("a module says what it needs and for which kernel it was built") {
+TEST_CASE("a module tells its dependencies and its kernel") {
     const auto info = read(module_with(kInfo));
     REQUIRE(info.has_value());
     CHECK(info->release == "6.12.9-amd64");
@@ -36,7 +36,7 @@ TEST_CASE("a module says what it needs and for which kernel it was built") {
     CHECK(info->soft_needs == Strings{"pre: crc32c post: x", "pre: y"});
 }
 
-TEST_CASE("what is missing is empty, and what only resembles it is not taken") {
+TEST_CASE("missing fields are empty, and similar names are ignored") {
     const auto info = read(module_with("depends=\0depend=a\0dependsx=b\0vermagic\0=c\0"s));
     REQUIRE(info.has_value());
     CHECK(info->release.empty());
@@ -49,7 +49,7 @@ TEST_CASE("what is missing is empty, and what only resembles it is not taken") {
     CHECK(open->release == "1.2");
 }
 
-TEST_CASE("what is no ELF64 with a section .modinfo has no such info") {
+TEST_CASE("a file that is not an ELF64 with a section .modinfo has no module information") {
     CHECK_FALSE(read(""));
     CHECK_FALSE(
         read("\x7f"
@@ -74,13 +74,13 @@ TEST_CASE("what is no ELF64 with a section .modinfo has no such info") {
     CHECK_FALSE(with(kSection + offsetof(Elf64_Shdr, sh_size), "\xff\xff\xff\xff\xff\xff\xff\xff"));
 }
 
-TEST_CASE("a module that was cut short anywhere is read no further") {
+TEST_CASE("a truncated module is read only to its end") {
     const std::string file = module_with(kInfo);
     for (std::size_t size = 0; size < file.size(); ++size) (void)read_exactly(file, size);
     CHECK(read_exactly(file, file.size()).has_value());
 }
 
-TEST_CASE("any byte of the headers may lie") {
+TEST_CASE("any byte of the headers may be wrong") {
     const std::string file = module_with(kInfo);
     for (std::size_t at = 0; at < kModinfoAt; ++at) {
         for (const int value : {0x00, 0x01, 0x7f, 0x80, 0xff}) {

@@ -79,7 +79,7 @@ class Kernel : public ScratchTree {
 
 }  // namespace
 
-TEST_CASE("dependencies are loaded first, each once, however they are listed") {
+TEST_CASE("dependencies are loaded first, each once, in any listing order") {
     const ModuleTexts texts = dependencies(
         "kernel/a.ko: kernel/b.ko kernel/c.ko kernel/d.ko\n"
         "kernel/b.ko: kernel/d.ko kernel/c.ko\n"
@@ -91,20 +91,23 @@ TEST_CASE("dependencies are loaded first, each once, however they are listed") {
     CHECK(order(texts, {}).empty());
 }
 
-TEST_CASE("a hyphen and an underscore are the same in a module's name, and packing is no part of it") {
+TEST_CASE(
+    "a hyphen and an underscore are the same in a module's name, and a suffix of compression is not part of "
+    "it") {
     const ModuleTexts texts =
         dependencies("kernel/virtio_blk.ko.xz:\nkernel/sha256-ssse3.ko.zst:\nx/i2c-dev.ko.gz:");
     CHECK(order(texts, {"virtio-blk", "sha256_ssse3", "i2c-dev"}) ==
           Strings{"virtio_blk", "sha256-ssse3", "i2c-dev"});
     CHECK(problem(texts, {"virtio_bl"}) ==
-          "the kernel module virtio_bl is neither there nor built into the kernel");
+          "the kernel module virtio_bl is neither in the directory nor built into the kernel");
 }
 
-TEST_CASE("what the kernel has built in is left out") {
+TEST_CASE("built-in modules are left out") {
     ModuleTexts texts = dependencies("kernel/a.ko:\n");
     texts.builtin = "kernel/drivers/virtio/virtio_pci.ko\nkernel/fs/ext4/ext4.ko\n";
     CHECK(order(texts, {"virtio-pci", "a", "ext4"}) == Strings{"a"});
-    CHECK(problem(texts, {"ext"}) == "the kernel module ext is neither there nor built into the kernel");
+    CHECK(problem(texts, {"ext"}) ==
+          "the kernel module ext is neither in the directory nor built into the kernel");
 }
 
 TEST_CASE("modules that need each other come once each") {
@@ -140,7 +143,7 @@ TEST_CASE("soft dependencies in a circle end") {
     CHECK(order(texts, {"a"}) == Strings{"b?", "a"});
 }
 
-TEST_CASE("a list that cannot be true is refused") {
+TEST_CASE("an invalid list is refused") {
     CHECK(problem(dependencies("a.ko: gone.ko\n"), {"a"}) ==
           "modules.dep: a.ko needs gone.ko, which has no line");
     CHECK(problem(dependencies("../../etc/a.ko:\n"), {"a"}) ==
@@ -186,7 +189,7 @@ TEST_CASE("the directory may be the version's, or hold it in three ways") {
     CHECK(has_entry(kernel.packed(kernel.request("root/lib/modules/6.12")), ".mayfly/modules/one.ko"));
 }
 
-TEST_CASE("without a list, as a package unpacks, the modules say themselves what they need") {
+TEST_CASE("without depmod's list, the modules themselves tell their dependencies") {
     const Kernel kernel;
     const std::string v = "deb/lib/modules/6.12/";
     kernel.file(v + "kernel/net/one.ko",
@@ -208,19 +211,18 @@ TEST_CASE("without a list, as a package unpacks, the modules say themselves what
     }
     CHECK(refusal(kernel.request("deb", {"nine"})) ==
           kernel.path("deb/lib/modules/6.12") +
-              ": the kernel module nine is neither there nor built into the kernel");
+              ": the kernel module nine is neither in the directory nor built into the kernel");
     CHECK(refusal(kernel.request("deb", {"other"})) ==
-          kernel.path(v + "kernel/other.ko") + ": is no kernel module: neither ELF nor compressed");
+          kernel.path(v + "kernel/other.ko") + ": is not a kernel module: neither ELF nor compressed");
     kernel.file(v + "kernel/other.ko", module_text("no info"));
     CHECK(refusal(kernel.request("deb", {"other"})) ==
-          kernel.path(v + "kernel/other.ko") + ": is no kernel module: it has no section .modinfo");
+          kernel.path(v + "kernel/other.ko") + ": is not a kernel module: it lacks the section .modinfo");
     kernel.file(v + "kernel/other.ko", module_with("depends=nine\0"s));
     CHECK(refusal(kernel.request("deb", {"other"})) ==
-          kernel.path("deb/lib/modules/6.12") +
-              ": kernel/other.ko needs the module nine, which is not there");
+          kernel.path("deb/lib/modules/6.12") + ": kernel/other.ko needs the module nine, which is missing");
 }
 
-TEST_CASE("a directory without modules is none") {
+TEST_CASE("a directory without modules is not taken") {
     const Kernel kernel;
     kernel.directory("empty");
     CHECK(refusal(kernel.request("empty")) ==
@@ -262,7 +264,7 @@ TEST_CASE("modules of another release than the kernel's are refused with both") 
     CHECK(has_entry(kernel.packed(request), ".mayfly/modules/one.ko"));
 }
 
-TEST_CASE("a module that depmod has not seen is told, with how to have it seen") {
+TEST_CASE("a module unknown to depmod is reported, with the remedy") {
     const Kernel kernel;
     kernel.add_version("b/lib/modules/6.12");
     kernel.file("b/lib/modules/6.12/extra/virtio-blk.ko.xz", "anything");
@@ -278,7 +280,7 @@ TEST_CASE("a module that depmod has not seen is told, with how to have it seen")
               "DIR/lib/modules/6.13 is this directory)");
 }
 
-TEST_CASE("a module or a list that is to be written is not packed") {
+TEST_CASE("a module or a list that will be written is not packed") {
     const Kernel kernel;
     kernel.add_version("v");
     for (const std::string name : {"v/modules.dep", "v/kernel/one.ko"}) {
@@ -296,23 +298,24 @@ TEST_CASE("a module or a list that is to be written is not packed") {
     }
 }
 
-TEST_CASE("a module that is nowhere is named with the directory") {
+TEST_CASE("a missing module is named with the directory") {
     const Kernel kernel;
     kernel.add_version("v");
     CHECK(refusal(kernel.request("v", {"virtio_blk"})) ==
-          kernel.path("v") + ": the kernel module virtio_blk is neither there nor built into the kernel");
+          kernel.path("v") +
+              ": the kernel module virtio_blk is neither in the directory nor built into the kernel");
     InitramfsRequest request = kernel.request("v");
     request.modules = "";
-    CHECK(refusal(request) == "the kernel module one is needed, but there is no directory of modules");
+    CHECK(refusal(request) == "the kernel module one is needed, but the boot has no directory of modules");
 }
 
-TEST_CASE("a welcome module is packed where it is there, and its failure is not init's") {
+TEST_CASE("an optional module is packed where it exists, and may fail in init") {
     const Kernel kernel;
     kernel.add_version("v");
     InitramfsRequest request = kernel.request("v", {});
-    request.welcome_modules = {"two"};
+    request.optional_modules = {"two"};
     CHECK_FALSE(has_entry(kernel.packed(request), ".mayfly/modules/one.ko"));
-    request.welcome_modules = {"two", "one"};
+    request.optional_modules = {"two", "one"};
     const auto entries = kernel.packed(request);
     CHECK(has_entry(entries, ".mayfly/modules/one.ko"));
     const std::string field = std::string("\0o/.mayfly/modules/one.ko", 25) + '\0';
@@ -320,7 +323,7 @@ TEST_CASE("a welcome module is packed where it is there, and its failure is not 
     // Also where depmod has not been.
     kernel.file("u/kernel/one.ko", module_with("license=GPL\0"s));
     InitramfsRequest unlisted = kernel.request("u", {});
-    unlisted.welcome_modules = {"two", "one"};
+    unlisted.optional_modules = {"two", "one"};
     CHECK(has_entry(kernel.packed(unlisted), ".mayfly/modules/one.ko"));
 }
 
@@ -334,13 +337,13 @@ TEST_CASE("a module's file that is damaged is refused by name") {
         REQUIRE(message.substr(0, start.size()) == start);
         return message.substr(start.size());
     };
-    CHECK(why("") == "is no kernel module");
-    CHECK(why("just some text") == "is no kernel module: neither ELF nor compressed");
+    CHECK(why("") == "is not a kernel module");
+    CHECK(why("just some text") == "is not a kernel module: neither ELF nor compressed");
     const std::string packed = to_text(pack_xz(to_bytes(module_text("x"))));
     CHECK(why(packed.substr(0, packed.size() / 2)) == "cannot unpack xz: the data is truncated");
     CHECK(why(to_text(pack_gzip(to_bytes("no module at all")))) ==
-          "is no kernel module: what is compressed in it is no ELF file");
-    CHECK(why("BZh91AY").find("is no kernel module") != std::string::npos);
+          "is not a kernel module: it unpacks to a file that is not ELF");
+    CHECK(why("BZh91AY").find("is not a kernel module") != std::string::npos);
     CHECK(why("BZh91AY&SY") ==
           "bzip2 compression is not supported (rebuild the kernel with gzip, xz, lzma, lz4 or zstd, or boot "
           "its "
@@ -386,7 +389,7 @@ TEST_CASE("nothing outside of the directory of modules is opened") {
     CHECK(has_entry(kernel.packed(kernel.request("chosen")), ".mayfly/modules/one.ko"));
 }
 
-TEST_CASE("a kernel that has all built in needs no modules") {
+TEST_CASE("a kernel with everything built in needs no modules") {
     const Kernel kernel;
     kernel.file("v/modules.dep", "");
     kernel.file("v/modules.builtin", "kernel/one.ko\n");

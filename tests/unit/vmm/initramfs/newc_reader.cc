@@ -70,7 +70,7 @@ const NewcEntry& entry(const std::vector<NewcEntry>& entries, const std::string&
         REQUIRE(found == nullptr);
         found = &one;
     }
-    INFO(name << " is not there");
+    INFO(name << " is missing");
     REQUIRE(found != nullptr);
     return *found;
 }

@@ -30,7 +30,7 @@ std::string read_all(const UniqueFd& file);
 /// The entries before the trailer, which has to be the last.
 std::vector<NewcEntry> read_newc(const std::string& archive);
 
-/// The only entry of that name; fails the test where there are none or several.
+/// The only entry of that name; fails the test unless exactly one exists.
 const NewcEntry& entry(const std::vector<NewcEntry>& entries, const std::string& name);
 bool has_entry(const std::vector<NewcEntry>& entries, const std::string& name);
 

@@ -98,7 +98,7 @@ TEST_CASE("a relative path with a slash is a file of the host, with and without 
     REQUIRE(::chdir(before) == 0);
 }
 
-TEST_CASE("a program that is not there is not found") {
+TEST_CASE("a program that does not exist is not found") {
     const ScratchTree tree;
     tree.file("root/bin/true", elf_program(), 0755);
     const InitramfsRequest cases[] = {
@@ -110,7 +110,7 @@ TEST_CASE("a program that is not there is not found") {
     }
 }
 
-TEST_CASE("what is no program is refused with the reason") {
+TEST_CASE("a file that is not a program is refused with the reason") {
     const ScratchTree tree;
     tree.directory("directory");
     tree.file("plain", elf_program(), 0644);
@@ -260,7 +260,7 @@ TEST_CASE("the job has the networks' records as they are") {
     CHECK(of_kind(job(request), 'n') == request.networks);
 }
 
-TEST_CASE("the environment has a path, a home and a terminal, unless it is told others") {
+TEST_CASE("the environment has default PATH, HOME and TERM, which can be replaced") {
     const ScratchTree tree;
     tree.file("prog", elf_program(), 0755);
     InitramfsRequest request = request_for(tree.path("prog"));

@@ -37,7 +37,7 @@ std::string elf_program(const std::string& interpreter = "", u16 machine = 62, u
 /// With room for 64 MiB, for a static program at /bin/true of the root when there is one.
 InitramfsRequest request_for(const std::string& program, const std::string& root = "");
 
-/// The error's message; fails the test where there is none.
+/// The error's message; fails the test on success.
 std::string refusal(const InitramfsRequest& request);
 
 }  // namespace mayfly::test

@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: Apache-2.0
-// Packing is given up when somebody asks for it, wherever it is.
+// Packing obeys a stop at any point.
 #include <atomic>
 #include <chrono>
 #include <string>
@@ -95,7 +95,7 @@ TEST_CASE("lists of modules that would keep a computer busy for days are left") 
     CHECK(modules.error().kind() == ErrorKind::Stopped);
 }
 
-TEST_CASE("nothing is packed when there was a stop before") {
+TEST_CASE("nothing is packed after a stop") {
     const ScratchTree tree;
     tree.file("prog", elf_program(), 0755);
     tree.file("root/bin/true", elf_program(), 0755);

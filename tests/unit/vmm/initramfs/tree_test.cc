@@ -109,7 +109,7 @@ TEST_CASE("equal roots give equal archives") {
     CHECK((packed(false) == packed(true)));
 }
 
-TEST_CASE("names of one file are hard links, of which the first has the content") {
+TEST_CASE("several names of a file are hard links, of which the first has the content") {
     const Root root;
     root.file("b", "shared");
     root.directory("sub");
@@ -181,7 +181,7 @@ TEST_CASE("any byte of a file's name survives") {
     for (const std::string& name : names) CHECK(entry(entries, name).content == name);
 }
 
-TEST_CASE("a file that is called like the trailer is packed and so is what follows") {
+TEST_CASE("a file with the trailer's name is packed, as are later files") {
     const Root root;
     root.file("TRAILER!!!", "not the end");
     root.file("Z", "after it");
@@ -190,7 +190,7 @@ TEST_CASE("a file that is called like the trailer is packed and so is what follo
     CHECK(entry(entries, "Z").content == "after it");
 }
 
-TEST_CASE("what a root lacks is made, and what it has is kept") {
+TEST_CASE("missing directories of a root are made, and existing ones kept") {
     const Root bare;
     const auto made = bare.entries();
     for (const char* name : {"proc", "sys", "dev", "tmp", "run"})
@@ -213,7 +213,7 @@ TEST_CASE("what a root lacks is made, and what it has is kept") {
     CHECK(entry(kept, "tmp/kept").content == "x");
 }
 
-TEST_CASE("without a root there is the program and nothing of the host") {
+TEST_CASE("without a root there is only the program, nothing else from the host") {
     const ScratchTree tree;
     tree.file("prog", elf_program(), 0755);
     const auto entries = read_newc(read_all(pack_initramfs(request_for(tree.path("prog"))).value()));
@@ -222,7 +222,7 @@ TEST_CASE("without a root there is the program and nothing of the host") {
     CHECK(entries.size() == 13);
 }
 
-TEST_CASE("a root that is no directory, or not there, is refused") {
+TEST_CASE("a root that is missing or is not a directory is refused") {
     const Root root;
     root.file("file");
     CHECK(refusal(request_for("/bin/true", root.path("file"))) == root.path("file") + ": is not a directory");
@@ -267,7 +267,7 @@ TEST_CASE("a file that cannot be read is an error that names it") {
               "mayfly as its owner)");
 }
 
-TEST_CASE("what an ordinary user owns belongs to the guest's root, and other owners stay") {
+TEST_CASE("an ordinary user's files belong to root in the guest, and other owners are kept") {
     const Root root;
     if (::geteuid() != 0) {
         CHECK(entry(root.entries(), "bin/true").uid == 0);

@@ -106,7 +106,7 @@ TEST_CASE("an entry that could not fit is not stored, and nothing is removed for
     CHECK(three.cache.entries().size() == 3);
 }
 
-TEST_CASE("files that are not the cache's are left alone; what was left unfinished goes", "[cache]") {
+TEST_CASE("foreign files are left alone; unfinished entries are removed", "[cache]") {
     Three three;
     three.cache.options.entries_max = 1;
     const Bytes text(10);
@@ -134,7 +134,7 @@ TEST_CASE("an entry beyond the limit of file sizes is not written", "[cache]") {
     CHECK(cache.entries().empty());
 }
 
-TEST_CASE("no more than a tenth of a small file system is taken", "[cache]") {
+TEST_CASE("at most a tenth of a small file system is used", "[cache]") {
     const ScratchCache cache;
     const SmallFileSystem small(cache.options.place, "size=16M,mode=0700");
     if (!small.is_mounted()) return;
@@ -147,7 +147,7 @@ TEST_CASE("no more than a tenth of a small file system is taken", "[cache]") {
                StartsWith("not cached in ") && Contains(": it takes"));
 }
 
-TEST_CASE("a file system without room for one more file costs the boot nothing", "[cache]") {
+TEST_CASE("a full file system does not fail the boot", "[cache]") {
     const ScratchCache cache;
     const SmallFileSystem small(cache.options.place, "size=64M,mode=0700,nr_inodes=1");
     if (!small.is_mounted()) return;

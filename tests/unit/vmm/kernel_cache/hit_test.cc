@@ -111,8 +111,7 @@ TEST_CASE("a kernel that was written over is unpacked again, and takes the place
     CHECK(cache.entries().size() == 1);
 }
 
-TEST_CASE("a kernel of which nothing but the time of change differs is not taken for the old one",
-          "[cache]") {
+TEST_CASE("a kernel that differs only in its change time is not taken for the old one", "[cache]") {
     const ScratchCache cache;
     const std::string path = cache.kernel("vmlinuz", 1);
     (void)cache.boot(path);
@@ -195,7 +194,7 @@ TEST_CASE("the place is the option's, or the environment's", "[cache]") {
     CHECK(cache.boot(path).line.empty());
 }
 
-TEST_CASE("without a home there is no cache, and a home that does not exist is not made", "[cache]") {
+TEST_CASE("without a home nothing is cached, and a home that does not exist is not made", "[cache]") {
     ScratchCache cache;
     cache.options.place.clear();
     const std::string path = cache.kernel("vmlinuz", 1);

@@ -23,7 +23,7 @@ namespace {
 
 int remove_one(const char* path, const struct stat*, int, FTW*) { return ::remove(path); }
 
-/// What goes to stderr while it lives.
+/// Collects stderr while it lives.
 class Ear {
   public:
     Ear() : memory_(::memfd_create("stderr", MFD_CLOEXEC)), before_(::dup(STDERR_FILENO)) {

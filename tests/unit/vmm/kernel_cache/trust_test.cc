@@ -136,7 +136,7 @@ TEST_CASE("an entry that is a link, a pipe or a directory is not used", "[cache]
     }
     SECTION("pipe") {
         REQUIRE(::mkfifo(stored.entry.c_str(), 0600) == 0);
-        stored.check_replaced("is no regular file");
+        stored.check_replaced("is not a regular file");
     }
     SECTION("directory") {
         REQUIRE(::mkdir(stored.entry.c_str(), 0700) == 0);
@@ -153,8 +153,8 @@ TEST_CASE("an entry of another kernel by the right name is not used", "[cache]")
     const auto names = stored.cache.entries();
     REQUIRE(names.size() == 2);
     const std::string place = stored.cache.options.place + "/";
-    const std::string its_entry = place + (place + names[0] == stored.entry ? names[1] : names[0]);
-    REQUIRE(::rename(its_entry.c_str(), stored.entry.c_str()) == 0);
+    const std::string copied_entry = place + (place + names[0] == stored.entry ? names[1] : names[0]);
+    REQUIRE(::rename(copied_entry.c_str(), stored.entry.c_str()) == 0);
     const Outcome outcome = stored.cache.boot(stored.path);
     CHECK_FALSE(outcome.is_hit);
     CHECK(outcome.elf == large_kernel(1));
@@ -176,10 +176,10 @@ TEST_CASE("a directory that is a link or a file is not used", "[cache]") {
     REQUIRE(::rename(stored.cache.options.place.c_str(), moved.c_str()) == 0);
     SECTION("link") { REQUIRE(::symlink(moved.c_str(), stored.cache.options.place.c_str()) == 0); }
     SECTION("file") { (void)stored.cache.file("cache", {}); }
-    stored.check_unused("is no directory, or a symbolic link");
+    stored.check_unused("is not a directory, or is a symbolic link");
 }
 
-TEST_CASE("what belongs to another user is not used", "[cache]") {
+TEST_CASE("another user's files are not used", "[cache]") {
     if (!is_root()) {
         WARN("skipped: only root can give files away");
         return;
@@ -191,7 +191,7 @@ TEST_CASE("what belongs to another user is not used", "[cache]") {
     stored.check_unused("belongs to user 12345, not 0");
 }
 
-TEST_CASE("a directory that cannot be written is used as far as it goes", "[cache]") {
+TEST_CASE("a read-only directory is still read", "[cache]") {
     if (is_root()) {
         WARN("skipped: root may write everywhere");
         return;
@@ -204,11 +204,11 @@ TEST_CASE("a directory that cannot be written is used as far as it goes", "[cach
     REQUIRE(::chmod(stored.cache.options.place.c_str(), 0700) == 0);
 }
 
-TEST_CASE("a place that cannot be made costs the boot nothing but the cache", "[cache]") {
+TEST_CASE("a directory that cannot be made only disables the cache", "[cache]") {
     ScratchCache cache;
     const std::string path = cache.kernel("vmlinuz", 1);
     cache.options.place = path + "/below/a/file";
     const Outcome outcome = cache.boot(path);
-    CHECK_THAT(outcome.line, StartsWith("not cached in ") && Contains("is no directory"));
+    CHECK_THAT(outcome.line, StartsWith("not cached in ") && Contains("is not a directory"));
     CHECK(outcome.elf == large_kernel(1));
 }

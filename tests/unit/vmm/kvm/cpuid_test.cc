@@ -22,7 +22,7 @@ kvm_cpuid_entry2& add(CpuidTable& table, u32 leaf, u32 subleaf = 0, bool has_sub
     return table.find_or_add(leaf, subleaf, has_subleaves);
 }
 
-/// What an invented KVM supports, with the host's own topology still in it: APIC id 9, 12 CPUs.
+/// The CPUID of an invented KVM, with the host's own topology still in it: APIC id 9, 12 CPUs.
 std::unique_ptr<CpuidTable> host_table(bool is_intel_host) {
     auto table = std::make_unique<CpuidTable>();
     kvm_cpuid_entry2& vendor = add(*table, 0);
@@ -141,7 +141,7 @@ TEST_CASE("the TSC deadline is offered where KVM has it and a LAPIC is in the ke
     CHECK((none->find(1)->ecx & kTscDeadline) == 0);
 }
 
-TEST_CASE("without irqchip there is no APIC and nothing that rests on one", "[cpuid]") {
+TEST_CASE("without irqchip the guest has no APIC and nothing that needs one", "[cpuid]") {
     const auto table = guest_table(true, {.has_kernel_apic = false});
     CHECK((table->find(1)->edx & kApic) == 0);
     CHECK((table->find(1)->ecx & kX2Apic) == 0);
@@ -151,11 +151,11 @@ TEST_CASE("without irqchip there is no APIC and nothing that rests on one", "[cp
     CHECK((with->find(1)->ecx & kX2Apic) != 0);
 }
 
-TEST_CASE("x2APIC is hidden where it would switch acceleration off", "[cpuid]") {
+TEST_CASE("x2APIC is hidden where it would disable acceleration", "[cpuid]") {
     CHECK((guest_table(false, {.hide_x2apic = true})->find(1)->ecx & kX2Apic) == 0);
 }
 
-TEST_CASE("what needs hypercalls is not offered where they do not arrive", "[cpuid]") {
+TEST_CASE("features that need hypercalls are not offered where those do not arrive", "[cpuid]") {
     constexpr u32 kSendIpi = 1U << 11;
     constexpr u32 kUnhalt = 1U << 7;
     constexpr u32 kYield = 1U << 13;
@@ -195,7 +195,7 @@ TEST_CASE("Intel's frequency leaves are filled where the host's are empty, and a
     CHECK(given->find(0x15)->ebx == 168);
 }
 
-TEST_CASE("a table with next to nothing in it is survived", "[cpuid]") {
+TEST_CASE("an almost empty table is handled", "[cpuid]") {
     CpuidTable table;
     make_guest_cpuid(table, {.cpu_count = 4, .tsc_khz = 1000}, 2);
     CHECK(table.find(0xb, 1)->edx == 2);

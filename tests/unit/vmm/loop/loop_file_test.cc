@@ -90,7 +90,7 @@ TEST_CASE("ten thousand requests at once through a queue of eight all complete",
     CHECK(loop->counts().submitted >= 10'000);
 }
 
-TEST_CASE("a flood of completions keeps a task waiting for no more than a turn's worth", "[loop]") {
+TEST_CASE("a flood of completions delays a task by at most one turn", "[loop]") {
     auto loop = make_loop({.entries = 1024, .files_max = 8});
     const UniqueFd fd = make_file();
     REQUIRE(::pwrite(fd.get(), "x", 1, 0) == 1);

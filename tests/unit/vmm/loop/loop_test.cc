@@ -100,7 +100,7 @@ TEST_CASE("more signals than the loop keeps for a turn are all sent", "[loop]") 
     for (const EventFd& event : events) REQUIRE(event.take() == 1);
 }
 
-TEST_CASE("a signal to a saturated eventfd is no error", "[loop]") {
+TEST_CASE("a signal to a saturated eventfd is not an error", "[loop]") {
     auto loop = make_loop();
     const EventFd full = make_event();
     const EventFd other = make_event();
@@ -246,7 +246,7 @@ TEST_CASE("a cancelled poll completes once more, for the last time", "[loop]") {
     CHECK(poll.results == std::vector<i32>{-ECANCELED});
 }
 
-TEST_CASE("what is begun while the loop ends is cancelled too", "[loop]") {
+TEST_CASE("requests begun while the loop ends are cancelled too", "[loop]") {
     auto loop = make_loop();
     const EventFd event = make_event();
     const u32 file = *loop->add_file(event.fd());
@@ -261,7 +261,7 @@ TEST_CASE("what is begun while the loop ends is cancelled too", "[loop]") {
     CHECK_FALSE(second.is_pending());
 }
 
-TEST_CASE("a loop that never ran lets go of what it was asked for", "[loop]") {
+TEST_CASE("a loop that never ran drops its requests", "[loop]") {
     const EventFd event = make_event();
     CallOperation poll;
     CallTask task([] {});
@@ -293,7 +293,7 @@ TEST_CASE("the table of files says when it is full, and slots are used again", "
     CHECK(loop->add_file(event.fd()).has_value());
 }
 
-TEST_CASE("a task that queues itself for ever does not starve a poll, a timer or a post", "[loop]") {
+TEST_CASE("a task that queues itself forever does not starve a poll, a timer or a post", "[loop]") {
     auto loop = make_loop();
     const EventFd event = make_event();
     const u32 file = *loop->add_file(event.fd());

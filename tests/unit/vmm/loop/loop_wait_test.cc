@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: Apache-2.0
-// How the loop waits: looking around, sleeping, being woken from other threads. Run under TSan too.
+// How the loop waits: polling, sleeping, being woken from other threads. Run under TSan too.
 #include <array>
 #include <atomic>
 #include <chrono>
@@ -105,7 +105,7 @@ TEST_CASE("no post from another thread is lost, whether the loop sleeps or not",
     for (u32 n = 0; n < 20'000 && !is_lost; ++n) {
         loop->post(task);
         is_lost = !ran.try_acquire_for(std::chrono::seconds(10));
-        // Now and then long enough for it to sleep, else in the middle of its looking around.
+        // Now and then long enough for it to sleep, else in the middle of its polling.
         if (n % 64 == 0) std::this_thread::sleep_for(std::chrono::microseconds(n % 256));
     }
     CHECK_FALSE(is_lost);
@@ -182,7 +182,7 @@ TEST_CASE("an idle loop sleeps: it does not use the processor", "[loop]") {
     CHECK(poller.prepared == poller.woken);
 }
 
-TEST_CASE("a flag that the kernel left behind keeps the loop from no sleep, and hides no work", "[loop]") {
+TEST_CASE("a stale kernel flag neither prevents sleep nor hides work", "[loop]") {
     // Linux queues deferred work, then sets IORING_SQ_TASKRUN: work taken in between leaves the flag.
     auto loop = make_loop();
     const EventFd event = *EventFd::create();
@@ -209,7 +209,7 @@ TEST_CASE("a flag that the kernel left behind keeps the loop from no sleep, and 
     CHECK(loop->counts().enters <= 300);
 }
 
-TEST_CASE("with long pauses between work the loop stops looking around", "[loop]") {
+TEST_CASE("with long pauses between work the loop stops polling", "[loop]") {
     // A stall of the host's between two sleeps makes a pause short, or leaves nothing of it.
     constexpr u32 kRounds = 200;
     constexpr u32 kStallsMax = 50;

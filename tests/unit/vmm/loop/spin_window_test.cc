@@ -5,7 +5,7 @@
 
 using namespace mayfly;
 
-TEST_CASE("long sleeps end the looking around, short ones begin it again", "[loop]") {
+TEST_CASE("long sleeps end polling, short ones start it again", "[loop]") {
     SpinWindow window(50'000);
     CHECK(window.ns() == 50'000);
     for (int n = 0; n < 4; ++n) window.slept(1'000'000);
@@ -21,7 +21,7 @@ TEST_CASE("long sleeps end the looking around, short ones begin it again", "[loo
     CHECK(window.ns() == 50'000);
 }
 
-TEST_CASE("looking around that never pays although work comes soon is held off, ever longer", "[loop]") {
+TEST_CASE("polling that never pays although work comes soon is suspended, ever longer", "[loop]") {
     SpinWindow window(50'000);
     u32 looked = 0;
     for (u32 n = 0; n < 10'000; ++n) {
@@ -33,7 +33,7 @@ TEST_CASE("looking around that never pays although work comes soon is held off, 
     CHECK(looked <= 4 + 12);
 }
 
-TEST_CASE("looking around that pays now and then goes on", "[loop]") {
+TEST_CASE("polling that pays now and then goes on", "[loop]") {
     SpinWindow window(50'000);
     for (u32 n = 0; n < 1'000; ++n) {
         REQUIRE(window.ns() == 50'000);
@@ -44,7 +44,7 @@ TEST_CASE("looking around that pays now and then goes on", "[loop]") {
     }
 }
 
-TEST_CASE("a window of nothing stays so", "[loop]") {
+TEST_CASE("a window of 0 stays 0", "[loop]") {
     SpinWindow window(0);
     for (int n = 0; n < 10; ++n) window.slept(0);
     CHECK(window.ns() == 0);

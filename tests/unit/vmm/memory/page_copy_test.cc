@@ -37,7 +37,7 @@ TEST_CASE("a page with one byte that is not zero is copied, wherever that byte i
     CHECK(lost == 0);
 }
 
-TEST_CASE("a copy that begins and ends within pages is whole, and goes no further", "[page_copy]") {
+TEST_CASE("a copy that begins and ends within pages is exact", "[page_copy]") {
     const Mapping from = fresh(4);
     const Mapping to = fresh(4);
     std::ranges::fill(from.bytes(), std::byte{0x5a});

@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: Apache-2.0
-// What a guest asks first, of which passt answers.
+// A guest's first request, which passt answers.
 #pragma once
 
 #include <array>

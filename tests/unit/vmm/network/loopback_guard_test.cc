@@ -35,7 +35,8 @@ TEST_CASE("loopback guard: addresses by which a host reaches itself", "[loopback
         CHECK_FALSE(leads_to_loopback(head_to(address)));
 }
 
-TEST_CASE("loopback guard: what is no IP passes, and a cut header does not", "[loopback_guard]") {
+TEST_CASE("loopback guard: a frame that is not IP passes, and a truncated header does not",
+          "[loopback_guard]") {
     std::vector<std::byte> head = head_to("127.0.0.1");
     const std::span<const std::byte> all = head;
     for (std::size_t size = 14; size < 34; ++size) CHECK(leads_to_loopback(all.first(size)));

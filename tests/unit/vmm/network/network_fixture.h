@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: Apache-2.0
-// A loop on its own thread, a client that counts what it is told, and frames. Set-up only.
+// A loop on its own thread, a client that counts its calls, and frames. Set-up only.
 #pragma once
 
 #include <atomic>
@@ -87,7 +87,7 @@ inline NetStatus send_bytes(NetBackend& backend, Bytes bytes, u16 pair = 0) {
     return backend.send(pair, std::span(&part, 1));
 }
 
-/// What came, header included; empty when nothing did.
+/// The frame that came, header included; empty without one.
 struct Received {
     NetStatus status;
     Bytes bytes;

@@ -18,7 +18,7 @@ TEST_CASE("passt arguments: nothing leads in, and nothing to the host's loopback
                                           "--udp-ports", "none"});
 }
 
-TEST_CASE("passt arguments: the host's loopback when it is said, and the MTU", "[passt_arguments]") {
+TEST_CASE("passt arguments: the host's loopback on request, and the MTU", "[passt_arguments]") {
     CHECK(passt_arguments({.forwards = {}, .mtu = 1400, .has_host_loopback = true}, 7) ==
           Words{"passt", "--foreground", "--quiet", "--fd", "7", "--mtu", "1400", "--tcp-ports", "none",
                 "--udp-ports", "none"});
@@ -36,7 +36,7 @@ TEST_CASE("passt arguments: ports by protocol, in order", "[passt_arguments]") {
                                                "::1/1:2", "--udp-ports", "53:5353"});
 }
 
-TEST_CASE("passt's last words are those that say why", "[passt_arguments]") {
+TEST_CASE("passt's error is found among its last lines", "[passt_arguments]") {
     CHECK(passt_last_words("").empty());
     CHECK(passt_last_words("\n\n").empty());
     CHECK(passt_last_words("Failed to send 47 bytes to syslog\nDon't run as root. Changing to nobody...\n"

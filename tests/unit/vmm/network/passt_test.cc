@@ -73,7 +73,7 @@ TEST_CASE("passt: a frame arrives whole behind a header of zeroes, wherever the 
     }
 }
 
-TEST_CASE("passt: a stream that comes byte by byte is understood", "[passt]") {
+TEST_CASE("passt: a stream that comes byte by byte is parsed", "[passt]") {
     Pair it;
     const Bytes frame = pattern(100);
     const Bytes stream = with_length(frame);
@@ -133,7 +133,7 @@ TEST_CASE("passt: a length beyond the limit takes the link down, once", "[passt]
     CHECK(it.client.downs == 1);
 }
 
-TEST_CASE("passt: a peer that goes takes the link down, whoever notices first", "[passt]") {
+TEST_CASE("passt: a lost peer takes the link down, whichever thread notices first", "[passt]") {
     Pair it;
     RunningLoop loop;
     REQUIRE(it.passt->attach(*loop.loop));
@@ -185,7 +185,7 @@ TEST_CASE("passt: with a slow peer sending waits, and goes on where the stream s
     CHECK((stream == expected));
 }
 
-TEST_CASE("passt: frames that ask for offloads or are no Ethernet are dropped", "[passt]") {
+TEST_CASE("passt: frames that ask for offloads or are not Ethernet are dropped", "[passt]") {
     Pair it;
     Bytes unfinished = with_header(pattern(60));
     unfinished[0] = std::byte{1};
@@ -252,7 +252,7 @@ struct KeptPair : Pair {
         peer = UniqueFd::adopt(fds[1]);
         struct Step final : Task {
             void run() override {
-                passt->let_go();
+                passt->take_link_down();
                 if (!passt->has_settled()) return loop->run_soon(*this);
                 is_done = passt->reconnect(*loop, std::move(socket)).has_value();
             }
@@ -273,7 +273,7 @@ struct KeptPair : Pair {
 
 }  // namespace
 
-TEST_CASE("passt: another peer gets no rest of a frame, and its own frames begin anew", "[passt]") {
+TEST_CASE("passt: a new peer does not get the rest of a frame, and its own frames begin anew", "[passt]") {
     KeptPair it;
     RunningLoop loop;
     REQUIRE(it.passt->attach(*loop.loop));
@@ -298,7 +298,7 @@ TEST_CASE("passt: another peer gets no rest of a frame, and its own frames begin
     it.write(with_length(pattern(80)));
     CHECK(comes_true([&] { return it.client.readable[0] > readable; }));
     CHECK(receive_bytes(*it.passt).bytes == with_header(pattern(80)));
-    // It waits for room again, and is told of it.
+    // It waits for room again, and is called once there is some.
     while (send_bytes(*it.passt, with_header(pattern(20000))) == NetStatus::Done) {
     }
     const int writable = it.client.writable;
@@ -350,7 +350,7 @@ TEST_CASE("passt: when guarded, frames to the host's loopback are dropped and ot
     CHECK(it.read_exactly(64) == with_length(frame));
 }
 
-TEST_CASE("passt: what cannot be connected to is said, with what to do", "[passt]") {
+TEST_CASE("passt: a failed connection is reported, with a remedy", "[passt]") {
     const auto none = Passt::connect("/nonexistent/passt.socket");
     REQUIRE_FALSE(none);
     CHECK_THAT(none.error().message(),

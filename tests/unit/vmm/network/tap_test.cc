@@ -61,7 +61,7 @@ TEST_CASE("tap: an MTU that is asked for is the interface's", "[tap]") {
     REQUIRE(tap_host::remove("mf0"));
 }
 
-TEST_CASE("tap: one that does not exist is made, is up, and goes with us", "[tap]") {
+TEST_CASE("tap: one that does not exist is made, is up, and is removed at the end", "[tap]") {
     {
         const auto tap = open_tap("mf0");
         CHECK(tap->name() == "mf0");
@@ -88,7 +88,7 @@ TEST_CASE("tap: one that exists is joined, and stays", "[tap]") {
     CHECK(tap_host::remove("mf1"));
 }
 
-TEST_CASE("tap: names that cannot be are refused before the kernel is asked", "[tap]") {
+TEST_CASE("tap: invalid names are refused before the kernel is asked", "[tap]") {
     CHECK_THAT(refusal("a-name-of-16-chr"), Catch::Contains("16 characters, the limit is 15"));
     for (const char* name : {"a/b", "a b", ".", "..", "a:b", "a%s", "a%", "%d%d", "a\tb"})
         CHECK_THAT(refusal(name), Catch::Contains("cannot be an interface's name"));
@@ -96,7 +96,7 @@ TEST_CASE("tap: names that cannot be are refused before the kernel is asked", "[
     CHECK_THAT(refusal("mf0", 17), Catch::Contains("1 to 16"));
 }
 
-TEST_CASE("tap: interfaces that are no taps, or not fitting ones, are refused", "[tap]") {
+TEST_CASE("tap: interfaces that are not taps, or do not fit, are refused", "[tap]") {
     tap_host::enter_own_network();
     CHECK_THAT(refusal("lo"), Catch::Contains("'lo' is not a tap"));
     tap_host::create_persistent("mftun", false, false);
@@ -148,7 +148,7 @@ TEST_CASE("tap: a frame larger than the room is dropped, not cut; one that fits 
     CHECK(receive_bytes(*tap, 12 + 114).bytes == with_header(tap_host::ethernet(100)));
 }
 
-TEST_CASE("tap: frames that are none are dropped", "[tap]") {
+TEST_CASE("tap: invalid frames are dropped", "[tap]") {
     const auto tap = open_tap("mf0");
     REQUIRE(tap->configure(kVersion1, 12, 1));
     CHECK(send_bytes(*tap, Bytes(11)) == NetStatus::Dropped);
@@ -269,7 +269,7 @@ TEST_CASE("tap: one that is removed while it runs takes the link down and nothin
     if (is_read) CHECK(receive_bytes(*tap).status == NetStatus::Wait);
     REQUIRE(tap_host::remove("mf0"));
     if (is_read) {
-        // What the event of a waited-for frame has a device do.
+        // A device's reaction to the event of an awaited frame.
         CHECK(comes_true([&] { return client.readable[0] > 0 || client.downs > 0; }));
         CHECK(comes_true([&] { return receive_bytes(*tap).status == NetStatus::Down; }));
     }

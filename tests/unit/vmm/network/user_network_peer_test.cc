@@ -140,7 +140,7 @@ TEST_CASE("user network: the host's loopback is out of reach", "[user_network]")
     }
 }
 
-TEST_CASE("user network: the gateway leads to the host's loopback when that is asked for", "[user_network]") {
+TEST_CASE("user network: the gateway leads to the host's loopback on request", "[user_network]") {
     enter_network();
     const Server server;
     Running running({.forwards = {}, .mtu = {}, .has_host_loopback = true});

@@ -42,7 +42,7 @@ std::string listing(const ScratchDirectory& scratch) {
 
 }  // namespace
 
-TEST_CASE("a report is nowhere until it is written, and then alone") {
+TEST_CASE("a report appears only when it is written, without other files") {
     const ScratchDirectory scratch;
     const Result<ReportFile> file = ReportFile::open(scratch.file("report"));
     REQUIRE(file);
@@ -85,7 +85,7 @@ TEST_CASE("a report's link stays one: its target is replaced, or made") {
     CHECK(contents(scratch.file("target")) == "<newer/>");
 }
 
-TEST_CASE("a report into a device leaves it what it is, and one that is full is an error with its name") {
+TEST_CASE("a report into a device keeps the device, and a full one is an error with its name") {
     REQUIRE(report_to("/dev/null", "<new/>"));
     CHECK(S_ISCHR(status_of("/dev/null").st_mode));
     const Result<void> full = report_to("/dev/full", "<new/>");
@@ -93,7 +93,7 @@ TEST_CASE("a report into a device leaves it what it is, and one that is full is 
     CHECK_THAT(full.error().message(), Catch::Contains("/dev/full"));
 }
 
-TEST_CASE("a place that takes no report is refused before there is one") {
+TEST_CASE("a place that cannot take a report is refused in advance") {
     const ScratchDirectory scratch;
     const auto refusal = [](const std::string& name) {
         const Result<ReportFile> file = ReportFile::open(name);
@@ -110,7 +110,7 @@ TEST_CASE("a place that takes no report is refused before there is one") {
     CHECK(listing(scratch) == "loop\n");
 }
 
-TEST_CASE("a descriptor that was handed over is used as it is: what is in its file stays") {
+TEST_CASE("a descriptor that was handed over is used as it is, and its file's content kept") {
     const ScratchDirectory scratch;
     const int fd = ::open(scratch.file("file").c_str(), O_RDWR | O_CREAT, 0600);
     REQUIRE(fd >= 0);
@@ -121,7 +121,7 @@ TEST_CASE("a descriptor that was handed over is used as it is: what is in its fi
     REQUIRE(stream);
     REQUIRE(::write(stream->get(), "stream", 6) == 6);
     CHECK(contents(scratch.file("file")) == "before report stream");
-    // One of ours is none that was handed over.
+    // A descriptor of ours is not one that was handed over.
     REQUIRE(::fcntl(fd, F_SETFD, FD_CLOEXEC) == 0);
     CHECK_FALSE(ReportFile::open(name));
     CHECK_FALSE(open_stream(name, StreamStart::Append));
@@ -132,7 +132,7 @@ TEST_CASE("a descriptor that was handed over is used as it is: what is in its fi
     CHECK_FALSE(ReportFile::open("/dev/fd/" + std::to_string(reader)));
 }
 
-TEST_CASE("a stream begins afresh or appends, and is no wait for a FIFO's reader") {
+TEST_CASE("a stream is truncated or appended to, and does not wait for a FIFO's reader") {
     const ScratchDirectory scratch;
     const std::string path = scratch.file("stream");
     const auto put = [&](StreamStart start, std::string_view text) {
@@ -153,7 +153,7 @@ TEST_CASE("a stream begins afresh or appends, and is no wait for a FIFO's reader
     CHECK_THAT(fifo.error().message(), Catch::Contains("nobody reads"));
 }
 
-TEST_CASE("a FIFO may get its reader after the report's place was looked at, but not never") {
+TEST_CASE("a FIFO may get its reader after the check of the report's place, but needs one") {
     const ScratchDirectory scratch;
     REQUIRE(::mkfifo(scratch.file("fifo").c_str(), 0600) == 0);
     const Result<ReportFile> file = ReportFile::open(scratch.file("fifo"));
@@ -168,7 +168,7 @@ TEST_CASE("a FIFO may get its reader after the report's place was looked at, but
     ::close(reader);
 }
 
-TEST_CASE("a FIFO whose reader has stalled ends a report's writing once somebody presses") {
+TEST_CASE("a stalled reader of a FIFO ends a report's writing once mayfly has to end") {
     const ScratchDirectory scratch;
     const std::string path = scratch.file("fifo");
     REQUIRE(::mkfifo(path.c_str(), 0600) == 0);

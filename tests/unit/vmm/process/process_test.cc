@@ -56,7 +56,7 @@ TEST_CASE("a signal reaches the whole group", "[process]") {
     CHECK(WTERMSIG(process.reap().wait_status) == SIGKILL);
 }
 
-TEST_CASE("what we ignore is not ignored by a process", "[process]") {
+TEST_CASE("signals that we ignore are not ignored by a process", "[process]") {
     struct sigaction ignored {};
     struct sigaction before {};
     ignored.sa_handler = SIG_IGN;
@@ -66,7 +66,7 @@ TEST_CASE("what we ignore is not ignored by a process", "[process]") {
     ::sigaction(SIGPIPE, &before, nullptr);
 }
 
-TEST_CASE("what a process leaves behind is ended with it", "[process]") {
+TEST_CASE("processes that a process leaves behind are ended with it", "[process]") {
     std::array<int, 2> ends{};
     REQUIRE(::pipe2(ends.data(), O_CLOEXEC) == 0);
     const Process process = shell("sleep 100 &", false, {.output = ends[1]});

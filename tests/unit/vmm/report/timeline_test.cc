@@ -75,7 +75,7 @@ TEST_CASE("the estimated exec is before main", "[timeline]") {
     CHECK(timeline->exec_ns() <= timeline->phase_ns(Phase::Main));
 }
 
-TEST_CASE("the JSON has what was reached, since exec, and leaves out what was not", "[timeline]") {
+TEST_CASE("the JSON has the reached phases, since exec, without the others", "[timeline]") {
     const auto timeline = std::make_unique<Timeline>();
     timeline->reach(Phase::Main);
     timeline->estimate_exec();

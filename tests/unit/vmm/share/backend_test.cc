@@ -116,7 +116,7 @@ fuse_read_in read_at(u64 offset, u32 size) {
 
 }  // namespace
 
-TEST_CASE("a read of what the host has to fetch first is answered whole", "[share]") {
+TEST_CASE("a read that the host has to fetch first is answered whole", "[share]") {
     const ScratchTree tree;
     constexpr u64 kBytes = MiB(1);
     tree.file("file", std::string(kBytes, 'x') + "end");
@@ -145,7 +145,7 @@ TEST_CASE("a read of what the host has to fetch first is answered whole", "[shar
     CHECK(guest.answer(closed).error == 0);
 }
 
-TEST_CASE("requests that wait for the host hold up no others, however many they are", "[share]") {
+TEST_CASE("requests that wait for the host do not delay others, however many they are", "[share]") {
     const ScratchTree tree;
     tree.sparse("holes", MiB(64));
     Driver guest(tree.path());
@@ -163,7 +163,7 @@ TEST_CASE("requests that wait for the host hold up no others, however many they 
     CHECK(guest.order().size() == 3 + kReads + 2);
 }
 
-TEST_CASE("what a driver that goes leaves is given up, and nothing of the one that comes", "[share]") {
+TEST_CASE("an old driver's requests are dropped, and none of the next driver's", "[share]") {
     const ScratchTree tree;
     Driver guest(tree.path());
     guest.add(kInit, 0, init());

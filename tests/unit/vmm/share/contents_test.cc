@@ -47,7 +47,7 @@ u32 mode_of(const std::string& path) {
 
 }  // namespace
 
-TEST_CASE("what is written is in the file, and is read back, however the request is cut", "[share]") {
+TEST_CASE("written bytes are in the file, and are read back, however the request is cut", "[share]") {
     const ScratchTree tree;
     tree.file("file", "0123456789");
     FuseClient guest(tree.path());
@@ -67,7 +67,7 @@ TEST_CASE("what is written is in the file, and is read back, however the request
     CHECK(guest.send(kRelease, node, release).error == -EBADF);
 }
 
-TEST_CASE("who appends writes at the end, and pages of a mapping where they belong", "[share]") {
+TEST_CASE("appending writes go to the end, and pages of a mapping to their place", "[share]") {
     const ScratchTree tree;
     tree.file("file", "0123456789");
     FuseClient guest(tree.path());
@@ -83,7 +83,7 @@ TEST_CASE("who appends writes at the end, and pages of a mapping where they belo
     CHECK(content_of(tree.path("file")) == "abc3456789end");
 }
 
-TEST_CASE("an open file is asked about when its name is another's", "[share]") {
+TEST_CASE("an open file's attributes are used when its name belongs to another file", "[share]") {
     const ScratchTree tree;
     tree.file("file", "content");
     constexpr int kOthers = 40;
@@ -113,7 +113,7 @@ TEST_CASE("an open file is asked about when its name is another's", "[share]") {
     CHECK(content_of(tree.path("file")) == "another");
 }
 
-TEST_CASE("a handle that was given back is none, also when its place has another", "[share]") {
+TEST_CASE("a handle that was given back is invalid, also when its place has another", "[share]") {
     const ScratchTree tree;
     tree.file("file", "content");
     FuseClient guest(tree.path());
@@ -130,7 +130,7 @@ TEST_CASE("a handle that was given back is none, also when its place has another
     CHECK(guest.send(kRead, node, in).error == -EBADF);
     in.fh = ~u64{0};
     CHECK(guest.send(kRead, node, in).error == -EBADF);
-    // A file's is no directory's.
+    // A file's handle is not a directory's.
     in.fh = second;
     CHECK(guest.send(kReaddir, node, in).error == -EBADF);
 }
@@ -179,7 +179,7 @@ TEST_CASE("a read-only share changes nothing", "[share]") {
     CHECK(content_of(tree.path("file")) == "content");
 }
 
-TEST_CASE("a file that is made is new, or what was there", "[share]") {
+TEST_CASE("a created file is new, or the existing one", "[share]") {
     const ScratchTree tree;
     tree.file("old", "content");
     tree.symlink("/etc/passwd", "link");
@@ -283,7 +283,7 @@ TEST_CASE("set-user-ID does not survive a write by those who may not keep it", "
     CHECK(mode_of(tree.path("file")) == 0755);
 }
 
-TEST_CASE("files that are shown as another's stay the host's", "[share]") {
+TEST_CASE("files that are shown with another owner keep theirs on the host", "[share]") {
     const ScratchTree tree;
     tree.file("file");
     FuseClient::How how{};

@@ -120,7 +120,7 @@ class FuseClient {
     void set_piece(std::size_t bytes) { piece_bytes_ = bytes; }
     void set_room(std::size_t bytes) { room_bytes_ = bytes; }
 
-    /// The node's number; 0 where there is none.
+    /// The node's number; 0 without a node.
     u64 look_up(const std::string& path);
     /// Requires that there is one.
     u64 open(u64 node, u32 flags = 0);

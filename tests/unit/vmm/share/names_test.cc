@@ -48,7 +48,7 @@ TEST_CASE("a look-up gives a node with the host's attributes", "[share]") {
     CHECK(guest.look_up("dir/file") == entry.nodeid);
 }
 
-TEST_CASE("a name that is none, a path or too long is refused", "[share]") {
+TEST_CASE("an empty name, a path, or a name that is too long is refused", "[share]") {
     const ScratchTree tree;
     tree.file("a/b");
     FuseClient guest(tree.path() + "/a");
@@ -65,7 +65,7 @@ TEST_CASE("a name that is none, a path or too long is refused", "[share]") {
     CHECK(guest.look_up("b") != 0);
 }
 
-TEST_CASE("what is above the directory stays out of reach", "[share]") {
+TEST_CASE("files above the directory stay out of reach", "[share]") {
     const ScratchTree tree;
     tree.file("secret");
     tree.directory("shared/sub");
@@ -85,7 +85,7 @@ TEST_CASE("what is above the directory stays out of reach", "[share]") {
     CHECK(exists(tree.path("secret")));
 }
 
-TEST_CASE("what is opened by a name is beneath its directory, whatever the name is", "[share]") {
+TEST_CASE("an opened file is beneath its directory, whatever the name", "[share]") {
     const ScratchTree tree;
     tree.file("outside/file");
     tree.file("shared/dir/file");
@@ -111,7 +111,7 @@ TEST_CASE("the host follows no link", "[share]") {
     const u64 way = guest.look_up("way");
     REQUIRE(way != 0);
     CHECK(guest.send(kReadlink, way).text() == "../outside");
-    // As a directory it is none.
+    // As a directory it does not exist.
     CHECK(guest.send(kLookup, way, std::string("secret")).error < 0);
     CHECK(guest.send(kOpen, guest.look_up("file"), fuse_open_in{}).error < 0);
     CHECK(guest.send(kOpendir, way, fuse_open_in{}).error < 0);
@@ -141,7 +141,7 @@ TEST_CASE("a directory that becomes a link between a look-up and its use leads n
     CHECK(other.send(kLookup, directory, std::string("file")).error == 0);
 }
 
-TEST_CASE("a file whose name is another's now is stale", "[share]") {
+TEST_CASE("a file whose name now belongs to another is stale", "[share]") {
     const ScratchTree tree;
     tree.file("file", "one");
     FuseClient guest(tree.path());
@@ -155,7 +155,7 @@ TEST_CASE("a file whose name is another's now is stale", "[share]") {
     CHECK(guest.send(kOpen, now, fuse_open_in{}).error == 0);
 }
 
-TEST_CASE("what is made belongs to whoever asked, with the mask applied", "[share]") {
+TEST_CASE("new files belong to the requesting user, with the mask applied", "[share]") {
     const ScratchTree tree;
     FuseClient guest(tree.path());
     const bool is_root = ::geteuid() == 0;
@@ -188,9 +188,9 @@ TEST_CASE("what is made belongs to whoever asked, with the mask applied", "[shar
     CHECK(status_of(tree.path("ours")).st_uid == ::geteuid());
 }
 
-TEST_CASE("a directory that only its user may write takes that user's files, and one of another's too",
+TEST_CASE("a directory that only its user may write takes that user's files, and another user's too",
           "[share]") {
-    if (::geteuid() != 0) return;  // it is no one else
+    if (::geteuid() != 0) return;  // only root can become somebody else
     const ScratchTree tree;
     tree.directory("locked", 0700);
     FuseClient guest(tree.path());
@@ -203,7 +203,7 @@ TEST_CASE("a directory that only its user may write takes that user's files, and
     CHECK(status_of(tree.path("locked/in")).st_uid == 1234);
 }
 
-TEST_CASE("an unlinked file is there as long as the guest knows it", "[share]") {
+TEST_CASE("an unlinked file stays as long as the guest knows it", "[share]") {
     const ScratchTree tree;
     tree.file("file", "content");
     tree.directory("dir");
@@ -242,7 +242,7 @@ TEST_CASE("a rename keeps the node, and the one it replaces", "[share]") {
     CHECK(guest.look_up("a/file") == 0);
 }
 
-TEST_CASE("a directory that was renamed leads to what is in it", "[share]") {
+TEST_CASE("a renamed directory leads to its files", "[share]") {
     const ScratchTree tree;
     tree.file("old/sub/file", "here");
     FuseClient guest(tree.path());
@@ -254,7 +254,7 @@ TEST_CASE("a directory that was renamed leads to what is in it", "[share]") {
     CHECK(guest.look_up("new/sub/file") == file);
 }
 
-TEST_CASE("the flags of a rename do what they say", "[share]") {
+TEST_CASE("the flags of a rename work", "[share]") {
     const ScratchTree tree;
     tree.file("one", "1");
     tree.file("two", "22");
@@ -319,7 +319,7 @@ TEST_CASE("a link to a link is a name of the link", "[share]") {
     CHECK(S_ISLNK(status_of(tree.path("also")).st_mode));
 }
 
-TEST_CASE("what is not there is an entry without a node, for as long as names are believed", "[share]") {
+TEST_CASE("a missing name is an entry without a node, for as long as the guest may cache names", "[share]") {
     const ScratchTree tree;
     FuseClient guest(tree.path());
     const Answer none = guest.send(kLookup, kRoot, std::string("none"));

@@ -83,7 +83,7 @@ TEST_CASE("a session begins with versions and features that both sides have", "[
     CHECK(guest.send(kGetattr, kRoot, fuse_getattr_in{}).error == -EIO);
 }
 
-TEST_CASE("mounts are announced unless an overlay is to look into them", "[share]") {
+TEST_CASE("mounts are announced unless an overlay must look into them", "[share]") {
     constexpr u32 kSubmounts = 1U << 27U;
     const ScratchTree tree;
     for (const bool announces : {true, false}) {
@@ -99,7 +99,7 @@ TEST_CASE("mounts are announced unless an overlay is to look into them", "[share
     }
 }
 
-TEST_CASE("numbers and requests that there are not are errors of theirs", "[share]") {
+TEST_CASE("unknown numbers and requests are errors", "[share]") {
     const ScratchTree tree;
     FuseClient guest(tree.path());
     for (const u64 node : {u64{0}, u64{2}, u64{1} << 40U, ~u64{0}})
@@ -117,7 +117,7 @@ TEST_CASE("numbers and requests that there are not are errors of theirs", "[shar
     CHECK(guest.send(kGetattr, kRoot, fuse_getattr_in{}).error == 0);
 }
 
-TEST_CASE("room for no answer gets none, and for too little an error", "[share]") {
+TEST_CASE("without room nothing is answered, with too little an error", "[share]") {
     const ScratchTree tree;
     FuseClient guest(tree.path());
     guest.set_room(15);
@@ -149,7 +149,7 @@ TEST_CASE("a directory's entries all come, once, with nodes and without", "[shar
     CHECK(list(guest, node, false, 4096, listed.last_offset).names.empty());
 }
 
-TEST_CASE("what the guest forgets is forgotten, whatever it says", "[share]") {
+TEST_CASE("forgotten nodes are gone, whatever the guest says", "[share]") {
     const ScratchTree tree;
     for (int i = 0; i < 100; ++i) tree.file("a/b/" + std::to_string(i));
     FuseClient guest(tree.path());
@@ -216,7 +216,7 @@ TEST_CASE("more files can be known than may be open", "[share]") {
             release.fh = handle;
             CHECK(guest.send(kRelease, node, release).error == 0);
         }
-        // Until there is no descriptor left, and then again.
+        // Until no descriptor is left, and then again.
         std::vector<u64> handles;
         i32 error = 0;
         for (int i = 0; i < kFiles && error == 0; ++i) {
@@ -288,7 +288,7 @@ TEST_CASE("a removed tree of links takes no more descriptors than there may be",
     REQUIRE(::setrlimit(RLIMIT_NOFILE, &before) == 0);
 }
 
-TEST_CASE("an attribute is set as the guest's version writes it", "[share]") {
+TEST_CASE("an attribute is set in the format of the guest's version", "[share]") {
     const ScratchTree tree;
     tree.file("file");
     FuseClient::How how{};
@@ -308,7 +308,7 @@ TEST_CASE("an attribute is set as the guest's version writes it", "[share]") {
               .text() == "value");
 }
 
-TEST_CASE("what is open is closed, also of a file that the guest has forgotten", "[share]") {
+TEST_CASE("open files are closed, also of a node that the guest has forgotten", "[share]") {
     const ScratchTree tree;
     tree.file("file");
     FuseClient guest(tree.path());
@@ -319,7 +319,7 @@ TEST_CASE("what is open is closed, also of a file that the guest has forgotten",
     CHECK(guest.send(kRelease, node, release).error == 0);
 }
 
-TEST_CASE("a directory that is none, or is not there, is refused", "[share]") {
+TEST_CASE("a directory that is missing or is not a directory is refused", "[share]") {
     const ScratchTree tree;
     tree.file("file");
     const auto refusal = [&](const std::string& directory) {

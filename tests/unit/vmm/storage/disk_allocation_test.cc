@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: Apache-2.0
-// What a guest asks of a disk on a loop allocates nothing. Counts operator new of the whole program.
+// A guest's requests to a disk on a loop allocate nothing. Counts operator new of the whole program.
 #include "tests/support/allocation_count.h"
 #include "tests/unit/vmm/storage/disk_fixture.h"
 #include "vmm/storage/disk_overlay.h"

@@ -25,7 +25,7 @@ std::vector<std::byte> pattern(std::size_t size, u8 seed = 1) {
 
 }  // namespace
 
-TEST_CASE("what is written to a disk is in its file, and is read back", "[disk]") {
+TEST_CASE("bytes written to a disk are in its file, and are read back", "[disk]") {
     const TempDisk file(MiB(1), a_directory());
     const How how = a_way();
     auto out = pattern(20'480);
@@ -230,7 +230,7 @@ TEST_CASE("more requests than were announced are done all the same", "[disk]") {
     CHECK(runner.disk->counts().direct == 14);
 }
 
-TEST_CASE("cancelling ends what is in flight and spares what begins afterwards", "[disk]") {
+TEST_CASE("cancelling ends requests in flight and spares later ones", "[disk]") {
     const TempDisk file(MiB(64));
     DiskRunner runner(open_or_fail({.path = file.path}), How::AllByRing);
     auto small_parts = pattern(2'000 * 512);  // more than one system call takes: it is not continued
@@ -253,7 +253,7 @@ TEST_CASE("cancelling ends what is in flight and spares what begins afterwards",
     CHECK(results[9] == 0);
 }
 
-TEST_CASE("cancelling a disk that nothing is asked of is harmless", "[disk]") {
+TEST_CASE("cancelling an idle disk is harmless", "[disk]") {
     const TempDisk file(4096);
     const auto disk = open_or_fail({.path = file.path});
     disk->cancel_all();
@@ -278,7 +278,7 @@ TEST_CASE("cached reads and writes need no worker thread of the kernel", "[disk]
     CHECK(runner.disk->counts().by_worker == 0);
 }
 
-TEST_CASE("what is not in the page cache is read through the ring", "[disk]") {
+TEST_CASE("data outside the page cache is read through the ring", "[disk]") {
     const TempDisk file(MiB(8));
     file.fill(std::byte{7}, 0, MiB(8));
     REQUIRE(::fsync(file.fd().get()) == 0);

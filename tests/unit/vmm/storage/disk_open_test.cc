@@ -30,10 +30,10 @@ bool contains(const std::string& text, const std::string& part) {
 
 }  // namespace
 
-TEST_CASE("what is no disk is refused with its name and why", "[disk]") {
+TEST_CASE("a file that cannot be a disk is refused with its name and the reason", "[disk]") {
     CHECK(refusal({.path = "/nowhere/disk"}) == "/nowhere/disk: no such file (truncate -s 1G /nowhere/disk)");
-    CHECK(refusal({.path = "/tmp"}) == "/tmp: is a directory, no disk image");
-    CHECK(refusal({.path = "/tmp", .is_read_only = true}) == "/tmp: is a directory, no disk image");
+    CHECK(refusal({.path = "/tmp"}) == "/tmp: is a directory, not a disk image");
+    CHECK(refusal({.path = "/tmp", .is_read_only = true}) == "/tmp: is a directory, not a disk image");
     CHECK(contains(refusal({.path = "/dev/null"}), "/dev/null: is a character device"));
 }
 
@@ -74,7 +74,7 @@ TEST_CASE("an image of another format is refused by name, with the command that 
     CHECK(refusal({.path = file.path}) == "opened");
 }
 
-TEST_CASE("an image is told before its size is, which no disk need have", "[disk]") {
+TEST_CASE("an image's format is reported before its size, which may be invalid", "[disk]") {
     const TempDisk text(333);
     REQUIRE(::pwrite(text.fd().get(), "# Disk DescriptorFile", 21, 0) == 21);
     CHECK(contains(refusal({.path = text.path}), "is a VMDK image"));
@@ -83,7 +83,8 @@ TEST_CASE("an image is told before its size is, which no disk need have", "[disk
     CHECK(contains(refusal({.path = old.path}), "is a VHD image"));
 }
 
-TEST_CASE("what disks begin with is no image: a boot sector, a file system, a key slot", "[disk]") {
+TEST_CASE("a disk's own first bytes are not an image format: a boot sector, a file system, a key slot",
+          "[disk]") {
     const TempDisk file(KiB(8));
     for (const char* start : {"\xeb\x3c\x90", "LUKS\xba\xbe", "XFSB", "QFI", "\x1f\x8b\x08", "conecti"}) {
         REQUIRE(::pwrite(file.fd().get(), start, std::strlen(start) + 1, 0) > 0);
@@ -95,8 +96,8 @@ TEST_CASE("a pipe is refused, without waiting for somebody at its other end", "[
     const TempDisk place(512);
     const std::string path = place.path + ".pipe";
     REQUIRE(::mkfifo(path.c_str(), 0600) == 0);
-    CHECK(refusal({.path = path, .is_read_only = true}) == path + ": is a pipe, no disk image");
-    CHECK(refusal({.path = path}) == path + ": is a pipe, no disk image");
+    CHECK(refusal({.path = path, .is_read_only = true}) == path + ": is a pipe, not a disk image");
+    CHECK(refusal({.path = path}) == path + ": is a pipe, not a disk image");
     ::unlink(path.c_str());
 }
 
@@ -124,14 +125,15 @@ TEST_CASE("a writable disk has one user, a read-only one many", "[disk]") {
                   ": is in use by this very mayfly: it is given twice (only disks "
                   "that are ,ro or ,overlay can be shared)");
         CHECK(refusal({.path = file.path, .is_read_only = true}) ==
-              file.path + ": is in use by this very mayfly: it is given twice (somebody writes to it)");
+              file.path +
+                  ": is in use by this very mayfly: it is given twice (another process writes to it)");
     }
     const auto one = open_or_fail({.path = file.path, .is_read_only = true});
     const auto two = open_or_fail({.path = file.path, .is_read_only = true});
     CHECK(contains(refusal({.path = file.path}), "in use"));
 }
 
-TEST_CASE("who has a disk locked is named", "[disk]") {
+TEST_CASE("the holder of a disk's lock is named", "[disk]") {
     const TempDisk file(4096);
     int ready[2];
     REQUIRE(::pipe(ready) == 0);
@@ -150,7 +152,7 @@ TEST_CASE("who has a disk locked is named", "[disk]") {
     const std::string expected =
         file.path + ": is in use by process " + std::to_string(child) + " (a?b?[31mX)";
     CHECK(refusal({.path = file.path}) == expected + " (only disks that are ,ro or ,overlay can be shared)");
-    CHECK(refusal({.path = file.path, .is_read_only = true}) == expected + " (somebody writes to it)");
+    CHECK(refusal({.path = file.path, .is_read_only = true}) == expected + " (another process writes to it)");
     ::kill(child, SIGKILL);
     ::waitpid(child, nullptr, 0);
     ::close(ready[0]);

@@ -56,7 +56,7 @@ u64 layer_bytes() {
 
 }  // namespace
 
-TEST_CASE("an overlay reads as its file until it is written, and is then what was written", "[disk]") {
+TEST_CASE("an overlay reads as its file until it is written, and then as written", "[disk]") {
     BaseFile base(MiB(1), a_directory());
     Runner runner(open_overlay({.path = base.file.path}), a_way());
     Bytes before(8192);
@@ -73,7 +73,7 @@ TEST_CASE("an overlay reads as its file until it is written, and is then what wa
 }
 
 /// One operation after another: each begins when the one before it is done.
-TEST_CASE("an overlay is what a disk is, whatever is asked of it in which order and pieces", "[disk]") {
+TEST_CASE("an overlay behaves like a disk for requests in any order and pieces", "[disk]") {
     const How how = a_way();
     const bool is_direct = GENERATE(false, true);
     constexpr u64 kSectors = 256;
@@ -169,7 +169,7 @@ TEST_CASE("an overlay is what a disk is, whatever is asked of it in which order 
     CHECK(wrong == 0);
 }
 
-TEST_CASE("every other sector written: a read goes to and fro, and lets others in between", "[disk]") {
+TEST_CASE("every other sector written: a read alternates, and lets others in between", "[disk]") {
     const How how = a_way();
     constexpr u64 kBytes = MiB(1);
     BaseFile base(kBytes);
@@ -213,7 +213,7 @@ TEST_CASE("an overlay's memory is that of the pages written, and a discard gives
     CHECK((in == base.content));
 }
 
-TEST_CASE("a layer without room is an error, and the sector what it was", "[disk]") {
+TEST_CASE("a layer without room is an error, and the sector unchanged", "[disk]") {
     BaseFile base(MiB(1));
     const How how = a_way();
     Bytes out(8192, std::byte{0xee});
@@ -251,7 +251,7 @@ TEST_CASE("a file that was cut short is an I/O error where it was not written ov
     CHECK((in == out));
 }
 
-TEST_CASE("an overlay shares its file with whoever only reads it", "[disk]") {
+TEST_CASE("an overlay shares its file with other readers", "[disk]") {
     BaseFile base(4096);
     const auto one = open_overlay({.path = base.file.path});
     const auto two = open_overlay({.path = base.file.path});
@@ -261,7 +261,7 @@ TEST_CASE("an overlay shares its file with whoever only reads it", "[disk]") {
     CHECK(writer.error().message().find("only disks that are ,ro or ,overlay") != std::string::npos);
 }
 
-TEST_CASE("cancelling an overlay ends what is in flight, and what comes afterwards is done", "[disk]") {
+TEST_CASE("cancelling an overlay ends requests in flight, and later ones are done", "[disk]") {
     BaseFile base(MiB(8));
     Runner runner(open_overlay({.path = base.file.path}), How::AllByRing);
     Bytes out(MiB(4), std::byte{0xee});

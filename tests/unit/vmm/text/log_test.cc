@@ -48,7 +48,7 @@ class StderrPipe {
 
 }  // namespace
 
-TEST_CASE("what does not fit into a pipe at once is written when there is room", "[log]") {
+TEST_CASE("text that does not fit into a pipe at once is written when it has room", "[log]") {
     const bool is_nonblocking = GENERATE(false, true);
     CAPTURE(is_nonblocking);
     const std::string text(300'000, 'x');
@@ -62,7 +62,7 @@ TEST_CASE("what does not fit into a pipe at once is written when there is room",
     CHECK(read == text);
 }
 
-TEST_CASE("a reader that has stalled holds nobody up whose pipe does not block", "[log]") {
+TEST_CASE("a stalled reader does not block a writer of a non-blocking pipe", "[log]") {
     StderrPipe pipe;
     REQUIRE(::fcntl(STDERR_FILENO, F_SETFL, O_NONBLOCK) == 0);
     const std::string text(300'000, 'x');

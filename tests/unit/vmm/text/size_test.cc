@@ -14,7 +14,7 @@ TEST_CASE("a size is read with and without a suffix", "[size]") {
     CHECK(parse_size("0").value() == 0);
 }
 
-TEST_CASE("a size that is none is refused with what was given", "[size]") {
+TEST_CASE("an invalid size is refused with the given text", "[size]") {
     for (const char* text : {"", "M", "12X", "-1", "1.M", "1.5", "1.2345G", "12 M", "1Mi1"}) {
         const Result<u64> size = parse_size(text);
         REQUIRE_FALSE(size);

@@ -16,12 +16,13 @@ using namespace mayfly;
 
 namespace {
 
-Result<ConsoleLog> open_log(const std::string& path, u64 max_bytes = 1 << 20, bool must_hurry = false) {
+Result<ConsoleLog> open_log(const std::string& path, u64 max_bytes = 1 << 20, bool should_give_up = false) {
     Result<UniqueFd> file = open_stream(path, StreamStart::Afresh);
     if (!file) return fail(file.error());
     if (const Result<void> emptied = start_afresh(*file, path); !emptied) return fail(emptied.error());
-    return ConsoleLog({.path = path, .max_bytes = max_bytes, .must_hurry = [=] { return must_hurry; }},
-                      std::move(*file));
+    return ConsoleLog(
+        {.path = path, .max_bytes = max_bytes, .should_give_up = [=] { return should_give_up; }},
+        std::move(*file));
 }
 
 void put_line(ConsoleLog& log, u64 at_ns, std::string_view text) {
@@ -48,7 +49,7 @@ TEST_CASE("each line of the log begins with its time, as dmesg writes it") {
     CHECK(log->why_lost().empty());
 }
 
-TEST_CASE("a log replaces what was in the file, and is there before it is finished") {
+TEST_CASE("a log replaces the file's content, and is visible before it is finished") {
     const ScratchDirectory scratch;
     std::ofstream(scratch.file("log")) << std::string(1000, 'x');
     Result<ConsoleLog> log = open_log(scratch.file("log"));
@@ -92,7 +93,7 @@ TEST_CASE("whatever the limit, bytes in the log and bytes counted as lost are al
     }
 }
 
-TEST_CASE("a full disk stops the log, and what is not in it is counted") {
+TEST_CASE("a full disk stops the log, and the missing bytes are counted") {
     Result<ConsoleLog> log = open_log("/dev/full");
     REQUIRE(log);
     put_line(*log, 0, "one");

@@ -37,7 +37,7 @@ TEST_CASE("a console of exactly the tail's size is all there") {
     CHECK(tail.lines(3) == std::vector<std::string>{std::string(16383, 'x')});
 }
 
-TEST_CASE("nothing in the tail commands a terminal") {
+TEST_CASE("the tail contains no terminal commands") {
     ConsoleTail tail;
     tail.take("\x1b[31mred\x1b[0m\x07\xff\n");
     CHECK(tail.lines(1) == std::vector<std::string>{"red\xef\xbf\xbd\xef\xbf\xbd"});

@@ -24,7 +24,7 @@ class Rig {
             verdict_ = static_cast<int>(verdict);
             ++verdicts_;
         };
-        hooks.must_hurry = [this] { return must_hurry_.load(); };
+        hooks.should_give_up = [this] { return should_give_up_.load(); };
         Result<std::unique_ptr<ConsoleWatch>> made = ConsoleWatch::create(config, hooks, monotonic_ns());
         REQUIRE(made);
         watch_ = std::move(*made);
@@ -41,7 +41,7 @@ class Rig {
     void say_by_bytes(std::string_view text) {
         for (const char& byte : text) say({&byte, 1});
     }
-    void hurry() { must_hurry_ = true; }
+    void give_up() { should_give_up_ = true; }
     [[nodiscard]] bool is_expected() const { return verdicts_ == 1 && verdict_ == 0; }
     [[nodiscard]] bool has_failed() const { return verdicts_ == 1 && verdict_ == 1; }
     [[nodiscard]] bool is_undecided() const { return verdicts_ == 0; }
@@ -55,13 +55,13 @@ class Rig {
   private:
     std::atomic<int> verdict_ = -1;
     std::atomic<int> verdicts_ = 0;
-    std::atomic<bool> must_hurry_ = false;
+    std::atomic<bool> should_give_up_ = false;
     std::unique_ptr<ConsoleWatch> watch_;
 };
 
 }  // namespace
 
-TEST_CASE("all that is expected has to be seen, in any order, each on a line of its own or on one") {
+TEST_CASE("every expected expression has to match, in any order, on separate lines or one") {
     Rig rig({.expect = {"^one", "two$", "o"}, .fail_on = {}, .log_path = {}, .junit_path = {}});
     rig.say("a two\n");
     CHECK(rig.is_undecided());
@@ -77,14 +77,14 @@ TEST_CASE("all that is expected has to be seen, in any order, each on a line of 
     CHECK(rig->expected()[1].line == "a two");
 }
 
-TEST_CASE("an expression that is feared wins over what is expected on the same line") {
+TEST_CASE("a --fail-on expression wins over an expected one on the same line") {
     Rig rig({.expect = {"test"}, .fail_on = {"never", "failed"}, .log_path = {}, .junit_path = {}});
     rig.say("test failed\ntest\n");
     CHECK(rig.has_failed());
     rig->finish();
-    CHECK_FALSE(rig->feared()[0].is_seen);
-    CHECK(rig->feared()[1].is_seen);
-    CHECK(rig->feared()[1].line == "test failed");
+    CHECK_FALSE(rig->forbidden()[0].is_seen);
+    CHECK(rig->forbidden()[1].is_seen);
+    CHECK(rig->forbidden()[1].line == "test failed");
     CHECK_FALSE(rig->expected()[0].is_seen);
 }
 
@@ -94,7 +94,7 @@ TEST_CASE("a line that comes byte by byte is seen as a whole") {
     CHECK(rig.is_expected());
 }
 
-TEST_CASE("a prompt without an end is seen once it stands still") {
+TEST_CASE("an unterminated prompt is seen once the console is quiet") {
     Rig rig({.expect = {"login: $"}, .fail_on = {}, .log_path = {}, .junit_path = {}});
     rig.say_by_bytes("Debian\r\n\r\ndebian login: ");
     CHECK(rig.decides());
@@ -110,7 +110,7 @@ TEST_CASE("a second prompt is seen as the first was") {
     CHECK(rig.decides());
 }
 
-TEST_CASE("what the console leaves unfinished is looked at when it ends") {
+TEST_CASE("the console's unfinished line is matched when it ends") {
     Rig rig({.expect = {"bye$"}, .fail_on = {}, .log_path = {}, .junit_path = {}});
     rig.say("good bye");
     rig->finish();
@@ -120,7 +120,7 @@ TEST_CASE("what the console leaves unfinished is looked at when it ends") {
     CHECK(rig->tail(5) == std::vector<std::string>{"good bye"});
 }
 
-TEST_CASE("colours do not hide what is looked for") {
+TEST_CASE("colours do not hide a match") {
     Rig rig({.expect = {}, .fail_on = {"^\\[FAILED\\]"}, .log_path = {}, .junit_path = {}});
     rig.say("[\x1b[0;1;31mFAILED\x1b[0m] to start\r\n");
     CHECK(rig.has_failed());
@@ -163,19 +163,19 @@ TEST_CASE("the log has every byte but the ends of lines, and the last line thoug
     CHECK(after.substr(before.size() + 15) == "c\n");
 }
 
-TEST_CASE("once mayfly is ending, lines are soon matched no more, and still logged") {
+TEST_CASE("once mayfly is ending, lines are soon not matched any more, but still logged") {
     const ScratchDirectory scratch;
     const std::string path = scratch.file("log");
     Rig rig({.expect = {"first", "second"}, .fail_on = {"third"}, .log_path = path, .junit_path = {}});
-    rig.hurry();
+    rig.give_up();
     rig.say("first\n");
-    std::this_thread::sleep_for(std::chrono::milliseconds(2 * ConsoleWatch::kHurryMs));
+    std::this_thread::sleep_for(std::chrono::milliseconds(2 * ConsoleWatch::kGiveUpMs));
     rig.say("second\nthird\nfour");
     rig->finish();
     CHECK(rig.is_undecided());
     CHECK(rig->expected()[0].is_seen);
     CHECK_FALSE(rig->expected()[1].is_seen);
-    CHECK_FALSE(rig->feared()[0].is_seen);
+    CHECK_FALSE(rig->forbidden()[0].is_seen);
     CHECK(rig->tail(9) == std::vector<std::string>{"first", "second", "third", "four"});
     CHECK(contents(path).size() == 4 * 15 + 6 + 7 + 6 + 5);
 }
@@ -183,9 +183,9 @@ TEST_CASE("once mayfly is ending, lines are soon matched no more, and still logg
 TEST_CASE("an end of mayfly reaches a line that is being matched") {
     std::atomic<int> asked = 0;
     WatchHooks hooks;
-    hooks.must_hurry = [&] {
+    hooks.should_give_up = [&] {
         // At the third, long after the second.
-        if (asked == 2) std::this_thread::sleep_for(std::chrono::milliseconds(2 * ConsoleWatch::kHurryMs));
+        if (asked == 2) std::this_thread::sleep_for(std::chrono::milliseconds(2 * ConsoleWatch::kGiveUpMs));
         return ++asked > 1;
     };
     hooks.decide = [](WatchVerdict) {};
@@ -211,7 +211,7 @@ TEST_CASE("expressions that are too much together are refused by the first that 
                                            Catch::Contains("10000") && Catch::Contains("write fewer"));
 }
 
-TEST_CASE("an expression that is none is refused by its option and text") {
+TEST_CASE("an invalid expression is refused by its option and text") {
     const auto refusal = [](const WatchConfig& config) {
         const auto made = ConsoleWatch::create(config, {}, 0);
         REQUIRE_FALSE(made);

@@ -5,7 +5,7 @@
 
 using namespace mayfly;
 
-TEST_CASE("a report has a case for each thing that was asked, with counts, times and the console's tail") {
+TEST_CASE("a report has a case for each check, with counts, times and the console's tail") {
     JunitReport report;
     report.suite = "mayfly boot";
     report.started_wall_seconds = 1'700'000'000;

@@ -9,7 +9,7 @@ using namespace mayfly;
 
 namespace {
 
-/// What came out, with '|' before a piece that goes a line on and '+' behind one whose line goes on.
+/// The pieces, with '|' before one that continues a line and '+' after one whose line continues.
 struct Lines {
     std::vector<std::string> pieces;
     void operator()(const LineSplitter::Piece& piece) {
@@ -40,7 +40,7 @@ TEST_CASE("lines end by LF, by CR LF, by CRs before an LF and by a lone CR") {
     }
 }
 
-TEST_CASE("a CR at the beginning of a line is nothing") {
+TEST_CASE("a CR at the beginning of a line is ignored") {
     for (const std::size_t portion : {1U, 2U, 64U}) {
         CHECK(split("one\n\rtwo\n\r", portion) == Expected{"one", "two"});
         CHECK(split("\r\r\rone", portion) == Expected{"one"});
@@ -48,14 +48,14 @@ TEST_CASE("a CR at the beginning of a line is nothing") {
     }
 }
 
-TEST_CASE("a line that nothing has ended is told at the end, once") {
+TEST_CASE("an unterminated line is passed on at the end, once") {
     CHECK(split("login: ", 3) == Expected{"login: "});
     CHECK(split("login:\r", 3) == Expected{"login:"});
     CHECK(split("done\n", 3) == Expected{"done"});
     CHECK(split("", 3).empty());
 }
 
-TEST_CASE("NULs and bytes that are no UTF-8 survive") {
+TEST_CASE("NULs and bytes that are not UTF-8 survive") {
     const std::string bytes("a\0b\xff\xfe\xc3\n\0", 8);
     for (const std::size_t portion : {1U, 3U, 8U})
         CHECK(split(bytes, portion) == Expected{std::string("a\0b\xff\xfe\xc3", 6), std::string("\0", 1)});
@@ -81,7 +81,7 @@ TEST_CASE("no piece ends within a character, however it comes") {
         CHECK(split(room + "\xe2\x82\xac\n", portion) == Expected{room + "+", "|\xe2\x82\xac"});
         CHECK(split(room + "x\xc3\xa9\n", portion) == Expected{room + "x+", "|\xc3\xa9"});
         CHECK(split(room + "\xc3\xa9y\n", portion) == Expected{room + "\xc3\xa9+", "|y"});
-        // What is no character is cut anywhere.
+        // Bytes that are not a character are cut anywhere.
         const std::string stray = room + "\x80\x80\x80\x80";
         CHECK(split(stray + "\n", portion) == Expected{room + "\x80\x80+", "|\x80\x80"});
         CHECK(split(room + "\xe2\xe2y\n", portion).size() == 2);

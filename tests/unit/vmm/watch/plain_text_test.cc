@@ -21,7 +21,7 @@ TEST_CASE("colours, cursor movements, titles and character sets are taken out of
                    "7") == "asciikeypad");
 }
 
-TEST_CASE("a sequence that does not end takes nothing with it that is text") {
+TEST_CASE("an unterminated sequence does not swallow text") {
     CHECK(stripped("end\x1b") == "end");
     CHECK(stripped("end\x1b[") == "end");
     CHECK(stripped("end\x1b[31") == "end");
@@ -38,7 +38,7 @@ TEST_CASE("control strings that do not end, any number of them, take time in pro
     CHECK(stripped("\x1b]a\x07\x1b]b\x1b\\c\x1b]d\x1b[me\x1b]f") == "cdef");
 }
 
-TEST_CASE("what is shown is valid UTF-8 without control characters") {
+TEST_CASE("shown text is valid UTF-8 without control characters") {
     CHECK(shown("a\tb \xc3\xa9 \xe2\x82\xac \xf0\x9f\x90\x9d") ==
           "a\tb \xc3\xa9 \xe2\x82\xac \xf0\x9f\x90\x9d");
     const std::string bad = "\xef\xbf\xbd";
@@ -54,7 +54,7 @@ TEST_CASE("what is shown is valid UTF-8 without control characters") {
     CHECK(shown("\x1b[31mred\x1b[m") == "red");
 }
 
-TEST_CASE("a user's text is visible on one line, with all that it has") {
+TEST_CASE("a user's text is visible on one line, in full") {
     CHECK(visible("a\nb\x1b[m \xc3\xa9") ==
           "a\xef\xbf\xbd"
           "b\xef\xbf\xbd[m \xc3\xa9");

@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: Apache-2.0
-// What a driver can know of a disk before its first request.
+// Facts about a disk that a driver can read before its first request.
 #include <bit>
 #include <string>
 
@@ -60,7 +60,7 @@ TEST_CASE("block config: a plain disk has size, block size and a cache that can 
     for (std::size_t offset = 33; offset < 72; ++offset) CHECK(field(*block, offset, 1) == 0);
 }
 
-TEST_CASE("block config: discard, zeroes, several queues and physical blocks are told", "[block]") {
+TEST_CASE("block config: shows discard, zeroes, several queues and physical blocks", "[block]") {
     FakeBlockBackend disk({.size_bytes = 8 * 4096,
                            .logical_block_bytes = 512,
                            .physical_block_bytes = 4096,

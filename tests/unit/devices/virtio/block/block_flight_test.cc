@@ -40,7 +40,7 @@ TEST_CASE("block: requests in flight end in any order, each with its own status"
     CHECK(rig.host.completions[0] == 3);
 }
 
-TEST_CASE("block: a flush waits for nobody and holds up nobody", "[block]") {
+TEST_CASE("block: a flush neither waits for other requests nor delays them", "[block]") {
     BlockRig rig;
     rig.disk.is_deferring = true;
     const auto before = rig.write(0, 512, 1);
@@ -162,7 +162,7 @@ TEST_CASE("block: a driver that makes requests of descriptors in flight is stopp
     CHECK(rig.block->in_flight() == 0);
 }
 
-TEST_CASE("block: reset while busy asks the backend to give up, and ends when it did", "[block]") {
+TEST_CASE("block: reset while busy asks the backend to give up, and ends when the backend has", "[block]") {
     BlockRig rig(split_or_packed());
     rig.disk.is_deferring = true;
     const auto request = rig.read(0, 512);

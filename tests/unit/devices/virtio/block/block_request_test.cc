@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: Apache-2.0
-// What a chain asks of a disk, from parts that lie in plain memory.
+// Parsing of disk requests, from parts that lie in plain memory.
 #include "devices/virtio/block/block_request.h"
 
 #include <array>
@@ -159,7 +159,7 @@ TEST_CASE("block request: without a whole header or a status byte there is nothi
     CHECK(empty_status.in(0).parse().step == BlockStep::Malformed);
 }
 
-TEST_CASE("block request: data that is no whole number of sectors is an error", "[block]") {
+TEST_CASE("block request: data that is not a whole number of sectors is an error", "[block]") {
     const std::size_t size = GENERATE(as<std::size_t>{}, 1, 511, 513, 1023);
     CHECK(answers(Cut(0, 0).in(size + 1).parse(), 1));
     CHECK(answers(Cut(1, 0).out(size).in(1).parse(), 1));
@@ -222,14 +222,14 @@ TEST_CASE("block request: a range's header and fields may be cut anywhere too", 
     CHECK(request.size_bytes == 4 * 512);
 }
 
-TEST_CASE("block request: unknown flags are unsupported, before anything else is looked at", "[block]") {
+TEST_CASE("block request: unknown flags are unsupported, before any other check", "[block]") {
     CHECK(answers(Cut(11, 0).range(0, 1, 1).in(1).parse(), 2));
     CHECK(answers(Cut(11, 0).range(kSectors, 1, 2).in(1).parse(), 2));
     CHECK(answers(Cut(13, 0).range(0, 1, 3).in(1).parse(), 2));
     CHECK(answers(Cut(13, 0).range(0, 0, 0x8000'0000).in(1).parse(), 2));
 }
 
-TEST_CASE("block request: a range above the limit that config told is an error", "[block]") {
+TEST_CASE("block request: a range above the limit in the configuration is an error", "[block]") {
     const BlockRules huge{.sector_count = u64{1} << 40, .has_discard = true};
     CHECK(Cut(11, 0).range(0, 1 << 22, 0).in(1).parse(huge).step == BlockStep::Start);
     CHECK(answers(Cut(11, 0).range(0, (1 << 22) + 1, 0).in(1).parse(huge), 1));
@@ -248,7 +248,7 @@ TEST_CASE("block request: data beyond 126 segments of 256 KiB is an error, howev
     CHECK(answers(Cut(1, 0).out(kMost + 512).in(1).parse(huge), 1));
 }
 
-TEST_CASE("block request: what was not negotiated is unsupported", "[block]") {
+TEST_CASE("block request: a request type that was not negotiated is unsupported", "[block]") {
     const BlockRules plain{.sector_count = kSectors};
     CHECK(answers(Cut(11, 0).range(0, 1, 0).in(1).parse(plain), 2));
     CHECK(answers(Cut(13, 0).range(0, 1, 0).in(1).parse(plain), 2));
@@ -282,7 +282,7 @@ TEST_CASE("block request: the id takes 20 bytes, neither more nor less", "[block
     CHECK(answers(Cut(8, 0).in(size + 1).parse(), 1));
 }
 
-TEST_CASE("block request: more data segments than config told are an error", "[block]") {
+TEST_CASE("block request: more data segments than the configuration allows are an error", "[block]") {
     Cut cut(1, 0);
     cut.out(126 * 512).in(1);
     std::vector<std::size_t> pieces(127, 512);

@@ -16,7 +16,8 @@ Seen a_read(u64 sector, u64 size_bytes, std::size_t part_count) {
 
 }  // namespace
 
-TEST_CASE("block: neighbours that come together are one operation, answered each for itself", "[block]") {
+TEST_CASE("block: adjacent requests that come together are one operation, each with its own answer",
+          "[block]") {
     BlockRig rig(DriverQueue::Options{.size = 16, .is_packed = GENERATE(false, true), .has_indirect = true});
     const auto first = rig.read(3, 512);
     const auto second = rig.read(4, 1024);
@@ -60,7 +61,7 @@ TEST_CASE("block: a gap, another direction, an overlap or a step back begins a n
     CHECK(rig.block->counts().joined == 0);
 }
 
-TEST_CASE("block: what stands between neighbours keeps its place", "[block]") {
+TEST_CASE("block: a request between adjacent ones keeps its place", "[block]") {
     BlockRig rig;
     rig.write(0, 512, 1);
     rig.flush();
@@ -107,7 +108,7 @@ TEST_CASE("block: an operation that failed is tried again request by request", "
     CHECK(rig.block->in_flight() == 0);
 }
 
-TEST_CASE("block: an operation that was given up is not tried again", "[block]") {
+TEST_CASE("block: a cancelled operation is not tried again", "[block]") {
     BlockRig rig;
     rig.disk.is_deferring = true;
     const auto first = rig.read(0, 512);
@@ -123,7 +124,7 @@ TEST_CASE("block: an operation that was given up is not tried again", "[block]")
     CHECK(rig.byte(second.status) == 1);
 }
 
-TEST_CASE("block: an immediate error of several is told from its neighbours too", "[block]") {
+TEST_CASE("block: an immediate error of joined requests is attributed to the right one too", "[block]") {
     BlockRig rig;
     rig.disk.result = -EIO;
     const auto first = rig.write(0, 512, 1);

@@ -142,7 +142,7 @@ TEST_CASE("block: zeroes that failed are not flushed", "[block]") {
     CHECK(rig.disk.seen.size() == 1);
 }
 
-TEST_CASE("block: what the host could not do is an I/O error of one written byte", "[block]") {
+TEST_CASE("block: a failure of the host is an I/O error of one written byte", "[block]") {
     const i32 result = GENERATE(-EIO, -ENOSPC, -ECANCELED, -EBADF, -EINTR, 1);
     BlockRig rig(split_or_packed());
     rig.disk.result = result;
@@ -155,7 +155,7 @@ TEST_CASE("block: what the host could not do is an I/O error of one written byte
     CHECK(rig.host.failures.empty());
 }
 
-TEST_CASE("block: what the host's file system does not know is unsupported", "[block]") {
+TEST_CASE("block: an operation that the host's file system lacks is unsupported", "[block]") {
     BlockRig rig;
     rig.disk.result = -EOPNOTSUPP;
     const auto request = rig.range(11, 0, 1, 0);
@@ -218,7 +218,7 @@ TEST_CASE("block: a request of 126 segments in a table is one operation", "[bloc
     CHECK(rig.byte(data + 256 * 2) == 2);
 }
 
-TEST_CASE("block: the budget ends a batch, and what is left is told", "[block]") {
+TEST_CASE("block: the budget ends a batch, and reports that more is left", "[block]") {
     BlockRig rig;
     for (int i = 0; i < 5; ++i) rig.flush();
     CHECK(rig.block->process(0, 2) == Progress::More);

@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: Apache-2.0
-// A disk in a vector that answers at once, later or with an error, and distrusts what it is asked for.
+// A disk in a vector that answers at once, later or with an error, and checks its requests.
 #pragma once
 
 #include <cerrno>

@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: Apache-2.0
-// A file system device with a backend that keeps what it is asked, and the driver of its queues.
+// A file system device with a backend that keeps its requests, and the driver of its queues.
 #pragma once
 
 #include <cstring>

@@ -23,7 +23,7 @@ TEST_CASE("the slot given back last is taken first, so that few requests touch f
     REQUIRE(slots.taken_count() == 2);
 }
 
-TEST_CASE("as many slots as were made are there, no two the same, and each has room for its parts", "[fs]") {
+TEST_CASE("every slot can be taken, no two are the same, and each has room for its parts", "[fs]") {
     FsSlots slots = std::move(*FsSlots::create(4));
     std::set<FsSlot*> taken;
     for (int i = 0; i < 4; ++i) {

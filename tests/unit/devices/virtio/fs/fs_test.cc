@@ -11,7 +11,7 @@ std::string config_text(const Fs& fs) {
     return {reinterpret_cast<const char*>(fs.config().data()), fs.config().size()};
 }
 
-TEST_CASE("the file system device says what it is", "[fs]") {
+TEST_CASE("the file system device identifies itself", "[fs]") {
     FakeFsBackend backend;
     const auto fs = std::move(*Fs::create({.name = "share0", .tag = "data"}, backend));
     REQUIRE(fs->name() == "share0");
@@ -117,7 +117,7 @@ TEST_CASE("a request of as many parts as the queue has entries is taken", "[fs]"
     REQUIRE(it.backend.pending[0]->room.size() == 4);
 }
 
-TEST_CASE("more requests than there are slots wait, and the next that is done brings them on", "[fs]") {
+TEST_CASE("requests beyond the slots wait, and go on when another is done", "[fs]") {
     FsRig it({.size = 1024, .has_indirect = true});
     for (int i = 0; i < 300; ++i) it.send(kRequests, "request");
     it.send(kPriority, "interrupt", 0);
@@ -125,7 +125,7 @@ TEST_CASE("more requests than there are slots wait, and the next that is done br
     REQUIRE(it.backend.pending.size() == 256);
     REQUIRE(it.host.runs_again[kRequests] == 0);
 
-    // What is to end one of them is not behind them.
+    // A request that cancels one of them does not wait behind them.
     REQUIRE(it.fs->process(kPriority, 8) == Progress::Drained);
     REQUIRE(it.backend.request(256) == "interrupt");
 
@@ -148,7 +148,7 @@ TEST_CASE("every entry of the high priority queue can be in flight", "[fs]") {
     REQUIRE(it.backend.pending.size() == 128);
 }
 
-TEST_CASE("a request that asks nothing breaks the device until it is reset", "[fs]") {
+TEST_CASE("an empty request breaks the device until it is reset", "[fs]") {
     FsRig it;
     it.host.driver(kRequests).add(ChainBuilder().writable(it.ram.allocate(64), 64));
     it.send(kRequests, "behind it");
@@ -198,7 +198,7 @@ TEST_CASE("the backend forgets a driver before it hears of the next", "[fs]") {
     REQUIRE(it.backend.resets_at_pending == std::vector<std::size_t>{0});
 }
 
-TEST_CASE("few requests at a time touch few slots, however many there are in all", "[fs]") {
+TEST_CASE("few requests at a time touch few slots, however many come in total", "[fs]") {
     FsRig it;
     for (int i = 0; i < 100; ++i) {
         it.send(kRequests, "request", 0);

@@ -31,14 +31,14 @@ struct TwoPairs : FakeNetBackend {
 
 }  // namespace
 
-TEST_CASE("net: it offers what it does and what the backend can", "[net]") {
+TEST_CASE("net: it offers its own features and the backend's", "[net]") {
     FakeNetBackend backend;
     const NetOptions plain{.name = "net0"};
     // MAC, MRG_RXBUF, STATUS, CTRL_VQ, CTRL_MAC_ADDR.
     const u64 always = bit(5) | bit(15) | bit(16) | bit(17) | bit(23);
     CHECK(Net(plain, backend).features() == always);
     CHECK(Net({.name = "net0", .mtu = 1400}, backend).features() == (always | bit(3)));
-    // CSUM, HOST_TSO4, HOST_USO; and a bit that is none of the backend's business.
+    // CSUM, HOST_TSO4, HOST_USO; and a bit that does not concern the backend.
     backend.offloads = bit(0) | bit(11) | bit(56) | bit(57);
     CHECK(Net(plain, backend).features() == (always | bit(0) | bit(11) | bit(56)));
     backend.offloads = kGuestCsum;
@@ -67,7 +67,8 @@ TEST_CASE("net: queues are a pair each and one for control", "[net]") {
     CHECK(net.needs_io_thread());
 }
 
-TEST_CASE("net: a driver's write to the configuration is ignored, but for a legacy driver's MAC", "[net]") {
+TEST_CASE("net: a driver's write to the configuration is ignored, except for a legacy driver's MAC",
+          "[net]") {
     const std::array<std::byte, 8> bytes{std::byte{0xaa}, std::byte{0xbb}, std::byte{0xcc}, std::byte{0xdd},
                                          std::byte{0xee}, std::byte{0xff}, std::byte{0x11}, std::byte{0x22}};
     {
@@ -88,7 +89,7 @@ TEST_CASE("net: a driver's write to the configuration is ignored, but for a lega
     rig.net->start(0, *rig.host);
 }
 
-TEST_CASE("net: a lost link shows in the configuration, once, and frames are let go", "[net]") {
+TEST_CASE("net: a lost link shows in the configuration, once, and frames are released", "[net]") {
     NetRig rig(kVersion1);
     rig.backend.client->on_net_link(false);
     CHECK(config_u16(*rig.net, 6) == 0);
@@ -100,7 +101,7 @@ TEST_CASE("net: a lost link shows in the configuration, once, and frames are let
     CHECK(rig.host->config_changes == 2);
 }
 
-TEST_CASE("net: a link that was lost before the driver came is shown to it", "[net]") {
+TEST_CASE("net: a link that was lost before the driver started is shown to the driver", "[net]") {
     NetRig rig(kVersion1);
     rig.net->stop();
     rig.backend.client->on_net_link(false);
@@ -122,7 +123,7 @@ TEST_CASE("net: offloads that the host refuses take the link down", "[net]") {
     CHECK(rig.net->counts().send_dropped == 1);
 }
 
-TEST_CASE("net: a driver that resets without end configures the host no oftener than one with commands",
+TEST_CASE("net: a driver that keeps resetting configures the host no more often than one with commands",
           "[net]") {
     static u64 now_ns;
     now_ns = 1'000'000'000;
@@ -200,7 +201,7 @@ TEST_CASE("net: the MAC address set by command shows, and a reset undoes it", "[
     rig.net->start(kVersion1, *rig.host);
 }
 
-TEST_CASE("net: the driver switches what it takes within what it negotiated", "[net]") {
+TEST_CASE("net: the driver switches offloads among the negotiated ones", "[net]") {
     FakeNetBackend backend;
     backend.offloads = kGuestCsum | kGuestTso4 | bit(0);
     const u64 features = kVersion1 | kControlQueue | kControlOffloads | kGuestCsum | bit(0);
@@ -237,7 +238,7 @@ TEST_CASE("net: a command without room for its answer fails the device", "[net]"
     CHECK(rig.host->failures.size() == 1);
 }
 
-TEST_CASE("net: it is restored as a driver can have left it, and not otherwise", "[net]") {
+TEST_CASE("net: it is restored only to a state that a driver can have caused", "[net]") {
     NetRig rig(kVersion1 | kMergedBuffers);
     const Net::State good = rig.net->save();
     CHECK(rig.net->restore(good));
@@ -260,7 +261,8 @@ TEST_CASE("net: it is restored as a driver can have left it, and not otherwise",
     CHECK_FALSE(rig.net->restore(state));
 }
 
-TEST_CASE("net: a backend is told of what was restored, where it differs from the start", "[net]") {
+TEST_CASE("net: a backend is configured with the restored settings, where they differ from the initial ones",
+          "[net]") {
     NetRig rig(kVersion1 | kControlQueue | bit(2) | bit(1));
     const std::size_t told = rig.backend.configured.size();
     Net::State state = rig.net->save();

@@ -147,7 +147,7 @@ TEST_CASE("net: a receive buffer of many small indirect parts works", "[net]") {
     CHECK(*rig.ram.at<u8>(at + 1011) == 1 + 999 % 251);
 }
 
-TEST_CASE("net: a readable event has the pair's receive queue run", "[net]") {
+TEST_CASE("net: a readable event runs the pair's receive queue", "[net]") {
     NetRig rig(kVersion1);
     const int before = rig.host->runs_again[0];
     rig.backend.client->on_net_readable(0);

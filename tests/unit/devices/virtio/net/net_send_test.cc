@@ -51,7 +51,7 @@ TEST_CASE("net: a frame that the backend has no room for is kept and sent later,
     CHECK(rig.net->counts().send_dropped == 0);
 }
 
-TEST_CASE("net: what cannot be sent is dropped and counted, and its chain comes back", "[net]") {
+TEST_CASE("net: a frame that cannot be sent is dropped and counted, and its chain comes back", "[net]") {
     const NetStatus status = GENERATE(NetStatus::Dropped, NetStatus::Down);
     NetRig rig(kVersion1);
     rig.backend.send_status = status;

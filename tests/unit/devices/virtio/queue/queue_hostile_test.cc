@@ -120,7 +120,7 @@ TEST_CASE("loops of split descriptors end at the queue's size", "[queue]") {
     Pair two;
     two.driver.write_descriptor(1, 0x100, 1, kNext, 0);
     REQUIRE(split_why(two, 0x100, 1, kNext, 1) == "a chain is longer than the queue's size");
-    // One that uses every descriptor once is none.
+    // A chain that uses every descriptor once is not a loop.
     Pair all;
     for (u16 i = 0; i < 8; ++i)
         all.driver.write_descriptor(i, 0x100, 1, i < 7 ? kNext : u16{0}, static_cast<u16>(i + 1));

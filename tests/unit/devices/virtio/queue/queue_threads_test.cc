@@ -14,7 +14,7 @@ namespace {
 
 using namespace mayfly;
 
-/// What an eventfd does: remembers that it was rung.
+/// Behaves like an eventfd: remembers that it was rung.
 class Doorbell {
   public:
     void ring() {

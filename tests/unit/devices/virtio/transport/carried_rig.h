@@ -120,7 +120,7 @@ class CarriedRig {
         mmio_ ? write(0x50, 4, queue) : world_->mmio_write(live_bar + 0x800 + queue * 4U, 2, queue);
     }
 
-    /// What the host does to the device.
+    /// The host's actions on the device.
     template <typename Body>
     void under_lock(Body body) {
         const Lock lock(core_->mutex());
@@ -171,7 +171,7 @@ class CarriedRig {
 
     void build() {
         device_ = make_device();
-        // As a backend tells whoever is its client now.
+        // As a backend calls its present client.
         if (kind_ == Carried::Net) set_link(is_link_up_);
         core_.emplace(*device_, ram.memory(), worker_,
                       is_legacy() ? VirtioCore::Kind::Transitional : VirtioCore::Kind::Modern);
@@ -182,7 +182,7 @@ class CarriedRig {
         world_.emplace();
         pci_.emplace(*core_, world_->window.config_space(kDevfn), msi, &pin,
                      PciTransportOptions{.config_address = 0xe010'0000,
-                                         .live_address = 0xc800'0000,
+                                         .trap_address = 0xc800'0000,
                                          .legacy_port = is_legacy() ? kPort : u16{0},
                                          .interrupt_line = 10});
         world_->bus.add(kDevfn, pci_->function());

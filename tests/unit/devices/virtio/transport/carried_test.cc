@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
 // A driver works with each device on each transport and kind of ring; between two of its steps, any two, the
-// device is replaced by one that was restored from its state. What the driver sees is the same as without.
+// device is replaced by one that was restored from its state. The driver sees the same as without that.
 #include <functional>
 #include <string>
 #include <vector>
@@ -14,7 +14,7 @@ namespace {
 constexpr u64 bit(unsigned number) { return u64{1} << number; }
 constexpr u16 kSize = 16;
 
-/// What a driver does, and what it sees.
+/// A driver's actions, and its observations.
 class Driver {
   public:
     Driver(Carrier carrier, Carried kind) : it_(carrier, kind), kind_(kind) {
@@ -335,9 +335,9 @@ void carry(Carried kind) {
 
 }  // namespace
 
-TEST_CASE("a disk is carried away between any two steps", "[carried]") { carry(Carried::Disk); }
-TEST_CASE("a network is carried away between any two steps", "[carried]") { carry(Carried::Net); }
-TEST_CASE("a console is carried away between any two steps", "[carried]") { carry(Carried::Console); }
-TEST_CASE("a source of entropy is carried away between any two steps", "[carried]") {
+TEST_CASE("a disk is saved and restored between any two steps", "[carried]") { carry(Carried::Disk); }
+TEST_CASE("a network is saved and restored between any two steps", "[carried]") { carry(Carried::Net); }
+TEST_CASE("a console is saved and restored between any two steps", "[carried]") { carry(Carried::Console); }
+TEST_CASE("a source of entropy is saved and restored between any two steps", "[carried]") {
     carry(Carried::Entropy);
 }

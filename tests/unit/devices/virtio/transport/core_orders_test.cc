@@ -20,7 +20,7 @@ constexpr std::array<const char*, kSteps> kNames{"begin", "good 0", "good 1",  "
 constexpr std::array kBusy{Step::Begin, Step::GoodFirst, Step::AskFirst};
 constexpr std::array kBusyAndGoing{Step::Begin, Step::GoodFirst, Step::Go, Step::AskFirst};
 
-/// What an order did to the device, seen from outside.
+/// The effect of an order on the device, seen from outside.
 class Watcher {
   public:
     explicit Watcher(Way way) : rig_(way) {

@@ -51,7 +51,7 @@ TEST_CASE("a device that was never started pauses, and starts afterwards", "[cor
     CHECK(it.device.starts == 1);
 }
 
-TEST_CASE("a pause waits for what is in flight, and for nothing longer than it may", "[core_pause]") {
+TEST_CASE("a pause waits for requests in flight, at most until its deadline", "[core_pause]") {
     Rig it;
     u16 id = 0;
     {
@@ -77,7 +77,7 @@ TEST_CASE("a pause waits for what is in flight, and for nothing longer than it m
     backend.join();
 }
 
-TEST_CASE("what was pushed and not published yet is published by a pause", "[core_pause]") {
+TEST_CASE("a pause publishes pushed chains", "[core_pause]") {
     Rig it;
     const Lock lock(it.core.mutex());
     it.device.is_holding = true;

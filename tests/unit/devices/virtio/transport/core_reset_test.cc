@@ -76,7 +76,7 @@ TEST_CASE("I/O that ends without a chain is waited for too", "[core_reset]") {
     CHECK(rig.core.state().status == 0);
 }
 
-TEST_CASE("accesses during a reset start nothing and change nothing that lasts", "[core_reset]") {
+TEST_CASE("accesses during a reset start no work and leave no change", "[core_reset]") {
     BusyRig rig;
     std::thread resetting = rig.begin_reset();
     {
@@ -117,7 +117,7 @@ TEST_CASE("nothing that is pushed after a reset reaches guest memory", "[core_re
     const auto before = rig.ram.bytes(Gpa{0}, rig.ram.low_bytes());
     const std::size_t interrupts = rig.transport.queue_interrupts.size();
     const Lock guard(rig.core.mutex());
-    // What a turn's end or a late task of the I/O thread still does.
+    // The remaining work of a turn's end or a late task of the I/O thread.
     rig.core.queue(0).push({}, 16);
     rig.core.publish(0);
     rig.core.completed(0);
@@ -199,7 +199,7 @@ TEST_CASE("resets, doorbells and completions from three threads leave a device t
     CHECK(used == 4);
 }
 
-TEST_CASE("that a driver has taken a device is known after it has let go of it", "[core_reset]") {
+TEST_CASE("a device remembers that a driver once used it", "[core_reset]") {
     CoreRig rig;
     const auto was_taken = [&rig] {
         const Lock lock(rig.core.mutex());

@@ -29,7 +29,7 @@ constexpr u64 kVersion1 = u64{1} << 32;
 constexpr u64 kPacked = u64{1} << 34;
 constexpr u64 kDevice = 0x0004'0000'0000'0225;  // bits of the device's own
 
-/// What is logged goes to a file meanwhile.
+/// Sends the log to a file meanwhile.
 class StderrToFile {
   public:
     StderrToFile() : before_(::dup(2)), file_(std::tmpfile()) { ::dup2(::fileno(file_), 2); }
@@ -121,7 +121,7 @@ TEST_CASE("a driver that keeps the order runs, with what it accepted", "[core]")
     CHECK_FALSE(rig.core.queue(1).is_running());
 }
 
-TEST_CASE("FEATURES_OK is refused for what was not offered, and for too little", "[core]") {
+TEST_CASE("FEATURES_OK is refused for features that were not offered, and for too few", "[core]") {
     Rig rig;
     const u64 features = GENERATE(u64{0}, kDevice, kVersion1 | kAnyLayout, kVersion1 | u64{1} << 40,
                                   kVersion1 | u64{1} << 63, kVersion1 | 2, ~u64{0});
@@ -196,7 +196,7 @@ TEST_CASE("DRIVER_OK without FEATURES_OK makes a device that needs a reset, and 
     CHECK(rig.status() == 15);
 }
 
-TEST_CASE("a refused FEATURES_OK together with DRIVER_OK is no start", "[core]") {
+TEST_CASE("a refused FEATURES_OK together with DRIVER_OK does not start the device", "[core]") {
     Rig rig;
     rig.core.set_driver_features(0);
     rig.write(15);
@@ -204,7 +204,7 @@ TEST_CASE("a refused FEATURES_OK together with DRIVER_OK is no start", "[core]")
     CHECK(rig.device.starts == 0);
 }
 
-TEST_CASE("queues that cannot be make a device that needs a reset", "[core]") {
+TEST_CASE("invalid queues make a device that needs a reset", "[core]") {
     Rig rig;
     const u64 end = rig.ram.low_bytes();
     rig.negotiate();
@@ -247,7 +247,7 @@ TEST_CASE("a packed queue's size needs not be a power of two", "[core]") {
     CHECK(packed.take_used().has_value());
 }
 
-TEST_CASE("doorbells count once the driver is ready; buffers of before are looked at then", "[core]") {
+TEST_CASE("doorbells count once the driver is ready; earlier buffers are then taken", "[core]") {
     Rig rig;
     rig.negotiate();
     rig.set_queue(0, rig.first);
@@ -342,7 +342,7 @@ TEST_CASE("a reset forgets everything that the driver set", "[core]") {
     CHECK(rig.device.stops == 1);
 }
 
-TEST_CASE("a driver that breaks its device again and again fills no log", "[core]") {
+TEST_CASE("a driver that breaks its device again and again does not fill the log", "[core]") {
     Rig rig;
     const StderrToFile captured;
     for (int i = 0; i < 1000; ++i) {
@@ -357,7 +357,7 @@ TEST_CASE("a driver that breaks its device again and again fills no log", "[core
     CHECK(log.find("again") == std::string::npos);
 }
 
-TEST_CASE("a device that fails before DRIVER_OK interrupts nobody", "[core]") {
+TEST_CASE("a device that fails before DRIVER_OK does not interrupt", "[core]") {
     Rig rig;
     rig.write(kAcknowledge);
     rig.core.fail("early");

@@ -136,7 +136,7 @@ TEST_CASE("a legacy driver does without FEATURES_OK, and can be followed by a mo
     CHECK(rig.device.accepted == 0);
 }
 
-TEST_CASE("a look at the legacy registers costs a modern driver nothing", "[legacy]") {
+TEST_CASE("a read of the legacy registers does not disturb a modern driver", "[legacy]") {
     LegacyRig rig;
     (void)rig.port(kDeviceFeatures, 4);
     rig.set_status(0);
@@ -275,8 +275,7 @@ TEST_CASE("a legacy queue's doorbell is a port and its number", "[legacy]") {
           DoorbellPlace{.address = PciRig::kPort + 16, .is_port = true, .size_bytes = 2, .match = u16{1}});
 }
 
-TEST_CASE("a queue that cannot be leaves those in use alone, and no DRIVER_OK starts them again",
-          "[legacy]") {
+TEST_CASE("an invalid queue leaves those in use alone, and DRIVER_OK does not start them again", "[legacy]") {
     LegacyRig rig;
     rig.device.is_holding = true;
     rig.set_port(kStatus, 1, 3);

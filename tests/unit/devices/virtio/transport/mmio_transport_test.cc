@@ -183,7 +183,7 @@ TEST_CASE("buffers come back over mmio, with an interrupt that is acknowledged",
     CHECK(rig.core.queue(0).counts.interrupts_line == 3);
 }
 
-TEST_CASE("mmio queue numbers beyond the last are no queues", "[mmio_transport]") {
+TEST_CASE("mmio queue numbers beyond the last select no queue", "[mmio_transport]") {
     MmioRig rig;
     rig.start();
     for (const u32 queue : {2U, 0x10000U, 0xffff'ffffU}) {
@@ -199,7 +199,7 @@ TEST_CASE("mmio queue numbers beyond the last are no queues", "[mmio_transport]"
     CHECK(rig.get(kQueueNumMax) == 16);
 }
 
-TEST_CASE("mmio queue sizes that cannot be make a device that needs a reset", "[mmio_transport]") {
+TEST_CASE("invalid mmio queue sizes make a device that needs a reset", "[mmio_transport]") {
     MmioRig rig;
     const u32 size = GENERATE(0U, 3U, 16U, 0x8000U, 0x1'0000U, 0x1'0008U, 0xffff'ffffU);
     rig.set(kStatus, 3);

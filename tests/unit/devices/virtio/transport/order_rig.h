@@ -72,7 +72,7 @@ class OrderRig {
         }
         pci_.emplace(*core, world_.window.config_space(kDevfn), msi_, &pin_,
                      PciTransportOptions{.config_address = kConfigBar,
-                                         .live_address = kLiveBar,
+                                         .trap_address = kTrapBar,
                                          .legacy_port = is_transitional ? kPort : u16{0},
                                          .interrupt_line = is_transitional ? u8{10} : u8{0}});
         world_.bus.add(kDevfn, pci_->function());
@@ -126,7 +126,7 @@ class OrderRig {
     static constexpr u16 kQueueSize = 8;
     static constexpr u8 kDevfn = 0x08;
     static constexpr u32 kConfigBar = 0xe010'0000;
-    static constexpr u32 kLiveBar = 0xc800'0000;
+    static constexpr u32 kTrapBar = 0xc800'0000;
     static constexpr u16 kPort = 0xc000;
     static constexpr u64 kMmio = 0xc000'1000;
     static constexpr u64 kOutside = u64{1} << 40;
@@ -180,7 +180,7 @@ class OrderRig {
     void ring(u16 index) {
         if (is_by_port()) return write_port(16, 2, index);
         if (mmio_) return write(0x50, 4, index);
-        world_.mmio_write(kLiveBar + 0x800 + index * 4U, 2, index);
+        world_.mmio_write(kTrapBar + 0x800 + index * 4U, 2, index);
     }
 
     void ask(u16 index) {

@@ -34,7 +34,7 @@ constexpr u32 kBytes = 56;
 struct PciRig : PciWorld {
     static constexpr u8 kDevfn = 0x08;
     static constexpr u32 kConfig = 0xe010'0000;  // page 0 of the window
-    static constexpr u32 kLive = 0xc800'0000;
+    static constexpr u32 kTrapAddress = 0xc800'0000;
     static constexpr u16 kPort = 0xc000;
 
     explicit PciRig(bool is_transitional = false, std::vector<u16> queues = {8, 16},
@@ -44,7 +44,7 @@ struct PciRig : PciWorld {
                is_transitional ? VirtioCore::Kind::Transitional : VirtioCore::Kind::Modern),
           transport(core, window.config_space(kDevfn), msi, &pin,
                     {.config_address = kConfig,
-                     .live_address = kLive,
+                     .trap_address = kTrapAddress,
                      .legacy_port = is_transitional ? kPort : u16{0},
                      .interrupt_line = is_transitional ? u8{10} : u8{0}}) {
         bus.add(kDevfn, transport.function());
@@ -58,8 +58,8 @@ struct PciRig : PciWorld {
         u32 offset = 0;
         u32 length = 0;
     };
-    /// The virtio capability of this type, or that with this id (MSI-X) when `type` is 0; at 0 if there is
-    /// none.
+    /// The virtio capability of this type, or that with this id (MSI-X) when `type` is 0; at 0 if it is
+    /// missing.
     Capability find(u8 type, u8 id = 9) {
         for (u16 at = static_cast<u16>(config(kDevfn, 0x34, 1)); at != 0;
              at = static_cast<u16>(config(kDevfn, static_cast<u16>(at + 1), 1))) {
@@ -74,8 +74,10 @@ struct PciRig : PciWorld {
     void set(u32 offset, u8 size_bytes, u64 value) { mmio_write(kConfig + offset, size_bytes, value); }
     u8 status() { return static_cast<u8>(get(common::kStatus, 1)); }
     void set_status(u8 value) { set(common::kStatus, 1, value); }
-    u8 isr() { return static_cast<u8>(mmio_read(kLive, 1)); }
-    void notify(u32 queue, u8 size_bytes = 2) { mmio_write(kLive + 0x800 + queue * 4, size_bytes, queue); }
+    u8 isr() { return static_cast<u8>(mmio_read(kTrapAddress, 1)); }
+    void notify(u32 queue, u8 size_bytes = 2) {
+        mmio_write(kTrapAddress + 0x800 + queue * 4, size_bytes, queue);
+    }
     u64 port(u16 offset, u8 size_bytes) { return pci_io.io_read({u64{kPort} + offset, size_bytes}); }
     void set_port(u16 offset, u8 size_bytes, u64 value) {
         pci_io.io_write({u64{kPort} + offset, size_bytes}, value);

@@ -53,7 +53,7 @@ TEST_CASE("a configuration is shown anew when a reset or a start changes it", "[
     CHECK(rig.get(0x103, 1) == 0x78);
 }
 
-TEST_CASE("the configuration page moves with its BAR and is what it was", "[pci_transport]") {
+TEST_CASE("the configuration page moves with its BAR and keeps its content", "[pci_transport]") {
     PciRig rig;
     rig.set_msix(true);
     rig.set_entry(1, 0xfee0'0000, 0x55, false);
@@ -130,7 +130,7 @@ TEST_CASE("the ISR is read, and cleared, through configuration space", "[pci_tra
     CHECK(access.read(1) == 1);
     CHECK_FALSE(rig.pin.level);
     CHECK(access.read(1) == 0);
-    // An access that is none clears nothing.
+    // An access of size 0 clears nothing.
     rig.round_trip();
     access.aim(4, 0, GENERATE(0U, 3U, 8U, 0xffff'ffffU));
     (void)access.read(4);
@@ -138,7 +138,7 @@ TEST_CASE("the ISR is read, and cleared, through configuration space", "[pci_tra
     CHECK(rig.isr() == 1);
 }
 
-TEST_CASE("accesses through configuration space that cannot be do nothing", "[pci_transport]") {
+TEST_CASE("invalid accesses through configuration space do nothing", "[pci_transport]") {
     PciRig rig(GENERATE(false, true));
     const ConfigAccess access(rig);
     for (const u8 bar : {u8{0}, u8{1}, u8{2}, u8{3}, u8{4}, u8{5}, u8{6}, u8{255}}) {
@@ -220,7 +220,7 @@ TEST_CASE("a reset waits for I/O, and the page says when it is done", "[pci_tran
     CHECK(rig.isr() == 0);
 }
 
-TEST_CASE("a 64-bit field is never shown half changed", "[pci_transport]") {
+TEST_CASE("a 64-bit field never shows half of a change", "[pci_transport]") {
     // As block's capacity: another vCPU reads it from the page while it changes.
     PciRig rig;
     for (std::size_t at = 0; at < 12; ++at) rig.change_config(at, 0);

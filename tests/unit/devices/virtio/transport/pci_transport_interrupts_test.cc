@@ -86,11 +86,11 @@ TEST_CASE("a masked vector's interrupt is pending and comes when it is unmasked"
     rig.set(common::kQueueVector, 2, 1);
     rig.round_trip();
     CHECK(rig.msi.sent.empty());
-    CHECK(rig.mmio_read(PciRig::kLive + 0x100, 8) == 2);
+    CHECK(rig.mmio_read(PciRig::kTrapAddress + 0x100, 8) == 2);
     CHECK(rig.core.queue(0).counts.interrupts_pending == 1);
     rig.set_entry(1, 0xfee0'0000, 7, false);
     CHECK(rig.msi.sent == std::vector<u16>{1});
-    CHECK(rig.mmio_read(PciRig::kLive + 0x100, 8) == 0);
+    CHECK(rig.mmio_read(PciRig::kTrapAddress + 0x100, 8) == 0);
     // A reset takes back what is pending.
     rig.set_entry(1, 0xfee0'0000, 7, true);
     rig.round_trip();
@@ -116,7 +116,7 @@ TEST_CASE("the configuration's bit is in the ISR with MSI-X too, before the mess
     CHECK(rig.isr() == 0);
 }
 
-TEST_CASE("the pin falls when MSI-X takes over, and rises with what is unread when it leaves",
+TEST_CASE("the pin falls when MSI-X takes over, and rises with unread events when it is switched off",
           "[pci_transport]") {
     // PCI Local Bus Specification 3.0 §6.8.3.3 "Enabling": no INTx# while MSI-X is enabled. VIRTIO 1.2
     // §4.1.4.5.1: without MSI-X the Interrupt Status bit is the OR of the ISR's bits.

@@ -34,7 +34,7 @@ TEST_CASE("a transitional device has the old ids and revision 0", "[pci_transpor
     FakeVirtioDevice device;
     device.id = type;
     const auto options = PciTransport::function_options(
-        device, {.config_address = 0, .live_address = 0, .legacy_port = 0xc000, .interrupt_line = 11});
+        device, {.config_address = 0, .trap_address = 0, .legacy_port = 0xc000, .interrupt_line = 11});
     CHECK(options.vendor_id == 0x1af4);
     CHECK(options.device_id == id);
     CHECK(options.revision_id == 0);
@@ -43,14 +43,14 @@ TEST_CASE("a transitional device has the old ids and revision 0", "[pci_transpor
     CHECK(options.bars[0].kind == BarKind::Io);
 }
 
-TEST_CASE("what a device is for can be told by its class", "[pci_transport]") {
+TEST_CASE("a device's class tells its purpose", "[pci_transport]") {
     const auto [type, code] = GENERATE(std::pair<u16, u32>{1, 0x02'0000}, std::pair<u16, u32>{2, 0x01'0000},
                                        std::pair<u16, u32>{3, 0x07'8000}, std::pair<u16, u32>{4, 0xff'0000},
                                        std::pair<u16, u32>{26, 0x01'8000});
     FakeVirtioDevice device;
     device.id = type;
     const auto options = PciTransport::function_options(
-        device, {.config_address = 0, .live_address = 0, .legacy_port = 0, .interrupt_line = 11});
+        device, {.config_address = 0, .trap_address = 0, .legacy_port = 0, .interrupt_line = 11});
     CHECK(options.device_id == 0x1040 + type);
     CHECK(options.class_code == code);
     CHECK(options.interrupt_pin == 1);
@@ -227,7 +227,7 @@ TEST_CASE("queue_size is a power of two or 0 unless packed rings were negotiated
         const u64 shown = rig.get(common::kQueueSize, 2);
         CHECK((shown & (shown - 1)) == 0);
     }
-    // It was not one that can be: the queue must not run with another.
+    // The value was invalid: the queue must not run with another.
     rig.set_status(3);
     rig.accept(kVersion1);
     rig.set_status(11);
@@ -276,7 +276,7 @@ TEST_CASE("a driver sets its device up and has buffers come back", "[pci_transpo
     CHECK(rig.round_trip());
 }
 
-TEST_CASE("FEATURES_OK that is refused reads back as refused", "[pci_transport]") {
+TEST_CASE("a refused FEATURES_OK reads back as clear", "[pci_transport]") {
     PciRig rig;
     rig.set_status(3);
     rig.accept(kVersion1 | 2);
@@ -294,21 +294,22 @@ TEST_CASE("a doorbell is any write at a queue's place, whatever its value", "[pc
     rig.start();
     rig.notify(0, 2);
     rig.notify(0, 4);
-    rig.mmio_write(PciRig::kLive + 0x800, 1, 0xee);
-    rig.mmio_write(PciRig::kLive + 0x804, 8, ~u64{0});
+    rig.mmio_write(PciRig::kTrapAddress + 0x800, 1, 0xee);
+    rig.mmio_write(PciRig::kTrapAddress + 0x804, 8, ~u64{0});
     CHECK(rig.worker.doorbells == std::vector<u16>{0, 0, 0, 1});
     rig.worker.doorbells.clear();
-    for (u32 at = 2; at < 512; ++at) rig.mmio_write(PciRig::kLive + 0x800 + at * 4, 4, 0);
-    rig.mmio_write(PciRig::kLive + 0x801, 2, 0);
-    rig.mmio_write(PciRig::kLive + 0x7fe, 4, 0);
-    rig.mmio_write(PciRig::kLive, 4, 0);
+    for (u32 at = 2; at < 512; ++at) rig.mmio_write(PciRig::kTrapAddress + 0x800 + at * 4, 4, 0);
+    rig.mmio_write(PciRig::kTrapAddress + 0x801, 2, 0);
+    rig.mmio_write(PciRig::kTrapAddress + 0x7fe, 4, 0);
+    rig.mmio_write(PciRig::kTrapAddress, 4, 0);
     CHECK(rig.worker.doorbells.empty());
-    CHECK(rig.mmio_read(PciRig::kLive + 0x800, 4) == 0);
+    CHECK(rig.mmio_read(PciRig::kTrapAddress + 0x800, 4) == 0);
 }
 
 TEST_CASE("the doorbells' places follow their BAR", "[pci_transport]") {
     PciRig rig;
-    CHECK(rig.transport.doorbells(1)[0] == DoorbellPlace{.address = PciRig::kLive + 0x804, .match = {}});
+    CHECK(rig.transport.doorbells(1)[0] ==
+          DoorbellPlace{.address = PciRig::kTrapAddress + 0x804, .match = {}});
     CHECK_FALSE(rig.transport.doorbells(1)[1]);
     rig.set_config(PciRig::kDevfn, 0x20, 4, 0xd000'0000);
     CHECK(rig.transport.doorbells(0)[0]->address == 0xd000'0800);

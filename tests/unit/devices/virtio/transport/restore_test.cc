@@ -58,7 +58,7 @@ bool takes(Change change, VirtioCore::Kind kind = VirtioCore::Kind::Modern) {
 
 }  // namespace
 
-TEST_CASE("a core is restored where a driver can have brought it, and nowhere else", "[restore]") {
+TEST_CASE("a core is restored only to a state that a driver can have caused", "[restore]") {
     using State = VirtioCore::State;
     CHECK(takes([](State&) {}));
     CHECK(takes([](State& s) { s.queues[0].place.reset(); }));
@@ -91,7 +91,7 @@ TEST_CASE("a packed ring has no place behind its end", "[restore]") {
     }
 }
 
-TEST_CASE("a ring that was broken stays so where it is restored", "[restore]") {
+TEST_CASE("a broken ring is still broken after a restore", "[restore]") {
     Rig rig;
     VirtioCore::State state = rig.good();
     state.queues[0].place->why_broken = WhyBroken::AvailIdxBackwards;
@@ -116,7 +116,7 @@ TEST_CASE("a restored core stands still until it is resumed", "[restore]") {
     CHECK(rig.driver.take_used()->id == id);
 }
 
-TEST_CASE("of virtio-mmio, an interrupt status has two bits", "[restore]") {
+TEST_CASE("virtio-mmio: an interrupt status has two bits", "[restore]") {
     Rig rig;
     FakeEdge edge;
     MmioTransport mmio(rig.core, edge, 0xc000'1000);
@@ -147,7 +147,7 @@ bool pci_takes(Change change) {
 
 }  // namespace
 
-TEST_CASE("a PCI function is restored as a guest can have left it, and not otherwise", "[restore]") {
+TEST_CASE("a PCI function is restored only to a state that a guest can have caused", "[restore]") {
     using State = PciTransport::State;
     CHECK(pci_takes([](State&) {}));
     CHECK(pci_takes([](State& s) { s.function.registers[0x3c] = 11; }));           // Interrupt Line

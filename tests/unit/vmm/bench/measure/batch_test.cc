@@ -28,14 +28,14 @@ Run only_run(const BenchPlan& plan) {
 
 // Without a limit of what is read at a time the pipe is full again before it is empty: the second of these
 // hangs, because its lines are matched, the first one where writers are faster than read(2).
-TEST_CASE("who floods stderr is ended at its timeout", "[batch]") {
+TEST_CASE("a process that floods stderr is ended at its timeout", "[batch]") {
     // Several writers, so that one of them is at work while we read.
     const Run run = only_run(shell_plan("(yes & yes & yes & yes) >&2; wait; sleep 100", 300));
     CHECK(run.end == RunEnd::TimedOut);
     CHECK(run.error_tail.size() <= 2048);
 }
 
-TEST_CASE("who floods the console is ended at its timeout", "[batch]") {
+TEST_CASE("a process that floods the console is ended at its timeout", "[batch]") {
     BenchPlan plan = shell_plan("yes & yes & yes & yes", 300);
     for (const char* mark : {"a", "b", "c", "d"}) plan.marks.push_back(ConsoleMark::parse(mark).value());
     CHECK(only_run(plan).end == RunEnd::TimedOut);

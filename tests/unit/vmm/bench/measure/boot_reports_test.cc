@@ -89,7 +89,7 @@ TEST_CASE("statistics are read by reason and by address", "[boot_reports]") {
     CHECK(stats->places[0].value == 18);
 }
 
-TEST_CASE("a report that was cut anywhere is read as far as it goes, or not at all", "[boot_reports]") {
+TEST_CASE("a report truncated anywhere is read up to its end, or not at all", "[boot_reports]") {
     for (std::size_t length = 0; length < kTimeline.size(); ++length) {
         const std::optional<BootTimeline> timeline = read_timeline(kTimeline.substr(0, length));
         if (timeline) CHECK(timeline->marks.size() <= 3);

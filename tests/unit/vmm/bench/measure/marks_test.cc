@@ -36,7 +36,7 @@ TEST_CASE("an empty or broken expression is refused with what is wrong", "[marks
     }
 }
 
-TEST_CASE("a mark is found once, in its line, whatever the reads look like", "[marks]") {
+TEST_CASE("a mark is found once, in its line, whatever pieces are read", "[marks]") {
     const std::vector<ConsoleMark> list = marks({"one=^one$", "two=two"});
     MarkWatch watch(list);
     CHECK(watch.take("xone\r\non").empty());

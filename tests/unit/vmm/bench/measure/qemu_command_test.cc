@@ -16,7 +16,7 @@
 
 using namespace mayfly;
 
-TEST_CASE("a machine becomes QEMU's words, without what it does not have", "[qemu_command]") {
+TEST_CASE("a machine becomes QEMU's words, without absent parts", "[qemu_command]") {
     QemuMachine machine;
     machine.kernel = "my kernel";
     CHECK(join_command(qemu_arguments(machine)) ==
@@ -36,7 +36,7 @@ TEST_CASE("a machine becomes QEMU's words, without what it does not have", "[qem
         CHECK(line.find(part) != std::string::npos);
 }
 
-TEST_CASE("a guest is written without its Multiboot 1 header and otherwise as it is", "[qemu_command]") {
+TEST_CASE("a guest is written unchanged, except without its Multiboot 1 header", "[qemu_command]") {
     constexpr u32 kMagic = 0x1badb002;  // Multiboot 0.6.96, 3.1.2
     std::array<std::byte, 9000> elf{};
     elf.fill(std::byte{0x55});

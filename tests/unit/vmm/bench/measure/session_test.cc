@@ -72,7 +72,7 @@ TEST_CASE("a status other than the expected one is a failure, the same every tim
 TEST_CASE("a column without a good run is given up after three, and the others go on", "[session]") {
     const BenchResult result = result_of(plan_of({shell("exit 1"), shell("exit 0")}, 10));
     CHECK(result.columns[0].is_given_up);
-    CHECK_FALSE(result.columns[0].is_hopeless);
+    CHECK_FALSE(result.columns[0].cannot_be_measured);
     CHECK(runs_of(result, 0) == 3);
     CHECK(runs_of(result, 1) == 14);
     CHECK(runs_of(result_of(plan_of({shell("exit 1")}, 10)), 0) == 3);
@@ -99,16 +99,16 @@ TEST_CASE("QEMU's own failure is told from a guest's verdict in every run", "[se
     CHECK(result.columns[0].failures == 6);
 }
 
-TEST_CASE("what writes no report is no mayfly, however well it ends", "[session]") {
+TEST_CASE("a program that writes no report is not mayfly, however well it ends", "[session]") {
     const BenchPlan plan = plan_of({{Column::Kind::Mayfly, "true", "/bin/true", {"true", "boot"}}}, 5);
     const BenchResult result = result_of(plan);
-    CHECK(result.columns[0].is_hopeless);
+    CHECK(result.columns[0].cannot_be_measured);
     REQUIRE(result.runs.size() == 1);
     CHECK(describe_end(result.runs[0]).find("no report") != std::string::npos);
     CHECK_FALSE(result.runs[0].is_good);
 }
 
-TEST_CASE("progress counts runs: timed ones of all columns, none that are not to come", "[session]") {
+TEST_CASE("progress counts the timed runs of all columns, without dropped ones", "[session]") {
     BenchPlan plan = plan_of({shell("exit 0"), shell("exit 0"), shell("exit 1")}, 10);
     plan.warmup = 2;
     plan.parallel = 4;
@@ -134,7 +134,7 @@ TEST_CASE("progress counts runs: timed ones of all columns, none that are not to
     CHECK(Progress::describe({1, 2}, RunKind::WarmUp, 0) == "warm-up 1 of 2");
 }
 
-TEST_CASE("a preparation runs before each batch, and is no run", "[session]") {
+TEST_CASE("a preparation runs before each batch, and does not count as a run", "[session]") {
     const Scratch scratch;
     BenchPlan plan = plan_of({shell("echo r >> " + scratch.file()), shell("true")}, 2);
     plan.columns[0].prepare = "printf p >> " + scratch.file();
@@ -144,7 +144,7 @@ TEST_CASE("a preparation runs before each batch, and is no run", "[session]") {
     CHECK(result.runs.size() == 12);
 }
 
-TEST_CASE("a preparation that fails stops with what it said", "[session]") {
+TEST_CASE("a failing preparation stops the benchmark with its output", "[session]") {
     BenchPlan plan = plan_of({shell("true"), shell("true")}, 2);
     plan.columns[1].prepare = "echo no disk >&2; exit 4";
     const auto ignore = [](const Progression&, std::span<const Run>) {};
@@ -156,7 +156,7 @@ TEST_CASE("a preparation that fails stops with what it said", "[session]") {
     CHECK(run_session(plan, ignore).error().message().find("no end within --timeout") != std::string::npos);
 }
 
-TEST_CASE("what a preparation leaves running lives on", "[session]") {
+TEST_CASE("processes that a preparation leaves running live on", "[session]") {
     const Scratch scratch;
     BenchPlan plan = plan_of({shell("grep -q sleep /proc/$(cat " + scratch.file() + ")/cmdline")}, 1);
     plan.warmup = 0;

@@ -8,7 +8,7 @@
 
 using namespace mayfly;
 
-TEST_CASE("percentiles are nearest-rank: values that were measured", "[statistics]") {
+TEST_CASE("percentiles are nearest-rank: measured values", "[statistics]") {
     std::vector<u64> hundred(100);
     std::iota(hundred.begin(), hundred.end(), u64{1});
     CHECK(percentile(hundred, 1) == 1);
@@ -36,7 +36,7 @@ TEST_CASE("of fewer than a hundred values the 99th percentile is the largest", "
     }
 }
 
-TEST_CASE("a summary sorts, and of nothing there is none", "[statistics]") {
+TEST_CASE("a summary sorts its values, and nothing has no summary", "[statistics]") {
     const std::optional<Summary> summary = summarize({9, 1, 5});
     REQUIRE(summary);
     CHECK(summary->min == 1);
@@ -61,7 +61,7 @@ TEST_CASE("figures keep three digits and a unit that fits", "[statistics]") {
     CHECK(print_ratio(0.35) == "0.35 x");
 }
 
-TEST_CASE("the mean has the deviation of a sample beside it, unless it is of one value", "[statistics]") {
+TEST_CASE("the mean comes with the deviation of a sample, unless it has one value", "[statistics]") {
     // 2, 4, 4, 4, 5, 5, 7, 9: mean 5, squares 32, of 7.
     const Summary summary = summarize({2, 4, 4, 4, 5, 5, 7, 9}).value();
     CHECK(summary.mean == Approx(5));

@@ -70,7 +70,7 @@ TEST_CASE("figures have a row for each moment and a ratio to the first column", 
     CHECK(has(bench_text(bench.document(), 80), "3.00 x"));
 }
 
-TEST_CASE("a failed run is in no figure, and is told", "[document]") {
+TEST_CASE("a failed run is in no figure, and is reported", "[document]") {
     Bench bench;
     Run failed = timed(0, 3, 1);
     failed.is_good = false;
@@ -84,7 +84,7 @@ TEST_CASE("a failed run is in no figure, and is told", "[document]") {
     CHECK(has(text, "status 3: it broke|badly"));
 }
 
-TEST_CASE("a column with a failure is marked everywhere, and compared with nothing", "[document]") {
+TEST_CASE("a column with a failure is marked everywhere, and not compared", "[document]") {
     for (const std::size_t column : {0u, 1u}) {
         Bench bench;
         bench.plan.columns[1].name = "peer";
@@ -116,7 +116,7 @@ TEST_CASE("a column with a failure is marked everywhere, and compared with nothi
     }
 }
 
-TEST_CASE("a column without a good run says how it failed where its time would be", "[document]") {
+TEST_CASE("a column without a good run shows its failure in place of its time", "[document]") {
     Bench bench;
     for (Run& run : bench.result.runs) {
         run.is_good = run.column == 0;
@@ -134,7 +134,7 @@ TEST_CASE("a column without a good run says how it failed where its time would b
     CHECK(root["summary"]["exec_to_exit"]["columns"][1]["p50"].is_null());
 }
 
-TEST_CASE("what of a command was not counted is not 0", "[document]") {
+TEST_CASE("a command's uncounted values are not 0", "[document]") {
     Bench bench;
     for (const std::size_t column : {0u, 1u}) {
         Run counting = timed(column, 0, 1);
@@ -200,7 +200,7 @@ TEST_CASE("the table fits, whatever the names", "[document]") {
     }
 }
 
-TEST_CASE("CSV quotes what RFC 4180 wants quoted", "[document]") {
+TEST_CASE("CSV quotes as RFC 4180 requires", "[document]") {
     CHECK(csv_field("plain text") == "plain text");
     CHECK(csv_field("a,b") == "\"a,b\"");
     CHECK(csv_field("a\"b") == "\"a\"\"b\"");
@@ -211,7 +211,7 @@ TEST_CASE("CSV quotes what RFC 4180 wants quoted", "[document]") {
     CHECK(has(csv, ",first_kvm_run ns,"));
 }
 
-TEST_CASE("HTML escapes everything that came from outside", "[document]") {
+TEST_CASE("HTML escapes all text from outside", "[document]") {
     CHECK(html_escape("<a href=\"x\" b='y'>&\x01") == "&lt;a href=&quot;x&quot; b=&#39;y&#39;&gt;&amp; ");
     const std::string page = bench_html(Bench().document());
     CHECK_FALSE(has(page, "<b>&"));

@@ -16,7 +16,7 @@ TEST_CASE("words split at blanks and quotes hold them together", "[words]") {
     CHECK(split_command("a'b'\"c\"").value() == Words{"abc"});
 }
 
-TEST_CASE("what only a shell can do is refused", "[words]") {
+TEST_CASE("shell features are refused", "[words]") {
     for (const char* text : {"a | b", "a > b", "a $b", "a `b`", "a *", "a; b", "a &", "\"$a\"", "a #b"}) {
         const Result<Words> words = split_command(text);
         REQUIRE_FALSE(words);

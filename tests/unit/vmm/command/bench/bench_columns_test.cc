@@ -121,7 +121,7 @@ TEST_CASE("parameters that are wrong are refused by name", "[bench_columns]") {
         given.parameters = std::move(parameters);
         check_refused(given, part);
     };
-    refuse({"m=1,2", "memory=64M"}, "--parameter memory: there is no {memory} in");
+    refuse({"m=1,2", "memory=64M"}, "--parameter memory: no {memory} in");
     refuse({"m=64M", "m=128M"}, "two times --parameter m");
     refuse({"m"}, "--parameter 'm': expected NAME=VALUE");
     refuse({"m=64M,lots"}, "lots");

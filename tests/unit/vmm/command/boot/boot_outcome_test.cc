@@ -22,7 +22,7 @@ struct Watched {
         config.watch.fail_on = std::move(fail_on);
         WatchHooks hooks;
         hooks.decide = [](WatchVerdict) {};
-        hooks.must_hurry = [] { return false; };
+        hooks.should_give_up = [] { return false; };
         auto made = ConsoleWatch::create(config.watch, hooks, 0);
         REQUIRE(made);
         watch = std::move(*made);
@@ -34,7 +34,7 @@ struct Watched {
     [[nodiscard]] Ending ending(EndKind kind, u64 value) const {
         GuestFacts facts;
         if (config.exec) facts.program = config.exec->program;
-        return understand({kind, value, {}}, facts);
+        return resolve_ending({kind, value, {}}, facts);
     }
     [[nodiscard]] BootOutcome judge(EndKind kind, u64 value = 0) const {
         return judge_boot(config, ending(kind, value), watch.get());
@@ -92,7 +92,7 @@ TEST_CASE("a panic is told in the guest's words, in the report too, and a boot w
     BootConfig with_init = with_program;
     with_init.append = "a rdinit=/mine";
     CHECK(told(with_init, panic) ==
-          Lines{line + " (the rdinit= of --append takes the place of mayfly's init, and is not there)"});
+          Lines{line + " (the rdinit= of --append takes the place of mayfly's init, and does not exist)"});
     for (const std::string small :
          {"Out of memory and no killable processes...", "System is deadlocked on memory"})
         CHECK(told(with_program, {EndKind::Panic, 0, {}, small}) ==
@@ -108,7 +108,7 @@ TEST_CASE("who ends mayfly from outside is not told what was missing") {
     }
 }
 
-TEST_CASE("what is feared in a guest's last words is status 1 though it ended well, and hides no crash") {
+TEST_CASE("what is forbidden in a guest's last words is status 1 though it ended well, and hides no crash") {
     const Watched run({"missing"}, {"Oops"}, "Oops: 0000");
     for (const EndKind kind : {EndKind::FailedOn, EndKind::PowerOff, EndKind::Reset, EndKind::ExitCode}) {
         CHECK(run.judge(kind).status == 1);
@@ -119,8 +119,8 @@ TEST_CASE("what is feared in a guest's last words is status 1 though it ended we
 }
 
 TEST_CASE("a long line is quoted in part, and not cut within a character") {
-    const WatchedExpression feared{.text = "x", .line = std::string(199, 'x') + "\xc3\xa9 and more"};
-    CHECK(feared_line(feared) == "--fail-on 'x' matched: " + std::string(199, 'x') + "...");
+    const WatchedExpression forbidden{.text = "x", .line = std::string(199, 'x') + "\xc3\xa9 and more"};
+    CHECK(fail_on_line(forbidden) == "--fail-on 'x' matched: " + std::string(199, 'x') + "...");
 }
 
 TEST_CASE("with a program, its end is the status, and an end without it is 125") {

@@ -165,7 +165,7 @@ TEST_CASE("words behind -- are the program's, whatever they look like", "[boot_o
     CHECK(config->memory_bytes == 134217728);
 }
 
-TEST_CASE("an argument of the program's that is none of ours is told where it belongs", "[boot_options]") {
+TEST_CASE("an option that belongs to the program is refused with its place behind --", "[boot_options]") {
     const std::string where = "(arguments of --exec's program come after --; see --help)";
     for (const std::vector<std::string>& words :
          {std::vector<std::string>{"kernel", "--exec", "ls", "-la"}, {"kernel", "--exec", "sh", "--color"}}) {
@@ -229,7 +229,7 @@ TEST_CASE("a quick Linux takes mayfly's words", "[boot_options]") {
     CHECK(both.error().kind() == ErrorKind::Invalid);
 }
 
-TEST_CASE("what is watched on the console arrives", "[boot_options]") {
+TEST_CASE("the console's watch options arrive", "[boot_options]") {
     const Result<BootConfig> config =
         parse({"--expect", "a+", "--expect", "b", "--fail-on", "c", "--log", "l", "--log-limit", "1M",
                "--junit", "j", "--no-default-append", "kernel"});

@@ -153,9 +153,9 @@ TEST_CASE("what a port's way into the guest gets wrong is named", "[device_optio
          {"tcp:", "tcp::", "tcp::80", "tcp::80-80", "tcp:80-:80", "tcp:[::1:80-:80", "tcp:[::1]80-:80"})
         refused(value, "PROTOCOL:[ADDRESS]:PORT-:PORT");
     for (const char* value : {"tcp:localhost:1-:1", "tcp:127.1:1-:1", "tcp:1.2.3.256:1-:1"})
-        refused(value, "no IPv4 address");
+        refused(value, "not an IPv4 address");
     for (const char* value : {"tcp:[]:1-:1", "tcp:[1.2.3.4]:1-:1", "tcp:[::g]:1-:1"})
-        refused(value, "no IPv6 address");
+        refused(value, "not an IPv6 address");
     for (const char* value : {"tcp::0-:1", "tcp::65536-:1", "tcp::-:1", "tcp::1x-:1"})
         refused(value, "1 to 65535");
     for (const char* value : {"tcp::1-:0", "udp::1-:65536", "udp::1-:", "udp::1-:-1"})
@@ -251,7 +251,7 @@ TEST_CASE("what --help says of a disk and a network is what is taken", "[device_
         INFO(key);
         CHECK(parse_net((key == "queues" ? "tap=t" : "user") + word(key)));
     }
-    // What is refused is told with the same words.
+    // Refusals use the same words.
     CHECK(parse_disk("f,what").error().message().find("FILE[,ro|,overlay]") != std::string::npos);
     CHECK(parse_net("user,what").error().message().find("user[,hostfwd=") != std::string::npos);
 }

@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: Apache-2.0
-// What the guest's interfaces are to have, as --net says it.
+// The configuration of the guest's interfaces in --net.
 #include "vmm/command/options/guest_network_option.h"
 
 #include <string>

@@ -32,7 +32,7 @@ TEST_CASE("a distance counts what is added, dropped, replaced and swapped", "[op
     CHECK(edit_distance("kitten", "sitting") == 3);
 }
 
-TEST_CASE("the nearest name is like what was written, or there is none", "[option_hints]") {
+TEST_CASE("the nearest name resembles the word that was written, or none is given", "[option_hints]") {
     constexpr std::string_view kNames[] = {"memory", "modules", "module"};
     CHECK(nearest_name("memroy", kNames) == "memory");
     CHECK(nearest_name("modul", kNames) == "module");

@@ -72,7 +72,7 @@ TEST_CASE("a live root is a share of its own, behind the user's", "[root_option]
         CHECK(root.options.directory == "dir");
         CHECK(root.options.is_read_only == (kind == RootKind::Overlay));
         CHECK(root.options.announces_mounts == (kind == RootKind::Writable));
-        // What an ordinary user owns is root's there, as in a copy.
+        // An ordinary user's files belong to root there, as in a copy.
         CHECK(root.options.owner.has_value() == (::geteuid() != 0));
     }
 }

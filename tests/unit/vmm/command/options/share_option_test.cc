@@ -90,10 +90,10 @@ TEST_CASE("what is not known of a share is refused with what is", "[share_option
     refused("", "'' is not known");
     refused("cache", "'cache' is not known");
     refused("cache=none", "cache=none is not known (one of: auto, always, never)");
-    refused("owner=bob", "'bob' is no number from 0 to 4294967294");
-    refused("owner=1:", "'' is no number");
-    refused("owner=4294967295", "'4294967295' is no number");
-    refused("owner=1:-1", "'-1' is no number");
+    refused("owner=bob", "'bob' is not a number from 0 to 4294967294");
+    refused("owner=1:", "'' is not a number");
+    refused("owner=4294967295", "'4294967295' is not a number");
+    refused("owner=1:-1", "'-1' is not a number");
     refused("tag=", "1 to 36 printable");
     refused("tag=" + kLongTag, "1 to 36 printable");
     refused("tag=a b", "no blanks");

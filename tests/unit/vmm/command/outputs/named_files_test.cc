@@ -46,7 +46,7 @@ TEST_CASE("an output that is an input is found under each of its names") {
     CHECK(contents(file) == "kernel");
 }
 
-TEST_CASE("two names of a file that is not there yet are found as well") {
+TEST_CASE("two names of a file that does not exist yet are found as well") {
     const ScratchDirectory scratch;
     const std::string file = scratch.file("new");
     REQUIRE(::symlink("new", scratch.file("dangling").c_str()) == 0);

@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: Apache-2.0
-// What is left of a LAPIC's timer when its machine has been away.
+// A LAPIC's timer after its machine was away.
 #include "vmm/kvm/state/lapic_timer.h"
 
 #include <cstring>
@@ -61,7 +61,7 @@ bool operator==(const Lapic& a, const Lapic& b) { return std::memcmp(&a.state, &
 
 }  // namespace
 
-TEST_CASE("a one-shot timer has less left, and fires once", "[kvm_state]") {
+TEST_CASE("a one-shot timer continues with its rest, and fires once", "[kvm_state]") {
     const Lapic before(kVector, 1000, 700);
     CHECK(before.later(0) == before);
     CHECK(before.later(300).get(kCurrentCount) == 400);

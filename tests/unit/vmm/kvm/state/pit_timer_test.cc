@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: Apache-2.0
-// What is left of an 8254's counts when its machine has been away.
+// An 8254's counts after its machine was away.
 #include "vmm/kvm/state/pit_timer.h"
 
 #include <catch2/catch.hpp>
@@ -23,7 +23,7 @@ PitState counter(std::size_t number, u8 mode, u32 milliseconds, u64 age_ns) {
 
 }  // namespace
 
-TEST_CASE("a counter that runs once has what is left of it", "[kvm_state]") {
+TEST_CASE("a one-shot counter continues with its rest", "[kvm_state]") {
     for (const u8 mode : {u8{0}, u8{1}, u8{4}, u8{5}}) {
         for (std::size_t number = 0; number < PitState::kCounters; ++number) {
             const PitState state = counter(number, mode, 10, 3 * kMillisecond);
@@ -38,7 +38,7 @@ TEST_CASE("a counter that runs once has what is left of it", "[kvm_state]") {
     }
 }
 
-TEST_CASE("a counter that had run down before stays so, or comes as late as it can", "[kvm_state]") {
+TEST_CASE("an expired counter stays expired, or fires as late as possible", "[kvm_state]") {
     for (const u64 away_ns : {u64{0}, kDay}) {
         CHECK(pit_later(counter(0, 0, 10, 11 * kMillisecond), away_ns).kvm.channels[0].count == 0x1'0000);
         CHECK(pit_later(counter(2, 0, 10, 11 * kMillisecond), away_ns).kvm.channels[2].count == 1);

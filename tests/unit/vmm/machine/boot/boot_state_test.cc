@@ -26,7 +26,7 @@ EntryState entry_in(CpuMode mode) {
 
 }  // namespace
 
-TEST_CASE("registers are what the protocol promises, with interrupts off", "[boot_state]") {
+TEST_CASE("registers are as the protocol promises, with interrupts off", "[boot_state]") {
     const kvm_regs regs = entry_regs(entry_in(CpuMode::Long64));
     CHECK(regs.rip == 0x10'0000);
     CHECK(regs.rsi == 0x7000);
@@ -57,7 +57,7 @@ TEST_CASE("a 64-bit entry is in long mode with paging, a 32-bit one protected an
     CHECK(flat.ss.base == 0);
 }
 
-TEST_CASE("CPUID goes by the irqchip and by what the host can do", "[boot_state]") {
+TEST_CASE("CPUID depends on the irqchip and on the host's features", "[boot_state]") {
     HostKind host;
     host.has_hypercalls = false;
     host.has_hardware_ipi = true;

@@ -58,7 +58,7 @@ TEST_CASE("the legacy machine has a PC's controllers, an MP table and PCI's pins
     CHECK(mptable->pci_intx == acpi.pci->intx);
 }
 
-TEST_CASE("a window for functions is there with functions only", "[boot_tables]") {
+TEST_CASE("the window for functions exists only with functions", "[boot_tables]") {
     CHECK_FALSE(acpi_options(plan_of(Profile::Modern, Irqchip::Split, true, false), {}).pci->config_pages);
     CHECK(acpi_options(plan_of(Profile::Modern, Irqchip::Split, true, true), {}).pci->config_pages);
 }
@@ -69,7 +69,7 @@ TEST_CASE("only the modern machine hides its clock chip, and only from Linux", "
     CHECK(acpi_options(plan_of(Profile::Legacy, Irqchip::Full, true, false), {}).has_rtc);
 }
 
-TEST_CASE("tables are written, and the RSDP is where it is said to be", "[boot_tables]") {
+TEST_CASE("tables are written, and the RSDP is at the returned address", "[boot_tables]") {
     TestRam ram(MiB(2));
     const Result<Gpa> rsdp =
         write_boot_tables(plan_of(Profile::Legacy, Irqchip::Full, false, true), ram.memory());

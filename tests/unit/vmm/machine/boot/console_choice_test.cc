@@ -69,7 +69,7 @@ TEST_CASE("a virtio console needs its driver and its transport's", "[console_cho
     CHECK(mmio({.has_virtio_console = true, .has_virtio_mmio = true}) == ConsoleDevice::Virtio);
 }
 
-TEST_CASE("only a Linux guest whose virtio console mayfly chose needs somebody to speak first",
+TEST_CASE("only a Linux guest whose virtio console mayfly chose needs a carrier for its early log",
           "[console_choice]") {
     CHECK(lacks_early_output(with(""), true, ConsoleDevice::Virtio));
     CHECK_FALSE(lacks_early_output(with(""), true, ConsoleDevice::Serial));
@@ -97,8 +97,7 @@ TEST_CASE("the log is read where it is, stays there and is printed as usual", "[
     CHECK(choose_early_output(with(""), small) == EarlyOutput::Uart);
 }
 
-TEST_CASE("Linux moves its log where more processors than half of it holds are to have 4 KiB each",
-          "[console_choice]") {
+TEST_CASE("Linux moves its log where 4 KiB for each processor exceed half of the log", "[console_choice]") {
     BootConfig config = with("");
     config.cpus = 17;  // 16 more × 4 KiB is half of 128 KiB
     CHECK(choose_early_output(config, usual_ring()) == EarlyOutput::Log);

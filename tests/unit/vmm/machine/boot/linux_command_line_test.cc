@@ -54,7 +54,7 @@ TEST_CASE("mayfly's words are single, distinct, without spaces, and say why", "[
     CHECK(std::find(seen.begin(), seen.end(), "reboot=panic_warm") != seen.end());
 }
 
-TEST_CASE("FIPS mode keeps the random generator that it is for", "[linux_command_line]") {
+TEST_CASE("FIPS mode keeps its random generator", "[linux_command_line]") {
     const std::string word = "initcall_blacklist=jent_mod_init";
     for (const char* append : {"", "ro", "fipsy=1", "-- fips=1"})
         CHECK_THAT(line_of(with(append)), Catch::Matchers::Contains(word));
@@ -62,7 +62,7 @@ TEST_CASE("FIPS mode keeps the random generator that it is for", "[linux_command
         CHECK_THAT(line_of(with(append)), !Catch::Matchers::Contains(word));
 }
 
-TEST_CASE("a quick Linux leaves out what is listed, beside what all do", "[linux_command_line]") {
+TEST_CASE("a quick Linux leaves out the listed initcalls, besides the words of all", "[linux_command_line]") {
     BootConfig config = with("ro initcall_blacklist=mine");
     config.is_quick_linux = true;
     std::string list;
@@ -135,7 +135,7 @@ TEST_CASE("--no-default-append leaves the user's words, and our init", "[linux_c
     CHECK_FALSE(plain(with("panic=-1 reboot=panic_warm"), {}).marks_panics);
 }
 
-TEST_CASE("a panic is told from a reboot unless the user says how to reboot", "[linux_command_line]") {
+TEST_CASE("a panic differs from a reboot unless the user sets reboot=", "[linux_command_line]") {
     const auto marks = [](const char* append) {
         return linux_command_line(with(append), kSerial, {}, false).marks_panics;
     };
@@ -184,7 +184,7 @@ TEST_CASE("a parameter is found as Linux finds it", "[linux_command_line]") {
     }
 }
 
-TEST_CASE("what the kernel keeps off its console follows the last word about it", "[linux_command_line]") {
+TEST_CASE("the console's log level follows the last word about it", "[linux_command_line]") {
     for (const auto& [line, level] :
          std::initializer_list<std::pair<const char*, int>>{{"", 7},
                                                             {"ro", 7},

@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: Apache-2.0
-// What a Linux kernel leaves of a guest's memory, and which file system its root is.
+// The memory that a Linux kernel leaves, and the file system of its root.
 #include "vmm/machine/boot/linux_room.h"
 
 #include <catch2/catch.hpp>
@@ -55,14 +55,14 @@ struct Kernel {
 
 }  // namespace
 
-TEST_CASE("the kernel takes what lies between its start and the end of .bss") {
+TEST_CASE("the kernel occupies the range from its start to the end of .bss") {
     const GuestRoom room = Kernel().room();
     CHECK(room.memory_bytes == MiB(256));
     CHECK(room.kernel_bytes == MiB(44));
     CHECK(room.is_tmpfs);
 }
 
-TEST_CASE("the root is a tmpfs of half the memory only where nothing says otherwise") {
+TEST_CASE("the root is a tmpfs of half the memory by default only") {
     const Kernel kernel;
     for (const char* words : {"root=/dev/vda", "a rootfstype=tmpfs", "initramfs_options=size=90%"})
         CHECK_FALSE(kernel.room(words).is_tmpfs);
@@ -74,7 +74,7 @@ TEST_CASE("the root is a tmpfs of half the memory only where nothing says otherw
     CHECK(without.room().kernel_bytes == MiB(44));
 }
 
-TEST_CASE("a kernel that does not tell is thought to take nothing") {
+TEST_CASE("a kernel of unknown size counts as 0") {
     for (const GuestRoom& room : {Kernel().room("", false), linux_room(std::nullopt, "", MiB(256))}) {
         CHECK(room.memory_bytes == MiB(256));
         CHECK(room.kernel_bytes == 0);

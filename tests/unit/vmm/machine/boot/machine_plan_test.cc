@@ -38,7 +38,7 @@ BootConfig hello() {
 
 }  // namespace
 
-TEST_CASE("a Linux guest's line names the console that was chosen, and the early one where it is there",
+TEST_CASE("a Linux guest's line names the chosen console, and the early one where it exists",
           "[machine_plan]") {
     const GuestCommandLine serial = plan_command_line(plan_of(true, ConsoleDevice::Serial), with("a"), false);
     CHECK(contains(serial.text, "console=ttyS0"));
@@ -63,7 +63,7 @@ TEST_CASE("our init is named for a program only", "[machine_plan]") {
         contains(plan_command_line(plan_of(true, ConsoleDevice::Serial), config, true).text, "quiet"));
 }
 
-TEST_CASE("a line without room for our words is the user's, and is said to be", "[machine_plan]") {
+TEST_CASE("a line without room for our words is the user's alone, and this is reported", "[machine_plan]") {
     const MachinePlan plan = plan_of(true, ConsoleDevice::Serial);
     const GuestCommandLine full = plan_command_line(plan, with(std::string(2040, 'x')), false);
     CHECK(full.lacks_defaults);
@@ -89,7 +89,7 @@ TEST_CASE("another kernel gets the user's words, and its virtio-mmio devices aft
     CHECK(plan_command_line(plan, config, false).text == "virtio_mmio.device=4K@0xc0001000:5");
 }
 
-TEST_CASE("what was chosen stands beside what was asked for", "[machine_plan]") {
+TEST_CASE("choices are kept beside the user's options", "[machine_plan]") {
     BootConfig config = hello();
     config.cpus = 2;
     const Result<MachinePlan> plan = plan_builtin(config);
@@ -112,7 +112,7 @@ TEST_CASE("a kernel other than Linux finds its devices by the configuration port
     CHECK(plan->has_config_ports);
 }
 
-TEST_CASE("a protocol or a machine that cannot be is refused with the option", "[machine_plan]") {
+TEST_CASE("an impossible protocol or machine is refused with the option", "[machine_plan]") {
     BootConfig config = hello();
     config.profile = ProfileChoice::Legacy;
     config.irqchip = IrqchipChoice::Split;
@@ -121,7 +121,7 @@ TEST_CASE("a protocol or a machine that cannot be is refused with the option", "
     CHECK(contains(plan.error().message(), "irqchip"));
 }
 
-TEST_CASE("a choice is told with its reason, and the 8254's only where there is one", "[machine_plan]") {
+TEST_CASE("a choice is printed with its reason, the 8254's only where it exists", "[machine_plan]") {
     BootConfig config = hello();
     const auto told = [&](const HostKind& host) {
         std::string text;
@@ -141,10 +141,10 @@ TEST_CASE("a choice is told with its reason, and the 8254's only where there is 
     avic.has_avic = true;
     CHECK(contains(told(avic), "8254: late ticks are discarded: "));
     config.pit = PitChoice::Reinject;
-    CHECK(contains(told(avic), "8254: late ticks are reinjected: as asked for"));
+    CHECK(contains(told(avic), "8254: late ticks are reinjected: as requested"));
 }
 
-TEST_CASE("whoever looks is told which directory has which tag", "[machine_plan]") {
+TEST_CASE("-v prints the tag of each directory", "[machine_plan]") {
     BootConfig config = hello();
     config.shares = {{.options = {.directory = "/srv/data", .owner = {}}, .tag = "data", .mount_point = ""},
                      {.options = {.directory = "src", .is_read_only = true, .owner = ShareOwner{1000, 100}},

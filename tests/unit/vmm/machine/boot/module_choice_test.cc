@@ -36,7 +36,7 @@ TEST_CASE("modules are looked for beside the kernel, then on this machine") {
                      "../usr/lib/modules/6.1"}));
 }
 
-TEST_CASE("this machine's own are named once") {
+TEST_CASE("this machine's own modules are named once") {
     CHECK(module_places("/boot/vmlinuz-6.1", "6.1") == Strings{"/lib/modules/6.1", "/usr/lib/modules/6.1",
                                                                "/boot/lib/modules/6.1",
                                                                "/boot/usr/lib/modules/6.1"});

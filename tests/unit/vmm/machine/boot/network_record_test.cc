@@ -20,7 +20,7 @@ InterfaceAddress at(const std::string& text, u8 bits) { return {parse_ip_address
 
 }  // namespace
 
-TEST_CASE("a tap is brought up, and asks where that was asked for", "[network_record]") {
+TEST_CASE("a tap is brought up, and uses DHCP on request", "[network_record]") {
     NetConfig tap = net_of(NetConfig::Kind::Tap);
     CHECK(network_record(tap, kMac) == "02005e10abcd");
     CHECK(network_modules({tap}).empty());

@@ -36,7 +36,7 @@ TEST_CASE("init mounts the shares that have a place, in order", "[share_mounts]"
     CHECK(share_modules(config) == Names{"virtiofs"});
 }
 
-TEST_CASE("a live root is none of init's shares, and an overlay is a module too", "[share_mounts]") {
+TEST_CASE("a live root is not one of init's shares, and an overlay is a module too", "[share_mounts]") {
     BootConfig config;
     config.exec.emplace();
     config.shares = {share("a", "/mnt"), share("root", "/")};
@@ -49,7 +49,7 @@ TEST_CASE("a live root is none of init's shares, and an overlay is a module too"
     CHECK(share_modules(config) == Names{"virtiofs", "overlay"});
 }
 
-TEST_CASE("a kernel of which nothing is known is not refused for its shares", "[share_mounts]") {
+TEST_CASE("an unknown kernel is not refused for its shares", "[share_mounts]") {
     BootConfig config;
     config.exec.emplace();
     config.shares = {share("a", "/mnt")};

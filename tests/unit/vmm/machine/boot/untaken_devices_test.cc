@@ -50,7 +50,7 @@ TEST_CASE("any other guest, only if it found no root") {
         CHECK_FALSE(may_lack_devices(config, {kind, 0, {}}));
 }
 
-TEST_CASE("each device is told with the drivers that it lacks, and where they come from") {
+TEST_CASE("each device is printed with its missing drivers, and where they come from") {
     const std::vector<PlannedDevice> devices{device(DeviceKind::Disk, "disk0"),
                                              device(DeviceKind::Net, "net1")};
     CHECK(
@@ -62,7 +62,7 @@ TEST_CASE("each device is told with the drivers that it lacks, and where they co
     CHECK(
         untaken_lines(with_program("auto"), devices, {"virtio_blk"}) ==
         Lines{"disk0: no driver of the guest took it; this kernel has virtio_blk as a module, if at all: see "
-              "-v for what became of it",
+              "-v for its state",
               "net1: no driver of the guest took it"});
     CHECK(
         untaken_lines({}, {devices[1]}, {"virtio_net"}) ==
@@ -75,7 +75,7 @@ TEST_CASE("each device is told with the drivers that it lacks, and where they co
     CHECK(untaken_lines(mmio, {}, {"virtio_pci"}).empty());
 }
 
-TEST_CASE("a console is told where the user asked for it") {
+TEST_CASE("a console is printed where the user asked for it") {
     BootConfig config = with_program();
     const PlannedDevice console = device(DeviceKind::Console, "console0");
     CHECK(untaken_lines(config, {console}, {}).empty());

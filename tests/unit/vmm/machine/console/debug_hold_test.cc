@@ -34,7 +34,7 @@ struct Rig {
 
 }  // namespace
 
-TEST_CASE("what is written to both, a character at a time, is shown once", "[debug_hold]") {
+TEST_CASE("text written to both, a character at a time, is shown once", "[debug_hold]") {
     constexpr std::string_view kText = "SOT\n\nbooting\ndone\nlogin: ";
     Rig debug_first;
     Rig serial_first;
@@ -48,7 +48,7 @@ TEST_CASE("what is written to both, a character at a time, is shown once", "[deb
     CHECK(serial_first.end() == kText);
 }
 
-TEST_CASE("what is written to both, a line or a text at a time, is shown once", "[debug_hold]") {
+TEST_CASE("text written to both, a line or more at a time, is shown once", "[debug_hold]") {
     Rig rig;
     rig.debug("first\n");
     rig.serial("first\r\n");
@@ -62,7 +62,7 @@ TEST_CASE("what is written to both, a line or a text at a time, is shown once", 
     CHECK_FALSE(rig.hold.held_since_ns());
 }
 
-TEST_CASE("each line of the serial port answers for one of the debug console's", "[debug_hold]") {
+TEST_CASE("each line of the serial port replaces one of the debug console", "[debug_hold]") {
     Rig rig;
     rig.serial("tick\n");
     rig.debug("tick\ntick\n");
@@ -70,14 +70,14 @@ TEST_CASE("each line of the serial port answers for one of the debug console's",
     CHECK(rig.end() == "tick\ntick\n");
 }
 
-TEST_CASE("a part of a line that the serial port printed is no line of its own", "[debug_hold]") {
+TEST_CASE("a part of a line that the serial port printed does not count as a line", "[debug_hold]") {
     Rig rig;
     rig.serial("status 100\n");
     rig.debug("100\n");
     CHECK(rig.end() == "status 100\n100\n");
 }
 
-TEST_CASE("what only the debug console has comes in its place among the lines", "[debug_hold]") {
+TEST_CASE("lines of the debug console alone are shown in order", "[debug_hold]") {
     Rig rig;
     rig.debug("before\n");
     CHECK(rig.sink.text.empty());
@@ -90,7 +90,7 @@ TEST_CASE("what only the debug console has comes in its place among the lines", 
     CHECK(rig.end() == "before\none\nbetween\ntwo\nboth\nafter\n");
 }
 
-TEST_CASE("a line that only begins alike is not torn", "[debug_hold]") {
+TEST_CASE("a line that only begins alike is not split", "[debug_hold]") {
     Rig rig;
     rig.debug("debug\n");
     rig.serial("done");
@@ -109,7 +109,7 @@ TEST_CASE("lines that only the serial port has do not bring the others twice", "
     CHECK(rig.end() == "banner\nhello\nmore\nworld\nprompt: in both\n");
 }
 
-TEST_CASE("who gives up shows what the serial port has not said", "[debug_hold]") {
+TEST_CASE("giving up shows the part that the serial port has not printed", "[debug_hold]") {
     Rig rig;
     CHECK_FALSE(rig.hold.held_since_ns());
     rig.debug("login: root");
@@ -121,7 +121,7 @@ TEST_CASE("who gives up shows what the serial port has not said", "[debug_hold]"
     CHECK(rig.end() == "login: rootonly here");
 }
 
-TEST_CASE("a hold begins anew where a line has been answered for", "[debug_hold]") {
+TEST_CASE("a hold begins anew after a matched line", "[debug_hold]") {
     Rig rig;
     rig.debug("a\nb\n");
     now_ns += DebugHold::kHoldNs / 2;
@@ -129,7 +129,7 @@ TEST_CASE("a hold begins anew where a line has been answered for", "[debug_hold]
     CHECK(rig.hold.held_since_ns() == now_ns);
 }
 
-TEST_CASE("a line of long ago answers for nothing", "[debug_hold]") {
+TEST_CASE("an old line matches nothing", "[debug_hold]") {
     Rig rig;
     rig.debug("x\n");
     rig.serial("x\nready\n");
@@ -151,7 +151,7 @@ TEST_CASE("a flood is held up to its limit, and lost nowhere", "[debug_hold]") {
     CHECK(rig.end() == flood + lines + "z\n");
 }
 
-TEST_CASE("of a serial port that was alone the last half line or more is known", "[debug_hold]") {
+TEST_CASE("the last half line or more of a lone serial port is remembered", "[debug_hold]") {
     Rig rig;
     for (int i = 0; i < 1000; ++i) rig.serial("alone\n");
     rig.serial("together\n");
@@ -159,7 +159,7 @@ TEST_CASE("of a serial port that was alone the last half line or more is known",
     CHECK_FALSE(rig.hold.held_since_ns());
 }
 
-TEST_CASE("of a serial port that floods 64 KiB are known, and no more", "[debug_hold]") {
+TEST_CASE("at most 64 KiB of a flooding serial port are remembered", "[debug_hold]") {
     for (const bool is_beyond : {false, true}) {
         Rig rig;
         rig.debug("begun\n");
@@ -171,7 +171,8 @@ TEST_CASE("of a serial port that floods 64 KiB are known, and no more", "[debug_
     }
 }
 
-TEST_CASE("before the debug console's first byte half a KiB of the serial port is known", "[debug_hold]") {
+TEST_CASE("before the debug console's first byte half a KiB of the serial port is remembered",
+          "[debug_hold]") {
     Rig rig;
     const std::string lines(DebugHold::kHistoryMax, '\n');
     rig.serial("once\n" + lines);

@@ -79,8 +79,8 @@ TEST_CASE("a forged log of half a million records is bounded, and more so once m
     const auto finish = [](KernelLog& log) { log.finish(); };
     const auto give_way = [](KernelLog& log) {
         constexpr std::string_view kWords = "no record begins so";
-        log.give_way_to({reinterpret_cast<const u8*>(kWords.data()), kWords.size()});
-        CHECK(log.has_given_way());
+        log.hand_over_to({reinterpret_cast<const u8*>(kWords.data()), kWords.size()});
+        CHECK(log.has_handed_over());
     };
     // Not what all of its line feeds would be printed as: 17 GiB.
     CHECK(forged.printed(false, finish) <= kOnce + 100);
@@ -100,7 +100,7 @@ TEST_CASE("a stop while a long log is being said ends it", "[kernel_log]") {
     ForgedLog forged;
     for (u64 id = 1; id <= ForgedLog::kRecords; id++)
         *forged.ram.at<u16>(forged.place.infos + id % ForgedLog::kRecords * 88 + 16) = 0;
-    // Nobody reads: the first full pipe would keep it for ever, were the stop not looked at.
+    // Nobody reads: the first full pipe would keep it forever if it ignored the stop.
     int ends[2];
     REQUIRE(::pipe2(ends, O_CLOEXEC | O_NONBLOCK) == 0);
     StopControl stop;
@@ -121,7 +121,7 @@ TEST_CASE("a stop while a long log is being said ends it", "[kernel_log]") {
 
 TEST_CASE("a panic's first words are found on the console", "[kernel_log]") {
     CHECK(panic_line("nothing").empty());
-    // Somebody who speaks of one.
+    // A program that mentions a panic.
     CHECK(panic_line("PASS: no Kernel panic - not syncing\r\n").empty());
     CHECK(panic_line("grep 'Kernel panic - not syncing' log").empty());
     CHECK(panic_line("[    1.234567][    T1] Kernel panic - not syncing: a\r\n") ==

@@ -106,13 +106,13 @@ struct Said {
         REQUIRE(::pread(file, all.data(), all.size(), 0) == static_cast<ssize_t>(all.size()));
         return all;
     }
-    /// What is there is said when it is there the next time.
+    /// Present records are printed at the next call.
     void look() {
         log.drain();
         log.drain();
     }
-    void give_way_to(std::string_view bytes) {
-        log.give_way_to({reinterpret_cast<const u8*>(bytes.data()), bytes.size()});
+    void hand_over_to(std::string_view bytes) {
+        log.hand_over_to({reinterpret_cast<const u8*>(bytes.data()), bytes.size()});
     }
 
     int file = ::memfd_create("console", MFD_CLOEXEC);
@@ -143,7 +143,7 @@ TEST_CASE("records are printed as Linux prints them, each once", "[kernel_log]")
           "[    1.234569] \r\n");
 }
 
-TEST_CASE("a log that is carried away goes on where it was", "[kernel_log]") {
+TEST_CASE("a restored log goes on where the saved one stood", "[kernel_log]") {
     Guest guest;
     std::string all;
     KernelLogState state;
@@ -153,13 +153,13 @@ TEST_CASE("a log that is carried away goes on where it was", "[kernel_log]") {
         guest.log(std::string(static_cast<std::size_t>(i), 'x'));
         if (i == 12) guest.log("Kernel panic - not syncing: all is shown from here on", 7);
         if (i == 14) guest.log("debug", 7);
-        // What was seen and not said yet is said by the next one.
+        // Records seen and not printed yet are printed by the next one.
         if (i % 3 != 0) said.log.drain();
-        if (i == 18) said.give_way_to("no record's beginning");
+        if (i == 18) said.hand_over_to("no record's beginning");
         state = said.log.save();
         said.log.finish();
         all += said.text();
-        CHECK(state.has_given_way == (i >= 18));
+        CHECK(state.has_handed_over == (i >= 18));
     }
     Guest other;
     Said once(other);
@@ -174,7 +174,7 @@ TEST_CASE("a log that is carried away goes on where it was", "[kernel_log]") {
     CHECK(all == once.text());
 }
 
-TEST_CASE("text goes round the ring", "[kernel_log]") {
+TEST_CASE("text wraps around the ring", "[kernel_log]") {
     Guest guest;
     Said said(guest);
     std::string expected;
@@ -215,7 +215,7 @@ TEST_CASE("only messages below the level are for the console, until a kernel in 
     }
 }
 
-TEST_CASE("what Linux survives, however loudly, does not open the log up", "[kernel_log]") {
+TEST_CASE("errors that Linux survives do not lower the log level", "[kernel_log]") {
     for (const char* text :
          {"Initramfs unpacking failed: junk within compressed archive", "BUG: scheduling while atomic",
           "watchdog: BUG: soft lockup - CPU#0 stuck for 26s!", "mce: [Hardware Error]: Machine check: 0000",
@@ -231,18 +231,18 @@ TEST_CASE("what Linux survives, however loudly, does not open the log up", "[ker
     }
 }
 
-TEST_CASE("the console's first record is left to it, and all that follow", "[kernel_log]") {
+TEST_CASE("the console's first record, and all later ones, are left to the console", "[kernel_log]") {
     Guest guest;
     Said said(guest);
     guest.log("before");
     guest.log("printed by the console");
     guest.log("and this");
-    said.give_way_to("[    1.234568] pr");
-    CHECK(said.log.has_given_way());
+    said.hand_over_to("[    1.234568] pr");
+    CHECK(said.log.has_handed_over());
     guest.log("later");
     said.look();
     said.log.finish();
-    said.give_way_to("[    1.234569] an");
+    said.hand_over_to("[    1.234569] an");
     CHECK_FALSE(said.log.has_more());
     CHECK(said.text() == "[    1.234567] before\r\n");
 }
@@ -252,12 +252,11 @@ TEST_CASE("a program's words on the console follow all of the log", "[kernel_log
     Said said(guest);
     guest.log("one");
     guest.log("two");
-    said.give_way_to("hello, and more than a piece");
+    said.hand_over_to("hello, and more than a piece");
     CHECK(said.text() == "[    1.234567] one\r\n[    1.234568] two\r\n");
 }
 
-TEST_CASE("a record that is being written is waited for, and at the end taken for what it is",
-          "[kernel_log]") {
+TEST_CASE("a record that is being written is waited for, and at the end printed as it is", "[kernel_log]") {
     Guest guest;
     Said said(guest);
     guest.log("done");
@@ -278,7 +277,7 @@ TEST_CASE("a record that is being written is waited for, and at the end taken fo
     CHECK(said.text().ends_with("[    1.234571] last words\r\n"));
 }
 
-TEST_CASE("what was overwritten is told of, what has no text is left out", "[kernel_log]") {
+TEST_CASE("overwritten records are reported, those without text left out", "[kernel_log]") {
     Guest guest;
     Said said(guest);
     for (u64 i = 0; i < kCount + 3; i++) guest.log("n");
@@ -297,7 +296,7 @@ TEST_CASE("what was overwritten is told of, what has no text is left out", "[ker
     CHECK(said.text().substr(found.size()) == "[    1.234603] \r\n");
 }
 
-TEST_CASE("a guest that lies about its log is believed no more than its ring", "[kernel_log]") {
+TEST_CASE("a guest with a forged log prints at most its ring's size", "[kernel_log]") {
     Guest guest;
     Said said(guest);
     const u64 id = guest.log("true");
@@ -329,7 +328,7 @@ TEST_CASE("a guest that lies about its log is believed no more than its ring", "
     }
 }
 
-TEST_CASE("records that share their text are no more than the ring has room for", "[kernel_log]") {
+TEST_CASE("records that share their text are limited to the ring's size", "[kernel_log]") {
     Guest guest;
     Said said(guest);
     for (u64 i = 0; i < kTextBytes; i++) guest.put<char>(kText + i, '\n');
@@ -350,7 +349,7 @@ TEST_CASE("records that share their text are no more than the ring has room for"
     CHECK(said.text() == before);
 }
 
-TEST_CASE("a ring that is not in guest memory says nothing", "[kernel_log]") {
+TEST_CASE("a ring outside guest memory prints nothing", "[kernel_log]") {
     Guest guest;
     Said said(guest);
     const TestRam small(KiB(4));
@@ -360,7 +359,7 @@ TEST_CASE("a ring that is not in guest memory says nothing", "[kernel_log]") {
     CHECK(said.text().empty());
 }
 
-TEST_CASE("what may be about to be printed by the console is left to the next look", "[kernel_log]") {
+TEST_CASE("records that the console may be about to print are left to the next call", "[kernel_log]") {
     Guest guest;
     Said said(guest);
     guest.log("one");
@@ -369,7 +368,7 @@ TEST_CASE("what may be about to be printed by the console is left to the next lo
     guest.log("two");
     said.log.drain();
     CHECK(said.text() == "[    1.234567] one\r\n");
-    said.give_way_to("[    1.234568] two\r\n");
+    said.hand_over_to("[    1.234568] two\r\n");
     CHECK(said.text() == "[    1.234567] one\r\n");
 }
 
@@ -388,14 +387,14 @@ TEST_CASE("a descriptor that still is an older record's is waited for", "[kernel
     CHECK(said.text() == "[    1.234567] in time\r\n");
 }
 
-TEST_CASE("the console's record is known in whatever form the kernel prints it", "[kernel_log]") {
+TEST_CASE("the console's record is recognised in every form that the kernel prints", "[kernel_log]") {
     for (const char* first : {"[    1.234568][    T1] second", "second and longer than that",
                               "[    1.234568] second and longer than that"}) {
         Guest guest;
         Said said(guest);
         guest.log("first and longer than a piece");
         guest.log("second and longer than that");
-        said.give_way_to(first);
+        said.hand_over_to(first);
         CHECK(said.text() == "[    1.234567] first and longer than a piece\r\n");
     }
 }
@@ -404,7 +403,7 @@ TEST_CASE("of records that look alike the newest is the console's", "[kernel_log
     Guest guest;
     Said said(guest);
     for (int i = 0; i < 3; i++) guest.inform(guest.log("the same"), 5'000'000'000, 8, 6);
-    said.give_way_to("[    5.000000] the same");
+    said.hand_over_to("[    5.000000] the same");
     CHECK(said.text() == "[    5.000000] the same\r\n[    5.000000] the same\r\n");
 }
 
@@ -414,15 +413,15 @@ TEST_CASE("a console that begins within a record goes on there", "[kernel_log]")
     guest.log("one");
     guest.log("a record of several pieces, the last of them printed");
     guest.log("three");
-    said.give_way_to("al pieces, the last");
+    said.hand_over_to("al pieces, the last");
     CHECK(said.text() == "[    1.234567] one\r\n[    1.234568] a record of sever");
 }
 
-TEST_CASE("less than a piece tells nothing of the log", "[kernel_log]") {
+TEST_CASE("less than a piece does not identify a record", "[kernel_log]") {
     Guest guest;
     Said said(guest);
     guest.log("one");
-    said.give_way_to("[");
+    said.hand_over_to("[");
     CHECK(said.text() == "[    1.234567] one\r\n");
 }
 

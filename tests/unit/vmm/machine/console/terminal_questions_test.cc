@@ -21,7 +21,7 @@ bool asks(std::string_view text) {
 
 }  // namespace
 
-TEST_CASE("what a terminal answers is a question") {
+TEST_CASE("sequences that a terminal answers are questions") {
     for (const std::string_view text :
          {"\x1b[6n", "\x1b[5n", "\x1b[?6n", "\x1b[c", "\x1b[>c", "\x1b[=0c", "\x1bZ", "\x1b[18t", "\x1b[?1$p",
           "\x1b[?u", "\x1b]10;?\x07", "\x1b]4;1;?\x1b\\", "\x1bP$qm\x1b\\", "\x1bP+q544e\x1b\\"}) {
@@ -36,7 +36,7 @@ TEST_CASE("what a terminal answers is a question") {
     }
 }
 
-TEST_CASE("text, colours and movements are none") {
+TEST_CASE("text, colours and movements are not questions") {
     for (const std::string_view text :
          {"continue? [y/n] c n p t u x q Z", "\x1b[31mred\x1b[0m", "\x1b[2J\x1b[H", "\x1b[?25l",
           "\x1b[10;20H", "\x1b]0;title\x07 continue? quit", "\0337\0338", ""})

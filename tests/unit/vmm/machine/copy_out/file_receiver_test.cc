@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: Apache-2.0
-// Files of a guest, in a directory of the host that somebody else may have prepared.
+// Files of a guest, in a directory of the host that an attacker may have prepared.
 #include "vmm/machine/copy_out/file_receiver.h"
 
 #include <atomic>
@@ -30,7 +30,7 @@ std::string content(const std::string& path) {
     return file ? text.str() : "cannot be read";
 }
 
-/// What is said while it lives.
+/// Collects the log while it lives.
 class Said {
   public:
     Said() { ::dup2(memory_, STDERR_FILENO); }
@@ -79,7 +79,7 @@ class Copying {
     explicit Copying(const std::vector<std::string>& hosts, const std::string& guest = "/guest/out") {
         std::vector<CopyOut> copies;
         for (const std::string& host : hosts) copies.push_back({.guest = guest, .host = host});
-        auto opened = FileReceiver::open(copies, [this] { return must_hurry.load(); });
+        auto opened = FileReceiver::open(copies, [this] { return should_give_up.load(); });
         INFO((opened ? "" : opened.error().message()));
         REQUIRE(opened.has_value());
         receiver_ = std::move(*opened);
@@ -101,7 +101,7 @@ class Copying {
                      {.kind = kFileEnd, .value = text.size(), .copy = copy}});
     }
     [[nodiscard]] bool wants_more() const { return receiver_->wants_more(); }
-    std::atomic<bool> must_hurry = false;
+    std::atomic<bool> should_give_up = false;
 
   private:
     std::unique_ptr<FileReceiver> receiver_;
@@ -137,7 +137,7 @@ TEST_CASE("a tree is made with its permissions, times and links") {
     CHECK(entries_of(tree.path("out")) == 2);
 }
 
-TEST_CASE("names: as it is called, inside with a slash, into what is there") {
+TEST_CASE("names: as given, inside a directory with a slash, into an existing directory") {
     const ScratchTree tree;
     tree.file("there/kept", "kept");
     tree.file("there/old", "old and longer", 0600);
@@ -174,20 +174,20 @@ TEST_CASE("names: as it is called, inside with a slash, into what is there") {
     tree.directory("there/out");
     Copying taken(tree.path("there"));
     CHECK_FALSE(taken.send_file("", "x"));
-    said.has("there: is a directory, and what came is a file\n");
+    said.has("there: is a directory, and the guest sent a file\n");
     Copying directory_onto(tree.path("there/kept"));
     CHECK_FALSE(directory_onto.send({kTop}));
     CHECK(content(tree.path("there/kept")) == "kept");
 }
 
-TEST_CASE("a place where nothing can be is refused before there is anything") {
+TEST_CASE("an impossible place is refused before anything is sent") {
     const ScratchTree tree;
     tree.directory("there");
     REQUIRE(::mkfifo(tree.path("pipe").c_str(), 0600) == 0);
     CHECK(refusal_of(tree.path("nowhere/x")) ==
           "open --copy-out: " + tree.path("nowhere") + ": No such file or directory (make it first)");
-    CHECK(refusal_of(tree.path("there") + "/", "/a/..").find("has no name that it could have in there") !=
-          std::string::npos);
+    CHECK(refusal_of(tree.path("there") + "/", "/a/..")
+              .find("does not end in a name to use in the directory") != std::string::npos);
     CHECK(refusal_of(tree.path("pipe")) ==
           "--copy-out: " + tree.path("pipe") + ": is a FIFO that nobody reads");
     // A file is in the way of its directory.
@@ -241,7 +241,7 @@ TEST_CASE("a link that the user has named is followed; one that lies in a direct
     CHECK(content(tree.path("d/tree/x")) == "theirs");
 }
 
-TEST_CASE("what lies in the way below is replaced, not followed") {
+TEST_CASE("an existing file or link below is replaced, not followed") {
     const ScratchTree tree;
     tree.file("mine", "mine");
     tree.directory("outside");
@@ -281,8 +281,7 @@ TEST_CASE("a guest's links lead nowhere else, and no file is written through the
     CHECK_FALSE(std::filesystem::is_symlink(tree.path("out/absolute")));
     CHECK_FALSE(std::filesystem::is_symlink(tree.path("out/trick")));
     CHECK(std::filesystem::is_symlink(tree.path("out/d/good")));
-    said.has(
-        "warning: --copy-out: /guest/out/up: is left out: the link leads out of what is copied, to ../mine");
+    said.has("warning: --copy-out: /guest/out/up: is left out: the link leads out of the copy, to ../mine");
     // A directory that has become a link meanwhile.
     REQUIRE(copying.send({{.kind = kLink, .path = "e", .data = "d"}}));
     CHECK_FALSE(copying.send_file("e/x", "theirs"));
@@ -343,12 +342,12 @@ TEST_CASE("holes stay holes, and a pipe gets them as zeros") {
     ::close(reader);
 }
 
-TEST_CASE("what has no end is given up when mayfly is to end") {
+TEST_CASE("an endless file is given up when mayfly has to end") {
     const Said said;
     Copying copying("/dev/null");
     std::thread end([&] {
         ::usleep(50'000);
-        copying.must_hurry = true;
+        copying.should_give_up = true;
     });
     CHECK_FALSE(copying.send({{.kind = kFile}, {.kind = kFileEnd, .value = u64{1} << 62}}));
     end.join();
@@ -356,7 +355,7 @@ TEST_CASE("what has no end is given up when mayfly is to end") {
     CHECK_FALSE(copying.wants_more());
 }
 
-TEST_CASE("a descriptor of ours takes a file behind what it has, also one that does not block") {
+TEST_CASE("a descriptor of ours takes a file after its present content, also a non-blocking one") {
     const ScratchTree tree;
     tree.file("log", "before ");
     const int log = ::open(tree.path("log").c_str(), O_WRONLY | O_APPEND);  // not closed on exec
@@ -400,7 +399,7 @@ TEST_CASE("a descriptor of ours takes a file behind what it has, also one that d
     ::close(pipe[0]);
 }
 
-TEST_CASE("a failure ends the copy that it is of, and no other") {
+TEST_CASE("a failure ends its own copy, and no other") {
     const ScratchTree tree;
     tree.directory("d/busy");
     tree.file("d/busy/x");
@@ -411,7 +410,8 @@ TEST_CASE("a failure ends the copy that it is of, and no other") {
     CHECK_FALSE(copying.send({{.kind = kDirectory, .copy = 1}}));
     CHECK_FALSE(copying.send_file("first", "1", 0644, 1));
     CHECK_FALSE(copying.send_file("busy", "x", 0644, 1));
-    said.has("d/busy: is a directory, and what came is a file; no more of " + tree.path("d") + " is made\n");
+    said.has("d/busy: is a directory, and the guest sent a file; no more of " + tree.path("d") +
+             " is made\n");
     CHECK_FALSE(copying.send_file("second", "2", 0644, 1));
     CHECK(copying.wants_more());
     CHECK_FALSE(copying.send_file("", "good", 0644, 2));
@@ -420,14 +420,14 @@ TEST_CASE("a failure ends the copy that it is of, and no other") {
     CHECK(content(tree.path("good")) == "good");
 }
 
-TEST_CASE("what is no file is left out with a warning, but not what was asked for by name") {
+TEST_CASE("a node that is not a file is left out with a warning, and fails if it was named") {
     const ScratchTree tree;
     const Said said;
     Copying copying({tree.path("out"), tree.path("disk"), tree.path("late")});
     REQUIRE(copying.send({kTop}));
     for (int i = 0; i < 30; ++i)
         REQUIRE(copying.send({{.kind = kLeftOut, .path = "pipe" + std::to_string(i), .mode = 0010644}}));
-    said.has("warning: --copy-out: more is left out, which is not shown");
+    said.has("warning: --copy-out: further files that are left out are not shown");
     CHECK(said.text().find("pipe20:") == std::string::npos);
     CHECK_FALSE(copying.send({{.kind = kLeftOut, .copy = 1, .mode = 0060600}}));
     said.has("mayfly: --copy-out: /guest/out: is left out: it is a device\n");

@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: Apache-2.0
-// What an init may send, and what it may not.
+// The records that an init may send, and those it may not.
 #include "vmm/machine/copy_out/record_reader.h"
 
 #include <catch2/catch.hpp>
@@ -91,7 +91,7 @@ TEST_CASE("a tree comes as it was sent, however it is cut into pieces") {
     }
 }
 
-TEST_CASE("paths lead below what was asked for") {
+TEST_CASE("paths lead below the requested file") {
     for (const char* path : {"/etc/passwd", "../x", "a/../../x", "..", ".", "a/.", "a//b", "a/", "/"})
         CHECK(refusal_of({kTop, {.kind = kFile, .path = path}}) != "nothing");
     CHECK(refusal_of({kTop, {.kind = kFile, .path = std::string("a\0b", 3)}}) != "nothing");
@@ -104,10 +104,10 @@ TEST_CASE("paths lead below what was asked for") {
     CHECK(refusal_of({kTop, {.kind = kFile, .path = longest + "/dd"}}) != "nothing");
 }
 
-TEST_CASE("each thing comes where it may") {
-    CHECK(refusal_of({kPlain}).find("a part before the whole") != std::string::npos);
+TEST_CASE("each record comes where it may") {
+    CHECK(refusal_of({kPlain}).find("a file before its directory") != std::string::npos);
     CHECK(refusal_of({kTop, kTop}) != "nothing");
-    CHECK(refusal_of({{.kind = kFile}, {.kind = kFileEnd}, kPlain}).find("more than was asked") !=
+    CHECK(refusal_of({{.kind = kFile}, {.kind = kFileEnd}, kPlain}).find("more files than were requested") !=
           std::string::npos);
     CHECK(refusal_of({{.kind = kLink, .data = "x"}, {.kind = kFile}}) != "nothing");
     CHECK(refusal_of({kTop, {.kind = kData, .data = "x"}}).find("data without a file") != std::string::npos);
@@ -118,24 +118,25 @@ TEST_CASE("each thing comes where it may") {
     CHECK(refusal_of({kTop, {.kind = kProblem, .value = 2}}) == "nothing");
     CHECK(refusal_of({kTop, {.kind = kProblem, .value = 0}}) != "nothing");
     CHECK(refusal_of({kTop, {.kind = kProblem, .value = 4096}}) != "nothing");
-    CHECK(refusal_of({{.kind = kEnd}}).find("before all was there") != std::string::npos);
+    CHECK(refusal_of({{.kind = kEnd}}).find("before all requested files") != std::string::npos);
     CHECK(refusal_of({kTop, {.kind = kEnd}}, 2) != "nothing");
-    CHECK(refusal_of({kTop, {.kind = kEnd}, {.kind = kEnd}}).find("more after the end") != std::string::npos);
+    CHECK(refusal_of({kTop, {.kind = kEnd}, {.kind = kEnd}}).find("a record after the end") !=
+          std::string::npos);
     CHECK(refusal_of({{.kind = kDirectory, .copy = 1}}, 2) != "nothing");
     CHECK(refusal_of({kTop, {.kind = kDirectory, .copy = 2}}, 3) != "nothing");
     CHECK(refusal_of({kTop, {.kind = kDirectory, .copy = 1}, kPlain}, 2) != "nothing");
     CHECK(refusal_of({{.kind = kDirectory, .copy = 1}}, 1) != "nothing");
 }
 
-TEST_CASE("more after the end is a lie also when it comes later, and when it is not whole") {
+TEST_CASE("records after the end are an error also when they come later, and when incomplete") {
     Reading reading;
     REQUIRE(reading.feed(bytes_of({kTop, {.kind = kEnd}})));
     CHECK_FALSE(reading.feed("x"));
 }
 
-TEST_CASE("files grow, and are as large as they are") {
+TEST_CASE("data comes in order, and matches the file's size") {
     CHECK(refusal_of({kTop, kPlain, {.kind = kData, .data = "abc"}, {.kind = kData, .data = "d", .value = 2}})
-              .find("data at 2 of a file, behind 3") != std::string::npos);
+              .find("data at 2 of a file after data up to 3") != std::string::npos);
     CHECK(refusal_of({kTop, kPlain, {.kind = kData, .data = "abc"}, {.kind = kFileEnd, .value = 2}}) !=
           "nothing");
     CHECK(refusal_of({kTop, kPlain, {.kind = kData, .data = "abc"}, {.kind = kFileEnd, .value = 3}}) ==
@@ -147,7 +148,7 @@ TEST_CASE("files grow, and are as large as they are") {
     CHECK(refusal_of({kTop, kPlain, {.kind = kFileEnd, .value = last + 1}}) != "nothing");
 }
 
-TEST_CASE("a head that cannot be is refused before what follows it has come") {
+TEST_CASE("an invalid head is refused before its data has come") {
     CHECK(refusal_of({{.kind = 0}}) != "nothing");
     CHECK(refusal_of({{.kind = 9}}) != "nothing");
     CHECK(refusal_of({{.kind = kDirectory, .mtime_ns = 1'000'000'000}}) != "nothing");
@@ -155,7 +156,8 @@ TEST_CASE("a head that cannot be is refused before what follows it has come") {
     CHECK(refusal_of({kTop, kPlain, {.kind = kData, .path = "x"}}) != "nothing");
     CHECK(refusal_of({kTop, kPlain, {.kind = kData, .data = std::string(65'536, 'x')}}) == "nothing");
     CHECK(refusal_of({kTop, kPlain, {.kind = kData, .data = std::string(65'537, 'x')}}) != "nothing");
-    CHECK(refusal_of({kTop, {.kind = kLink, .path = "l"}}).find("a link to nothing") != std::string::npos);
+    CHECK(refusal_of({kTop, {.kind = kLink, .path = "l"}}).find("a link without a target") !=
+          std::string::npos);
     CHECK(refusal_of({kTop, {.kind = kLink, .path = "l", .data = std::string("a\0", 2)}}) != "nothing");
     std::string head = Record{.kind = kFile}.bytes();
     for (std::size_t at = 8; at < 12; ++at) head[at] = '\xff';  // a path of 4 GiB

@@ -18,7 +18,7 @@ int take_all(RewiringLimit& limit, int tries) {
 
 }  // namespace
 
-TEST_CASE("rewiring: 64 at once, then 20 a second, whoever asks how often", "[rewiring]") {
+TEST_CASE("rewiring: 64 at once, then 20 a second, however many requests come", "[rewiring]") {
     g_now_ns = 1'000'000'000;
     RewiringLimit limit(test_clock);
     CHECK(take_all(limit, 1000) == 64);

@@ -20,7 +20,7 @@ TEST_CASE("a guest's value from 0 to 123 is the status, without a word", "[endin
     }
 }
 
-TEST_CASE("a guest's greater value becomes 123, never 0, and is told", "[ending]") {
+TEST_CASE("a guest's greater value becomes 123, never 0, and is reported", "[ending]") {
     for (const u64 value : {u64{124}, u64{127}, u64{255}, u64{256}, u64{0xffff'ffff}, ~u64{0}}) {
         const ExitStatus status = code(value);
         CHECK(status.status == 123);
@@ -84,14 +84,14 @@ TEST_CASE("endings that need explaining have one line, others none", "[ending]")
         CHECK(exit_status({kind, 1, {}}, {}).line.empty());
 }
 
-TEST_CASE("what was expected of the console is success, what was feared is status 1", "[ending]") {
+TEST_CASE("an --expect match is success, a --fail-on match is status 1", "[ending]") {
     CHECK(exit_status({EndKind::Expected, 0, {}}, {}).status == 0);
     CHECK(exit_status({EndKind::FailedOn, 0, "why"}, {}).status == 1);
     CHECK(exit_status({EndKind::FailedOn, 0, "why"}, {.exit_code = ExitCodeRule::Raw, .success = 1}).status ==
           1);
 }
 
-TEST_CASE("a program's status is mayfly's, its signal is told and added to 128", "[ending]") {
+TEST_CASE("a program's status is mayfly's, its signal is reported and added to 128", "[ending]") {
     const auto program = [](u64 word) { return exit_status({EndKind::ProgramEnded, word, {}}, {}); };
     for (u64 status = 0; status <= 255; ++status) {
         CHECK(program(0xe100'0000 | status).status == static_cast<int>(status));
@@ -107,7 +107,7 @@ TEST_CASE("a program's status is mayfly's, its signal is told and added to 128",
 
 TEST_CASE("a reset with Linux's mark is a panic, and nothing else is", "[ending]") {
     const auto kind_of = [](EndKind kind, bool has_mark) {
-        return understand({kind, 0, {}}, {.has_panic_mark = has_mark, .program = std::nullopt}).kind;
+        return resolve_ending({kind, 0, {}}, {.has_panic_mark = has_mark, .program = std::nullopt}).kind;
     };
     CHECK(kind_of(EndKind::Reset, true) == EndKind::Panic);
     CHECK(kind_of(EndKind::Reset, false) == EndKind::Reset);
@@ -119,9 +119,9 @@ TEST_CASE("a reset with Linux's mark is a panic, and nothing else is", "[ending]
     }
 }
 
-TEST_CASE("a program that was to run has reported, or the guest failed it", "[ending]") {
+TEST_CASE("without its program's report a guest has failed", "[ending]") {
     const auto ended = [](EndKind kind, bool has_mark = false) {
-        return understand({kind, 0xe100'0007, "why"}, {.has_panic_mark = has_mark, .program = "/bin/x"});
+        return resolve_ending({kind, 0xe100'0007, "why"}, {.has_panic_mark = has_mark, .program = "/bin/x"});
     };
     CHECK(exit_status(ended(EndKind::ExitCode), {}).status == 7);
     for (const EndKind silent : {EndKind::PowerOff, EndKind::Reset}) {
@@ -137,8 +137,8 @@ TEST_CASE("a program that was to run has reported, or the guest failed it", "[en
         CHECK(ended(other).value == 0xe100'0007);
         CHECK(ended(other).message == "why");
     }
-    // The contract's verdict of a guest stays what it is where no program was to run.
-    const Ending verdict = understand({EndKind::ExitCode, 7, {}}, {});
+    // The guest's verdict is unchanged where no program was to run.
+    const Ending verdict = resolve_ending({EndKind::ExitCode, 7, {}}, {});
     CHECK(verdict.kind == EndKind::ExitCode);
     CHECK(verdict.value == 7);
 }

@@ -158,7 +158,7 @@ TEST_CASE("a pause holds every vCPU, and none runs until it is over", "[run_cont
         REQUIRE(vcpus.are_all(State::Paused));
         const u64 before = vcpus.rounds();
         if (i % 100 == 0) ::poll(nullptr, 0, 5);
-        vcpus.control.kick_all();  // which is no reason to run
+        vcpus.control.kick_all();  // which must not let it run
         REQUIRE(vcpus.are_all(State::Paused));
         REQUIRE(vcpus.rounds() == before);
         vcpus.control.resume();
@@ -180,21 +180,21 @@ TEST_CASE("a vCPU that starts while the machine is paused waits", "[run_control]
     vcpus.await_rounds();
 }
 
-TEST_CASE("a vCPU that does not come out is an error, and all run on", "[run_control]") {
+TEST_CASE("a vCPU that does not stop is an error, and all run on", "[run_control]") {
     Vcpus vcpus(2);
     vcpus.is_stuck = true;
     vcpus.start();
     while (vcpus.control.threads_inside() < 2) std::this_thread::yield();
     const Result<void> paused = vcpus.control.pause(monotonic_ns() + kSoonNs);
     REQUIRE_FALSE(paused);
-    CHECK(paused.error().message().find("vCPU 0 does not come out") != std::string::npos);
+    CHECK(paused.error().message().find("vCPU 0 does not stop") != std::string::npos);
     CHECK_FALSE(vcpus.control.is_pausing());
     vcpus.is_stuck = false;
     vcpus.await_rounds();
     CHECK(vcpus.control.pause(monotonic_ns() + kLongNs));
 }
 
-TEST_CASE("an end lets paused vCPUs go, and nobody pauses any more", "[run_control]") {
+TEST_CASE("an end releases paused vCPUs, and prevents further pauses", "[run_control]") {
     Vcpus vcpus(2);
     vcpus.start();
     REQUIRE(vcpus.control.pause(monotonic_ns() + kLongNs));

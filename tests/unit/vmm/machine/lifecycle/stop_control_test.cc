@@ -51,7 +51,7 @@ TEST_CASE("an ending asks every vCPU to leave KVM_RUN", "[stop_control]") {
     for (const kvm_run& run : runs) CHECK(run.immediate_exit == 1);
 }
 
-TEST_CASE("an ending wakes whoever waits outside of KVM_RUN", "[stop_control]") {
+TEST_CASE("an ending wakes vCPUs that wait outside of KVM_RUN", "[stop_control]") {
     Result<EventFd> wake = EventFd::create();
     REQUIRE(wake);
     const auto stop = std::make_unique<StopControl>();

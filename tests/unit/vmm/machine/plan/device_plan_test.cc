@@ -34,8 +34,7 @@ Result<DevicePlan> plan_of(const BootConfig& config, const MachineShape& shape) 
 
 }  // namespace
 
-TEST_CASE("each network has the MAC address that was asked for, or a random one of nobody's",
-          "[device_plan]") {
+TEST_CASE("each network has its configured MAC address, or a random local one", "[device_plan]") {
     BootConfig config = with(1, 3);
     config.nets[1].mac = MacAddress{0x52, 0x54, 0, 0x12, 0x34, 0x56};
     DevicePlan plan = plan_of(config, kModern).value();
@@ -125,9 +124,9 @@ TEST_CASE("many devices share slots, and nothing else", "[device_plan]") {
             CHECK(place.devfn > last);
             last = place.devfn;
             functions.insert(place.devfn);
-            pages.insert({place.config_address, place.live_address});
+            pages.insert({place.config_address, place.trap_address});
             CHECK(place.config_address % 0x1000 == 0);
-            CHECK(place.live_address % 0x1000 == 0);
+            CHECK(place.trap_address % 0x1000 == 0);
             // A slot without function 0 is not found.
             CHECK(functions.count(place.devfn & 0xf8) == 1);
             if (shape.profile == Profile::Modern) continue;

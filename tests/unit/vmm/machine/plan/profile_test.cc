@@ -36,7 +36,7 @@ TEST_CASE("Multiboot kernels get a PC, all others the modern machine", "[profile
     }
 }
 
-TEST_CASE("what was asked for wins over the protocol", "[profile]") {
+TEST_CASE("the user's options win over the protocol", "[profile]") {
     CHECK(shape(Protocol::Multiboot, {.profile = ProfileChoice::Modern})->profile == Profile::Modern);
     CHECK(shape(Protocol::Pvh, {.profile = ProfileChoice::Legacy})->irqchip == Irqchip::Full);
     CHECK(shape(Protocol::Pvh, {.irqchip = IrqchipChoice::Full})->profile == Profile::Legacy);
@@ -44,14 +44,14 @@ TEST_CASE("what was asked for wins over the protocol", "[profile]") {
     CHECK(shape(Protocol::Multiboot, {.irqchip = IrqchipChoice::Split})->profile == Profile::Modern);
 }
 
-TEST_CASE("every choice says why", "[profile]") {
+TEST_CASE("every choice has a reason", "[profile]") {
     for (const Protocol protocol : {Protocol::Pvh, Protocol::Multiboot}) {
         CHECK_FALSE(shape(protocol)->why.empty());
-        CHECK(shape(protocol, {.profile = ProfileChoice::Legacy})->why == "as asked for");
+        CHECK(shape(protocol, {.profile = ProfileChoice::Legacy})->why == "as requested");
     }
 }
 
-TEST_CASE("machines that do not exist are refused with both words", "[profile]") {
+TEST_CASE("impossible machines are refused with both words", "[profile]") {
     const auto refused = [](Asked asked, const char* first, const char* second) {
         const Result<MachineShape> result = shape(Protocol::Pvh, asked);
         REQUIRE_FALSE(result);
@@ -76,6 +76,6 @@ TEST_CASE("late ticks are kept for kernels that may count them, unless that cost
     for (const bool has_avic : {false, true}) {
         CHECK(choose_pit(PitChoice::Reinject, true, has_avic).reinjects);
         CHECK_FALSE(choose_pit(PitChoice::Discard, false, has_avic).reinjects);
-        CHECK(choose_pit(PitChoice::Discard, false, has_avic).why == "as asked for");
+        CHECK(choose_pit(PitChoice::Discard, false, has_avic).why == "as requested");
     }
 }

@@ -42,7 +42,7 @@ struct Monitor {
 
 }  // namespace
 
-TEST_CASE("a channel is opened once, and only where there is one") {
+TEST_CASE("a channel is opened once, and only a valid one") {
     const Init init;
     Monitor monitor(init);
     CHECK(monitor.take(RingName::Output).empty());
@@ -116,7 +116,7 @@ TEST_CASE("input comes in order, no more than there is room for, and its end beh
     CHECK(monitor.last == Outcome::Over);
 }
 
-TEST_CASE("counts that cannot be are a broken channel, and nothing is copied") {
+TEST_CASE("impossible counts break the channel, and nothing is copied") {
     const Init init;
     Monitor monitor(init);
     REQUIRE(monitor.channel.open(init.frame()));
@@ -138,7 +138,7 @@ TEST_CASE("counts that cannot be are a broken channel, and nothing is copied") {
     CHECK(monitor.put("text") == 4);
 }
 
-TEST_CASE("init is woken for what it waits for, once") {
+TEST_CASE("init is woken for its wishes, once") {
     const Init init;
     Monitor monitor(init);
     REQUIRE(monitor.channel.open(init.frame()));
@@ -157,7 +157,7 @@ TEST_CASE("init is woken for what it waits for, once") {
     CHECK(init.header().init_wishes == 0);
     CHECK(monitor.channel.send({channel::MessageKind::Signal, 15}));
     CHECK(monitor.wakes == 1);
-    // Of input when there is no more at hand, or no room.
+    // Of input when no more is at hand, or the ring is full.
     init.header().init_wishes = kInput;
     CHECK(monitor.put("c") == 1);
     CHECK(monitor.wakes == 1);
@@ -199,7 +199,7 @@ TEST_CASE("messages come in order, and no more than init takes") {
     CHECK_FALSE(monitor.channel.send({channel::MessageKind::Signal, 9}));
 }
 
-TEST_CASE("a channel goes on where another was saved") {
+TEST_CASE("a channel goes on where the saved one stood") {
     const Init init;
     auto monitor = std::make_unique<Monitor>(init);
     CHECK(Monitor(init).channel.restore(monitor->channel.save()));
@@ -227,7 +227,7 @@ TEST_CASE("a channel goes on where another was saved") {
     CHECK_FALSE(Monitor(init).channel.restore(forged));
 }
 
-TEST_CASE("what two threads pass to each other arrives, whoever sleeps") {
+TEST_CASE("two threads lose no byte, whichever sleeps") {
     const Init init;
     Monitor monitor(init);
     REQUIRE(monitor.channel.open(init.frame()));

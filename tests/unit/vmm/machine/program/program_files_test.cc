@@ -123,19 +123,19 @@ TEST_CASE("files wait for their turn") {
     CHECK(copying.content("out/small") == "s");
 }
 
-TEST_CASE("what was not sent is no success, whatever the status") {
+TEST_CASE("files that were not sent fail the boot, whatever the status") {
     for (const u64 report : {kExited0, kExited3}) {
         Copying copying;
         copying.send(kTop.bytes() + file("small", "s"));
         const Ending ending = copying.end(EndKind::ProgramEnded, report);
         CHECK(ending.kind == EndKind::HostError);
-        CHECK(ending.message == "the guest's init has not sent all files of --copy-out");
+        CHECK(ending.message == "the guest's init did not send all files of --copy-out");
     }
     Copying none;
     CHECK(none.end(EndKind::ProgramEnded, kExited0).kind == EndKind::HostError);
 }
 
-TEST_CASE("a guest that ends otherwise ends as it does") {
+TEST_CASE("another ending of a guest is unchanged") {
     for (const EndKind kind : {EndKind::Panic, EndKind::Timeout, EndKind::Signal, EndKind::Unreported}) {
         Copying copying;
         copying.send(kTop.bytes());
@@ -145,36 +145,36 @@ TEST_CASE("a guest that ends otherwise ends as it does") {
     CHECK(copying.end(EndKind::ProgramEnded, kInitFailed).kind == EndKind::ProgramEnded);
 }
 
-TEST_CASE("a file that the guest could not read makes a success none, and a failure stays") {
+TEST_CASE("an unreadable file makes a success a failure, and keeps a failure") {
     const std::string sent = kTop.bytes() + Record{.kind = kProblem, .path = "x", .value = 5}.bytes() +
                              Record{.kind = kEnd}.bytes();
     Copying success;
     success.send(sent);
     const Ending ending = success.end(EndKind::ProgramEnded, kExited0);
     CHECK(ending.kind == EndKind::HostError);
-    CHECK(ending.message == "the program has succeeded, but not all of its files are copied out");
+    CHECK(ending.message == "the program succeeded, but not all of its files were copied out");
     Copying failure;
     failure.send(sent);
     CHECK(failure.end(EndKind::ProgramEnded, kExited3).value == kExited3);
 }
 
-TEST_CASE("a host that cannot go on tells init, and does not wait for what it sends") {
+TEST_CASE("a failing host tells init, and does not wait for the rest") {
     Copying copying;
     copying.send(kTop.bytes() + file("name", "s") + file("name/below", std::string(1'000'000, 'x')) +
                  std::string(1'000'000, 'x'));
     CHECK(copying.is_left());
     CHECK_FALSE(copying.stop().is_requested());
     CHECK(copying.end(EndKind::ProgramEnded, kExited0).message ==
-          "the program has succeeded, but not all of its files are copied out");
+          "the program succeeded, but not all of its files were copied out");
 }
 
-TEST_CASE("a guest that lies is ended, and its report is not believed") {
-    const std::string lies[] = {kTop.bytes() + file("../x", "s"), kTop.bytes() + kTop.bytes(),
-                                kTop.bytes() + Record{.kind = kEnd}.bytes() + "more",
-                                std::string(40, '\xff')};
-    for (const std::string& lie : lies) {
+TEST_CASE("a guest that breaks the protocol is ended, and its report ignored") {
+    const std::string breaches[] = {kTop.bytes() + file("../x", "s"), kTop.bytes() + kTop.bytes(),
+                                    kTop.bytes() + Record{.kind = kEnd}.bytes() + "more",
+                                    std::string(40, '\xff')};
+    for (const std::string& broken : breaches) {
         Copying while_running;
-        while_running.send(lie);
+        while_running.send(broken);
         for (int tries = 0; tries < 10'000 && !while_running.stop().is_requested(); ++tries) ::usleep(1000);
         REQUIRE(while_running.stop().is_requested());
         CHECK(while_running.stop().ending().kind == EndKind::HostError);
@@ -182,7 +182,7 @@ TEST_CASE("a guest that lies is ended, and its report is not believed") {
         // With its report behind it, before anybody has looked.
         Copying at_the_end;
         at_the_end.stop().end({EndKind::ProgramEnded, kExited0, ""});
-        at_the_end.send(lie);
+        at_the_end.send(broken);
         const Ending ending = at_the_end.end(EndKind::ProgramEnded, kExited0);
         CHECK(ending.kind == EndKind::HostError);
         CHECK(ending.message.find("in a way that its init never does") != std::string::npos);

@@ -118,7 +118,7 @@ TEST_CASE("a string instruction is one return and as many accesses as it counts"
     CHECK(std::memcmp(exit.data(), expected, sizeof expected) == 0);
 }
 
-TEST_CASE("a port nobody answers reads as all ones", "[exit_dispatch]") {
+TEST_CASE("an unanswered port reads as all ones", "[exit_dispatch]") {
     Exit exit;
     CHECK(exit.port(true, 0x9000, 4, 1) == RunOutcome::Continue);
     u32 found = 0;
@@ -171,7 +171,7 @@ TEST_CASE("an MMIO access of an odd length arrives in power-of-two pieces", "[ex
     CHECK(exit.mmio_device.accesses == std::vector<Access>{{false, 0, 2, 0x1111}, {false, 2, 1, 0x22}});
 }
 
-TEST_CASE("MMIO nobody answers reads as all ones", "[exit_dispatch]") {
+TEST_CASE("unanswered MMIO reads as all ones", "[exit_dispatch]") {
     Exit exit;
     CHECK(exit.memory(false, 0xd000'0000, 8) == RunOutcome::Continue);
     u64 found = 0;
@@ -186,7 +186,7 @@ TEST_CASE("MMIO exits of an impossible length are fatal", "[exit_dispatch]") {
     CHECK(exit.mmio_device.accesses.empty());
 }
 
-TEST_CASE("an MMIO access that wraps around the address space is survived", "[exit_dispatch]") {
+TEST_CASE("an MMIO access that wraps around the address space is harmless", "[exit_dispatch]") {
     Exit exit;
     CHECK(exit.memory(false, ~u64{0} - 2, 8) == RunOutcome::Continue);
     CHECK(exit.memory(true, ~u64{0}, 8) == RunOutcome::Continue);
