@@ -1,6 +1,7 @@
 #!/usr/bin/env python3
 # SPDX-License-Identifier: Apache-2.0
-"""boot_order: writes vmm/boot_order.ld, the functions that a boot of hello runs, in the order of their first run.
+"""boot_order: writes vmm/boot_order.ld, the functions that boots of hello run from start to end, in the order of
+their first run.
 
     boot_order.py BUILD
 
@@ -18,8 +19,8 @@ ROOT = pathlib.Path(__file__).resolve().parent.parent
 HEAD = """/* SPDX-License-Identifier: Apache-2.0
  * What a boot runs, in that order: written by perf/boot_order.py. */
 """
-# Where KVM is asked, and where an earlier boot has asked it.
-RUNTIME_DIRECTORIES = ("/nowhere/at/all", "")
+# Where KVM is asked, because its answers are not kept or cannot be, and where an earlier boot has asked it.
+RUNTIME_DIRECTORIES = ("off", "/nowhere/at/all", "")
 VARIANTS = ([], ["--profile", "legacy"], ["--cpus", "2"])
 
 

@@ -6,8 +6,9 @@
 //
 // Prints a line for what it executed before the address MAIN (hexadecimal), and one up to that KVM_RUN:
 // instructions, and how many of them were CPUID, each of which traps where the host is a guest itself. With
-// --places each address is printed, too, in hexadecimal, when it is first executed. Only the first thread is
-// followed. Exits with 1 where the program ends before. Single thread.
+// --places the program runs to its end, what it prints goes to standard error, and each address is printed,
+// too, in hexadecimal, when it is first executed. Only the first thread is followed. Exits with 1 where the
+// program ends before that KVM_RUN. Single thread.
 #include <cerrno>
 #include <csignal>
 #include <cstdio>
@@ -37,31 +38,38 @@ void print(const char* until, const Count& count) {
     std::printf("%s %lu %lu\n", until, count.instructions, count.cpuids);
 }
 
-/// \returns whether the program is still there.
-bool step(pid_t program) {
+/// Gives it the signal that stopped it, if that was another than the step's. \returns whether the program is
+/// still there.
+bool step(pid_t program, int& signal) {
     int status = 0;
-    return ::ptrace(PTRACE_SINGLESTEP, program, nullptr, nullptr) == 0 &&
-           ::waitpid(program, &status, 0) == program && WIFSTOPPED(status);
+    if (::ptrace(PTRACE_SINGLESTEP, program, nullptr, signal) < 0 ||
+        ::waitpid(program, &status, 0) != program || !WIFSTOPPED(status))
+        return false;
+    signal = WSTOPSIG(status) == SIGTRAP ? 0 : WSTOPSIG(status);
+    return true;
 }
 
 bool follow(pid_t program, unsigned long main_address, bool prints_places) {
     std::unordered_set<unsigned long> places;
     Count count;
     user_regs_struct registers{};
+    bool has_run = false;
+    int signal = 0;
     do {
         if (::ptrace(PTRACE_GETREGS, program, nullptr, &registers) < 0) return false;
         if (registers.rip == main_address) print("main", count);
         if (prints_places && places.insert(registers.rip).second) std::printf("%llx\n", registers.rip);
         const long word = ::ptrace(PTRACE_PEEKTEXT, program, registers.rip, nullptr);
         const unsigned long code = static_cast<unsigned long>(word) & kTwoBytes;
-        if (code == kSyscall && registers.rax == SYS_ioctl && registers.rsi == KVM_RUN) {
+        if (!has_run && code == kSyscall && registers.rax == SYS_ioctl && registers.rsi == KVM_RUN) {
             print("run", count);
-            return true;
+            has_run = true;
+            if (!prints_places) break;
         }
         ++count.instructions;
         if (code == kCpuid) ++count.cpuids;
-    } while (step(program));
-    return false;
+    } while (step(program, signal));
+    return has_run;
 }
 
 }  // namespace
@@ -75,6 +83,7 @@ int main(int argc, char** argv) {
     }
     const pid_t program = ::fork();
     if (program == 0) {
+        if (prints_places) ::dup2(STDERR_FILENO, STDOUT_FILENO);
         ::ptrace(PTRACE_TRACEME, 0, nullptr, nullptr);
         ::execv(argv[2], argv + 2);
         ::_exit(127);

@@ -1,56 +1,16 @@
 // SPDX-License-Identifier: Apache-2.0
-// Reports beside each other, and those that are refused.
+// Reports beside each other, and those that do not belong there.
 #include "vmm/bench/merge/merged.h"
 
 #include <algorithm>
 
 #include <catch2/catch.hpp>
-#include <nlohmann/json.hpp>
 
-#include "vmm/bench/results/document.h"
+#include "tests/unit/vmm/bench/merge/bench_reports.h"
 
 using namespace mayfly;
 
 namespace {
-
-using Json = nlohmann::ordered_json;
-
-constexpr const char* kNasty = "<b>&\"'\x01";
-
-/// As `mayfly bench boot` writes them: by its own writer.
-Json report(u64 shortest_ns, u32 columns = 1) {
-    BenchPlan plan;
-    BenchResult result;
-    plan.runs = 3;
-    for (u32 i = 0; i < columns; ++i) {
-        plan.columns.push_back(
-            {Column::Kind::Mayfly, i == 0 ? "mayfly" : "other", "mayfly", {"mayfly", "boot"}});
-        result.columns.push_back({.status = 0});
-        for (u32 round = 0; round < plan.runs; ++round) {
-            Run run;
-            run.column = i;
-            run.round = round;
-            run.is_good = true;
-            run.exit_ns = shortest_ns * (round + 1);
-            run.moments = {{"vm_created", 10}, {"first_kvm_run", shortest_ns / 2}};
-            result.runs.push_back(run);
-        }
-    }
-    const Document document{plan,
-                            result,
-                            figures_of(plan, result),
-                            "repeat",
-                            "mayfly boot x",
-                            "today",
-                            {{"processor", "Fast Processor 9000"}, {"KVM", "VMX"}, {"kernel", kNasty}}};
-    return Json::parse(bench_json(document));
-}
-
-BenchReport parsed(const std::string& file, const Json& json) {
-    Result<BenchReport> result = parse_report(file, json.dump());
-    REQUIRE(result);
-    return *result;
-}
 
 MergedReport merged(std::vector<BenchReport> reports) {
     Result<MergedReport> result = merge_reports(std::move(reports));
@@ -58,19 +18,11 @@ MergedReport merged(std::vector<BenchReport> reports) {
     return *result;
 }
 
-std::string why_refused(const Json& json) {
-    const Result<BenchReport> result = parse_report("dir/one.json", json.dump());
-    REQUIRE_FALSE(result);
-    return result.error().message();
-}
-
 std::string why_not_merged(std::vector<BenchReport> reports) {
     const Result<MergedReport> result = merge_reports(std::move(reports));
     REQUIRE_FALSE(result);
     return result.error().message();
 }
-
-bool has(const std::string& text, std::string_view part) { return text.find(part) != std::string::npos; }
 
 const MergedRow& row_of(const MergedReport& report, std::string_view key, std::size_t column = 0) {
     for (const MergedRow& row : report.rows) {
@@ -199,58 +151,4 @@ TEST_CASE("reports of another command are refused by name", "[merge]") {
     other["summary"]["exec_to_exit"]["unit"] = "KiB";
     CHECK(has(why_not_merged({first, parsed("b.json", other)}),
               "b.json: the report has 'exec_to_exit' in another unit"));
-}
-
-TEST_CASE("what is not a whole report of this version is refused by name", "[merge]") {
-    Json other = report(1'000);
-    other["version"] = 3;
-    CHECK(has(why_refused(other),
-              "dir/one.json: the report has format version 3; this mayfly merges version 2"));
-    other = report(1'000);
-    other["tool"] = "hyperfine";
-    CHECK(has(why_refused(other),
-              "dir/one.json: the file is not a report of `mayfly bench boot`, but of `hyperfine`"));
-    CHECK(has(why_refused(Json::object()), "is not a report of"));
-    CHECK(has(why_refused(Json(1)), "is not a report of"));
-    for (const char* text : {"", " \n",
-                             "\x7f"
-                             "ELF",
-                             "{\"tool\" 1}"})
-        CHECK(has(parse_report("f", text).error().message(), "f: the file is not JSON"));
-}
-
-TEST_CASE("a report that is cut anywhere is said to be cut", "[merge]") {
-    const std::string whole = report(1'000).dump(1);
-    for (std::size_t size = 1; size < whole.size(); size += 7)
-        CHECK(has(parse_report("f", whole.substr(0, size)).error().message(), "f: the report is cut off"));
-}
-
-TEST_CASE("whatever is missing or of another type is named", "[merge]") {
-    const Json good = report(1'000);
-    for (const char* key :
-         {"date", "title", "host", "settings", "columns", "summary", "warnings", "interrupted_by"}) {
-        for (const Json& wrong : {Json(nullptr), Json(-1), Json({1, 2}), Json({{"x", 1}})}) {
-            if (std::string_view(key) == "warnings" && wrong.is_array()) continue;
-            Json other = good;
-            other[key] = wrong;
-            CHECK(has(why_refused(other), "dir/one.json: the report is damaged"));
-        }
-        Json other = good;
-        other.erase(key);
-        CHECK(has(why_refused(other), std::string("'") + key + "' is missing"));
-    }
-    for (const char* key : {"n", "min", "p50", "p90", "p99", "max"}) {
-        Json other = good;
-        other["summary"]["exec_to_exit"]["columns"][0][key] = "many";
-        CHECK(has(why_refused(other), std::string("'") + key + "' is missing"));
-    }
-    Json other = good;
-    other["summary"]["exec_to_exit"]["columns"][0]["min"] = 1'000'000;
-    CHECK(has(why_refused(other), "'min to max'"));
-    other = good;
-    other["summary"]["exec_to_exit"]["columns"].push_back(nullptr);
-    CHECK(has(why_refused(other), "'exec_to_exit'"));
-    other = good;
-    other["columns"] = Json::array();
-    CHECK(has(why_refused(other), "'columns'"));
 }
