@@ -103,6 +103,7 @@ inline constexpr u32 kProbeInterrupts = 64;
 /// What the probe guest showed. What was not measured is empty.
 struct ProbeFacts {
     std::string failure;     ///< why guests cannot run here: KVM refused one, or it went wrong. Else empty
+    std::string early_end;   ///< how a guest ended that had run and was not at its end. Else empty
     std::string unfinished;  ///< why something was not measured, although nothing went wrong. Else empty
     bool has_run = false;    ///< the guest came to its first port write
     std::optional<u64> create_vm_ns;
