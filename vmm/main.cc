@@ -34,6 +34,7 @@ constexpr std::string_view kHelp =
     "usage: mayfly boot [OPTIONS] [KERNEL]   boot a kernel and return the guest's verdict as status\n"
     "       mayfly doctor [--json]           what this host's KVM can do, what slows it down, the cure\n"
     "       mayfly bench boot [OPTIONS] -- BOOT-ARGS    how long that takes, many times over\n"
+    "       mayfly bench merge FILE.json...   reports of several machines beside each other\n"
     "       mayfly version [--json]          print the version\n"
     "\n"
     "mayfly COMMAND --help has the options of each.\n"

@@ -51,6 +51,8 @@ inline constexpr u32 kFrames = kFramesWithoutFiles + ring_frames(RingName::Files
 /// Wishes: a bit for each ring in which there was nothing to do, and one for messages.
 constexpr u32 wish_of(RingName name) { return 1U << static_cast<u32>(name); }
 inline constexpr u32 kWishMessages = 1U << kRings;
+/// No wish: with it the doorbell rings once the program has been executed, where the job asks for that.
+inline constexpr u32 kProgramRuns = 1U << 7;
 
 /// Each side's words are on lines of their own.
 struct alignas(64) RingEnd {

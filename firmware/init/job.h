@@ -7,6 +7,7 @@
 //   c  the channel's first port, decimal once
 //   t  "ROWS COLUMNS": the program has a terminal
 //   1  standard error is standard output
+//   r  the monitor is told when the program runs
 //   l  "ro" or "rw": the root is the host's directory of kRootTag, below a layer in memory or itself
 //   h  the guest's name
 //   u  "UID GID" of the program
@@ -46,6 +47,7 @@ enum class JobField : char {
     ChannelPort = 'c',
     Terminal = 't',
     OneOutput = '1',
+    TellsStart = 'r',
     LiveRoot = 'l',
     HostName = 'h',
     User = 'u',

@@ -84,6 +84,7 @@ JobReading read_job() {
         if (*field == static_cast<char>(JobField::ChannelPort))
             job.channel_port = static_cast<u16>(decimal(field + 1));
         if (*field == static_cast<char>(JobField::OneOutput)) job.has_one_output = true;
+        if (*field == static_cast<char>(JobField::TellsStart)) job.tells_start = true;
         if (*field == static_cast<char>(JobField::Terminal)) {
             job.has_terminal = true;
             job.rows = static_cast<u16>(decimal(field + 1));

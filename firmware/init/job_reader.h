@@ -20,6 +20,7 @@ struct Job {
     u16 channel_port;
     bool has_terminal;
     bool has_one_output;  ///< standard error is standard output
+    bool tells_start;     ///< the monitor is told when the program runs
     u16 rows;             ///< of the terminal
     u16 columns;
     JobRoot root;

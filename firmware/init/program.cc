@@ -404,6 +404,7 @@ InitReport run_program(const Job& job, Streams& streams) {
             ": ", error_name(-failure.error));
         return failed(failure.step, failure.error);
     }
+    if (job.tells_start) ring_monitor(channel::kProgramRuns);
     return Relay(job, streams, ends, child, static_cast<int>(ended)).run();
 }
 

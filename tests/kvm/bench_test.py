@@ -1,7 +1,6 @@
 # SPDX-License-Identifier: Apache-2.0
 """mayfly bench boot: real runs, what is written about them, and what is refused before the first of them."""
 import csv
-import html.parser
 import io
 import json
 import os
@@ -16,6 +15,7 @@ import xml.etree.ElementTree
 import harness
 from harness import FAILED, NOT_FOUND, case, check, check_out, check_refused, check_status, guest, main, run
 from harness import temporary_directory, write_file
+from page import Page
 
 QUANTITIES = ["exec_to_main", "exec_to_first_instruction", "exec_to_guest_mark_0x1", "exec_to_exit", "user_cpu",
               "system_cpu", "cpu", "peak_memory_kib", "returns_to_user_space"]
@@ -36,29 +36,6 @@ def bench_files(*options, status=0, boot=("builtin:hello",)):
             with open(name, encoding="utf-8", newline="") as file:
                 texts.append(file.read())
         return outcome, json.loads(texts[0]), list(csv.DictReader(io.StringIO(texts[1]))), texts[2]
-
-
-class Page(html.parser.HTMLParser):
-    VOID = {"meta", "br", "link"}
-
-    def __init__(self, text):
-        super().__init__()
-        self.open, self.seen = [], []
-        self.feed(text)
-        self.close()
-        check(not self.open, f"these are not closed: {self.open}")
-
-    def handle_starttag(self, tag, attrs):
-        self.seen.append(tag)
-        if tag not in self.VOID:
-            self.open.append(tag)
-
-    def handle_startendtag(self, tag, attrs):
-        self.seen.append(tag)
-
-    def handle_endtag(self, tag):
-        check(self.open and self.open[-1] == tag, f"</{tag}> closes {self.open[-3:]}")
-        self.open.pop()
 
 
 @case

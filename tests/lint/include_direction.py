@@ -31,6 +31,7 @@ LAYERS = [
     ["vmm/report", "vmm/doctor/facts", "vmm/bench/measure"],
     ["vmm/doctor/probe", "vmm/bench/results"],
     ["vmm/doctor", "vmm/bench/page"],
+    ["vmm/bench/merge"],
     ["vmm/command/options"],
     ["vmm/command/outputs"],
     ["vmm/command/boot", "vmm/command/bench"],

@@ -119,6 +119,7 @@ Result<void> Packer::add_job(const Program& program, const std::vector<PackedMod
     if (const auto& terminal = request_.terminal)
         add_field(job, JobField::Terminal, fmt::format("{} {}", terminal->rows, terminal->columns));
     if (request_.has_one_output) add_field(job, JobField::OneOutput, "");
+    if (request_.tells_start) add_field(job, JobField::TellsStart, "");
     for (const PackedModule& module : modules)
         add_field(job, module.is_optional ? JobField::OptionalModule : JobField::Module, module.path);
     for (const std::string& network : request_.networks) add_field(job, JobField::Network, network);

@@ -79,6 +79,8 @@ struct InitramfsRequest {
     std::optional<Terminal> terminal{};
     /// Standard error is standard output.
     bool has_one_output = false;
+    /// Init tells when the program runs.
+    bool tells_start = false;
     /// The largest archive that the guest's memory has room for.
     u64 bytes_max = 0;
     /// The guest that unpacks it; empty: whether that has room is not looked at.

@@ -279,6 +279,13 @@ void Machine::set_watch(ConsoleWatch* watch) {
     if (streams_.program) streams_.program->set_watch(watch);
 }
 
+void Machine::set_on_running(std::function<void()> tell) {
+    if (streams_.program)
+        streams_.program->set_on_running(std::move(tell));
+    else
+        outside_.on_running = std::move(tell);
+}
+
 Result<void> Machine::connect_console() {
     if (streams_.program) return streams_.program->connect();
     if (config_.console != "stdio") return {};
@@ -309,6 +316,7 @@ Ending Machine::run() {
         return {EndKind::HostError, 0, "early console: " + started.error().message()};
     }
     devices_->begin();
+    if (outside_.on_running) outside_.on_running();
     vcpus_.run({.buses = {platform_->ports(), platform_->mmio()},
                 .stop = outside_.stop,
                 .console = streams_.console,

@@ -28,6 +28,7 @@
 #pragma once
 
 #include <chrono>
+#include <functional>
 #include <memory>
 #include <optional>
 
@@ -86,6 +87,9 @@ class Machine {
     [[nodiscard]] VirtioDevices& devices() const { return *devices_; }
     /// Shows it all that the guest says. Between create() and run(); it outlives the machine's threads.
     void set_watch(ConsoleWatch* watch);
+    /// Called once: by a vCPU when the program of --exec runs, with BootConfig's tells_start; without a
+    /// program when the guest's first instruction is next. Between create() and run().
+    void set_on_running(std::function<void()> tell);
     [[nodiscard]] const ConsoleOutput& console_output() const { return streams_.console.output(); }
     /// Of a Linux guest that has ended so: a line for each device that no driver took, with what helps.
     [[nodiscard]] std::vector<std::string> untaken_devices(const Ending& ending) const;
@@ -116,6 +120,7 @@ class Machine {
     struct Outside {
         StopControl& stop;
         Timeline& timeline;
+        std::function<void()> on_running{};  ///< of a guest without a program of ours
     };
 
     /// What the guest says and is told.
@@ -126,7 +131,7 @@ class Machine {
 
     const BootConfig config_;
     const MachinePlan plan_;
-    const Outside outside_;
+    Outside outside_;
     // Destroyed from the last to the first: vCPUs before the VM, guest RAM after it.
     GuestImages images_;
     std::unique_ptr<KvmHost> kvm_;

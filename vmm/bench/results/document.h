@@ -40,6 +40,12 @@ struct Document {
 /// allow.
 [[nodiscard]] std::string html_escape(std::string_view text);
 
+/// What the JSON document says of itself; the number changes when a reader of the old layout would err.
+inline constexpr const char* kBenchTool = "mayfly bench boot";
+inline constexpr u64 kBenchFormat = 2;
+/// "ns"
+[[nodiscard]] const char* unit_name(Unit unit);
+
 [[nodiscard]] std::string_view kind_name(RunKind kind);
 
 constexpr std::array<std::string_view, 6> kTableHeads{"mean ± σ", "min", "p50", "p90", "p99", "max"};

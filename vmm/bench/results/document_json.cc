@@ -28,15 +28,6 @@ namespace {
 
 using Json = nlohmann::ordered_json;
 
-const char* unit_name(Unit unit) {
-    switch (unit) {
-        case Unit::Nanoseconds: return "ns";
-        case Unit::Kibibytes: return "KiB";
-        case Unit::Count: return "count";
-    }
-    return "";
-}
-
 const char* column_kind(Column::Kind kind) {
     switch (kind) {
         case Column::Kind::Mayfly: return "mayfly";
@@ -147,11 +138,20 @@ Json column_json(const Document& document, std::size_t index) {
 
 }  // namespace
 
+const char* unit_name(Unit unit) {
+    switch (unit) {
+        case Unit::Nanoseconds: return "ns";
+        case Unit::Kibibytes: return "KiB";
+        case Unit::Count: return "count";
+    }
+    return "";
+}
+
 std::string bench_json(const Document& document) {
     const BenchPlan& plan = document.plan;
     Json root;
-    root["tool"] = "mayfly bench boot";
-    root["version"] = u64{2};
+    root["tool"] = kBenchTool;
+    root["version"] = kBenchFormat;
     root["date"] = document.date;
     root["title"] = document.title;
     root["repeat"] = document.repeat;

@@ -17,15 +17,16 @@
 #include "vmm/bench/results/progress.h"
 #include "vmm/bench/results/words.h"
 #include "vmm/command/bench/bench_files.h"
+#include "vmm/command/bench/bench_merge.h"
 #include "vmm/command/bench/bench_options.h"
 #include "vmm/command/bench/bench_qemu.h"
+#include "vmm/command/bench/result_file.h"
 #include "vmm/command/outputs/answer.h"
 #include "vmm/doctor/facts/host_facts.h"
 #include "vmm/machine/boot/guest_images.h"
 #include "vmm/machine/lifecycle/ending.h"
 #include "vmm/machine/lifecycle/signals.h"
 #include "vmm/os/clock.h"
-#include "vmm/os/output_file.h"
 #include "vmm/os/text_file.h"
 #include "vmm/text/log.h"
 
@@ -34,34 +35,6 @@ namespace mayfly {
 namespace {
 
 constexpr int kStatusSomeFailed = 1;
-
-/// A file that was named for the result, looked at before the first run and written after the last.
-class ResultFile {
-  public:
-    /// `path` is what `option` says; "-" is stdout, and none.
-    static Result<ResultFile> open(const char* option, const std::string& path) {
-        ResultFile file(option);
-        if (path.empty() || path == "-") return file;
-        Result<ReportFile> report = ReportFile::open(path);
-        if (!report) return fail(std::move(report).error().about(option));
-        file.report_ = std::move(*report);
-        return file;
-    }
-
-    /// Returns `status`, or what becomes of it where this fails, which is said.
-    [[nodiscard]] int write(std::string (&print)(const Document&), const Document& document,
-                            int status) const {
-        if (!report_) return status;
-        Result<void> done = report_->write(print(document), [] { return false; });
-        return done ? status : print_error(std::move(done).error().about(option_));
-    }
-
-  private:
-    explicit ResultFile(const char* option) : option_(option) {}
-
-    const char* option_;
-    std::optional<ReportFile> report_;
-};
 
 /// The built-in guest as a file for QEMU; goes with this object.
 class GuestFile {
@@ -211,23 +184,24 @@ Result<int> run_bench(const BenchArguments& arguments, const std::string& repeat
                             host_rows(host, result)};
     int status = print_stdout(arguments, document);
     if (status == 0) status = status_of(result);
-    status = json.write(bench_json, document, status);
-    status = csv.write(bench_csv, document, status);
-    status = html.write(bench_html, document, status);
-    return markdown.write(bench_markdown, document, status);
+    status = json.write([&] { return bench_json(document); }, status);
+    status = csv.write([&] { return bench_csv(document); }, status);
+    status = html.write([&] { return bench_html(document); }, status);
+    return markdown.write([&] { return bench_markdown(document); }, status);
 }
 
 }  // namespace
 
 int bench_command(int argc, char** argv) {
     make_write_signals_errors();
+    if (argc >= 2 && std::string_view(argv[1]) == "merge") return bench_merge_command(argc - 1, argv + 1);
     if (argc < 2 || std::string_view(argv[1]) != "boot") {
         const std::string_view word = argc < 2 ? "" : argv[1];
         if (word != "--help" && word != "-h")
-            return print_error(Error::invalid(word.empty()
-                                                  ? std::string("what is to be measured is missing")
-                                                  : fmt::format("mayfly bench cannot measure '{}'", word))
-                                   .hint("mayfly bench boot [OPTIONS] -- BOOT-ARGS"));
+            return print_error(
+                Error::invalid(word.empty() ? std::string("what is to be measured is missing")
+                                            : fmt::format("mayfly bench cannot measure '{}'", word))
+                    .hint("mayfly bench boot [OPTIONS] -- BOOT-ARGS, or mayfly bench merge FILE..."));
     }
     std::vector<std::string> words{"mayfly", "bench"};
     words.insert(words.end(), argv + 1, argv + argc);

@@ -12,6 +12,7 @@
 #include "firmware/image/refuse.h"
 #include "vmm/command/boot/boot_junit.h"
 #include "vmm/command/boot/boot_outcome.h"
+#include "vmm/command/boot/service_notices.h"
 #include "vmm/command/options/device_options.h"
 #include "vmm/command/outputs/answer.h"
 #include "vmm/command/outputs/boot_outputs.h"
@@ -110,6 +111,7 @@ struct BootRun {
     std::unique_ptr<ConsoleWatch> watch;  // null where nothing is watched
     std::unique_ptr<Machine> machine;
     BootOutputs outputs;
+    std::unique_ptr<ServiceNotices> service;  // null where no service manager is told
 };
 
 /// A stop came from outside while the machine was made: whatever failed then, that is the reason.
@@ -152,6 +154,7 @@ Result<Ending> run_boot(const BootConfig& config, StopControl& stop, Timeline& t
         run.watch->set_log(config.watch, std::move(log));
     }
     if (run.watch != nullptr) run.machine->set_watch(run.watch.get());
+    if (run.service != nullptr) run.machine->set_on_running([&run] { run.service->on_running(); });
     Ending ending = run.machine->run();
     if (run.watch != nullptr) run.watch->finish();
     return ending;
@@ -194,6 +197,8 @@ int boot_command(const BootArguments& arguments, BootConfig config, Timeline& ti
     // The clock runs and signals count from here on: packing a root or unpacking a kernel takes its time too.
     install_signal_handlers(stop);
     BootRun run;
+    run.service = ServiceNotices::connect(config);
+    if (config.exec) config.exec->tells_start = run.service != nullptr;
     if (writes_files(config)) run.outputs = BootOutputs::open(arguments);
     if (config.exec && !run.outputs.packed.empty()) config.exec->outputs = &run.outputs.packed;
     Result<Ending> ending =
@@ -202,6 +207,8 @@ int boot_command(const BootArguments& arguments, BootConfig config, Timeline& ti
         });
     BootOutcome outcome = ending ? judge_boot(config, *ending, run.watch.get()) : failed_boot(ending.error());
     say(config, outcome, run);
+    if (run.service != nullptr)
+        run.service->on_end(outcome.status, outcome.lines.empty() ? std::string() : outcome.lines.front());
     if (ending && run.machine != nullptr)
         for (const std::string& line : run.machine->untaken_devices(*ending)) log::warning(line);
     if (run.outputs.junit && run.outputs.packed.was_refused("--junit")) run.outputs.junit.reset();

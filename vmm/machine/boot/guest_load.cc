@@ -60,6 +60,7 @@ Result<void> pack_program(const MachinePlan& plan, const BootConfig& config, Gue
         .status_port = config.exit_ports.empty() ? layout::kPortExit : config.exit_ports.front(),
         .channel_port = layout::kPortInit,
         .has_one_output = config.exec->has_one_output,
+        .tells_start = config.exec->tells_start,
         .bytes_max = config.memory_bytes,
         .find_room =
             [&] {

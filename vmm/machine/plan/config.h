@@ -106,6 +106,7 @@ struct ExecConfig {
     std::optional<Terminal> terminal{};
     std::chrono::milliseconds grace{10'000};  ///< between SIGTERM or SIGINT and SIGKILL
     bool has_one_output = false;              ///< stdout and stderr are the same file
+    bool tells_start = false;                 ///< somebody waits for Machine::set_on_running()
     OutputFiles* outputs = nullptr;           ///< InitramfsRequest's
 };
 

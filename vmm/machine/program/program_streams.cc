@@ -108,6 +108,7 @@ void ProgramStreams::on_open(u32 header_frame) {
 }
 
 void ProgramStreams::on_doorbell(u8 wishes) {
+    if ((wishes & channel::kProgramRuns) != 0 && on_running_) std::exchange(on_running_, nullptr)();
     if ((wishes & channel::wish_of(RingName::Output)) != 0) output_.reader().on_doorbell();
     if ((wishes & channel::wish_of(RingName::Error)) != 0) error_.reader().on_doorbell();
     if ((wishes & channel::wish_of(RingName::Files)) != 0) files_.reader().on_doorbell();

@@ -37,6 +37,8 @@ class ProgramStreams final : private InitPortSink {
 
     [[nodiscard]] InitPort& port() { return port_; }
     void set_watch(ConsoleWatch* watch);
+    /// Called once, by a vCPU, when init says that the program runs.
+    void set_on_running(std::function<void()> tell) { on_running_ = std::move(tell); }
 
     /// Looks whether there is a place for the program's files. Errors: Invalid, Os: where there is none.
     Result<void> open_files() { return files_.open(); }
@@ -78,6 +80,7 @@ class ProgramStreams final : private InitPortSink {
     ConsoleInput typed_;  // instead, from a terminal
     ProgramSignals signals_;
     bool is_open_ = false;
+    std::function<void()> on_running_;
     InitText text_;
 };
 

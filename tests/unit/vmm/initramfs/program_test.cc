@@ -213,6 +213,15 @@ TEST_CASE("the job has every argument with all its bytes, and the port") {
     CHECK(of_kind(fields, 'm').empty());
     CHECK(of_kind(fields, 't').empty());
     CHECK(of_kind(fields, '1').empty());
+    CHECK(of_kind(fields, 'r').empty());
+}
+
+TEST_CASE("the job says whether the monitor is told when the program runs") {
+    const ScratchTree tree;
+    tree.file("prog", elf_program(), 0755);
+    InitramfsRequest request = request_for(tree.path("prog"));
+    request.tells_start = true;
+    CHECK(of_kind(job(request), 'r') == Strings{""});
 }
 
 TEST_CASE("the job says what the program's streams are") {

@@ -1,0 +1,147 @@
+// SPDX-License-Identifier: Apache-2.0
+#include "vmm/bench/merge/merged.h"
+
+#include <algorithm>
+
+#include <fmt/format.h>
+
+namespace mayfly {
+
+namespace {
+
+constexpr std::string_view kMoment = "exec_to_";
+
+/// "runs/node1.json" is node1.
+std::string short_name(const std::string& file) {
+    std::string name = file.substr(file.rfind('/') + 1);
+    constexpr std::string_view kEnding = ".json";
+    if (name.size() > kEnding.size() && name.ends_with(kEnding)) name.resize(name.size() - kEnding.size());
+    return name;
+}
+
+/// The files' names, in full where two would be called the same.
+Result<void> name_reports(std::vector<BenchReport>& reports) {
+    for (BenchReport& report : reports) report.name = short_name(report.file);
+    for (BenchReport& report : reports) {
+        const std::string name = short_name(report.file);
+        const auto is_same = [&](const BenchReport& other) { return short_name(other.file) == name; };
+        if (std::count_if(reports.begin(), reports.end(), is_same) > 1) report.name = report.file;
+        const auto is_twice = [&](const BenchReport& other) { return other.file == report.file; };
+        if (std::count_if(reports.begin(), reports.end(), is_twice) > 1)
+            return fail(Error::invalid("the report is named twice").about(report.file));
+    }
+    return {};
+}
+
+std::string column_list(const BenchReport& report) {
+    std::string list;
+    for (const ReportColumn& column : report.columns) {
+        list += list.empty() ? "" : ", ";
+        list += column.name;
+        for (const auto& [name, value] : column.parameters) list += fmt::format(" {}={}", name, value);
+    }
+    return list;
+}
+
+Result<void> check_alike(const BenchReport& first, const BenchReport& other) {
+    const auto differs = [&](std::string_view what, const auto& one, const auto& two) {
+        return fail(
+            Error::invalid(fmt::format("the report {} {}, and that of {} {}", what, two, first.file, one))
+                .about(other.file)
+                .hint("only reports of one command are merged"));
+    };
+    if (first.title != other.title) return differs("measured", first.title, other.title);
+    const auto is_like = [](const ReportColumn& a, const ReportColumn& b) { return a.is_like(b); };
+    if (!std::equal(first.columns.begin(), first.columns.end(), other.columns.begin(), other.columns.end(),
+                    is_like))
+        return differs("compared", column_list(first), column_list(other));
+    if (first.parallel != other.parallel)
+        return differs("measured with --parallel", first.parallel, other.parallel);
+    return {};
+}
+
+/// As figures_of() calls them.
+std::string label_of(const std::string& key) {
+    if (key == "exec_to_first_instruction") return "exec -> first instruction";
+    if (key.starts_with(kMoment)) {
+        std::string label = "exec -> " + key.substr(kMoment.size());
+        std::replace(label.begin(), label.end(), '_', ' ');
+        return label;
+    }
+    if (key == "user_cpu") return "user CPU, guest included";
+    if (key == "system_cpu") return "system CPU";
+    if (key == "cpu") return "CPU, both";
+    if (key == "peak_memory_kib") return "peak memory";
+    if (key == "kvm_exits") return "exits to the host's kernel";
+    std::string label = key;
+    std::replace(label.begin(), label.end(), '_', ' ');
+    return label;
+}
+
+bool is_step(std::string_view key) {
+    if (!key.starts_with(kMoment)) return false;
+    key.remove_prefix(kMoment.size());
+    return key != "main" && key != "first_instruction" && key != "exit" && !key.starts_with("guest_mark") &&
+           !key.starts_with("console:");
+}
+
+const ReportRow* find_row(const BenchReport& report, const std::string& key) {
+    for (const ReportRow& row : report.rows) {
+        if (row.key == key) return &row;
+    }
+    return nullptr;
+}
+
+/// In the order of the first report; what only others have comes behind.
+std::vector<const ReportRow*> all_rows(const std::vector<BenchReport>& reports) {
+    std::vector<const ReportRow*> rows;
+    for (const BenchReport& report : reports) {
+        for (const ReportRow& row : report.rows) {
+            const auto is_same = [&](const ReportRow* known) { return known->key == row.key; };
+            if (std::none_of(rows.begin(), rows.end(), is_same)) rows.push_back(&row);
+        }
+    }
+    return rows;
+}
+
+Result<void> add_row(const ReportRow& row, MergedReport& merged) {
+    for (std::size_t column = 0; column < row.cells.size(); ++column) {
+        MergedRow all{row.key, label_of(row.key), column, row.unit, is_step(row.key), {}};
+        for (const BenchReport& report : merged.reports) {
+            const ReportRow* of_report = find_row(report, row.key);
+            if (of_report != nullptr && of_report->unit != row.unit)
+                return fail(Error::invalid(fmt::format("the report has '{}' in another unit", row.key))
+                                .about(report.file));
+            all.cells.push_back(of_report == nullptr ? ReportCell{} : of_report->cells[column]);
+        }
+        const auto has_any = [](const ReportCell& cell) { return cell.summary || !cell.missing.empty(); };
+        if (std::any_of(all.cells.begin(), all.cells.end(), has_any)) merged.rows.push_back(std::move(all));
+    }
+    return {};
+}
+
+void add_warnings(const BenchReport& report, std::vector<std::string>& warnings) {
+    for (const ReportColumn& column : report.columns) {
+        if (column.failures != 0)
+            warnings.push_back(fmt::format("{}: {} FAILED: {} of its runs are in no figure", report.name,
+                                           column.name, column.failures));
+    }
+    if (report.signal != 0)
+        warnings.push_back(
+            fmt::format("{}: interrupted by signal {}: it has fewer runs", report.name, report.signal));
+    for (const std::string& warning : report.warnings)
+        warnings.push_back(fmt::format("{}: {}", report.name, warning));
+}
+
+}  // namespace
+
+Result<MergedReport> merge_reports(std::vector<BenchReport> reports) {
+    MergedReport merged{std::move(reports), {}, {}};
+    TRY_VOID(name_reports(merged.reports));
+    for (const BenchReport& report : merged.reports) TRY_VOID(check_alike(merged.reports.front(), report));
+    for (const ReportRow* row : all_rows(merged.reports)) TRY_VOID(add_row(*row, merged));
+    for (const BenchReport& report : merged.reports) add_warnings(report, merged.warnings);
+    return merged;
+}
+
+}  // namespace mayfly
