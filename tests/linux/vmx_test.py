@@ -24,7 +24,9 @@ poweroff -f
 
 
 def started(apicv):
-    files = {"/work/initrd": busybox_initramfs(INIT, {}, kernel("6.12"), [])} if apicv else {}
+    files = {"/work/registers": os.path.join(build_directory, "firmware", "guests", "registers.elf")}
+    if apicv:
+        files["/work/initrd"] = busybox_initramfs(INIT, {}, kernel("6.12"), [])
     return linux_host(kernels=["6.12/bzImage"] if apicv else [], files=files, needs_lab=True, host="vmx",
                       apicv=apicv, cpus=2, tools=[POSTING], memory="1536M")  # fmt: skip
 
@@ -98,6 +100,17 @@ def no_interrupt_of_a_disk_is_injected_by_ioctl_or_by_irqfd():
                 check(injections == 0, f"{io}: {injections} injections of {interrupts}")
             else:
                 check(injections >= interrupts, f"{io}: {injections} injections of {interrupts}")
+
+
+@case
+def what_a_guest_does_to_its_apic_switches_apicv_off_and_mayfly_never_does():
+    # Linux 6.1, arch/x86/kvm/lapic.c: APICV_INHIBIT_REASON_APIC_BASE_MODIFIED, _APIC_ID_MODIFIED.
+    for word, is_off in (("self", False), ("base", True), ("id", True)):
+        outcome = on.mayfly("boot", "/work/registers", *LIMIT, "--append", word, "--stats-json", "/tmp/s")
+        check_status(outcome, OK)
+        check(b"ok self ipis" in outcome.out, word, outcome)
+        injections = json.loads(on.get("/tmp/s"))["kvm"]["vcpus"][0]["irq_injections"]
+        check(injections >= 100 if is_off else injections == 0, f"{word}: {injections} injections", outcome)
 
 
 # The guest, what it is given, and the profiles that have what it looks at.

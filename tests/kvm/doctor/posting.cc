@@ -1,8 +1,8 @@
 // SPDX-License-Identifier: Apache-2.0
-// Sends interrupts to a vCPU that is busy in its guest, each by an irqfd and after the last one was handled, and
-// prints what KVM counted meanwhile: "interrupts N exits N injections N". Where interrupts are posted neither
-// counter moves for them; else each one takes an exit and an injection at least. Needs two CPUs. Status 77
-// without KVM, 1 where an interrupt does not come.
+// Sends interrupts to a vCPU that is busy in its guest, each by an irqfd and after the last one was handled,
+// and prints what KVM counted meanwhile: "interrupts N exits N injections N". Where interrupts are posted
+// neither counter moves for them; else each one takes an exit and an injection at least. Needs two CPUs.
+// Status 77 without KVM, 1 where an interrupt does not come.
 #include <atomic>
 #include <chrono>
 #include <cstdio>
