@@ -3,8 +3,8 @@
 // In ring 0 the debug registers, CR2, CR8 and the MSRs of system calls; with `vector`, in ring 3, XMM0 to
 // XMM15 and MXCSR; with `deadline`, in ring 0, whether each of many TSC deadlines fires, and when. With
 // `halt` it halts for ever; with `level`, on the legacy machine with the test device, whether a line that
-// stays high interrupts again and again; with `base` and `id`, whether interrupts come to an APIC that the guest
-// has moved, or given another id, and with `self` to one that it left alone.
+// stays high interrupts again and again; with `base` and `id`, whether interrupts come to an APIC that the
+// guest has moved, or given another id, and with `self` to one that it left alone.
 #include "firmware/guests/runtime/apic.h"
 #include "firmware/guests/runtime/boot_info.h"
 #include "firmware/guests/runtime/clock.h"

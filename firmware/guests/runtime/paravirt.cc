@@ -10,7 +10,6 @@ constinit EoiCounts eoi_counts{};
 
 namespace {
 
-
 alignas(4) constinit u32 eoi_word = 0;
 
 [[gnu::interrupt]] void on_interrupt(InterruptFrame* /*frame*/) {
