@@ -51,7 +51,9 @@ void check_mode(Text mode) {
     apic::write(apic::Register::TaskPriority, 0);
     poll_for(arrived, 1, kArrivalMicroseconds);
     expect_equal(Named(mode, "self ipi"), 1, arrived);
-    if (in_service_seen == 0) {
+    if (arrived == 0) {
+        fail(Named(mode, "isr: no interrupt came"));
+    } else if (in_service_seen == 0) {
         pass(Named(mode, "isr (host ends interrupts on delivery)"));
     } else {
         expect_equal(Named(mode, "isr"), 1U << (kIpiVector & 31), in_service_seen);

@@ -133,7 +133,7 @@ void show_eoi() {
     paravirt::exercise_eoi(kEois);
     Row row(paravirt::eoi_counts.interrupts == kEois, "PV EOI");
     if (paravirt::eoi_counts.skipped == 0) {
-        row.evidence().add("not armed: this host ends interrupts itself");
+        row.evidence().add(paravirt::why_not_armed());
     } else {
         row.evidence().add_decimal(paravirt::eoi_counts.skipped).add(" of ").add_decimal(kEois);
         row.evidence().add(" interrupts without an EOI write");

@@ -3,7 +3,8 @@
 // In ring 0 the debug registers, CR2, CR8 and the MSRs of system calls; with `vector`, in ring 3, XMM0 to
 // XMM15 and MXCSR; with `deadline`, in ring 0, whether each of many TSC deadlines fires, and when. With
 // `halt` it halts forever; with `level`, on the legacy machine with the test device, whether a line that
-// stays high interrupts again and again.
+// stays high interrupts again and again; with `base` and `id`, whether interrupts come to an APIC that the
+// guest has moved, or given another id, and with `self` to one that it left alone.
 #include "firmware/guests/runtime/apic.h"
 #include "firmware/guests/runtime/boot_info.h"
 #include "firmware/guests/runtime/clock.h"
@@ -111,6 +112,30 @@ void keep_deadlines() {
     expect("deadlines", failure_count() == 0);
 }
 
+/// Above the legacy machine's HPET, in the hole below 4 GiB of every machine: nothing is there.
+constexpr u64 kOtherBase = 0xfedf'0000;
+constexpr u8 kOtherId = 5;
+constexpr u32 kSelfIpis = 100;
+
+/// What KVM switches APICv off for: an APIC at another address, or with another id. Interrupts arrive all the
+/// same.
+void take_self_ipis() {
+    set_gate(kTimerVector, apic::count_interrupt<fired>);
+    if (has_option("base")) {
+        // In x2APIC mode, where no access goes by the address.
+        apic::enable();
+        write_msr(apic::kBaseMsr, kOtherBase | apic::kBaseEnabled | apic::kBaseX2Apic | 1 << 8);
+    } else {
+        apic::enable_in(false);
+        if (has_option("id")) apic::write(apic::Register::Id, u32{kOtherId} << 24);
+    }
+    for (u32 n = 1; n <= kSelfIpis; ++n) {
+        apic::send_ipi(0, apic::kIcrFixed | apic::kIcrSelf | kTimerVector);
+        if (!poll_for(fired, n, kArrivalMicroseconds)) break;
+    }
+    expect_equal("self ipis", kSelfIpis, fired);
+}
+
 constexpr u16 kLevelPin = 11;
 
 void keep_level() {
@@ -151,6 +176,10 @@ extern "C" guest::u32 guest_main() {
     if (has_option("halt")) {
         halt_with_interrupts();
         fail("HLT ended without an interrupt");
+        return failure_count();
+    }
+    if (has_option("base") || has_option("id") || has_option("self")) {
+        take_self_ipis();
         return failure_count();
     }
     if (has_option("level")) {

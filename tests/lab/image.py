@@ -14,12 +14,6 @@ import packages
 from cpio import CpioWriter, MERGED
 from errors import Unavailable
 
-# Loaded by the agent, in this order, with what they need.
-MODULES = ("irqbypass", "kvm", "kvm-amd", "virtio_pci", "virtio_blk", "virtio_console", "virtio_net", "tun",
-           "loop")  # fmt: skip
-# There for modprobe.
-MODULES_AT_HAND = ("vhost_net", "vhost_vsock", "bridge", "veth", "brd", "overlay", "fuse", "virtiofs",
-                   "isofs", "squashfs", "quota_v2")  # fmt: skip
 # An image that was not used for this long may be removed.
 STALE_SECONDS = 24 * 3600
 # What QEMU reads from these directories to start a PC or a microvm with a serial port and virtio devices.
@@ -44,21 +38,22 @@ def find_busybox():
     return busybox
 
 
-def base_image(cache, kernel, agent):
+def base_image(cache, kernel, agent, machine):
     """The path of the base image for these inputs."""
     busybox = find_busybox()
-    digest = hashlib.sha256(kernel.package.encode())
+    chosen = kernel.package, machine.modules, machine.modules_at_hand, machine.channel_device
+    digest = hashlib.sha256(repr(chosen).encode())
     sources = [os.path.join(os.path.dirname(os.path.abspath(__file__)), n) for n in ("image.py", "cpio.py")]
     for path in (busybox, agent, *sources):
         with open(path, "rb") as file:
             digest.update(hashlib.sha256(file.read()).digest())
-    path = os.path.join(cache, f"base-{kernel.version}-{digest.hexdigest()[:16]}.cpio")
+    path = os.path.join(cache, f"base-{machine.name}-{kernel.version}-{digest.hexdigest()[:16]}.cpio")
     kernel.dependencies()  # made before the lock is taken
     with packages.locked(cache):
         if not os.path.exists(path):
             remove_stale(cache)
             with tempfile.NamedTemporaryFile(dir=cache, prefix="making-", delete=False) as file:
-                write_base(file, kernel, agent, busybox)
+                write_base(file, kernel, agent, busybox, machine)
             os.replace(file.name, path)
         os.utime(path)
     return path
@@ -71,7 +66,7 @@ def remove_stale(cache):
                 os.remove(path)
 
 
-def write_base(file, kernel, agent, busybox):
+def write_base(file, kernel, agent, busybox, machine):
     writer = CpioWriter(file, merged_usr=True)
     for name in ("dev", "etc", "proc", "root", "run", "sys", "tmp", "mnt", "var", "work"):
         writer.directory(name)
@@ -87,7 +82,8 @@ def write_base(file, kernel, agent, busybox):
     writer.data("etc/hosts", b"127.0.0.1 localhost lab\n")
     writer.host_file("init", agent, 0o755)
     write_busybox(writer, busybox)
-    write_modules(writer, kernel)
+    write_modules(writer, kernel, machine)
+    writer.data("etc/lab-channel", machine.channel_device.encode())
     writer.close()
 
 
@@ -100,10 +96,10 @@ def write_busybox(writer, busybox):
             writer.symlink(path, "/usr/bin/busybox")
 
 
-def write_modules(writer, kernel):
+def write_modules(writer, kernel, machine):
     directory = f"usr/lib/modules/{kernel.release}"
-    loaded = kernel.in_load_order(MODULES)
-    kept = kernel.in_load_order((*MODULES, *MODULES_AT_HAND))
+    loaded = kernel.in_load_order(machine.modules)
+    kept = kernel.in_load_order((*machine.modules, *machine.modules_at_hand))
     for path in kept:
         # The agent and busybox's modprobe load uncompressed ones.
         writer.data(f"{directory}/{uncompressed(path)}", unsigned(kernel.module_bytes(path)))

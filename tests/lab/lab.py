@@ -1,6 +1,6 @@
 # SPDX-License-Identifier: Apache-2.0
-"""A small Linux host with a hardware-style /dev/kvm, on any machine: Debian's cloud kernel and kvm-amd under
-QEMU's emulated processor. See README.md. From Python:
+"""A small Linux host with a hardware-style /dev/kvm, on any machine: Debian's cloud kernel on an emulated
+processor, with kvm-amd under QEMU or with kvm-intel under Bochs. See README.md. From Python:
 
     with Lab(mayfly="build/mayfly", agent="build/tests/lab/lab-agent", cache="build/lab") as lab:
         outcome = lab.run(["mayfly", "boot", "builtin:hello"], timeout=60)
@@ -9,7 +9,6 @@ import collections
 import io
 import os
 import shutil
-import socket
 import subprocess
 import threading
 
@@ -30,6 +29,9 @@ from channel import (
     WITH_INPUT,
 )
 from errors import LabError, Unavailable
+from machine import Options
+from svm_host import SvmHost, disk_path
+from vmx_host import VmxHost
 from watch import Watch
 
 ENVIRONMENT = {"PATH": "/usr/bin:/usr/sbin", "HOME": "/root", "TERM": "linux", "LANG": "C.UTF-8"}
@@ -37,10 +39,9 @@ ENVIRONMENT = {"PATH": "/usr/bin:/usr/sbin", "HOME": "/root", "TERM": "linux", "
 BOOT_SECONDS = 300
 POWER_OFF_SECONDS = 20
 CONSOLE_LINES = 40
-QEMU = "qemu-system-x86_64"
-# The lab's programs, each with its Debian package.
+MACHINES = {machine.name: machine for machine in (SvmHost, VmxHost)}
+# The programs of every lab, each with its Debian package.
 PROGRAMS = {
-    QEMU: "qemu-system-x86",
     "busybox": "busybox-static",
     "depmod": "kmod",
     "lz4": "lz4",
@@ -48,13 +49,13 @@ PROGRAMS = {
     "setpriv": "util-linux",
     "readelf": "binutils",
 }
-BIOS = ("/usr/share/seabios/bios-256k.bin", "seabios")
 
 
-def missing_packages():
+def missing_packages(machine):
     path = os.environ.get("PATH", "") + ":/usr/sbin:/sbin"
-    missing = [package for program, package in PROGRAMS.items() if shutil.which(program, path=path) is None]
-    return missing + ([] if os.path.exists(BIOS[0]) else [BIOS[1]])
+    programs = {**PROGRAMS, **machine.programs}
+    missing = [package for program, package in programs.items() if shutil.which(program, path=path) is None]
+    return missing + machine.missing_packages()
 
 
 class Lab:
@@ -62,7 +63,7 @@ class Lab:
     names of the host's programs, copied with their libraries. `disks` are paths of images, which become
     /dev/vda and so on; PATH:ro is read-only, PATH:discard forgets what was written. `icount`: one
     instruction is a nanosecond of the lab's clock, and equal runs take equal times. `console`, when given,
-    gets the host kernel's console."""
+    gets the host kernel's console. `host` is "svm" or "vmx"; `apicv`, of the latter, switches it."""
 
     def __init__(
         self,
@@ -80,20 +81,24 @@ class Lab:
         append="",
         console=None,
         boot_seconds=BOOT_SECONDS,
+        host="svm",
+        apicv=None,
     ):
-        if icount and cpus != 1:
-            raise LabError("icount is for one CPU: instructions have one order only there")
         self._agent, self._cache = agent, cache
         self._files = {**({} if mayfly is None else {"/usr/bin/mayfly": mayfly}), **(files or {})}
         self._mayfly = mayfly
         self._tools, self._disks = tuple(tools), tuple(disks)
-        self._memory, self._cpus, self._icount, self._append = memory, cpus, icount, append
+        if host not in MACHINES:
+            raise LabError(f"no host {host}; there are {', '.join(MACHINES)}")
+        options = Options(self._disks, memory, cpus, icount, append, apicv)
+        self._machine = MACHINES[host](options, agent, cache)
         self._kernel_version = kernel
         self._console = console
         self._console_tail = collections.deque(maxlen=CONSOLE_LINES)
         self._panic = ""
         self._boot_seconds = boot_seconds
-        self._qemu = None
+        self._launch = None
+        self._emulator = None
         self._thread = None
         self.channel = None
 
@@ -106,7 +111,7 @@ class Lab:
     # Start and end.
 
     def start(self):
-        missing = missing_packages()
+        missing = missing_packages(self._machine)
         if missing:
             raise Unavailable(
                 f"packages are missing; as root: apt-get install {' '.join(missing)} (or .ci/setup --check)"
@@ -114,14 +119,13 @@ class Lab:
         for path in [self._agent, *(disk_path(d) for d in self._disks), *self._host_files()]:
             if not os.path.exists(path):
                 raise LabError(f"{path}: no such file")
-        initrd, vmlinux = self._make_initrd()
-        ours, theirs = socket.socketpair()
+        kernel = packages.Kernel(self._kernel_version, os.path.join(self._cache, "packages"))
+        initrd = self._make_initrd(kernel)
         try:
-            self.channel = Channel(ours, self._describe_end)
             try:
-                self._start_qemu(vmlinux, initrd, theirs)
+                self._launch = self._machine.prepare(kernel, initrd)
+                self._start_emulator()
             finally:
-                theirs.close()
                 os.close(initrd)
             if not self.channel.hello.wait(self._boot_seconds):
                 raise LabError(f"the lab did not come up within {self._boot_seconds:g} s" + self._tail())
@@ -135,10 +139,8 @@ class Lab:
     def _host_files(self):
         return [source for source in self._files.values() if not isinstance(source, bytes)]
 
-    def _make_initrd(self):
-        kernel = packages.Kernel(self._kernel_version, os.path.join(self._cache, "packages"))
-        vmlinux = kernel.vmlinux
-        base = image.base_image(self._cache, kernel, self._agent)
+    def _make_initrd(self, kernel):
+        base = image.base_image(self._cache, kernel, self._agent, self._machine)
         files = {}
         for tool in self._tools:
             files.update(image.tool_files(tool))
@@ -151,71 +153,44 @@ class Lab:
             with open(base, "rb") as source:
                 shutil.copyfileobj(source, file, 1 << 20)
             image.write_overlay(file, files)
-            return file.fileno(), vmlinux
+            return file.fileno()
 
-    def _tsc_words(self):
-        """The rate of the TSC for the lab's kernel, which is this machine's. On a busy machine its own first
-        measurement can be 1,000 ppm off, and KVM, once loaded, would keep that. With icount it measures well:
-        its TSC counts instructions, 1 GHz."""
-        if self._icount:
-            return []
-        told = subprocess.run([self._agent, "--tsc-khz"], capture_output=True, text=True, check=False)
-        return [f"tsc_early_khz={told.stdout.strip()}"] if told.returncode == 0 else []
-
-    def _command(self, vmlinux, initrd, channel_fd):
-        words = ["console=ttyS0", "quiet", "panic=-1", "nokaslr", "tsc=reliable", *self._tsc_words()]
-        # A third of the lab's boot: self-tests of ciphers.
-        words += ["cryptomgr.notests", self._append]
-        command = [QEMU, "-M", "q35", "-cpu", "max", "-m", self._memory, "-smp", str(self._cpus)]
-        command += ["-accel", "tcg,thread=multi" if self._cpus > 1 else "tcg"]
-        command += ["-nodefaults", "-no-user-config", "-no-reboot", "-display", "none", "-serial", "stdio"]
-        command += ["-kernel", vmlinux, "-initrd", f"/proc/self/fd/{initrd}", "-append", " ".join(words)]
-        command += ["-chardev", f"socket,id=lab,fd={channel_fd}", "-device", "virtio-serial-pci"]
-        command += ["-device", "virtserialport,chardev=lab,name=mayfly.lab"]
-        if self._icount:
-            # The same random numbers, date and clock each time too.
-            command += ["-icount", "shift=0,sleep=off", "-seed", "1"]
-            command += ["-rtc", "base=2026-01-01T00:00:00,clock=vm"]
-        for number, disk in enumerate(self._disks):
-            mode = {"ro": ",readonly=on", "discard": ",snapshot=on"}.get(disk.rpartition(":")[2], "")
-            path = disk_path(disk).replace(",", ",,")
-            command += ["-drive", f"file={path},if=none,id=disk{number},format=raw,cache=unsafe{mode}"]
-            command += ["-device", f"virtio-blk-pci,drive=disk{number}"]
-        return command
-
-    def _start_qemu(self, vmlinux, initrd, theirs):
-        command = self._command(vmlinux, initrd, theirs.fileno())
+    def _start_emulator(self):
+        """Returns when it runs and its socket is there."""
         started = threading.Event()
         failure = []
 
-        def own_qemu():
+        def own_emulator():
             # "Parent" in the parent-death signal is the thread that forks: this one lives as long as the lab.
             try:
-                self._qemu = subprocess.Popen(
-                    ["setpriv", "--pdeathsig", "KILL", "--", *command],
+                self._emulator = subprocess.Popen(
+                    ["setpriv", "--pdeathsig", "KILL", "--", *self._launch.command],
                     stdin=subprocess.DEVNULL,
                     stdout=subprocess.PIPE,
                     stderr=subprocess.STDOUT,
-                    pass_fds=(initrd, theirs.fileno()),
+                    pass_fds=self._launch.fds,
                     # A Ctrl-C in the terminal is for us alone.
                     start_new_session=True,
                 )
-            except OSError as error:
+                self._launch.close()
+                threading.Thread(target=self._read_console, daemon=True).start()
+                connected = self._launch.connect(lambda: self._emulator.poll() is not None)
+                self.channel = Channel(connected, self._describe_end)
+            except (OSError, LabError) as error:
                 failure.append(error)
                 return
             finally:
                 started.set()
-            threading.Thread(target=self._read_console, daemon=True).start()
             self.channel.read_until_closed()
 
-        self._thread = threading.Thread(target=own_qemu, daemon=True)
+        self._thread = threading.Thread(target=own_emulator, daemon=True)
         self._thread.start()
         started.wait()
         if failure:
-            raise LabError(f"{QEMU}: {failure[0]}")
+            raise LabError(f"{self._machine.emulator}: {failure[0]}{self._tail()}")
 
     def _read_console(self):
-        for line in self._qemu.stdout:
+        for line in self._emulator.stdout:
             self._console_tail.append(line.decode(errors="replace").rstrip())
             if "Kernel panic" in self._console_tail[-1]:
                 self._panic = self._console_tail[-1]
@@ -224,40 +199,44 @@ class Lab:
                 self._console.flush()
 
     def _tail(self):
+        log = self._launch.log() if self._launch is not None else []
+        told = "".join(f"\n{self._machine.emulator}: {line}" for line in log)
         if not self._console_tail:
-            return "; its console is empty (too little memory?)"
+            return "; its console is empty (too little memory?)" + told
         # A panic is followed by a trace, which may be longer than what is kept.
         said = [self._panic] if self._panic and self._panic not in self._console_tail else []
-        return "; the end of its console:\n" + "\n".join([*said, *self._console_tail])
+        return "; the end of its console:\n" + "\n".join([*said, *self._console_tail]) + told
 
     def _describe_end(self):
         try:
-            status = self._qemu.wait(5)
+            status = self._emulator.wait(5)
         except subprocess.TimeoutExpired:
             return "the lab has closed its channel" + self._tail()
-        return f"the lab has ended (QEMU's status {status})" + self._tail()
+        return f"the lab has ended ({self._machine.emulator}'s status {status})" + self._tail()
 
     def close(self):
         """Ends the lab. With disks it is powered off first, so that they have all that was written."""
-        if self._qemu is None:
+        if self._emulator is None:
             return
         if self._disks and self.channel.ended is None and self.channel.hello.is_set():
             try:
                 self.channel.send(POWER_OFF, 0)
-                self._qemu.wait(POWER_OFF_SECONDS)
+                self._emulator.wait(POWER_OFF_SECONDS)
             except (LabError, subprocess.TimeoutExpired):
                 pass
-        self._qemu.kill()
-        self._qemu.wait()
+        self._emulator.kill()
+        self._emulator.wait()
         self._thread.join(POWER_OFF_SECONDS)
-        self._qemu = None
+        self._emulator = None
+        self._launch.end()
+        self._launch = None
 
     # What can be done in it.
 
     @property
     def process_id(self):
-        """QEMU's; 0 without QEMU."""
-        return self._qemu.pid if self._qemu else 0
+        """The emulator's; 0 before it runs."""
+        return self._emulator.pid if self._emulator else 0
 
     def popen(
         self,
@@ -332,7 +311,3 @@ class Lab:
             transfer.wait(guest)
             return sink.getvalue() if path is None else None
 
-
-def disk_path(disk):
-    path, _, mode = disk.rpartition(":")
-    return path if mode in ("ro", "discard") and path else disk

@@ -135,6 +135,10 @@ void judge_kvm(const Facts& facts, Findings& out) {
     if (!facts.probe) return;
     if (!facts.probe->failure.empty())
         return add(out, Severity::Problem, "probe guest", facts.probe->failure);
+    if (!facts.probe->early_end.empty())
+        return add(
+            out, Severity::Note, "probe guest",
+            fmt::format("{}; what it measured before stands, the rest is unknown", facts.probe->early_end));
     if (!facts.probe->unfinished.empty())
         return add(out, Severity::Note, "probe guest",
                    fmt::format("{}: {}; for the rest, run mayfly doctor again when the host is quiet",

@@ -72,6 +72,7 @@ Json kvm_json(const KvmFacts& kvm) {
 Json probe_json(const ProbeFacts& probe) {
     return {
         {"failure", text_or_null(probe.failure)},
+        {"early_end", text_or_null(probe.early_end)},
         {"unfinished", text_or_null(probe.unfinished)},
         {"guest_ran", probe.has_run},
         {"tsc_khz", probe.tsc_khz == 0 ? Json(nullptr) : Json(probe.tsc_khz)},

@@ -6,6 +6,7 @@
 #pragma once
 
 #include "firmware/guests/runtime/apic.h"
+#include "firmware/guests/runtime/report.h"
 
 namespace guest::paravirt {
 
@@ -84,9 +85,13 @@ inline ClockReading read_clock(const SystemTime& shared) {
 /// PV EOI: bit 0 set by the host says that clearing it is all the EOI that is needed.
 struct EoiCounts {
     volatile u32 interrupts;
-    volatile u32 skipped;  ///< acknowledged by clearing the bit
+    volatile u32 skipped;     ///< acknowledged by clearing the bit
+    volatile u32 in_service;  ///< of the others: those whose bit of ISR was set in their handler
 };
 extern EoiCounts eoi_counts;
+
+/// Of an exercise in which none was skipped: three kinds of hosts leave PV EOI off.
+[[nodiscard]] Text why_not_armed();
 
 /// Switches PV EOI on and takes `count` self-IPIs through a handler that uses it.
 void exercise_eoi(u32 count);

@@ -9,7 +9,9 @@
 #define CATCH_CONFIG_RUNNER
 #include <catch2/catch.hpp>
 
+#include "firmware/layout.h"
 #include "vmm/doctor/probe/probe.h"
+#include "vmm/doctor/probe/probe_machine.h"
 
 using namespace mayfly;
 using std::chrono::milliseconds;
@@ -26,6 +28,7 @@ TEST_CASE("the probe guest runs to its end, gets every interrupt, and its timer 
     REQUIRE(kvm);
     const ProbeFacts facts = run_probe(*kvm, kPatient);
     CHECK(facts.failure.empty());
+    CHECK(facts.early_end.empty());
     CHECK(facts.unfinished.empty());
     CHECK(facts.has_run);
     CHECK(facts.ring0_instruction_ns.has_value());
@@ -38,6 +41,20 @@ TEST_CASE("the probe guest runs to its end, gets every interrupt, and its timer 
     // None where they are posted; else one each, and another for each entry that KVM had to cancel.
     CHECK(facts.injections.value_or(0) <= 128);
     if (kvm->check(KVM_CAP_TSC_DEADLINE_TIMER) != 0) CHECK(facts.has_timer_fired == true);
+}
+
+TEST_CASE("the probe guest has touched its stack before an interrupt can come", "[doctor]") {
+    const auto kvm = KvmSystem::open();
+    REQUIRE(kvm);
+    auto ram = GuestRam::create({.size_bytes = MAYFLY_PROBE_RAM_BYTES, .hole_base = layout::kHole});
+    REQUIRE(ram);
+    auto probe = make_probe_machine(*kvm, std::move(*ram), 0);
+    REQUIRE(probe);
+    REQUIRE((*probe)->vcpu.run().value() == RunStatus::Exited);
+    const kvm_run& run = (*probe)->vcpu.run_page();
+    REQUIRE(run.exit_reason == KVM_EXIT_IO);
+    CHECK(run.io.port == MAYFLY_PROBE_PORT_STEP);
+    CHECK((*probe)->word(Gpa{MAYFLY_PROBE_STACK_TOP - 4}) == MAYFLY_PROBE_STACK_MARK);
 }
 
 TEST_CASE("a probe that has no time is stopped, and the guest's end is not waited for", "[doctor]") {

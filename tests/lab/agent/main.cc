@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 // The lab's agent: the first process of the nested host. Runs what the client asks for over a virtio-serial
-// port, and switches the machine off when the client goes. Between requests it sleeps in poll(2) and wakes
-// for nothing, so that a measured command has the machine to itself. One thread.
+// port, or a serial one, and switches the machine off when the client goes. Between requests it sleeps in
+// poll(2) and wakes for nothing, so that a measured command has the machine to itself. One thread.
 #include <cerrno>
 #include <csignal>
 #include <cstdio>
@@ -225,7 +225,7 @@ int main(int argc, char** argv) {
     const int child_fd = signalfd(-1, &children, SFD_CLOEXEC | SFD_NONBLOCK);
     const int port_fd = open_port();
     if (child_fd < 0 || port_fd < 0) {
-        std::fprintf(stderr, "lab: no virtio-serial port to the client\n");
+        std::fprintf(stderr, "lab: no port to the client\n");
     } else {
         Agent(port_fd, child_fd).serve();
     }

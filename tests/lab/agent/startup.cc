@@ -1,11 +1,14 @@
 // SPDX-License-Identifier: Apache-2.0
 #include "tests/lab/agent/startup.h"
 
+#include <algorithm>
 #include <cerrno>
 #include <cstdio>
 #include <cstring>
 #include <dirent.h>
 #include <net/if.h>
+#include <string>
+#include <string_view>
 
 #include <fcntl.h>
 #include <sys/ioctl.h>
@@ -15,6 +18,7 @@
 #include <sys/socket.h>
 #include <sys/stat.h>
 #include <sys/syscall.h>
+#include <termios.h>
 #include <unistd.h>
 
 #include "vmm/os/unique_fd.h"
@@ -63,19 +67,52 @@ void mount_all() {
     (void)!symlink("/proc/self/fd/2", "/dev/stderr");
 }
 
-void load_module(const char* path) {
+/// The file's first line, without its end; empty where it cannot be read.
+std::string line_of(const char* path) {
+    char line[4096] = {};
     const UniqueFd file = UniqueFd::adopt(open(path, O_RDONLY | O_CLOEXEC));
-    if (!file.valid() || syscall(SYS_finit_module, file.get(), "", 0) != 0) complain("cannot load", path);
+    if (!file.valid() || read(file.get(), line, sizeof line - 1) <= 0) return {};
+    line[std::strcspn(line, "\n")] = '\0';
+    return line;
+}
+
+/// Of a module's file: its name as the kernel has it.
+std::string module_name(std::string_view path) {
+    const std::string_view file = path.substr(path.rfind('/') + 1);
+    std::string name(file.substr(0, file.find('.')));
+    for (char& c : name)
+        if (c == '-') c = '_';
+    return name;
+}
+
+/// What the kernel's command line sets for a module, as modprobe takes it: NAME.PARAMETER=VALUE.
+std::string module_parameters(const std::string& command_line, const std::string& name) {
+    std::string parameters;
+    for (size_t at = 0; at < command_line.size();) {
+        const size_t end = std::min(command_line.find(' ', at), command_line.size());
+        const std::string_view word = std::string_view(command_line).substr(at, end - at);
+        if (word.starts_with(name + ".")) parameters.append(word.substr(name.size() + 1)).append(" ");
+        at = end + 1;
+    }
+    return parameters;
+}
+
+void load_module(const char* path, const std::string& command_line) {
+    const UniqueFd file = UniqueFd::adopt(open(path, O_RDONLY | O_CLOEXEC));
+    const std::string parameters = module_parameters(command_line, module_name(path));
+    if (!file.valid() || syscall(SYS_finit_module, file.get(), parameters.c_str(), 0) != 0)
+        complain("cannot load", path);
 }
 
 /// A path a line, each after those it needs.
 void load_modules() {
     std::FILE* list = std::fopen("/etc/lab-modules", "re");
     if (list == nullptr) return complain("cannot read", "/etc/lab-modules");
+    const std::string command_line = line_of("/proc/cmdline");
     char line[512];
     while (std::fgets(line, sizeof line, list) != nullptr) {
         line[std::strcspn(line, "\n")] = '\0';
-        load_module(line);
+        load_module(line, command_line);
     }
     std::fclose(list);
 }
@@ -112,6 +149,18 @@ int try_to_open_port() {
     return fd;
 }
 
+/// A serial port that passes every byte on as it is.
+int open_serial_port(const char* device) {
+    const int fd = open(device, O_RDWR | O_NOCTTY | O_CLOEXEC);
+    termios settings = {};
+    if (fd < 0 || tcgetattr(fd, &settings) != 0) return fd;
+    cfmakeraw(&settings);
+    settings.c_cflag |= CLOCAL | CREAD;
+    cfsetspeed(&settings, B115200);
+    tcsetattr(fd, TCSANOW, &settings);
+    return fd;
+}
+
 }  // namespace
 
 void prepare_machine() {
@@ -125,6 +174,8 @@ void prepare_machine() {
 }
 
 int open_port() {
+    const std::string device = line_of("/etc/lab-channel");
+    if (!device.empty()) return open_serial_port(device.c_str());
     for (int attempt = 0; attempt < kPortAttempts; ++attempt) {
         const int fd = try_to_open_port();
         if (fd >= 0) return fd;

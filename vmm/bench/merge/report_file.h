@@ -19,7 +19,7 @@ namespace mayfly {
 /// A quantity of one of a report's columns.
 struct ReportCell {
     std::optional<Summary> summary;
-    std::string missing;  ///< why there is none; may be empty
+    std::string missing;  ///< why it is missing; may be empty
 };
 
 struct ReportRow {

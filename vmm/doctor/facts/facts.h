@@ -103,6 +103,7 @@ inline constexpr u32 kProbeInterrupts = 64;
 /// The probe guest's results. Values that were not measured are empty.
 struct ProbeFacts {
     std::string failure;     ///< why guests cannot run here: KVM refused one, or it crashed. Else empty
+    std::string early_end;   ///< how a guest ended that had run and was not at its end. Else empty
     std::string unfinished;  ///< why a value was not measured, although nothing failed. Else empty
     bool has_run = false;    ///< the guest reached its first port write
     std::optional<u64> create_vm_ns;

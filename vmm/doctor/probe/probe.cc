@@ -83,9 +83,11 @@ Result<u8> run_to_port(ProbeMachine& probe) {
             continue;
         }
         const kvm_run& run = probe.vcpu.run_page();
-        if (run.exit_reason != KVM_EXIT_IO || run.io.direction != KVM_EXIT_IO_OUT)
+        if (run.exit_reason != KVM_EXIT_IO || run.io.direction != KVM_EXIT_IO_OUT) {
+            probe.has_ended_early = probe.facts.has_run;
             return fail(
                 Error::host(fmt::format("the probe guest ended with {}", exit_reason_name(run.exit_reason))));
+        }
         // Doorbells come here only where KVM has not taken them over.
         if (run.io.port != MAYFLY_PROBE_PORT_DOORBELL) return static_cast<u8>(run.io.port);
     }
@@ -197,7 +199,8 @@ void* run_guest(void* argument) {
     probe.thread_id = ::gettid();
     const Result<void> done = run_parts(probe);
     // The main thread knows why it told this thread to give up.
-    if (!done && !probe.was_stopped) probe.facts.failure = done.error().message();
+    if (!done && !probe.was_stopped)
+        (probe.has_ended_early ? probe.facts.early_end : probe.facts.failure) = done.error().message();
     probe.stage = Stage::Ended;
     return nullptr;
 }

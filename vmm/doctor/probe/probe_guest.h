@@ -7,6 +7,7 @@
 #define MAYFLY_PROBE_RAM_BYTES 0x10000
 #define MAYFLY_PROBE_LOAD 0x1000
 #define MAYFLY_PROBE_STACK_TOP 0x8000
+#define MAYFLY_PROBE_STACK_MARK 0x6b617473
 #define MAYFLY_PROBE_CLOCK 0x5000 /* kvmclock's page */
 
 /* 32-bit words: TSC ticks that a stretch of code took, and what the handlers counted. */

@@ -46,6 +46,7 @@ struct ProbeMachine {
     std::atomic<ProbeStage> stage = ProbeStage::Starting;
     std::atomic<bool> gives_up = false;       // set by the main thread, then the vCPU thread ends
     bool was_stopped = false;                 // the vCPU thread's: it ends for that reason
+    bool has_ended_early = false;             // the vCPU thread's: the guest ran, and did what it never does
     std::atomic<int> thread_id = 0;           // of the vCPU thread
     std::atomic<u64> deadline_ns = 0;         // optional parts do not begin after that
     std::atomic<u64> timer_armed_ns = 0;      // since when the guest waits for its timer; 0: it does not wait

@@ -210,6 +210,20 @@ TEST_CASE("a guest that KVM refuses, or that crashes, keeps mayfly from booting"
     CHECK(diagnosis.verdict.find("mayfly cannot boot guests here: ") == 0);
 }
 
+TEST_CASE("a guest that ends early is a note with its reason, and what was measured stands", "[doctor]") {
+    Facts facts = vmx_host();
+    facts.probe->user_exit_ns = 1500;
+    const Diagnosis before = judge(facts);
+    facts.probe->early_end = "the probe guest ended with KVM_EXIT_SHUTDOWN";
+    facts.probe->unfinished = "this host gave the guest too little of a CPU";
+    const Diagnosis diagnosis = judge(facts);
+    CHECK(diagnosis.can_boot);
+    CHECK(find(diagnosis, "probe guest")->severity == Severity::Note);
+    CHECK(find(diagnosis, "probe guest")->text.find(facts.probe->early_end) == 0);
+    CHECK(diagnosis.findings.size() == before.findings.size());
+    CHECK(find(diagnosis, "port exit")->text == find(before, "port exit")->text);
+}
+
 TEST_CASE("a PVM host boots, and its interpreted ring 0 is named with its price", "[doctor]") {
     Facts facts = vmx_host();
     facts.host.flavour = KvmFlavour::Pvm;
