@@ -96,7 +96,7 @@ def the_built_in_guests_are_listed():
     check_status(outcome, OK)
     names = re.findall(r"^builtin:(\w+)", outcome.out.decode(), re.M)
     check({"hello", "demo", "idle"} <= set(names) and len(names) == len(set(names)), "names lack", outcome)
-    known = boot("builtin:no-such").err.split("there are: ")[1].rstrip(")\n").split(", ")
+    known = boot("builtin:no-such").err.split("built-in guests are: ")[1].rstrip(")\n").split(", ")
     check(names == known, f"not those that are there: {known}", outcome)
 
 

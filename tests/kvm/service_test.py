@@ -34,12 +34,16 @@ class Manager:
         return self
 
     def __exit__(self, *_):
+        # The reader ends first: its descriptor's number is the next socket's.
+        with contextlib.suppress(OSError):
+            self.socket.shutdown(socket.SHUT_RDWR)
+        self._thread.join()
         self.socket.close()
 
     def _read(self):
         with contextlib.suppress(OSError):
-            while True:
-                self.notices.append(self.socket.recv(4096).decode())
+            while notice := self.socket.recv(4096).decode():
+                self.notices.append(notice)
 
     def await_notice(self, notice):
         limit = time.monotonic() + 30

@@ -6,6 +6,7 @@
 #include <fmt/format.h>
 #include <nlohmann/json.hpp>
 
+#include "vmm/os/text_file.h"
 #include "vmm/text/layout.h"
 
 namespace mayfly {
@@ -115,6 +116,12 @@ Result<std::vector<KvmCounter>> read_counters(Result<UniqueFd> fd) {
     return stats.read_all();
 }
 
+/// Interrupts that KVM injected although it has APICv. It switches APICv off for a machine whose guest moves
+/// its local APIC or changes an APIC id. Spec: Linux 6.12, arch/x86/kvm/lapic.c, APICV_INHIBIT_REASON_*.
+u64 injected_without_apicv(const StatsReport& report) {
+    return report.has_apicv ? sum_of(report.vcpus, "irq_injections") : 0;
+}
+
 }  // namespace
 
 std::string timeline_table(const Timeline& timeline, std::size_t columns) {
@@ -156,6 +163,7 @@ StatsReport collect_stats(const Machine& machine) {
     StatsReport report;
     report.exits = machine.vcpus().exit_counts();
     report.devices = collect_devices(machine.devices());
+    report.has_apicv = read_text_file("/sys/module/kvm_intel/parameters/enable_apicv").starts_with('Y');
     Result<std::vector<KvmCounter>> vm = read_counters(machine.vm().stats_fd());
     if (!vm) {
         report.kvm_counters_missing = vm.error().message();
@@ -196,6 +204,13 @@ std::string stats_table(const StatsReport& report, std::size_t columns) {
     text += report.kvm_counters_missing.empty()
                 ? counters_table(report, columns)
                 : wrap_text("  not available: " + report.kvm_counters_missing, columns, 4) + '\n';
+    if (const u64 injected = injected_without_apicv(report); injected != 0)
+        text +=
+            wrap_text(fmt::format("KVM injected {} interrupts although it has APICv: the guest switched that "
+                                  "off, by a local APIC at another address or an APIC id of its own",
+                                  injected),
+                      columns) +
+            '\n';
     return text;
 }
 
@@ -228,6 +243,7 @@ std::string stats_json(const StatsReport& report) {
     for (const std::vector<KvmCounter>& vcpu : report.vcpus)
         root["kvm"]["vcpus"].push_back(counters_json(vcpu));
     if (!report.kvm_counters_missing.empty()) root["kvm"]["missing"] = report.kvm_counters_missing;
+    root["kvm"]["injected_without_apicv"] = injected_without_apicv(report);
     return root.dump(2) + "\n";
 }
 
