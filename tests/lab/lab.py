@@ -38,6 +38,7 @@ ENVIRONMENT = {"PATH": "/usr/bin:/usr/sbin", "HOME": "/root", "TERM": "linux", "
 # Ten times what a busy machine takes.
 BOOT_SECONDS = 300
 POWER_OFF_SECONDS = 20
+PANIC_SECONDS = 3
 CONSOLE_LINES = 40
 MACHINES = {machine.name: machine for machine in (SvmHost, VmxHost)}
 # The programs of every lab, each with its Debian package.
@@ -194,6 +195,9 @@ class Lab:
             self._console_tail.append(line.decode(errors="replace").rstrip())
             if "Kernel panic" in self._console_tail[-1]:
                 self._panic = self._console_tail[-1]
+                if self._machine.restarts:
+                    # What it says after that is its trace.
+                    threading.Timer(PANIC_SECONDS, self._emulator.kill).start()
             if self._console is not None:
                 self._console.write(self._console_tail[-1] + "\n")
                 self._console.flush()

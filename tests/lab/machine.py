@@ -27,6 +27,8 @@ class Machine:
     # Modules that the agent loads, in this order, with what they need; and those that are there for modprobe.
     modules = ()
     modules_at_hand = ()
+    # Whether it starts again after a panic of its kernel, and has to be ended.
+    restarts = False
     # The device that the agent finds its client at; "": a virtio-serial port.
     channel_device = ""
 

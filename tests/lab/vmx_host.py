@@ -57,6 +57,7 @@ class VmxHost(Machine):
     modules = ("irqbypass", "kvm", "kvm-intel", "tun", "loop")
     modules_at_hand = ("bridge", "veth", "brd", "overlay", "fuse", "virtiofs")
     channel_device = "/dev/ttyS1"
+    restarts = True
 
     def __init__(self, options, _agent, cache):
         super().__init__(options)
@@ -78,7 +79,10 @@ class VmxHost(Machine):
         if self.options.apicv is not None:
             words.append(f"kvm_intel.enable_apicv={int(self.options.apicv)}")
         size, unit = self.options.memory[:-1], self.options.memory[-1]
-        launch = BochsLaunch(make_cd(kernel.bzimage, initrd, " ".join(words)))
+        try:
+            launch = BochsLaunch(make_cd(kernel.bzimage, initrd, " ".join(words)))
+        except (OSError, subprocess.CalledProcessError) as error:
+            raise LabError(f"the lab's CD cannot be made: {error}") from None
         launch.command = [os.path.join(made, "bochs"), "-q", "-f", f"/proc/self/fd/{launch.rc}"]
         text = BOCHSRC.format(cpus=self.options.cpus, memory=int(size) * MEMORY_MIB[unit], made=made,
                               port=launch.port, cd=launch.cd, log=launch.log_fd)  # fmt: skip
