@@ -83,7 +83,7 @@ def a_machine_that_stalls_is_an_error_when_the_time_is_over():
 
 
 @case
-def its_words_have_their_limits():
+def what_it_cannot_do_is_refused():
     for words, why in ((("--disk", "x"), "no disks"), (("--icount",), "--icount"), (("--memory", "9x"), "9x"),
                        (("--cpus", "0"), "0 CPUs"), (("--host", "arm"), "svm, vmx")):  # fmt: skip
         arguments = ["--host", "vmx"] if "--host" not in words else []

@@ -26,7 +26,7 @@ struct StatsReport {
     std::vector<std::vector<KvmCounter>> vcpus;
     DeviceReport devices;
     std::string kvm_counters_missing;  ///< why `vm` and `vcpus` are empty; empty when they are not
-    /// KVM uses Intel's APICv for guests here, so that it injects no interrupt unless the guest switches it off.
+    /// KVM uses Intel's APICv for guests here: it injects no interrupt unless the guest switches APICv off.
     bool has_apicv = false;
 };
 
