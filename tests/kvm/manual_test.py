@@ -188,6 +188,21 @@ def fish_completes_commands_options_and_values():
 
 
 @case
+def a_source_archive_is_configured_and_its_commit_is_unknown():
+    root = os.path.join(os.path.dirname(os.path.realpath(__file__)), os.pardir, os.pardir)
+    if not os.path.exists(os.path.join(root, ".git")):
+        raise Skip("this tree is not a clone")
+    with temporary_directory() as directory:
+        archive = os.path.join(directory, "mayfly.tar")
+        output_of(["git", "-C", root, "archive", "-o", archive, "HEAD"])
+        output_of(["tar", "-xf", archive, "-C", directory])
+        output_of(["meson", "setup", "build", "-Dmimalloc=disabled"], cwd=directory)
+        output_of(["ninja", "-C", "build", "vmm/command/libbuild_facts.a"], cwd=directory)
+        with open(os.path.join(directory, "build", "vmm", "command", "build_commit.h"), encoding="utf-8") as file:
+            check('"unknown"' in file.read(), "its commit is known")
+
+
+@case
 def everything_is_installed():
     with temporary_directory() as directory:
         options = ["--no-rebuild", "--skip-subprojects", "--destdir", directory]

@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 #include "vmm/command/build_facts.h"
 
-#include <build_commit.inc>
+#include <build_commit.h>
 
 namespace mayfly {
 

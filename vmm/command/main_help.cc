@@ -73,6 +73,8 @@ Error refused_command(std::string_view command) {
     if (command.empty()) return Error::invalid("a command is missing").hint("see mayfly --help");
     Error error = Error::invalid(fmt::format("mayfly has no command '{}'", command));
     static constexpr std::array<std::string_view, 5> kNames{"boot", "doctor", "bench", "version", "help"};
+    if (command.starts_with(kBuiltinPrefix) || command == "--list" || command.find('/') != command.npos)
+        return std::move(error).hint(fmt::format("guests are booted by mayfly boot {}", command));
     if (command == "run" || command == "start")
         return std::move(error).hint("a guest is started by mayfly boot; see mayfly --help");
     if (const std::optional<std::string_view> meant = nearest_name(command, kNames))

@@ -27,7 +27,10 @@ Error explain_open(int os_errno) {
         case EACCES:
         case EPERM:
             return Error::host("no right to open /dev/kvm")
-                .hint("join the group kvm: sudo usermod -aG kvm $USER, then log in again");
+                .hint(
+                    "join its group, mostly by sudo usermod -aG kvm $USER and a new login; mayfly doctor "
+                    "names "
+                    "what this host needs");
         default: return Error::os("open", os_errno).about(kDevice);
     }
 }

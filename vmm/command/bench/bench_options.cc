@@ -8,6 +8,7 @@
 
 #include "vmm/command/bench/bench_columns.h"
 #include "vmm/command/bench/bench_option_table.h"
+#include "vmm/command/options/foreign_options.h"
 #include "vmm/command/options/option_table.h"
 #include "vmm/text/size.h"
 
@@ -58,7 +59,8 @@ Result<BenchArguments> parse_bench_arguments(int argc, char** argv) {
         if (Parser::kDestinations[index].text == &BenchArguments::peer)
             arguments.peers.push_back({Parser::kNames[index].name, value});
     };
-    option_table::Words words = TRY(option_table::parse(Parser::kGrammar, argc, argv, store));
+    option_table::Words words =
+        TRY(option_table::parse(Parser::kGrammar, argc, argv, store, foreign_bench_options()));
     if (arguments.is_help) return arguments;
     if (!words.plain.empty())
         return fail(

@@ -26,6 +26,9 @@ constexpr const char* kAlwaysKvm = "mayfly always uses KVM";
 constexpr const char* kOneMachine = "here the machine is --profile modern or legacy";
 constexpr const char* kCpuModel = "here a guest has the host's CPU, as KVM offers it";
 
+constexpr const char* kTerminal = "here PROG has a terminal where stdin and stdout are one";
+constexpr const char* kNoSeccomp = "mayfly does not confine itself yet: run it as a user of its own";
+
 // QEMU; Firecracker; Cloud Hypervisor; crosvm; kvmtool: each word once, with the first that has it.
 constexpr std::array kForeign{
     option_table::ForeignWord{"-kernel", kKernel},
@@ -89,10 +92,43 @@ constexpr std::array kForeign{
     option_table::ForeignWord{"-n", kNet},
     option_table::ForeignWord{"--network", kNet},
     option_table::ForeignWord{"--9p", kShare},
+    // docker and podman run.
+    option_table::ForeignWord{"-it", kTerminal},
+    option_table::ForeignWord{"-ti", kTerminal},
+    option_table::ForeignWord{"-t", kTerminal},
+    option_table::ForeignWord{"-e", "here it is --env NAME=VALUE"},
+    option_table::ForeignWord{"-w", "here it is --workdir DIR"},
+    option_table::ForeignWord{"-u", "here it is --user USER[:GROUP]"},
+    option_table::ForeignWord{"--volume", kShare},
+    option_table::ForeignWord{"--publish", "here it is --net user,hostfwd=tcp::8080-:80"},
+    option_table::ForeignWord{"--dns", "here it is --net user,dns=ADDRESS"},
+    option_table::ForeignWord{"--rm", "here nothing is left when the guest has ended"},
+    // What is still missing.
+    option_table::ForeignWord{"--vsock", "mayfly has no vsock device yet: --exec has streams and copies"},
+    option_table::ForeignWord{"--balloon", "mayfly has no balloon yet: --memory is fixed"},
+    option_table::ForeignWord{"--seccomp", kNoSeccomp},
+    option_table::ForeignWord{"--seccomp-filter", kNoSeccomp},
+    option_table::ForeignWord{"--ram", kMemory},
+};
+
+// hyperfine.
+constexpr std::array kForeignToBench{
+    option_table::ForeignWord{"-r", "here it is -n or --runs N"},
+    option_table::ForeignWord{"-w", "here it is --warmup N"},
+    option_table::ForeignWord{"-p", "here it is --prepare CMD"},
+    option_table::ForeignWord{"-L", "here it is --parameter NAME=A,B"},
+    option_table::ForeignWord{"--parameter-list", "here it is --parameter NAME=A,B"},
+    option_table::ForeignWord{"--parameter-scan", "here it is --parameter NAME=A,B"},
+    option_table::ForeignWord{"-i", "here another status is expected by --expect-status N"},
+    option_table::ForeignWord{"--ignore-failure", "here another status is expected by --expect-status N"},
+    option_table::ForeignWord{"--export-json", "here it is --json FILE"},
+    option_table::ForeignWord{"--export-csv", "here it is --csv FILE"},
+    option_table::ForeignWord{"--command-name", "here it is --name NAME"},
 };
 
 }  // namespace
 
 std::span<const option_table::ForeignWord> foreign_boot_options() { return kForeign; }
+std::span<const option_table::ForeignWord> foreign_bench_options() { return kForeignToBench; }
 
 }  // namespace mayfly

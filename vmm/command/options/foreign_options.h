@@ -10,5 +10,6 @@
 namespace mayfly {
 
 [[nodiscard]] std::span<const option_table::ForeignWord> foreign_boot_options();
+[[nodiscard]] std::span<const option_table::ForeignWord> foreign_bench_options();
 
 }  // namespace mayfly

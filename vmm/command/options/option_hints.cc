@@ -56,13 +56,30 @@ bool is_letter_with_value(std::string_view given, std::string_view word) {
            given[2] <= '9';
 }
 
+std::string_view without_dashes(std::string_view word) {
+    return word.substr(std::min(word.size(), word.find_first_not_of('-')));
+}
+
+Error answered(std::string_view given, const ForeignWord& one) {
+    return unknown_option(given).hint(fmt::format("{}; see --help", one.here));
+}
+
+/// QEMU takes one dash or two, and so do its users; a letter is a word of its own.
+std::optional<Error> foreign_with_other_dashes(std::string_view given, std::span<const ForeignWord> foreign) {
+    constexpr std::size_t kLettersMin = 2;
+    const std::string_view bare = without_dashes(given);
+    for (const ForeignWord& one : foreign) {
+        if (bare.size() >= kLettersMin && bare == without_dashes(one.word)) return answered(given, one);
+    }
+    return std::nullopt;
+}
+
 }  // namespace
 
 std::optional<Error> foreign_option(std::string_view word, std::span<const ForeignWord> foreign) {
     const std::string_view given = word.substr(0, word.find('='));
     for (const ForeignWord& one : foreign) {
-        if (given == one.word || is_letter_with_value(given, one.word))
-            return unknown_option(given).hint(fmt::format("{}; see --help", one.here));
+        if (given == one.word || is_letter_with_value(given, one.word)) return answered(given, one);
     }
     return std::nullopt;
 }
@@ -71,7 +88,7 @@ Error refused_option(std::string_view word, const Grammar& grammar, std::span<co
     const std::string_view given = word.substr(0, word.find('='));
     if (std::optional<Error> error = foreign_option(word, foreign)) return std::move(*error);
     const bool is_long = given.starts_with("--");
-    const std::string_view bare = given.substr(std::min(given.size(), given.find_first_not_of('-')));
+    const std::string_view bare = without_dashes(given);
     std::vector<std::string_view> names;
     std::string candidates;
     for (const ::option& option : grammar.names) {
@@ -90,8 +107,12 @@ Error refused_option(std::string_view word, const Grammar& grammar, std::span<co
             .hint("write enough of the name to tell them apart");
     if (!candidates.empty())
         return Error::invalid(fmt::format("{} takes no value, and '{}' gives it one", candidates, word));
+    if (std::optional<Error> error = foreign_with_other_dashes(given, foreign)) return std::move(*error);
     Error error = unknown_option(given);
-    if (const std::optional<std::string_view> meant = nearest_name(bare, names))
+    // Two letters are near to everything.
+    constexpr std::size_t kLettersMin = 3;
+    if (const std::optional<std::string_view> meant = nearest_name(bare, names);
+        meant && bare.size() >= kLettersMin)
         return std::move(error).hint(fmt::format("did you mean --{}? see --help", *meant));
     return std::move(error).hint("see --help");
 }
