@@ -16,6 +16,7 @@
 #include "vmm/command/options/device_options.h"
 #include "vmm/command/outputs/answer.h"
 #include "vmm/command/outputs/boot_outputs.h"
+#include "vmm/kvm/host_kind.h"
 #include "vmm/loop/late_close.h"
 #include "vmm/machine/lifecycle/signals.h"
 #include "vmm/machine/machine.h"
@@ -212,6 +213,10 @@ int boot_command(const BootArguments& arguments, BootConfig config, Timeline& ti
         run.service->on_end(outcome.status, outcome.lines.empty() ? std::string() : outcome.lines.front());
     if (ending && run.machine != nullptr)
         for (const std::string& line : run.machine->untaken_devices(*ending)) log::warning(line);
+    if (ending && ending->kind == EndKind::Timeout && config.exec && detect_flavour() == KvmFlavour::Pvm)
+        log::warning(
+            "this host's KVM interprets guest kernels, hundreds of times slower than a processor "
+            "runs them: mayfly doctor measures it");
     if (run.outputs.junit && run.outputs.packed.was_refused("--junit")) run.outputs.junit.reset();
     const auto should_give_up = [] { return stop.is_abrupt(); };
     if (ending)
