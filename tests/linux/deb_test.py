@@ -77,8 +77,8 @@ def it_is_installed_runs_and_is_gone_without_a_trace():
     check(in_root("dpkg", "--verify", "mayfly") == "", "dpkg finds files that are not as they were packed")
     added = {path for path, what in contents().items() if before.get(path) != what}
     packed = set(in_root("dpkg", "--listfiles", "mayfly").splitlines())
-    check({"/usr/bin/mayfly", "/usr/share/doc/mayfly/copyright", "/usr/lib/systemd/system/mayfly@.service"} <= added,
-          f"{added}")
+    check({"/usr/bin/mayfly", "/usr/share/doc/mayfly/copyright", "/usr/share/doc/mayfly/README.md",
+           "/usr/share/doc/mayfly/docs/programs.md", "/usr/lib/systemd/system/mayfly@.service"} <= added, f"{added}")
     check(added <= packed, f"these are not dpkg's: {added - packed}")
     in_root("dpkg", "--purge", "mayfly")
     after = contents()
