@@ -91,7 +91,7 @@ def mandoc_takes_the_pages():
 @case
 def pages_keep_the_case_of_values_and_identifiers():
     page = read("mayfly-boot.1").replace("\\-", "-")
-    for begin in ("stdio, null or a file", "raw: the value written", "vCPUs, 1 to 64", "virtio disk", "Boot protocol: "):
+    for begin in ("stdio, null or a file", "raw:\nthe value", "vCPUs, 1 to 64", "virtio disk", "Boot protocol:\n"):
         check(f"\n{begin}" in page, f"mayfly-boot.1 lacks a line that begins with {begin!r}")
     page = read("mayfly.1")
     for begin in ("ioeventfd to irqfd", "Local APIC"):
