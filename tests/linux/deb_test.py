@@ -131,6 +131,8 @@ def the_package_follows_debians_policy():
 def the_same_tree_makes_the_same_package():
     directory = os.path.join(_work.name, "again")
     again = done(SCRIPT, build_directory, directory).splitlines()[-1]
+    times = {" ".join(line.split()[3:5]) for line in done("dpkg-deb", "--contents", PACKAGE).splitlines()}
+    check(len(times) == 1, f"times of the tree's are in the package: {times}")
     with open(PACKAGE, "rb") as one, open(again, "rb") as other:
         check(one.read() == other.read(), "two packages of one tree differ")
 
