@@ -91,6 +91,18 @@ def help_of_a_command_is_its_help():
 
 
 @case
+def help_tells_the_statuses_and_heads_the_options():
+    main_page, boot_page = run("--help").out.decode(), run("help", "boot").out.decode()
+    status = boot_page[boot_page.index("Exit status: "):].split("\n\n")[0]
+    check("with --exec 0-255" in " ".join(status.split()) and main_page.endswith(status + "\n"), f"{main_page}")
+    for command in ("boot", "bench boot", "bench merge", "doctor", "version"):
+        outcome = run(*command.split(), "--help")
+        heads = re.findall(r"\n\n(.*)\n  -", outcome.out.decode())
+        check(heads and all(head.endswith(":") for head in heads), f"options without a heading: {heads}", outcome)
+    check("mayfly bench merge" in run("help", "bench").out.decode(), "bench merge is not mentioned")
+
+
+@case
 def the_built_in_guests_are_listed():
     outcome = boot("--list")
     check_status(outcome, OK)

@@ -89,6 +89,25 @@ def mandoc_takes_the_pages():
 
 
 @case
+def pages_keep_the_case_of_values_and_identifiers():
+    page = read("mayfly-boot.1").replace("\\-", "-")
+    for begin in ("stdio, null or a file", "raw:\nthe value", "vCPUs, 1 to 64", "virtio disk", "Boot protocol:\n"):
+        check(f"\n{begin}" in page, f"mayfly-boot.1 lacks a line that begins with {begin!r}")
+    page = read("mayfly.1")
+    for begin in ("ioeventfd to irqfd", "Local APIC"):
+        check(f"\n{begin}" in page, f"mayfly.1 lacks a line that begins with {begin!r}")
+
+
+@case
+def pages_tell_the_statuses_and_the_documents():
+    for name in ("mayfly.1", "mayfly-boot.1"):
+        section = read(name).split(".SH EXIT STATUS\n")[1].split("\n.SH ")[0].replace("\\-", "-").replace("\n", " ")
+        check("with --exec 0-255" in section and "128+N signal N ended mayfly" in section, f"{name}: {section}")
+    for name in (name for name in os.listdir(DIRECTORY) if name.endswith(".1")):
+        check("/usr/local/share/doc/mayfly/README.md" in read(name).split(".SH SEE ALSO\n")[1], f"{name}: no documents")
+
+
+@case
 def completions_have_what_the_table_has():
     bash, zsh, fish = (read(name) for name in ("mayfly.bash", "_mayfly", "mayfly.fish"))
     for command in TABLES["commands"]:
@@ -215,6 +234,9 @@ def everything_is_installed():
                     f"{prefix}/share/fish/vendor_completions.d/mayfly.fish"}
         pages = [name for name in os.listdir(DIRECTORY) if name.endswith(".1")]
         expected |= {f"{prefix}/share/man/man1/{name}" for name in pages}
+        documents = os.path.join(os.path.dirname(os.path.realpath(__file__)), *[os.pardir] * 2, "docs")
+        expected |= {f"{prefix}/share/doc/mayfly/{name}" for name in
+                     ["README.md", *(f"docs/{name}" for name in os.listdir(documents))]}
         check(expected <= found, f"not installed: {expected - found}")
         check(os.access(directory + f"{prefix}/bin/mayfly", os.X_OK), "mayfly cannot be run")
         check(not any("option_tables" in name for name in found), f"by accident: {found - expected}")

@@ -77,8 +77,8 @@ def it_is_installed_runs_and_is_gone_without_a_trace():
     check(in_root("dpkg", "--verify", "mayfly") == "", "dpkg finds files that are not as they were packed")
     added = {path for path, what in contents().items() if before.get(path) != what}
     packed = set(in_root("dpkg", "--listfiles", "mayfly").splitlines())
-    check({"/usr/bin/mayfly", "/usr/share/doc/mayfly/copyright", "/usr/lib/systemd/system/mayfly@.service"} <= added,
-          f"{added}")
+    check({"/usr/bin/mayfly", "/usr/share/doc/mayfly/copyright", "/usr/share/doc/mayfly/README.md",
+           "/usr/share/doc/mayfly/docs/programs.md", "/usr/lib/systemd/system/mayfly@.service"} <= added, f"{added}")
     check(added <= packed, f"these are not dpkg's: {added - packed}")
     in_root("dpkg", "--purge", "mayfly")
     after = contents()
@@ -131,6 +131,8 @@ def the_package_follows_debians_policy():
 def the_same_tree_makes_the_same_package():
     directory = os.path.join(_work.name, "again")
     again = done(SCRIPT, build_directory, directory).splitlines()[-1]
+    times = {" ".join(line.split()[3:5]) for line in done("dpkg-deb", "--contents", PACKAGE).splitlines()}
+    check(len(times) == 1, f"times of the tree's are in the package: {times}")
     with open(PACKAGE, "rb") as one, open(again, "rb") as other:
         check(one.read() == other.read(), "two packages of one tree differ")
 

@@ -36,12 +36,7 @@ std::string main_help(std::size_t columns) {
                        "mayfly COMMAND --help lists the options of each. First steps: mayfly boot, which "
                        "boots the built-in demo; mayfly doctor where that fails.",
                        columns);
-    return text + "\n\n" +
-           wrap_text(
-               "Exit status: 0-123 the guest's own, 124 timeout, 125 mayfly failed, 126 the guest "
-               "crashed, 127 the kernel does not exist, 128+N mayfly was ended by signal N.",
-               columns) +
-           '\n';
+    return text + "\n\n" + wrap_text(status_text(kBootPage), columns) + '\n';
 }
 
 std::string guest_list(std::size_t columns) {

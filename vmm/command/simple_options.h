@@ -21,9 +21,8 @@ inline constexpr CommandPage kDoctorPage{
     .operands = "[--json]",
     .text =
         "Looks at /dev/kvm and at the host, runs a guest of a few milliseconds that measures what exits and "
-        "interrupts cost here, and judges each finding: ok, note or problem.\n"
-        "\n"
-        "Exit status: 0 mayfly can boot guests here, 125 it cannot."};
+        "interrupts cost here, and judges each finding: ok, note or problem.",
+    .status = "0 mayfly can boot guests here, 125 it cannot."};
 
 inline constexpr CommandPage kVersionPage{
     .command = "version",
@@ -31,15 +30,13 @@ inline constexpr CommandPage kVersionPage{
     .operands = "[--json]",
     .text =
         "Prints the version, the commit that it was built from, and with which compiler, optimisation, C "
-        "library and allocator.\n"
-        "\n"
-        "Exit status: 0, or 125 where stdout cannot be written."};
+        "library and allocator.",
+    .status = "0, or 125 where stdout cannot be written."};
 
 namespace simple_option_table {
 
 inline constexpr std::array kOptions{
-    Option<SimpleArguments>{
-        .section = "Options", .name = "json", .help = "print JSON", .flag = &SimpleArguments::is_json},
+    Option<SimpleArguments>{.name = "json", .help = "print JSON", .flag = &SimpleArguments::is_json},
     Option<SimpleArguments>{
         .name = "help", .letter = 'h', .help = "print this help and exit", .flag = &SimpleArguments::is_help},
 };

@@ -43,20 +43,35 @@ std::string column_list(const BenchReport& report) {
     return list;
 }
 
+bool differ_by_name_only(const BenchReport& first, const BenchReport& other) {
+    const auto is_like_renamed = [](ReportColumn one, const ReportColumn& two) {
+        one.name = two.name;
+        return one.is_like(two);
+    };
+    return std::equal(first.columns.begin(), first.columns.end(), other.columns.begin(), other.columns.end(),
+                      is_like_renamed);
+}
+
 Result<void> check_alike(const BenchReport& first, const BenchReport& other) {
-    const auto differs = [&](std::string_view what, const auto& one, const auto& two) {
+    constexpr std::string_view kHint = "only reports of one command are merged";
+    const auto differs = [&](std::string_view what, const auto& one, const auto& two, std::string_view hint) {
         return fail(
             Error::invalid(fmt::format("the report {} {}, and that of {} {}", what, two, first.file, one))
                 .about(other.file)
-                .hint("only reports of one command are merged"));
+                .hint(std::string(hint)));
     };
-    if (first.title != other.title) return differs("measured", first.title, other.title);
+    if (first.title != other.title) return differs("measured", first.title, other.title, kHint);
     const auto is_like = [](const ReportColumn& a, const ReportColumn& b) { return a.is_like(b); };
     if (!std::equal(first.columns.begin(), first.columns.end(), other.columns.begin(), other.columns.end(),
-                    is_like))
-        return differs("compared", column_list(first), column_list(other));
+                    is_like)) {
+        const std::string one = column_list(first);
+        const std::string two = column_list(other);
+        if (differ_by_name_only(first, other))
+            return differs("names its columns", one, two, "measure both with the same --name options");
+        return differs("compared", one, two, kHint);
+    }
     if (first.parallel != other.parallel)
-        return differs("measured with --parallel", first.parallel, other.parallel);
+        return differs("measured with --parallel", first.parallel, other.parallel, kHint);
     return {};
 }
 

@@ -21,8 +21,10 @@ inline constexpr CommandPage kBenchPage{
         "A FILE may be -, which is stdout; the table then goes to stderr. {NAME} is replaced in BOOT-ARGS, "
         "--against, --vs, --vs-binary, --prepare and --name.\n"
         "\n"
-        "Exit status: 0 all runs ended as expected, 1 some failed, 125 mayfly failed, 127 the kernel does "
-        "not exist, 128+N mayfly was ended by signal N."};
+        "`mayfly bench merge` puts the JSON reports of several machines or days beside each other.",
+    .status =
+        "0 all runs ended as expected, 1 some failed, 125 mayfly failed, 127 the kernel does not exist, "
+        "128+N signal N ended mayfly."};
 
 namespace bench_option_table {
 using B = BenchArguments;

@@ -27,9 +27,8 @@ inline constexpr CommandPage kMergePage{
         "(processor, kernel, KVM) and the least, median and greatest value of each quantity. All must have "
         "measured the same command.\n"
         "\n"
-        "The FILE of an option may be -, which is stdout; the table then goes to stderr.\n"
-        "\n"
-        "Exit status: 0 the reports were merged, 125 one was refused."};
+        "The FILE of an option may be -, which is stdout; the table then goes to stderr.",
+    .status = "0 the reports were merged, 125 one was refused."};
 
 namespace merge_option_table {
 using M = MergeArguments;

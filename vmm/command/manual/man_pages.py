@@ -1,8 +1,8 @@
 #!/usr/bin/env python3
 # SPDX-License-Identifier: Apache-2.0
-"""Writes the man pages from the tables of options. Usage: man_pages.py TABLES.json DIRECTORY.
+"""Writes the man pages from the tables of options. Usage: man_pages.py TABLES.json DIRECTORY DOCUMENTS.
 
-TABLES.json is what option_tables prints. The pages are mayfly.1 and one for each command; they carry no date,
+TABLES.json is what option_tables prints, DOCUMENTS the directory in which README.md is installed. The pages are mayfly.1 and one for each command; they carry no date,
 so that the same source makes the same pages."""
 
 import json
@@ -11,7 +11,8 @@ import re
 import sys
 import textwrap
 
-STATUS = "Exit status: "
+# Written in lower case wherever they stand.
+LOWER_CASE = {"ioeventfd", "irqfd", "mayfly", "virtio"}
 EXAMPLES = {
     "boot": [
         ("Boot the built-in demo guest on two vCPUs:", "mayfly boot --cpus 2"),
@@ -48,8 +49,16 @@ def text_lines(text):
     return [escape(line) for line in lines]
 
 
-def sentence(text):
-    return text_lines(text[0].upper() + text[1:] + ("" if text.endswith(".") else "."))
+def begins_with_name(text, values):
+    """Whether the first word is a value, as in "raw: the value", or an identifier: it keeps its case."""
+    first = text.split()[0]
+    word = first.rstrip(",:;.")
+    return word in LOWER_CASE or (word in values and word != first) or re.search(r"[A-Z0-9_]", word[1:]) is not None
+
+
+def sentence(text, values=()):
+    start = text[0] if begins_with_name(text, values) else text[0].upper()
+    return text_lines(start + text[1:] + ("" if text.endswith(".") else "."))
 
 
 def page_name(command):
@@ -68,47 +77,37 @@ def option_lines(option):
         name = f"\\fB\\-{option['letter']}\\fR, {name}"
     if option["value"] is not None:
         name += f" \\fI{escape(option['value'])}\\fR"
-    return [".TP", name] + sentence(option["help"])
+    return [".TP", name] + sentence(option["help"], option["completion"].split())
 
 
-def paragraphs(text):
-    """The description's paragraphs, and what is said of the status."""
-    parts = text.split("\n\n")
-    status = [part.removeprefix(STATUS) for part in parts if part.startswith(STATUS)]
-    return [part for part in parts if not part.startswith(STATUS)], status
-
-
-def command_page(command, version, others):
+def command_page(command, version, see):
     words = command["command"].split()
     lines = head(page_name(command["command"]), version, command["summary"])
     lines += [".SH SYNOPSIS", f"\\fBmayfly {' '.join(words)}\\fR {escape(command['operands'])}",
               ".SH DESCRIPTION"]
-    description, status = paragraphs(command["text"])
-    for number, part in enumerate(description):
+    for number, part in enumerate(command["text"].split("\n\n")):
         lines += ([".PP"] if number else []) + text_lines(part)
     lines.append(".SH OPTIONS")
     for option in command["options"]:
-        if option["section"] and option["section"] != "Options":
+        if option["section"]:
             lines.append(f".SS {escape(option['section'])}")
         lines += option_lines(option)
-    lines.append(".SH EXIT STATUS")
-    for part in status:
-        lines += text_lines(part)
-    lines.append(".SH EXAMPLES")
+    lines += [".SH EXIT STATUS", *text_lines(command["status"]), ".SH EXAMPLES"]
     for number, (what, example) in enumerate(EXAMPLES[command["command"]]):
         lines += [".PP"] if number else []
         lines += [escape(what), ".PP", ".nf", ".RS", escape(example), ".RE", ".fi"]
-    return lines + see_also(others)
+    return lines + see
 
 
-def see_also(names):
+def see_also(names, documents):
     lines = [".SH SEE ALSO"]
     for number, name in enumerate(names):
         lines.append(f".BR {escape(name)} (1){',' if number + 1 < len(names) else ''}")
-    return lines
+    return lines + [".PP", f"\\fI{escape(documents)}/README.md\\fR and the files in",
+                    f"\\fI{escape(documents)}/docs\\fR say more."]
 
 
-def main_page(tables):
+def main_page(tables, see):
     lines = head("mayfly", tables["version"], "boot a kernel or unikernel on KVM in about a millisecond")
     lines += [".SH SYNOPSIS"]
     for number, command in enumerate(tables["commands"]):
@@ -127,6 +126,9 @@ def main_page(tables):
     lines.append(".SH BUILT-IN GUESTS")
     for guest in tables["guests"]:
         lines += [".TP", f"\\fBbuiltin:{escape(guest['name'])}\\fR", *sentence(guest["description"])]
+    lines += [".SH EXIT STATUS",
+              *text_lines("Of mayfly boot; the pages of the other commands have theirs:"), ".PP",
+              *text_lines(tables["commands"][0]["status"])]
     lines += [".SH ENVIRONMENT", ".TP", "\\fBNO_COLOR\\fR, \\fBTERM\\fR",
               *text_lines("With a NO_COLOR that is not empty, or a TERM of \"dumb\", mayfly prints no escape "
                           "sequences."),
@@ -134,17 +136,21 @@ def main_page(tables):
               escape("Where unpacked kernels are kept; see --kernel-cache."),
               ".TP", "\\fBMAYFLY_RUNTIME_DIR\\fR, \\fBXDG_RUNTIME_DIR\\fR",
               escape("Where answers of KVM's are kept until the host reboots; \"off\" keeps none.")]
-    return lines + see_also([page_name(command["command"]) for command in tables["commands"]])
+    return lines + see
 
 
 def main():
     tables = json.loads(pathlib.Path(sys.argv[1]).read_text(encoding="utf-8"))
     directory = pathlib.Path(sys.argv[2])
-    pages = {"mayfly": main_page(tables)}
     names = ["mayfly"] + [page_name(command["command"]) for command in tables["commands"]]
+
+    def see(name):
+        return see_also([other for other in names if other != name], sys.argv[3])
+
+    pages = {"mayfly": main_page(tables, see("mayfly"))}
     for command in tables["commands"]:
         name = page_name(command["command"])
-        pages[name] = command_page(command, tables["version"], [other for other in names if other != name])
+        pages[name] = command_page(command, tables["version"], see(name))
     for name, lines in pages.items():
         (directory / f"{name}.1").write_text("\n".join(lines) + "\n", encoding="utf-8")
 

@@ -37,11 +37,8 @@ Json options_json(std::span<const Option<Arguments>> options) {
 
 template <typename Arguments>
 Json command_json(const CommandPage& page, std::span<const Option<Arguments>> options) {
-    return {{"command", page.command},
-            {"summary", page.summary},
-            {"operands", page.operands},
-            {"text", page.text},
-            {"options", options_json(options)}};
+    return {{"command", page.command}, {"summary", page.summary}, {"operands", page.operands},
+            {"text", page.text},       {"status", page.status},   {"options", options_json(options)}};
 }
 
 }  // namespace

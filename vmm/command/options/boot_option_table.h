@@ -23,10 +23,11 @@ inline constexpr CommandPage kBootPage{
         "An option's name may be cut short as long as it stays unique. Sizes take K, M, G or T (powers of "
         "1024). [Brackets] at the end of a line hold the default.\n"
         "\n"
-        "On a terminal, Ctrl-A x ends the machine and Ctrl-A h lists the keys.\n"
-        "\n"
-        "Exit status: 0-123 the guest's own, 124 timeout, 125 mayfly failed, 126 the guest crashed, 127 "
-        "the kernel does not exist, 128+N mayfly was ended by signal N."};
+        "On a terminal, Ctrl-A x ends the machine and Ctrl-A h lists the keys.",
+    .status =
+        "0-123 the guest's own; with --exec 0-255, the program's own (128+N: signal N killed it). Otherwise "
+        "124 timeout, 125 mayfly failed, 126 the guest crashed, 127 the kernel or the program does not "
+        "exist, 128+N signal N ended mayfly."};
 
 namespace boot_option_table {
 using A = BootArguments;
@@ -47,7 +48,9 @@ inline constexpr std::array kOptions{
               .help = "pass --append to Linux as it is, without mayfly's own words; -v prints the whole line",
               .flag = &A::omits_default_append},
     Option<A>{.name = "quick-linux",
-              .help = "have Linux skip parts of its start that few programs need (README)",
+              .help =
+                  "have Linux skip rarely needed parts of its start: names of constants in trace events, TCP "
+                  "congestion control in BPF, built-in keys",
               .flag = &A::is_quick_linux},
     Option<A>{.name = "module",
               .value = "'FILE[ ARGS]'",

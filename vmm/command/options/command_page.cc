@@ -20,9 +20,13 @@ std::string synopsis_of(const OptionText& option) {
 
 }  // namespace
 
+std::string status_text(const CommandPage& page) { return std::string("Exit status: ") + page.status; }
+
 std::string print_page(const CommandPage& page, std::span<const OptionText> options, std::size_t columns) {
     const std::string usage = fmt::format("usage: mayfly {} {}", page.command, page.operands);
-    std::string out = wrap_text(usage, columns, 4) + "\n\n" + wrap_text(page.text, columns) + '\n';
+    std::string out = wrap_text(usage, columns, 4) + "\n\n" + wrap_text(page.text, columns) + "\n\n" +
+                      wrap_text(status_text(page), columns) + '\n';
+    if (!options.empty() && options.front().section == nullptr) out += "\nOptions:\n";
     for (const OptionText& option : options) {
         if (option.section != nullptr) out += fmt::format("\n{}:\n", option.section);
         const std::string synopsis = synopsis_of(option);

@@ -18,6 +18,7 @@ struct CommandPage {
     const char* summary;   ///< lower case, no full stop
     const char* operands;  ///< what follows the command in its usage
     const char* text;      ///< paragraphs, with empty lines between them
+    const char* status;    ///< what each exit status means
 };
 
 /// What a user reads of an option.
@@ -38,6 +39,9 @@ template <typename Arguments>
             {option.section, option.name, option.letter, option.value, option.completion, option.help});
     return texts;
 }
+
+/// What `page` says of the exit status.
+[[nodiscard]] std::string status_text(const CommandPage& page);
 
 /// The page in `columns`.
 [[nodiscard]] std::string print_page(const CommandPage& page, std::span<const OptionText> options,

@@ -142,6 +142,12 @@ TEST_CASE("reports of another command are refused by name", "[merge]") {
     CHECK(has(why_not_merged({first, parsed("b.json", report(1'000, 2))}),
               "b.json: the report compared mayfly, other"));
     other = report(1'000);
+    other["columns"][0]["name"] = "old";
+    CHECK(has(why_not_merged({first, parsed("b.json", other)}),
+              "b.json: the report names its columns old, and that of a.json mayfly"));
+    other["columns"][0]["parameters"]["M"] = "64M";
+    CHECK(has(why_not_merged({first, parsed("b.json", other)}), "b.json: the report compared old M=64M"));
+    other = report(1'000);
     other["columns"][0]["parameters"]["M"] = "64M";
     CHECK(has(why_not_merged({first, parsed("b.json", other)}), "mayfly M=64M"));
     other = report(1'000);
