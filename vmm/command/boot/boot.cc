@@ -213,7 +213,8 @@ int boot_command(const BootArguments& arguments, BootConfig config, Timeline& ti
         run.service->on_end(outcome.status, outcome.lines.empty() ? std::string() : outcome.lines.front());
     if (ending && run.machine != nullptr)
         for (const std::string& line : run.machine->untaken_devices(*ending)) log::warning(line);
-    if (ending && ending->kind == EndKind::Timeout && config.exec && detect_flavour() == KvmFlavour::Pvm)
+    if (ending && ending->kind == EndKind::Timeout && config.exec && run.machine != nullptr &&
+        detect_flavour() == KvmFlavour::Pvm)
         log::warning(
             "this host's KVM interprets guest kernels, hundreds of times slower than a processor "
             "runs them: mayfly doctor measures it");
