@@ -111,12 +111,14 @@ class SplitLab(Lab):
     """A lab that accounts. `split(argv)` gives, until the marker ("init") and in all ("exit"), the
     instructions of the monitor, the host's kernel and the guest, and the returns to user space by cause."""
 
-    def _command(self, vmlinux, initrd, channel_fd):
+    def _prepare(self, kernel, initrd):
         # pylint: disable=attribute-defined-outside-init,consider-using-with
         self._directory = tempfile.TemporaryDirectory(prefix="mayfly-split-")
-        self._vmlinux = vmlinux
+        self._vmlinux = kernel.vmlinux
+        launch = super()._prepare(kernel, initrd)
         debug = f"unix:{self._directory.name}/debug,server=on,wait=off"
-        return super()._command(vmlinux, initrd, channel_fd) + ["-gdb", debug]
+        launch.command = [*launch.command, "-gdb", debug]
+        return launch
 
     def start(self):
         super().start()

@@ -124,7 +124,7 @@ class Lab:
         initrd = self._make_initrd(kernel)
         try:
             try:
-                self._launch = self._machine.prepare(kernel, initrd)
+                self._launch = self._prepare(kernel, initrd)
                 self._start_emulator()
             finally:
                 os.close(initrd)
@@ -136,6 +136,10 @@ class Lab:
             self.close()
             raise
         return self
+
+    def _prepare(self, kernel, initrd):
+        """The machine.Launch; a lab of another kind may change its command."""
+        return self._machine.prepare(kernel, initrd)
 
     def _host_files(self):
         return [source for source in self._files.values() if not isinstance(source, bytes)]
