@@ -49,6 +49,7 @@ std::string queue_lines(const GuestDeviceReport& device, const QueueReport& queu
         fmt::format("  {} {}: {}", device.name, queue.name, device.is_promoted ? "I/O thread" : "inline");
     if (is_first) head += fmt::format(", {} returns to user space", device.returns);
     std::vector<std::string> figures;
+    figures.reserve(kColumns.size());
     for (const Column& column : kColumns)
         figures.push_back(fmt::format("{} {}", column.title, column.value(queue)));
     return wrap_text(head, columns, 4) + '\n' + item_lines(figures, columns, 4);
