@@ -59,8 +59,7 @@ def every_phase_in_order():
                 "exit",
             )
         ]
-        # When it was executed, the kernel tells to a tick; a busy host's estimate may be as late as main().
-        check(times == sorted(times) and times[0] >= 0 and times[1] > 0, f"not in order: {phases}")
+        check(times == sorted(times) and times[0] > 0, f"not in order: {phases}")
         for name in ("memory_mapped", "kernel_loaded"):
             check(phases["main"] < phases[name] < phases["first_kvm_run"], f"{name} out of place: {phases}")
         check(phases["exit"] < outcome.seconds * 1e9 + 1e8, f"later than it can be: {phases}")
