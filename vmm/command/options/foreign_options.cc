@@ -17,7 +17,7 @@ constexpr const char* kNet = "here it is --net user, or --net tap=IFACE";
 constexpr const char* kShare = "here it is --share DIR[:MOUNT]";
 constexpr const char* kConsole = "here the serial port is on stdio unless --console says otherwise";
 constexpr const char* kDebugger =
-    "mayfly has no debugger's stub; --stats, --timeline and -v show what a guest does";
+    "mayfly has no GDB server; --stats, --timeline and -v show what a guest does";
 constexpr const char* kNoSocket = "mayfly has no API socket: the command line is the whole configuration";
 constexpr const char* kNoFile =
     "mayfly reads no configuration file: the command line is the whole configuration";

@@ -126,7 +126,7 @@ i32 tmpfile(const Call& call) {
     return failed_open;
 }
 
-/// Linux stops asking once it was told that the request is not implemented.
+/// ENOSYS is the answer that stops Linux from asking again. Spec: Linux fs/fuse/file.c, fuse_flush().
 i32 flush(const Call& call) {
     if (!call.share.are_errors_late) return -ENOSYS;
     const auto arguments = call.request.take<fuse_flush_in>();
