@@ -5,11 +5,11 @@
 
 #include <fmt/format.h>
 
+#include "vmm/bench/results/figures.h"
+
 namespace mayfly {
 
 namespace {
-
-constexpr std::string_view kMoment = "exec_to_";
 
 /// "runs/node1.json" is node1.
 std::string short_name(const std::string& file) {
@@ -75,27 +75,9 @@ Result<void> check_alike(const BenchReport& first, const BenchReport& other) {
     return {};
 }
 
-/// As figures_of() calls them.
-std::string label_of(const std::string& key) {
-    if (key == "exec_to_first_instruction") return "exec -> first instruction";
-    if (key.starts_with(kMoment)) {
-        std::string label = "exec -> " + key.substr(kMoment.size());
-        std::replace(label.begin(), label.end(), '_', ' ');
-        return label;
-    }
-    if (key == "user_cpu") return "user CPU, guest included";
-    if (key == "system_cpu") return "system CPU";
-    if (key == "cpu") return "CPU, both";
-    if (key == "peak_memory_kib") return "peak memory";
-    if (key == "kvm_exits") return "exits to the host's kernel";
-    std::string label = key;
-    std::replace(label.begin(), label.end(), '_', ' ');
-    return label;
-}
-
 bool is_step(std::string_view key) {
-    if (!key.starts_with(kMoment)) return false;
-    key.remove_prefix(kMoment.size());
+    if (!key.starts_with(kMomentKey)) return false;
+    key.remove_prefix(kMomentKey.size());
     return key != "main" && key != "first_instruction" && key != "exit" && !key.starts_with("guest_mark") &&
            !key.starts_with("console:");
 }

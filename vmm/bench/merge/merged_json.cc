@@ -1,13 +1,12 @@
 // SPDX-License-Identifier: Apache-2.0
 // The merged reports as JSON. Times are nanoseconds, memory is KiB.
 //
-//   tool, version 1       what wrote it, and how this layout is called
+//   tool, version 1       what wrote it, and the version of this layout
 //   title                 the `mayfly boot` that was measured
 //   reports[]             name, file, date, host{} (facts, as text), runs, parallel, interrupted_by
-//   columns[]             name, kind, parameters{}: what each of them measured; failures[], one for each
-//   report summary{quantity}     unit ("ns", "KiB", "count"), columns[][]: for each column, one for each
-//   report: n,
-//                         min, p50, p90, p99, max; or null
+//   columns[]             name, kind, parameters{}; failures[], one for each report
+//   summary{quantity}     unit ("ns", "KiB", "count"); columns[][], one for each report of each column:
+//                         n, min, p50, p90, p99, max; or null
 //   warnings[]            each begins with its report's name
 #include <nlohmann/json.hpp>
 

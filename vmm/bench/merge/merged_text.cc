@@ -1,23 +1,25 @@
 // SPDX-License-Identifier: Apache-2.0
-// The merged table: blocks of as many reports as 80 columns have room for.
+// The merged table: blocks of as many reports as a line has room for.
 #include <algorithm>
 
 #include <fmt/format.h>
 
 #include "vmm/bench/merge/merged.h"
+#include "vmm/text/layout.h"
 
 namespace mayfly {
 
 namespace {
 
-constexpr std::size_t kWidth = 80;
 constexpr std::size_t kLabelWidth = 14;
-constexpr std::size_t kBlockReports = 3;
+constexpr std::size_t kCellWidthMin = 20;
+constexpr std::size_t kBlockReportsMax = 3;
 
-/// In columns of a terminal, where each character takes one.
-std::size_t width_of(std::string_view text) {
-    return static_cast<std::size_t>(std::count_if(
-        text.begin(), text.end(), [](char c) { return (static_cast<unsigned char>(c) & 0xc0) != 0x80; }));
+/// How many of the reports a line of `columns` has room for: one at least.
+std::size_t block_reports(const MergedReport& merged, std::size_t columns) {
+    const std::size_t room = columns / kCellWidthMin;
+    return std::clamp<std::size_t>(room - std::min<std::size_t>(room, 1), 1,
+                                   std::min(kBlockReportsMax, merged.reports.size()));
 }
 
 /// The first `width` characters, all bytes of each.
@@ -33,7 +35,7 @@ std::size_t bytes_of(std::string_view text, std::size_t width) {
 /// Broken at blanks, and within words that are too long.
 std::vector<std::string> wrapped(std::string_view text, std::size_t width) {
     std::vector<std::string> lines;
-    while (width_of(text) > width) {
+    while (text_width(text) > width) {
         const std::size_t fits = bytes_of(text, width);
         // A blank right behind what fits is a good end too.
         std::size_t cut = text.rfind(' ', fits);
@@ -48,11 +50,12 @@ std::vector<std::string> wrapped(std::string_view text, std::size_t width) {
 /// Some of the reports, beside each other.
 class Block {
   public:
-    Block(const MergedReport& merged, std::size_t first)
+    Block(const MergedReport& merged, std::size_t first, std::size_t columns)
         : merged_(merged),
           first_(first),
-          count_(std::min(kBlockReports, merged.reports.size() - first)),
-          cell_width_((kWidth - kLabelWidth) / std::min(kBlockReports, merged.reports.size())) {}
+          columns_(columns),
+          count_(std::min(block_reports(merged, columns), merged.reports.size() - first)),
+          cell_width_((columns - kLabelWidth) / block_reports(merged, columns)) {}
 
     std::string text() {
         facts("", [](const BenchReport& report) { return report.name; });
@@ -84,10 +87,11 @@ class Block {
     }
 
     void figures(const MergedRow& row) {
-        text_ += '\n' + row.label;
         const std::vector<ReportColumn>& columns = merged_.reports.front().columns;
-        if (columns.size() > 1) text_ += ", " + columns[row.column].name;
+        const std::string title =
+            columns.size() > 1 ? fmt::format("{}, {}", row.label, columns[row.column].name) : row.label;
         text_ += '\n';
+        for (const std::string& line : wrapped(title, columns_)) text_ += line + '\n';
         const auto add = [&](std::string_view label, const auto& figure_of) {
             std::vector<std::string> words;
             for (std::size_t i = 0; i < count_; ++i) {
@@ -105,13 +109,14 @@ class Block {
     void add_line(std::string_view label, const std::vector<std::string>& words) {
         std::string line = fmt::format("{:<{}}", label, kLabelWidth);
         for (const std::string& word : words)
-            line += word + std::string(cell_width_ - std::min(cell_width_, width_of(word)), ' ');
+            line += word + std::string(cell_width_ - std::min(cell_width_, text_width(word)), ' ');
         line.resize(line.find_last_not_of(' ') + 1);
         text_ += line + '\n';
     }
 
     const MergedReport& merged_;
     const std::size_t first_;
+    const std::size_t columns_;
     const std::size_t count_;
     const std::size_t cell_width_;
     std::string text_;
@@ -119,14 +124,15 @@ class Block {
 
 }  // namespace
 
-std::string merged_text(const MergedReport& merged) {
+std::string merged_text(const MergedReport& merged, std::size_t columns) {
     std::string text;
     const auto add_wrapped = [&](const std::string& line) {
-        for (const std::string& one : wrapped(line, kWidth)) text += one + '\n';
+        for (const std::string& one : wrapped(line, columns)) text += one + '\n';
     };
     add_wrapped(merged.reports.front().title);
-    for (std::size_t first = 0; first < merged.reports.size(); first += kBlockReports)
-        text += '\n' + Block(merged, first).text();
+    const std::size_t step = block_reports(merged, columns);
+    for (std::size_t first = 0; first < merged.reports.size(); first += step)
+        text += '\n' + Block(merged, first, columns).text();
     if (!merged.warnings.empty()) text += '\n';
     for (const std::string& warning : merged.warnings) add_wrapped("! " + warning);
     return text;

@@ -61,17 +61,14 @@ class Builder {
 
     Figures build() {
         add_times();
-        add("user_cpu", "user CPU, guest included", Unit::Nanoseconds, RunKind::Timed,
-            [](const Run& run) { return run.user_ns; });
-        add("system_cpu", "system CPU", Unit::Nanoseconds, RunKind::Timed,
-            [](const Run& run) { return run.system_ns; });
-        add("cpu", "CPU, both", Unit::Nanoseconds, RunKind::Timed,
+        add("user_cpu", Unit::Nanoseconds, RunKind::Timed, [](const Run& run) { return run.user_ns; });
+        add("system_cpu", Unit::Nanoseconds, RunKind::Timed, [](const Run& run) { return run.system_ns; });
+        add("cpu", Unit::Nanoseconds, RunKind::Timed,
             [](const Run& run) { return run.user_ns + run.system_ns; });
-        add("voluntary_switches", "voluntary switches", Unit::Count, RunKind::Timed,
-            [](const Run& run) { return run.waits; });
-        add("involuntary_switches", "involuntary switches", Unit::Count, RunKind::Timed,
+        add("voluntary_switches", Unit::Count, RunKind::Timed, [](const Run& run) { return run.waits; });
+        add("involuntary_switches", Unit::Count, RunKind::Timed,
             [](const Run& run) { return run.preemptions; });
-        add("peak_memory_kib", "peak memory", Unit::Kibibytes, RunKind::Counting,
+        add("peak_memory_kib", Unit::Kibibytes, RunKind::Counting,
             [](const Run& run) { return run.counts.peak_memory_kib; });
         add_exits();
         add_notes(plan_, result_, figures_);
@@ -79,8 +76,8 @@ class Builder {
     }
 
   private:
-    Row& add(std::string key, std::string label, Unit unit, RunKind kind, const Value& value) {
-        Row row{std::move(key), std::move(label), unit, false, {}};
+    Row& add(const std::string& key, Unit unit, RunKind kind, const Value& value) {
+        Row row{key, label_of(key), unit, false, {}};
         for (std::size_t column = 0; column < plan_.columns.size(); ++column)
             row.cells.push_back({summarize(values(result_, column, kind, value)), {}, {}});
         compare(row);
@@ -103,13 +100,13 @@ class Builder {
             const std::string& name = moment.name;
             const bool is_first = name == kFirstInstruction;
             Row& row =
-                add("exec_to_" + key_of(is_first ? "first_instruction" : name),
-                    "exec -> " + (is_first ? std::string("first instruction") : name), Unit::Nanoseconds,
-                    RunKind::Timed, [&](const Run& run) { return moment_of(run, name); });
+                add(std::string(kMomentKey) + key_of(is_first ? "first_instruction" : name),
+                    Unit::Nanoseconds, RunKind::Timed, [&](const Run& run) { return moment_of(run, name); });
+            // A mark of the user's keeps its underscores.
+            if (!is_first) row.label = "exec -> " + name;
             row.is_step = !is_headline(name);
         }
-        add("exec_to_exit", "exec -> exit", Unit::Nanoseconds, RunKind::Timed,
-            [](const Run& run) { return run.exit_ns; });
+        add("exec_to_exit", Unit::Nanoseconds, RunKind::Timed, [](const Run& run) { return run.exit_ns; });
         for (const Run& run : result_.runs) {
             Cell& cell = figures_.rows.back().cells[run.column];
             if (!cell.summary && !run.is_good && cell.missing.empty())
@@ -128,10 +125,9 @@ class Builder {
             if (run.counts.stats) return run.counts.stats->returns;
             return run.counts.kvm_returns;
         };
-        add("returns_to_user_space", "returns to user space", Unit::Count, RunKind::Counting, returns);
+        add("returns_to_user_space", Unit::Count, RunKind::Counting, returns);
         say_why_missing();
-        add("kvm_exits", "exits to the host's kernel", Unit::Count, RunKind::Counting,
-            [](const Run& run) { return run.counts.kvm_exits; });
+        add("kvm_exits", Unit::Count, RunKind::Counting, [](const Run& run) { return run.counts.kvm_exits; });
         say_why_missing();
     }
 
@@ -152,6 +148,18 @@ class Builder {
 };
 
 }  // namespace
+
+std::string label_of(std::string_view key) {
+    if (key == "user_cpu") return "user CPU, guest included";
+    if (key == "system_cpu") return "system CPU";
+    if (key == "cpu") return "CPU, both";
+    if (key == "peak_memory_kib") return "peak memory";
+    if (key == "kvm_exits") return "exits to the host's kernel";
+    const bool is_moment = key.starts_with(kMomentKey);
+    std::string label(is_moment ? key.substr(kMomentKey.size()) : key);
+    std::replace(label.begin(), label.end(), '_', ' ');
+    return is_moment ? "exec -> " + label : label;
+}
 
 std::vector<u64> sorted_exits(const BenchResult& result, std::size_t column) {
     std::vector<u64> list =

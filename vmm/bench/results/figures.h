@@ -37,6 +37,11 @@ struct Figures {
 /// Notes on the measurement, and warnings about the figures. Part of figures_of().
 void add_notes(const BenchPlan& plan, const BenchResult& result, Figures& figures);
 
+/// What the keys of moments begin with.
+inline constexpr std::string_view kMomentKey = "exec_to_";
+/// Of a quantity, by its key: "exec -> exit", "peak memory".
+[[nodiscard]] std::string label_of(std::string_view key);
+
 /// exec -> exit of a column's good timed runs, ascending.
 [[nodiscard]] std::vector<u64> sorted_exits(const BenchResult& result, std::size_t column);
 /// The same for a moment, "first_kvm_run".

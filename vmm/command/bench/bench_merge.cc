@@ -77,9 +77,11 @@ Result<int> merge(const MergeArguments& arguments) {
         reports.push_back(TRY(
             read_whole(file).and_then([&](const std::string& text) { return parse_report(file, text); })));
     const MergedReport merged = TRY(merge_reports(std::move(reports)));
-    const std::string table = merged_text(merged);
+    const bool is_document = arguments.json == "-" || arguments.html == "-";
+    const std::string table =
+        merged_text(merged, display_of(is_document ? STDERR_FILENO : STDOUT_FILENO).columns);
     int status = 0;
-    if (arguments.json == "-" || arguments.html == "-") {
+    if (is_document) {
         (void)std::fwrite(table.data(), 1, table.size(), stderr);
         status = print_result(arguments.json == "-" ? merged_json(merged) : merged_html(merged));
     } else {
