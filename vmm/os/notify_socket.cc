@@ -46,9 +46,7 @@ Result<void> NotifySocket::send(std::string_view notice) const {
         if (::send(fd_.get(), notice.data(), notice.size(), MSG_NOSIGNAL | MSG_DONTWAIT) >= 0) return {};
         const int error = errno;
         const u64 now_ns = monotonic_ns();
-        if (error != EINTR && (error != EAGAIN || now_ns >= deadline_ns))
-            return fail(Error::os("send", error));
-        if (error == EINTR) continue;
+        if (error != EAGAIN || now_ns >= deadline_ns) return fail(Error::os("send", error));
         // Interrupted or not, the deadline stands.
         pollfd place{.fd = fd_.get(), .events = POLLOUT, .revents = 0};
         (void)::poll(&place, 1, static_cast<int>((deadline_ns - now_ns) / 1'000'000 + 1));

@@ -17,10 +17,6 @@ void break_line(std::string& out, std::size_t indent) {
     out.append(indent, ' ');
 }
 
-}  // namespace
-
-namespace {
-
 /// The next word, or as much of it as may stand on one line of `room` columns.
 std::string_view next_piece(std::string_view text, std::size_t room) {
     std::string_view piece = text.substr(0, std::min(text.find_first_of(" \n"), text.find(kOptionalKey, 1)));
