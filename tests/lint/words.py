@@ -59,9 +59,9 @@ NAMES = [
 ]
 
 # Files without a suffix that hold text of ours.
-PLAIN = ("check", "quickstart", ".ci/run", ".ci/setup", ".ci/tidy", ".ci/sanitize", ".ci/fetch-mimalloc",
+PLAIN = ("check", "quickstart", ".ci/build", ".ci/deb", ".ci/run", ".ci/setup", ".ci/tidy", ".ci/sanitize", ".ci/fetch-mimalloc",
          ".ci/packages", ".ci/packages-check", ".ci/packages-perf", ".ci/packages-analysis", "meson_options.txt")
-SUFFIXES = source_tree.SUFFIXES | {".py", ".sh", ".ld", ".build", ".md"}
+SUFFIXES = source_tree.SUFFIXES | {".py", ".sh", ".ld", ".build", ".md", ".in"}
 # Their text is the list itself, or breaks the rules on purpose.
 EXEMPT = {"tests/lint/words.py", "tests/lint/lint_self_test.py"}
 
@@ -80,7 +80,7 @@ def files(root):
     """Every text of ours: the product, tests and benchmarks, scripts, and documents."""
     root = pathlib.Path(root)
     found = [root / name for name in PLAIN] + list(root.glob("*.md")) + list(root.glob("meson.build"))
-    for directory in source_tree.PRODUCT + source_tree.TESTS:
+    for directory in (*source_tree.PRODUCT, *source_tree.TESTS, "data", "docs"):
         found += (root / directory).rglob("*")
     for file in sorted(file for file in found if file.is_file()):
         if file.suffix in SUFFIXES or file.relative_to(root).as_posix() in PLAIN:
