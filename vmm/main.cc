@@ -17,7 +17,7 @@
 #include "vmm/command/main_help.h"
 #include "vmm/command/options/boot_help.h"
 #include "vmm/command/options/boot_options.h"
-#include "vmm/command/options/option_table.h"
+#include "vmm/command/table/option_table.h"
 #include "vmm/command/outputs/answer.h"
 #include "vmm/command/simple_options.h"
 #include "vmm/machine/lifecycle/ending.h"

@@ -4,6 +4,7 @@
 
 Tests and benchmarks may include anything; nothing in the product includes them."""
 
+import collections
 import re
 
 import source_tree
@@ -32,6 +33,7 @@ LAYERS = [
     ["vmm/doctor/probe", "vmm/bench/results"],
     ["vmm/doctor", "vmm/bench/page"],
     ["vmm/bench/merge"],
+    ["vmm/command/table"],
     ["vmm/command/options"],
     ["vmm/command/outputs"],
     ["vmm/command/boot", "vmm/command/bench"],
@@ -39,6 +41,7 @@ LAYERS = [
     ["vmm/command/manual"],
     ["vmm/main.cc"],
 ]
+MODULES_MAX = 12
 RANK = {directory: rank for rank, layer in enumerate(LAYERS) for directory in layer}
 
 # Lower, and still out of bounds: chip models and boot code are tested without KVM, and firmware learns about
@@ -85,7 +88,17 @@ def objection(includer, included):
     return None
 
 
+def crowded(root):
+    """Folders of the product with more modules, by their headers, than a reader can survey."""
+    counts = collections.Counter(source.path.rpartition("/")[0] for source in source_tree.sources(root, ("vmm",))
+                                 if source.path.endswith(".h"))
+    for folder, count in sorted(counts.items()):
+        if count > MODULES_MAX:
+            yield folder, 1, f"has {count} modules, the limit is {MODULES_MAX}: make a folder of some"
+
+
 def check(root):
+    yield from crowded(root)
     for source in source_tree.sources(root, source_tree.PRODUCT):
         if directory_of(source.path) is None:
             yield source.path, 1, "is in no layer; add its directory to LAYERS"

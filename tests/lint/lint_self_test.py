@@ -95,6 +95,9 @@ BROKEN = [
     ("words", "README.md", "All but for one.\n", "'but for'"),
     ("words", "perf/README.md", "It shall end.\n", "'shall'"),
     ("words", "check", "# Lest it hangs.\n", "'Lest'"),
+    ("words", ".ci/deb", "# It cannot be had.\n", "'cannot be had'"),
+    ("words", "docs/a.md", "It is no kernel.\n", "'is no'"),
+    ("words", "data/a.service.in", "# It is not there.\n", "'is not there'"),
     ("words", "vmm/a.ld", "/* It sees to it. */\n", "'sees to it'"),
     ("words", "vmm/main.cc", SPDX + "bool is_no_default;\n", "the name is_no_default"),
     ("words", "tests/kvm/a_test.py", "def what_is_no_disk():\n    pass\n", "the name what_is_no_disk"),
@@ -149,6 +152,10 @@ def main():
         status, output = lint(name, {**CLEAN, path: text})
         if status != 1 or path not in output or complaint not in output:
             failures.append(f"{name} misses '{complaint}' in {path}: status {status}: {output.strip()}")
+    crowd = {f"vmm/error/module{n}.h": HEADER for n in range(12)}
+    status, output = lint("include_direction", {**CLEAN, **crowd})
+    if status != 1 or "vmm/error" not in output or "13 modules" not in output:
+        failures.append(f"include_direction misses a crowded folder: status {status}: {output.strip()}")
     for failure in failures:
         print(failure)
     print(f"{len(BROKEN)} broken trees, {len(failures)} missed")

@@ -9,8 +9,8 @@
 #include "vmm/command/bench/bench_option_table.h"
 #include "vmm/command/bench/merge_option_table.h"
 #include "vmm/command/options/boot_option_table.h"
-#include "vmm/command/options/option_hints.h"
 #include "vmm/command/simple_options.h"
+#include "vmm/command/table/option_hints.h"
 #include "vmm/machine/boot/guest_images.h"
 #include "vmm/text/layout.h"
 

@@ -5,8 +5,8 @@
 #include <array>
 #include <string>
 
-#include "vmm/command/options/command_page.h"
-#include "vmm/command/options/option_table.h"
+#include "vmm/command/table/command_page.h"
+#include "vmm/command/table/option_table.h"
 
 namespace mayfly {
 

@@ -9,7 +9,7 @@
 #include "vmm/command/bench/bench_columns.h"
 #include "vmm/command/bench/bench_option_table.h"
 #include "vmm/command/options/foreign_options.h"
-#include "vmm/command/options/option_table.h"
+#include "vmm/command/table/option_table.h"
 #include "vmm/text/size.h"
 
 namespace mayfly {

@@ -5,7 +5,7 @@
 
 #include <fmt/format.h>
 
-#include "vmm/command/options/option_table.h"
+#include "vmm/command/table/option_table.h"
 #include "vmm/machine/boot/guest_images.h"
 
 namespace mayfly {

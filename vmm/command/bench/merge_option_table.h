@@ -6,8 +6,8 @@
 #include <string>
 #include <vector>
 
-#include "vmm/command/options/command_page.h"
-#include "vmm/command/options/option_table.h"
+#include "vmm/command/table/command_page.h"
+#include "vmm/command/table/option_table.h"
 
 namespace mayfly {
 

@@ -5,10 +5,10 @@
 #include <array>
 
 #include "vmm/command/options/boot_options.h"
-#include "vmm/command/options/command_page.h"
 #include "vmm/command/options/device_options.h"
-#include "vmm/command/options/option_table.h"
 #include "vmm/command/options/share_option.h"
+#include "vmm/command/table/command_page.h"
+#include "vmm/command/table/option_table.h"
 
 namespace mayfly {
 

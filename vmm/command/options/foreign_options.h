@@ -5,7 +5,7 @@
 
 #include <span>
 
-#include "vmm/command/options/option_table.h"
+#include "vmm/command/table/option_table.h"
 
 namespace mayfly {
 

@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: Apache-2.0
-#include "vmm/command/options/command_page.h"
+#include "vmm/command/table/command_page.h"
 
 #include <set>
 

@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: Apache-2.0
-#include "vmm/command/options/option_hints.h"
+#include "vmm/command/table/option_hints.h"
 
 #include <algorithm>
 #include <vector>

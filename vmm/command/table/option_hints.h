@@ -9,7 +9,7 @@
 #include <string>
 #include <string_view>
 
-#include "vmm/command/options/option_table.h"
+#include "vmm/command/table/option_table.h"
 
 namespace mayfly {
 

@@ -1,11 +1,11 @@
 // SPDX-License-Identifier: Apache-2.0
-#include "vmm/command/options/option_table.h"
+#include "vmm/command/table/option_table.h"
 
 #include <cstring>
 
 #include <fmt/format.h>
 
-#include "vmm/command/options/option_hints.h"
+#include "vmm/command/table/option_hints.h"
 
 namespace mayfly::option_table {
 

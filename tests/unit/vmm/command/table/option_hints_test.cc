@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: Apache-2.0
-#include "vmm/command/options/option_hints.h"
+#include "vmm/command/table/option_hints.h"
 
 #include <catch2/catch.hpp>
 
@@ -75,8 +75,8 @@ TEST_CASE("words of other monitors are answered by ours", "[option_hints]") {
                                      {"-append", "--append STRING"},
                                      {"-initrd", "--initrd FILE"},
                                      {"-smp", "--cpus N"},
-                                     {"--gdb", "debugger"},
-                                     {"-s", "debugger"},
+                                     {"--gdb", "GDB server"},
+                                     {"-s", "GDB server"},
                                      {"--api-sock", "API socket"},
                                      {"--cmdline", "--append STRING"},
                                      {"-nographic", "--console"},
