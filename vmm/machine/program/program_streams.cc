@@ -34,23 +34,24 @@ ProgramStreams::ProgramStreams(const GuestMemory& memory, StopControl& stop, con
       has_terminal_(options.has_terminal),
       port_(*this),
       channel_(memory, std::move(wake_init)),
-      output_(RingName::Output, STDOUT_FILENO, {channel_, stop}),
-      error_(RingName::Error, STDERR_FILENO, {channel_, stop}),
+      outputs_{.out{RingName::Output, STDOUT_FILENO, {channel_, stop}},
+               .error{RingName::Error, STDERR_FILENO, {channel_, stop}}},
       files_(options.copies_out, {channel_, stop},
-             {.is_turn = [this] { return output_.reader().has_ended() && error_.reader().has_ended(); },
+             {.is_turn =
+                  [this] { return outputs_.out.reader().has_ended() && outputs_.error.reader().has_ended(); },
               .on_begin = [this] { signals_.on_program_ended(); }}),
       input_(input_fd(options.has_terminal), {channel_, stop}),
       signals_(channel_, stop, options.grace) {
-    output_.sink().tell_of_lost_reader();
-    error_.sink().tell_of_lost_reader();
-    output_.sink().set_name("the program's stdout");
-    error_.sink().set_name("the program's stderr");
-    if (options.has_terminal && !display_of(STDOUT_FILENO).is_dumb) output_.sink().look_for_questions();
+    outputs_.out.sink().tell_of_lost_reader();
+    outputs_.error.sink().tell_of_lost_reader();
+    outputs_.out.sink().set_name("the program's stdout");
+    outputs_.error.sink().set_name("the program's stderr");
+    if (options.has_terminal && !display_of(STDOUT_FILENO).is_dumb) outputs_.out.sink().look_for_questions();
 }
 
 void ProgramStreams::set_watch(ConsoleWatch* watch) {
-    output_.sink().set_watch(watch, WatchSource::Output);
-    error_.sink().set_watch(watch, WatchSource::Error);
+    outputs_.out.sink().set_watch(watch, WatchSource::Output);
+    outputs_.error.sink().set_watch(watch, WatchSource::Error);
 }
 
 Result<void> ProgramStreams::connect() {
@@ -84,8 +85,8 @@ bool ProgramStreams::resize(WindowSize size) {
 
 Result<void> ProgramStreams::start_threads() {
     TRY_VOID(signals_.start());
-    TRY_VOID(output_.reader().start());
-    TRY_VOID(error_.reader().start());
+    TRY_VOID(outputs_.out.reader().start());
+    TRY_VOID(outputs_.error.reader().start());
     TRY_VOID(files_.start());
     return input_.start();
 }
@@ -111,8 +112,8 @@ void ProgramStreams::on_open(u32 header_frame) {
 
 void ProgramStreams::on_doorbell(u8 wishes) {
     if ((wishes & channel::kProgramRuns) != 0 && on_running_) std::exchange(on_running_, nullptr)();
-    if ((wishes & channel::wish_of(RingName::Output)) != 0) output_.reader().on_doorbell();
-    if ((wishes & channel::wish_of(RingName::Error)) != 0) error_.reader().on_doorbell();
+    if ((wishes & channel::wish_of(RingName::Output)) != 0) outputs_.out.reader().on_doorbell();
+    if ((wishes & channel::wish_of(RingName::Error)) != 0) outputs_.error.reader().on_doorbell();
     if ((wishes & channel::wish_of(RingName::Files)) != 0) files_.reader().on_doorbell();
     if ((wishes & channel::wish_of(RingName::Input)) == 0) return;
     input_.on_doorbell();
@@ -131,24 +132,24 @@ void ProgramStreams::on_text(u8 byte) {
 }
 
 bool ProgramStreams::await_written(u64 deadline_ns) const {
-    return output_.reader().await_taken(deadline_ns) && error_.reader().await_taken(deadline_ns) &&
-           files_.reader().await_taken(deadline_ns);
+    return outputs_.out.reader().await_taken(deadline_ns) &&
+           outputs_.error.reader().await_taken(deadline_ns) && files_.reader().await_taken(deadline_ns);
 }
 
 void ProgramStreams::finish() {
-    RingReader* const readers[] = {&output_.reader(), &error_.reader(), &files_.reader()};
+    RingReader* const readers[] = {&outputs_.out.reader(), &outputs_.error.reader(), &files_.reader()};
     for (RingReader* const reader : readers) reader->begin_to_finish();
     for (RingReader* const reader : readers) reader->await_end();
     log::set_raw_terminal(false);
-    if (has_terminal_ && output_.sink().has_asked_lately()) typed_.settle(output_.sink().fd());
+    if (has_terminal_ && outputs_.out.sink().has_asked_lately()) typed_.settle(outputs_.out.sink().fd());
 }
 
 void ProgramStreams::end_threads() {
     signals_.end();
     typed_.end();
     input_.end();
-    output_.reader().end();
-    error_.reader().end();
+    outputs_.out.reader().end();
+    outputs_.error.reader().end();
     files_.reader().end();
 }
 

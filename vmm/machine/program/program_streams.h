@@ -70,12 +70,16 @@ class ProgramStreams final : private InitPortSink {
     [[nodiscard]] std::optional<std::size_t> type(std::span<const u8> bytes);
     [[nodiscard]] bool resize(WindowSize size);
 
+    struct Outputs {
+        ProgramOutput out;
+        ProgramOutput error;
+    };
+
     StopControl& stop_;
     const bool has_terminal_;
     InitPort port_;
     ProgramChannel channel_;
-    ProgramOutput output_;
-    ProgramOutput error_;
+    Outputs outputs_;
     ProgramFiles files_;
     ProgramInput input_;
     ConsoleInput typed_;  // instead, from a terminal
