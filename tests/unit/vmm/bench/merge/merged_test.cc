@@ -68,7 +68,7 @@ TEST_CASE("the table has the facts above the figures and fits its columns", "[me
     for (const char* file : {"one.json", "two.json", "three.json", "four.json"})
         reports.push_back(parsed(file, report(1'000'000, 2)));
     reports[0].warnings = {std::string(200, 'w') + " \u00b5 " + std::string(100, 'x')};
-    for (const std::size_t columns : {24, 40, 60})
+    for (const std::size_t columns : {std::size_t{24}, std::size_t{40}, std::size_t{60}})
         CHECK(widest_line(merged_text(merged(reports), columns)) <= columns);
     const std::string text = merged_text(merged(reports), 80);
     CHECK(widest_line(text) <= 80);
