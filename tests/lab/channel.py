@@ -9,7 +9,7 @@ import threading
 import commands
 from errors import LabError
 
-RUN, INPUT, INPUT_END, SIGNAL, RESIZE, PUT, PUT_DATA, PUT_END, GET, POWER_OFF = range(1, 11)
+RUN, INPUT, INPUT_END, SIGNAL, RESIZE, PUT, PUT_DATA, PUT_END, GET, POWER_OFF, WAKE = range(1, 12)
 HELLO, OUTPUT, ERROR, EXIT, CREDIT, PUT_DONE, GET_DATA, GET_DONE = range(1, 9)
 VERSION = 1
 HEADER = struct.Struct("<III")

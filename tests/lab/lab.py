@@ -26,6 +26,7 @@ from channel import (
     Process,
     TERMINAL,
     Transfer,
+    WAKE,
     WITH_INPUT,
 )
 from errors import LabError, Unavailable
@@ -40,6 +41,7 @@ BOOT_SECONDS = 300
 POWER_OFF_SECONDS = 20
 PANIC_SECONDS = 3
 CONSOLE_LINES = 40
+WAKE_SECONDS = 1
 MACHINES = {machine.name: machine for machine in (SvmHost, VmxHost)}
 # The programs of every lab, each with its Debian package.
 PROGRAMS = {
@@ -101,6 +103,7 @@ class Lab:
         self._launch = None
         self._emulator = None
         self._thread = None
+        self._closing = threading.Event()
         self.channel = None
 
     def __enter__(self):
@@ -132,10 +135,20 @@ class Lab:
                 raise LabError(f"the lab did not come up within {self._boot_seconds:g} s" + self._tail())
             if self.channel.ended is not None:
                 raise LabError(self.channel.ended)
+            # With icount timers run in the thread of the CPU, and a wake would make each run another one.
+            if self._machine.loses_interrupts and not self._machine.options.icount:
+                threading.Thread(target=self._keep_awake, daemon=True).start()
         except BaseException:
             self.close()
             raise
         return self
+
+    def _keep_awake(self):
+        while not self._closing.wait(WAKE_SECONDS):
+            try:
+                self.channel.send(WAKE, 0)
+            except LabError:
+                return
 
     def _prepare(self, kernel, initrd):
         """The machine.Launch; a lab of another kind may change its command."""
@@ -224,6 +237,7 @@ class Lab:
 
     def close(self):
         """Ends the lab. With disks it is powered off first, so that they have all that was written."""
+        self._closing.set()
         if self._emulator is None:
             return
         if self._disks and self.channel.ended is None and self.channel.hello.is_set():

@@ -29,6 +29,9 @@ class Machine:
     modules_at_hand = ()
     # Whether it starts again after a panic of its kernel, and has to be ended.
     restarts = False
+    # Whether its emulator can lose an interrupt, so that the host's kernel waits for a tick that never comes; the
+    # next interrupt of any device ends that.
+    loses_interrupts = False
     # The device that the agent finds its client at; "": a virtio-serial port.
     channel_device = ""
 

@@ -100,6 +100,7 @@ void Agent::handle(const Frame& frame) {
         case ToAgent::PutEnd: return end_put(frame);
         case ToAgent::Get: return get(frame);
         case ToAgent::PowerOff: power_off();
+        case ToAgent::Wake: return;
         case ToAgent::Input:
         case ToAgent::InputEnd:
         case ToAgent::Signal:

@@ -32,6 +32,7 @@ enum class ToAgent : uint32_t {
     PutEnd = 8,
     Get = 9,  // the path
     PowerOff = 10,
+    Wake = 11,  // nothing but the interrupt that brings it
 };
 
 enum class ToClient : uint32_t {
