@@ -26,7 +26,7 @@ u32 vector_bit(apic::Register bank) {
     return apic::read(static_cast<apic::Register>(offset)) >> (kIpiVector & 31) & 1;
 }
 
-/// The mode's name before that of the check.
+/// A check's name behind its mode's.
 class Named final {
   public:
     Named(Text mode, Text check) { line_.add(mode).add(check); }

@@ -2,9 +2,9 @@
 // The guests that are built into the binary: hello, the demo, and a probe for each thing that tests
 // prove.
 //
-// Each is one ELF64 file that starts by PVH, Linux-64, Multiboot 1 and Multiboot 2 alike, says its
-// findings on the serial port and exits through port 0xf4 with the number of failures. Immutable
-// after start; any thread.
+// Each is one ELF64 file that starts by PVH, Linux-64, Multiboot 1 and Multiboot 2 alike, reports its
+// findings on the serial port and exits through port 0xf4 with the number of failures. Immutable after start;
+// any thread.
 #pragma once
 
 #include <span>

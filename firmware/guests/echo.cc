@@ -22,7 +22,7 @@ constexpr u32 kPollMicroseconds = 1000;
 constinit volatile u32 interrupts = 0;
 constinit volatile u32 timer_interrupts = 0;
 
-/// Echoes what is there; false once that was a 'q'.
+/// Echoes the input that has come; false after a 'q'.
 bool echo_available() {
     while ((in8(kLineStatus) & kDataReady) != 0) {
         const u8 c = in8(kSerialPort);

@@ -1,6 +1,5 @@
 // SPDX-License-Identifier: Apache-2.0
-// exits: ends the machine in the way that the command line names; `exit=N` (with `port=P`) when it
-// names none.
+// exits: ends the machine in the way that the command line names, by default `exit=N` (with `port=P`).
 #include "firmware/guests/runtime/boot_info.h"
 #include "firmware/guests/runtime/interrupts.h"
 
@@ -20,7 +19,7 @@ constexpr u16 kKeyboardCommand = 0x64;
 constexpr u8 kPulseResetLine = 0xfe;
 constexpr u16 kPvpanic = 0x505;
 constexpr u16 kExitPort = 0xf4;
-/// Nobody answers here: instructions cannot be fetched from it.
+/// No device answers here, so no instruction can be fetched.
 constexpr u64 kWilderness = 0xc800'0000;
 
 [[noreturn]] void triple_fault() {
@@ -55,7 +54,7 @@ void reset() {
     out8(kResetControl, 6);
 }
 
-/// Returns only when the way out was not one.
+/// Returns only if the machine did not end.
 void leave() {
     if (has_option("exit")) {
         out8(static_cast<u16>(option_value("port", kExitPort)), static_cast<u8>(option_value("exit", 0)));

@@ -2,8 +2,8 @@
 // hostile: pseudo-random port and MMIO accesses of every width. `seed=N` and `count=N` (1000)
 // choose them.
 //
-// Left out is only what would end the guest by rights (exit, reset and sleep ports, panic), or take
-// it down by its own hand (interrupt controllers and test device, which could send it an INIT).
+// Leaves out only ports that end the guest by design (exit, reset and sleep ports, panic) and devices by
+// which it could end itself (interrupt controllers and test device, which could send it an INIT).
 #include "firmware/guests/runtime/boot_info.h"
 #include "firmware/guests/runtime/random.h"
 
@@ -32,7 +32,7 @@ constexpr PortRange kLeftOut[] = {
 };
 
 constexpr u64 kHole = 0xc000'0000;
-/// Where something listens, or might.
+/// Addresses where a device is, or could be.
 constexpr u32 kBases[] = {0xc000'0000, 0xc000'1000, 0xc000'2000, 0xe000'0000, 0xe000'8000,
                           0xe00f'f000, 0xfec0'1000, 0xfed0'0000, 0xfeff'c000, 0xffff'f000};
 constexpr u32 kBaseCount = sizeof kBases / sizeof kBases[0];
@@ -64,7 +64,7 @@ void access_port(u32 port, u32 choice, u32 value) {
 
 template <typename T>
 void access_as(u64 address, bool write, u32 value) {
-    // SAFETY: entry.S maps the hole, or map_address() did; that nothing is there is the point.
+    // SAFETY: entry.S maps the hole, or map_address() did; no object lies there.
     auto* at = reinterpret_cast<volatile T*>(address);
     if (write) {
         *at = static_cast<T>(value);
@@ -107,8 +107,8 @@ extern "C" guest::u32 guest_main() {
             default: access_memory(kHole + (place & 0x3fff'ffff), choice, what); break;
         }
     }
-    out8(kSerialPort + 3, 3);  // the divisor latch may be where the data was,
-    out8(kSerialPort + 4, 0);  // and loopback on
+    out8(kSerialPort + 3, 3);  // the divisor latch may hide the data port,
+    out8(kSerialPort + 4, 0);  // and loopback may be on
     pass("hostile");
     return 0;
 }

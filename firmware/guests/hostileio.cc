@@ -1,10 +1,10 @@
 // SPDX-License-Identifier: Apache-2.0
 // hostileio: misuses every virtio device for `count=N` rounds (200), chosen by `seed=N`: registers in any
-// order, rings with any content, descriptors that change meanwhile, MSI-X tables of nonsense, BARs on top of
-// RAM. Then each device must still be one: reset, set up and used as its driver would.
+// order, rings with any content, descriptors that change during a request, MSI-X tables of nonsense, BARs on
+// top of RAM. Afterwards each device must still work when it is reset, set up and used as by its driver.
 //
-// `transport=pci|legacy|mmio`; `only=0` to `only=5`: one kind of misuse; `verbose=1` names each. Left out is
-// only what would end this guest by its own hand: devices are given no leave to write below 4 MiB, and no
+// `transport=pci|legacy|mmio`; `only=0` to `only=5`: one kind of misuse; `verbose=1` names each. Leaves out
+// only accesses by which the guest would end itself: devices get no address below 4 MiB to write to, and no
 // message is an INIT or goes to a vector without a gate. Overwrites disks.
 #include "firmware/guests/hostileio/abuse.h"
 #include "firmware/guests/runtime/apic.h"

@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: Apache-2.0
-// iobench: what a guest that works at full speed gets from a disk or a network. Measures one thing and says
+// iobench: the rate that a guest at full speed gets from a disk or a network. Measures one thing and prints
 // it in one line; in ring 3, so that hosts that interpret ring 0 are measured too.
 //
 //   dev=blk op=read|write pattern=random|seq size=4096 depth=1 count=10000 span=BYTES index=0
@@ -9,7 +9,7 @@
 //   behind a reset; transport=, ring=, indirect=, event_idx=, tsc_khz=, ecam=, cf8
 //   as in runtime/virtio_options.h.
 //
-// A batch of completions is refilled as a whole and rung for once, and only if the device wants it.
+// A batch of completions is replaced by new requests as a whole, with one doorbell if the device wants it.
 #include "firmware/guests/runtime/boot_info.h"
 #include "firmware/guests/runtime/clock.h"
 #include "firmware/guests/runtime/io_memory.h"
@@ -50,7 +50,7 @@ class Patience final {
   public:
     explicit Patience(u32 microseconds) : ticks_(tsc_ticks(microseconds)), end_(read_tsc() + ticks_) {}
     void renew() { spins_ = 0; }
-    /// Something else to do first; true when it has lasted too long.
+    /// Passes some time; true once that has lasted too long.
     bool is_over() {
         pause();
         if (spins_ == 0) end_ = read_tsc() + ticks_;
@@ -74,7 +74,8 @@ class InterruptGate final {
         seen_ = virtio::interrupts_seen;
         is_open_ = true;
         if (queue.take(completion)) return true;
-        // Asks again, and looks again: one may have come before the device saw that.
+        // Asks for an interrupt, then checks again: a completion may have come before the device saw the
+        // request.
         queue.want_interrupts(true);
         if (queue.take(completion)) return true;
         is_open_ = false;
@@ -105,7 +106,7 @@ class Random final {
     exit_guest(failure_count());
 }
 
-/// The rest of a line that says what was asked for.
+/// The rest of a line: the requested parameters.
 void report(Line& line, const Result& result, const Virtqueue& queue) {
     line.add(" requests=").add_decimal(result.requests).add(" bytes=").add_decimal(result.bytes);
     line.add(" cycles=").add_decimal(result.cycles).add(" tsc_khz=").add_decimal(khz);

@@ -13,7 +13,7 @@ constinit volatile u32 replies = 0;
 constinit volatile u32 replies_by_id[kProcessorsMax] = {};
 constinit volatile u32 nmis = 0;
 
-/// On an application processor: says that the IPI came, then answers by one.
+/// On an application processor: counts the IPI, then answers by an IPI.
 [[gnu::interrupt]] void on_request(InterruptFrame* /*frame*/) {
     const u32 self = apic::id() & (kProcessorsMax - 1);
     replies_by_id[self] = replies_by_id[self] + 1;
@@ -44,7 +44,7 @@ void check_each(u32 processors) {
 
 void check_all_but_self(u32 processors) {
     apic::send_ipi(0, apic::kIcrFixed | apic::kIcrAllButSelf | kIpiVector);
-    // Answers of several processors may merge in one request bit; what each of them took does not.
+    // Answers of several processors may merge in one request bit; the counts of what each took do not.
     const u64 end = read_tsc() + tsc_ticks(kArrivalMicroseconds);
     while (sum_of_requests() < 2 * (processors - 1) && read_tsc() < end) listen_for(1);
     expect_equal("all but self", 2 * (processors - 1), sum_of_requests());

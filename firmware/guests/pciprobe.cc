@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: Apache-2.0
-// pciprobe: finds every PCI function as an operating system does, says what it found, and tries BARs and
+// pciprobe: finds every PCI function as an operating system does, reports what it found, and tries BARs and
 // MSI-X of the virtio devices among them.
 //
 // With `readonly=1` it only looks: configuration space, virtio common and device configuration (select
@@ -191,7 +191,7 @@ bool start_source(const Transport& transport) {
     return true;
 }
 
-/// One request, and its completion polled for.
+/// Makes one request, and polls for its completion.
 bool trigger(const Transport& transport) {
     if (entropy_buffer == 0) entropy_buffer = io_memory::allocate(64, 64);
     if (transport.device_id() == virtio::kBlock)

@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 // pit: the 8254's channel 0 through IOAPIC pin 2, and channel 2 behind port 0x61. Needs the legacy
-// profile. With the word "every": that no tick is lost while interrupts are off. With "storm" it never ends:
-// it sets the shortest period there is, over and over, and takes the interrupts that result.
+// profile. With the word "every" it checks that no tick is lost while interrupts are off. With "storm" it
+// never ends: it sets the shortest period, over and over, and takes the interrupts that result.
 //
 // Spec: Intel 8254 data sheet (order 231164) "Mode 0: Interrupt on Terminal Count", "Mode 2: Rate
 // Generator", "Counter Latch Command".
@@ -60,8 +60,8 @@ void check_channel0() {
     expect("periodic not early", elapsed >= tsc_ticks(kMillisecondLeast) * (kTicks - 1));
 }
 
-/// As many ticks as the TSC says there were, however long interrupts were off, and the guest off its CPU. It
-/// may take a while until the late ones have come; those that are lost never do.
+/// As many ticks come as the TSC has counted, however long interrupts were off, or the guest off its CPU.
+/// Late ticks may take a while; lost ones never come.
 void check_every_tick() {
     const u32 before = ticks;
     const u64 period = tsc_ticks(kSlowMicroseconds);

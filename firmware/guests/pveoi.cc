@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
 // pveoi: interrupts acknowledged by clearing a bit in memory. Where an EOI needs no exit the host never sets
-// the bit, which is right too and is said.
+// the bit, which is right too, and is reported.
 #include "firmware/guests/runtime/paravirt.h"
 #include "firmware/guests/runtime/report.h"
 

@@ -1,8 +1,8 @@
 // SPDX-License-Identifier: Apache-2.0
-// registers: sets registers that no other guest minds, and looks for `ms=` milliseconds whether they stay.
-// In ring 0 the debug registers, CR2, CR8 and the MSRs of system calls; with `vector`, in ring 3, XMM0 to
-// XMM15 and MXCSR; with `deadline`, in ring 0, whether each of many TSC deadlines fires, and when. With
-// `halt` it halts forever; with `level`, on the legacy machine with the test device, whether a line that
+// registers: sets registers that no other guest tests, and checks for `ms=` milliseconds that they keep their
+// values. In ring 0 the debug registers, CR2, CR8 and the MSRs of system calls; with `vector`, in ring 3,
+// XMM0 to XMM15 and MXCSR; with `deadline`, in ring 0, whether each of many TSC deadlines fires, and when.
+// With `halt` it halts forever; with `level`, on the legacy machine with the test device, whether a line that
 // stays high interrupts again and again; with `base` and `id`, whether interrupts come to an APIC that the
 // guest has moved, or given another id, and with `self` to one that it left alone.
 #include "firmware/guests/runtime/apic.h"
@@ -117,12 +117,11 @@ constexpr u64 kOtherBase = 0xfedf'0000;
 constexpr u8 kOtherId = 5;
 constexpr u32 kSelfIpis = 100;
 
-/// What KVM switches APICv off for: an APIC at another address, or with another id. Interrupts arrive all the
-/// same.
+/// KVM switches APICv off for an APIC at another address, or with another id. Interrupts arrive all the same.
 void take_self_ipis() {
     set_gate(kTimerVector, apic::count_interrupt<fired>);
     if (has_option("base")) {
-        // In x2APIC mode, where no access goes by the address.
+        // In x2APIC mode, where no access uses the address.
         apic::enable();
         write_msr(apic::kBaseMsr, kOtherBase | apic::kBaseEnabled | apic::kBaseX2Apic | 1 << 8);
     } else {

@@ -1,11 +1,11 @@
 // SPDX-License-Identifier: Apache-2.0
-// virtio: drives the machine's virtio devices and says what does not work. Writes to disks!
+// virtio: drives the machine's virtio devices and reports what does not work. Writes to disks!
 //
-//   device=blk|net|console|rng|share|all (all that are there), index=N
+//   device=blk|net|console|rng|share|all (all that exist), index=N
 //
-// device=fair and mode=journal are tests of their own; what each takes is told in virtio_checks/. The
-// driver's own words (transport=, ring=, indirect=, event_idx=, irq=, gsi=) are runtime/virtio_options.h's,
-// and those for configuration space (ecam=, cf8, pci_window=) runtime/pci.h's.
+// device=fair and mode=journal are tests of their own, with options that virtio_checks/ describes.
+// runtime/virtio_options.h describes the driver's own words (transport=, ring=, indirect=, event_idx=, irq=,
+// gsi=), runtime/pci.h those for configuration space (ecam=, cf8, pci_window=).
 #include "firmware/guests/runtime/boot_info.h"
 #include "firmware/guests/virtio_checks/checks.h"
 

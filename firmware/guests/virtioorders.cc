@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
-// virtioorders: takes the steps of a disk's driver in every order that chance gives, with I/O in flight, and
-// then the disk must work as ever. Or, with `what=rewire`, moves doorbells and rewrites the interrupt's
-// message before each request.
+// virtioorders: takes the steps of a disk's driver in random order, with I/O in flight; afterwards the disk
+// must work as ever. Or, with `what=rewire`, moves doorbells and rewrites the interrupt's message before each
+// request.
 //
 // `transport=pci|legacy|mmio`, `seed=N`, `count=N` orders or requests, `stay=N` requests that move nothing.
 // The first disk needs two queues. Its content is overwritten. Spec: virtio 1.2 §2.1 "Device Status Field",
@@ -32,7 +32,7 @@ constexpr u32 kDataBytes = 4096;
 constexpr u32 kChainParts = 3;
 constexpr u32 kAtOnce = 4;
 constexpr u32 kTrapBar = 4;
-/// When nothing is moved any more.
+/// Without moves before them.
 constexpr u32 kRequestsAfter = 8;
 /// Outside RAM, and as a legacy driver's page number too.
 constexpr u64 kOutside = u64{0x0fff'ffff} << 12;
@@ -45,7 +45,7 @@ constinit volatile u32 interrupts = 0;
 
 enum class Step : u8 { Begin, Good, Bad, None, Ask, Go, GiveUp, Break, Reset, Wait };
 
-/// A queue whose chains are written once; asking for more is a matter of its index.
+/// A queue whose chains are written once; a new request only needs a new index.
 class Ring final {
   public:
     void lay_out(u16 size, u64 data) {
@@ -71,7 +71,7 @@ class Ring final {
             // NOLINTNEXTLINE(clang-analyzer-core.DivideZero): a queue has room for more than one chain
             at<u16>(places_.driver_area + 4 + n * 2) = static_cast<u16>(n % chains() * kChainParts);
     }
-    /// As at first, for a device that was reset.
+    /// Resets the indices, for a device that was reset.
     void forget() const {
         at<u16>(places_.driver_area + 2) = 0;
         at<u16>(places_.device_area + 2) = 0;
@@ -106,7 +106,7 @@ constinit Ring rings[kQueues];
 void take_back(u16 index) {
     if (device.kind() == Kind::Legacy)
         return static_cast<void>(device.enable_queue(index, 0, {}, virtio::kNoVector));
-    if (device.kind() != Kind::Mmio) return;  // nothing of PCI's modern registers does it
+    if (device.kind() != Kind::Mmio) return;  // the modern PCI registers cannot disable a queue
     mmio_write(device.common() + kMmioQueueSelect, index);
     mmio_write(device.common() + kMmioQueueReady, 0);
 }
@@ -195,7 +195,7 @@ void try_orders(u64 count) {
     Line{}.add("virtioorders: answers ").add_decimal(answers).print_line();
 }
 
-/// `count` requests that find their doorbell elsewhere, and their interrupt another; and a few that do not.
+/// `count` requests, each with a moved doorbell and a rewritten interrupt; then a few without.
 void rewire(u64 count) {
     const u64 stay = option_value("stay", kRequestsAfter);
     pci::Msix msix;
@@ -224,7 +224,7 @@ void rewire(u64 count) {
         if (!block.submit(0, 0, virtio::BlockRequest::Read, 0, data, kDataBytes))
             return fail("virtioorders: the ring is full");
         doorbell.ring(0);
-        // The last ones are not looked for before their interrupt: who looks shows the device a new wish.
+        // The last ones are not polled for before their interrupt: polling would show the device a new wish.
         came = n < count || spin_for(interrupts, before + 1, kArrivalMicroseconds);
         if (block.wait(0, 1) != 1 || block.status(0) != virtio::kBlockOk)
             return fail("virtioorders: a request was not answered");

@@ -31,7 +31,7 @@ void read_as(u64 at, u32 width_choice) {
     }
 }
 
-/// Where queue addresses are set: what goes there must be an address that the device may write to.
+/// The registers of queue addresses, which get only addresses that the device may write to.
 bool is_queue_address(virtio::Kind kind, u64 offset, u64 size_bytes) {
     if (kind == virtio::Kind::Mmio) return offset < 0xa8 && offset + size_bytes > 0x80;
     if (kind == virtio::Kind::Legacy) return offset < 12 && offset + size_bytes > 8;
@@ -66,7 +66,7 @@ void Abuse::write_register(const Transport& device) {
     const u32 width = random_.below(4);
     const u64 bytes = u64{1} << width;
     if (device.kind() == virtio::Kind::Legacy) {
-        // The queue's address is a page number there; one that is scratch's.
+        // A legacy queue's address is a page number: one of scratch.
         const u16 offset = static_cast<u16>(random_.below(kLegacyPorts));
         const bool is_address = is_queue_address(device.kind(), offset, 4);
         const u32 value =
@@ -85,7 +85,7 @@ void Abuse::write_register(const Transport& device) {
     if (random_.one_in(2)) offset &= ~(bytes - 1);
     if (random_.one_in(4)) return read_as(base + offset, width);
     if (base == device.common() && is_queue_address(device.kind(), offset, bytes)) {
-        // A whole address, in the order that drivers write it; halves of two could make one of ours.
+        // A whole address, in the order of drivers; halves of two could make an address of the guest's own.
         const u64 field = device.kind() == virtio::Kind::Mmio ? 0x80 + (offset - 0x78) / 16 * 16
                                                               : align_down(offset < 32 ? 32 : offset, 8);
         const u64 address = writable_address();
@@ -167,7 +167,7 @@ void Abuse::move_bars(const Transport& device) {
         bool is_safe = true;
         for (u32 n = 0; n < pci::kBars; ++n) {
             const pci::Bar bar = pci::read_bar(function, n);
-            // Not over ourselves, nor over what would stop our interrupts.
+            // Not over the guest itself, nor over the interrupt controllers.
             const bool is_there = (saved[4 + n] & ~u32{15}) != 0;
             if (is_there && !bar.is_port && bar.address < kScratch) is_safe = false;
             if (bar.is_64bit) ++n;

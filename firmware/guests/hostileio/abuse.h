@@ -31,9 +31,9 @@ class Abuse final {
     void scramble_rings(const Transport& device);
 
   private:
-    /// An address for the device to read: anything.
+    /// Any address, for the device to read.
     u64 any_address();
-    /// One for it to write: our scratch, or nowhere.
+    /// An address for the device to write: in scratch, or outside RAM.
     u64 writable_address();
     u32 any_size();
     void write_register(const Transport& device);

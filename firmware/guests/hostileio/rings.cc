@@ -62,7 +62,7 @@ void Abuse::fill_sound(u64 place, u32 index, u32 size, bool is_packed) {
 }
 
 void Abuse::fill_rings(u64 descriptors, u64 driver_area, u32 size, bool is_packed) {
-    // Half of the rings are sound except for a place here and there, so that requests get through.
+    // Half of the rings are sound except in a few places, so that requests get through.
     const bool is_mild = random_.one_in(2);
     for (u32 n = 0; n < size; ++n) {
         const u64 place = descriptors + u64{n} * 16;
@@ -72,7 +72,7 @@ void Abuse::fill_rings(u64 descriptors, u64 driver_area, u32 size, bool is_packe
         }
         fill_descriptor(place, size, is_packed);
         if (!random_.one_in(8)) continue;
-        // An indirect table of a few more, perhaps indirect again.
+        // An indirect table of a few more descriptors, which may be indirect again.
         const u64 table = kRings + random_.below(kRingsBytes / 64 - 64) * u64{64};
         for (u32 entry = 0; entry < 6; ++entry) fill_descriptor(table + entry * u64{16}, 6, false);
         at<u64>(place) = table;

@@ -99,7 +99,7 @@ Text protocol_name() {
 }
 
 Text command_line() {
-    // Looked at more than once, and each byte costs: the length is found once.
+    // Used more than once, and reading each byte costs, so the length is determined once.
     static constinit const char* first = nullptr;
     static constinit u64 size_bytes = 0;
     if (first == nullptr) {

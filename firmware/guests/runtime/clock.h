@@ -14,8 +14,8 @@ struct HostFrequencies {
 };
 [[nodiscard]] HostFrequencies host_frequencies();
 
-/// The TSC's frequency: `tsc_khz=N` of the command line, else the leaf's, else kvmclock's; 0 when nobody
-/// tells. The first call must come from ring 0.
+/// The TSC's frequency: `tsc_khz=N` of the command line, else the leaf's, else kvmclock's; 0 without any of
+/// them. The first call must come from ring 0.
 [[nodiscard]] u32 tsc_khz();
 
 /// TSC ticks in so many microseconds; without the leaf, of an assumed 3 GHz.
@@ -23,7 +23,7 @@ struct HostFrequencies {
 /// APIC timer ticks; without the leaf, of KVM's default of 1 GHz.
 [[nodiscard]] u32 apic_ticks(u32 microseconds);
 
-/// Long enough for what has to come, however busy the host is.
+/// Long enough for an expected event, however busy the host is.
 constexpr u32 kArrivalMicroseconds = 10'000'000;
 
 // Waiting has to leave the guest: hosts that interpret ring 0 look for interrupts only when the
@@ -41,8 +41,7 @@ bool poll_for(const volatile u32& counter, u32 wanted, u32 microseconds_max);
 /// Lets interrupts in for so long, and at least once.
 void listen_for(u32 microseconds);
 
-/// One access to a port that needs the monitor: what the host had put off until the next exit is
-/// done then.
+/// One access to a port that needs the monitor: an exit, at which the host does work that it has put off.
 inline void visit_host() { in8(kSerialPort + 5); }
 
 }  // namespace guest

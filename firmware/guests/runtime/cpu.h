@@ -52,8 +52,7 @@ inline void write_msr(u32 msr, u64 value) {
                  : "memory");
 }
 
-/// Plain RDTSC: RDTSCP and fences are among what interpreting hosts lack or what gains nothing
-/// there.
+/// Plain RDTSC: interpreting hosts lack RDTSCP or fences, or gain nothing from them.
 inline u64 read_tsc() {
     u32 low;
     u32 high;

@@ -11,7 +11,7 @@ constexpr u64 kEnd = MiB(16);
 
 inline constinit u64 next = kFirst;
 
-/// Takes everything back; what was handed out must not be in use by any device.
+/// Takes all memory back; no device may still use any of it.
 inline void release_all() { next = kFirst; }
 
 /// Zeroed. `alignment` is a power of two. Ends the guest with a failure when none is left.

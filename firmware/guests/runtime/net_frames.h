@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: Apache-2.0
-// Ethernet frames that guests make up: IPv4 with UDP or TCP headers, enough for a host to take them.
+// Ethernet frames that guests make up: IPv4 with UDP or TCP headers, enough for a host to accept them.
 #pragma once
 
 #include "firmware/guests/runtime/report.h"

@@ -90,7 +90,7 @@ struct EoiCounts {
 };
 extern EoiCounts eoi_counts;
 
-/// Of an exercise in which none was skipped: three kinds of hosts leave PV EOI off.
+/// The reason why an exercise skipped no EOI: three kinds of hosts leave PV EOI off.
 [[nodiscard]] Text why_not_armed();
 
 /// Switches PV EOI on and takes `count` self-IPIs through a handler that uses it.

@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: Apache-2.0
-// Lines, numbers and verdicts; and what the compiler calls behind our back (memcpy and memset).
+// Lines, numbers and verdicts; and functions that the compiler calls implicitly (memcpy and memset).
 #include "firmware/guests/runtime/report.h"
 
 namespace guest {

@@ -22,7 +22,7 @@ struct Text {
 /// `rep outsb` to the serial port. The port is never full: mayfly's UART takes every byte at once.
 void print(Text text);
 
-/// A line under construction; 128 characters, what does not fit is dropped.
+/// A line under construction; characters beyond 128 are dropped.
 class Line final {
   public:
     Line& add(Text text);

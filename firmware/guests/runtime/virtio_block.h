@@ -42,8 +42,8 @@ class Block final {
     static constexpr u16 kQueuesMax = 4;
     static constexpr u16 kSlots = 64;
 
-    /// Negotiates what both have of `wanted` (ring features included), sets up to `queues` queues up and
-    /// goes. Vectors: queue 0 has `vector`, and so on; kNoVector for all when it is that.
+    /// Negotiates those of `wanted` that the device has (ring features included), sets up to `queues` queues
+    /// up and goes. Vectors: queue 0 has `vector`, and so on; with kNoVector no queue has one.
     bool start(const Transport& transport, u64 wanted, u16 queues, u16 vector);
 
     [[nodiscard]] u64 features() const { return features_; }

@@ -6,7 +6,7 @@ namespace guest::virtio {
 
 bool Net::start(const Transport& transport, u64 wanted, u16 queue_size, u16 vector) {
     if (!negotiate(transport, wanted | kVersion1, features_)) return false;
-    // virtio 1.2 §5.1.6.1 "Legacy Interface: Device Operation": the short header goes with neither.
+    // virtio 1.2 §5.1.6.1 "Legacy Interface: Device Operation": without both, the header is short.
     header_bytes_ = (features_ & (kVersion1 | kNetMergedBuffers)) != 0 ? 12 : 10;
     for (u32 n = 0; n < sizeof mac_; ++n) mac_[n] = transport.config8(n);
     for (u16 n = 0; n < 2; ++n) {

@@ -46,7 +46,7 @@ class Net final {
     [[nodiscard]] u32 header_bytes() const { return header_bytes_; }
     Virtqueue& queue(u16 index) { return queues_[index]; }
 
-    /// A frame that begins with its virtio-net header at `at`; two descriptors, as old devices want it.
+    /// A frame that begins with its virtio-net header at `at`; two descriptors, as old devices require.
     bool send(u64 at, u32 frame_bytes, u16 token);
     /// Room for a frame, the header included.
     bool receive(u64 at, u32 size_bytes, u16 token);

@@ -22,7 +22,7 @@ extern volatile u32 config_interrupts_seen;
 /// In ring 0, before run_user(): the APIC, and the handlers' gates.
 void prepare_interrupts(Interrupt kind);
 /// Has the device interrupt in this way: queues by MSI-X entry 0 and up, configuration changes by the last
-/// one. `first_vector` is what the queues are to be given. False with a FAIL line when it cannot be.
+/// one. `first_vector` is the value for the queues. False with a FAIL line when that is impossible.
 bool connect_interrupts(const Transport& transport, Interrupt kind, u16& first_vector);
 
 }  // namespace guest::virtio

@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: Apache-2.0
-// What carries a virtio device, seen by its driver: virtio-pci modern, virtio-pci legacy (transitional,
+// A virtio device's transport, seen by its driver: virtio-pci modern, virtio-pci legacy (transitional,
 // through ports) or virtio-mmio version 2, behind one class.
 //
 // Registers are cold. The hot path, the doorbell, is a plain address (or port) that queues keep.

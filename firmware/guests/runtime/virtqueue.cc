@@ -73,7 +73,7 @@ bool Virtqueue::start(const Transport& transport, u16 index, u16 size_max, u64 f
     is_packed_ = (features & kPacked) != 0;
     has_event_idx_ = (features & kEventIdx) != 0;
     counters = {};
-    // The legacy layout, which does for all: one block, the used ring at the next page.
+    // The legacy layout, which suits all transports: one block, the used ring at the next page.
     const u64 used_offset = align_up(size * u64{kDescriptorBytes} + 6 + size * 2U, 0x1000);
     at_.descriptors = io_memory::allocate(used_offset + 6 + size * 8U, 0x1000);
     at_.driver_area = at_.descriptors + size * u64{kDescriptorBytes};

@@ -22,7 +22,7 @@ struct Completion {
 
 struct QueueCounters {
     u64 rung = 0;
-    u64 not_rung = 0;  ///< the device asked for no doorbell
+    u64 not_rung = 0;  ///< the device wanted no doorbell
 };
 
 class Virtqueue final {
@@ -42,7 +42,7 @@ class Virtqueue final {
     void ring() const { doorbell_.ring(index_); }
     /// The next completion, if there is one.
     bool take(Completion& completion);
-    /// Interrupts at the next completion; without, it asks for none until far away.
+    /// True: asks for an interrupt at the next completion. False: for none until a far one.
     void want_interrupts(bool wanted);
 
     [[nodiscard]] u16 size() const { return size_; }

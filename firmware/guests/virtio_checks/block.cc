@@ -196,7 +196,7 @@ void check_interrupts() {
     expect("blk no interrupt unasked", good && seen == before);
     queue.want_interrupts(true);
     for (u32 n = 0; n < 4 && good; ++n) {
-        // Taken only after the interrupt: what is taken before needs none.
+        // Taken only after the interrupt: a completion taken before needs none.
         before = seen;
         good = disk.submit(0, 0, BlockRequest::Read, n, other, kSectorBytes) && good;
         queue.kick();
@@ -207,7 +207,7 @@ void check_interrupts() {
     queue.want_interrupts(false);
 }
 
-/// After a reset the device touches nothing, and what was acknowledged before is there.
+/// After a reset the device touches nothing, and acknowledged writes are there.
 void check_reset(const Transport& transport, const Plan& plan) {
     bool good = write_and_read(kKeptSector, 65536, 400, 0);
     good = good && disk.request(BlockRequest::Flush, 0, 0, 0) == kBlockOk;

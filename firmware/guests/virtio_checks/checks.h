@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: Apache-2.0
-// The parts of the guest `virtio`: each drives one kind of device and says what did not work. Ring 3.
+// The parts of the guest `virtio`: each drives one kind of device and reports what did not work. Ring 3.
 #pragma once
 
 #include "firmware/guests/runtime/clock.h"

@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
-// A console: prints, tells its size, and with `echo=1` gives back what is typed, up to a q;
-// `sizes=1`: with an s the size comes back instead.
+// A console: prints, tells its size, and with `echo=1` echoes its input, up to a q; with `sizes=1` it answers
+// an s by the size.
 // Spec: virtio 1.2 §5.3 "Console Device".
 #include "firmware/guests/runtime/boot_info.h"
 #include "firmware/guests/virtio_checks/checks.h"
@@ -93,7 +93,7 @@ void check_console(const Transport& transport, const Plan& plan) {
         if (is_interrupt_wanted) queues[kReceive].want_interrupts(true);
         const u32 before = virtio::interrupts_seen;
         print("console ready\n");
-        // Before anything is taken: what is taken before the device looks for our wish needs no interrupt.
+        // Before any input is taken: input taken before the device reads our request needs no interrupt.
         const bool came =
             is_interrupt_wanted && spin_for(virtio::interrupts_seen, before + 1, kArrivalMicroseconds);
         const u64 count = echo(transport, features, inputs, output);

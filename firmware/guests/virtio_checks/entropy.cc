@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: Apache-2.0
-// An entropy device: it fills buffers, and not always with the same.
+// An entropy device: it fills buffers, and not always with the same bytes.
 // Spec: virtio 1.2 §5.4 "Entropy Device".
 #include "firmware/guests/virtio_checks/checks.h"
 

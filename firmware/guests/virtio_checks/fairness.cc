@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: Apache-2.0
-// `device=fair`: a flood on one device, and one request after the other on another, which must not starve.
+// `device=fair`: a flood on one device, and single requests to another, which must not starve.
 // `flood=net` (a transmit ring that is kept full, and a disk that is asked for its name) or `flood=blk` (a
 // disk with 64 requests, and frames one by one). `rounds=N`, `size=BYTES` of the frames.
 //
@@ -36,7 +36,7 @@ void read(u16 slot, u64 number) {
     block.submit(0, slot, BlockRequest::Read, sector, data + u64{slot} * kReadBytes, kReadBytes);
 }
 
-/// Does what the flood needs to go on; how much of it was done.
+/// Keeps the flood going. \returns how much of it was done.
 u64 go_on_sending() {
     Completion completion{};
     u64 count = 0;

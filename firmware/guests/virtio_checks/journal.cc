@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: Apache-2.0
-// A journal on a disk, for tests that kill the monitor or take its disk away meanwhile: numbered batches of
+// A journal on a disk, for tests that kill the monitor or take its disk away: numbered batches of
 // blocks, each flushed before the line "flushed N" is printed. Every printed batch must be on the disk.
 //
 // `count=N` batches, or as many as fit. Batch N is the N-th 32 KiB of the disk, and its blocks are filled as

@@ -2,7 +2,7 @@
 // A network whose other end echoes: frames of ethertype 0x88b5 (and IPv4 from 10.77.0.2) come back with
 // source and destination address exchanged, everything else as it was, the offload header included.
 //
-// `net=`: something else instead, see net_modes.cc and net_pairs.cc.
+// `net=`: other checks instead, see net_modes.cc and net_pairs.cc.
 // `mrg=0`: no merged receive buffers; `offload=0`: no checksum and segmentation offloads; `frames=N`.
 // Spec: virtio 1.2 §5.1 "Network Device".
 #include "firmware/guests/runtime/boot_info.h"
@@ -102,7 +102,7 @@ void send_frame(u16 n, u32 number, u32 frame_bytes) {
     net.send(header, frame_bytes, n);
 }
 
-/// `received` is the echo of the frame at `frame`.
+/// Whether `received` is the echo of the frame at `frame`.
 bool is_echo(u64 frame, u32 frame_bytes) {
     for (u32 n = 0; n < 6; ++n) {
         if (io_memory::at<u8>(received + n) != io_memory::at<u8>(frame + 6 + n)) return false;
@@ -114,7 +114,7 @@ bool is_echo(u64 frame, u32 frame_bytes) {
     return true;
 }
 
-/// Whatever else is on the network is passed over.
+/// Other frames on the network are skipped.
 bool await_echo(u64 frame, u32 frame_bytes, u32 microseconds_max) {
     for (u32 others = 0; others < kBuffersMax; ++others) {
         const u32 bytes = receive_frame(microseconds_max);

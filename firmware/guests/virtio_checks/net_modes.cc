@@ -1,10 +1,9 @@
 // SPDX-License-Identifier: Apache-2.0
-// Networks in trouble, and a real one: what `net=` asks for instead of an echo.
+// Networks in trouble, and a real one, which `net=` asks for instead of an echo.
 //
-// `net=starve`: takes what comes once and gives no room for more, while it goes on with work of its own
-// (`frames=N` frames, one by one). `net=link`: waits for the link to go down. `net=arp`: asks who has
-// `peer=`, from `ip=` (numbers, 0x0a4d0001). `net=back`: the same again each time that the link has gone down
-// and come back, `times=N`.
+// `net=starve`: takes received frames once and gives no room for more, while it sends `frames=N` frames, one
+// by one. `net=link`: waits for the link to go down. `net=arp`: asks who has `peer=`, from `ip=` (numbers,
+// 0x0a4d0001). `net=back`: and again each time that the link has gone down and come back, `times=N`.
 // Spec: virtio 1.2 §5.1 "Network Device"; RFC 826.
 #include "firmware/guests/runtime/boot_info.h"
 #include "firmware/guests/runtime/virtio_net.h"
@@ -121,7 +120,7 @@ bool ask_for_peer() {
     return is_answered;
 }
 
-/// Polls, and sees whatever lasts.
+/// Polls: a state that lasts is seen.
 bool await_link(const Transport& transport, bool is_up) {
     const u64 end = read_tsc() + u64{tsc_ticks(kPatienceMicroseconds)};
     while (is_link_up(transport) != is_up && read_tsc() < end) spin(100);
@@ -154,7 +153,7 @@ void check_net_link(const Transport& transport, const Plan& plan) {
     expect("net link up", is_link_up(transport));
     print("net ready\n");
     const u64 end = read_tsc() + u64{tsc_ticks(kPatienceMicroseconds)};
-    // A frame now and then: a dead peer may be found by that, too.
+    // A frame now and then: sending may reveal a dead peer, too.
     while (is_link_up(transport) && read_tsc() < end) {
         if (option_value("send", 0) != 0) send_frames(1);
         spin(1000);

@@ -57,7 +57,7 @@ bool start(const Transport& transport, const Plan& plan) {
     return true;
 }
 
-/// VIRTIO_NET_CTRL_MQ, VQ_PAIRS_SET: the answer.
+/// VIRTIO_NET_CTRL_MQ, VQ_PAIRS_SET. \returns the answer.
 u8 use_pairs(u16 count) {
     const u64 at = io_memory::allocate(64, 64);
     io_memory::at<u8>(at) = 4;
@@ -87,7 +87,7 @@ bool send(u16 pair, u32 number, const Transport& transport) {
     return take_one(send_queue(pair), completion);
 }
 
-/// The number in the next frame of ours on whichever queue (its pair is told), or kNobody.
+/// The number in the next frame of ours, or kNobody. `from` becomes the pair that received it.
 u32 next_number(u16& from, u32 microseconds) {
     const u64 end = read_tsc() + tsc_ticks(microseconds);
     while (read_tsc() < end) {

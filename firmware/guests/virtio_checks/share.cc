@@ -34,7 +34,7 @@ enum class Op : u32 {
 constinit virtio::Virtqueue priority;
 constinit virtio::Virtqueue requests;
 
-/// One request at a time: what is asked, and the room for the answer.
+/// One request at a time: the request, and the room for its answer.
 struct Session {
     static constexpr i64 kNone = -1000;
 
@@ -167,7 +167,7 @@ void check_interrupt(Session& session) {
     requests.want_interrupts(true);
     expect("share put", session.zeroes(16).put(Op::GetAttributes, kRoot, 104));
     expect("share interrupt", spin_for(virtio::interrupts_seen, before + 1, kArrivalMicroseconds));
-    // Taken only after the interrupt: what is taken before needs none.
+    // Taken only after the interrupt: a completion taken before needs none.
     expect("share taken", session.take() == 104);
 }
 
@@ -188,7 +188,7 @@ void check_share(const Transport& transport, const Plan& plan) {
     const u64 node = session.answer<u64>(0);
     if (plan.interrupt != virtio::Interrupt::None) check_interrupt(session);
 
-    // Another driver begins anew, and has no number of the first one's.
+    // A second driver begins anew, without the first one's node numbers.
     expect("share reset", transport.reset());
     io_memory::release_all();
     if (!start_queues(transport, plan, vector)) return;
