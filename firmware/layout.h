@@ -70,7 +70,7 @@ constexpr Gpa kHole{0xc000'0000};
 constexpr Gpa kBootTimer{0xc000'0000};
 /// virtio-mmio windows, 4 KiB each, the first where Firecracker puts it.
 constexpr Gpa kVirtioMmio{0xc000'1000};
-/// A UART that can only send, after them. Only the command line announces it.
+/// A UART that can only send, behind those windows. Only the command line announces it.
 constexpr Gpa kEarlyConsole{0xc001'1000};
 constexpr u64 kEarlyConsoleBytes = 0x1000;
 /// Where PCI functions' memory BARs go.

@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
-// The content that a PC's firmware leaves in the first page for kernels: interrupt vectors and the BIOS data
-// area, and the size of the extended one.
+// The content that a PC's firmware leaves in the first page for kernels: interrupt vectors, the BIOS data
+// area, and the size of the extended BIOS data area.
 //
 // The machine lacks a BIOS: each vector leads to code that returns with the carry flag set, by which BIOS
 // calls say that they do not know the function. Thread: one thread, before any vCPU runs.

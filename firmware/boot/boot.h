@@ -80,7 +80,7 @@ Result<std::optional<Image>> unpack_kernel(const Image& kernel, const KernelChoi
 UnpackedKernel read_unpacked(Image image);
 
 /// Loads kernel, initrd and modules and writes the protocol's boot information.
-/// Errors: Invalid when something does not fit, overlaps, is truncated or lies about its size.
+/// Errors: Invalid when a part does not fit, overlaps another, is truncated or has a wrong size.
 Result<EntryState> load_guest(const Image& kernel, const KernelChoice& choice, const BootRequest& request,
                               GuestRam& ram, const MemoryMap& map);
 

@@ -25,7 +25,7 @@ using Sector = std::array<std::byte, kHeaderEndMax>;
 
 constexpr u64 offset_in_file(u64 offset_in_header) { return kHeaderBegin + offset_in_header; }
 
-/// As much of it as there is.
+/// As much of the header as the file has.
 setup_header header_at(std::span<const std::byte> start) {
     setup_header header{};
     const auto there = start.subspan(kHeaderBegin);

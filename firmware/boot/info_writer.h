@@ -20,8 +20,8 @@ class InfoWriter {
     InfoWriter(const GuestMemory& memory, Gpa base, u64 area_bytes)
         : memory_(memory), next_(base), end_(base + area_bytes) {}
 
-    /// Writes at the next multiple of `alignment_bytes` and returns where. Errors: Invalid when the area is
-    /// full.
+    /// Writes at the next multiple of `alignment_bytes` and returns that place. Errors: Invalid when the area
+    /// is full.
     Result<Gpa> put(std::span<const std::byte> bytes, u64 alignment_bytes);
 
     template <WireType T>
@@ -38,7 +38,7 @@ class InfoWriter {
     Gpa end_;
 };
 
-/// Writes a NUL-terminated command line, at layout::kCommandLine where that is free, and returns where.
+/// Writes a NUL-terminated command line, at layout::kCommandLine where that is free, and returns its place.
 /// Errors: Invalid when it has more than `bytes_max` bytes without the NUL, or more than fit.
 Result<Gpa> write_command_line(const GuestMemory& memory, Occupancy& occupancy, std::string_view text,
                                u64 bytes_max = layout::kCommandLineBytes - 1);

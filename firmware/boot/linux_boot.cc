@@ -47,13 +47,14 @@ Result<Gpa> place_initrd(const Image& initrd, const LinuxSetup& setup, GuestRam&
                       initrd.name(), size, end.value);
     TRY_VOID(occupancy.claim(*at, size, "the initrd"));
     TRY_VOID(about(initrd.place(ram, *at, 0, size), initrd.name()));
-    // The guest reads it, then frees its pages and soon has other uses for them: read first, written later.
+    // The guest reads the initrd, then frees its pages and soon reuses them: read first, written later.
     const bool is_mapped = initrd.file() != nullptr && size >= Image::kPlaceByPageMin;
     if (is_mapped && size <= kInitrdPopulatedMax) ram.populate(*at, align_down(size, kPageBytes));
     return *at;
 }
 
-/// A list of one: the seed that lets the guest's random generator start without waiting. Returns where.
+/// A list of one entry: the seed that lets the guest's random generator start without waiting. \returns its
+/// place.
 Result<Gpa> write_setup_data(const GuestMemory& memory, Occupancy& occupancy,
                              const std::array<u8, 32>& seed) {
     setup_data head{};

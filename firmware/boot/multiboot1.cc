@@ -54,7 +54,7 @@ Result<KernelPlan> plan_kernel(const Image& image, const Multiboot1Header& heade
     return KernelPlan{std::move(kernel), entry};
 }
 
-/// Returns where.
+/// \returns its place.
 Result<Gpa> write_info(const std::vector<PlacedModule>& modules, Gpa command_line, const GuestMemory& memory,
                        const MemoryMap& map, Occupancy& occupancy) {
     const Gpa at = TRY(occupancy.place(layout::kBootInfo, layout::kBootInfoBytes, "the boot information"));

@@ -3,7 +3,7 @@
 //
 // The static ring buffer of printk begins with sizes, pointers and counters that nothing else in the kernel's
 // data resembles (kernel/printk/printk_ringbuffer.h). The layout is that of Linux 5.18 and later, seen in 6.1
-// and 6.12; another one is not recognised. A hint, never a proof: the bytes read there later are a guest's.
+// and 6.12; any other is not recognised. A hint, never a proof: the bytes read there later are a guest's.
 // Thread: one thread, before any vCPU runs.
 #pragma once
 

@@ -19,7 +19,7 @@ Result<Image> join_images(std::span<const Image> images, u64 bytes_max, StopToke
     u64 size_bytes = 0;
     for (const Image& image : images) {
         name += (name.empty() ? "" : " + ") + image.name();
-        // The last one's padding would be nobody's.
+        // The last image needs no padding.
         const u64 taken = &image == &images.back() ? image.size_bytes() : padded(image.size_bytes());
         if (taken > bytes_max - size_bytes)
             return refuse("{}: together they have more bytes than guest RAM ({}); give the guest more memory",

@@ -17,7 +17,7 @@ namespace mayfly::channel {
 
 /// 32 bits: the header's frame; also piece by piece, lowest first, as Linux's /dev/port writes them.
 inline constexpr u16 kOpenPort = 0;
-/// A byte, the fulfilled wishes of the monitor: wakes it.
+/// A byte, the fulfilled wishes of the monitor; it wakes the monitor.
 inline constexpr u16 kDoorbellPort = 4;
 /// A byte of init's own messages, for mayfly's stderr.
 inline constexpr u16 kTextPort = 5;
@@ -51,7 +51,7 @@ inline constexpr u32 kFrames = kFramesWithoutFiles + ring_frames(RingName::Files
 /// Wishes: a bit for each ring to be woken for, and one for messages.
 constexpr u32 wish_of(RingName name) { return 1U << static_cast<u32>(name); }
 inline constexpr u32 kWishMessages = 1U << kRings;
-/// No wish: with it the doorbell rings once the program has been executed, where the job asks for that.
+/// Not a wish: the doorbell's value once the program has been executed, where the job asks for that.
 inline constexpr u32 kProgramRuns = 1U << 7;
 
 /// Each side's words are on lines of their own.

@@ -25,7 +25,7 @@ long open_beneath(int directory, const char* name, u64 flags, u64 mode = 0) {
     return system_call(__NR_openat, number_of(directory), address(name), flags | O_CLOEXEC, mode);
 }
 
-/// A directory here, and the one that it becomes there.
+/// A source directory, and its target.
 struct Pair {
     int from;
     int to;
@@ -88,7 +88,7 @@ long Copier::copy_directory(Pair in, const char* name, const struct stat& status
     if (result >= 0) result = copy_listed({static_cast<int>(from), static_cast<int>(to)}, depth + 1);
     if (from >= 0) close_file(static_cast<int>(from));
     if (to >= 0) close_file(static_cast<int>(to));
-    // One that is there already stays as it is.
+    // An existing directory stays as it is.
     if (result == 0 && made == 0) result = copy_status(in, name, status);
     return result;
 }

@@ -25,7 +25,7 @@ using file_records::Kind;
 constexpr u32 kDepthMax = 256;
 constexpr u64 kBlockBytes = 512;  // of st_blocks
 
-/// configfs and mqueue, which no header has.
+/// configfs and mqueue, which are missing from Linux's headers.
 constexpr u64 kConfiguration = 0x6265'6570;
 constexpr u64 kMessageQueues = 0x1980'0202;
 /// Longer names, which some other file systems allow, cannot exist on the host.

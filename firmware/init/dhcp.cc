@@ -120,7 +120,7 @@ struct DhcpOptions {
     bool has_server = false;
 };
 
-/// False for one that breaks the format.
+/// False for a value that breaks the format.
 bool read_option(u8 code, Bytes value, DhcpOptions& found) {
     DhcpAnswer& answer = found.answer;
     switch (code) {

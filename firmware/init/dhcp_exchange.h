@@ -12,7 +12,7 @@
 namespace mayfly::init {
 
 /// On a link that is up. \returns 0 with `lease` filled; a negated errno: EAFNOSUPPORT where the kernel has
-/// no packet sockets, ETIMEDOUT after that many seconds, whatever other packets came.
+/// no packet sockets, ETIMEDOUT after `limit_seconds`, whatever other packets came.
 long ask_for_address(u32 link_index, const Mac& mac, u32 limit_seconds, DhcpAnswer& lease);
 
 }  // namespace mayfly::init

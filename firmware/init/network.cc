@@ -109,7 +109,7 @@ class Networks {
     Lines hosts_;
 };
 
-/// Of the interface called `name`, for IPv6; silent where the kernel has none.
+/// Of the interface called `name`, for IPv6; silent where the kernel lacks IPv6.
 void set_ipv6(const char* name, const char* setting, const char* value) {
     char path[96];
     u32 used = 0;

@@ -45,12 +45,12 @@ void close_if_open(i32& file) {
     file = -1;
 }
 
-/// On one end alone: the program's end stays blocking, as programs expect.
+/// On our end alone: the program's end stays blocking, as programs expect.
 void make_non_blocking(i32 file) { system_call(__NR_fcntl, static_cast<u64>(file), F_SETFL, O_NONBLOCK); }
 
 void become_stream(i32 file, u64 stream) { system_call(__NR_dup3, static_cast<u64>(file), stream, 0); }
 
-/// The program's streams, each with an end of ours. Of a terminal all are one.
+/// The program's streams, each with an end of ours. With a terminal all ends are one.
 struct Ends {
     i32 to_input = -1;
     i32 from_output = -1;
@@ -265,7 +265,7 @@ void Relay::pass_input() {
 void Relay::pass_output(RingName ring, i32& from) {
     if (from < 0) return;
     if (!streams_.is_left(ring)) {
-        // Bounded, so that other streams get their turn.
+        // Limited, so that other streams get their turn.
         const long result = streams_.fill(ring, from, channel::ring_bytes(ring)).result;
         // A process may open the terminal again, which is the program's controlling terminal.
         is_hung_up_ = is_terminal() && result == -EIO;

@@ -13,11 +13,11 @@ namespace mayfly::init {
 
 class Wake {
   public:
-    /// The port, raw; its driver is made ready to receive.
+    /// Opens the port, raw, and makes its driver ready to receive.
     void open();
     /// After the monitor was asked for a byte: tests whether it comes.
     void learn();
-    /// To be polled for input; negative without input.
+    /// The descriptor to poll for input; negative without input.
     [[nodiscard]] int file() const { return file_; }
     [[nodiscard]] bool works() const { return works_; }
     /// Waits for one of `events`, of which the first is ours; not forever, because another process may have
