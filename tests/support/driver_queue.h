@@ -11,8 +11,8 @@
 //
 // add() makes a chain visible at once; add(chain.indirect(ram)) puts its descriptors into a table;
 // add_all({...}) makes several visible by one update. must_ring() says whether the device wants a doorbell
-// for what was added since the last call. want_interrupt() / refuse_interrupts() steer publish(). For hostile
-// drivers: raw words by ram.at<u16>(driver.avail_idx_at()) and so on, write_descriptor().
+// for the chains added since the last call. want_interrupt() / refuse_interrupts() steer publish(). For
+// hostile drivers: raw words by ram.at<u16>(driver.avail_idx_at()) and so on, write_descriptor().
 #pragma once
 
 #include <initializer_list>
@@ -93,7 +93,7 @@ class DriverQueue {
                 .has_event_idx = options_.has_event_idx,
                 .has_indirect = options_.has_indirect};
     }
-    /// Forgets what was out and clears the rings, as a driver does that resets its device.
+    /// Forgets outstanding chains and clears the rings, as a driver does that resets its device.
     void restart() {
         const u64 size = options_.size;
         ram_.fill(descriptors_, 16 * size, 0);
@@ -131,7 +131,7 @@ class DriverQueue {
     void show() {
         if (options_.is_packed) {
             if (!hidden_) return;
-            // The first descriptor's flags last: nothing behind it is looked at before.
+            // The first descriptor's flags last: until then the device reads none behind it.
             __atomic_store_n(u16_at(hidden_->at), hidden_->flags, __ATOMIC_SEQ_CST);
             hidden_.reset();
             return;
@@ -155,7 +155,7 @@ class DriverQueue {
     }
 
     /// Asks for an interrupt at the `more`-th buffer (packed: descriptor) from the one taken last; with flags
-    /// only, at the next. \returns true when something is there to take already.
+    /// only, at the next. \returns true when a used buffer is waiting already.
     bool want_interrupt(u16 more = 1) {
         if (options_.is_packed) {
             u16 event = used_index_;
@@ -282,7 +282,7 @@ class DriverQueue {
             const Gpa at = descriptor_at(avail_index_);
             const bool is_first = !hidden_;
             if (is_first) hidden_ = Hidden{at + 14, flags};
-            // Atomic, as a device may look at a descriptor that it finds to be unavailable.
+            // Atomic, because a device may read a descriptor before it is available.
             __atomic_store_n(ram_.at<u64>(at), u64{all[i].addr}, __ATOMIC_RELAXED);
             __atomic_store_n(ram_.at<u32>(at + 8), u32{all[i].len}, __ATOMIC_RELAXED);
             __atomic_store_n(u16_at(at + 12), id, __ATOMIC_RELAXED);
@@ -344,7 +344,7 @@ class DriverQueue {
     Gpa driver_area_;
     Gpa device_area_;
     std::vector<u16> free_;    ///< split: descriptors; packed: buffer ids
-    std::vector<u16> counts_;  ///< descriptors of each chain that is out
+    std::vector<u16> counts_;  ///< descriptors of each outstanding chain
     u16 busy_ = 0;
     u16 next_avail_ = 0;
     u16 next_used_ = 0;

@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: Apache-2.0
-// FakeDeviceHost: what carries a device in tests. Owns its queues, and a driver for each.
+// FakeDeviceHost: stands for a transport in tests of a device. Owns its queues, and a driver for each.
 //
 // TestRam ram(1 << 20);
 // FakeDeviceHost host(ram, {{.size = 8}, {.size = 8}});   // running queues, see DriverQueue::Options

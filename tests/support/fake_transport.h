@@ -1,8 +1,8 @@
 // SPDX-License-Identifier: Apache-2.0
-// What surrounds a VirtioCore in tests: a device whose I/O ends when the test says, a worker that does the
+// The neighbours of a VirtioCore in tests: a device whose I/O ends when the test says, a worker that does the
 // work at once, and the ends of interrupts.
 //
-// Thread: as the interfaces say; what a test reads while others run, it reads under the core's mutex.
+// Thread: as the interfaces say; a test that reads while others run holds the core's mutex.
 #pragma once
 
 #include <array>

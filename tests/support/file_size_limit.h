@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: Apache-2.0
-// FileSizeLimit: no file of this process grows beyond it (ulimit -f), until this goes.
+// FileSizeLimit: while it lives, no file of this process grows beyond the limit (ulimit -f).
 #pragma once
 
 #include <sys/resource.h>

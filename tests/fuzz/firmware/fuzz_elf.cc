@@ -11,7 +11,7 @@ extern "C" int LLVMFuzzerTestOneInput(const u8* data, std::size_t size) {
     const u8 control = data[0];
     fuzz::FileBytes file(size - 1);
     if (size > 1) std::memcpy(file.data(), data + 1, size - 1);
-    // Mostly valid: what a mutation of these fields would find is found at once.
+    // Mostly valid: mutating these fields soon finds nothing new.
     if ((control & 0x80) == 0) {
         fuzz::patch<u32>(file, 0, 0x464c457f);
         fuzz::patch<u8>(file, 5, 1);
@@ -23,7 +23,7 @@ extern "C" int LLVMFuzzerTestOneInput(const u8* data, std::size_t size) {
         fuzz::patch<u16>(file, is_64 ? 56 : 44, fuzz::peek<u16>(file, is_64 ? 56 : 44) % 8);
         if (is_64) fuzz::patch<u16>(file, 58, 64);  // e_shentsize
     }
-    // A whole word that stands somewhere in the file, or does not.
+    // A whole word, which may be missing from the file.
     const UnpackedKernel kernel = read_unpacked(Image::from_bytes("kernel", file));
     const ElfKernel* elf = good_elf(kernel.elf);
     const bool has_driver_word = elf != nullptr && has_driver({kernel.image, *elf}, "virtio_console");

@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
-// What lies where while a guest is loaded: claims of kernels, which may be anything, and places for what is
-// ours. Nothing that was given out may overlap, or be outside RAM, or lie on what kernels look for at fixed
-// places. An input is a byte for the guest's memory, then operations of a byte, a place and a size.
+// The ranges taken while a guest is loaded: any claims of kernels, and places for our structures. No two
+// places may overlap, and none may be outside RAM or on the tables that kernels search at fixed places. An
+// input is a byte for the guest's memory, then operations of a byte, a place and a size.
 #include "firmware/boot/occupancy.h"
 #include "tests/fuzz/firmware/fuzz_boot.h"
 
@@ -10,7 +10,7 @@ using namespace mayfly;
 namespace {
 
 constexpr u64 kPage = 4096;
-constexpr u64 kOursMax = 0x11000;  // of the sizes that are placed, the largest and more
+constexpr u64 kOursMax = 0x11000;  // more than the largest size that is placed
 
 struct Range {
     u64 base;

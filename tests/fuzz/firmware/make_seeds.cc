@@ -123,7 +123,7 @@ void save_packed(const std::filesystem::path& corpus) {
     save(corpus / "fuzz_bzimage", "bzip2", 0, bzimage(from_hex("425a6839314159265359000000112233")));
 }
 
-/// Operations of fuzz_occupancy: what, and the words of a place and a size, sixteen times as much.
+/// Operations of fuzz_occupancy: the kind, then a place and a size, each shifted left by 4 bits.
 Bytes operations(std::initializer_list<std::array<u32, 3>> list) {
     Bytes out;
     for (const auto& [what, place, size] : list) {

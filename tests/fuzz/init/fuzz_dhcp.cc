@@ -25,7 +25,7 @@ bool is_host_address(Ipv4 address) {
 }  // namespace
 
 extern "C" int LLVMFuzzerTestOneInput(const u8* data, std::size_t size) {
-    // A copy of its own: a read behind its end is seen.
+    // A copy on the heap, so that a sanitizer sees a read behind its end.
     const std::unique_ptr<u8[]> packet(new u8[size]);
     for (std::size_t i = 0; i < size; ++i) packet[i] = data[i];
     const std::optional<DhcpAnswer> answer = read_dhcp_packet({packet.get(), size}, kClient);

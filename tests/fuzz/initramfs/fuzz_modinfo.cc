@@ -13,7 +13,7 @@ extern "C" int LLVMFuzzerTestOneInput(const mayfly::u8* data, std::size_t size) 
     std::size_t total = info->release.size();
     for (const auto* list : {&info->needs, &info->soft_needs})
         for (const std::string& text : *list) total += text.size();
-    // Nothing is there twice.
+    // No byte of the file is in two strings.
     if (total > size) std::abort();
     return 0;
 }

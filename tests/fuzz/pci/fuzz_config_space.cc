@@ -1,8 +1,8 @@
 // SPDX-License-Identifier: Apache-2.0
-// Fuzzes a PCI bus with three devices: configuration by ECAM and by ports, BARs, MSI-X, and what the devices
-// do.
+// Fuzzes a PCI bus with three devices: configuration by ECAM and by ports, BARs, MSI-X, and actions of the
+// devices.
 //
-// The input is a series of 16-byte records: what (1), where (1), size (1), unused (1), offset (4), value (8).
+// The input is a series of 16-byte records: kind (1), place (1), size (1), unused (1), offset (4), value (8).
 // After each, the window's memory must read as trapped reads do, and vectors and pins must follow from the
 // registers.
 #include <array>
@@ -73,7 +73,7 @@ class World : PciWorld {
         check_config_space(kConfigTargets[r.where % kConfigTargets.size()]);
     }
 
-    /// Every page of the window's second half, against what the BARs say.
+    /// Compares every page of the window's second half with the BARs.
     void check_pages() {
         for (u32 page = 0; page < 256; ++page) {
             const u64 base = kPagesBase + page * kPageBytes;

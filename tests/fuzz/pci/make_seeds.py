@@ -1,7 +1,7 @@
 # SPDX-License-Identifier: Apache-2.0
 """Writes the seeds of fuzz_config_space. Run by hand when its input changes: make_seeds.py DIRECTORY.
 
-A record is what, where, size as a power of two, a byte unused, offset and value: see fuzz_config_space.cc.
+A record is kind, place, size as a power of two, an unused byte, offset and value: see fuzz_config_space.cc.
 """
 import os
 import struct

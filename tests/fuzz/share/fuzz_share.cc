@@ -1,11 +1,11 @@
 // SPDX-License-Identifier: Apache-2.0
 // Fuzzes the FUSE server with a guest that sends anything: every opcode in every state, with valid and
-// invalid node numbers, cut into pieces of any size, with room for the answer or without. Whatever it sends:
-// no byte is written behind the answer, nothing outside the directory is read or changed, and a server that
-// starts anew knows nothing and has nothing open.
+// invalid node numbers, cut into pieces of any size, with room for the answer or without. No byte may be
+// written behind the answer, nothing outside the directory read or changed, and a server that starts anew
+// knows no node and has no file open.
 //
 // The input is requests, one after another: opcode, node, handle, piece, room (a byte each), length (two),
-// body. Numbers below kOwn name what the server gave before; others are taken as they are.
+// body. Numbers below kOwn stand for numbers that the server gave before; others are taken as they are.
 #include <algorithm>
 #include <array>
 #include <csignal>
@@ -132,7 +132,7 @@ std::vector<iovec> cut(std::vector<std::byte>& bytes, std::size_t piece) {
 
 class Guest {
   public:
-    /// `outside`: inodes that it may not reach.
+    /// `outside`: inodes that the guest may not reach.
     Guest(FuseServer& server, const std::array<u64, 2>& outside) : server_(server), outside_(outside) {
         nodes_.add(FUSE_ROOT_ID);
         fuse_init_in init{};
@@ -180,7 +180,7 @@ class Guest {
         std::vector<iovec> room_parts = cut(room, piece);
         const u32 written = server_.serve(parts, room_parts, nullptr).value();
         require(written <= room.size());
-        // Bytes that a READ found and did not report may be there; nothing else.
+        // Bytes that a READ found and did not report may be there, no others.
         if (opcode != FUSE_READ)
             require(std::all_of(room.begin() + written, room.end(),
                                 [](std::byte byte) { return byte == kUntouched; }));
@@ -199,7 +199,7 @@ class Guest {
         fuse_entry_out entry{};
         if (is_entry && written >= at + sizeof entry) {
             std::memcpy(&entry, room.data() + at, sizeof entry);
-            // By number: a content it would learn to write itself.
+            // By inode number: the fuzzer would learn to write a content itself.
             require(entry.nodeid == 0 || std::ranges::find(outside_, entry.attr.ino) == outside_.end());
             nodes_.add(entry.nodeid);
             at += sizeof entry;

@@ -3,7 +3,7 @@
 // completions, resets and writes anywhere into guest memory.
 //
 // Input: a byte for the disk, two for the features, then operations of a byte and its arguments; see Session.
-// The fake disk aborts when it is asked for what is not on it; what leaves guest memory, ASan sees.
+// The fake disk aborts on a range beyond its end; ASan sees an access outside guest memory.
 #include <array>
 #include <cstdlib>
 #include <cstring>
@@ -118,18 +118,18 @@ class Session {
         block_->stop();
     }
 
-    /// One operation may be several requests that lie behind one another.
+    /// One operation may be several requests for adjacent sectors.
     [[nodiscard]] std::size_t pending_requests() const {
         std::size_t count = 0;
         for (const BlockIo* io : disk_->pending)
-            // SAFETY: only Block gives the disk operations, and each of its is a run.
+            // SAFETY: only Block gives the disk operations, and each is a run.
             for (const BlockSlot* slot = static_cast<const BlockRun*>(io)->first; slot != nullptr;
                  slot = slot->next_in_run)
                 ++count;
         return count;
     }
 
-    /// The memory of a device that was stopped goes: what still used it would be seen.
+    /// Frees the stopped device's memory, so that ASan sees any later use.
     void restart() {
         end();
         start();
@@ -156,7 +156,7 @@ class Session {
     }
 
     /// Up to 7 descriptors from the next free one on: header, pieces of data, status. The header's bytes and
-    /// a range lie where its descriptor points.
+    /// a range are written where the header's descriptor points.
     void submit(bool is_processed) {
         const auto shape = input_.take<u8>();
         const u16 pieces = shape & 3;

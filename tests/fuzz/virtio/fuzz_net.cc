@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
-// Fuzzes the network device between a driver that is right most of the time and a backend that does anything
-// a backend may.
+// Fuzzes the network device between a driver that is mostly right and a backend that does anything a backend
+// may.
 //
 // The input: a byte of shape, features, then operations of one byte with arguments (see step()). Chains are
 // mostly sound; some have odd parts, and single words of the rings are overwritten. Checked: parts given to
@@ -275,7 +275,7 @@ class Fuzzer {
         return code < 0xf8 ? (code - 0x7fU) * 64 : input_.take<u32>();
     }
 
-    /// Parts as the queue wants them, and now and then one of the other kind.
+    /// Parts of the queue's direction, and now and then one of the other.
     void give(u16 queue) {
         const u8 kind = input_.take<u8>();
         const auto count = static_cast<u16>(1 + (kind & 7));

@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: Apache-2.0
-// Fuzzes VirtQueue with a driver that is right most of the time, over RAM that is watched.
+// Fuzzes VirtQueue with a driver that is mostly right, over RAM that is watched.
 //
 // The input: a byte of format and features, a byte of size, then operations of one byte with arguments. The
 // driver's own operations keep the rules except where an argument says otherwise; others write any word
@@ -211,7 +211,7 @@ class Fuzzer {
         tokens_.erase(tokens_.begin() + static_cast<std::ptrdiff_t>(which));
     }
 
-    /// Only what was popped last: what the contract allows.
+    /// Only the chain popped last, as the contract allows.
     void unpop() {
         if (tokens_.empty() || tokens_.back().serial + 1 != popped_) return;
         queue_.unpop(tokens_.back().token);

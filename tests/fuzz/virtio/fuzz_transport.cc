@@ -3,8 +3,8 @@
 // registers and mostly with values that mean something, between buffers and completions.
 //
 // Input: a byte for the transport, then operations of a byte and its arguments; see Session. I/O stays in
-// flight over all of them but the one that ends it; a reset that waits for it gets it, as from the I/O
-// thread. What leaves guest memory, ASan sees; the page must show what a trapped read returns.
+// flight until the operation that ends it; a reset that waits for I/O gets its end, as from the I/O thread.
+// ASan sees an access outside guest memory; the page must show what a trapped read returns.
 #include <array>
 #include <cerrno>
 #include <cstdlib>
@@ -19,7 +19,7 @@
 
 namespace mayfly::log {
 
-// A driver that breaks its device is what this is about: nothing is printed.
+// Drivers break the device all the time here: nothing is printed.
 void warning(std::string_view /*line*/) {}
 
 }  // namespace mayfly::log

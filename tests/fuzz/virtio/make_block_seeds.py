@@ -1,7 +1,7 @@
 # SPDX-License-Identifier: Apache-2.0
 """Writes the seeds of fuzz_block. Run by hand when its input changes: make_block_seeds.py DIRECTORY.
 
-A disk's bits, what the driver accepts, then operations: see fuzz_block.cc.
+A disk's bits, the features that the driver accepts, then operations: see fuzz_block.cc.
 """
 import os
 import struct

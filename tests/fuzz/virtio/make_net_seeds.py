@@ -1,7 +1,7 @@
 # SPDX-License-Identifier: Apache-2.0
 """Writes the seeds of fuzz_net. Run by hand when its input changes: make_net_seeds.py DIRECTORY.
 
-A byte of shape, what the driver accepts, then operations: see fuzz_net.cc.
+A byte of shape, the features that the driver accepts, then operations: see fuzz_net.cc.
 """
 import os
 import struct

@@ -1,8 +1,8 @@
 // SPDX-License-Identifier: Apache-2.0
-// Fuzzes the records in which a guest sends files: whatever it sends, names stay below what was asked for,
-// each record comes where it may, and it makes no difference how it is cut into pieces.
+// Fuzzes the records in which a guest sends files: names stay below the requested path, each record comes
+// where it may, and the cut into pieces makes no difference.
 //
-// The input is a byte, the number of copies that were asked for; a byte, the size of pieces; then records.
+// The input is a byte, the number of requested copies; a byte, the size of pieces; then records.
 #include <algorithm>
 #include <cstddef>
 #include <cstdlib>
@@ -19,7 +19,7 @@ void require(bool is_true) {
     if (!is_true) std::abort();
 }
 
-/// Holds what comes against what may come.
+/// Checks each record against the ones that may come.
 class Judge final : public FileSink {
   public:
     explicit Judge(u32 copies) : copies_(copies) {}

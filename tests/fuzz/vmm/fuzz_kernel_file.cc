@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
 // Kernel files that are gzipped as a whole. The first byte of an input chooses whether the rest is packed
-// here, the second and third what is damaged then; what is whole comes out as it went in.
+// here, the second and third choose the damage; an undamaged file comes out as it went in.
 #include <algorithm>
 #include <cstring>
 #include <vector>
@@ -17,7 +17,7 @@ using namespace mayfly;
 
 namespace mayfly {
 
-// None is wanted here, and their ELF files are not built in.
+// Built-in guests are not needed here, and their ELF files are not linked.
 std::span<const BuiltinGuest> builtin_guests() { return {}; }
 std::span<const std::byte> find_builtin_guest(std::string_view) { return {}; }
 // A bzImage is not unpacked either.

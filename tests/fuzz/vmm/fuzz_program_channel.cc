@@ -101,14 +101,14 @@ class Fuzzer {
         require(moved.bytes == 0 || is_open_);
     }
 
-    /// As another monitor would go on.
+    /// Continues as another monitor would after a restore.
     void carry() {
         const ProgramChannelState state = channel_.save();
         require(state.is_open == is_open_);
         require(channel_.restore(state));
     }
 
-    /// Mostly small numbers, which counts and frames are.
+    /// Mostly small numbers, as counts and frames are.
     void scribble(u64 word) {
         const u32 value = input_.take<u8>() % 2 == 0 ? input_.take<u16>() : input_.take<u32>();
         std::memcpy(ram_.data() + u64{kHeaderFrame} * kFrame + word * sizeof(u32), &value, sizeof(value));

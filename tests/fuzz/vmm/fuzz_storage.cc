@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
-// What disk images are taken for, and which sectors of an overlay were written. The first byte of an input
-// chooses; the answer is compared with that of the plainest code for it.
+// The recognition of disk images, and an overlay's record of written sectors. The first byte of an input
+// chooses; the answer is compared with that of the plainest code.
 #include <algorithm>
 #include <cstring>
 #include <string_view>
@@ -46,8 +46,7 @@ bool has_one(std::string_view bytes, std::span<const Magic> magics) {
     });
 }
 
-/// A byte for a magic, 0 none; one for where to put it; then the file. What its size is said to be may be a
-/// lie.
+/// A byte for a magic, 0 for none; a byte for its place; then the file. The stated size may be wrong.
 void look_at_image(std::span<const u8> input) {
     if (input.size() < 3) return;
     std::string file(reinterpret_cast<const char*>(input.data() + 3), input.size() - 3);
@@ -74,7 +73,7 @@ void look_at_image(std::span<const u8> input) {
 
 u64 word_at(std::span<const u8> input, std::size_t at) { return u64{input[at]} | u64{input[at + 1]} << 8; }
 
-/// Two bytes for the size, then operations: one for what, two and two for first and count.
+/// Two bytes for the size, then operations: a byte for the kind, two each for first and count.
 void write_sectors(std::span<const u8> input) {
     if (input.size() < 2) return;
     const u64 size = word_at(input, 0) % 1000 + 1;

@@ -1,8 +1,8 @@
 // SPDX-License-Identifier: Apache-2.0
-// Fuzzes what is made of a guest's console bytes: lines, the tail, and texts that are fit to be shown.
+// Fuzzes the processing of a guest's console bytes: lines, the tail, and texts that are fit to be shown.
 //
-// The input is a byte, how many bytes come at a time, then the console's. Lines may not depend on the
-// portions, and no text for a terminal or an XML file may hold what either would obey.
+// The input is a byte, the number of bytes that come at a time, then the console's bytes. Lines may not
+// depend on the portions, and no text for a terminal or an XML file may hold its control sequences or markup.
 #include <algorithm>
 #include <cstddef>
 #include <cstdlib>
@@ -47,7 +47,7 @@ std::vector<std::string> lines_of(std::string_view bytes, std::size_t portion_by
 
 void require_harmless(std::string_view text) {
     for (const char byte : text) require(static_cast<u8>(byte) >= 0x20 ? byte != 0x7f : byte == '\t');
-    require(shown(text) == text);  // there is nothing left to take out
+    require(shown(text) == text);  // a second pass removes nothing more
     require(xml_escaped(text).find_first_of("<>\"") == std::string::npos);
 }
 
