@@ -97,7 +97,7 @@ TEST_CASE("the content moves with the BAR inside the window, its MSI-X table too
     CHECK(w.a.log.take() == std::vector<MsixLog::Event>{{MsixLog::What::Unmasked, 0, 0, 0x77}});
 }
 
-TEST_CASE("of two config BARs at one page the lower function is shown", "[config_window]") {
+TEST_CASE("where two config BARs share a page, the lower function is shown", "[config_window]") {
     TwoDevices w;
     w.set_config(0x10, 0x10, 4, 0xe010'0000);
     CHECK(w.shown(0) == kShowsA);

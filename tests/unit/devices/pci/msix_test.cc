@@ -50,7 +50,7 @@ struct Table {
 
 }  // namespace
 
-TEST_CASE("the MSI-X capability says size and places", "[msix]") {
+TEST_CASE("the MSI-X capability has the table's size and both places", "[msix]") {
     Table t(2048);
     // PCI Local Bus Specification 3.0, figure 6-10.
     CHECK(t.function.config32(0x40) == 0x07ff'0011);
@@ -223,7 +223,7 @@ TEST_CASE("pending bits and table read at every size and beyond the end", "[msix
     CHECK(t.msix.table_read({~u64{0}, 8}) == ~u64{0});
 }
 
-TEST_CASE("a table that moves keeps its entries and what they allow", "[msix]") {
+TEST_CASE("a table that moves keeps its entries and their masks", "[msix]") {
     Table t;
     t.control(kEnable);
     t.entry(1, 0xfee0'5000, 0x51, 0);

@@ -20,7 +20,7 @@ struct OneDevice : PciWorld {
     FakeDevice device{window.config_space(kDevfn), 0xe010'0000, kDecodeAll};
 };
 
-/// Counts the accesses that the ports handed over.
+/// Counts the accesses that the ports forwarded.
 class OneByte final : public IoDevice {
   public:
     [[nodiscard]] std::string_view name() const override { return "one-byte"; }
@@ -100,7 +100,7 @@ TEST_CASE("port 0xcf8 selects and 0xcfc transfers", "[pci_bus]") {
     CHECK(w.config(kDevfn, 0x10) == 0xd234'0000);
 }
 
-TEST_CASE("the data port has nothing without enable bit, on other buses, and across its dword", "[pci_bus]") {
+TEST_CASE("the data port reads ones without enable bit, on other buses, and across its dword", "[pci_bus]") {
     OneDevice w;
     w.ports.io_write({0, 4}, 0x0000'0800);
     CHECK(w.ports.io_read({4, 4}) == 0xffff'ffff);
@@ -186,7 +186,7 @@ TEST_CASE("a BAR decodes where it was moved and nowhere while switched off", "[p
     CHECK(w.pci_io.io_read({0xc000, 4}) == 0xffff'ffff);
 }
 
-TEST_CASE("of BARs that overlap the lowest function answers", "[pci_bus]") {
+TEST_CASE("where BARs overlap, the lowest function answers", "[pci_bus]") {
     OneDevice w;
     FakeDevice second(w.window.config_space(0x10), 0xe010'1000, kDecodeAll);
     w.bus.add(0x10, second.function);
@@ -215,7 +215,7 @@ TEST_CASE("no BAR decodes over the ECAM, and only config BARs in the window's pa
     CHECK(w.memory.read(0xe000'8000, 4) == 0x1042'1af4);
 }
 
-TEST_CASE("the client hears of every write to its configuration space", "[pci_bus]") {
+TEST_CASE("the client is told of every write to its configuration space", "[pci_bus]") {
     OneDevice w;
     w.set_config(kDevfn, 0x52, 2, 7);
     w.set_config(kDevfn, 0x100, 4, 7);
@@ -248,7 +248,7 @@ TEST_CASE("reset restores every function to firmware's settings", "[pci_bus]") {
     CHECK(w.pci_memory.io_read({0xd500'0000, 8}) == ~u64{0});
 }
 
-TEST_CASE("vCPUs and a device's own thread may do everything at once", "[pci_bus]") {
+TEST_CASE("vCPUs and a device's own thread may use the bus at the same time", "[pci_bus]") {
     OneDevice w;
     constexpr int kTurns = 2000;
     std::thread mover([&] {

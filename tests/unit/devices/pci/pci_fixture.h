@@ -26,7 +26,7 @@ struct AlignedPage {
     alignas(4096) std::array<std::byte, 4096> bytes;
 };
 
-/// Remembers what the Msix told it.
+/// Remembers the calls of Msix.
 class MsixLog final : public MsixClient {
   public:
     enum class What : u8 { Unmasked, Masked, Delivered };
@@ -49,9 +49,9 @@ class MsixLog final : public MsixClient {
     std::vector<Event> events;
 };
 
-/// Page of BAR 0: a selector at 0, what it selects at 4 (as virtio's queue_select does), a word that is
-/// written at 8, and four MSI-X entries at 0x800. BAR 1 (memory, 16 KiB): pending bits at 0x1000. BAR 2 (I/O,
-/// 32 bytes).
+/// Page of BAR 0: a selector at 0, the selected value at 4 (as with virtio's queue_select), a writable word
+/// at 8, and four MSI-X entries at 0x800. BAR 1 (memory, 16 KiB): pending bits at 0x1000. BAR 2 (I/O, 32
+/// bytes).
 class FakeDevice final : public FunctionClient {
   private:
     static constexpr std::array<u8, 6> body_ = {8, 0x5a, 0, 0, 0, 0};
@@ -156,8 +156,8 @@ class FakeDevice final : public FunctionClient {
     std::vector<std::pair<u16, u8>> intercepted;
 };
 
-/// The window's memory as the machine makes it: filled with ones. One at a time: the pages are kept for the
-/// next, because a fuzzer makes thousands.
+/// The window's memory as the machine makes it: filled with ones. One exists at a time, and its pages are
+/// kept for the next, because a fuzzer makes thousands.
 class WindowMemory {
   public:
     WindowMemory() { std::memset(pages_.data(), 0xff, sizeof pages_); }
@@ -182,7 +182,7 @@ struct PciWorld {
     PciMemory pci_memory{bus};
     PciIo pci_io{bus};
 
-    /// As the guest's addresses are decoded: the ECAM first, then BARs.
+    /// Decodes the guest's addresses: the ECAM first, then BARs.
     [[nodiscard]] u64 mmio_read(u64 address, u8 size_bytes) {
         if (is_ecam(address, size_bytes)) return ecam.io_read({address - kWindowBase, size_bytes});
         return pci_memory.io_read({address, size_bytes});

@@ -12,7 +12,7 @@ using namespace mayfly;
 
 namespace {
 
-/// A client for BARs that are never reached.
+/// A client for BARs that no access reaches.
 class Nobody final : public FunctionClient {
   public:
     [[nodiscard]] u64 bar_read(u8 /*bar*/, IoAccess /*at*/) override { return 0; }
@@ -196,7 +196,7 @@ TEST_CASE("INTx shows in Status and reaches the pin unless it is disabled", "[pc
     (void)a.function.config_write(0x05, 1, 0);
     CHECK(a.pin.level);
     CHECK(a.pin.rising_edges == 2);
-    (void)a.function.config_write(0x06, 2, 0xffff);  // not a bit that software clears
+    (void)a.function.config_write(0x06, 2, 0xffff);  // software does not clear this bit
     CHECK((a.image(0x04) >> 16) == 0x08);
     a.function.set_intx(false);
     CHECK((a.image(0x04) >> 16) == 0);

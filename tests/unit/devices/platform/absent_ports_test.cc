@@ -81,7 +81,7 @@ TEST_CASE("an absent VGA lets retrace loops end and has its cursor at 0", "[abse
 TEST_CASE("loops that wait for an absent drive or printer end", "[absent]") {
     Fixture f;
     for (const u64 port : std::vector<u64>{0x1f7, 0x177}) {
-        CHECK(f.in(port) == 0xff);  // what a probe asks first
+        CHECK(f.in(port) == 0xff);  // what a probe reads first
         bool is_ready = false;
         for (int i = 0; i < 100 && !is_ready; ++i) is_ready = (f.in(port)&0xc0) == 0x40;
         CHECK(is_ready);

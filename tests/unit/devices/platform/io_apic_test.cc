@@ -169,7 +169,7 @@ TEST_CASE("an entry becomes the message that it describes", "[io_apic]") {
         {0x0400, 0x0200'0000, 0xfee0'2000, 0x4400},  // NMI
         {0x0500, 0x0200'0000, 0xfee0'2000, 0x4500},  // INIT
         {0x0700, 0x0000'0000, 0xfee0'0000, 0x4700},  // ExtINT
-        {0x2031, 0x0000'0000, 0xfee0'0000, 0x4031},  // polarity is not of the message
+        {0x2031, 0x0000'0000, 0xfee0'0000, 0x4031},  // the message has no polarity
         {0x8031, 0x0000'0000, 0xfee0'0000, 0x4031},  // the trigger mode is ignored too: no EOI comes back
     };
     for (const auto& row : rows) {
@@ -181,7 +181,7 @@ TEST_CASE("an entry becomes the message that it describes", "[io_apic]") {
     }
 }
 
-TEST_CASE("each rising edge is one message, and nothing else is", "[io_apic]") {
+TEST_CASE("each rising edge is one message, and only rising edges are", "[io_apic]") {
     Fixture f;
     f.program(0x31, 0);
     CHECK(f.messages.sent.empty());
@@ -264,7 +264,7 @@ TEST_CASE("an I/O APIC is found, cleared and programmed as Linux does it", "[io_
     // bad_ioapic_register(), mp_register_ioapic(): no chip reads as all ones; entries from the version.
     CHECK_FALSE((f.get(0) == ~0U && f.get(1) == ~0U && f.get(2) == ~0U));
     CHECK((f.get(1) >> 16 & 0xff) + 1 == 1);
-    CHECK((f.get(1) & 0xff) < 0x20);  // no EOI register, which nobody would answer
+    CHECK((f.get(1) & 0xff) < 0x20);  // no EOI register, whose writes would have no effect
     // clear_IO_APIC_pin(): masked, then the rest to 0; remote IRR must be clear after it.
     f.set(0x10, kMasked);
     f.program(kMasked, 0);
@@ -276,7 +276,7 @@ TEST_CASE("an I/O APIC is found, cleared and programmed as Linux does it", "[io_
     f.pulse();
     f.program(0x0022, 0x0000'0000);
     CHECK(f.messages.sent.size() == 1);
-    // Affinity: masked, moved, unmasked. An interrupt meanwhile arrives at the new place.
+    // Affinity: masked, moved, unmasked. An interrupt during the move arrives at the new place.
     f.set(0x10, kMasked | 0x22);
     f.pulse();
     f.program(0x0023, 0x0100'0000);

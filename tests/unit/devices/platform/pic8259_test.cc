@@ -345,7 +345,7 @@ TEST_CASE("pic reset while busy lowers INTR and forgets everything but the lines
     CHECK(f.pic.state().master.lines == 0x08);
 }
 
-TEST_CASE("pic survives any access with lines that change meanwhile", "[pic8259]") {
+TEST_CASE("pic survives any access while lines change", "[pic8259]") {
     Fixture f;
     CHECK(hammer(f.pic, 6) == 0);
     std::mt19937 random(7);

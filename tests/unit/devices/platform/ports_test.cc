@@ -15,7 +15,7 @@
 
 using namespace mayfly;
 
-TEST_CASE("debug console passes bytes on and says that it is there", "[debug_console]") {
+TEST_CASE("debug console passes bytes on and reads as its signature", "[debug_console]") {
     FakeSink sink;
     DebugConsole console(sink);
     CHECK(read8(console, 0) == 0xe9);
@@ -101,7 +101,7 @@ TEST_CASE("exit port takes a word at once or by bytes, and only a whole one", "[
     port.io_write({2, 2}, 0xffff'e100);
     CHECK(verdicts.values.back() == 0xe1000009);
     CHECK(verdicts.values.size() == 3);
-    // A program's stray writes, and what is too wide.
+    // A program's stray writes, and one that is too wide.
     write8(port, 0, 5);
     port.io_write({0, 8}, 5);
     port.io_write({2, 4}, 5);
@@ -145,7 +145,7 @@ TEST_CASE("boot timer marks a byte of 123 at its first address and nothing else"
     CHECK(timer.state().marks == 0);
 }
 
-TEST_CASE("i8042 says that it is absent", "[i8042]") {
+TEST_CASE("i8042 reads as absent", "[i8042]") {
     FakeVerdicts verdicts;
     I8042 i8042(verdicts);
     for (int i = 0; i < 32; ++i) CHECK(read8(i8042, 4) == 0xff);

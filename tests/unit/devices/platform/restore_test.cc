@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: Apache-2.0
-// Chips that are replaced by new ones with their state: a guest that does what it likes sees no difference.
+// Chips that are replaced by new ones with their state: a guest sees no difference, whatever it does.
 #include <functional>
 #include <memory>
 #include <random>
@@ -49,7 +49,7 @@ struct Messages final : MsiPort {
     u64 sum = 0;
 };
 
-/// What chips are connected to; it stays.
+/// The other ends of a chip's wires, which stay.
 struct World {
     FakeVerdicts verdicts;
     FakeMarks marks;
@@ -70,7 +70,8 @@ bool restored(Chip& to, const Chip& from) {
     }
 }
 
-/// Random accesses of `space_bytes`; after each, `carries` or not, and what was read and seen at the outputs.
+/// Random accesses of `space_bytes`; after each, the chip is replaced if `carries`. \returns what was read
+/// and seen at the outputs.
 template <typename Chip>
 std::vector<u64> seen(std::function<std::unique_ptr<Chip>(World&)> make, u64 space_bytes, bool carries,
                       std::function<void(Chip&, unsigned)> also) {

@@ -116,7 +116,7 @@ TEST_CASE("test device counts the doorbell at three sizes", "[test_device]") {
     CHECK(f.get(0x2030) == 3);
 }
 
-TEST_CASE("test device counts a write that came by itself as one return", "[test_device]") {
+TEST_CASE("test device counts a single write as one return", "[test_device]") {
     Fixture f;
     for (const u8 value : std::vector<u8>{1, 2, 200}) f.set(0x2034, 1, value);
     CHECK(f.get(0x2038) == 3);

@@ -115,7 +115,7 @@ TEST_CASE("a huge chain is written over several calls and used once", "[console]
     REQUIRE(it.sink.text == once + once + once);
 }
 
-TEST_CASE("a chain that was written in part goes back to the ring, and on from there", "[console]") {
+TEST_CASE("a chain written in part goes back to the ring, and later continues there", "[console]") {
     for (const bool is_packed : {false, true}) {
         Rig it(is_packed);
         it.start();
@@ -210,7 +210,7 @@ TEST_CASE("input fills the driver's buffers, each with as much as it holds", "[c
     REQUIRE(it.host.queue(kReceive).counts.bytes == 10);
 }
 
-TEST_CASE("input without room stays with its owner until the driver gives some", "[console]") {
+TEST_CASE("input without room stays with its owner until the driver gives buffers", "[console]") {
     const bool is_packed = GENERATE(false, true);
     const bool has_event_idx = GENERATE(false, true);
     Rig it(is_packed, has_event_idx);
@@ -336,7 +336,7 @@ TEST_CASE("a console is restored only to a valid state", "[console]") {
     CHECK(it.device.restore(fresh));
     Console::State state = fresh;
     state.wants_room = true;
-    CHECK_FALSE(it.device.restore(state));  // nobody has started it
+    CHECK_FALSE(it.device.restore(state));  // it was never started
     it.start();
     CHECK(it.device.restore(state));
     state.written_bytes = ~u64{0};

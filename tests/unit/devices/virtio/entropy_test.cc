@@ -82,7 +82,7 @@ TEST_CASE("requests are counted against the budget", "[entropy]") {
     REQUIRE(it.source.given == 3);
 }
 
-TEST_CASE("readable parts are left alone, and a request of nothing else gets nothing", "[entropy]") {
+TEST_CASE("readable parts are left alone, and a request without writable ones gets nothing", "[entropy]") {
     Rig it;
     const Gpa readable = it.ram.place("secret");
     it.host.driver(0).add(ChainBuilder().readable(readable, 6));

@@ -44,7 +44,7 @@ TEST_CASE("an amount above the burst is granted by a full bucket and paid for af
     REQUIRE_FALSE(bucket.take(110, kSecond));
     // 100 tokens of debt take one second, one more token 10 ms.
     REQUIRE(bucket.take(1, kSecond) == 2 * kSecond + 10'000'000);
-    // The next large one waits for a full bucket, not for more than the bucket holds.
+    // The next large amount waits for a full bucket, not for more than the bucket holds.
     REQUIRE(bucket.take(110, 2 * kSecond) == 2 * kSecond + 100'000'000);
     REQUIRE_FALSE(bucket.take(110, 2 * kSecond + 100'000'000));
 }
@@ -96,7 +96,7 @@ TEST_CASE("a clock that goes back neither grants nor takes away", "[token_bucket
     REQUIRE_FALSE(bucket.take(1, 10 * kSecond + 1'000'000));
 }
 
-TEST_CASE("two buckets are taken from together or not at all", "[token_bucket]") {
+TEST_CASE("an amount is taken from both of two buckets or from neither", "[token_bucket]") {
     TokenBucket bytes({.per_second = 1000, .burst = 1000});
     TokenBucket packets({.per_second = 10, .burst = 1});
     REQUIRE_FALSE(take_from_both(bytes, 500, packets, 1, kSecond));

@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: Apache-2.0
-// Requests in flight: any order, resets meanwhile, hostile drivers, memory.
+// Requests in flight: any order, resets, hostile drivers, memory.
 #include <cerrno>
 #include <thread>
 
@@ -146,12 +146,12 @@ TEST_CASE("block: a full queue is in flight, and nothing more is taken or lost",
     CHECK(used == 16);
 }
 
-TEST_CASE("block: a driver that makes requests of descriptors in flight is stopped", "[block]") {
+TEST_CASE("block: a driver that reuses descriptors in flight is stopped", "[block]") {
     BlockRig rig;
     rig.disk.is_deferring = true;
     for (int i = 0; i < 8; ++i) rig.flush();
     rig.run();
-    // The same heads again and again, further than the ring is long.
+    // The same heads again and again, more often than the ring has entries.
     for (u16 idx = 9; idx < 40; ++idx) {
         *rig.ram.at<u16>(rig.host.driver(0).avail_idx_at()) = idx;
         (void)rig.block->process(0, 64);
@@ -162,7 +162,7 @@ TEST_CASE("block: a driver that makes requests of descriptors in flight is stopp
     CHECK(rig.block->in_flight() == 0);
 }
 
-TEST_CASE("block: reset while busy asks the backend to give up, and ends when the backend has", "[block]") {
+TEST_CASE("block: reset while busy cancels at the backend, and ends when all requests have", "[block]") {
     BlockRig rig(split_or_packed());
     rig.disk.is_deferring = true;
     const auto request = rig.read(0, 512);
@@ -206,7 +206,7 @@ TEST_CASE("block: completions come from another thread", "[block]") {
     CHECK(rig.host.completions[0] == 250);
 }
 
-TEST_CASE("block: a guest of low depth touches a page of slots, whatever it asks for", "[block]") {
+TEST_CASE("block: few requests at a time touch one page of slots, whatever they are", "[block]") {
     BlockRig rig;
     rig.disk.is_deferring = true;
     for (int round = 0; round < 500; ++round) {

@@ -16,7 +16,7 @@ using namespace mayfly;
 constexpr u64 kSectors = 1000;
 constexpr BlockRules kDisk{.sector_count = kSectors, .has_discard = true, .has_write_zeroes = true};
 
-/// A request's bytes, and the parts that a driver cuts them into.
+/// A request's bytes, and the parts into which a driver cuts them.
 class Cut {
   public:
     Cut(u32 type, u64 sector) {
@@ -96,7 +96,7 @@ bool answers(const BlockRequest& request, u8 status) {
 
 }  // namespace
 
-TEST_CASE("block request: a read is its writable bytes but the last", "[block]") {
+TEST_CASE("block request: a read's data is its writable bytes without the last", "[block]") {
     Cut cut(0, 7);
     cut.in(1024 + 1);
     const BlockRequest request = cut.parse();
@@ -110,7 +110,7 @@ TEST_CASE("block request: a read is its writable bytes but the last", "[block]")
     CHECK(request.status_at == cut.writable_at(1024));
 }
 
-TEST_CASE("block request: a write is its readable bytes after the header", "[block]") {
+TEST_CASE("block request: a write's data is its readable bytes after the header", "[block]") {
     Cut cut(1, 998);
     cut.out(1024).in(1);
     const BlockRequest request = cut.parse();
@@ -165,7 +165,7 @@ TEST_CASE("block request: data that is not a whole number of sectors is an error
     CHECK(answers(Cut(1, 0).out(size).in(1).parse(), 1));
 }
 
-TEST_CASE("block request: no data at all succeeds without I/O, on the disk only", "[block]") {
+TEST_CASE("block request: an empty one succeeds without I/O, if its sector is on the disk", "[block]") {
     CHECK(answers(Cut(0, kSectors).in(1).parse(), 0));
     CHECK(answers(Cut(1, 0).in(1).parse(), 0));
     CHECK(answers(Cut(0, kSectors + 1).in(1).parse(), 1));
@@ -239,7 +239,7 @@ TEST_CASE("block request: a range above the limit in the configuration is an err
     CHECK(answers(Cut(13, 0).range(0, (1 << 16) + 1, 0).in(1).parse(zeroes), 1));
 }
 
-TEST_CASE("block request: data beyond 126 segments of 256 KiB is an error, however few hold it", "[block]") {
+TEST_CASE("block request: data beyond 126 times 256 KiB is an error, in however few segments", "[block]") {
     constexpr std::size_t kMost = 126 * 256 * 1024;
     const BlockRules huge{.sector_count = u64{1} << 40};
     CHECK(Cut(0, 0).in(kMost + 1).parse(huge).step == BlockStep::Start);

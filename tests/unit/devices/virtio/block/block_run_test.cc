@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: Apache-2.0
-// Requests that lie behind one another on the disk become one operation, and stay requests of their own.
+// Requests for adjacent sectors become one operation, and each is still answered by itself.
 #include <cerrno>
 
 #include "tests/unit/devices/virtio/block/block_rig.h"
@@ -91,7 +91,7 @@ TEST_CASE("block: an operation that failed is tried again request by request", "
     rig.run();
     REQUIRE(rig.disk.pending.size() == 1);
     BlockIo& together = *rig.disk.pending[0];
-    together.parts = drop_front(together.parts, 700);  // it came so far; the requests stay whole
+    together.parts = drop_front(together.parts, 700);  // the operation came so far; the requests stay whole
     rig.disk.finish(0, -EIO);
     REQUIRE(rig.disk.pending.size() == 3);
     CHECK(rig.disk.seen[1] == a_read(0, 512, 1));

@@ -83,7 +83,7 @@ TEST_CASE("block: discard and write zeroes reach the disk", "[block]") {
     CHECK(rig.host.queue(0).counts.bytes == 0);
 }
 
-TEST_CASE("block: a flush reaches the disk, offered or not accepted", "[block]") {
+TEST_CASE("block: a flush reaches the disk, even if F_FLUSH was not accepted", "[block]") {
     const u64 features = GENERATE(kUsualFeatures, kVersion1, u64{0});
     BlockRig rig({.size = 16}, features);
     const auto request = rig.flush();
@@ -115,7 +115,7 @@ TEST_CASE("block: without F_FLUSH, or with writeback at 0, writes go through", "
     CHECK(rig.disk.seen[0].is_write_through == it.is_through);
 }
 
-TEST_CASE("block: zeroes that must go through are flushed before they are done", "[block]") {
+TEST_CASE("block: write-through zeroes are flushed before they are answered", "[block]") {
     BlockRig rig({.size = 16}, kVersion1 | kWriteZeroes);
     rig.disk.is_deferring = true;
     const auto request = rig.range(13, 0, 4, 0);
@@ -176,7 +176,7 @@ TEST_CASE("block: a bad request is answered, and the next one is served", "[bloc
     CHECK(rig.disk.seen.size() == 1);
 }
 
-TEST_CASE("block: requests are cut in any way, in rings and in tables", "[block]") {
+TEST_CASE("block: requests may be cut in any way, in rings and in tables", "[block]") {
     BlockRig rig(split_or_packed());
     const bool is_indirect = GENERATE(false, true);
     const Gpa header = rig.header(0, 5);
@@ -205,7 +205,7 @@ TEST_CASE("block: a request of 126 segments in a table is one operation", "[bloc
     chain.writable(end, 1).indirect(rig.ram);
     const u16 id = rig.host.driver(0).add(chain);
     rig.run();
-    // Others meanwhile do not disturb it.
+    // Other requests do not disturb it.
     const auto other = rig.read(9, 512);
     rig.run();
     CHECK(rig.finish(1));
@@ -241,7 +241,7 @@ TEST_CASE("block: no interrupt without a request, one publication for a batch", 
     CHECK(rig.host.queue(0).counts.interrupts_suppressed == 1);
 }
 
-TEST_CASE("block: queues are served apart", "[block]") {
+TEST_CASE("block: queues are served separately", "[block]") {
     BlockRig rig;
     const auto first = rig.read(1, 512, 0);
     const auto second = rig.read(2, 512, 1);
@@ -252,7 +252,7 @@ TEST_CASE("block: queues are served apart", "[block]") {
     CHECK(rig.is_used(first, 513, 0));
 }
 
-TEST_CASE("block: a limit on requests gives the chain back and asks for a time", "[block]") {
+TEST_CASE("block: a limit on requests gives the chain back and asks to be called later", "[block]") {
     g_now_ns = 1'000'000'000;
     BlockRig rig(split_or_packed(), kUsualFeatures, kUsualDisk,
                  {.name = "disk0",

@@ -31,7 +31,7 @@ class FakeFsBackend final : public FsBackend {
         resets_at_pending.push_back(pending.size());
     }
 
-    /// Ends the pending request `index` as its thread does, with so many bytes of `with`.
+    /// Ends the pending request `index` as its thread does, with `written_bytes` bytes of `with`.
     void finish(std::size_t index, u32 written_bytes, u8 with = 0x5a) {
         FsIo& io = *pending.at(index);
         pending.erase(pending.begin() + static_cast<std::ptrdiff_t>(index));

@@ -180,7 +180,7 @@ TEST_CASE("a broken ring breaks the device, and what is in flight is still answe
     REQUIRE(it.fs->in_flight() == 0);
 }
 
-TEST_CASE("the backend forgets a driver before it hears of the next", "[fs]") {
+TEST_CASE("the backend forgets a driver before it gets requests of the next", "[fs]") {
     FsRig it;
     it.send(kRequests, "request");
     REQUIRE(it.fs->process(kRequests, 8) == Progress::Drained);
@@ -188,7 +188,7 @@ TEST_CASE("the backend forgets a driver before it hears of the next", "[fs]") {
     REQUIRE(it.backend.cancel_count == 1);
     it.backend.finish(0, 0);
     it.fs->stop();
-    REQUIRE(it.backend.reset_count == 0);  // on the thread that works only
+    REQUIRE(it.backend.reset_count == 0);  // only on the thread that works
 
     it.fs->start(0, it.host);
     it.send(kRequests, "of another driver");

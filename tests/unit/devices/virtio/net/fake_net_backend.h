@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: Apache-2.0
-// FakeNetBackend: frames to receive are put in, frames sent are looked at.
+// FakeNetBackend: a test puts in frames to receive, and inspects frames sent.
 #pragma once
 
 #include <algorithm>

@@ -13,7 +13,7 @@ namespace {
 
 using namespace mayfly;
 
-/// Has a frame of 3000 bytes now and then, and takes every second.
+/// Has a frame of 3000 bytes now and then, and accepts every second one.
 class PlainBackend final : public NetBackend {
   public:
     [[nodiscard]] u16 pair_count() const override { return 1; }

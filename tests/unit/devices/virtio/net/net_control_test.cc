@@ -253,7 +253,7 @@ TEST_CASE("net: it is restored only to a state that a driver can have caused", "
     state = good;
     state.is_link_shown_up = false;
     const int changes = rig.host->config_changes;
-    CHECK(rig.net->restore(state));  // which it is, and the driver is told
+    CHECK(rig.net->restore(state));  // the link is down, and the driver is told
     CHECK(rig.host->config_changes == changes + 1);
     rig.net->stop();
     state = good;

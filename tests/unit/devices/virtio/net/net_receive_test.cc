@@ -202,7 +202,7 @@ TEST_CASE("net: buffers that were taken and not used go back to the ring", "[net
     const Gpa first = rig.give_buffer(1536);
     const Gpa second = rig.give_buffer(1536);
     CHECK(rig.run(0) != Progress::More);
-    CHECK_FALSE(rig.host->queue(0).has_work());  // taken, for the largest frame that may come
+    CHECK_FALSE(rig.host->queue(0).has_work());  // taken, for the largest possible frame
     rig.net->give_back();
     CHECK(rig.host->queue(0).has_work());
     rig.backend.waiting.push_back(NetRig::frame(12, 2000));

@@ -53,7 +53,7 @@ struct NetRig {
     DriverQueue& receive_driver() { return host->driver(0); }
     DriverQueue& send_driver() { return host->driver(1); }
 
-    /// Works as what carries a device does.
+    /// Works as a transport does.
     Progress run(u16 queue, u32 budget = 64) {
         const Progress progress = net->process(queue, budget);
         last_interrupt = host->queue(queue).publish();

@@ -212,7 +212,7 @@ TEST_CASE("a list that is used as one passes the event of any place in it", "[qu
     REQUIRE(it.queue.publish());
 }
 
-TEST_CASE("an event of one descriptor means any when EVENT_IDX was not negotiated", "[queue]") {
+TEST_CASE("a descriptor's event means every event when EVENT_IDX was not negotiated", "[queue]") {
     Pair it({.is_packed = true});
     *it.ram.at<u32>(it.driver.driver_events_at()) = 7 | (2U << 16);
     it.driver.add(parts(1));

@@ -1,5 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
-// What guests drive after the start may not allocate. Not built with sanitizers, which have an allocator.
+// Code that guests drive after the start may not allocate. Not built with sanitizers, which have an
+// allocator.
 #include <memory>
 
 #include "tests/support/allocation_count.h"
@@ -16,7 +17,7 @@ TEST_CASE("the device's side of a queue allocates nothing", "[queue]") {
         ChainBuilder().readable(Gpa{0x100}, 1).readable(Gpa{0x100}, 1).writable(Gpa{0x100}, 1);
     it.driver.add(chain);
     it.driver.add(ChainBuilder(chain).indirect(it.ram));
-    it.driver.write_one(Gpa{0x100}, 0, false);  // breaks it
+    it.driver.write_one(Gpa{0x100}, 0, false);  // breaks the queue
     it.driver.show();
     const u64 before = allocations_so_far();
     it.queue.suppress_doorbells();

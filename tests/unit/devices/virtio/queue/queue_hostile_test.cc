@@ -91,7 +91,7 @@ TEST_CASE("a readable descriptor behind a writable one breaks the queue", "[queu
     REQUIRE(why(it) == "a device-readable descriptor follows a device-writable one");
 }
 
-TEST_CASE("a chain of more parts than the device takes breaks the queue", "[queue]") {
+TEST_CASE("a chain with more parts than the device accepts breaks the queue", "[queue]") {
     const bool is_packed = GENERATE(false, true);
     Pair it({.size = 32, .is_packed = is_packed});
     ChainBuilder chain;

@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
-// A driver thread and a device thread that sleep whenever the other has nothing for them: no wake-up may be
-// lost, no buffer and no byte of it.
+// A driver thread and a device thread that sleep whenever the other has nothing for them: no wake-up, no
+// buffer and no byte may be lost.
 #include <atomic>
 #include <chrono>
 #include <condition_variable>
@@ -22,7 +22,7 @@ class Doorbell {
         is_rung_ = true;
         condition_.notify_one();
     }
-    /// False when nobody rang for so long that nobody will.
+    /// False when the bell was silent for so long that no ring will come.
     [[nodiscard]] bool wait() {
         std::unique_lock lock(mutex_);
         const bool was_rung = condition_.wait_for(lock, std::chrono::seconds(20), [&] { return is_rung_; });
@@ -142,7 +142,7 @@ TEST_CASE("has_work() may be asked by any thread while a queue comes and goes", 
     REQUIRE(it.queue.counts.requests == 20000);
 }
 
-/// Writes nonsense, and more often what makes sense, anywhere in the rings.
+/// Writes nonsense, and more often plausible values, anywhere in the rings.
 class Scribbler {
   public:
     Scribbler(TestRam& ram, const DriverQueue& driver, u16 size, bool is_packed, u64 seed)
@@ -190,7 +190,7 @@ TEST_CASE("a driver that rewrites rings while they are read harms nothing", "[qu
         Scribbler scribbler(ram, driver, kSize, is_packed, 7);
         while (!is_over) scribbler.write();
     });
-    // This thread writes too: the other may not get its turn on a busy host.
+    // This thread writes too, because the other may not get its turn on a busy host.
     Scribbler scribbler(ram, driver, kSize, is_packed, 8);
     std::array<iovec, 8> storage{};
     u64 chains = 0;

@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 // A device on a transport that can be replaced, between any two of a driver's steps, by a new one that is
-// restored from its state: everything on our side of the wire is destroyed and made again; what stays is the
-// guest's memory, and what the device stands for. Offsets and bits are the specification's, restated.
+// restored from its state: everything on our side of the wire is destroyed and made again; the guest's memory
+// stays, and so does the host's side. Offsets and bits are the specification's, restated.
 #pragma once
 
 #include <memory>
@@ -60,7 +60,7 @@ class CarriedRig {
         return carrier_ == Carrier::PciPacked || carrier_ == Carrier::MmioPacked;
     }
 
-    /// Puts a new one in its place.
+    /// Puts a new device in its place.
     void replace() {
         const Saved saved = save();
         destroy();
@@ -68,7 +68,7 @@ class CarriedRig {
         restore(saved);
     }
 
-    /// The same without a new one.
+    /// Pauses and resumes the same device instead.
     void pause_and_resume() {
         const Lock lock(core_->mutex());
         core_->pause();
@@ -107,7 +107,7 @@ class CarriedRig {
         if (is_legacy()) return write_port(18, 1, value);
         mmio_ ? write(0x70, 4, value) : write(20, 1, value);
     }
-    /// The interrupt status, which a read takes away but on MMIO.
+    /// The interrupt status, which a read clears except on MMIO.
     u64 take_isr() {
         if (is_legacy()) return read_port(19, 1);
         if (!mmio_) return read_live(0, 1);

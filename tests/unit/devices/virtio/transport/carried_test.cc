@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
-// A driver works with each device on each transport and kind of ring; between two of its steps, any two, the
-// device is replaced by one that was restored from its state. The driver sees the same as without that.
+// A driver works with each device on each transport and kind of ring; between any two of its steps, the
+// device is replaced by one restored from its state. The driver sees no difference.
 #include <functional>
 #include <string>
 #include <vector>
@@ -27,7 +27,7 @@ class Driver {
     }
 
     /// After step `after` (each, when negative) the device stands still, and is `replaced` or not. \returns
-    /// what it saw, and apart what came out in the end.
+    /// what the driver saw, and separately the final output.
     struct Seen {
         std::string all;
         std::string out;
@@ -52,7 +52,7 @@ class Driver {
     [[nodiscard]] u16 queue_count() const {
         return kind_ == Carried::Net ? 3 : kind_ == Carried::Console ? 2 : 1;
     }
-    /// A legacy driver takes the largest, which it is not asked about.
+    /// A legacy driver has to take the largest.
     [[nodiscard]] u16 size_of_queue() const {
         if (!it_.is_legacy()) return kSize;
         return kind_ == Carried::Net ? 256 : 64;
@@ -230,7 +230,7 @@ class Driver {
         queues_[queue].add(ChainBuilder().readable(data_, size_bytes));
         it_.notify(queue);
     }
-    /// Another address of the interface.
+    /// Another MAC address.
     void command() {
         const std::array<u8, 8> bytes{1, 1, 0x52, 0x54, 9, 9, 9, ++address_};
         queues_[2].want_interrupt();
@@ -274,7 +274,7 @@ class Driver {
         it_.write(0x100U + offset, size_bytes, value);
     }
 
-    // --- what it sees after each step ---
+    // --- the driver's view after each step ---
 
     void look() {
         see("status", it_.status());

@@ -12,7 +12,7 @@ using namespace mayfly;
 namespace {
 
 constexpr u8 kNeedsReset = 64;
-/// After so many orders the device is seen to work as after a power-on.
+/// After so many orders the device is checked to work as after a power-on.
 constexpr u64 kTriedEvery = 97;
 
 constexpr std::array<const char*, kSteps> kNames{"begin", "good 0", "good 1",  "bad 1", "no 1",    "ask 0",
@@ -25,7 +25,7 @@ class Watcher {
   public:
     explicit Watcher(Way way) : rig_(way) {
         rig_.backend.meanwhile = [this] {
-            // Another processor, while a reset waits: nothing of this may begin anything.
+            // Another processor, while a reset waits: none of these accesses may begin work.
             const std::size_t before = rig_.backend.disk.pending.size();
             for (const Step step : {Step::AskFirst, Step::BadSecond, Step::AskSecond, Step::NoSecond,
                                     Step::Begin, Step::Go, Step::GiveUp, Step::Reset})
@@ -54,7 +54,7 @@ class Watcher {
         return look();
     }
 
-    /// Ends what is in flight, and sees the device work as after a power-on.
+    /// Ends all I/O in flight, and checks that the device works as after a power-on.
     const char* end(bool is_tried) {
         while (!rig_.backend.disk.pending.empty())
             if (const char* why = take(Step::Finish)) return why;
@@ -135,5 +135,5 @@ void try_all(Way way) {
 TEST_CASE("orders: a modern driver's, split rings", "[orders]") { try_all(Way::Modern); }
 TEST_CASE("orders: a modern driver's, packed rings", "[orders]") { try_all(Way::ModernPacked); }
 TEST_CASE("orders: a legacy driver's", "[orders]") { try_all(Way::Legacy); }
-TEST_CASE("orders: of a driver that is half legacy, half modern", "[orders]") { try_all(Way::Mixed); }
+TEST_CASE("orders: a half legacy, half modern driver's", "[orders]") { try_all(Way::Mixed); }
 TEST_CASE("orders: virtio-mmio's", "[orders]") { try_all(Way::Mmio); }

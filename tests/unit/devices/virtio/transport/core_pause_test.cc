@@ -21,7 +21,7 @@ struct Rig : CoreRig {
 
 }  // namespace
 
-TEST_CASE("a paused device takes no chain, and looks at every queue when it goes on", "[core_pause]") {
+TEST_CASE("a paused device takes no chain, and checks every queue when it goes on", "[core_pause]") {
     Rig it;
     const Lock lock(it.core.mutex());
     it.core.pause();
@@ -83,7 +83,7 @@ TEST_CASE("a pause publishes pushed chains", "[core_pause]") {
     it.device.is_holding = true;
     const u16 id = it.add();
     it.core.notify(0);
-    it.device.finish_one(false);  // as where the turn of a loop is not over
+    it.device.finish_one(false);  // as in the middle of a loop's turn
     CHECK_FALSE(it.driver.take_used());
     it.core.pause();
     CHECK(it.core.await_drained(monotonic_ns() + kLongNs));

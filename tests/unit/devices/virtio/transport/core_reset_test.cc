@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: Apache-2.0
-// Resets while I/O is under way. Told by states, never by time: the device says when a wait has begun.
+// Resets while I/O is under way. Tests go by states, never by time: the device says when a wait has begun.
 #include <thread>
 
 #include <catch2/catch.hpp>
@@ -55,7 +55,7 @@ TEST_CASE("a reset returns when the last I/O has ended, and not before", "[core_
     CHECK(rig.core.state().status == 0);
     CHECK(rig.device.stops == 1);
     CHECK(rig.worker.stops == 1);
-    // It ended before the reset did, so it was given back.
+    // The I/O ended before the reset did, so its chain was given back.
     CHECK(rig.driver.take_used() == DriverQueue::Used{rig.id, 0});
 }
 
@@ -127,7 +127,7 @@ TEST_CASE("nothing that is pushed after a reset reaches guest memory", "[core_re
     CHECK(rig.ram.bytes(Gpa{0}, rig.ram.low_bytes()) == before);
 }
 
-TEST_CASE("a broken device's late work says nothing after the reset", "[core_reset]") {
+TEST_CASE("a broken device's late work logs nothing after the reset", "[core_reset]") {
     BusyRig rig;
     {
         const Lock guard(rig.core.mutex());
@@ -146,7 +146,7 @@ TEST_CASE("a broken device's late work says nothing after the reset", "[core_res
     CHECK(rig.core.state().status == 0);
 }
 
-TEST_CASE("a reset waits for nothing any more when the machine ends", "[core_reset]") {
+TEST_CASE("a reset no longer waits when the machine ends", "[core_reset]") {
     BusyRig rig;
     std::thread resetting = rig.begin_reset();
     rig.worker.ending = true;
@@ -154,7 +154,7 @@ TEST_CASE("a reset waits for nothing any more when the machine ends", "[core_res
     CHECK_FALSE(rig.result);
     CHECK(rig.device.stops == 0);
     CHECK(rig.core.state().status == 15);
-    // The I/O thread ends what was under way, into memory that is still there.
+    // The I/O thread ends the I/O under way, into memory that still exists.
     const Lock guard(rig.core.mutex());
     rig.device.finish_one();
     CHECK(rig.device.in_flight() == 0);
@@ -206,7 +206,7 @@ TEST_CASE("a device remembers that a driver once used it", "[core_reset]") {
         return rig.core.was_taken();
     };
     {
-        // Seen, and driven by nobody.
+        // Probed, but not driven.
         const Lock lock(rig.core.mutex());
         REQUIRE(rig.core.write_status(1));
         REQUIRE(rig.core.write_status(0));

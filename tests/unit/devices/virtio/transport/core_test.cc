@@ -29,7 +29,7 @@ constexpr u64 kVersion1 = u64{1} << 32;
 constexpr u64 kPacked = u64{1} << 34;
 constexpr u64 kDevice = 0x0004'0000'0000'0225;  // bits of the device's own
 
-/// Sends the log to a file meanwhile.
+/// Sends the log to a file while it lives.
 class StderrToFile {
   public:
     StderrToFile() : before_(::dup(2)), file_(std::tmpfile()) { ::dup2(::fileno(file_), 2); }
@@ -127,7 +127,7 @@ TEST_CASE("FEATURES_OK is refused for features that were not offered, and for to
                                   kVersion1 | u64{1} << 63, kVersion1 | 2, ~u64{0});
     rig.negotiate(features);
     CHECK(rig.status() == 3);
-    // A driver may think again.
+    // A driver may try other features.
     rig.core.set_driver_features(kVersion1);
     rig.write(11);
     CHECK(rig.status() == 11);
@@ -160,7 +160,7 @@ TEST_CASE("status bits are added, never taken away, and NEEDS_RESET is the devic
     CHECK(rig.status() == 3);
     rig.write(kNeedsReset);
     CHECK(rig.status() == 3);
-    rig.write(0x30);  // bits that mean nothing
+    rig.write(0x30);  // bits without a meaning
     CHECK(rig.status() == 3);
     rig.write(kFailed);
     CHECK(rig.status() == 131);
@@ -170,7 +170,7 @@ TEST_CASE("status bits are added, never taken away, and NEEDS_RESET is the devic
     CHECK(rig.status() == 0);
 }
 
-TEST_CASE("all steps in one write are the steps in their order", "[core]") {
+TEST_CASE("all steps in one write count as steps in their order", "[core]") {
     Rig rig;
     rig.core.set_driver_features(kVersion1);
     rig.write(15);
@@ -235,7 +235,7 @@ TEST_CASE("invalid queues make a device that needs a reset", "[core]") {
     CHECK(rig.status() == 15);
 }
 
-TEST_CASE("a packed queue's size needs not be a power of two", "[core]") {
+TEST_CASE("a packed queue's size need not be a power of two", "[core]") {
     Rig rig;
     DriverQueue packed(rig.ram, {.size = 7, .is_packed = true});
     rig.negotiate(kVersion1 | kPacked);
@@ -300,7 +300,7 @@ TEST_CASE("a broken ring stops the whole device until a reset", "[core]") {
     CHECK(rig.first.take_used());
 }
 
-TEST_CASE("configuration changes are told only while the driver is ready", "[core]") {
+TEST_CASE("configuration changes are announced only while the driver is ready", "[core]") {
     Rig rig;
     const auto generation = rig.core.state().config_generation;
     rig.core.config_changed();

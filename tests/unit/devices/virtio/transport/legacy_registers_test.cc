@@ -115,7 +115,7 @@ TEST_CASE("a full-size legacy queue's used ring is on the page behind", "[legacy
     CHECK(queue.used_count() == 1);
 }
 
-TEST_CASE("a legacy driver gets 32 features, whatever it asks for", "[legacy]") {
+TEST_CASE("a legacy driver gets at most 32 features, whatever it accepts", "[legacy]") {
     LegacyRig rig;
     rig.start(0xffff'ffff);
     CHECK(rig.device.accepted == kLegacyOffered);
@@ -294,7 +294,7 @@ TEST_CASE("an invalid queue leaves those in use alone, and DRIVER_OK does not st
     rig.set_port(kStatus, 1, 7);
     CHECK(rig.port(kStatus, 1) == (7 | 64));
     CHECK(rig.device.starts == 1);
-    // That it must be reset is told as soon as it may be.
+    // The need for a reset is reported as soon as possible.
     CHECK(rig.pin.level);
     CHECK(rig.port(kIsr, 1) == 2);
     const Lock guard(rig.core.mutex());
@@ -303,7 +303,7 @@ TEST_CASE("an invalid queue leaves those in use alone, and DRIVER_OK does not st
     CHECK(rig.queue.used_count() == 1);
 }
 
-TEST_CASE("a queue in use before DRIVER_OK is not set up anew by the modern registers either", "[legacy]") {
+TEST_CASE("the modern registers, too, cannot set up anew a queue in use before DRIVER_OK", "[legacy]") {
     LegacyRig rig;
     rig.set_port(kStatus, 1, 3);
     rig.set_port(kQueueSelect, 2, 1);

@@ -275,7 +275,7 @@ TEST_CASE("the mmio generation changes with the configuration and wraps late", "
     CHECK(rig.get(kConfigGeneration) == then);
 }
 
-TEST_CASE("random mmio accesses answer with no more bits than asked for", "[mmio_transport]") {
+TEST_CASE("random mmio accesses answer with no more bits than their width", "[mmio_transport]") {
     MmioRig rig;
     CHECK(hammer(rig.transport, MmioTransport::kSizeBytes) == 0);
     rig.set(kStatus, 0);

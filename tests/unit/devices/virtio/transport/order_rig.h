@@ -18,8 +18,8 @@
 
 namespace mayfly {
 
-/// Ends what is in flight while a reset waits for it, as the I/O thread does, after another processor has
-/// tried its luck.
+/// Ends the I/O in flight while a reset waits for it, as the I/O thread does, after accesses of another
+/// processor.
 class CancellingBackend final : public BlockBackend {
   public:
     [[nodiscard]] BlockGeometry geometry() const override { return disk.geometry(); }
@@ -40,7 +40,7 @@ class CancellingBackend final : public BlockBackend {
 
 enum class Way : u8 { Modern, ModernPacked, Legacy, Mixed, Mmio };
 enum class Step : u8 {
-    Begin,      ///< up to DRIVER, and FEATURES_OK where that is one
+    Begin,      ///< up to DRIVER, and FEATURES_OK where that exists
     GoodFirst,  ///< queue 0, where its rings are
     GoodSecond,
     BadSecond,  ///< queue 1, outside RAM
@@ -97,7 +97,7 @@ class OrderRig {
         }
     }
 
-    /// Whether another device takes the state of this one. While nothing is in flight.
+    /// Whether another device accepts the state of this one. While nothing is in flight.
     [[nodiscard]] bool can_be_carried() {
         FakeBlockBackend disk;
         auto other = Block::create({.name = "disk1", .queue_count = 2, .queue_size = kQueueSize}, disk);

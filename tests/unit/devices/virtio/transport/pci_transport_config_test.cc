@@ -108,7 +108,7 @@ TEST_CASE("a driver without a memory mapping works through configuration space",
     CHECK(rig.status() == 3);
     CHECK(access.read(1) == 3);
     rig.set_status(131);
-    CHECK(access.read(1) == 131);  // live, not of when it was aimed
+    CHECK(access.read(1) == 131);  // the present value, not that of when it was aimed
     access.write(1, 0);
     CHECK(access.read(1) == 0);
     access.aim(2, 0x104, 4);

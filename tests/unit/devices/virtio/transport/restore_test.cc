@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: Apache-2.0
-// States that no driver can have brought a device to are refused, and leave it as it was.
+// States to which no driver can have brought a device are refused, and leave it as it was.
 #include <catch2/catch.hpp>
 
 #include "tests/unit/devices/virtio/transport/core_rig.h"
@@ -15,7 +15,7 @@ constexpr u64 kPacked = u64{1} << 34;
 struct Rig : CoreRig {
     using CoreRig::CoreRig;
 
-    /// Of a device that runs, with split or packed rings.
+    /// The state of a running device, with split or packed rings.
     VirtioCore::State good(u64 features = kVersion1) {
         VirtioCore::State state{
             .negotiated = {.status = 15, .config_generation = 9, .driver_features = features},
