@@ -88,7 +88,7 @@ TEST_CASE("a kernel unpacked beforehand replaces any payload", "[bzimage]") {
     const UnpackedKernel vmlinux = read_unpacked(Image::from_bytes("unpacked", kernel));
     Guest guest;
     guest.request.vmlinux = &vmlinux;
-    // A size that would be refused, if anybody looked.
+    // A size that would be refused if it were read.
     REQUIRE(guest.boot(bzimage(with_size(pack_zstd(kernel), 0))));
     CHECK(guest.text_at(0x100000) == kCode);
     const Bytes nothing = from_hex("001122");

@@ -123,7 +123,7 @@ TEST_CASE("a kernel's headers are not read again to load it", "[choose]") {
 
         const Image image = file_of(file);
         const KernelChoice choice = choose_kernel(image, Protocol::Auto).value();
-        const Bytes nothing(kCodeOffset);  // of the headers
+        const Bytes nothing(kCodeOffset);  // in place of the headers
         REQUIRE(::pwrite(image.file()->get(), nothing.data(), nothing.size(), 0) == kCodeOffset);
         Guest guest;
         const EntryState other = load_guest(image, choice, guest.request, guest.ram, guest.map).value();

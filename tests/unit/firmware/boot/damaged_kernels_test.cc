@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
 // A kernel of each protocol, cut at every byte of its headers and at each of its structures, and with each of
-// its sizes and places a lie: booted, or refused by name, and never anything else.
+// its sizes and places wrong: booted, or refused by name, and never anything else.
 #include <functional>
 
 #include <catch2/catch.hpp>
@@ -25,7 +25,7 @@ struct Sample {
     std::size_t header_bytes;             ///< cut at each of them
     std::vector<std::size_t> structures;  ///< and where these begin or end
     std::vector<Field> fields;
-    /// Makes a damaged header's checksum right again: what follows from it is what is tested.
+    /// Makes a damaged header's checksum right again, to test what the loader does with the header.
     std::function<void(Bytes&)> repair = [](Bytes&) {};
 };
 
@@ -152,7 +152,7 @@ std::vector<Sample> samples() {
     };
 }
 
-/// Booted, into what is RAM, or refused with one line that begins with the file's name.
+/// Booted, with its entry in RAM, or refused with one line that begins with the file's name.
 void check_outcome(Guest& guest, const Result<EntryState>& entry) {
     if (entry) {
         CHECK(guest.ram.memory().contains(Gpa{entry->rip}, 1));
@@ -204,12 +204,12 @@ TEST_CASE("the kernels of the next tests boot undamaged", "[damaged]") {
     }
 }
 
-TEST_CASE("a kernel that ends early is refused, wherever that is", "[damaged]") {
+TEST_CASE("a kernel that ends early is refused, wherever it ends", "[damaged]") {
     for (const Sample& sample : samples()) {
         for (std::size_t size = 0; size < sample.header_bytes; ++size) check_cut(sample, size);
         for (const std::size_t edge : sample.structures)
             for (const std::size_t size : {edge - 1, edge, edge + 1}) check_cut(sample, size);
-        // All of these end with what is needed, a bzImage with up to 15 bytes that fill its last unit.
+        // The end of each file is needed, except up to 15 bytes that fill a bzImage's last unit.
         check_cut(sample, sample.file.size() - 16);
     }
 }

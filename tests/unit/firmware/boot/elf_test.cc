@@ -34,7 +34,7 @@ TEST_CASE("segments are loaded at their physical address and bss is zero", "[elf
     const EntryState entry = guest.boot(file).value();
     CHECK(guest.text_at(0x100004) == "hello");
     CHECK(guest.at(0x100009, 0x2000 - 5) == Bytes(0x2000 - 5));
-    // A virtual entry point is translated like the segment that it is in.
+    // A virtual entry point is translated as its segment is.
     CHECK(entry.rip == 0x100004);
 }
 

@@ -30,7 +30,7 @@ inline void put_text(Bytes& bytes, std::size_t at, std::string_view text) {
 
 inline void append(Bytes& bytes, const Bytes& more) { bytes.insert(bytes.end(), more.begin(), more.end()); }
 
-/// "01 02 ff": the bytes that a person wrote down. Spaces and line ends do not count.
+/// The bytes of a text such as "01 02 ff". Spaces and line ends do not count.
 inline Bytes from_hex(std::string_view hex) {
     Bytes bytes;
     int high = -1;

@@ -62,7 +62,7 @@ Bytes constants(std::size_t bytes, std::size_t at, std::string_view word = kWord
     return out;
 }
 
-/// The driver is there, and gone once a field of the file says something else.
+/// The driver is found, and no longer found once a field of the file has another value.
 template <typename T>
 bool has_with(std::size_t at, T value) {
     Vmlinux kernel(constants(0x100, 0x40));
@@ -102,7 +102,7 @@ TEST_CASE("a driver is surely not built in where no constant of a kernel ends wi
     CHECK(lacks("virtiofs", {"\0sysfs\0virtiofs: %s\0", 20}));
     CHECK(lacks("overlay", {"\0sysfs\0overlay\0", 15}));
     CHECK_FALSE(lacks("overlay", {"\0sysfs\0\0013overlayfs: upper fs\0", 29}));
-    // Nothing is sure of one whose constants cannot be read.
+    // Nothing is certain about a kernel whose constants cannot be read.
     CHECK_FALSE(lacks("virtiofs", ""));
 }
 
@@ -182,9 +182,9 @@ TEST_CASE("with wrong section headers no driver is found", "[linux_driver]") {
     // An unterminated name ends where the section ends.
     CHECK(has_with_header<u64>(3, 32, kNameConstants + 7));
     CHECK_FALSE(has_with_header<u64>(3, 32, kNameConstants + 6));
-    // A section before it whose name is nowhere does not matter.
+    // An earlier section whose name lies outside the file does not matter.
     CHECK(has_with_header<u32>(1, 0, ~0U));
-    // As much of a huge table of names as is looked at.
+    // A huge table of names is read up to a limit.
     Vmlinux kernel(constants(0x100, 0x40));
     kernel.file.resize(kernel.file.size() + KiB(64));
     put<u64>(kernel.file, kernel.header(3) + 32, ~u64{0} >> 1);

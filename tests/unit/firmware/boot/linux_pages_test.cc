@@ -63,7 +63,7 @@ struct Vmlinux {
     u64 file_at;
 };
 
-/// Of `address` in a file of the form of proc_pid_maps(5): the first line that starts so, its own included.
+/// The first line that begins with `start`, from that of `address` on, in a file like proc_pid_maps(5).
 std::string line_of(const char* path, const void* address, std::string_view start) {
     const auto wanted = reinterpret_cast<std::uintptr_t>(address);
     std::ifstream maps(path);
@@ -126,7 +126,7 @@ TEST_CASE("zeros are not copied", "[linux_pages]") {
     Vmlinux vmlinux({{kProgbits, kData, 0, MiB(1)}, {kNobits, kData, MiB(1), MiB(1)}}, kHuge, kHuge);
     vmlinux.zero(MiB(1), MiB(1));
     vmlinux.zero(KiB(8), KiB(4));
-    // Where the host wants advice, RAM comes in small pages here, and they can be told.
+    // Where the host wants advice, RAM comes in small pages here, so that each can be checked.
     const Loaded loaded(vmlinux);
     CHECK_FALSE(loaded.is_mapped(MiB(1)));
     if (host_huge_pages() != HugePages::Always)

@@ -45,7 +45,7 @@ bool is_whole(const Guest& guest, u64 address, u64 bytes) {
            std::all_of(there.begin(), there.end(), [](std::byte byte) { return byte == kFilling; });
 }
 
-/// The boot information, wherever it is: found by the pointers of its protocol.
+/// Checks the boot information, wherever it lies: found by the pointers of its protocol.
 void check_information(const Guest& guest, const EntryState& entry, Protocol protocol) {
     switch (protocol) {
         case Protocol::Linux: {
@@ -83,8 +83,8 @@ TEST_CASE("structures that a kernel would cover go elsewhere, under every protoc
         u64 address;
         u64 bytes;
     };
-    // Each of ours alone, pages of several, all that there is below the extended BIOS data area, and all but
-    // a hole.
+    // Each of our structures alone, pages of several, everything below the extended BIOS data area, and the
+    // same with a hole.
     for (const Place& place :
          {Place{0x500, 0x10}, Place{0x5000, 0x100}, Place{0x6fff, 1}, Place{0x7000, 0x100},
           Place{0x8000, 0x1000}, Place{0x8000, 0x80000}, Place{0x9000, 1}, Place{0xefff, 1},

@@ -138,7 +138,7 @@ TEST_CASE("required tags that mayfly does not meet are refused by name, optional
           "[multiboot2]") {
     CHECK(error_with(tag(1, 0, {1, 3, 6, 22})) ==
           "vmx: this Multiboot 2 kernel requires information 22, which mayfly does not know");
-    // Known, and not there: EFI64, framebuffer, ELF symbols.
+    // Known, but not available: EFI64, framebuffer, ELF symbols.
     for (u32 type = 0; type <= 21; ++type) CHECK(error_with(tag(1, 0, {type})) == "booted");
     CHECK(error_with(tag(1, 1, {9, 1000})) == "booted");
     CHECK(error_with(tag(1, 0, {1, 2, 3, 4, 6, 14, 15})) == "booted");

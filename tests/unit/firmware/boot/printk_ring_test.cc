@@ -17,7 +17,7 @@ constexpr u64 kDataBytes = 0x30000;
 constexpr u64 kMemoryBytes = 0x100000;
 constexpr std::string_view kNames{"\0.data\0.shstrtab\0", 17};
 
-// Where the test's kernel has what: offsets into its only segment. The ring is in the third chunk of 64 KiB.
+// Places in the test's kernel: offsets into its only segment. The ring is in the third chunk of 64 KiB.
 constexpr u64 kRing = 0x2ff00;
 constexpr u64 kInfos = 0x40000;
 constexpr u64 kCountBits = 12;

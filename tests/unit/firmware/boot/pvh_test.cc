@@ -64,7 +64,7 @@ TEST_CASE("the initrd is the first PVH module, at the top of RAM; modules have t
     CHECK(guest.text_at(0x10000) == "a=b c");
 }
 
-TEST_CASE("an initrd is placed below a kernel at the top of RAM, and refused where nothing is left",
+TEST_CASE("an initrd is placed below a kernel at the top of RAM, and refused where no room is left",
           "[pvh]") {
     Bytes file = elf32(0x1f0000, {{kLoad, 0, 0, 0x1f0000, 512, 0x10000, 0}, {kNote, 0x100, 0, 0, 20, 20, 4}});
     const Bytes pvh = pvh_note(0x1f0000);

@@ -99,7 +99,7 @@ TEST_CASE("wrong sections copy no more than the segment", "[rewritten_pages]") {
         return loaded.own();
     };
     const std::string all = kOwn + kNot + kOwn + kOwn + kOwn;
-    const std::string none = kNot + kNot + kNot + kOwn + kOwn;  // but the data
+    const std::string none = kNot + kNot + kNot + kOwn + kOwn;  // except the data
     CHECK(with(kVirtual, ~u64{0}) == all);
     CHECK(with(kVirtual, 0) == none);
     CHECK(with(kVirtual - 1, MiB(1)) == none);

@@ -166,7 +166,7 @@ TEST_CASE("placed bytes are the same, however they are aligned, and nothing besi
     }
 }
 
-TEST_CASE("what the guest writes into placed pages does not reach the file", "[image]") {
+TEST_CASE("a guest's writes into placed pages do not reach the file", "[image]") {
     const ScratchFile file;
     const Bytes bytes = counting(128 * 1024);
     file.write(bytes);

@@ -1,5 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
-// Compresses test payloads, with the libraries' own encoders, into what Linux's build puts into a bzImage.
+// Compresses test payloads, with the libraries' own encoders, to the form that Linux's build puts into a
+// bzImage.
 #pragma once
 
 #include "tests/unit/firmware/boot/kernel_builder.h"

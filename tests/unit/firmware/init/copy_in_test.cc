@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: Apache-2.0
-// What init copies over a live root.
+// The files that init copies over a live root.
 #include "firmware/init/copy_in.h"
 
 #include <cerrno>

@@ -86,7 +86,7 @@ TEST_CASE("an MTU that would break the link is not taken") {
     CHECK(offer_with({26, 2, 0x02, 0x40})->mtu == 576);
 }
 
-TEST_CASE("a mask is ones and then zeroes, and not too short") {
+TEST_CASE("a mask is ones, not too few, and then zeroes") {
     CHECK(offer_with({1, 4, 255, 0, 0, 0})->prefix_bits == 8);
     CHECK(offer_with({1, 4, 255, 255, 255, 254})->prefix_bits == 31);
     CHECK(offer_with({1, 4, 255, 255, 255, 255})->prefix_bits == 32);
@@ -161,7 +161,7 @@ TEST_CASE("a packet for another client is not an answer") {
         INFO("byte " << at);
         CHECK_FALSE(read(packet));
     }
-    // That a router may fragment it, and that it may not, is its own affair.
+    // The flag "don't fragment" makes no difference.
     Bytes whole = good;
     whole[6] = 0x40;
     CHECK(read(whole));

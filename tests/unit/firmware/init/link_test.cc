@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
-// Init's system calls on an interface, in a network namespace of this test's own, whose other side is played
-// by a thread: a DHCP server, and other hosts on the link.
+// Init's system calls on an interface, in a network namespace of this test's own. A thread plays the other
+// side: a DHCP server, and other hosts on the link.
 #include <algorithm>
 #include <atomic>
 #include <cerrno>
@@ -238,7 +238,7 @@ TEST_CASE("packets of others are ignored, and the first offer counts") {
             Bytes other = answer_to(message, kOffer, 66, 66);
             other[kMessageAt + 4] ^= 1;  // of another exchange
             cable.send(other);
-            cable.send(answer_to(message, kAck, 66, 66));  // of what was not asked for
+            cable.send(answer_to(message, kAck, 66, 66));  // for an address that was not requested
             Bytes broken = answer_to(message, kOffer, 66, 66);
             broken[kOptionsAt + 1] = 200;
             cable.send(broken);
@@ -264,7 +264,7 @@ TEST_CASE("a refused request begins anew, as does an unacknowledged one") {
         const Asked asked = ask(cable, 10, [&](const Bytes& message) {
             if (type_of(message) == kDiscover) return cable.send(answer_to(message, kOffer, server, server));
             if (server == 2) return cable.send(answer_to(message, kAck, server, server));
-            // The first server changes its mind, or is gone.
+            // The first server refuses, or is gone.
             if (is_refused) cable.send(answer_to(message, kNak, server));
             if (is_refused || ++requests == 6) server = 2;
         });
@@ -280,7 +280,7 @@ TEST_CASE("silence and a flood of answers both end in time") {
         std::atomic<bool> is_over = false;
         std::atomic<u64> sent = 0;
         std::thread flood([&] {
-            // Never acknowledged; broken; for others. As fast as they go.
+            // Never acknowledged; broken; for other clients. As fast as possible.
             while (is_flooded && !is_over) {
                 for (const u8 type : Bytes{kOffer, kAck, kNak}) cable.send(answer_with(plus(type, {})));
                 sent += 3;
@@ -296,7 +296,7 @@ TEST_CASE("silence and a flood of answers both end in time") {
         flood.join();
         CHECK(asked.result == -ETIMEDOUT);
         CHECK(discovers >= 2);
-        // They do not make us one ourselves.
+        // A flood of answers does not cause a flood of requests.
         CHECK(discovers + requests < 30);
         CHECK((sent > 0) == is_flooded);
     }

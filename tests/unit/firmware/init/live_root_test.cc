@@ -58,8 +58,8 @@ void make_guest() {
     REQUIRE(::chmod("host", 0700) == 0);
 }
 
-/// Runs `inside` in such a guest, as its root, and has what went wrong there. Afterwards the host's directory
-/// is `seen`.
+/// Runs `inside` in such a guest, as its root, then `seen` on the host's directory. \returns the failures in
+/// the guest.
 std::string in_guest(const std::function<void()>& inside, const std::function<void(const fs::path&)>& seen) {
     char name[] = "/tmp/mayfly-live-root-XXXXXX";
     REQUIRE(::mkdtemp(name) != nullptr);

@@ -1,12 +1,12 @@
 // SPDX-License-Identifier: Apache-2.0
-// What init's code would have said on the console of a guest, for tests.
+// The messages that init's code would have printed on a guest's console, for tests.
 #pragma once
 
 #include <string>
 
 namespace mayfly::test {
 
-/// All that was said since the last call, a line for each.
+/// All messages since the last call, a line for each.
 std::string take_said();
 
 }  // namespace mayfly::test

@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: Apache-2.0
-// What init does with shares before a kernel answers: no device of a share exists here.
+// Init's work with shares up to the mount, which fails: no share's device exists here.
 #include "firmware/init/shares.h"
 
 #include <cerrno>

@@ -42,7 +42,7 @@ def iasl(*arguments, directory):
 
 
 def complaints(output):
-    """Lines of iasl's output in which it is not content."""
+    """The complaints in iasl's output."""
     bad = [line for line in output.splitlines()
            if re.search(r"\b(Error|Warning|Invalid|Incorrect|Unknown|Could not)\b", line, re.I)
            and not re.search(r"\b0 Errors, 0 Warnings\b", line)]
@@ -50,7 +50,7 @@ def complaints(output):
 
 
 def check_table(path):
-    """Returns what is wrong with one table, one line each."""
+    """Returns the faults of one table, one line each."""
     status, output = iasl("-d", path.name, directory=path.parent)
     source = path.with_suffix(".dsl")
     if status != 0 or not source.exists():
@@ -76,7 +76,7 @@ def check_table(path):
 
 
 def check_meaning(machine, table):
-    """Returns what the disassembler found too often or too seldom, one line each."""
+    """Returns the lines that the disassembler printed too often or too seldom."""
     source = table.with_suffix(".dsl")
     text = source.read_text(errors="replace") if source.exists() else ""
     problems = []

@@ -51,8 +51,8 @@ Bytes with_header(std::string_view signature, u8 revision, const Bytes& body) {
 /// 2 is word.
 Bytes io_register(u16 port, u8 bits, u8 access) { return Bytes().b(1).b(bits).b(0).b(access).q(port); }
 
-/// What both shapes share, at the offsets of ACPI 6.5 §5.2.9 "Fixed ACPI Description Table (FADT)", less the
-/// 36 bytes of header.
+/// The common part of both shapes, at the offsets of ACPI 6.5 §5.2.9 "Fixed ACPI Description Table (FADT)",
+/// less the 36 bytes of header.
 Bytes fadt_body(u64 dsdt) {
     Bytes body;
     body.zeros(276 - 36);
@@ -208,7 +208,7 @@ TEST_CASE("every table sums to zero and lies in its own part of the ACPI area", 
     CHECK(end <= kAreaBase + kAreaBytes);
     // The room that the limit of 1024 processors counts on: 16 + 28 bytes each, and 4 KiB for the rest.
     CHECK(end - kAreaBase <= cpu_count * (16 + 28) + 4096);
-    // What follows is untouched: the MP table's area.
+    // The MP table's area, which follows, is untouched.
     CHECK(test::read_bytes(acpi.ram.memory(), kAreaBase + kAreaBytes, 16) == Bytes().zeros(16).get());
 }
 

@@ -87,7 +87,7 @@ inline AcpiOptions machine_with_virtio_mmio(u32 cpu_count) {
     return options;
 }
 
-/// Everything that takes room.
+/// Every option that takes room.
 inline AcpiOptions full_machine(u32 cpu_count) {
     AcpiOptions options = legacy_machine_with_intx(cpu_count);
     options.pci->memory64 = modern_machine(cpu_count).pci->memory64;

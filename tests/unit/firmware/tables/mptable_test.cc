@@ -14,8 +14,8 @@ namespace {
 constexpr u64 kFloatingPointer = 0xf'0000;
 constexpr u64 kTable = 0xf'0010;
 
-/// An interrupt entry: type (3 at the IOAPIC, 4 at local APICs), kind, as the bus has it, bus and its
-/// interrupt, APIC and its input.
+/// An interrupt entry: type (3 at the IOAPIC, 4 at local APICs), kind, polarity and trigger as the bus has
+/// them, bus and its interrupt, APIC and its input.
 Bytes wire(u8 type, u8 kind, u8 bus, u8 source, u8 apic, u8 input) {
     return Bytes().b(type).b(kind).w(0).b(bus).b(source).b(apic).b(input);
 }
@@ -66,7 +66,7 @@ void check_table(const GuestMemory& memory, const Bytes& expected) {
     const std::vector<u8> written = test::read_bytes(memory, kTable, expected.size());
     CHECK(written == expected.get());
     CHECK(test::sum_of(written) == 0);
-    // Nothing behind it, and all of it below 1 MiB.
+    // All of the table lies below 1 MiB, with nothing behind it.
     CHECK(kTable + expected.size() <= 0x10'0000);
     CHECK(test::read_bytes(memory, kTable + expected.size(), 64) == Bytes().zeros(64).get());
 }

@@ -71,7 +71,7 @@ class Host {
         REQUIRE(cache.store(invented(), device));
     }
 
-    /// Not used, for a reason with these words; another takes its place.
+    /// The entry is not used, for a reason with these words, and another takes its place.
     void check_replaced(const std::string& words) const {
         AnswerCache cache = look();
         CHECK(cache.answers() == nullptr);
@@ -122,7 +122,7 @@ TEST_CASE("an entry is valid for one boot of the host, one device and one module
     host.store();
     SECTION("boot") { host.set_boot_id('2'); }
     SECTION("module") {
-        // Loaded anew; a directory that is made keeps no inode's number from the one before it.
+        // Loaded anew; the other directory keeps the new one from getting the old inode number.
         fs::create_directory(host.root / "module/other");
         fs::remove(host.root / "module/kvm_amd");
         fs::create_directory(host.root / "module/kvm_amd");
@@ -161,7 +161,7 @@ TEST_CASE("an entry with a wrong byte is not used", "[answer_cache]") {
     REQUIRE(good.size() > 5 * 40);
     std::size_t used = 0;
     for (std::size_t at = 0; at != good.size(); ++at) {
-        // When it was confirmed is nobody's secret, and is written by others while we read.
+        // The time of confirmation is not summed: other boots write it while we read.
         if (at >= kConfirmedAt && at < kConfirmedAt + kConfirmedBytes) continue;
         std::string bad = good;
         bad[at] = static_cast<char>(bad[at] ^ 0x10);
@@ -259,7 +259,7 @@ TEST_CASE("a removed entry is not found", "[answer_cache]") {
     AnswerCache next = host.look();
     CHECK(next.answers() == nullptr);
     CHECK(next.why().empty());
-    // A boot that had it open may confirm it, which does not make an entry.
+    // A boot that had the entry open may confirm it, which does not restore it.
     other.confirm();
     CHECK(host.look().answers() == nullptr);
     CHECK(next.store(invented(), host.device));

@@ -169,7 +169,7 @@ TEST_CASE("an interrupt that a busy guest never got, though it ran, is a problem
     CHECK(judge(facts).can_boot);
 }
 
-TEST_CASE("fewer interrupts than were to be sent, on a busy host, are a note", "[doctor]") {
+TEST_CASE("fewer interrupts than planned, on a busy host, are a note", "[doctor]") {
     Facts facts = vmx_host();
     facts.probe->interrupts_sent = 52;
     facts.probe->interrupts_received = 51;
@@ -326,7 +326,7 @@ TEST_CASE("a TSC rate that is not the host's is a problem without TSC scaling", 
     CHECK(tsc.text.find("kvm.tsc_tolerance_ppm, 250 now") != std::string::npos);
     CHECK(tsc.cure == "sudo modprobe -r kvm_amd kvm && sudo modprobe kvm_amd");
     CHECK(judge(facts).can_boot);
-    // Told to tolerate it, KVM does.
+    // KVM tolerates the difference where it is configured to.
     facts.host.parameters.tsc_tolerance_ppm = "2000";
     CHECK(finding(facts, "TSC").severity == Severity::Ok);
     facts.host.parameters.tsc_tolerance_ppm = "250";
@@ -369,7 +369,7 @@ TEST_CASE("a kvmclock that counts by another rate than the TSC's drifts", "[doct
     CHECK(clock.cure == "sudo modprobe -r kvm_intel kvm && sudo modprobe kvm_intel");
 }
 
-TEST_CASE("a guest without a CPU had no chance, and one that waits for something else had", "[doctor]") {
+TEST_CASE("a guest that waited for a CPU had no chance, one that waited for something else had", "[doctor]") {
     constexpr u64 kSecond = 1'000'000'000;
     CHECK(had_chance(kSecond, kSecond / 2, 'R'));
     CHECK_FALSE(had_chance(kSecond, kSecond / 10, 'R'));

@@ -58,7 +58,7 @@ TEST_CASE("a user with an explicit group is in no other") {
     CHECK(account("ann:").gid == 1001);
 }
 
-TEST_CASE("a name that the root does not know is refused") {
+TEST_CASE("a name that the root's files lack is refused") {
     CHECK(refusal("bob").starts_with("--user bob: no user bob in the root's /etc/passwd"));
     CHECK(refusal("ann:cooks").starts_with("--user ann:cooks: no group cooks in the root's /etc/group"));
     CHECK(refusal("4294967296").find("no user 4294967296") != std::string::npos);

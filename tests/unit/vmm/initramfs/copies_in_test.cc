@@ -18,7 +18,7 @@ using namespace mayfly::test;
 
 namespace {
 
-/// A root, a tree beside it, and what is copied from there.
+/// A root, a tree beside it, and the copies from that tree.
 struct Copies {
     Copies() {
         root.file("bin/true", elf_program(), 0755);
@@ -100,7 +100,7 @@ TEST_CASE("the root is unchanged, except for files of the same name") {
     CHECK(entry(entries, "share/sub/two").content == "2");
     CHECK(entry(entries, "tmp/x").mode == (S_IFDIR | 0755));
     CHECK(entry(entries, "tmp/x/one").content == "1");
-    // The root's first, so that Linux has the other's in the end.
+    // The root's file comes first, so that Linux ends up with the other.
     const auto config = [](const NewcEntry& one) { return one.name == "etc/config"; };
     CHECK(std::ranges::find_if(entries, config)->content == "root's");
 }
@@ -137,7 +137,7 @@ TEST_CASE("a file copied over one of several hard links leaves the other links")
     copies.copy("one", "/etc/config");
     const auto entries = copies.entries();
     const auto is_config = [](const NewcEntry& one) { return one.name == "etc/config"; };
-    // The root's, a link that Linux puts in its place, and the file that takes the place of that.
+    // The root's file, a link that replaces it in Linux, and the file that replaces the link.
     std::vector<u32> types;
     for (const NewcEntry& one : entries)
         if (is_config(one)) types.push_back(one.mode & S_IFMT);
@@ -196,7 +196,7 @@ TEST_CASE("a file to be written is not packed, and one that changes is refused")
     CHECK(is_refused);
 }
 
-TEST_CASE("a copy that has no place is refused") {
+TEST_CASE("a copy to an impossible place is refused") {
     Copies copies;
     CHECK(has(copies.refused("none", "/x"), "none: No such file or directory"));
     copies.root.directory("usr/share/one");

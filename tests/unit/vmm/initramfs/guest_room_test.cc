@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: Apache-2.0
-// Whether Linux has room for what an initramfs unpacks to, and which memory would do.
+// Whether Linux has room for an unpacked initramfs, and how much memory would suffice.
 #include "vmm/initramfs/archive/guest_room.h"
 
 #include <catch2/catch.hpp>
@@ -104,13 +104,13 @@ TEST_CASE("a root that its guest could not unpack is refused, large ones before 
           "--memory 64 MiB: half of what it does not need itself (--memory 128M would do, or a smaller "
           "--root)");
     CHECK(asked == 1);
-    // More than an eighth of the memory is worth the question.
+    // Only an archive of more than an eighth of the memory is checked.
     request.bytes_max = MiB(128);
     CHECK(pack_initramfs(request).has_value());
     CHECK(asked == 1);
     // A forecast looks at the whole tree when the first file is added.
     for (int i = 0; i < 20; ++i) root.sparse("huge" + std::to_string(i), MiB(100));
-    // Packed as they come, it would be this one that is complained about.
+    // Without the forecast, this file would be the one that is refused.
     root.sparse("zz", GiB(4));
     request.bytes_max = GiB(32);
     request.find_room = [] {

@@ -107,7 +107,7 @@ TEST_CASE("copies for a live root lie apart, with all their parent directories")
     CHECK(entries.back().name == ".mayfly/end");
 }
 
-TEST_CASE("a copy that has no place in a live root is refused by its name in the guest") {
+TEST_CASE("a copy to an impossible place in a live root is refused by its name in the guest") {
     LiveRoot live(RootKind::Overlay);
     live.copy("dir", "/bin/true");
     CHECK(refusal(live.request)

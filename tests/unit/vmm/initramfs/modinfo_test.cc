@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: Apache-2.0
-// Reading of a module's .modinfo, and that no file makes it read elsewhere.
+// Reading of a module's .modinfo, and of nothing else, whatever the file.
 #include "vmm/initramfs/modinfo.h"
 
 #include <catch2/catch.hpp>

@@ -11,7 +11,7 @@
 
 namespace mayfly::test {
 
-/// Where module_with() puts things.
+/// Places in a file of module_with().
 constexpr std::size_t kModinfoAt = sizeof(Elf64_Ehdr) + 3 * sizeof(Elf64_Shdr);
 
 /// `info` are strings NAME=VALUE, each ended by a NUL.

@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: Apache-2.0
-// Which kernel modules are packed, in which order, unpacked, and what is wrong with directories of them.
+// Which kernel modules are packed, in which order, unpacked, and which faults of their directories are found.
 #include <catch2/catch.hpp>
 
 #include "tests/unit/firmware/image/packer.h"
@@ -259,7 +259,7 @@ TEST_CASE("modules of another release than the kernel's are refused with both") 
           kernel.path("v") +
               ": has the modules of Linux 6.1.0-9-amd64, and the kernel is 6.12.9+bpo-cloud-amd64 "
               "(--modules auto looks for a kernel's own)");
-    // A module that does not say is nobody's.
+    // A module that names no release is accepted.
     kernel.file("v/one.ko", module_with("license=GPL\0"s));
     CHECK(has_entry(kernel.packed(request), ".mayfly/modules/one.ko"));
 }

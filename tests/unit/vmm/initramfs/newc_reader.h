@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
 // A reader of newc archives that shares nothing with the writer: it restates the format and fails the test
-// where an archive does not keep to it.
+// where an archive breaks it.
 #pragma once
 
 #include <string>

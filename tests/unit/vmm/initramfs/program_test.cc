@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: Apache-2.0
-// Which program a guest runs, what is refused before it starts, and what init is told.
+// Which program a guest runs, which requests are refused before it starts, and the job for init.
 #include <sys/stat.h>
 #include <unistd.h>
 
@@ -224,7 +224,7 @@ TEST_CASE("the job says whether the monitor is told when the program runs") {
     CHECK(of_kind(job(request), 'r') == Strings{""});
 }
 
-TEST_CASE("the job says what the program's streams are") {
+TEST_CASE("the job has the kind of the program's streams") {
     const ScratchTree tree;
     tree.file("prog", elf_program(), 0755);
     InitramfsRequest request = request_for(tree.path("prog"));

@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: Apache-2.0
-// A directory for one test, with what a test puts there; and small ELF files that Linux would execute.
+// A directory for one test, which fills it; and small ELF files that Linux would execute.
 #pragma once
 
 #include <string>

@@ -63,7 +63,7 @@ TEST_CASE("an archive takes no more entries, and no more of a large file") {
     std::atomic<bool> is_wanted = false;
     ArchiveWriter archive = ArchiveWriter::create(MiB(64), StopToken(is_wanted)).value();
     REQUIRE(archive.add("small", {.mode = 0100644}, "text").has_value());
-    // Asked once more than 64 MiB come together, which is when the large file's entry has begun.
+    // Called once the archive exceeds 64 MiB, when the large file's entry has begun.
     archive.set_forecast([&]() -> Result<TreeBytes> {
         is_wanted = true;
         return TreeBytes{.archive = MiB(1)};
@@ -77,7 +77,7 @@ TEST_CASE("an archive takes no more entries, and no more of a large file") {
     CHECK(archive.add("other", {.mode = 0100644}, "text").error().kind() == ErrorKind::Stopped);
 }
 
-TEST_CASE("lists of modules that would keep a computer busy for days are left") {
+TEST_CASE("lists of modules that would keep a computer busy for days are abandoned") {
     ModuleTexts texts;
     texts.dependencies = "kernel/one.ko:\n";
     texts.soft_dependencies = "softdep one pre:";

@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: Apache-2.0
-// What becomes of a directory's tree.
+// A directory's tree in the archive.
 #include <algorithm>
 #include <cstdlib>
 #include <filesystem>
@@ -109,7 +109,7 @@ TEST_CASE("equal roots give equal archives") {
     CHECK((packed(false) == packed(true)));
 }
 
-TEST_CASE("several names of a file are hard links, of which the first has the content") {
+TEST_CASE("several names of a file are hard links, and the first has the content") {
     const Root root;
     root.file("b", "shared");
     root.directory("sub");

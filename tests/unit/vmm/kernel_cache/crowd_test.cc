@@ -19,7 +19,7 @@ namespace {
 
 constexpr int kSkipped = 77;
 
-/// Runs it in a process of its own; what it returns is that process's status.
+/// Runs the function in a process of its own, whose status is the returned value.
 template <typename Body>
 pid_t start(Body body) {
     const pid_t pid = ::fork();

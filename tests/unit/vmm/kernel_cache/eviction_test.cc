@@ -74,7 +74,7 @@ TEST_CASE("the least recently used entries make room for a new one", "[cache]") 
         CHECK_FALSE(three.has(1));
         CHECK(three.has(2));
     }
-    SECTION("by number, and being found is a use") {
+    SECTION("by number, where a hit counts as a use") {
         CHECK(three.cache.boot(three.paths[1]).is_hit);
         (void)three.cache.boot(three.cache.kernel("vmlinuz4", 4));
         CHECK_FALSE(three.has(0));
@@ -88,7 +88,7 @@ TEST_CASE("the least recently used entries make room for a new one", "[cache]") 
         CHECK(three.has(2));
         CHECK(three.cache.entries().size() == 2);
     }
-    SECTION("but not for the one that they replace") {
+    SECTION("but not where the new one replaces an old one") {
         (void)three.cache.kernel("vmlinuz3", 5);
         (void)three.cache.boot(three.paths[2]);
         CHECK(three.cache.entries().size() == 3);

@@ -47,7 +47,7 @@ struct stat status_of(const std::string& path) {
     return status;
 }
 
-/// Longer than a tick of the clock that file systems take their times from.
+/// Longer than a tick of the clock that gives file systems their times.
 void wait_a_tick() {
     const timespec time{0, 30'000'000};
     ::nanosleep(&time, nullptr);
@@ -70,7 +70,7 @@ TEST_CASE("a bzImage is unpacked and stored once, and found from then on", "[cac
     CHECK((status_of(cache.entry()).st_mode & 07777) == 0600);
 }
 
-TEST_CASE("a kernel from the cache is loaded as the unpacked one, without the entry's trailer", "[cache]") {
+TEST_CASE("a kernel from the cache is loaded like an unpacked one, without the entry's trailer", "[cache]") {
     const ScratchCache cache;
     // One segment of a MiB and a bit, to the very end of the ELF.
     Bytes elf = elf64(0x100000, {{1, 0x1000, 0x100000, 0x100000, 0x120123, 0x130000, 0x1000}});
@@ -135,9 +135,9 @@ TEST_CASE("another kernel by the same name, and a copy by another, have entries 
 
 TEST_CASE("a kernel that changed a moment ago is not stored", "[cache]") {
     ScratchCache cache;
-    cache.options.settling_ns = 3'600'000'000'000;  // whatever the host does meanwhile
+    cache.options.settling_ns = 3'600'000'000'000;  // however long the host stalls
     const std::string path = cache.kernel("vmlinuz", 1);
-    set_used(path, 1'000'000'000);  // which does not hide that its ctime is now
+    set_used(path, 1'000'000'000);  // which leaves its ctime at now
     const Outcome outcome = cache.boot(path);
     CHECK(outcome.line ==
           "not cached in " + cache.options.place +

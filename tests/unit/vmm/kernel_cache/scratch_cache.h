@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: Apache-2.0
-// A directory for one test, with bzImages in it and a cache beside them; and what a boot did with that cache.
+// A directory for one test, with bzImages and a cache in it; and a boot's use of that cache.
 #pragma once
 
 #include <string>
@@ -17,8 +17,8 @@ Bytes large_kernel(u64 seed);
 Bytes bzimage_of(const Bytes& elf);
 
 struct Outcome {
-    std::string line;  ///< what -v said, without "mayfly: "
-    bool is_hit;       ///< the kernel is a file, and not what was just unpacked
+    std::string line;  ///< the line of -v, without "mayfly: "
+    bool is_hit;       ///< the kernel is a file, not just unpacked
     Bytes elf;         ///< empty where there was an error
     std::string error;
 };

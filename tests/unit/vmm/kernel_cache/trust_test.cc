@@ -87,7 +87,7 @@ TEST_CASE("an entry with any byte of its trailer changed is not used", "[cache]"
     }
 }
 
-TEST_CASE("an entry of before the host was started is read whole, once", "[cache]") {
+TEST_CASE("an entry from before the host's start is read whole, once", "[cache]") {
     const Stored stored;
     SECTION("and used when it is whole") {
         set_used(stored.entry, 1000);
@@ -103,7 +103,7 @@ TEST_CASE("an entry of before the host was started is read whole, once", "[cache
             stored.check_replaced("is corrupt");
         }
     }
-    SECTION("as is one of the future") {
+    SECTION("as is one with a time in the future") {
         flip_byte(stored.entry, 300'000);
         set_used(stored.entry, std::time(nullptr) + 3600);
         stored.check_replaced("is corrupt");

@@ -69,7 +69,7 @@ u32 bits(u32 value, u32 low, u32 width) { return (value >> low) & ((u32{1} << wi
 
 }  // namespace
 
-TEST_CASE("topology is right for 1, 4 and 64 CPUs, whatever the host's own", "[cpuid]") {
+TEST_CASE("topology is right for 1, 4 and 64 CPUs, whatever the host's topology", "[cpuid]") {
     const struct {
         u32 cpus;
         u32 shift;
@@ -155,7 +155,7 @@ TEST_CASE("x2APIC is hidden where it would disable acceleration", "[cpuid]") {
     CHECK((guest_table(false, {.hide_x2apic = true})->find(1)->ecx & kX2Apic) == 0);
 }
 
-TEST_CASE("features that need hypercalls are not offered where those do not arrive", "[cpuid]") {
+TEST_CASE("features that need hypercalls are not offered where hypercalls do not arrive", "[cpuid]") {
     constexpr u32 kSendIpi = 1U << 11;
     constexpr u32 kUnhalt = 1U << 7;
     constexpr u32 kYield = 1U << 13;
@@ -171,7 +171,7 @@ TEST_CASE("features that need hypercalls are not offered where those do not arri
     CHECK((guest_table(true, {.has_hardware_ipi = true})->find(0x4000'0001)->eax & kSendIpi) == 0);
 }
 
-TEST_CASE("the timing leaf says the TSC's and the LAPIC's frequency, when known", "[cpuid]") {
+TEST_CASE("the timing leaf has the TSC's and the LAPIC's frequency, when known", "[cpuid]") {
     const auto table = guest_table(false, {.tsc_khz = 2'100'000});
     REQUIRE(table->find(0x4000'0010) != nullptr);
     CHECK(table->find(0x4000'0010)->eax == 2'100'000);

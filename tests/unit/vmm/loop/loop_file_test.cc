@@ -53,7 +53,7 @@ TEST_CASE("a file is written, synchronised, punched and read through the loop", 
     CHECK(operation.results == std::vector<i32>{5000, 5003, 0, 0, 5003, 3});
     CHECK(in[4095] == 0);
     CHECK(in[4096] == 'a');
-    CHECK(std::memcmp(in.data(), "xyz", 3) == 0);  // what the second read left
+    CHECK(std::memcmp(in.data(), "xyz", 3) == 0);  // the second read's bytes
 }
 
 TEST_CASE("ten thousand requests at once through a queue of eight all complete", "[loop]") {

@@ -208,7 +208,7 @@ TEST_CASE("timers come in the order of their deadlines, not early, and can be cl
     CHECK_FALSE(is_early);
 }
 
-TEST_CASE("a timer that sets itself to the past cannot keep the loop", "[loop]") {
+TEST_CASE("a timer that sets itself to the past cannot keep the loop from other work", "[loop]") {
     auto loop = make_loop();
     u64 count = 0;
     CallTimer past([&] {
@@ -325,6 +325,6 @@ TEST_CASE("a task that queues itself forever does not starve a poll, a timer or 
     CHECK(is_posted);
     CHECK(turns > 10);
     CHECK(loop->counts().sleeps == 0);
-    loop.reset();  // lets go of the task
+    loop.reset();  // releases the task
     CHECK_FALSE(forever.is_queued());
 }

@@ -39,7 +39,7 @@ class OneRing final : public Poller {
     }
     void woke() override { wants_doorbell_.store(false); }
 
-    /// By the other thread.
+    /// Called by the other thread.
     void fill() {
         filled_.fetch_add(1);
         if (wants_doorbell_.load()) doorbell_->signal();
@@ -115,7 +115,7 @@ TEST_CASE("no post from another thread is lost, whether the loop sleeps or not",
     if (spin_ns_max == 0) CHECK(loop->counts().polls_hit + loop->counts().polls_missed == 0);
 }
 
-TEST_CASE("posts from several threads all run, and what was written before them is seen", "[loop]") {
+TEST_CASE("posts from several threads all run, and see what was written before them", "[loop]") {
     constexpr u32 kThreads = 3;
     constexpr u64 kPosts = 20'000;
     auto loop = make_loop();
@@ -204,13 +204,13 @@ TEST_CASE("a stale kernel flag neither prevents sleep nor hides work", "[loop]")
     NoPoller poller;
     loop->run(poller);
     CHECK(ticks == 20);
-    // A few for each tick and each event; where each turn believes the flag, tens of thousands.
+    // A few turns for each tick and each event; tens of thousands if each turn believed the flag.
     CHECK(loop->counts().turns <= 300);
     CHECK(loop->counts().enters <= 300);
 }
 
 TEST_CASE("with long pauses between work the loop stops polling", "[loop]") {
-    // A stall of the host's between two sleeps makes a pause short, or leaves nothing of it.
+    // A stall of the host between two sleeps shortens a pause, even to nothing.
     constexpr u32 kRounds = 200;
     constexpr u32 kStallsMax = 50;
     auto loop = make_loop();
@@ -222,7 +222,7 @@ TEST_CASE("with long pauses between work the loop stops polling", "[loop]") {
     loop->set_timer(tick, loop->now_ns() + 1'000'000);
     NoPoller poller;
     loop->run(poller);
-    // From 50 us by halves below 4 us: 50, 25, 12.5, 6.25. Else it would be each round.
+    // From 50 us by halves below 4 us: 50, 25, 12.5, 6.25. Otherwise every round would poll.
     CHECK(loop->counts().polls_missed <= kStallsMax + 5);
     CHECK(loop->counts().sleeps >= kRounds - kStallsMax);
 }

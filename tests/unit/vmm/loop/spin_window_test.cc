@@ -21,7 +21,7 @@ TEST_CASE("long sleeps end polling, short ones start it again", "[loop]") {
     CHECK(window.ns() == 50'000);
 }
 
-TEST_CASE("polling that never pays although work comes soon is suspended, ever longer", "[loop]") {
+TEST_CASE("polling that never pays is suspended, ever longer, even if work comes soon", "[loop]") {
     SpinWindow window(50'000);
     u32 looked = 0;
     for (u32 n = 0; n < 10'000; ++n) {

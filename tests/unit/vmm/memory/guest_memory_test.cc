@@ -56,7 +56,7 @@ TEST_CASE("shared words must be aligned", "[guest_memory]") {
     CHECK(memory.store_release<u32>(Gpa{2}, 1) == MemStatus::OutOfRange);
 }
 
-TEST_CASE("a window is a checked and aligned range, and sees what the memory holds", "[guest_memory]") {
+TEST_CASE("a window is a checked and aligned range, and shows the memory's content", "[guest_memory]") {
     const GuestRam ram = ram_with_hole();
     const GuestMemory& memory = ram.memory();
     CHECK(memory.window(Gpa{0}, 16384, 4096));

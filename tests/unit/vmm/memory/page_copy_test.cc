@@ -55,7 +55,7 @@ TEST_CASE("a copy that begins and ends within pages is exact", "[page_copy]") {
 TEST_CASE("a page of zeros is not written", "[page_copy]") {
     const Mapping from = fresh(1);
     const Mapping to = fresh(1);
-    // What tells: the call leaves what is there, which callers promise is zero.
+    // An old byte shows it: the call leaves it, because callers promise zeros.
     to.bytes()[7] = std::byte{1};
     copy_to_fresh_pages(to.bytes().data(), from.bytes().data(), kPage);
     CHECK(to.bytes()[7] == std::byte{1});

@@ -40,7 +40,7 @@ class RunningLoop {
     void run() {
         thread_ = std::thread([this] { loop->run(poller_); });
     }
-    /// So far; once run() was called. Counted on the loop's own thread, which takes a turn or two.
+    /// The count so far, once run() was called. The loop's own thread counts, in a turn or two.
     u64 turns() {
         class Reader final : public Task {
           public:

@@ -244,7 +244,7 @@ struct CountingKeeper final : PasstKeeper {
 
 struct KeptPair : Pair {
     KeptPair() { passt->set_keeper(keeper); }
-    /// On the loop's thread, as a keeper does.
+    /// Called on the loop's thread, as by a keeper.
     bool reconnect(RunningLoop& loop) {
         std::array<int, 2> fds{};
         REQUIRE(::socketpair(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0, fds.data()) == 0);
@@ -298,7 +298,7 @@ TEST_CASE("passt: a new peer does not get the rest of a frame, and its own frame
     it.write(with_length(pattern(80)));
     CHECK(comes_true([&] { return it.client.readable[0] > readable; }));
     CHECK(receive_bytes(*it.passt).bytes == with_header(pattern(80)));
-    // It waits for room again, and is called once there is some.
+    // The client waits for room again, and is called once there is some.
     while (send_bytes(*it.passt, with_header(pattern(20000))) == NetStatus::Done) {
     }
     const int writable = it.client.writable;

@@ -54,7 +54,7 @@ TEST_CASE("tap: an MTU that is asked for is the interface's", "[tap]") {
     CHECK(interfaces.mtu_of("mf0") == 1500);
     REQUIRE(Tap::open({.name = "mf0", .mtu = 1400}).has_value());
     CHECK(interfaces.mtu_of("mf0") == 1400);
-    // More than a tap can have: it keeps its own.
+    // More than a tap can have: it keeps its MTU.
     REQUIRE(Tap::open({.name = "mf0", .mtu = 65535}).has_value());
     CHECK(interfaces.mtu_of("mf0") == 1400);
     CHECK_FALSE(interfaces.mtu_of("none"));
@@ -209,7 +209,7 @@ TEST_CASE("tap: every combination of offloads that a driver may take is accepted
     }
 }
 
-TEST_CASE("tap: an event tells of a frame that came after it was waited for", "[tap]") {
+TEST_CASE("tap: an event announces a frame that came after the wait began", "[tap]") {
     const auto tap = open_tap("mf0");
     REQUIRE(tap->configure(kVersion1, 12, 1));
     const tap_host::PacketSocket host("mf0", tap_host::kTestEthertype);
@@ -250,7 +250,7 @@ TEST_CASE("tap: several queues send and receive, and those not in use get nothin
     CHECK(client.readable[1] == 0);
     CHECK(client.readable[2] == 0);
     CHECK(client.downs == 0);
-    // And back again.
+    // And back to one.
     REQUIRE(tap->configure(kVersion1, 12, 2));
     CHECK(send_bytes(*tap, with_header(tap_host::ethernet(60)), 1) == NetStatus::Done);
     CHECK(client.downs == 0);

@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: Apache-2.0
-// One child: its stamp, its end, its descriptors, and what becomes of its own children.
+// One child: its stamp, its end, its descriptors, and the end of its own children.
 #include "vmm/process/process.h"
 
 #include <array>
@@ -40,7 +40,7 @@ TEST_CASE("a process is stamped between start and end, and its status is its own
     }
 }
 
-TEST_CASE("a program that cannot be executed says why", "[process]") {
+TEST_CASE("a program that cannot be executed is an error with the reason", "[process]") {
     for (const bool is_forked : {false, true}) {
         const Process process = Process::start("/etc/passwd", {"x"}, {}, is_forked).value();
         CHECK(process.reap().birth.exec_errno == EACCES);

@@ -38,8 +38,8 @@ class Driver final : public FsIoClient {
         request.io = {.client = this, .request = request.parts, .room = request.room_parts, .next = nullptr};
         return requests_.size() - 1;
     }
-    /// Sends what was added; each in its turn, or all at once. The loop runs on a thread of its own. Before
-    /// the request `cancelled_before` a driver that goes has all before it cancelled.
+    /// Sends the added requests, one by one or all at once. The loop runs on a thread of its own. Before the
+    /// request `cancelled_before`, a departing driver cancels all earlier ones.
     void run(bool at_once, std::size_t cancelled_before = 0) {
         std::thread([&] {
             REQUIRE(backend_->attach(*loop_));
@@ -86,7 +86,7 @@ class Driver final : public FsIoClient {
         FsIo io;
     };
     std::unique_ptr<ShareBackend> backend_;
-    std::unique_ptr<Loop> loop_;  // goes first
+    std::unique_ptr<Loop> loop_;  // destroyed first
     std::deque<Request> requests_;
     std::size_t sent_ = 0;
     bool at_once_ = false;
@@ -134,7 +134,7 @@ TEST_CASE("a read that the host has to fetch first is answered whole", "[share]"
     const std::size_t end = guest.add(kRead, 2, body_of(read_at(kBytes - 5, 100)));
     const std::size_t behind = guest.add(kRead, 2, body_of(read_at(kBytes + 3, 100)));
     const std::size_t synced = guest.add(kFsync, 2, body_of(fuse_fsync_in{}));
-    // The handle of a closed file: it was the guest's once.
+    // The handle of a closed file, which the guest once had.
     const std::size_t closed = guest.add(kRelease, 2, body_of(fuse_release_in{}));
     guest.run(false);
     CHECK((guest.answer(whole).body == Bytes(kBytes, std::byte{'x'})));  // a megabyte is not shown
@@ -145,14 +145,14 @@ TEST_CASE("a read that the host has to fetch first is answered whole", "[share]"
     CHECK(guest.answer(closed).error == 0);
 }
 
-TEST_CASE("requests that wait for the host do not delay others, however many they are", "[share]") {
+TEST_CASE("requests that wait for the host do not delay others, however many wait", "[share]") {
     const ScratchTree tree;
     tree.sparse("holes", MiB(64));
     Driver guest(tree.path());
     guest.add(kInit, 0, init());
     guest.add(kLookup, kRoot, body_of(std::string("holes")));
     guest.add(kOpen, 2, body_of(fuse_open_in{}));
-    // More than can wait at a time: the others are read where they are.
+    // More than can wait at a time: the others are read inline.
     constexpr std::size_t kReads = 200;
     for (u64 i = 0; i < kReads; ++i) guest.add(kRead, 2, body_of(read_at(i * MiB(1) / 4, 4096)), 4096 + 16);
     guest.add(kFsync, 2, body_of(fuse_fsync_in{}));
@@ -167,7 +167,7 @@ TEST_CASE("an old driver's requests are dropped, and none of the next driver's",
     const ScratchTree tree;
     Driver guest(tree.path());
     guest.add(kInit, 0, init());
-    // More than have their turn before the cancellation.
+    // More than are begun before the cancellation.
     constexpr std::size_t kOld = 60;
     constexpr std::size_t kNew = 60;
     for (std::size_t i = 0; i < kOld + kNew; ++i) guest.add(kGetattr, kRoot, body_of(fuse_getattr_in{}));

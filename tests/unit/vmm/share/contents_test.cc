@@ -78,7 +78,7 @@ TEST_CASE("appending writes go to the end, and pages of a mapping to their place
     in.flags = O_RDWR | O_APPEND;
     CHECK(guest.send(kWrite, node, in, bytes_of("end")).error == 0);
     CHECK(content_of(tree.path("file")) == "0123456789end");
-    in.write_flags = 1U << 0U;  // from the page cache, through whichever handle there is
+    in.write_flags = 1U << 0U;  // from the page cache, through any handle
     CHECK(guest.send(kWrite, node, in, bytes_of("abc")).error == 0);
     CHECK(content_of(tree.path("file")) == "abc3456789end");
 }
@@ -97,7 +97,7 @@ TEST_CASE("an open file's attributes are used when its name belongs to another f
     const u64 node = guest.look_up("file");
     fuse_setattr_in in{};
     in.fh = guest.open(node, O_RDWR);
-    // The node's own descriptor is closed for theirs.
+    // Their descriptors take the place of the node's own.
     for (int i = 0; i < kOthers; ++i) REQUIRE(guest.look_up("other/" + std::to_string(i) + "/file") != 0);
     REQUIRE(::rename(tree.path("file").c_str(), tree.path("away").c_str()) == 0);
     tree.file("file", "another");
@@ -113,7 +113,7 @@ TEST_CASE("an open file's attributes are used when its name belongs to another f
     CHECK(content_of(tree.path("file")) == "another");
 }
 
-TEST_CASE("a handle that was given back is invalid, also when its place has another", "[share]") {
+TEST_CASE("a released handle is invalid, also when its place is in use again", "[share]") {
     const ScratchTree tree;
     tree.file("file", "content");
     FuseClient guest(tree.path());
@@ -148,13 +148,13 @@ TEST_CASE("a file that is opened again may keep its cache unless it has changed"
         REQUIRE(answer.error == 0);
         return (answer.as<fuse_open_out>().open_flags & (1U << 1U)) != 0;
     };
-    ::usleep(50'000);  // so that it is settled
+    ::usleep(50'000);  // so that its times have settled
     CHECK_FALSE(keeps());
     CHECK(keeps());
     tree.file("file", "two");
     REQUIRE(::utimensat(AT_FDCWD, path.c_str(), old, 0) == 0);
     CHECK_FALSE(keeps());
-    // Its change may be followed by one at the same time.
+    // Another change may follow with the same time.
     CHECK_FALSE(keeps());
 }
 
@@ -169,7 +169,7 @@ TEST_CASE("a read-only share changes nothing", "[share]") {
         CHECK(guest.send(kOpen, node, fuse_open_in{.flags = flags, .open_flags = 0}).error == -EROFS);
     const u64 handle = guest.open(node);
     CHECK(write(guest, node, handle, 0, "x").error == -EROFS);
-    // What takes set-user-ID away.
+    // An open that clears set-user-ID.
     CHECK(guest.send(kOpen, node, fuse_open_in{.flags = 0, .open_flags = 1}).error == -EROFS);
     CHECK(guest.send(kUnlink, kRoot, std::string("file")).error == -EROFS);
     CHECK(guest.send(kSetattr, node, fuse_setattr_in{}).error == -EROFS);
@@ -199,7 +199,7 @@ TEST_CASE("a created file is new, or the existing one", "[share]") {
     in.flags |= O_TRUNC;
     REQUIRE(guest.send(kCreate, kRoot, in, std::string("old")).error == 0);
     CHECK(content_of(tree.path("old")).empty());
-    // Linux looks again then, and finds the link, which it follows.
+    // Linux then looks it up again, finds the link, and follows it.
     CHECK(guest.send(kCreate, kRoot, in, std::string("link")).error == -ESTALE);
     in.flags |= O_EXCL;
     CHECK(guest.send(kCreate, kRoot, in, std::string("link")).error == -EEXIST);
@@ -263,7 +263,7 @@ TEST_CASE("attributes are changed as asked", "[share]") {
     }
 }
 
-TEST_CASE("set-user-ID does not survive a write by those who may not keep it", "[share]") {
+TEST_CASE("set-user-ID does not survive a write without the right to keep it", "[share]") {
     const ScratchTree tree;
     tree.file("file", "content", 06755);
     FuseClient guest(tree.path());
@@ -339,7 +339,7 @@ TEST_CASE("extended attributes are the file's own", "[share]") {
               .error == -ENODATA);
     CHECK(kernel.send(kGetxattr, kRoot, fuse_getxattr_in{.size = 100, .padding = 0}, std::string("user.x"))
               .error == -EOPNOTSUPP);
-    // Of more than the request has.
+    // Of more bytes than the request has.
     in.size = 6;
     CHECK(guest.send(kSetxattr, node, in, std::string("user.name"), bytes_of("value")).error == -EINVAL);
 }

@@ -65,7 +65,7 @@ inline void append(Bytes& bytes, const void* from, std::size_t size) {
     bytes.insert(bytes.end(), first, first + size);
 }
 
-/// What of a request's parts is a structure, and what a name with its terminator.
+/// Appends a part of a request: a structure, or a name with its terminator.
 template <typename T>
 void append_part(Bytes& bytes, const T& part) {
     append(bytes, &part, sizeof part);
@@ -111,7 +111,7 @@ class FuseClient {
         (append_part(body, parts), ...);
         return send_bytes(opcode, node, body);
     }
-    /// Cut into pieces of so many bytes, as no driver does but any may.
+    /// Cut into pieces of so many bytes, which no driver does but any may do.
     Answer send_bytes(u32 opcode, u64 node, const Bytes& body);
     void set_user(u32 uid, u32 gid) {
         uid_ = uid;

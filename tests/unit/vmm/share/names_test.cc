@@ -97,7 +97,7 @@ TEST_CASE("an opened file is beneath its directory, whatever the name", "[share]
     CHECK(opens("dir"));
     for (const char* name : {"..", "../outside", "dir/../../outside", "way/file", "/etc"})
         CHECK_FALSE(opens(name));
-    // The link itself, which is opened for nothing but its name.
+    // The link itself, opened for its name only.
     CHECK(opens("way"));
     CHECK_FALSE(host::open_beneath(directory.get(), "way", O_RDONLY).valid());
 }
@@ -111,7 +111,7 @@ TEST_CASE("the host follows no link", "[share]") {
     const u64 way = guest.look_up("way");
     REQUIRE(way != 0);
     CHECK(guest.send(kReadlink, way).text() == "../outside");
-    // As a directory it does not exist.
+    // It cannot be used as a directory.
     CHECK(guest.send(kLookup, way, std::string("secret")).error < 0);
     CHECK(guest.send(kOpen, guest.look_up("file"), fuse_open_in{}).error < 0);
     CHECK(guest.send(kOpendir, way, fuse_open_in{}).error < 0);
@@ -132,7 +132,7 @@ TEST_CASE("a directory that becomes a link between a look-up and its use leads n
     const u64 known = other.look_up("dir/file");
     REQUIRE(::rename(tree.path("shared/dir").c_str(), tree.path("shared/moved").c_str()) == 0);
     tree.symlink("../outside", "shared/dir");
-    // The directory itself was opened for the look-up in it, and is still what it was.
+    // The directory was opened for the look-up in it, and that descriptor still leads to it.
     const Answer opened = other.send(kOpen, known, fuse_open_in{});
     REQUIRE(opened.error == 0);
     CHECK(other.read(known, opened.as<fuse_open_out>().fh, 0, 100) ==
@@ -181,7 +181,7 @@ TEST_CASE("new files belong to the requesting user, with the mask applied", "[sh
     check("link", S_IFLNK | 0777);
     check("fifo", S_IFIFO | 0644);
     check("file", S_IFREG | 0666);
-    // Nobody else is that user now.
+    // The server is its own user again.
     guest.set_user(0, 0);
     REQUIRE(guest.send(kMkdir, kRoot, fuse_mkdir_in{.mode = 0755, .umask = 0}, std::string("ours")).error ==
             0);
@@ -194,7 +194,7 @@ TEST_CASE("a directory that only its user may write takes that user's files, and
     const ScratchTree tree;
     tree.directory("locked", 0700);
     FuseClient guest(tree.path());
-    // The guest's kernel has said that it may: by a group that the host knows nothing of.
+    // The guest's kernel has permitted it, by a group that the host does not know.
     guest.set_user(1234, 2345);
     CHECK(
         guest
@@ -295,7 +295,7 @@ TEST_CASE("two names of one file are one node, and either may go", "[share]") {
     CHECK(guest.look_up("one") == node);
 }
 
-TEST_CASE("a file that is renamed to its other name keeps both, and takes no descriptor for it", "[share]") {
+TEST_CASE("a file renamed to its other name keeps both, and uses no further descriptor", "[share]") {
     const ScratchTree tree;
     tree.file("one", "content");
     tree.hard_link("one", "two");

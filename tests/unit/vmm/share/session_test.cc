@@ -83,7 +83,7 @@ TEST_CASE("a session begins with versions and features that both sides have", "[
     CHECK(guest.send(kGetattr, kRoot, fuse_getattr_in{}).error == -EIO);
 }
 
-TEST_CASE("mounts are announced unless an overlay must look into them", "[share]") {
+TEST_CASE("mounts are announced unless an overlay must see into them", "[share]") {
     constexpr u32 kSubmounts = 1U << 27U;
     const ScratchTree tree;
     for (const bool announces : {true, false}) {
@@ -158,7 +158,7 @@ TEST_CASE("forgotten nodes are gone, whatever the guest says", "[share]") {
     const u64 a = guest.look_up("a");
     const u64 b = guest.look_up("a/b");
     CHECK(guest.server().known_count() == 103);
-    // A directory goes when what is known in it has gone.
+    // A directory is forgotten once no known node is in it.
     guest.send(kForget, a, fuse_forget_in{.nlookup = ~u64{0}});
     guest.send(kForget, b, fuse_forget_in{.nlookup = ~u64{0}});
     CHECK(guest.server().known_count() == 103);
@@ -168,7 +168,7 @@ TEST_CASE("forgotten nodes are gone, whatever the guest says", "[share]") {
     CHECK(guest.send_bytes(kBatchForget, 0, all).body.empty());
     CHECK(guest.server().known_count() == 1);
     CHECK(guest.server().open_count() == 0);
-    // Again, and of none.
+    // Again, and of unknown nodes.
     guest.send_bytes(kBatchForget, 0, all);
     guest.send(kForget, kRoot, fuse_forget_in{.nlookup = ~u64{0}});
     guest.send(kForget, 12345, fuse_forget_in{.nlookup = 1});
@@ -216,7 +216,7 @@ TEST_CASE("more files can be known than may be open", "[share]") {
             release.fh = handle;
             CHECK(guest.send(kRelease, node, release).error == 0);
         }
-        // Until no descriptor is left, and then again.
+        // Until no descriptor is left, and then once more.
         std::vector<u64> handles;
         i32 error = 0;
         for (int i = 0; i < kFiles && error == 0; ++i) {

@@ -69,7 +69,7 @@ TEST_CASE("a write-through write and a flush succeed everywhere", "[disk]") {
     CHECK(file.bytes(0, 4096) == out);
 }
 
-TEST_CASE("a read beyond where the file was cut is an I/O error, also when it begins before", "[disk]") {
+TEST_CASE("a read across or behind a cut file's end is an I/O error", "[disk]") {
     const TempDisk file(MiB(1), a_directory());
     DiskRunner runner(open_or_fail({.path = file.path}), a_way());
     REQUIRE(::ftruncate(file.fd().get(), 6'000) == 0);
@@ -82,7 +82,7 @@ TEST_CASE("a read beyond where the file was cut is an I/O error, also when it be
     CHECK(runner.run() == Results{0, -EIO, -EIO});
 }
 
-TEST_CASE("a write beyond the limit of file sizes is an error, and what is below it is kept", "[disk]") {
+TEST_CASE("a write beyond the limit of file sizes is an error, and the bytes below it are kept", "[disk]") {
     const TempDisk file(MiB(1));
     DiskRunner runner(open_or_fail({.path = file.path}), a_way());
     auto low = pattern(8192);
@@ -99,7 +99,7 @@ TEST_CASE("a write beyond the limit of file sizes is an error, and what is below
     CHECK(file.bytes(0, 8192) == low);
 }
 
-TEST_CASE("a full file system under a sparse disk is ENOSPC; what was there stays", "[disk]") {
+TEST_CASE("a full file system under a sparse disk is ENOSPC; earlier data stays", "[disk]") {
     const How how = a_way();
     Results results;
     bool is_kept = false;
@@ -247,7 +247,7 @@ TEST_CASE("cancelling ends requests in flight and spares later ones", "[disk]") 
     };
     const auto results = runner.run();
     CHECK(results[0] == -ECANCELED);
-    // The kernel does not take back what a worker of its has been given.
+    // The kernel does not take a request back from one of its workers.
     for (u32 n = 1; n < 8; ++n) CHECK((results[n] == 0 || results[n] == -ECANCELED));
     CHECK(results[8] == 0);
     CHECK(results[9] == 0);

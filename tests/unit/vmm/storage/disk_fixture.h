@@ -143,7 +143,7 @@ inline std::unique_ptr<DiskFile> open_or_fail(const DiskOptions& options) {
     return std::move(*disk);
 }
 
-/// File systems that differ: a journalling one that knows RWF_NOWAIT for reads, and memory that knows it not.
+/// Two kinds of file systems: a journalling one with RWF_NOWAIT for reads, and one in memory without it.
 inline std::string a_directory() { return GENERATE(std::string("/tmp"), std::string("/dev/shm")); }
 
 inline How a_way() { return GENERATE(How::Inline, How::Attached, How::AllByRing); }

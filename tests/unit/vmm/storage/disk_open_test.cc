@@ -68,7 +68,7 @@ TEST_CASE("an image of another format is refused by name, with the command that 
     CHECK(refusal({.path = file.path}) == expected);
     CHECK(refusal({.path = file.path, .is_read_only = true}) == expected);
     CHECK(refusal({.path = file.path, .is_surely_raw = true}) == "opened");
-    // One bit off, or a byte further on, it is nothing.
+    // With one bit changed, or a byte further on, it is no image.
     const char other = static_cast<char>(image.bytes[0] ^ 1);
     REQUIRE(::pwrite(file.fd().get(), &other, 1, static_cast<off_t>(image.at)) == 1);
     CHECK(refusal({.path = file.path}) == "opened");
@@ -110,7 +110,7 @@ TEST_CASE("an empty file and one of an odd size are refused with the cure", "[di
 }
 
 TEST_CASE("a file that cannot be written is refused with a hint at ,ro", "[disk]") {
-    // A program that runs: man open(2), ETXTBSY.
+    // A running program: man open(2), ETXTBSY.
     CHECK(refusal({.path = "/proc/self/exe"}) ==
           "open for writing /proc/self/exe: Text file busy (a disk that is only read: add ,ro; "
           "whose changes are dropped: ,overlay)");
@@ -173,7 +173,7 @@ TEST_CASE("locks of other kinds and files are not taken for the holder's", "[dis
     CHECK(find_lock_holder("9: FLOCK", file) == 0);
 }
 
-TEST_CASE("a disk is free at once when the one that used it on a loop is gone", "[disk]") {
+TEST_CASE("a disk is free as soon as its user on a loop is gone", "[disk]") {
     const TempDisk file(4096);
     std::vector<std::byte> memory(512);
     for (int n = 0; n < 3; ++n) {

@@ -24,7 +24,7 @@ std::unique_ptr<DiskOverlay> open_overlay(const DiskOptions& options) {
     return std::move(*disk);
 }
 
-/// A file full of 1, 2, 3... by sector, which must be so at the end.
+/// A file full of 1, 2, 3... by sector, which must be unchanged at the end.
 class BaseFile {
   public:
     explicit BaseFile(u64 size_bytes, const std::string& directory = "/tmp") : file(size_bytes, directory) {
@@ -169,7 +169,7 @@ TEST_CASE("an overlay behaves like a disk for requests in any order and pieces",
     CHECK(wrong == 0);
 }
 
-TEST_CASE("every other sector written: a read alternates, and lets others in between", "[disk]") {
+TEST_CASE("a read alternates where every other sector was written, and others come in between", "[disk]") {
     const How how = a_way();
     constexpr u64 kBytes = MiB(1);
     BaseFile base(kBytes);
@@ -234,7 +234,7 @@ TEST_CASE("a layer without room is an error, and the sector unchanged", "[disk]"
     CHECK((in == Bytes(base.content.begin() + 12'288, base.content.begin() + 20'480)));
 }
 
-TEST_CASE("a file that was cut short is an I/O error where it was not written over", "[disk]") {
+TEST_CASE("a file cut short is an I/O error where its overlay was not written", "[disk]") {
     const TempDisk file(MiB(1));
     Runner writer(open_overlay({.path = file.path}), How::Inline);
     Bytes out(8192, std::byte{0xee});

@@ -38,7 +38,7 @@ class StderrPipe {
             text.append(piece.data(), static_cast<std::size_t>(got));
         return text;
     }
-    /// No writer is left then.
+    /// Closes the last writer.
     void give_back() { ::dup2(saved_.get(), STDERR_FILENO); }
 
   private:

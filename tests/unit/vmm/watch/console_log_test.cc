@@ -79,7 +79,7 @@ TEST_CASE("a log that has reached its limit says so, and at its end how much is 
     CHECK(log->why_lost() == "--log-limit 64 bytes was reached");
 }
 
-TEST_CASE("whatever the limit, bytes in the log and bytes counted as lost are all that came") {
+TEST_CASE("whatever the limit, each byte is in the log or counted as lost") {
     for (u64 limit = 0; limit < 120; ++limit) {
         const ScratchDirectory scratch;
         Result<ConsoleLog> log = open_log(scratch.file("log"), limit);

@@ -7,7 +7,7 @@
 
 using namespace mayfly;
 
-TEST_CASE("the tail is the last lines, and the unfinished one is among them") {
+TEST_CASE("the tail is the last lines, including the unfinished one") {
     ConsoleTail tail;
     CHECK(tail.lines(5).empty());
     tail.take("one\ntwo\r\nthr");
@@ -30,7 +30,7 @@ TEST_CASE("the tail keeps 16 KiB and no more, wherever its memory wraps") {
     }
 }
 
-TEST_CASE("a console of exactly the tail's size is all there") {
+TEST_CASE("a console of exactly the tail's size is in the tail as a whole") {
     ConsoleTail tail;
     const std::string all = std::string(16383, 'x') + "\n";
     tail.take(all);

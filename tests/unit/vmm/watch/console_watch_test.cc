@@ -101,7 +101,7 @@ TEST_CASE("an unterminated prompt is seen once the console is quiet") {
     CHECK(rig.is_expected());
 }
 
-TEST_CASE("a second prompt is seen as the first was") {
+TEST_CASE("a second prompt is seen like the first") {
     Rig rig({.expect = {"login: $", "Password: $"}, .fail_on = {}, .log_path = {}, .junit_path = {}});
     rig.say_by_bytes("login: ");
     std::this_thread::sleep_for(std::chrono::milliseconds(50));
@@ -126,7 +126,7 @@ TEST_CASE("colours do not hide a match") {
     CHECK(rig.has_failed());
 }
 
-TEST_CASE("where a program's end decides, seeing all that is expected does not end the machine") {
+TEST_CASE("where a program's end decides, a match of all expressions does not end the machine") {
     Rig rig({.expect = {"one"}, .fail_on = {"panic"}, .log_path = {}, .junit_path = {}}, false);
     rig.say("one\n");
     CHECK(rig.is_undecided());
@@ -152,7 +152,7 @@ TEST_CASE("a line of megabytes is matched and logged without keeping it") {
     CHECK(log.substr(log.size() - 5) == "next\n");
 }
 
-TEST_CASE("the log has every byte but the ends of lines, and the last line though it is unfinished") {
+TEST_CASE("the log has every byte except line ends, and the last line even if it is unfinished") {
     const ScratchDirectory scratch;
     Rig rig({.expect = {}, .fail_on = {}, .log_path = scratch.file("log"), .junit_path = {}});
     rig.say(std::string_view("a\0\xff\x1b[1mb\r\nc", 11));
@@ -180,11 +180,11 @@ TEST_CASE("once mayfly is ending, lines are soon not matched any more, but still
     CHECK(contents(path).size() == 4 * 15 + 6 + 7 + 6 + 5);
 }
 
-TEST_CASE("an end of mayfly reaches a line that is being matched") {
+TEST_CASE("mayfly's end also ends the matching of a line") {
     std::atomic<int> asked = 0;
     WatchHooks hooks;
     hooks.should_give_up = [&] {
-        // At the third, long after the second.
+        // The third check comes long after the second.
         if (asked == 2) std::this_thread::sleep_for(std::chrono::milliseconds(2 * ConsoleWatch::kGiveUpMs));
         return ++asked > 1;
     };
@@ -200,7 +200,7 @@ TEST_CASE("an end of mayfly reaches a line that is being matched") {
     for (const WatchedExpression& expected : (*made)->expected()) CHECK_FALSE(expected.is_seen);
 }
 
-TEST_CASE("expressions that are too much together are refused by the first that is") {
+TEST_CASE("expressions that are too large together are refused by the first that is too much") {
     WatchConfig config;
     config.expect = std::vector<std::string>(4, "[a-z]{2400}");
     CHECK(ConsoleWatch::create(config, {}, 0));

@@ -234,8 +234,8 @@ TEST_CASE("an expression goes on matching after any amount of text") {
 }
 
 TEST_CASE("no text makes a match expensive") {
-    // The work for a text is at most its length times the expression's: a limit of some seconds is far away,
-    // and exponential or quadratic work is far behind it.
+    // The work for a text is at most its length times the expression's: far below a limit of some seconds,
+    // which exponential or quadratic work would far exceed.
     const std::string same(1 << 14, 'a');
     std::string mixed;
     unsigned state = 1;
@@ -271,7 +271,7 @@ TEST_CASE("a line that comes in pieces is matched as a whole") {
             REQUIRE(compiled);
             const bool in_first = compiled->matches(std::string_view(line).substr(0, cut),
                                                     {.is_line_start = true, .is_line_end = false});
-            // A look at what is not finished changes nothing.
+            // A test of the unfinished line changes nothing.
             (void)compiled->matches("xx", {.is_line_start = false, .is_line_end = true});
             INFO(expression << " cut at " << cut);
             CHECK((in_first || compiled->matches(std::string_view(line).substr(cut),

@@ -88,7 +88,7 @@ TEST_CASE("no piece ends within a character, however it comes") {
     }
 }
 
-TEST_CASE("the unfinished line can be looked at, and is gone once it has ended") {
+TEST_CASE("the unfinished line can be read, and is empty once the line has ended") {
     LineSplitter splitter;
     Lines lines;
     splitter.take("one\nlog", lines);

@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: Apache-2.0
-// Processes of a column that do not behave: floods, and ends that nobody sees by themselves.
+// Processes that misbehave: floods, and ends that are hard to notice.
 #include "vmm/bench/measure/batch.h"
 
 #include <csignal>
@@ -26,8 +26,8 @@ Run only_run(const BenchPlan& plan) {
 
 }  // namespace
 
-// Without a limit of what is read at a time the pipe is full again before it is empty: the second of these
-// hangs, because its lines are matched, the first one where writers are faster than read(2).
+// Without a limit on the bytes read at a time, a pipe that fills faster than it is read would hang these: the
+// second because its lines are matched, the first where writers are faster than read(2).
 TEST_CASE("a process that floods stderr is ended at its timeout", "[batch]") {
     // Several writers, so that one of them is at work while we read.
     const Run run = only_run(shell_plan("(yes & yes & yes & yes) >&2; wait; sleep 100", 300));
@@ -48,7 +48,7 @@ TEST_CASE("the last words of a process that has ended are kept", "[batch]") {
     CHECK(run.error_tail.ends_with("last words\n"));
 }
 
-TEST_CASE("signals are taken while runs go on, and no longer", "[batch]") {
+TEST_CASE("signals are caught while runs go on, and no longer", "[batch]") {
     const BenchPlan plan = shell_plan("sleep 100", 60'000);
     const auto is_blocked = [] {
         sigset_t mask;

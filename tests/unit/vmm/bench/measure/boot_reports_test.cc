@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: Apache-2.0
-// What mayfly boot writes is read back; what it does not write does no harm.
+// Reports of mayfly boot are read back; other contents do no harm.
 #include "vmm/bench/measure/boot_reports.h"
 
 #include <catch2/catch.hpp>

@@ -27,7 +27,7 @@ TEST_CASE("a mark may have a name; without one it is its expression", "[marks]")
     CHECK(ConsoleMark::parse("n=a=b").value().matches("a=b"));
 }
 
-TEST_CASE("an empty or broken expression is refused with what is wrong", "[marks]") {
+TEST_CASE("an empty or broken expression is refused with the reason", "[marks]") {
     for (const char* word : {"", "name=", "name=(", "[", "a=*("}) {
         INFO(word);
         const Result<ConsoleMark> mark = ConsoleMark::parse(word);

@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: Apache-2.0
-// Lists of values, and what takes the place of what.
+// Lists of values, and the replacement of names by them.
 #include "vmm/bench/measure/parameters.h"
 
 #include <catch2/catch.hpp>

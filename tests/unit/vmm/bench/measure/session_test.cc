@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: Apache-2.0
-// Which runs count, when a column is given up, what progress says, and what runs before a run.
+// Which runs count, when a column is given up, the lines of progress, and preparations.
 #include "vmm/bench/measure/session.h"
 
 #include <algorithm>
@@ -57,7 +57,7 @@ class Scratch {
 
 }  // namespace
 
-TEST_CASE("a status other than the expected one is a failure, the same every time or not", "[session]") {
+TEST_CASE("a status other than the expected one is a failure, even if it is always the same", "[session]") {
     BenchPlan plan = plan_of({shell("exit 0"), shell("exit 1"), shell("exit 1")}, 2);
     plan.columns[2].successes = {1};
     const BenchResult result = result_of(plan);

@@ -24,7 +24,7 @@ TEST_CASE("percentiles are nearest-rank: measured values", "[statistics]") {
     CHECK(percentile(five, 100) == 50);
 }
 
-TEST_CASE("of fewer than a hundred values the 99th percentile is the largest", "[statistics]") {
+TEST_CASE("with fewer than a hundred values the 99th percentile is the largest", "[statistics]") {
     for (const u64 count : {1u, 2u, 20u, 99u}) {
         std::vector<u64> values(count);
         std::iota(values.begin(), values.end(), u64{7});
@@ -36,7 +36,7 @@ TEST_CASE("of fewer than a hundred values the 99th percentile is the largest", "
     }
 }
 
-TEST_CASE("a summary sorts its values, and nothing has no summary", "[statistics]") {
+TEST_CASE("a summary sorts its values, and without values there is none", "[statistics]") {
     const std::optional<Summary> summary = summarize({9, 1, 5});
     REQUIRE(summary);
     CHECK(summary->min == 1);

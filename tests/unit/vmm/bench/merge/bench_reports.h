@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: Apache-2.0
-// What `mayfly bench boot` reports of runs that never were.
+// Reports of `mayfly bench boot` about invented runs.
 #pragma once
 
 #include <string>

@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: Apache-2.0
-// Reports beside each other, and those that do not belong there.
+// Reports beside each other, and reports that are refused.
 #include "vmm/bench/merge/merged.h"
 
 #include <algorithm>
@@ -78,7 +78,7 @@ TEST_CASE("the table has the facts above the figures and fits its columns", "[me
     CHECK_FALSE(has(text, "vm created"));
 }
 
-TEST_CASE("what a report lacks is a dash, and no row without any figure is shown", "[merge]") {
+TEST_CASE("a missing figure is a dash, and a row without any figure is left out", "[merge]") {
     Json other = report(1'000'000);
     other["summary"].erase("exec_to_first_instruction");
     const MergedReport both = merged({parsed("a", report(1'000'000)), parsed("b", other)});
@@ -87,7 +87,7 @@ TEST_CASE("what a report lacks is a dash, and no row without any figure is shown
     CHECK_FALSE(has(merged_text(both, 80), "peak memory"));
 }
 
-TEST_CASE("failures and interruptions are told with the report's name", "[merge]") {
+TEST_CASE("failures and interruptions are shown with the report's name", "[merge]") {
     Json other = report(1'000'000);
     other["columns"][0]["failures"] = 2;
     other["interrupted_by"] = 15;
@@ -115,7 +115,7 @@ TEST_CASE("the merged JSON has every report's figures", "[merge]") {
     CHECK(root["summary"].contains("exec_to_vm_created"));
 }
 
-TEST_CASE("the page escapes what reports say", "[merge]") {
+TEST_CASE("the page escapes the reports' texts", "[merge]") {
     Json nasty = report(1'000);
     nasty["title"] = kNasty;
     nasty["columns"][0]["name"] = kNasty;
@@ -127,7 +127,7 @@ TEST_CASE("the page escapes what reports say", "[merge]") {
     CHECK(has(page, "<svg"));
 }
 
-TEST_CASE("files of one name are called by all of it, and none is taken twice", "[merge]") {
+TEST_CASE("files of the same name are told apart by their paths, and none is accepted twice", "[merge]") {
     const MergedReport both = merged({parsed("x/a.json", report(1'000)), parsed("y/a.json", report(1'000))});
     CHECK(both.reports[0].name == "x/a.json");
     CHECK(both.reports[1].name == "y/a.json");

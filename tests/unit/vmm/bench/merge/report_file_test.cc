@@ -19,7 +19,7 @@ std::string why_text_refused(const std::string& text) {
 
 std::string why_refused(const Json& json) { return why_text_refused(json.dump()); }
 
-/// All that is read of it, or why it is refused.
+/// All that is read from the text, or the reason why it is refused.
 std::string meaning(const std::string& text) {
     Result<BenchReport> result = parse_report("f", text);
     if (!result) return result.error().message();
@@ -34,14 +34,14 @@ std::string repeated(std::string_view what, std::size_t times) {
     return text;
 }
 
-/// A good report's text with a member more, before its others.
+/// A good report's text with another member before its own.
 std::string with_member(const std::string& member) {
     return "{" + member + "," + report(1'000).dump().substr(1);
 }
 
 }  // namespace
 
-TEST_CASE("what is not a whole report of this version is refused by name", "[merge]") {
+TEST_CASE("a file that is not a whole report of this version is refused by name", "[merge]") {
     Json other = report(1'000);
     other["version"] = 3;
     CHECK(has(why_refused(other),
@@ -67,7 +67,7 @@ TEST_CASE("a report that is cut anywhere is said to be cut", "[merge]") {
                 "f: the report is cut off: it ends in the middle, after " + std::to_string(size) + " bytes"));
 }
 
-TEST_CASE("a byte that is changed is judged as by the parser that keeps all", "[merge]") {
+TEST_CASE("a text with any byte changed is judged as by a parser that keeps everything", "[merge]") {
     constexpr bool kThrows = false;
     Json one = report(1'000);
     one["runs"].erase(1);
@@ -94,7 +94,7 @@ TEST_CASE("a byte that is changed is judged as by the parser that keeps all", "[
     CHECK(refused > whole.size());
 }
 
-TEST_CASE("the single runs are checked and left out, those of the outermost object only", "[merge]") {
+TEST_CASE("the outermost object's single runs are checked and left out, and no others", "[merge]") {
     Json other = report(1'000);
     const std::string good = meaning(other.dump());
     REQUIRE(has(good, "exec_to_exit"));
@@ -109,7 +109,7 @@ TEST_CASE("the single runs are checked and left out, those of the outermost obje
     CHECK(has(why_refused(other), "'runs' is missing"));
 }
 
-TEST_CASE("unknown members say nothing, and the last of several of one name counts", "[merge]") {
+TEST_CASE("unknown members are ignored, and the last of several of one name counts", "[merge]") {
     const std::string good = meaning(report(1'000).dump());
     CHECK(meaning(with_member(R"("new": {"x": [1.5, -2, null]})")) == good);
     CHECK(meaning(with_member(R"("title": 5)")) == good);
@@ -131,7 +131,7 @@ TEST_CASE("numbers are whole and end at 64 bits", "[merge]") {
     CHECK(has(why_text_refused(with("1e999")), "is not JSON"));
 }
 
-TEST_CASE("depth is limited, and what is deeper is not read", "[merge]") {
+TEST_CASE("depth is limited, and deeper values are not read", "[merge]") {
     const std::string good = meaning(report(1'000).dump());
     for (const char* member : {"\"new\":", "\"runs\":"}) {
         CHECK(meaning(with_member(member + repeated("[", 31) + repeated("]", 31))) == good);
@@ -163,7 +163,7 @@ TEST_CASE("the number of values is limited, but not that of the single runs", "[
               "f: the file is not a report: it has more than 65536 values and names besides its runs"));
 }
 
-TEST_CASE("whatever is missing or of another type is named", "[merge]") {
+TEST_CASE("a member that is missing or of another type is named", "[merge]") {
     const Json good = report(1'000);
     for (const char* key :
          {"date", "title", "host", "settings", "columns", "summary", "warnings", "interrupted_by"}) {

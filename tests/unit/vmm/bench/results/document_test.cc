@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: Apache-2.0
-// Figures of made-up runs, and what is escaped where.
+// Figures of made-up runs, and the escapes of each format.
 #include "vmm/bench/results/document.h"
 
 #include <catch2/catch.hpp>
@@ -70,7 +70,7 @@ TEST_CASE("figures have a row for each moment and a ratio to the first column", 
     CHECK(has(bench_text(bench.document(), 80), "3.00 x"));
 }
 
-TEST_CASE("a failed run is in no figure, and is reported", "[document]") {
+TEST_CASE("a failed run counts in no figure, and is reported", "[document]") {
     Bench bench;
     Run failed = timed(0, 3, 1);
     failed.is_good = false;

@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: Apache-2.0
-// What --against, --vs, --vs-binary, --parameter, --prepare and --expect-status make columns of.
+// The columns that --against, --vs, --vs-binary, --parameter, --prepare and --expect-status make.
 #include "vmm/command/bench/bench_columns.h"
 
 #include <catch2/catch.hpp>
@@ -82,7 +82,7 @@ TEST_CASE("a parameter may be the program, the preparation or part of the name",
     CHECK(made[6].program == "/bin/false");
 }
 
-TEST_CASE("--prepare and --expect-status are said once, or once of each", "[bench_columns]") {
+TEST_CASE("--prepare and --expect-status are given once, or once for each column", "[bench_columns]") {
     BenchArguments given = arguments({{"against", "/bin/true"}});
     given.prepare = {"sync"};
     given.expected = {"3"};
@@ -106,7 +106,7 @@ TEST_CASE("--prepare and --expect-status are said once, or once of each", "[benc
     check_refused(given, "3 times --prepare");
 }
 
-TEST_CASE("what of a peer is wrong is said with its option and value", "[bench_columns]") {
+TEST_CASE("an error in a peer is reported with its option and value", "[bench_columns]") {
     check_refused(arguments({{"vs", "builtin:nothing"}}), "'nothing'");
     check_refused(arguments({{"vs", "builtin:hello --memory lots"}}), "--vs 'builtin:hello --memory lots': ");
     check_refused(arguments({{"vs", "builtin:hello 'x"}}), "--vs: 'builtin:hello 'x'");

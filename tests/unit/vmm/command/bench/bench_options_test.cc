@@ -44,12 +44,12 @@ TEST_CASE("defaults are 20 runs, one warm-up, one at once, 60 seconds", "[bench_
     CHECK(made->columns[0].prepare.empty());
 }
 
-TEST_CASE("BOOT-ARGS may be none, and may have a -- of their own", "[bench_options]") {
+TEST_CASE("BOOT-ARGS may be empty, and may have a -- of their own", "[bench_options]") {
     CHECK(plan({"-n", "3", "--"})->columns[0].arguments.size() == 2);
     CHECK(plan({"--", "kernel", "--exec", "/bin/true", "--", "-x"})->columns[0].arguments.back() == "-x");
 }
 
-TEST_CASE("columns have names, given or their program's, and never two the same", "[bench_options]") {
+TEST_CASE("columns have names, given or their program's, and no two the same", "[bench_options]") {
     const Result<BenchPlan> made = plan({"--against", "/bin/true a", "--against", "true b", "--against", "sh",
                                          "--name", "ours", "--", "builtin:hello"});
     REQUIRE(made);

@@ -22,7 +22,7 @@ TEST_CASE("QEMU gets kernel, initrd, command line, memory and processors", "[ben
     CHECK_FALSE(bench_qemu_machine({"vmlinux", "--console", "null"})->has_serial_output);
 }
 
-TEST_CASE("what QEMU's microvm has no counterpart of is refused with a way out", "[bench_options]") {
+TEST_CASE("an option without a counterpart in QEMU's microvm is refused with a way out", "[bench_options]") {
     const std::vector<std::vector<std::string>> lines{
         {"vmlinux", "--disk", "d"},   {"vmlinux", "--net", "tap=x"},   {"vmlinux", "--exec", "/bin/true"},
         {"vmlinux", "--rng"},         {"vmlinux", "--console", "hvc"}, {"vmlinux", "--profile", "legacy"},
@@ -36,7 +36,7 @@ TEST_CASE("what QEMU's microvm has no counterpart of is refused with a way out",
     CHECK_FALSE(bench_qemu_machine({"builtin:pic"}));
 }
 
-TEST_CASE("QEMU's status is what mayfly's becomes through isa-debug-exit", "[bench_options]") {
+TEST_CASE("QEMU's status is mayfly's as isa-debug-exit changes it", "[bench_options]") {
     using Statuses = std::vector<int>;
     CHECK(bench_qemu_statuses({"builtin:hello"}, 0).value() == Statuses{1, 0});
     CHECK(bench_qemu_statuses({"builtin:hello"}, 3).value() == Statuses{7});

@@ -30,7 +30,7 @@ struct Watched {
         watch->take({reinterpret_cast<const u8*>(console.data()), console.size()});
         watch->finish();
     }
-    /// As the machine gives it, whose guest had a program to run where the configuration names one.
+    /// The machine's ending; its guest had a program to run where the configuration names one.
     [[nodiscard]] Ending ending(EndKind kind, u64 value) const {
         GuestFacts facts;
         if (config.exec) facts.program = config.exec->program;
@@ -49,7 +49,7 @@ using Lines = std::vector<std::string>;
 
 }  // namespace
 
-TEST_CASE("a good end without what was expected is status 1, another keeps its status") {
+TEST_CASE("a good end without the expected lines is status 1, another end keeps its status") {
     const Watched run({"seen", "missing"}, {}, "seen\n");
     for (const EndKind kind : {EndKind::PowerOff, EndKind::Reset, EndKind::ExitCode}) {
         CHECK(run.judge(kind).status == 1);
@@ -63,7 +63,7 @@ TEST_CASE("a good end without what was expected is status 1, another keeps its s
     CHECK(run.judge(EndKind::Timeout, 1000).wants_tail);
 }
 
-TEST_CASE("a panic is told in the guest's words, in the report too, and a boot without a root says so") {
+TEST_CASE("a panic is shown in the guest's words, in the report too, and a boot without a root says so") {
     const std::string why = "Kernel panic - not syncing: VFS: Unable to mount root fs on unknown-block(0,0)";
     const Ending panic{EndKind::Panic, 0, {}, why};
     const std::string line = "the guest panicked: " + why;
@@ -99,7 +99,7 @@ TEST_CASE("a panic is told in the guest's words, in the report too, and a boot w
               Lines{"the guest panicked: " + small + " (--memory 128 MiB is too little for it)"});
 }
 
-TEST_CASE("who ends mayfly from outside is not told what was missing") {
+TEST_CASE("when a user ends mayfly, missing lines are not reported") {
     const Watched run({"missing"}, {}, "");
     for (const EndKind kind : {EndKind::Signal, EndKind::Quit}) {
         CHECK(run.judge(kind, 2).status == 130);
@@ -108,7 +108,7 @@ TEST_CASE("who ends mayfly from outside is not told what was missing") {
     }
 }
 
-TEST_CASE("what is forbidden in a guest's last words is status 1 though it ended well, and hides no crash") {
+TEST_CASE("a forbidden text in a guest's last words is status 1 after a good end, and hides no crash") {
     const Watched run({"missing"}, {"Oops"}, "Oops: 0000");
     for (const EndKind kind : {EndKind::FailedOn, EndKind::PowerOff, EndKind::Reset, EndKind::ExitCode}) {
         CHECK(run.judge(kind).status == 1);
@@ -136,7 +136,7 @@ TEST_CASE("with a program, its end is the status, and an end without it is 125")
     CHECK(run.judge(EndKind::Timeout, 1000).status == 124);
 }
 
-TEST_CASE("a program that ended well, but without what was expected, is status 1") {
+TEST_CASE("a program that ended well, but without the expected lines, is status 1") {
     Watched run({"missing"}, {}, "");
     run.config.exec = ExecConfig{.program = "test", .arguments = {}, .root = {}, .modules = {}};
     CHECK(run.judge(EndKind::ProgramEnded, kExited).status == 1);
@@ -146,7 +146,7 @@ TEST_CASE("a program that ended well, but without what was expected, is status 1
           Lines{"the guest ended without the status of test", "--expect 'missing' was not seen"});
 }
 
-TEST_CASE("the report tells the machine's end from the program's") {
+TEST_CASE("the report distinguishes the machine's end from the program's") {
     Watched run({}, {}, "");
     run.config.exec = ExecConfig{.program = "test", .arguments = {"-v"}, .root = {}, .modules = {}};
     using Outcome = JunitCase::Outcome;

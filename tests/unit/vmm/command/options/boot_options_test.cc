@@ -138,7 +138,7 @@ TEST_CASE("two parses in one process do not disturb each other", "[boot_options]
     CHECK(parse({"--cpus", "3", "second"})->kernel == "second");
 }
 
-TEST_CASE("a memory size without a unit is told how it is read", "[boot_options]") {
+TEST_CASE("a memory size without a unit is refused with its meaning", "[boot_options]") {
     for (const char* text : {"512", "1", "2047"}) {
         const Result<BootConfig> config = parse({"kernel", "--memory", text});
         REQUIRE_FALSE(config);
@@ -177,7 +177,7 @@ TEST_CASE("an option that belongs to the program is refused with its place behin
     CHECK_THAT(parse({"kernel", "--", "ls"}).error().message(), Catch::Contains("(--exec PROG -- ARG...)"));
 }
 
-TEST_CASE("a program's surroundings are read, and checked as far as they can be", "[boot_options]") {
+TEST_CASE("a program's environment is read, and checked as far as possible", "[boot_options]") {
     ::setenv("MAYFLY_TEST_SET", "from here", 1);
     ::unsetenv("MAYFLY_TEST_UNSET");
     const Result<BootConfig> config = parse(
@@ -203,7 +203,7 @@ TEST_CASE("a program's surroundings are read, and checked as far as they can be"
     }
 }
 
-TEST_CASE("what belongs to --exec is refused without it", "[boot_options]") {
+TEST_CASE("options that belong to --exec are refused without it", "[boot_options]") {
     for (const std::vector<std::string>& words : {std::vector<std::string>{"kernel", "--", "a"},
                                                   {"kernel", "--root", "d"},
                                                   {"kernel", "--env", "A=1"},

@@ -64,7 +64,7 @@ TEST_CASE("a disk whose changes are dropped, and one that is raw in any case", "
     check_refused(parse_disk("d.q,format=qcow2"), "qemu-img convert -f qcow2 -O raw d.q d.q.raw");
 }
 
-TEST_CASE("two commas are one of the name's own", "[device_options]") {
+TEST_CASE("two commas are a comma of the name's own", "[device_options]") {
     CHECK(parse_disk("a,,b,ro")->path == "a,b");
     CHECK(parse_disk("a,,b,ro")->is_read_only);
     CHECK(parse_disk(",,")->path == ",");
@@ -74,7 +74,7 @@ TEST_CASE("two commas are one of the name's own", "[device_options]") {
     CHECK(parse_net("passt=/tmp/a,,b")->place == "/tmp/a,b");
 }
 
-TEST_CASE("what a disk's value gets wrong is named", "[device_options]") {
+TEST_CASE("an error in a disk's value is named", "[device_options]") {
     check_refused(parse_disk(""), "without a file");
     check_refused(parse_disk(",ro"), "without a file");
     check_refused(parse_disk("d,"), "''");
@@ -142,7 +142,7 @@ TEST_CASE("a network of the user's own, with ports that lead into the guest", "[
                                                     {Protocol::Tcp, "::1", 1, 65535}});
 }
 
-TEST_CASE("what a port's way into the guest gets wrong is named", "[device_options]") {
+TEST_CASE("an error in a forwarded port is named", "[device_options]") {
     const auto refused = [](std::string value, const char* part) {
         check_refused(parse_net("user,hostfwd=" + value), part);
         check_refused(parse_net("user,hostfwd=" + value), "hostfwd=tcp:127.0.0.1:8080-:80");
@@ -163,7 +163,7 @@ TEST_CASE("what a port's way into the guest gets wrong is named", "[device_optio
     refused("tcp::80-10.0.2.15:80", "one address");
 }
 
-TEST_CASE("what a network's value gets wrong is named", "[device_options]") {
+TEST_CASE("an error in a network's value is named", "[device_options]") {
     for (const char* none : {"", "tap", "tap0", "passt", "passt=", "bridge=br0", "mac=52:54:00:00:00:01"})
         check_refused(parse_net(none), "says no network");
     check_refused(parse_net("tap=t,passt=s"), "'passt='");
@@ -210,7 +210,7 @@ TEST_CASE("a console is a place, a device, or both", "[device_options]") {
 
 namespace {
 
-/// The words behind the commas of what --help says, without their values.
+/// The words behind the commas in --help's text, without their values.
 std::vector<std::string> keys_of(std::string_view help) {
     std::vector<std::string> keys;
     for (std::size_t at = help.find(','); at != std::string_view::npos; at = help.find(',', at + 1)) {
@@ -222,7 +222,7 @@ std::vector<std::string> keys_of(std::string_view help) {
 
 }  // namespace
 
-TEST_CASE("what --help says of a disk and a network is what is taken", "[device_options]") {
+TEST_CASE("--help names exactly the accepted keys of disks and networks", "[device_options]") {
     const std::map<std::string, std::string> values{{"format", "raw"},
                                                     {"queues", "2"},
                                                     {"id", "x"},

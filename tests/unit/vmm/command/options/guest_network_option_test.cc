@@ -83,7 +83,7 @@ TEST_CASE("addresses, gateways and name servers of both families", "[guest_netwo
     CHECK(guest_of("tap=t,dns=192.0.2.53").name_servers.size() == 1);
 }
 
-TEST_CASE("what an address gets wrong is named", "[guest_network]") {
+TEST_CASE("an error in an address is named", "[guest_network]") {
     for (const char* none : {"", "x", "192.0.2", "192.0.2.256", "2001:db8", "fe80::1%eth0", "DHCP", "1::2::3",
                              "192.0.2.1 ", "host"}) {
         check_refused("ip=" + std::string(none) + "/24", "is neither an IPv4 nor an IPv6 address");

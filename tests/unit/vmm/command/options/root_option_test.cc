@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: Apache-2.0
-// What --root takes, and what a live one brings with it.
+// The values of --root, and the share that a live root adds.
 #include "vmm/command/options/root_option.h"
 
 #include <unistd.h>
@@ -77,7 +77,7 @@ TEST_CASE("a live root is a share of its own, behind the user's", "[root_option]
     }
 }
 
-TEST_CASE("a root that is written is not written to unasked", "[root_option]") {
+TEST_CASE("a root is written to only on request", "[root_option]") {
     BootConfig config = with_root(RootKind::Writable);
     config.exec->copies_in = {{.host = "file", .guest = "/etc/file"}};
     CHECK(live_root_refused(config) ==
@@ -88,7 +88,7 @@ TEST_CASE("a root that is written is not written to unasked", "[root_option]") {
     CHECK(add_live_root(config).has_value());
 }
 
-TEST_CASE("a live root's tag is nobody else's", "[root_option]") {
+TEST_CASE("no other share may have a live root's tag", "[root_option]") {
     BootConfig config = with_root(RootKind::Overlay);
     config.shares.emplace_back();
     config.shares.back().tag = "root";

@@ -53,7 +53,7 @@ TEST_CASE("a share is a directory, and perhaps a place in the guest", "[share_op
     }
 }
 
-TEST_CASE("a place that a share cannot have is refused with what helps", "[share_option]") {
+TEST_CASE("a place that a share cannot have is refused with a remedy", "[share_option]") {
     check_refused(parse_share("a:/", std::nullopt), "--root a,live");
     check_refused(parse_share("a:/./", std::nullopt), "--root a,live");
     check_refused(parse_share("a:/x/../y", std::nullopt), "no '..'");
@@ -61,7 +61,7 @@ TEST_CASE("a place that a share cannot have is refused with what helps", "[share
     check_refused(parse_share(":/x", std::nullopt), "names no directory");
 }
 
-TEST_CASE("what is said of a share is kept", "[share_option]") {
+TEST_CASE("a share's keys are kept", "[share_option]") {
     const ShareConfig plain = share("a");
     CHECK_FALSE(plain.options.is_read_only);
     CHECK(plain.options.cache == ShareCache::Auto);
@@ -81,7 +81,7 @@ TEST_CASE("what is said of a share is kept", "[share_option]") {
     CHECK(share("a,tag=" + kLongTag.substr(1)).tag.size() == 36);
 }
 
-TEST_CASE("what is not known of a share is refused with what is", "[share_option]") {
+TEST_CASE("an unknown key of a share is refused with the known ones", "[share_option]") {
     const auto refused = [](const std::string& words, const std::string& part) {
         check_refused(parse_share("a," + words, std::nullopt), part);
     };
@@ -101,7 +101,7 @@ TEST_CASE("what is not known of a share is refused with what is", "[share_option
     refused("tag=\xc3\xa4", "1 to 36 printable");
 }
 
-TEST_CASE("files are as the host has them for root, and else root's", "[share_option]") {
+TEST_CASE("files keep the host's owners if mayfly runs as root, else belong to root", "[share_option]") {
     CHECK_FALSE(default_share_owner(0));
     REQUIRE(default_share_owner(1000));
     CHECK(default_share_owner(1000)->uid == 0);

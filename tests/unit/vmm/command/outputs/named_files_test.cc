@@ -54,10 +54,10 @@ TEST_CASE("two names of a file that does not exist yet are found as well") {
     CHECK_FALSE(clash(scratch.file("dangling"), "", file).empty());
     CHECK_FALSE(clash(scratch.path() + "/../" + scratch.path().substr(5) + "/new", "", file).empty());
     CHECK(clash(file, scratch.file("newer")).empty());
-    CHECK(clash(file, "/no/such/new", "/no/such/new").empty());  // their opening says why
+    CHECK(clash(file, "/no/such/new", "/no/such/new").empty());  // opening them says why
 }
 
-TEST_CASE("what is packed before the guest runs may be written after it, not meanwhile") {
+TEST_CASE("a file that is packed may be written later, but not during packing") {
     const ScratchDirectory scratch;
     const std::string file = scratch.file("file");
     std::ofstream(file) << "text";
@@ -81,11 +81,11 @@ TEST_CASE("what is packed before the guest runs may be written after it, not mea
     meanwhile.add_output("--log", file);
     REQUIRE_FALSE(meanwhile.check_all());
     CHECK_THAT(meanwhile.check_all().error().message(), Catch::Contains("--log would destroy it"));
-    // The packer need not look for it.
+    // The packer need not check for this file.
     NamedFiles late;
     late.add_late_output("--copy-out", file);
     CHECK(late.outputs().empty());
-    // stdout takes what comes after the program's.
+    // stdout takes an output that follows the program's.
     NamedFiles stream;
     stream.reserve_stdout("the guest's console", "");
     stream.add_late_output("--copy-out", "-");
@@ -99,7 +99,7 @@ TEST_CASE("terminals and /dev/null take the output of several") {
     CHECK_FALSE(clash("-", "", "/dev/stdout").empty());
 }
 
-TEST_CASE("stdout is nobody's where it is the guest's, and no standard descriptor's file is an output") {
+TEST_CASE("stdout is no output where it is the guest's, nor is any standard descriptor's file") {
     const ScratchDirectory scratch;
     NamedFiles files;
     files.reserve_stdout("the guest's console", "what frees it");

@@ -9,7 +9,7 @@ using namespace mayfly;
 
 namespace {
 
-/// What `mayfly boot WORDS` says of them; empty where it takes them.
+/// The message of `mayfly boot WORDS`; empty where the words are accepted.
 std::string refusal(std::vector<std::string> words) {
     words.insert(words.begin(), "boot");
     std::vector<char*> argv;
@@ -21,7 +21,7 @@ std::string refusal(std::vector<std::string> words) {
 
 }  // namespace
 
-TEST_CASE("a distance counts what is added, dropped, replaced and swapped", "[option_hints]") {
+TEST_CASE("a distance counts letters added, dropped, replaced and swapped", "[option_hints]") {
     CHECK(edit_distance("memory", "memory") == 0);
     CHECK(edit_distance("", "abc") == 3);
     CHECK(edit_distance("abc", "") == 3);
@@ -42,7 +42,7 @@ TEST_CASE("the nearest name resembles the word that was written, or none is give
     CHECK_FALSE(nearest_name(std::string(100'000, 'm'), kNames));
 }
 
-TEST_CASE("a slip is answered by what was meant", "[option_hints]") {
+TEST_CASE("a slip is answered by the option that was meant", "[option_hints]") {
     CHECK(refusal({"--memroy", "1G"}) ==
           "mayfly has no option '--memroy' (did you mean --memory? see --help)");
     CHECK(refusal({"-memory=1G"}) == "mayfly has no option '-memory' (did you mean --memory? see --help)");
@@ -50,7 +50,7 @@ TEST_CASE("a slip is answered by what was meant", "[option_hints]") {
     CHECK(refusal({"-x"}) == "mayfly has no option '-x' (see --help)");
 }
 
-TEST_CASE("a beginning is a name where it is one name's alone", "[option_hints]") {
+TEST_CASE("the beginning of a name stands for it where it is no other's", "[option_hints]") {
     CHECK(refusal({"--mem", "512M"}).empty());
     CHECK(refusal({"--mem=512M"}).empty());
     CHECK(refusal({"--timel"}).find("--timeline, --timeline-json") != std::string::npos);
@@ -60,7 +60,7 @@ TEST_CASE("a beginning is a name where it is one name's alone", "[option_hints]"
     CHECK(refusal({"--copy"}).find("--copy-in, --copy-out") != std::string::npos);
 }
 
-TEST_CASE("a value where none is taken is told", "[option_hints]") {
+TEST_CASE("a value for an option without one is refused", "[option_hints]") {
     CHECK(refusal({"--rng=3"}).find("--rng takes no value, and '--rng=3' gives it one") != std::string::npos);
     CHECK(refusal({"--tes=3"}).find("--testdev takes no value") != std::string::npos);
 }
@@ -94,7 +94,7 @@ TEST_CASE("a word of another monitor's is not the beginning of one of ours", "[o
     CHECK(refusal({"--kernel-c", "off"}).empty());
 }
 
-TEST_CASE("nobody's value is taken for an option", "[option_hints]") {
+TEST_CASE("no option's value is mistaken for an option", "[option_hints]") {
     CHECK(refusal({"--append", "--kernel"}).empty());
     CHECK(refusal({"--exec", "p", "kernel", "--", "--kernel", "-m"}).empty());
 }

@@ -116,7 +116,7 @@ TEST_CASE("the interrupt of a timer that came due is an edge, and none when it i
 TEST_CASE("timers that do not count are left alone", "[kvm_state]") {
     for (const Lapic& before : {Lapic(kVector | kDeadline, 1000, 700), Lapic(kVector | 3U << 17, 1000, 700),
                                 Lapic(kVector, 0, 0), Lapic(kVector | kPeriodic, 0, 0),
-                                // Whose interrupt KVM may still hold.
+                                // KVM may still hold this one's interrupt.
                                 Lapic(kVector, 1000, 0)})
         CHECK(before.later(kHour) == before);
     // No guest leaves this behind.

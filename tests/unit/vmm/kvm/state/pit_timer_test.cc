@@ -27,7 +27,7 @@ TEST_CASE("a one-shot counter continues with its rest", "[kvm_state]") {
     for (const u8 mode : {u8{0}, u8{1}, u8{4}, u8{5}}) {
         for (std::size_t number = 0; number < PitState::kCounters; ++number) {
             const PitState state = counter(number, mode, 10, 3 * kMillisecond);
-            // 3 ms are 3579.5 counts, 7 ms 8352.3: rather late than early.
+            // 3 ms are 3579.5 counts, 7 ms 8352.3: rounded to be late, not early.
             CHECK(pit_later(state, 0).kvm.channels[number].count == 11930 - 3579);
             CHECK(pit_later(state, 4 * kMillisecond).kvm.channels[number].count == 11930 - 8352);
             // Its time came while it was away: at once.

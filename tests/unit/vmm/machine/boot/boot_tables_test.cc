@@ -58,7 +58,7 @@ TEST_CASE("the legacy machine has a PC's controllers, an MP table and PCI's pins
     CHECK(mptable->pci_intx == acpi.pci->intx);
 }
 
-TEST_CASE("the window for functions exists only with functions", "[boot_tables]") {
+TEST_CASE("the window for configuration pages exists only with PCI functions", "[boot_tables]") {
     CHECK_FALSE(acpi_options(plan_of(Profile::Modern, Irqchip::Split, true, false), {}).pci->config_pages);
     CHECK(acpi_options(plan_of(Profile::Modern, Irqchip::Split, true, true), {}).pci->config_pages);
 }

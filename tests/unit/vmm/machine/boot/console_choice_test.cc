@@ -84,7 +84,7 @@ TEST_CASE("only a Linux guest whose virtio console mayfly chose needs a carrier 
     CHECK_FALSE(lacks_early_output(config, true, ConsoleDevice::Virtio));
 }
 
-TEST_CASE("the log is read where it is, stays there and is printed as usual", "[console_choice]") {
+TEST_CASE("the log is read where it lies, stays there and is printed as usual", "[console_choice]") {
     CHECK(choose_early_output(with(""), std::nullopt) == EarlyOutput::Uart);
     CHECK(choose_early_output(with("quiet"), usual_ring()) == EarlyOutput::Log);
     for (const char* word :

@@ -14,7 +14,7 @@ const LinuxConsole kSerial{.device = ConsoleDevice::Serial, .has_early = false};
 const LinuxConsole kVirtio{.device = ConsoleDevice::Virtio, .has_early = false};
 const LinuxConsole kVirtioEarly{.device = ConsoleDevice::Virtio, .has_early = true};
 
-/// What stands before everything else.
+/// The words before all others.
 std::string defaults() {
     std::string line;
     for (const DefaultWord& word : linux_default_words()) line += std::string(word.word) + ' ';
@@ -49,7 +49,7 @@ TEST_CASE("mayfly's words are single, distinct, without spaces, and say why", "[
         CHECK(std::find(seen.begin(), seen.end(), word.word) == seen.end());
         seen.push_back(word.word);
     }
-    // What exit status 126 is made of: kernel/panic.c resets at once, kernel/reboot.c tells it from a reboot.
+    // Exit status 126 needs both: kernel/panic.c resets at once, kernel/reboot.c tells it from a reboot.
     CHECK(std::find(seen.begin(), seen.end(), "panic=-1") != seen.end());
     CHECK(std::find(seen.begin(), seen.end(), "reboot=panic_warm") != seen.end());
 }
@@ -109,7 +109,7 @@ TEST_CASE("a program's output is not mixed with the kernel's, unless the user wa
           defaults() + "quiet loglevel=3 console=ttyS0 rdinit=/i ro");
     CHECK(linux_command_line(with_program("ro"), kSerial, "/i", true).text ==
           defaults() + "console=ttyS0 rdinit=/i ro");
-    // Said last, it wins.
+    // The last word wins.
     CHECK(line_of(with_program("loglevel=7"), kSerial, "/i").ends_with(" rdinit=/i loglevel=7"));
     CHECK(linux_command_line(with("ro"), kSerial, {}, true).text == line_of(with("ro")));
 }

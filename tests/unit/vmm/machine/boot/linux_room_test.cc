@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: Apache-2.0
-// The memory that a Linux kernel leaves, and the file system of its root.
+// The memory that a Linux kernel leaves free, and the file system of its root.
 #include "vmm/machine/boot/linux_room.h"
 
 #include <catch2/catch.hpp>

@@ -7,7 +7,7 @@ using namespace mayfly;
 
 namespace {
 
-/// A plan of the pieces that the command line depends on.
+/// A plan with the parts that the command line depends on.
 MachinePlan plan_of(bool is_linux, ConsoleDevice console, EarlyOutput early = EarlyOutput::None) {
     MachinePlan plan;
     plan.kernel.is_linux = is_linux;
@@ -68,7 +68,7 @@ TEST_CASE("a line without room for our words is the user's alone, and this is re
     const GuestCommandLine full = plan_command_line(plan, with(std::string(2040, 'x')), false);
     CHECK(full.lacks_defaults);
     CHECK_FALSE(full.marks_panics);
-    // The loader refuses this one, in its own words.
+    // The loader refuses this line with its own message.
     CHECK_FALSE(plan_command_line(plan, with(std::string(2048, 'x')), false).lacks_defaults);
     BootConfig plain = with(std::string(2040, 'x'));
     plain.has_default_append = false;

@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: Apache-2.0
-// What init is told of the guest's networks.
+// The records of the guest's networks for init.
 #include "vmm/machine/boot/network_record.h"
 
 #include <catch2/catch.hpp>
@@ -39,7 +39,7 @@ TEST_CASE("addresses are digits for the kernel and text for people", "[network_r
           "gw=c0000201 gw=fe800000000000000000000000000001 dns=2001:db8::53");
 }
 
-TEST_CASE("passt is asked for an IPv4 address unless there is one", "[network_record]") {
+TEST_CASE("passt is asked for an IPv4 address unless one is given", "[network_record]") {
     NetConfig user = net_of(NetConfig::Kind::User);
     CHECK(network_record(user, kMac) == "02005e10abcd near dhcp=3 spare=169.254.1.1");
     CHECK(network_record(net_of(NetConfig::Kind::Passt), kMac) == "02005e10abcd near dhcp=3");

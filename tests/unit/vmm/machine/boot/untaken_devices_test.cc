@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: Apache-2.0
-// When devices that no driver took are told, and with which cure.
+// When devices that no driver took are reported, and with which cure.
 #include "vmm/machine/boot/untaken_devices.h"
 
 #include <catch2/catch.hpp>
@@ -42,7 +42,7 @@ TEST_CASE("a program that ended, however it did, may have lacked a device") {
         CHECK_FALSE(may_lack_devices(config, {kind, 0, {}}));
 }
 
-TEST_CASE("any other guest, only if it found no root") {
+TEST_CASE("any other guest may have lacked a device only if it found no root") {
     const BootConfig config;
     CHECK(may_lack_devices(config, {EndKind::Panic, 0, {}, "VFS: Unable to mount root fs on vda"}));
     CHECK_FALSE(may_lack_devices(config, {EndKind::Panic, 0, {}, "sysrq triggered crash"}));

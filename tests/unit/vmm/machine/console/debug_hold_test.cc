@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
-// Kernels that write to the serial port and the debug console, as they do: by characters, by lines, one of
-// them first; and those that say different things there.
+// Kernels that write the same to the serial port and the debug console, by characters or lines, either one
+// first; and kernels that write different texts there.
 #include "vmm/machine/console/debug_hold.h"
 
 #include <string_view>
@@ -99,7 +99,7 @@ TEST_CASE("a line that only begins alike is not split", "[debug_hold]") {
     CHECK(rig.sink.text == "done\ndebug\nnext\n");
 }
 
-TEST_CASE("lines that only the serial port has do not bring the others twice", "[debug_hold]") {
+TEST_CASE("the serial port's own lines do not cause the others to be shown twice", "[debug_hold]") {
     Rig rig;
     rig.serial("banner\nhello\nmore\nworld\n");
     rig.debug("hello\nworld\n");
@@ -138,7 +138,7 @@ TEST_CASE("an old line matches nothing", "[debug_hold]") {
     CHECK(rig.end() == "x\nready\nready\n");
 }
 
-TEST_CASE("a flood is held up to its limit, and lost nowhere", "[debug_hold]") {
+TEST_CASE("a flood is held up to a limit, and none of it is lost", "[debug_hold]") {
     Rig rig;
     const std::string flood(3 * DebugHold::kHeldMax + 7, 'x');
     rig.debug(flood);

@@ -17,7 +17,7 @@ using namespace mayfly;
 
 namespace {
 
-/// A log that no kernel has: half a million records, each with 2 KiB of line feeds that it shares with
+/// A log that no kernel writes: half a million records, each with 2 KiB of line feeds that it shares with
 /// others.
 struct ForgedLog {
     static constexpr u32 kBits = 19;
@@ -49,7 +49,7 @@ struct ForgedLog {
         }
         *ram.at<u64>(place.head_id) = kRecords;
     }
-    /// Gives back how many bytes were printed.
+    /// \returns how many bytes were printed.
     template <typename Act>
     u64 printed(bool is_stopped, Act act) {
         const int file = ::memfd_create("console", MFD_CLOEXEC);
@@ -82,10 +82,10 @@ TEST_CASE("a forged log of half a million records is bounded, and more so once m
         log.hand_over_to({reinterpret_cast<const u8*>(kWords.data()), kWords.size()});
         CHECK(log.has_handed_over());
     };
-    // Not what all of its line feeds would be printed as: 17 GiB.
+    // All of its line feeds would be printed as 17 GiB.
     CHECK(forged.printed(false, finish) <= kOnce + 100);
     CHECK(forged.printed(false, give_way) <= kOnce + 100);
-    // Records that have one line each: all of them, but once mayfly is to end the newest ones.
+    // Records with one line each: all of them, or once mayfly is to end the newest ones.
     for (u64 id = 1; id <= ForgedLog::kRecords; id++)
         *forged.ram.at<u16>(forged.place.infos + id % ForgedLog::kRecords * 88 + 16) = 0;
     CHECK(forged.printed(false, finish) >= ForgedLog::kRecords * (kPrefix - 2));
@@ -96,7 +96,7 @@ TEST_CASE("a forged log of half a million records is bounded, and more so once m
     }
 }
 
-TEST_CASE("a stop while a long log is being said ends it", "[kernel_log]") {
+TEST_CASE("a stop ends the printing of a long log", "[kernel_log]") {
     ForgedLog forged;
     for (u64 id = 1; id <= ForgedLog::kRecords; id++)
         *forged.ram.at<u16>(forged.place.infos + id % ForgedLog::kRecords * 88 + 16) = 0;

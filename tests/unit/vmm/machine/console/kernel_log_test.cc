@@ -96,7 +96,7 @@ struct Guest {
     u64 position = u64{0} - kTextBytes;
 };
 
-/// The log and what it said.
+/// The log and the text that it printed.
 struct Said {
     explicit Said(Guest& guest) { log.set_memory(guest.ram.memory()); }
     ~Said() { ::close(file); }
@@ -167,7 +167,7 @@ TEST_CASE("a restored log goes on where the saved one stood", "[kernel_log]") {
         other.log(std::string(static_cast<std::size_t>(i), 'x'));
         if (i == 12) other.log("Kernel panic - not syncing: all is shown from here on", 7);
         if (i == 14) other.log("debug", 7);
-        // It has to come before the words that change what is shown.
+        // The log must be read before words that change the level.
         if (i % 3 != 0) once.look();
     }
     once.look();
@@ -191,7 +191,7 @@ TEST_CASE("text wraps around the ring", "[kernel_log]") {
 
 TEST_CASE("only messages below the level are for the console, until a kernel in distress shows all",
           "[kernel_log]") {
-    // What oops_begin() and panic() are followed by, of Linux 6.1 and 6.12, with its level.
+    // The messages that follow oops_begin() and panic() in Linux 6.1 and 6.12, with their levels.
     struct Row {
         int level;
         const char* text;
@@ -256,7 +256,7 @@ TEST_CASE("a program's words on the console follow all of the log", "[kernel_log
     CHECK(said.text() == "[    1.234567] one\r\n[    1.234568] two\r\n");
 }
 
-TEST_CASE("a record that is being written is waited for, and at the end printed as it is", "[kernel_log]") {
+TEST_CASE("an unfinished record is waited for, and at the end printed as it is", "[kernel_log]") {
     Guest guest;
     Said said(guest);
     guest.log("done");
@@ -311,7 +311,7 @@ TEST_CASE("a guest with a forged log prints at most its ring's size", "[kernel_l
         other.log.finish();
         CHECK(other.text().empty());
     }
-    // Longer than its block: as much as that has.
+    // Text longer than its block: only the block's bytes.
     guest.describe(id, kFinalized, 0, 16);
     guest.inform(id, 0, 65535, 6);
     {
@@ -341,7 +341,7 @@ TEST_CASE("records that share their text are limited to the ring's size", "[kern
     said.log.finish();
     CHECK(said.text().size() > 1000);
     CHECK(said.text().size() <= (kTextBytes + kCount) * 17);
-    // And the log does not begin anew when it seems to go back.
+    // And the log does not begin anew when the newest record seems older.
     const std::string before = said.text();
     guest.set_head(kFirstId + kCount - 2);
     said.look();
@@ -372,7 +372,7 @@ TEST_CASE("records that the console may be about to print are left to the next c
     CHECK(said.text() == "[    1.234567] one\r\n");
 }
 
-TEST_CASE("a descriptor that still is an older record's is waited for", "[kernel_log]") {
+TEST_CASE("a descriptor that still holds an older record is waited for", "[kernel_log]") {
     Guest guest;
     Said said(guest);
     const u64 id = guest.log("in time");
@@ -399,7 +399,7 @@ TEST_CASE("the console's record is recognised in every form that the kernel prin
     }
 }
 
-TEST_CASE("of records that look alike the newest is the console's", "[kernel_log]") {
+TEST_CASE("where records look alike, the newest is the console's", "[kernel_log]") {
     Guest guest;
     Said said(guest);
     for (int i = 0; i < 3; i++) guest.inform(guest.log("the same"), 5'000'000'000, 8, 6);
@@ -427,7 +427,7 @@ TEST_CASE("less than a piece does not identify a record", "[kernel_log]") {
 
 TEST_CASE("a log whose end moves while it is read is read no longer than its ring", "[kernel_log]") {
     Guest guest;
-    // Nothing that is looked for, and nothing to wait for.
+    // No record with the expected id, and none to wait for.
     for (u64 i = 0; i < kCount; i++) guest.describe(kFirstId + (u64{1} << 50) + i, kFinalized, 0, 16);
     std::atomic<bool> has_ended = false;
     std::thread other([&] {

@@ -73,7 +73,7 @@ TEST_CASE("whole lines are written at once, and the beginning of one waits", "[l
     CHECK(reader.seen() == "three\n");
 }
 
-TEST_CASE("the beginning of a line is written when it has waited, by a kick of its thread", "[line_hold]") {
+TEST_CASE("the beginning of a line is written after a wait, by a kick of its thread", "[line_hold]") {
     const Reader reader;
     StopControl stop;
     ConsoleOutput output(reader.fd(), stop);
@@ -84,13 +84,13 @@ TEST_CASE("the beginning of a line is written when it has waited, by a kick of i
     wait_ms(LineHold::kHoldNs / 1'000'000);
     output.look();
     CHECK(reader.seen() == "login: ");
-    // Nothing is held: nobody is kicked any more.
+    // Nothing is held: no thread is kicked any more.
     const u32 before = kicks;
     wait_ms(3 * LineHold::kHoldNs / 1'000'000);
     CHECK(kicks == before);
 }
 
-TEST_CASE("what is flushed at the end leaves nobody to be kicked", "[line_hold]") {
+TEST_CASE("after a flush at the end no thread is kicked", "[line_hold]") {
     const Reader reader;
     StopControl stop;
     ConsoleOutput output(reader.fd(), stop);

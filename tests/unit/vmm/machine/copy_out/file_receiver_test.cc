@@ -53,7 +53,7 @@ class Said {
     int before_ = ::fcntl(STDERR_FILENO, F_DUPFD_CLOEXEC, 3);
 };
 
-/// One who may not write everywhere, as root may.
+/// An ordinary user, who unlike root may not write everywhere.
 class Ordinary {
   public:
     Ordinary() { REQUIRE((before_ != 0 || ::seteuid(kNobody) == 0)); }
@@ -73,7 +73,7 @@ std::string refusal_of(const std::string& host, const std::string& guest = "/gue
     return opened ? "" : opened.error().message();
 }
 
-/// Things that are copied out to `hosts`.
+/// Files that are copied out to `hosts`.
 class Copying {
   public:
     explicit Copying(const std::vector<std::string>& hosts, const std::string& guest = "/guest/out") {
@@ -158,14 +158,14 @@ TEST_CASE("names: as given, inside a directory with a slash, into an existing di
     REQUIRE(dot.send({kTop}));
     REQUIRE(dot.send_file("dotted", "d"));
     CHECK(content(tree.path("there/dotted")) == "d");
-    // A file cannot be what a directory is.
+    // A file cannot replace a directory, so it goes into it.
     Copying file_onto(tree.path("there"), "/guest/log");
     REQUIRE(file_onto.send_file("", "l"));
     CHECK(content(tree.path("there/log")) == "l");
     Copying file_onto_dot(tree.path("there/."), "/guest/dot.log");
     REQUIRE(file_onto_dot.send_file("", "l"));
     CHECK(content(tree.path("there/dot.log")) == "l");
-    // With a slash at both ends, what is in it.
+    // With a slash at both ends, the directory's content.
     Copying both(tree.path("there") + "/", "/guest/tree/");
     REQUIRE(both.send({kTop}));
     REQUIRE(both.send_file("inner", "i"));
@@ -282,7 +282,7 @@ TEST_CASE("a guest's links lead nowhere else, and no file is written through the
     CHECK_FALSE(std::filesystem::is_symlink(tree.path("out/trick")));
     CHECK(std::filesystem::is_symlink(tree.path("out/d/good")));
     said.has("warning: --copy-out: /guest/out/up: is left out: the link leads out of the copy, to ../mine");
-    // A directory that has become a link meanwhile.
+    // A directory that has become a link since.
     REQUIRE(copying.send({{.kind = kLink, .path = "e", .data = "d"}}));
     CHECK_FALSE(copying.send_file("e/x", "theirs"));
     CHECK(content(tree.path("mine")) == "mine");
@@ -296,11 +296,11 @@ TEST_CASE("links that stay inside") {
     CHECK_FALSE(stays_inside("l", ".."));
     CHECK_FALSE(stays_inside("l", "/a"));
     CHECK_FALSE(stays_inside("d/l", "../../a"));
-    CHECK_FALSE(stays_inside("d/e/l", "a/../../b"));  // what `a` is may lead up already
+    CHECK_FALSE(stays_inside("d/e/l", "a/../../b"));  // `a` itself may lead up already
     CHECK_FALSE(stays_inside("d/l", "..//../a"));
 }
 
-TEST_CASE("a file is whole or not there") {
+TEST_CASE("a file is whole or does not exist") {
     const ScratchTree tree;
     tree.file("old", "old");
     {
@@ -371,7 +371,7 @@ TEST_CASE("a descriptor of ours takes a file after its present content, also a n
         CHECK_FALSE(directory.send({kTop}));
         said.has("open --copy-out: " + name + ": Not a directory");
     }
-    // One that nobody handed to us.
+    // A descriptor that was not handed to us.
     REQUIRE(::fcntl(log, F_SETFD, FD_CLOEXEC) == 0);
     CHECK(refusal_of(name) == "--copy-out: " + name + ": mayfly was started without this descriptor");
     ::close(log);

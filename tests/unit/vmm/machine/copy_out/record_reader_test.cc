@@ -12,7 +12,7 @@ using namespace mayfly::test;
 
 namespace {
 
-/// Writes down what comes.
+/// Writes down each record.
 class Notes final : public FileSink {
   public:
     std::string text;
@@ -63,7 +63,7 @@ const Record kPlain{.kind = kFile, .path = "a"};
 
 }  // namespace
 
-TEST_CASE("a tree comes as it was sent, however it is cut into pieces") {
+TEST_CASE("a tree arrives as it was sent, however it is cut into pieces") {
     const std::string sent = bytes_of({kTop,
                                        {.kind = kFile, .path = "a", .mode = 0100640},
                                        {.kind = kData, .data = "hello"},

@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: Apache-2.0
-// Records as an init, or who pretends to be it, would send them.
+// Records as an init, or a pretender, would send them.
 #pragma once
 
 #include <cstring>

@@ -34,7 +34,7 @@ TEST_CASE("rewiring: 64 at once, then 20 a second, however many requests come", 
     CHECK(granted == 20);
     CHECK(limit.counts().granted == 64 + 1 + 20);
     CHECK(limit.counts().put_off == 3000 + 10000 - 85);
-    // After a pause a guest that moves what it has once finds all of it.
+    // After a pause the whole burst is available again.
     g_now_ns += 10'000'000'000;
     CHECK(take_all(limit, 1000) == 64);
 }

@@ -13,7 +13,7 @@ ExitStatus code(u64 value, const StatusRules& rules = {}) {
 
 }  // namespace
 
-TEST_CASE("a guest's value from 0 to 123 is the status, without a word", "[ending]") {
+TEST_CASE("a guest's value from 0 to 123 is the status, without a message", "[ending]") {
     for (u64 value = 0; value <= 123; ++value) {
         CHECK(code(value).status == static_cast<int>(value));
         CHECK(code(value).line.empty());
@@ -29,7 +29,7 @@ TEST_CASE("a guest's greater value becomes 123, never 0, and is reported", "[end
     }
 }
 
-TEST_CASE("the QEMU rule is the value twice and one more, in a byte", "[ending]") {
+TEST_CASE("by the QEMU rule the status is twice the value plus one, in a byte", "[ending]") {
     const StatusRules qemu{.exit_code = ExitCodeRule::Qemu, .success = std::nullopt};
     CHECK(code(0, qemu).status == 1);
     CHECK(code(0x10, qemu).status == 33);

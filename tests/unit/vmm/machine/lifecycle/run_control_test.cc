@@ -33,7 +33,7 @@ bool is_exit_wanted(const kvm_run& run) {
     return __atomic_load_n(&run.immediate_exit, __ATOMIC_SEQ_CST) != 0;
 }
 
-/// vCPU threads as the machine's are, with something else in the place of KVM_RUN.
+/// vCPU threads like the machine's, with a substitute for KVM_RUN.
 class Vcpus {
   public:
     explicit Vcpus(std::size_t count) : control(StopToken(is_ending)), runs_(count), rounds_(count) {
@@ -73,7 +73,7 @@ class Vcpus {
     }
 
     std::atomic<bool> is_ending = false;
-    /// Exits take until this is false again.
+    /// Exits last until this is false again.
     std::atomic<bool> is_stuck = false;
     RunControl control;
 
@@ -158,13 +158,13 @@ TEST_CASE("a pause holds every vCPU, and none runs until it is over", "[run_cont
         REQUIRE(vcpus.are_all(State::Paused));
         const u64 before = vcpus.rounds();
         if (i % 100 == 0) ::poll(nullptr, 0, 5);
-        vcpus.control.kick_all();  // which must not let it run
+        vcpus.control.kick_all();  // which must not let a vCPU run
         REQUIRE(vcpus.are_all(State::Paused));
         REQUIRE(vcpus.rounds() == before);
         vcpus.control.resume();
         if (i % 50 != 0) continue;
         vcpus.await_rounds();
-        // Else the next pause would take it for one that stays.
+        // Otherwise the next pause would take this one for a lasting one.
         REQUIRE(vcpus.are_all(State::Running));
     }
 }

@@ -64,7 +64,7 @@ TEST_CASE("no devices make an empty plan on every transport", "[device_plan]") {
     }
 }
 
-TEST_CASE("devices come in the order of their kinds, and are named by it", "[device_plan]") {
+TEST_CASE("devices come in the order of their kinds, and are named by their kinds", "[device_plan]") {
     const Result<DevicePlan> plan = plan_of(with(2, 2, true, true), kModern);
     REQUIRE(plan);
     std::vector<std::string> names;
@@ -110,7 +110,7 @@ TEST_CASE("a few devices have a PCI slot each, behind the bridge", "[device_plan
     }
 }
 
-TEST_CASE("many devices share slots, and nothing else", "[device_plan]") {
+TEST_CASE("many devices share slots, but no functions", "[device_plan]") {
     const std::size_t nets = GENERATE(0U, 30U, 40U);
     for (const MachineShape& shape : {kModern, kLegacy}) {
         const Result<DevicePlan> plan = plan_of(with(64, nets, true, true), shape);
@@ -181,7 +181,7 @@ TEST_CASE("mmio devices are words of the kernel's command line", "[device_plan]"
     CHECK(plan_of(with(1), kLegacy)->mmio_words().empty());
 }
 
-TEST_CASE("Linux needs the transport's driver and each kind's once", "[device_plan]") {
+TEST_CASE("Linux needs the transport's driver, and each kind's driver once", "[device_plan]") {
     using Names = std::vector<std::string_view>;
     CHECK(plan_of(BootConfig(), kModern)->linux_modules() == Names{});
     CHECK(plan_of(with(3), kModern)->linux_modules() == Names{"virtio_pci", "virtio_blk"});

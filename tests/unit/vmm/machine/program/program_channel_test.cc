@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: Apache-2.0
-// The channel to init, with the test as init: an honest one, and one that lies.
+// The channel to init, with the test as init: an honest one, and a hostile one.
 #include "vmm/machine/program/program_channel.h"
 
 #include <cstring>
@@ -67,7 +67,7 @@ TEST_CASE("output comes in order, round the ring, and its end behind it") {
     const Init init;
     Monitor monitor(init);
     REQUIRE(monitor.channel.open(init.frame()));
-    // Near the end of what 32 bits count.
+    // Near the end of a 32-bit count.
     ProgramChannelState late = monitor.channel.save();
     late.counts[static_cast<u32>(RingName::Output)] = ~0U - 1000;
     REQUIRE(monitor.channel.restore(late));
@@ -157,7 +157,7 @@ TEST_CASE("init is woken for its wishes, once") {
     CHECK(init.header().init_wishes == 0);
     CHECK(monitor.channel.send({channel::MessageKind::Signal, 15}));
     CHECK(monitor.wakes == 1);
-    // Of input when no more is at hand, or the ring is full.
+    // For input, when no more is at hand, or the ring is full.
     init.header().init_wishes = kInput;
     CHECK(monitor.put("c") == 1);
     CHECK(monitor.wakes == 1);
@@ -166,7 +166,7 @@ TEST_CASE("init is woken for its wishes, once") {
     init.header().init_wishes = kInput;
     CHECK(monitor.put(std::string(kInputBytes, 'x')) == kInputBytes - 3);
     CHECK(monitor.wakes == 3);
-    // Of room when there is half a ring.
+    // For room, when half a ring is free.
     init.header().init_wishes = kOutput;
     init.put(RingName::Output, std::string(kOutputBytes, 'x'));
     CHECK(monitor.take(RingName::Output, kOutputBytes / 2 - 1).size() == kOutputBytes / 2 - 1);
@@ -194,7 +194,7 @@ TEST_CASE("messages come in order, and no more than init takes") {
     CHECK(monitor.channel.send({channel::MessageKind::Signal, 9}));
     CHECK(init.header().messages[0].value == 9);
     CHECK(init.header().messages[0].kind == channel::MessageKind::Signal);
-    // One that takes what was never sent gets no more.
+    // An init that takes messages that were never sent gets no more.
     init.header().messages_taken = 100;
     CHECK_FALSE(monitor.channel.send({channel::MessageKind::Signal, 9}));
 }

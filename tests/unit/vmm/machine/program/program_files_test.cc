@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: Apache-2.0
-// The files that an init sends, and what a machine's end means in their light.
+// The files that an init sends, and the ending of a machine that depends on them.
 #include "vmm/machine/program/program_files.h"
 
 #include <csignal>
@@ -29,7 +29,7 @@ class Copying {
   public:
     Copying()
         : path_(std::filesystem::temp_directory_path() / ("mayfly-files-" + std::to_string(::getpid()))) {
-        // As mayfly's own handlers have it: a signal ends a wait, and nothing else.
+        // Like mayfly's own handlers: a signal ends a wait, and does nothing else.
         std::signal(kick_signal(), [](int) {});
         std::filesystem::remove_all(path_);
         std::filesystem::create_directory(path_);
@@ -45,7 +45,7 @@ class Copying {
     }
 
     void send(const std::string& bytes) {
-        // As much as there is room for, again and again.
+        // Fills the ring's room, again and again.
         for (std::size_t at = 0; at < bytes.size() && !is_left();) {
             const channel::Ring& ring = init_.ring(RingName::Files);
             const u32 used = ring.producer.count - __atomic_load_n(&ring.consumer.count, __ATOMIC_ACQUIRE);
@@ -59,7 +59,7 @@ class Copying {
     [[nodiscard]] bool is_left() const {
         return __atomic_load_n(&init_.ring(RingName::Files).consumer.is_over, __ATOMIC_ACQUIRE) != 0;
     }
-    /// The machine has ended so.
+    /// The machine has ended this way.
     Ending end(EndKind kind, u64 value) {
         stop_.end({kind, value, ""});
         files_.reader().begin_to_finish();
@@ -179,7 +179,7 @@ TEST_CASE("a guest that breaks the protocol is ended, and its report ignored") {
         REQUIRE(while_running.stop().is_requested());
         CHECK(while_running.stop().ending().kind == EndKind::HostError);
         CHECK(while_running.end(EndKind::ProgramEnded, kExited0).kind == EndKind::HostError);
-        // With its report behind it, before anybody has looked.
+        // With its report behind it, before the records are read.
         Copying at_the_end;
         at_the_end.stop().end({EndKind::ProgramEnded, kExited0, ""});
         at_the_end.send(broken);

@@ -41,7 +41,7 @@ TEST_CASE("a reason beyond the table is counted in its last row", "[exit_counts]
     CHECK(counts.by_reason().back() == 2);
 }
 
-TEST_CASE("ports are counted each, MMIO by its page, directions apart", "[exit_counts]") {
+TEST_CASE("ports are counted singly, MMIO by its page, each direction separately", "[exit_counts]") {
     ExitCounts counts;
     counts.count_address(ExitSpace::PortOut, 0x3f8, 1);
     counts.count_address(ExitSpace::PortOut, 0x3f8, 16);

@@ -97,7 +97,7 @@ TEST_CASE("a port write reaches its device with width and value", "[exit_dispatc
           std::vector<Access>{{true, 4, 4, 0xdeadbeef}, {true, 4, 2, 0xbeef}, {true, 4, 1, 0xef}});
 }
 
-TEST_CASE("a port read leaves what the device answered, and no byte more", "[exit_dispatch]") {
+TEST_CASE("a port read stores the device's answer, and no byte more", "[exit_dispatch]") {
     Exit exit;
     std::memset(exit.data(), 0xcc, 16);
     CHECK(exit.port(true, 0x100, 2, 1) == RunOutcome::Continue);
