@@ -15,7 +15,7 @@ from harness import temporary_directory
 HEADER_BYTES = 160
 SUM_AT, SUMMED_FROM, CONFIRMED_AT = 16, 24, 8
 ENTRY_BYTES = 40  # struct kvm_cpuid_entry2: function, index, flags, eax, ebx, ecx, edx, padding
-BRAND = 0x80000002  # the first letters of the processor's name: a guest that is told others does not mind
+BRAND = 0x80000002  # the first letters of the processor's name: a guest works with other letters
 HELLO = b"Hello from mayfly\n"
 WRONG = r"(?m)^mayfly: KVM does not answer as it did when an earlier boot asked it"
 WORD = (1 << 64) - 1
@@ -96,7 +96,7 @@ def kept_answers():
 def the_second_boot_has_what_the_first_was_told():
     with kept_answers() as directory:
         content = read(directory)
-        check(with_right_sum(content) == content, "the sum is another")
+        check(with_right_sum(content) == content, "the sum is wrong")
         for _ in range(2):
             says(run(directory, "-v"), f"are those of an earlier boot: {directory}")
         check(read(directory) == content, "an entry that is right was written again")
@@ -183,7 +183,7 @@ def an_entry_of_an_earlier_second_is_compared_and_noted():
         says(run(directory, "-v"), f"are those of an earlier boot: {directory}")
         noted = read(directory)
         check(noted[:CONFIRMED_AT] + noted[SUM_AT:] == good[:CONFIRMED_AT] + good[SUM_AT:], "more was written")
-        check(noted[CONFIRMED_AT:SUM_AT] > bytes(8), "that it was compared is not noted")
+        check(noted[CONFIRMED_AT:SUM_AT] > bytes(8), "the comparison is not noted")
 
 
 @case

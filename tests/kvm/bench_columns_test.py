@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""mayfly bench boot: what is put beside each other, what counts as success, and documents on stdout."""
+"""mayfly bench boot: the columns, what counts as success, and documents on stdout."""
 import csv
 import io
 import json

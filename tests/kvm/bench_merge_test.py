@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""mayfly bench merge: reports that were really measured beside each other, and what is refused by name."""
+"""mayfly bench merge: measured reports beside each other, and refusals by name."""
 import json
 import os
 

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""mayfly bench boot: real runs, what is written about them, and what is refused before the first of them."""
+"""mayfly bench boot: real runs, their documents, and refusals before the first run."""
 import csv
 import io
 import json

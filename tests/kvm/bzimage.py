@@ -26,7 +26,7 @@ def pack_xz(data, check=lzma.CHECK_CRC32):
 
 
 def pack_xz_crc64(data):
-    """With the checksum that xz(1) takes by itself, which liblzma computes by what a constructor found out."""
+    """With xz(1)'s default checksum, which liblzma computes in the way that a constructor has chosen."""
     return pack_xz(data, lzma.CHECK_CRC64)
 
 

@@ -1,6 +1,6 @@
 # SPDX-License-Identifier: Apache-2.0
 """Guests whose machine is taken apart again and again, at moments that a seed chooses, and goes on as another
-one in the same process: every built-in guest, on every machine and irqchip, sees what it sees without."""
+one in the same process: every built-in guest, on every machine and irqchip, sees no difference."""
 import contextlib
 import itertools
 import os
@@ -23,7 +23,8 @@ WITHOUT_IRQCHIP = ("irqwindow", "memory", "bootinfo", "hostile", "flood", "speed
 
 @contextlib.contextmanager
 def carries(seed, apart_us, count=40):
-    """Machines run for up to so long; gives how many there were, when the guest has ended."""
+    """Each machine runs for up to `apart_us`. Yields a function that counts the machines, once the guest has
+    ended."""
     with harness.temporary_directory() as directory:
         log = os.path.join(directory, "carried")
         chosen = {"MAYFLY_CARRIES": f"{seed}:{apart_us}:{count}", "MAYFLY_CARRIES_LOG": log}
@@ -45,8 +46,8 @@ def carries(seed, apart_us, count=40):
 
 
 def check_often(least, chosen, boot_for):
-    """That `boot_for(length)` leaves `least` machines behind. On a busy host a guest's time is over before as
-    many of them were, so it is booted for longer then."""
+    """Checks that `boot_for(length)` leaves `least` machines behind. On a busy host a guest may end before
+    that, so it is then booted for longer."""
     for length in (1, 10, 50):
         with carries(*chosen) as read:
             boot_for(length)
@@ -57,14 +58,14 @@ def check_often(least, chosen, boot_for):
 
 
 def check_carried(name, *options, apart_us=1500):
-    """Of a guest that says what it found. \\returns how many machines were left behind."""
+    """Checks a guest that reports its findings. \\returns how many machines were left behind."""
     carried = 0
     for seed in SEEDS:
         with carries(seed, apart_us) as read:
             outcome = boot(guest(name), *options)
             where = f"{name} {' '.join(options)}, seed {seed}"
             check(outcome.status == 0, f"{where}: status {outcome.status}", outcome)
-            check(b"FAIL" not in outcome.out, f"{where}: the guest found something", outcome)
+            check(b"FAIL" not in outcome.out, f"{where}: the guest reports a failure", outcome)
             check(outcome.err == "", f"{where}: {outcome.err!r}", outcome)
             carried += read()
     return carried
@@ -137,7 +138,7 @@ def a_restored_guest_gets_typed_input():
         with carries(1, 20_000, 20) as read:
             process = popen(("boot", *words), stdin=subprocess.PIPE)
             os.set_blocking(process.stdout.fileno(), False)
-            # For a second, of which a busy host leaves enough for a machine or two.
+            # For a second, enough for a machine or two on a busy host.
             for key, seconds in ((b"a", 1), (b"q", 0)):
                 begin = time.monotonic()
                 end = begin + 20
@@ -155,7 +156,7 @@ def a_restored_guest_gets_typed_input():
 
 @case
 def a_guest_that_halts_forever_halts_forever():
-    """Behind its HLT: only an interrupt wakes it, and none comes."""
+    """The guest stays behind its HLT: only an interrupt wakes it, and none comes."""
     machines = (), ("--profile", "legacy", "--irqchip", "none")
     guests = (guest("idle"),), (guest("idle"), "--append", "spin"), (guest_file("registers"), "--append", "halt")
     for options, words in itertools.product(machines, guests):
@@ -188,8 +189,8 @@ def configuration_by_ports_is_the_same_as_by_memory():
 @case
 def doorbells_and_interrupts_that_move():
     with disks() as (disk,):
-        # One moves once and stays there; a machine that goes on looks at its rings, so the last ones have to do
-        # without.
+        # The first way moves once and stays there; a restored machine polls its rings, so the last requests
+        # must do without a restore.
         ways = ("count=1 stay=", 1500, 3000, 4, "inline"), ("count=", 101, 100, 100, "thread")
         for seed, (counted, count, apart_us, machines, io) in itertools.product(SEEDS, ways):
             def boot_for(length):

@@ -1,5 +1,6 @@
 # SPDX-License-Identifier: Apache-2.0
-"""The console on pipes and files: nothing is lost or invented, and its end is an error, not a signal."""
+"""The console on pipes and files: no byte is lost or invented, and a closed pipe is an error, not a
+signal."""
 import os
 import select
 import signal

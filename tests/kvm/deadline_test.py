@@ -67,7 +67,7 @@ def packing_ends_at_signals_and_the_report_is_written():
             junit = os.path.join(directory, "junit.xml")
             started = time.monotonic()
             process = popen(("boot", *endless_packing(directory), "--junit", junit))
-            # It has read the lists, the last things it opens, once it has the CPU for itself.
+            # Once it uses the CPU, it has read the lists, the last files that it opens.
             end = time.monotonic() + 30
             while time.monotonic() < end and process.poll() is None:
                 with open(f"/proc/{process.pid}/stat", encoding="ascii") as stat:

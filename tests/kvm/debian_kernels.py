@@ -34,7 +34,7 @@ _files = {}
 
 
 def fetch_all(cache):
-    """Why not, or an empty string."""
+    """The reason why not, or an empty string."""
     try:
         for version in KERNELS:
             _files[version] = packages.Kernel(version, cache).bzimage
@@ -54,7 +54,7 @@ def check_crash_report(outcome):
 
 
 def check_ran(outcome, instructions_min):
-    """The guest did something: instructions interpreted, or exits."""
+    """Whether the guest ran: instructions interpreted, or exits."""
     found = re.search(
         r"(?m)^\s+insn_emulation +(\d+)$" if is_kvm_interpreting() else r"returns to user space +(\d+)",
         outcome.err,
@@ -88,7 +88,7 @@ def enters_linux(version, packing):
         check(is_kvm_interpreting() or b"Linux version" in outcome.out, "no sign of life", outcome)
         print(f"  Linux {version}: still running after {SECONDS} s, {len(outcome.out)} bytes on the console")
     else:
-        # A kernel that boots finds no root file system and panics, which mayfly's words have it tell.
+        # A kernel that boots finds no root file system and panics, which mayfly's words make it report.
         check_status(outcome, CRASHED)
         check_match(
             outcome,

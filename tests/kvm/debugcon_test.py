@@ -1,7 +1,7 @@
 #!/usr/bin/env python3
 # SPDX-License-Identifier: Apache-2.0
-"""The debug console at port 0xe9: once on the console where the serial port says the same, and where the user
-wants it else."""
+"""The debug console at port 0xe9: shown once on the console where the serial port says the same, or elsewhere
+on request."""
 import os
 
 import flat_kernel

@@ -1,5 +1,6 @@
 # SPDX-License-Identifier: Apache-2.0
-"""mayfly is killed while its guest writes: every batch that the guest was told is flushed is on the disk."""
+"""mayfly is killed while its guest writes: every batch that was reported to the guest as flushed is on the
+disk."""
 import contextlib
 import ctypes
 import os
@@ -19,8 +20,8 @@ DISK_BYTES = 64 << 20
 KILLS = 6
 BATCHES_MAX = 40
 SLEEP_MAX_SECONDS = 0.004
-# Some 700 batches' lines fill this and what mayfly keeps of them: however late the kill comes, the guest,
-# which then waits, is not at its end, the 2048th.
+# Some 700 batches' lines fill this pipe and mayfly's buffer: then the guest waits, so that even a late kill
+# finds it before its end, the 2048th.
 PIPE_BYTES = 4096
 
 _blocks = {}
@@ -33,7 +34,7 @@ def block_bytes(seed):
 
 
 def kill_after(lot, path, io, options, driver):
-    """Kills mayfly somewhere behind a batch chosen by lot; what it had told until then."""
+    """Kills mayfly somewhere behind a randomly chosen batch. Returns its output until then."""
     append = "device=blk mode=journal " + words(driver)
     arguments = ["boot", guest_file("virtio"), "--io", io, "--disk", path + options, "--append", append]
     # Unbuffered: communicate() does not see what readline() has read ahead.
@@ -54,7 +55,7 @@ def kill_after(lot, path, io, options, driver):
 
 
 def flushed_batches(told):
-    # A last line without its end was not told yet.
+    # An unfinished last line does not count.
     batches = [int(text) for text in re.findall(rb"^flushed (\d+)\n", told, re.M)]
     check(batches == list(range(len(batches))) and batches, f"told {told!r}")
     return batches
@@ -104,7 +105,7 @@ def past_the_page_cache():
 
 
 def pages_not_on_the_disk(path, size):
-    """Of the file's first `size` bytes. cachestat(2), Linux 6.5; negative without that call."""
+    """Dirty pages of the file's first `size` bytes. cachestat(2), Linux 6.5; negative without that call."""
     cachestat = 451
     span = struct.pack("QQ", 0, size)
     found = ctypes.create_string_buffer(5 * 8)
@@ -117,7 +118,7 @@ def pages_not_on_the_disk(path, size):
 
 @case
 def flushed_writes_are_not_only_in_the_page_cache():
-    """Killing mayfly cannot show this: the host's page cache survives it, and not the host."""
+    """Killing mayfly cannot show this: the host's page cache survives mayfly's end, but not the host's."""
     batches = 64
     with disks(is_sparse=True) as (path,):
         with open(path, "r+b") as file:
@@ -139,7 +140,7 @@ def flushed_writes_are_not_only_in_the_page_cache():
 
 @case
 def a_killed_mayflys_disk_is_taken_up_by_the_next():
-    """The second reads the first one's data and goes on; the lock does not outlive the first."""
+    """A second mayfly reads the first one's data and goes on; the lock does not outlive the first."""
     lot = random.Random(1)
     with disks(size=DISK_BYTES, is_sparse=True) as (path,):
         for io in ("thread", "inline", "thread"):
@@ -152,7 +153,7 @@ def a_killed_mayflys_disk_is_taken_up_by_the_next():
 
 @case
 def a_lost_write_would_be_noticed():
-    """The check finds a block that is not what it was."""
+    """The check finds a changed block."""
     lot = random.Random(2)
     with disks(size=DISK_BYTES, is_sparse=True) as (path,):
         batches = flushed_batches(kill_after(lot, path, "thread", "", {}))

@@ -1,6 +1,6 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Disks that fail while the guest uses them: it is told of an I/O error, the machine goes on, and what was
-written before is there."""
+"""Disks that fail while the guest uses them: it gets an I/O error, the machine goes on, and data written
+before is kept."""
 import contextlib
 import os
 import re
@@ -20,7 +20,7 @@ ROUNDS, REQUESTS = 100, 500
 
 
 def batch_bytes(batch):
-    """What virtio_checks/journal.cc writes as batch N."""
+    """The content of virtio_checks/journal.cc's batch N."""
     return b"".join(fill(batch * BATCH_BLOCKS + n + 1, BLOCK) for n in range(BATCH_BLOCKS))
 
 
@@ -29,18 +29,18 @@ def told(output, word):
 
 
 def check_journal_against_limit(path, io, outcome):
-    """Whole batches below the limit are flushed and there; those beyond were refused."""
+    """Whole batches below the limit are flushed and on the disk; those beyond were refused."""
     check_status(outcome, 0)
     check(b"ok journal written\n" in outcome.out, "the guest did not get to its end", outcome)
     flushed, refused = told(outcome.out, "flushed"), told(outcome.out, "refused")
     whole = LIMIT // BATCH
-    check(len(flushed) + len(refused) == 2 * whole, f"{io}: not every batch was told", outcome)
+    check(len(flushed) + len(refused) == 2 * whole, f"{io}: not every batch was reported", outcome)
     check(len(refused) >= whole - 1, f"{io}: {len(refused)} batches refused", outcome)
     check(len(flushed) >= whole - 16, f"{io}: only {len(flushed)} batches flushed", outcome)
     disk = read_disk(path)
     for batch in flushed:
         check_bytes(f"{io}, batch {batch}", disk, batch * BATCH, batch_bytes(batch))
-    # What happened is worth some lines, and not one for each request.
+    # A failure is worth some lines, but not one for each request.
     check(len(outcome.err.splitlines()) <= 16, f"{io}: too many lines", outcome)
 
 
@@ -63,7 +63,7 @@ def a_full_file_system_below_a_sparse_disk():
 
 @case
 def a_full_file_system_and_another_disk():
-    """The one that is full hinders the other one in nothing."""
+    """The full disk does not hinder the other."""
     with mounted("tmpfs", f"size={LIMIT}") as directory, disks() as (other,):
         path = sparse_disk(directory)
         options = ("--disk", path, "--disk", other, "--io", "thread")
@@ -135,7 +135,7 @@ def a_file_cut_off_in_the_middle():
 
 @case
 def a_file_deleted_while_it_is_used():
-    """Its name is gone, the file is not."""
+    """The file's name is gone, but not the file."""
     for io in ("inline", "thread"):
         with disks() as (path,), reading_guest(path, io) as process:
             os.unlink(path)
@@ -159,7 +159,7 @@ def loop_device(path):
 
 
 def ours(device):
-    """Whether it is attached to a file of this test, so that no other is touched."""
+    """Whether the loop device is attached to a file of this test, so that no other is touched."""
     backing = f"/sys/block/{os.path.basename(device)}/loop/backing_file"
     with contextlib.suppress(OSError), open(backing, encoding="utf-8") as file:
         return "mayfly-kvm-" in file.read()
@@ -168,7 +168,7 @@ def ours(device):
 
 @case
 def a_block_device_whose_medium_is_gone():
-    """As a drive that is pulled: its size becomes 0, and every transfer fails."""
+    """Like a drive that is pulled out: its size becomes 0, and every transfer fails."""
     with disks() as (path,):
         for io in ("inline", "thread"):
             for option in ("", ",direct"):
@@ -192,7 +192,7 @@ def a_block_device_is_a_disk():
         for option in ("", ",direct"):
             outcome = boot_at("modern pci", "virtio", "device=blk", "--disk", device + option)
             check_status(outcome, 0)
-            check(b"FAIL" not in outcome.out, "the guest found something", outcome)
+            check(b"FAIL" not in outcome.out, "the guest reports a failure", outcome)
         with open(device, "rb") as file:
             check_bytes("first sector", file.read(512), 0, fill(6, 512))
 

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""--disk with what it cannot use: status 125 and one line that says the option, the value, and what to do."""
+"""--disk with unusable values: status 125 and one line with the option, the value, and a remedy."""
 import contextlib
 import itertools
 import os
@@ -40,7 +40,7 @@ def a_missing_disk():
 
 @case
 def an_unreadable_disk():
-    """Root may read everything: it has to be told otherwise."""
+    """Root may read everything, so this runs without root's rights."""
     with temporary_directory() as directory:
         path = write_file(directory, "disk", bytes(512))
         wrapper = ()
@@ -85,7 +85,7 @@ def sizes_that_no_disk_has():
         for size in (1, 511, 513, 1000):
             path = write_file(directory, "odd", bytes(size))
             refused(path, path, f"{size} bytes", "512", f"truncate -s %512 {path}")
-        # The remedy works, and keeps what is there.
+        # The remedy works, and keeps the content.
         check(os.system(f"truncate -s %512 {path}") == 0 and os.path.getsize(path) == 1024, "no remedy")
         check_status(boot(HELLO, "--disk", path, "--timeout", 20), 0)
 
@@ -110,7 +110,7 @@ def one_writable_disk_twice():
 
 @contextlib.contextmanager
 def another_mayfly_with(value):
-    """Another mayfly that has the disk and reads it until the block ends."""
+    """Another mayfly that has the disk, and reads it until the block ends."""
     append = "dev=blk count=100 rounds=1000000"
     other = popen(["boot", guest_file("iobench"), "--append", append, "--disk", value, "--timeout", 60])
     try:
@@ -128,7 +128,7 @@ def a_disk_that_another_mayfly_has():
             holder = f"in use by process {process} (mayfly)"
             refused(path, path, holder, ",ro")
             refused(path + ",ro", path, holder, "another process writes")
-        # Killed, it leaves nothing that is in the way.
+        # Killed, it leaves nothing in the way.
         wait_until_free(path)
         check_status(boot(HELLO, "--disk", path, "--timeout", 20), 0)
 

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""--disk FILE,overlay: the guest writes and reads what it wrote, and the file is at the end what it was."""
+"""--disk FILE,overlay: the guest reads its own writes, and the file is unchanged at the end."""
 import contextlib
 import os
 import resource

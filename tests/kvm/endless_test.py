@@ -1,7 +1,6 @@
 #!/usr/bin/env python3
 # SPDX-License-Identifier: Apache-2.0
-"""Guests that never stop asking for something cost their own vCPU's time and no more, take no memory by it,
-and end when told to."""
+"""Guests that make requests without end cost only their own vCPU's time and no memory, and end on request."""
 import os
 import re
 import signal
@@ -13,20 +12,20 @@ from harness import HANG_SECONDS, case, check, finish, guest, main, popen, shell
 from harness import temporary_directory, write_file
 
 SERIAL, DEBUG = 0x3F8, 0xE9
-# From where a flood has filled what there is to fill, how far it goes on, and what may come of that.
+# Bytes after which a flood has filled all buffers, bytes that follow, and the growth that these may cause.
 WARM_BYTES, FLOOD_BYTES, GROWTH_MAX = 160 << 10, 160 << 10, 96 << 10
-# Other threads wake up now and then. A busy one would get as much as the vCPU's, on however busy a host.
+# Other threads wake up now and then. A busy one would get as much time as the vCPU's, on any host.
 OTHERS_SHARE_MAX, OTHERS_SECONDS_MAX = 0.2, 0.1
 
 
 def memory_bytes(process):
-    """The most that it has had so far."""
+    """The peak of its memory so far."""
     with open(f"/proc/{process.pid}/status", encoding="ascii") as status:
         return int(re.search(r"VmHWM:\s+(\d+) kB", status.read()).group(1)) << 10
 
 
 def check_threads(process):
-    """One thread, the vCPU's, does the work."""
+    """Checks that one thread, the vCPU's, does the work."""
     seconds = []
     for thread in os.listdir(f"/proc/{process.pid}/task"):
         with open(f"/proc/{process.pid}/task/{thread}/stat", encoding="ascii") as stat:
@@ -38,7 +37,7 @@ def check_threads(process):
 
 
 def interrupt(process):
-    """As Ctrl-C does."""
+    """Ends it as Ctrl-C does."""
     process.send_signal(signal.SIGINT)
     outcome = finish(process, time.monotonic())
     check(outcome.status == 128 + signal.SIGINT, f"status {outcome.status}", outcome)
@@ -92,7 +91,8 @@ def a_flood_that_nobody_reads_ends_in_time():
 def a_debug_console_that_never_agrees_with_the_serial_port_costs_the_vcpu_only():
     # mov ecx, 32768; mov dx, 0x3f8; again: mov al, 'b'; out dx, al; mov al, '\n'; out dx, al; loop again
     fill = b"\xb9\x00\x80\x00\x00\x66\xba\xf8\x03\xb0b\xee\xb0\n\xee\xe2\xf8"
-    # Then, forever, the start of another line here, for which all of these are looked at, and an end there.
+    # Then, forever, the start of another line here, for which all held lines are searched, and a line's end
+    # there.
     differ = flat_kernel.out8(DEBUG, ord("a")) + flat_kernel.out8(SERIAL, ord("\n"))
     code = fill + differ + b"\xeb" + bytes([256 - len(differ) - 2])
     with temporary_directory() as directory:

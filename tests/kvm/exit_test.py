@@ -14,9 +14,9 @@ import harness
 from harness import case, check, main, skip, temporary_directory
 
 PROFILES = ("modern", "legacy")
-# Grace periods of a busy host; on an idle one it is gone within 40 ms.
+# Grace periods of a busy host; on an idle one the VM is gone within 40 ms.
 GONE_SECONDS = 10
-# A busy host may look for one so late that it is gone.
+# A busy host may check so late that the VM is gone already.
 TRIES = 50
 MNT_DETACH = 2
 CGROUP_ROOTS = ("/sys/fs/cgroup", "/sys/fs/cgroup/pids", "/sys/fs/cgroup/cpu")

@@ -1,9 +1,9 @@
 # SPDX-License-Identifier: Apache-2.0
-"""A device that floods does not starve another: by counts of what is done meanwhile, not by time.
+"""A device that floods does not starve another: by counts of work done in between, not by time.
 
-The I/O thread does at most 64 chains of a queue before it publishes them and looks at others. Without the
-first bound batches are larger; without the second a ring that the guest refills faster than it is worked on
-is never left, and what is done of the flood during one request of the other device grows beyond any ring.
+The I/O thread does at most 64 chains of a queue before it publishes them and turns to others. Without the
+first bound batches are larger. Without the second it never leaves a ring that the guest refills fast enough,
+and the flood's work during one request of the other device exceeds any ring's size.
 """
 import contextlib
 import json
@@ -16,13 +16,13 @@ from network_harness import Flood, Tap, check_guest, main, virtio
 
 BATCH = 64
 RING = 256
-# Two rings are done before the guest looks: the full one, and what it made available while it asked.
+# Two rings are done before the guest looks: the full one, and the buffers made available during the request.
 MOST = 4 * RING
 DISK_BYTES = 4 << 20
 
 
 def flood(words, *options, by_host=False):
-    """The largest count of flood done during one request, and what mayfly counted of each queue."""
+    """The largest part of the flood done during one request, and mayfly's counts of each queue."""
     with tempfile.NamedTemporaryFile() as disk, tempfile.TemporaryDirectory() as directory:
         disk.write(bytes(DISK_BYTES))
         disk.flush()
@@ -41,7 +41,7 @@ def flood(words, *options, by_host=False):
 
 
 def check_batches(queues, name, outcome):
-    """Each batch is published, and asks for an interrupt, wanted or not."""
+    """Checks that each batch is published, and asks for an interrupt, wanted or not."""
     queue = queues[name]
     requests, batches = queue["requests"], queue["interrupts_asked"]
     check(requests > 20 * BATCH, f"{requests} requests of {name} are not a flood", outcome)

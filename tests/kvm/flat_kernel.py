@@ -69,7 +69,7 @@ def linux64(code, address=0x1000000):
 
 
 def linux64_that_hangs(text):
-    """Says `text` by the early console, and never exits again."""
+    """Prints `text` on the early console, then never exits."""
     # mov edi, its transmitter; mov byte [rdi], c ...; jmp to itself
     code = b"\xbf" + (0xC0011000).to_bytes(4, "little") + b"".join(b"\xc6\x07" + bytes([c]) for c in text)
     return linux64(code + b"\xeb\xfe")

@@ -1,6 +1,6 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Guests that lie about the log that mayfly reads in their memory: none keeps mayfly from its end, and of one that
-panicked the first words are told."""
+"""Guests that forge the log that mayfly reads in their memory: none keeps mayfly from its end, and the first
+words of a panic are reported."""
 import signal
 import struct
 import time
@@ -14,12 +14,12 @@ RECORDS = 1 << COUNT_BITS
 STEP = (1 << TEXT_BITS) // RECORDS
 DESCRIPTOR_BYTES, INFO_BYTES = 24, 88
 FINALIZED = 2 << 62
-# How long an end may take on a busy machine. It took 47 s.
+# How long an end may take on a busy machine. Without a bound it took 47 s.
 END_SECONDS = 20
 
 
 def printk_ring(layout, count_bits, text_bits):
-    """Fresh, as it is in a kernel's file: sizes, places and counters."""
+    """A fresh ring, as in a kernel's file: sizes, places and counters."""
     first_id = (-(1 << count_bits) - 1) & 0xFFFFFFFF
     position = -(1 << text_bits) & 0xFFFFFFFFFFFFFFFF
     return struct.pack("<10Q", count_bits, layout["descriptors"], layout["infos"], first_id, first_id, 0, text_bits,

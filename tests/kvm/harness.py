@@ -1,9 +1,9 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Runs mayfly as a user would, and compares what came out.
+"""Runs mayfly as a user would, and compares its output and status.
 
 A test program is a list of named functions marked @case, and main(). Its arguments are the path of mayfly and
 the directory of the built-in guests' ELF files. It prints a line per case, ok, FAIL or skip, then the counts;
-it exits with 0, with 1 after a failure, or with 77 (meson's skip) when nothing could be run at all.
+it exits with 0, with 1 after a failure, or with 77 (meson's skip) when no case could run.
 """
 import os
 import re
@@ -19,7 +19,8 @@ OK, TIMEOUT, FAILED, CRASHED, NOT_FOUND = 0, 124, 125, 126, 127
 
 # A run that takes longer than this has hung: every case gives its guest a shorter --timeout, if it needs one.
 HANG_SECONDS = 60
-# And a case that does, whatever it waits for: many times what the longest takes. Where it stood is said.
+# A case that takes longer than this has hung, whatever it waits for: many times the longest case. The harness
+# says where it stood.
 CASE_SECONDS = 600
 
 mayfly_path = ""
@@ -27,7 +28,7 @@ guests_directory = ""
 _cases = []
 _processes = []
 
-# The user's own caches are neither filled nor used.
+# The user's own caches are neither filled nor read.
 _caches = tempfile.TemporaryDirectory(prefix="mayfly-caches-")
 os.environ["MAYFLY_CACHE_DIR"] = os.path.join(_caches.name, "kernels")
 os.environ["MAYFLY_RUNTIME_DIR"] = os.path.join(_caches.name, "run")
@@ -38,7 +39,7 @@ class Failure(AssertionError):
 
 
 class Skip(Exception):
-    """Why a case cannot be run here."""
+    """The reason why a case cannot run here."""
 
 
 class Outcome:
@@ -112,7 +113,7 @@ def boot(*arguments, **options):
 
 
 def skip_if_sanitized(why="a sanitizer's runtime takes terabytes of addresses for itself"):
-    """Before a case that limits the address space, or that is about time."""
+    """For a case that limits the address space, or depends on time."""
     with open(mayfly_path, "rb") as binary:
         contents = binary.read()
     if b"__asan_init" in contents or b"__tsan_init" in contents:
@@ -218,7 +219,7 @@ def _run_case(function):
     except Failure as failure:
         print(f"FAIL {name}: {failure}", flush=True)
         return "FAIL"
-    except Exception:  # a test program that breaks is a failure too, and the rest still runs
+    except Exception:  # an error in the case is a failure too, and the rest still runs
         print(f"FAIL {name}: {traceback.format_exc()}", flush=True)
         return "FAIL"
     finally:

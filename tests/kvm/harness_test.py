@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""The harness itself: a case that waits for what never comes is ended and says where it stood."""
+"""The harness itself: a case that waits forever is ended, and the place where it stood is printed."""
 import os
 import subprocess
 import sys

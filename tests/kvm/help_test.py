@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""What mayfly says of itself: help, tables and hints, on terminals of any width, dumb ones, and none."""
+"""mayfly's help, tables and hints, on terminals of any width, on dumb ones, and without one."""
 import fcntl
 import os
 import re
@@ -109,7 +109,7 @@ def the_built_in_guests_are_listed():
     names = re.findall(r"^builtin:(\w+)", outcome.out.decode(), re.M)
     check({"hello", "demo", "idle"} <= set(names) and len(names) == len(set(names)), "names lack", outcome)
     known = boot("builtin:no-such").err.split("built-in guests are: ")[1].rstrip(")\n").split(", ")
-    check(names == known, f"not those that are there: {known}", outcome)
+    check(names == known, f"not the existing ones: {known}", outcome)
 
 
 @case

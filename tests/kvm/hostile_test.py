@@ -1,5 +1,6 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Guests and files that misbehave while the guest runs: mayfly ends in time, with a status, by no signal."""
+"""Guests and files that misbehave while the guest runs: mayfly ends in time, with a status, not by a
+signal."""
 import os
 import subprocess
 import time

@@ -87,7 +87,7 @@ def a_cache_that_cannot_be_used_is_a_reason_of_v_and_no_more():
     with temporary_directory() as directory:
         kernel = large_kernel(directory)
         for _ in range(10):
-            os.utime(kernel)  # it changes now; where the host stalls before it is looked at, once more
+            os.utime(kernel)  # a new change time; repeated if the host stalls before mayfly reads it
             started = time.monotonic()
             outcome = boot(kernel, "-v")
             if time.monotonic() - started < 2:

@@ -36,7 +36,7 @@ COMMANDS = (("boot", guest("hello"), "--cpus", 4, "--timeout", 20), ("doctor", "
 
 
 def check_good_or_told(outcome, *parts):
-    """run() has seen to it that no signal ended it."""
+    """run() has checked that no signal ended mayfly."""
     if outcome.status != 0:
         check_refused(outcome, *parts)
 

@@ -1,6 +1,6 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Man pages and completions have what the parser's tables have, nothing more and nothing less, and work in
-the programs that they are for. Needs no KVM.
+"""Man pages and completions agree exactly with the parser's tables, and work in the programs for which they
+are made. Needs no KVM.
 
 MAYFLY_MANUAL is the directory in which the build writes them, with option_tables.json; MAYFLY_BUILD is the
 build's."""
@@ -81,7 +81,7 @@ def man_takes_the_pages_without_a_warning():
 def mandoc_takes_the_pages():
     need("mandoc")
     for name in sorted(name for name in os.listdir(DIRECTORY) if name.endswith(".1")):
-        # That they carry no date is meant.
+        # They carry no date on purpose.
         done = subprocess.run(["mandoc", "-Tlint", "-Wwarning", os.path.join(DIRECTORY, name)],
                               capture_output=True, text=True, timeout=60, check=False)
         lines = [line for line in done.stdout.splitlines() if "missing date" not in line]
@@ -147,7 +147,7 @@ def choices_are_what_the_parser_takes():
 
 
 def bash_completes(*words):
-    """What bash has to offer for the last of `words`, which are cut as readline cuts them."""
+    """bash's completions of the last of `words`, which are cut as readline cuts them."""
     script = 'source "$0"; COMP_WORDS=("$@"); COMP_CWORD=$(($# - 1)); _mayfly; '
     script += 'printf "%s\\n" "${COMPREPLY[@]}"'
     with temporary_directory() as directory:

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Guest RAM of every size, what is put into it, and what does not fit."""
+"""Guest RAM of every size, its content at the start, and files that do not fit."""
 import os
 
 import bzimage
@@ -13,7 +13,7 @@ HOST_BYTES = os.sysconf("SC_PHYS_PAGES") * os.sysconf("SC_PAGE_SIZE")
 
 
 def walks(size, text=None, *options):
-    """Skips what no guest can have here, so the largest sizes come last."""
+    """Skips the case where this host lacks the memory, so the largest sizes come last."""
     if size > HOST_BYTES:
         skip(f"a guest of {size / GIB:.1f} GiB on a host of {HOST_BYTES / GIB:.1f} GiB; smaller ones passed")
     outcome = boot(guest("memory"), "--memory", text or size, "--timeout", 30, *options)

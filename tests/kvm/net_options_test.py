@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""What --net refuses: status 125 and one line that says what to do, before the guest runs."""
+"""Values that --net refuses: status 125 and one line with a remedy, before the guest runs."""
 import os
 import shutil
 import socket

@@ -89,7 +89,7 @@ def a_passt_is_started_and_goes_with_mayfly():
 @case
 def the_first_frames_wait_for_passt():
     needs_passt()
-    # The guest asks before passt has come up; that it answers is all that there is to be seen.
+    # The guest asks before passt has come up, so only the answer can be checked.
     with uplink():
         for words, options in (
             ("", ()),
@@ -120,7 +120,7 @@ def a_passt_ends_when_mayfly_is_killed_before_it_is_up():
             pid, _ = passt_of(running)
             running.process.kill()
             running.process.wait()
-            # This one never looks at its socket.
+            # This passt never reads its socket.
             wait_for(lambda: is_gone(pid) or status_of(pid)["State"].startswith("Z"), "the script's end")
 
 
@@ -256,7 +256,7 @@ def a_port_of_the_host_takes_connections():
     guest = virtio(f"device=net net=back {ARP}", "--net", "user,hostfwd=tcp:127.0.0.1:8080-:80")
     with uplink(), Running(*guest) as running:
         running.expect(b"net ready")
-        # No program in this guest answers; that passt accepts is enough here.
+        # No program in this guest answers; it is enough that passt accepts.
         with socket.create_connection(("127.0.0.1", 8080), timeout=10):
             pass
         for address in (("192.0.2.10", 8080), ("127.0.0.1", 8081)):

@@ -1,7 +1,7 @@
 # SPDX-License-Identifier: Apache-2.0
 """Networks for mayfly's guests: taps in a network namespace of the test program's own, and their other ends.
 
-Nothing of it is left when the program ends, however it ends: the namespace goes with its last process.
+Nothing is left when the program ends, however it ends: the namespace goes with its last process.
 Without root everything is skipped, loudly.
 """
 import contextlib
@@ -46,7 +46,7 @@ def why_no_network():
 
 
 def main():
-    """As harness.main(), in a network namespace where nothing speaks unasked."""
+    """Like harness.main(), in a network namespace in which no host sends frames unasked."""
     if reason := why_no_network():
         print(f"SKIPPED, NOTHING WAS TESTED: {reason}", flush=True)
         sys.exit(harness.SKIPPED)
@@ -158,8 +158,8 @@ def frame_socket(name):
 
 
 class AtEnd:
-    """A thread that looks at what comes out of a tap: from the start where there is one already, to the last
-    frame that is there when it is told to stop."""
+    """A thread that reads the frames out of a tap: from the start where the tap exists already, to the last
+    frame that has come when it is told to stop."""
 
     def __init__(self, name):
         self.name = name
@@ -187,7 +187,7 @@ class AtEnd:
             if not self._is_at_tap:
                 wait_for(lambda: self._is_over.is_set() or is_bound(packets, self.name), self.name)
             while True:
-                # In this order: what comes before the end is told is read after it.
+                # In this order: frames that come before the request to stop are read after it.
                 is_over = self._is_over.is_set()
                 if not select.select([packets], [], [], 0 if is_over else 0.05)[0]:
                     if is_over:
@@ -208,7 +208,7 @@ class AtEnd:
 
 
 class Echo(AtEnd):
-    """Gives back what the guest sends, with the addresses exchanged."""
+    """Echoes the guest's frames, with the addresses exchanged."""
 
     def take(self, packets, header, frame):
         kind = struct.unpack_from(">H", frame, 12)[0]
@@ -312,6 +312,6 @@ def virtio(words, *options):
 def check_guest(outcome, *lines):
     """The guest found nothing wrong, and printed all of `lines`."""
     check_status(outcome, 0)
-    check(b"FAIL" not in outcome.out, "the guest is not content", outcome)
+    check(b"FAIL" not in outcome.out, "the guest reports a failure", outcome)
     for line in lines:
         check(line in outcome.out, f"the guest did not say {line!r}", outcome)

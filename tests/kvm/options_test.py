@@ -60,7 +60,7 @@ def values_that_are_empty_words_are_refused():
 
 @case
 def help_names_every_choice():
-    """What a refusal lists is in the help; manual_test.py compares it with what shells complete."""
+    """The words in a refusal are in the help; manual_test.py compares them with the shells' completions."""
     for option in ("--protocol", "--profile", "--irqchip", "--pit", "--transport", "--io", "--exit-code"):
         outcome = boot(guest("hello"), option, "no-such")
         for word in outcome.err.split("one of: ")[1].rstrip(")\n").split(", "):

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Files that mayfly writes: never one that it reads or writes for another option, and whole or not there."""
+"""Files that mayfly writes: never one that it reads or writes for another option, and whole or not at all."""
 import contextlib
 import os
 import resource
@@ -40,7 +40,7 @@ def names_of(path):
 
 
 def inputs_of(path):
-    """How messages call each input, and the arguments that make `path` one."""
+    """The name of each input in messages, and the arguments that make `path` one."""
     return {
         "KERNEL": [path],
         "--initrd": [guest("hello"), "--initrd", path],
@@ -368,7 +368,7 @@ def a_process_or_a_socket_takes_a_report():
             theirs.close()
             check(len(ours.recv(1 << 16)) > 100, f"{option}: nothing came through the socket")
             ours.close()
-            with open(path, "w+b") as file:  # and what is there already stays
+            with open(path, "w+b") as file:  # and the earlier content stays
                 file.write(b"before\n")
                 file.flush()
                 check_status(boot(option, f"/dev/fd/{file.fileno()}", guest("hello"), pass_fds=[file.fileno()]), 0)

@@ -100,7 +100,7 @@ class InPieces(Peer):
 
 
 class Together(Peer):
-    """Answers only when several frames are there, with one write for all."""
+    """Answers only when several frames have come, with one write for all."""
 
     def serve(self, connection):
         for _ in range(2):  # the first is alone
@@ -141,7 +141,7 @@ class Mute(Peer):
 
 
 class Leaving(Peer):
-    """Goes after so many bytes: also in the middle of a frame or its length."""
+    """Closes after so many bytes, also in the middle of a frame or its length."""
 
     def __init__(self, bytes_before, bytes_sent=b""):
         super().__init__()
@@ -201,7 +201,7 @@ def goes_down(peer, *parts, words="send=1"):
 
 @case
 def a_peer_that_goes_takes_the_link_down():
-    # 64 bytes are a length and a frame. With some unread it is a reset, not an end.
+    # 64 bytes are a length and a frame. With unread bytes the connection is reset, not ended.
     for bytes_before in (0, 2, 4, 40, 64, 640):
         goes_down(Leaving(bytes_before), "the connection")
     goes_down(Leaving(0), "closed the connection", words="irq=msix")
@@ -234,7 +234,7 @@ def frames_too_large_for_the_guest_are_passed_over():
             super().send(connection, b"\xff" * 9000)
             super().send(connection, frame)
 
-    # Without merged buffers nothing larger than one fits.
+    # Without merged buffers no frame larger than a buffer fits.
     echoes(Large(), "frames=32 mrg=0")
 
 
@@ -247,7 +247,7 @@ def a_peer_that_does_not_read_holds_up_no_other_device():
         outcome = boot(*virtio("device=fair flood=net size=9000 rounds=200", *options))
         check_guest(outcome, b"fair rounds 200", b"ok fair")
         with Running(*virtio("device=fair flood=net size=9000 rounds=100000000", *options)) as running:
-            time.sleep(0.3)  # it is in the midst of it, most likely
+            time.sleep(0.3)  # most likely in the middle of the flood
             running.process.terminate()
             outcome = running.ends()
             check(outcome.status == 128 + 15, "it cannot be ended", outcome)
@@ -269,7 +269,7 @@ def a_missing_socket_is_an_error_with_a_remedy():
 
 
 def is_listening(path):
-    """A socket that is bound has its path already, and refuses still."""
+    """A socket that is bound, but does not listen yet, has a path and refuses."""
     accepts = "00010000"
     with open("/proc/net/unix", encoding="utf-8") as sockets:
         return any(line.split()[3] == accepts and line.endswith(f" {path}\n") for line in sockets)
@@ -281,7 +281,7 @@ def real_passt():
     if shutil.which("passt") is None:
         skip("passt is not installed")
     with uplink(), tempfile.TemporaryDirectory(prefix="mayfly-passt-") as directory:
-        os.chmod(directory, 0o777)  # passt gives its rights away
+        os.chmod(directory, 0o777)  # passt drops its rights
         path = os.path.join(directory, "socket")
         quiet = {"stdout": subprocess.DEVNULL, "stderr": subprocess.DEVNULL}
         with subprocess.Popen(["passt", "-f", "-s", path], **quiet) as passt:

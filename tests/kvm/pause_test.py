@@ -22,7 +22,7 @@ FLOOD_BYTES = 200_000
 
 @contextlib.contextmanager
 def pauses(plan):
-    """Machines pause by this plan; yields what tells of each machine."""
+    """Machines pause by this plan; yields a function that reads the lines about them."""
     with temporary_directory() as directory:
         log = os.path.join(directory, "pauses")
         os.environ.update(MAYFLY_PAUSES=plan, MAYFLY_PAUSES_LOG=log)
@@ -38,7 +38,7 @@ def lines_of(log):
 
 
 def again_and_again(seed, run):
-    """With other moments each time, until there were enough pauses."""
+    """Repeats with other moments, until there were enough pauses."""
     total = 0
     for number in range(ROUNDS_MAX):
         with pauses(f"{seed + number}:60:20") as lines:
@@ -113,7 +113,8 @@ def file_system_to_freeze():
 
 
 def await_hanging_write(pid):
-    """A thread sleeps where no signal wakes it: how soon depends on the build and on what else runs."""
+    """Waits until a thread sleeps where no signal wakes it; how soon depends on the build and the host's
+    load."""
     deadline = time.monotonic() + 20
     while True:
         check(time.monotonic() < deadline, "the guest has written nothing")
@@ -126,9 +127,9 @@ def await_hanging_write(pid):
 
 @case
 def a_disk_that_hangs_makes_pauses_fail_in_time_and_no_request_is_lost():
-    """By the I/O thread, and by the vCPU, which waits for the host itself."""
+    """Writes by the I/O thread, and by the vCPU, which then waits for the host itself."""
     by_vcpu = "vCPU 0 does not stop within 300 ms"
-    # The vCPU as well, which waits for a device whose thread hangs, when it rings before the thread listens.
+    # The vCPU waits as well, for a device whose thread hangs, if it rings before the thread listens.
     whys = {
         "thread": ("the I/O thread did not finish its work in time",
                    "disk0: the host did not finish", by_vcpu),

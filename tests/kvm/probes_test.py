@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Every probe guest passes on the machines it is for, and fails on one that lacks what it proves."""
+"""Every probe guest passes on its machines, and fails on one that lacks the feature it tests."""
 from harness import boot, case, check, check_match, check_one_line, check_silent, check_status, guest, main
 from harness import check_refused
 

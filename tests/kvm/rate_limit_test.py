@@ -16,7 +16,7 @@ DISK_BYTES = 8 << 20
 
 
 class Run:
-    """A run of iobench: what it took by the clock, and what mayfly counted."""
+    """A run of iobench: its time by the clock, and mayfly's counts."""
 
     def __init__(self, words, *options):
         with tempfile.TemporaryDirectory() as directory:
@@ -26,7 +26,7 @@ class Run:
             self.outcome = boot(guest_file("iobench"), *arguments, *options)
             self.seconds = time.monotonic() - started
             check_status(self.outcome, 0)
-            check(b"FAIL" not in self.outcome.out, "the guest is not content", self.outcome)
+            check(b"FAIL" not in self.outcome.out, "the guest reports a failure", self.outcome)
             check_silent(self.outcome)
             with open(path, encoding="utf-8") as file:
                 self.stats = json.load(file)
@@ -42,7 +42,7 @@ class Run:
         check(self.seconds >= seconds, f"faster than allowed: {seconds:.2f} s at least", self.outcome)
 
     def check_slept(self, waits_max):
-        """The I/O thread turned about as often as it was waited for, and did not poll forever."""
+        """Checks that the I/O thread turned about as often as a wait ended, and did not poll forever."""
         loop = find_key(self.stats, "io_thread")
         for count in ("turns", "io_uring_enter"):
             check(loop[count] <= waits_max, f"{count}: {waits_max} are enough, not {loop}", self.outcome)
@@ -132,7 +132,7 @@ def a_limited_disk_leaves_others_alone():
         for file in (slow, fast):
             file.truncate(DISK_BYTES)
         disks = ("--disk", f"{slow.name},iops=1:1", "--disk", fast.name)
-        # As the slow one it would take hours.
+        # At the slow disk's rate it would take hours.
         run = Run("dev=blk warmup=0 count=20000 depth=8 index=1", *disks)
     check(run.outcome.out.count(b"requests=20000") == 1, "not all requests", run.outcome)
 

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""What a service manager is told: READY=1 once as the guest begins, STOPPING=1 at its end, on the socket that
+"""Notices to a service manager: READY=1 once as the guest begins, STOPPING=1 at its end, on the socket that
 NOTIFY_SOCKET names; and the example unit."""
 import contextlib
 import os
@@ -34,7 +34,7 @@ class Manager:
         return self
 
     def __exit__(self, *_):
-        # The reader ends first: its descriptor's number is the next socket's.
+        # The reader ends first, because the next socket reuses its descriptor's number.
         with contextlib.suppress(OSError):
             self.socket.shutdown(socket.SHUT_RDWR)
         self._thread.join()
@@ -194,7 +194,7 @@ def the_example_unit_is_one():
         text = file.read()
     check("\nType=notify\n" in text and "@BINDIR@" in text, "the unit")
     with temporary_directory() as directory:
-        # It has to find its program, so this is that of the test.
+        # The unit has to find its program, so it names the test's.
         bindir = os.path.join(directory, "bin")
         os.mkdir(bindir)
         os.symlink(harness.mayfly_path, os.path.join(bindir, "mayfly"))

@@ -1,6 +1,6 @@
 # SPDX-License-Identifier: Apache-2.0
 """A Slurm of one node on the loopback: Debian's slurmctld, slurmd and munged as processes of the test's own, with
-all their files in one directory. Nothing of it is left when the `with` ends.
+all their files in one directory. Nothing is left when the `with` ends.
 
     with Slurm() as slurm:
         outcome = slurm.run("srun", "mayfly", "boot", "builtin:hello")
@@ -94,7 +94,7 @@ class Slurm:
         return os.path.join(self.directory, name)
 
     def _start(self):
-        # What slurmd starts outlives it: its orphans become ours, to be waited for.
+        # Programs that slurmd starts outlive it: the orphans become ours, to be waited for.
         ctypes.CDLL(None).prctl(PR_SET_CHILD_SUBREAPER, 1, 0, 0, 0)
         controller_port, node_port = _free_ports(2)
         for name in ("state", "spool"):
@@ -130,7 +130,7 @@ class Slurm:
             time.sleep(0.1)
 
     def log(self):
-        """What the daemons said last."""
+        """The daemons' last messages."""
         text = ""
         for name, _ in self._daemons:
             with open(self._path(name + ".out"), encoding="utf-8", errors="replace") as file:
@@ -147,11 +147,11 @@ class Slurm:
                               timeout=RUN_SECONDS, **options)
 
     def jobs(self):
-        """How many the queue has."""
+        """The number of jobs in the queue."""
         return len(self.run("squeue", "-h").stdout.splitlines())
 
     def close(self):
-        """From the last to the first, each by its process."""
+        """Ends the daemons from the last to the first, each by its process."""
         if self._daemons and self.jobs():
             self.run("scancel", "--signal=KILL", "--full", "-u", getpass.getuser())
         for _, process in reversed(self._daemons):

@@ -20,7 +20,7 @@ _running = []
 
 
 def cluster():
-    """One for all cases."""
+    """One cluster for all cases."""
     if not _running:
         if slurm.why_missing():
             harness.skip(slurm.why_missing())

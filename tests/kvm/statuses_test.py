@@ -1,6 +1,6 @@
 # SPDX-License-Identifier: Apache-2.0
-"""The exit status is a contract: what the guest, the clock, a signal or the host does becomes a status and at
-most one line."""
+"""The exit status is a contract: every end, by the guest, the clock, a signal or the host, becomes a status
+and at most one line."""
 import os
 import signal
 import time
@@ -10,7 +10,7 @@ from harness import CRASHED, Failure, boot, case, check, check_match, check_one_
 from harness import check_silent, check_status, finish, guest, is_kvm_interpreting, main, popen
 from harness import temporary_directory, write_file
 
-# How much later than its timeout a guest may end: no more is known of a busy host.
+# How much later than its timeout a guest may end on a busy host.
 LATE_SECONDS = 20
 
 
@@ -95,7 +95,7 @@ def an_exit_port_that_is_a_device_is_refused():
 
 @case
 def exit_ports_may_be_neighbours():
-    """Then each is as wide as the other leaves room for."""
+    """Each is as wide as the other permits."""
     for port in (0xF4, 0xF6):
         write_byte = bytes((0xB0, 3, 0xE6, port))  # mov al, 3; out port, al
         check_status(run_code(write_byte, "--exit-port", 0xF4, "--exit-port", 0xF6), 3)
@@ -316,7 +316,7 @@ def reports_that_cannot_be_written_are_125():
         outcome = boot(guest("hello"), option, "/no/such/directory/report")
         check_status(outcome, 125)
         check_one_line(outcome, option, "/no/such/directory/report")
-    for status, append in ((125, "exit=0"), (7, "exit=7")):  # what is found only at the end changes no bad verdict
+    for status, append in ((125, "exit=0"), (7, "exit=7")):  # an error at the end changes no bad verdict
         outcome = boot(guest("exits"), "--append", append, "--stats-json", "/dev/full")
         check_status(outcome, status)
         check_one_line(outcome, "--stats-json", "/dev/full", "o space left")

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""mayfly on a terminal: raw while the guest runs, as it was before in every ending."""
+"""mayfly on a terminal: raw while the guest runs, restored in every ending."""
 import fcntl
 import os
 import select
@@ -203,7 +203,7 @@ def restored_after_a_crash_of_mayfly():
 
 
 def asking_kernel(directory):
-    """Asks where the cursor is, with its last bytes, and ends."""
+    """A kernel whose last bytes ask for the cursor's place."""
     code = b"".join(flat_kernel.out8(0x3F8, byte) for byte in b"\x1b[6n") + flat_kernel.out8(0xF4, 7)
     return harness.write_file(directory, "kernel", flat_kernel.multiboot(code + flat_kernel.HALT))
 
@@ -214,7 +214,7 @@ def a_terminals_late_answers_are_not_left_for_the_shell():
     with harness.temporary_directory() as directory, Terminal(asking_kernel(directory)) as terminal:
         for question, answer in answers.items():
             terminal.expect(question)
-            time.sleep(0.05)  # as long as it takes to somewhere else and back
+            time.sleep(0.05)  # the time of a round trip over a network
             terminal.send(answer)
         terminal.ends(7)
         # Input that a shell would read, at once and without waiting for a line's end.

@@ -1,6 +1,6 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Our own disk driver on every transport, ring, interrupt, thread and kind of --disk: what it wrote is in the
-file, and nothing else is."""
+"""Our own disk driver on every transport, ring, interrupt, thread and kind of --disk: the file has exactly
+the data that it wrote."""
 import itertools
 import random
 
@@ -22,7 +22,7 @@ _last_deep = fill(410, 2 << 20)
 
 
 def combinations():
-    """Every place x interrupt x ring x thread; the rest by lot, the same each time."""
+    """Every place x interrupt x ring x thread; the rest at random, the same each time."""
     lot = random.Random(3)
     for place in PLACES:
         rings = ("split",) if place == "legacy ports" else ("split", "packed")
@@ -51,7 +51,7 @@ def check_disk(disk, place, queues):
         put(64, fill(500, 4096))
     put(4096, fill(400, 65536))
     put(4224, fill(411, 4096))
-    # Written by requests that a reset met: each sector as before or as wanted.
+    # Written by requests that a reset interrupted: each sector is old or new.
     torn = range(8192, 8192 + 4096)
     for n in torn:
         at = (n - torn[0]) * SECTOR
@@ -149,7 +149,7 @@ def each_disk_has_its_own_file_and_name():
 
 @case
 def the_end_of_a_disk_that_no_block_divides():
-    """Its last sectors are less than a page, and less than O_DIRECT takes."""
+    """The disk's last sectors are less than a page, and less than O_DIRECT permits."""
     size = (8 << 20) + 3 * SECTOR
     for options in ("", ",direct"):
         with disks(size=size) as (path,):

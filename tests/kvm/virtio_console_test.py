@@ -15,7 +15,7 @@ from harness import guest_file, main, popen, temporary_directory
 
 LINE = b"hvc: a line of the virtio console\n"
 PRINTED = LINE * 8
-READY = b"console ready\n"  # its own lines go to the serial port, which is there as well
+READY = b"console ready\n"  # its own lines go to the serial port, which exists as well
 MACHINES = (
     ("", ()),
     ("ring=packed irq=msix", ()),
@@ -245,7 +245,7 @@ def ctrl_a_x_ends_the_machine_and_ctrl_a_ctrl_a_sends_one():
         terminal.expect(b"console ready")
         terminal.send(b"[\x01\x01]")
         terminal.expect(b"[\x01]")
-        terminal.send(b"\x03\x1a")  # and these are the guest's
+        terminal.send(b"\x03\x1a")  # and these are passed to the guest
         terminal.expect(b"\x03\x1a")
         terminal.send(b"\x01x")
         terminal.ends(128 + signal.SIGINT)
@@ -283,7 +283,7 @@ def random_bytes_differ_between_runs():
             guest_file("virtio"), "--append", f"device=rng {words}", "--rng", "--timeout", 20, *options
         )
         check_status(outcome, 0)
-        check(b"FAIL" not in outcome.out, "the guest is not content", outcome)
+        check(b"FAIL" not in outcome.out, "the guest reports a failure", outcome)
         check_silent(outcome)
         seen.add(re.search(rb"rng digest (\w+)", outcome.out).group(1))
     check(len(seen) == len(MACHINES), f"only {seen}")

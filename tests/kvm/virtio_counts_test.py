@@ -1,6 +1,6 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Disks at full speed, counted: what returns to user space, what the kernel catches, what io_uring is asked,
-and that mayfly and the guest agree about it."""
+"""Disks at full speed, counted: returns to user space, doorbells that the kernel catches, calls of io_uring;
+and mayfly and the guest agree about them."""
 import glob
 import json
 import os
@@ -99,7 +99,7 @@ def every_transports_doorbell_stays_in_the_kernel():
             short, long = returns_at_two_lengths(place, "thread", depth=depth, irq="none")
             check(long[2] <= 2, f"{place}: doorbells trap for long: {long}")
             check(short[1] == long[1], f"{place}: returns for requests: {short}\n{long}")
-            # None at all where the thread never had to sleep.
+            # No doorbell is caught where the thread never slept.
             caught += queue_counts(long[3])["doorbells_caught"]
     check(caught > 0, "no doorbell was ever caught")
 
@@ -111,7 +111,8 @@ def a_hot_queue_is_promoted_and_a_cold_one_is_not():
     lines, stats = bench("modern pci", "auto", depth=8, count=20000)
     queue = check_agreement(lines, stats)
     check(stats["virtio"]["devices"][0]["work"] == "thread", f"not promoted: {stats}")
-    # Inline, each batch of eight would ring. Caught ones need not be: a thread that is awake wants none.
+    # Inline, each batch of eight would ring. Caught doorbells may be missing: a thread that is awake wants
+    # none.
     check(queue["doorbells_trapped"] < queue["requests"] / 8 / 2, f"not promoted: {queue}")
     # A host that stalls makes any request slow enough for promotion: not each time.
     for _ in range(8):
@@ -140,7 +141,7 @@ def io_uring_is_entered_seldom_at_depth_32():
     for irq in ("none", "msix"):
         for op, options, most in (("read", "", 0.3), ("write", "", 0.3), ("read", ",direct", 2.1)):
             counts = []
-            # A write to a page that the host is just writing to its disk is one that waits: not in each round.
+            # A write to a page that the host is just writing to its disk waits: not in each round.
             while not counts or (counts[-1] > most * 20000 and len(counts) < 5):
                 os.sync()
                 lines, stats = bench("modern pci", "thread", options, depth=32, irq=irq, op=op, count=20000)

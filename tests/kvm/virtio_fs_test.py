@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""--share: what a guest of ours finds of a directory, and how its work travels."""
+"""--share: a directory as a guest of ours finds it, and the path of its requests."""
 import os
 import re
 
@@ -31,7 +31,7 @@ def check_read(outcome, tag="share0", content=CONTENT):
     found = re.search(rb"share file (\d+) (?:0x)?([0-9a-f]+)", outcome.out)
     check(found is not None, "no file was read", outcome)
     check(int(found.group(1)) == len(content), "another size", outcome)
-    check(int(found.group(2), 16) == digest(content), "not what is in the file", outcome)
+    check(int(found.group(2), 16) == digest(content), "not the file's content", outcome)
 
 
 @case

@@ -19,7 +19,7 @@ DISK_BYTES = 16 << 20
 SERIAL_PORT = 0x3F8
 _WORD_MASK = (1 << 64) - 1
 
-# What --profile, --transport and the guest's transport= can be together.
+# The combinations of --profile, --transport and the guest's transport=.
 PLACES = {
     "modern pci": ("modern", "pci", "pci"),
     "legacy pci": ("legacy", "pci", "pci"),
@@ -40,7 +40,7 @@ def boot_at(place, name, append, *options, timeout=40):
 
 
 def boot_and_count(place, name, append, *options, **more):
-    """The outcome, and what --stats-json says."""
+    """The outcome, and the content of --stats-json."""
     with temporary_directory() as directory:
         path = os.path.join(directory, "stats.json")
         outcome = boot_at(place, name, append, *options, "--stats-json", path, **more)
@@ -49,9 +49,9 @@ def boot_and_count(place, name, append, *options, **more):
 
 
 def check_good(outcome):
-    """A guest that checks things found nothing wrong, and mayfly had nothing to say."""
+    """The guest's checks found no failure, and mayfly printed nothing."""
     check_status(outcome, 0)
-    check(b"FAIL" not in outcome.out, "the guest found something", outcome)
+    check(b"FAIL" not in outcome.out, "the guest reports a failure", outcome)
     check_silent(outcome)
 
 
@@ -159,8 +159,8 @@ def queue_counts(stats, device="disk0", queue="requests0"):
     return None
 
 
-# A round's line is 200 bytes. mayfly keeps 4 KiB of them and this pipe as many, so that a guest whose lines
-# is not read stands still long before its last round.
+# A round's line is 200 bytes. mayfly holds 4 KiB of them, and so does this pipe, so that a guest whose lines
+# are not read stands still long before its last round.
 PIPE_BYTES = 4096
 
 
@@ -212,5 +212,5 @@ def tap_name():
 
 
 def net_options():
-    """A network where the rights for one are there, else none."""
+    """A network where the rights for one exist, else none."""
     return () if why_no_tap() else ("--net", f"tap={tap_name()},mac=52:54:00:12:34:56")

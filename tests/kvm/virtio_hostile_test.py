@@ -1,6 +1,6 @@
 # SPDX-License-Identifier: Apache-2.0
-"""A guest that misuses every virtio device in every way it can think of: mayfly lives, says little, writes
-nowhere it must not, and each device works again after a reset."""
+"""A guest that misuses every virtio device in many ways: mayfly survives, prints little, writes no file that
+it must not, and each device works again after a reset."""
 import os
 import time
 
@@ -17,7 +17,7 @@ from virtio_harness import (
     read_disk,
 )
 
-# As many as a device may say about its driver, and a few that are about the host.
+# The lines that a device may print about its driver, and a few about the host.
 LINES_PER_DEVICE = 8
 LINES_MORE = 8
 ROUNDS = 200
@@ -26,7 +26,7 @@ STAYING = 8
 
 
 def check_survived(outcome, device_count):
-    # Only the status tells: what the console's device prints may be any of the guest's memory.
+    # Only the status counts: the console device may print any part of the guest's memory.
     check_status(outcome, 0)
     check(b"hostileio: done" in outcome.out, "the guest did not get to its end", outcome)
     lines = outcome.err.splitlines()
@@ -92,13 +92,14 @@ def without_the_configuration_window():
 
 @case
 def with_little_memory():
-    """The end of RAM is near everything."""
+    """In a small guest the end of RAM is near everything."""
     misuse("modern pci", (13,), "--memory", "24M", io="thread")
 
 
 def check_orders(outcome):
     check_status(outcome, 0)
-    check(b"FAIL" not in outcome.out and b"virtioorders: done" in outcome.out, "the guest is not content", outcome)
+    check(b"FAIL" not in outcome.out and b"virtioorders: done" in outcome.out, "the guest reports a failure",
+    outcome)
 
 
 @case
@@ -123,7 +124,7 @@ def every_order_of_steps_with_requests_in_flight():
 
 @case
 def doorbells_that_move_and_interrupts_rewritten_cost_the_host_little():
-    """Each is wired anew 20 times a second at the most, after 64 at once; nothing is lost meanwhile."""
+    """Each device is rewired at most 20 times a second, after 64 at once; no request is lost."""
     count = 1500
     with disks() as paths:
         options = ("--disk", paths[0], "--io", "thread")
@@ -133,7 +134,7 @@ def doorbells_that_move_and_interrupts_rewritten_cost_the_host_little():
     check_orders(outcome)
     rewiring = stats["virtio"]["rewiring"]
     check(64 <= rewiring["granted"] <= 64 + 20 * seconds + 1, f"in {seconds} s: {rewiring}", outcome)
-    # Two of each request, but those that were granted; interrupts may come together.
+    # Two for each request, minus the granted ones; interrupts may merge.
     check(rewiring["put_off"] > count - 100, f"the limit did not hold: {rewiring}", outcome)
     counts = queue_counts(stats)
     check(counts["requests"] == count + STAYING, f"not all requests: {counts}", outcome)

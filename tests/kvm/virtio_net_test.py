@@ -144,7 +144,7 @@ def every_queue_pair_carries_frames():
 
 
 class Flows(Echo):
-    """At the frame that asks for it: 64 UDP flows."""
+    """Sends 64 UDP flows at the frame that asks for them."""
 
     def take(self, packets, header, frame):
         if frame[14:18] == (777).to_bytes(4, "little"):

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""PCI as a guest finds it: without exits while it looks, and with as many disks as there may be."""
+"""PCI as a guest finds it: probing costs no exits, with as many disks as are possible."""
 import re
 
 from harness import boot, case, check, check_out, check_refused, check_status, guest, guest_file, main
@@ -47,13 +47,13 @@ def without_the_window_the_same_is_seen_by_many_exits():
 
 @case
 def the_window_shows_what_was_written():
-    """BARs sized and moved, MSI-X enabled and masked: the same verdicts, and nothing in the window is read by
-    an exit while it is there."""
+    """BARs sized and moved, MSI-X enabled and masked: the same verdicts, and no read in the window is an exit
+    while the window is there."""
     with disks(2, is_sparse=True) as paths:
         for place in ("modern pci", "legacy pci"):
             quick, stats = probe(place, "readonly=0", "on", paths)
             inside = [row for row in rows(stats, "mmio read") if row["address"] in WINDOW]
-            # Where a BAR was moved away from, or decoding is off, nothing answers: that takes an exit.
+            # Where a BAR was moved away, or decoding is off, no device answers: that takes an exit.
             moved = 2 * (4 + len(net_options()) // 2)
             check(sum(row["returns"] for row in inside) <= moved, f"{place}: {inside}")
             slow, stats = probe(place, "readonly=0", "off", paths)

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""--expect, --fail-on, --log and --junit, with guests that say what they say."""
+"""--expect, --fail-on, --log and --junit, with guests of known output."""
 import fcntl
 import os
 import re
@@ -12,7 +12,7 @@ import harness
 from harness import boot, case, check, check_match, check_out, check_refused, check_silent, check_status, guest
 
 HELLO = b"Hello from mayfly\n"
-# What builtin:flood says on its first line.
+# The first line of builtin:flood.
 FLOOD_LINE = "".join(chr(0x21 + i) for i in range(63))
 
 

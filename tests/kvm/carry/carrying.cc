@@ -7,8 +7,8 @@
 //
 //   carrying boot BOOT-OPTIONS...
 //
-// Its status is mayfly's, or 70, with a line, where a machine cannot be carried, or none was in a second and
-// more, and 77 without /dev/kvm. Reports are not written, and --timeout is ignored.
+// Its status is mayfly's; or 70, with a line, where a machine cannot be carried, or none was carried in more
+// than a second; or 77 without /dev/kvm. Reports are not written, and --timeout is ignored.
 #include <atomic>
 #include <chrono>
 #include <cpuid.h>
@@ -73,7 +73,7 @@ void leave_tss_as_emulated(MachineState& state) {
     for (VcpuState& vcpu : state.vcpus) vcpu.sregs.tr.type = kAvailableTss;
 }
 
-/// A machine, with what has to be there before it and after.
+/// A machine, with the objects that must exist before and after it.
 struct Lifetime {
     StopControl stop;
     Timeline timeline;
@@ -84,7 +84,7 @@ class Carrying {
   public:
     explicit Carrying(const Plan& plan) : random_(plan.seed), apart_us_(plan.apart_us), left_(plan.count) {}
 
-    /// From the guest's begin to its end.
+    /// Runs the guest from its beginning to its end.
     Ending run(const BootConfig& config) {
         auto life = std::make_unique<Lifetime>();
         Result<std::unique_ptr<Machine>> machine =

@@ -1,5 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
-// Makes, runs, pauses and destroys machines one after the other in one process, and looks at what they leave.
+// Makes, runs, pauses and destroys machines one after the other in one process, and checks what they leave
+// behind.
 //
 //   many_machines COUNT BOOT-OPTIONS...
 //
@@ -26,10 +27,10 @@ namespace {
 
 using namespace mayfly;
 
-/// What belongs to the process alone, as a sanitizer's thread, is there after so many.
+/// After so many, everything exists that the process makes once, such as a sanitizer's thread.
 constexpr int kWarmUp = 20;
 
-/// ThreadSanitizer keeps mappings of its own for the threads and memory that were.
+/// ThreadSanitizer keeps mappings of its own for past threads and memory.
 #if defined(__SANITIZE_THREAD__)
 constexpr bool kCountsMappings = false;
 #elif defined(__has_feature)
@@ -72,8 +73,8 @@ void run_one(const BootConfig& config, int number) {
     Result<std::unique_ptr<Machine>> machine = Machine::create(config, {}, stop, timeline);
     if (!machine) give_up(number, machine.error().message());
     std::atomic<bool> is_over = false;
-    // Every other one is paused while it runs, and so is taken apart after that; some are ended meanwhile,
-    // and never resumed.
+    // Every other machine is paused while it runs, and taken apart afterwards; some end while paused, and are
+    // never resumed.
     const bool ends_paused = number % 4 == 0;
     int pauses_left = number / 4 % 16 * 10;
     std::thread pausing([&] {
@@ -88,7 +89,7 @@ void run_one(const BootConfig& config, int number) {
     is_over = true;
     pausing.join();
     machine->reset();
-    stop.vcpus().kick_all();  // finds nobody any more
+    stop.vcpus().kick_all();  // finds no vCPU any more
     if (ends_paused && ending.kind == EndKind::Quit) return;
     if (ending.kind != EndKind::ExitCode || ending.value != 0)
         give_up(number, "it ended otherwise: " + ending.message);
@@ -120,7 +121,7 @@ int main(int argc, char** argv) {
     const Held after = held();
     say("before", before);
     say("after", after);
-    // An allocator, or a sanitizer, keeps more; a machine that leaves one leaves one each time.
+    // An allocator, or a sanitizer, keeps a few more; a machine that leaks one leaks one each time.
     const std::size_t mappings_max = before.mappings + static_cast<std::size_t>(count - kWarmUp) - 1;
     const bool is_clean = after.threads == before.threads && after.descriptors == before.descriptors &&
                           (!kCountsMappings || after.mappings <= mappings_max);

@@ -1,12 +1,12 @@
 // SPDX-License-Identifier: Apache-2.0
-// mayfly whose every machine is paused and resumed again and again while it runs, at moments that a seed
-// chooses: the linker has Machine::run() come here. So the tests of mayfly are run on machines that pause.
+// mayfly, but every machine is paused and resumed again and again while it runs, at moments that a seed
+// chooses: the linker redirects Machine::run() here. Thus mayfly's tests run on machines that pause.
 //
 //   MAYFLY_PAUSES=SEED:APART_US:HOLD_US[:LIMIT_MS]   run for up to APART_US, stand still for up to HOLD_US
 //   MAYFLY_PAUSES_LOG=FILE                           a line of JSON for each machine is added: what each took
 //
-// A pause that fails while the guest runs is the end of the process: 70, and a line on stderr; with a limit
-// it is counted.
+// A pause that fails while the guest runs ends the process with 70 and a line on stderr; with a limit it is
+// counted.
 #include <atomic>
 #include <chrono>
 #include <cstdio>
