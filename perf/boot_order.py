@@ -5,9 +5,9 @@ their first run.
 
     boot_order.py BUILD
 
-The linker puts them side by side (vmm/sections.ld), so that a boot touches a third of the pages and cache lines
-that it would. The file need not be exact: a name that is gone catches nothing, and a function that is not in it
-lies with the others. Run this anew when the page faults of perf/counts.py grow.
+The linker puts them side by side (vmm/sections.ld), so that a boot touches a third of the pages and cache
+lines that it would otherwise. The file need not be exact: a name that is gone matches nothing, and a missing
+function lies with the others. Run this anew when the page faults of perf/counts.py grow.
 """
 import bisect
 import os
@@ -19,7 +19,7 @@ ROOT = pathlib.Path(__file__).resolve().parent.parent
 HEAD = """/* SPDX-License-Identifier: Apache-2.0
  * What a boot runs, in that order: written by perf/boot_order.py. */
 """
-# Where KVM is asked, because its answers are not kept or cannot be, and where an earlier boot has asked it.
+# KVM is asked where its answers are not kept or cannot be kept; with the last one, an earlier boot has asked.
 RUNTIME_DIRECTORIES = ("off", "/nowhere/at/all", "")
 VARIANTS = ([], ["--profile", "legacy"], ["--cpus", "2"])
 
@@ -42,8 +42,8 @@ def places(build, arguments, directory):
 
 
 def sections(name, linked):
-    """The patterns for where the compiler put a function, if the linker saw such a place: several names of one
-    function have one. Assembler code is a musl member of its own."""
+    """The patterns for a function's section, if the linker saw one: several names of one function share one.
+    Assembler code is a musl member of its own."""
     if name == "_start":
         return ["*crt1.o(.text)"]
     for place in (f".text.{name}", f".text.startup.{name}"):
@@ -63,7 +63,7 @@ def main():
             for place in places(build, arguments, directory):
                 at = bisect.bisect_right(addresses, place) - 1
                 if at >= 0:
-                    # Several names of one place: any of them may be the section's.
+                    # Several names share the place: any of them may be the section's.
                     for address, name in known[bisect.bisect_left(addresses, addresses[at]):at + 1]:
                         order.setdefault(name)
     patterns = dict.fromkeys(pattern for name in order for pattern in sections(name, linked))

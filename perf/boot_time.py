@@ -1,6 +1,6 @@
 #!/usr/bin/env python3
 # SPDX-License-Identifier: Apache-2.0
-"""boot_time: how long a guest takes to start and to be done, beside a bare program and beside QEMU.
+"""boot_time: how long a guest takes to start and to finish, beside a bare program and beside QEMU.
 
 Every contender boots the same instructions (hello: one boot mark, one line on the serial port, exit port).
 Three passes, each interleaved run by run: to the first exit, which is hello's second instruction; from exec
@@ -30,8 +30,8 @@ def qemu_arguments(qemu, kernel):
 
 
 def spawn_to_first_exit(bench, options, contenders):
-    """{name: runs}, each with "first_us": from exec to the first exit, by the host kernel; where it does not tell,
-    by the contender's own stamp, which costs mayfly a twentieth."""
+    """{name: runs}, each with "first_us": from exec to the first exit, by the host kernel's tracepoint;
+    without it, by the contender's own stamp, which costs mayfly a twentieth."""
     has_trace = first_exits.is_available()
     if not has_trace:
         bench.note("THE FIRST INSTRUCTION IS BY A STAMP OF MAYFLY'S OWN, which takes time: tracefs is not writable")
@@ -55,12 +55,12 @@ def mayfly_variants(mayfly):
 
 
 def floors(options):
-    """The one that is the measure comes first."""
+    """The reference comes first."""
     return [("floor", 0, [options.floor]), ("floor, glibc", 0, [options.floor_glibc])]
 
 
 def add_least_disturbed(bench, quantity, rows, which):
-    """Not a limit, but what a busy host disturbs least: it adds the same waits to both."""
+    """Not a limit, but the figure that a busy host disturbs least: it adds the same waits to both."""
     for name in ("mayfly", COLD):
         bench.add_value(f"{name} / floor, {quantity}, {which}", name, "x",
                         rows[name][which] / rows["floor"][which], rows[name]["n"])
@@ -102,7 +102,7 @@ def measure_qemu(bench, options):
     if qemu is None:
         bench.note(f"QEMU IS NOT COMPARED: {options.qemu} is not installed (Debian package qemu-system-x86)")
         return
-    # Status (0 << 1) | 1: what isa-debug-exit makes of hello's 0.
+    # Status (0 << 1) | 1: isa-debug-exit turns hello's 0 into it.
     contenders = [("QEMU microvm", 1, qemu_arguments(qemu, options.hello_pvh)),
                   ("mayfly, same ELF file", 0, [options.mayfly, "boot", options.hello_pvh])]
     runs = results.spawn(options.spawner, contenders, options.qemu_runs, min(options.warmup, 3), options.out)

@@ -1,6 +1,6 @@
 #!/usr/bin/env python3
 # SPDX-License-Identifier: Apache-2.0
-"""counts: what a boot of hello consists of, in numbers that no busy host can change.
+"""counts: the parts of a boot of hello, in numbers that no busy host can change.
 
 System calls up to the first KVM_RUN and in all (KVM's ioctls by name), instructions and CPUIDs before main()
 and up to that KVM_RUN, page faults, returns to user space by reason, and KVM's own counters. Compared with
@@ -22,20 +22,21 @@ from support import syscall_trace
 ASKED = "mayfly, KVM's answers not kept"
 VARIANTS = (("mayfly", []), (ASKED, []), ("mayfly, legacy profile", ["--profile", "legacy"]),
             ("mayfly, 4 vCPUs", ["--cpus", "4"]))
-# How often these are called depends on where a thread happens to be, in a wait or at its end.
+# The number of these calls depends on whether a thread is in a wait or at its end.
 UNSTEADY = {"futex", "restart_syscall", "tgkill", "rt_sigreturn", "clock_nanosleep", "sched_yield", "madvise",
             "rt_sigprocmask", "exit"}
 UNTIL_RUN = "system calls before the first KVM_RUN"
 IN_ALL = "system calls"
 FAULTS = "page faults"
-# A page more or less is where the kernel put the stack and the vDSO.
+# A page more or less depends on the places of the stack and the vDSO.
 FAULTS_MARGIN = 2
 # With several vCPUs the threads race to call first.
 WITHOUT_BASELINE = "mayfly, 4 vCPUs"
 
 
 def say_who_is_asked(name, argv, kept):
-    """KVM, or the file of an earlier boot, which need not be compared again within a second."""
+    """The answers come from KVM, or from an earlier boot's file, which need not be compared again within a
+    second."""
     os.environ["MAYFLY_RUNTIME_DIR"] = "off" if name == ASKED else kept
     subprocess.run(argv, stdin=subprocess.DEVNULL, stdout=subprocess.DEVNULL, timeout=60, check=True)
 

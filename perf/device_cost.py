@@ -1,9 +1,9 @@
 #!/usr/bin/env python3
 # SPDX-License-Identifier: Apache-2.0
-"""device_cost: what devices cost a machine that has them: time to start, exits to be found, memory.
+"""device_cost: the cost of a machine's devices: time to start, exits of a guest that looks for them, memory.
 
 Start: exec to the first guest instruction with two disks, a network, a console and random numbers, and with
-none, by turns. Being found: exits of a guest (pciprobe) that reads all there is to read about each device.
+none, by turns. Discovery: exits of a guest (pciprobe) that reads everything about each device.
 Memory: the monitor's, guest RAM apart, with 1, 9 and 17 disks or 1, 5 and 8 networks, each of which has
 worked (guest/all_devices.cc) or not (builtin:idle).
 """
@@ -79,7 +79,7 @@ def measure_probe(bench, options, disks, directory):
 
 
 def await_line(process, word):
-    """Reads until the guest has said it, or failed to."""
+    """Reads until the guest has printed the word, or ended."""
     deadline = time.monotonic() + READY_SECONDS_MAX
     said = b""
     while word not in said:
@@ -111,7 +111,7 @@ def private_kib(options, devices, is_working):
 
 
 def net_words(count, label):
-    """With taps of their own each time: io_uring may hold one for a moment after its process has ended."""
+    """Each run has taps of its own: io_uring may hold one for a moment after its process has ended."""
     names = [f"{label}-{count}-{n}" for n in range(count)]
     for name in names:
         tap_namespace.make_tap("device_cost", name)

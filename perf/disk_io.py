@@ -1,6 +1,6 @@
 #!/usr/bin/env python3
 # SPDX-License-Identifier: Apache-2.0
-"""disk_io: requests per second of virtio-blk on a file in the page cache, beside QEMU, and what each costs.
+"""disk_io: requests per second of virtio-blk on a file in the page cache, beside QEMU, and the cost of each.
 
 iobench drives one queue from ring 3: reads and writes, random and sequential, 4 KiB and 128 KiB, at depths 1,
 8 and 32. It polls for completions; --irq has it wait for interrupts instead. The contenders take turns boot by

@@ -3,7 +3,7 @@
 """Costs of a request in exits and system calls: a disk and a network, driven by the built-in guest iobench.
 
 Usage: exits_per_io.py MAYFLY. Counts of the monitor (--stats-json), divided by the requests that the guest made.
-Not how fast: that is disk_io.py and net_io.py. Makes a file and a tap of its own; the tap needs CAP_NET_ADMIN, or
+disk_io.py and net_io.py measure speed. Makes a file and a tap of its own; the tap needs CAP_NET_ADMIN, or
 a user namespace, which is tried."""
 import json
 import os
@@ -56,7 +56,7 @@ def counts(stats):
 
 
 def difference(mayfly, wrapper, device, io, guest, directory):
-    """Of two runs of different length: what a request costs, without what starting and ending costs."""
+    """From two runs of different length: the cost of a request, without that of start and end."""
     long = counts(measure(mayfly, wrapper, device, io, f"{guest} count={COUNT}", directory))
     short = counts(measure(mayfly, wrapper, device, io, f"{guest} count={COUNT // 2}", directory))
     return {column: long[column] - short[column] for column in COLUMNS}

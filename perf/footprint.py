@@ -3,7 +3,7 @@
 """footprint: how big the binary is, and how much memory a monitor with a running guest of 128 MiB takes.
 
 The guest is builtin:idle, which marks that it runs and then halts; PSS is read from /proc/PID/smaps, with and
-without the mapping that is guest RAM. What KVM itself allocates is the kernel's, and is not in any smaps.
+without the mapping that is guest RAM. KVM's own allocations are the kernel's, and in no smaps.
 """
 import argparse
 import pathlib

@@ -4,7 +4,7 @@
 
 Two ELF files are made, of 64 KiB and of 64 MiB, whose one segment begins with code that ends the guest at
 once. Mapped over guest RAM, the large one costs no more reads and no more page faults than the small one.
-Bytes read are rchar of /proc/PID/io; faults are the monitor's, guest pages that KVM has brought in included.
+Bytes read are rchar of /proc/PID/io; faults are the monitor's, including guest pages that KVM has brought in.
 """
 import argparse
 import os

@@ -1,14 +1,14 @@
 #!/usr/bin/env python3
 # SPDX-License-Identifier: Apache-2.0
-"""linux_boot: the instructions of a Linux boot in the nested lab, by whose they are; QEMU beside it.
+"""linux_boot: the instructions of a Linux boot in the nested lab, by their owner; QEMU beside it.
 
     linux_boot.py --build build              # the benchmark: mayfly and QEMU, some minutes
     linux_boot.py --build build --check      # mayfly against baselines/linux.json, as ./check does
     linux_boot.py --build build --update     # writes that file
 
-Debian's cloud kernel, an initramfs of one busybox whose /init says a word and powers off, 128 MiB, one vCPU.
-Until /init: from exec of the monitor to that word on its stdout. Needs no KVM: see tests/lab/README.md, and
-support/linux_lab.py for how it counts.
+Debian's cloud kernel, an initramfs of one busybox whose /init prints a word and powers off, 128 MiB, one
+vCPU. Until /init: from exec of the monitor to that word on its stdout. Needs no KVM: see tests/lab/README.md,
+and support/linux_lab.py for how it counts.
 """
 import concurrent.futures
 import json
@@ -24,15 +24,15 @@ from support.linux_lab import Lab, SplitLab, measure_alone, measure_with_reader,
 import packages
 
 MARGIN = 0.05
-# So few that 5 % round to zero.
+# Counts so small that 5 % round to zero.
 RETURNS_MARGIN = 5
-# Of the total, for each part of it: the monitor's is small, and depends on what ran in the lab before.
+# A share of the total, for each part: the monitor's part is small, and depends on earlier runs in the lab.
 PART_MARGIN = 0.01
 SAME_LINE = "console=ttyS0"
 QEMU = ("qemu-system-x86_64 -M microvm,pit=off,pic=off,rtc=off,isa-serial=on -accel kvm -cpu host -m 128 "
         "-smp 1 -nodefaults -no-user-config -nographic -serial stdio -no-reboot -initrd /work/initrd").split()
 CACHE = {"XDG_CACHE_HOME": "/tmp/kernels"}
-# Their spread is that of all.
+# They have the spread of the total.
 REPEATED = ("mayfly", "mayfly, quiet", "QEMU")
 PHASES = ("monitor", "host", "guest", "total")
 
@@ -133,7 +133,7 @@ def total_all(setting, names, runs):
 
 
 def compare(name, phase, was, now, total):
-    """A line of what grew beyond the margin, or None."""
+    """A line about growth beyond the margin, or None."""
     slack = max(was * MARGIN, RETURNS_MARGIN if phase.endswith("returns") else total * PART_MARGIN)
     if abs(now - was) <= slack:
         return None

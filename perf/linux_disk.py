@@ -4,8 +4,9 @@
 
 fio in the guest, random reads of 4 KiB, 32 at a time, O_DIRECT and libaio, of a file on ext4 that the host
 has in its page cache. A request's cost is the difference of a long and a short run by the difference of their
-requests, so that neither the boot nor fio's start is in it: in all, and outside the guest (monitor and host
-kernel). QEMU runs in each way that could be its best, and the best is compared. Needs no KVM: support/linux_lab.py.
+requests, so that neither the boot nor fio's start counts: in all, and outside the guest (monitor and host
+kernel). QEMU runs in each way that could be its best, and the best is compared. Needs no KVM:
+support/linux_lab.py.
 """
 import os
 import pathlib
@@ -22,11 +23,12 @@ import packages
 sys.path.insert(1, os.path.join(ROOT, "tests", "linux"))
 from guests import busybox_initramfs, ext4_image  # noqa: E402  pylint: disable=wrong-import-position
 
-# The longer, the likelier is an interrupt that the emulation delivers twice (support/linux_lab.py).
+# The longer a run, the likelier the emulation delivers an interrupt twice (support/linux_lab.py).
 SHORT, LONG = 500, 2500
 DISK_MIB = 64
 BOUND = 1.3
-# The number of requests comes by the kernel's command line, as a variable. The marker says that fio did them.
+# The number of requests comes by the kernel's command line, as a variable. The marker says that fio completed
+# them.
 INIT = f"""#!/bin/sh
 mounts; load-modules
 fio --name=r --filename=/dev/vda --rw=randread --bs=4k --iodepth=32 --ioengine=libaio --direct=1 --thread \\

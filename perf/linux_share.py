@@ -4,13 +4,13 @@
 with virtiofsd beside it.
 
 The guest has 512 MiB, one vCPU and cold caches, and mounts the directory, a tmpfs of the host. A job's cost
-is what the lab took, monitor, daemon, host kernel and guest together, less what it took for a guest that only
-mounts. QEMU and its daemon run in each way that could be their best, some of which show the guest less of
-what the host changes than mayfly does; for each job the best is compared. Needs no KVM: support/linux_lab.py.
+is the lab's instructions, of monitor, daemon, host kernel and guest together, less those for a guest that
+only mounts. QEMU and its daemon run in each way that could be their best, some of which show the guest less
+of the host's changes than mayfly does; for each job the best is compared. Needs no KVM: support/linux_lab.py.
 
 The tree has the shape of a kernel's sources and a hundredth of their files. No job takes many more than a
-thousand requests: the more, the likelier is an interrupt that the emulation delivers twice. `--only NAME` and
-`--job NAME` choose.
+thousand requests: the more requests, the likelier the emulation delivers an interrupt twice. `--only NAME`
+and `--job NAME` choose.
 """
 import io
 import os
@@ -32,14 +32,14 @@ REPOSITORY_FILES = 300
 FILE_MIB = 64
 READS, CREATED = 1000, 250
 BOUND = 0.8
-# More and shorter than for a boot alone: more of them hang.
+# More and shorter attempts than for a boot alone, because more of them hang.
 ATTEMPTS = ((2000, 100), (3000, 100), (1000, 100), (2500, 200), (1500, 200), (500, 400), (3500, 400))
 KERNEL = "/work/vmlinux-6.12"
 SHARE = "/tmp/share"
 SOCKET = "/tmp/share.socket"
 SERIAL = "/tmp/serial"
 VIRTIOFSD = "/usr/lib/qemu/virtiofsd"
-# The cost is given per unit, of which the guest does so many.
+# The cost is given per unit; this is the guest's number of units.
 JOBS = {
     "find": ("a file", FILES),
     "tar": ("a file", ARCHIVED),
@@ -76,7 +76,7 @@ poweroff -f
 MODULES = ["virtio_mmio", "virtio_pci", "virtiofs"]
 MAYFLY = (f"exec mayfly boot {KERNEL} --memory 512M --initrd /work/initrd-share --console {SERIAL}"
           f" --share {SHARE}")  # fmt: skip
-# chroot: the lab's root is its initramfs, which no pivot_root() leaves. The rest is as it comes.
+# chroot: the lab's root is its initramfs, which no pivot_root() leaves. Other settings are defaults.
 DAEMON = f"rm -f {SOCKET}; virtiofsd --socket-path={SOCKET} -o source={SHARE} -o sandbox=chroot"
 QEMU = (f"while ! test -S {SOCKET}; do usleep 1000; done; qemu-system-x86_64 -accel kvm -cpu host -m 512"
         f" -smp 1 -nodefaults -no-user-config -nographic -no-reboot -serial file:{SERIAL} -kernel {KERNEL}"
@@ -130,7 +130,7 @@ def add(archive, name, content):
 
 
 def contents():
-    """The bytes of a tar archive of what is shared."""
+    """The bytes of a tar archive of the shared directory."""
     chance = random.Random(1)
     out = io.BytesIO()
     with tarfile.open(fileobj=out, mode="w", format=tarfile.GNU_FORMAT) as archive:
@@ -152,7 +152,7 @@ sleep 2; git status --short; find {SHARE}/tree | wc -l; tar c -C {SHARE} archive
 
 
 class Shared:
-    """A lab in which the directory lies, and what each job has to say there."""
+    """A lab that contains the directory, and the expected output of each job there."""
 
     def __init__(self, lab):
         self._lab = lab
@@ -173,8 +173,8 @@ class Shared:
         return measured
 
     def costs(self, line, jobs):
-        """{job: instructions a unit}, and what a guest that only mounts takes as "none"."""
-        self.instructions(line, "none")  # whatever is loaded and cached but once
+        """{job: instructions a unit}; "none" has those of a guest that only mounts."""
+        self.instructions(line, "none")  # for everything that is loaded and cached only once
         found = {"none": min(self.instructions(line, "none") for _ in range(2))}
         for job in jobs:
             found[job] = (self.instructions(line, job) - found["none"]) / JOBS[job][1]

@@ -5,8 +5,8 @@ them a virtio disk, and QEMU's virtserialport.
 
 dd in a guest of 256 MiB with one vCPU, 1 MiB at a time. A program of --exec writes into a pipe; of QEMU's port
 both are measured, the port itself and a pipe that cat passes on to it. A MiB's cost is the difference of a long and a short
-run, so that neither the boot nor dd's start is in it. The disk is a file that the host has in its page cache.
-Also what `--exec true` takes in all, and with --only none nothing else. Needs no KVM: support/linux_lab.py.
+run, so that neither the boot nor dd's start counts. The disk is a file that the host has in its page cache.
+Also all instructions of `--exec true`; with --only none, only these. Needs no KVM: support/linux_lab.py.
 """
 import os
 import sys
@@ -86,7 +86,7 @@ def measure(setting, names):
         prepared = lab.run(script, timeout=600)
         if prepared.status != 0:
             raise LabError(f"the disk: {prepared}")
-        run(lab, TRUE)  # whatever is loaded and cached but once
+        run(lab, TRUE)  # for everything that is loaded and cached only once
         found["true"] = min(run(lab, TRUE) for _ in range(2))
         print(f"--exec true: {found['true'] / 1e6:.2f} M", flush=True)
         for name in names:

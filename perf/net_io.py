@@ -1,6 +1,6 @@
 #!/usr/bin/env python3
 # SPDX-License-Identifier: Apache-2.0
-"""net_io: packets per second of virtio-net on a tap, beside QEMU without vhost, and what each costs.
+"""net_io: packets per second of virtio-net on a tap, beside QEMU without vhost, and the cost of each.
 
 The tap is in a network namespace of this program's own, which goes with it; its other end is a packet socket
 (packet_peer). iobench sends, or receives, frames of 64 and 1460 bytes, and of 64 KiB that a device would have
@@ -44,7 +44,7 @@ def end_peer(process):
 
 @contextlib.contextmanager
 def sink(options):
-    """Yields a dictionary that afterwards holds what has come out of the tap."""
+    """Yields a dictionary that afterwards holds the counts of frames from the tap."""
     process, seen = start_peer([options.peer, "sink", TAP]), {}
     try:
         yield seen

@@ -2,9 +2,9 @@
 # SPDX-License-Identifier: Apache-2.0
 """pause_cost: how long a machine takes to stand still, and to go on.
 
-mayfly_pausing (tests/kvm/pause) is mayfly, and pauses its machine at random moments: one that is idle and has no
-device, and one that keeps 32 reads of a disk in flight, by interrupts. A pause ends when every vCPU is out of
-KVM_RUN, all requests are done, and the I/O thread is parked.
+mayfly_pausing (tests/kvm/pause) is mayfly, and pauses its machine at random moments: an idle one without
+devices, and one that keeps 32 reads of a disk in flight, with interrupts. A pause ends when every vCPU is out
+of KVM_RUN, all requests are done, and the I/O thread is parked.
 """
 import argparse
 import json

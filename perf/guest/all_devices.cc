@@ -21,7 +21,7 @@ constexpr u32 kFrameBytes = 1460;
 
 constinit virtio::Transport transport;
 
-/// Enough requests that every device is promoted to the I/O thread and uses what it has.
+/// Enough requests that every device is promoted to the I/O thread and uses all of its memory.
 void work_disk(u64 data, u16 vector) {
     virtio::Block block;
     if (!block.start(transport, virtio::ring_options() | virtio::kBlockFlush, 1, vector)) return;
@@ -40,7 +40,7 @@ void work_net(u64 data, u16 vector) {
                             virtio::kNetHostTso4 | virtio::kNetGuestTso4 | virtio::kNetMergedBuffers;
     virtio::Net net;
     if (!net.start(transport, virtio::ring_options() | kWanted, virtio::Virtqueue::kSizeMax, vector)) return;
-    // Where what comes goes to is nobody's concern.
+    // The place of received frames does not matter.
     for (u16 n = 0; n < kDepth; ++n) net.receive(data + u64{n} * 4096, 4096, n);
     net.queue(virtio::Net::kReceive).kick();
     const u64 frame = data + u64{kDepth} * 4096;

@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
-// file_jobs: what a guest of linux_share.py does with files where busybox has no tool for it. It says what
-// failed and ends with 1 then. Single thread.
+// file_jobs: work with files in a guest of linux_share.py for which busybox has no tool. It reports a failure
+// and then ends with 1. Single thread.
 //
 //   file_jobs read FILE COUNT         COUNT reads of 4 KiB, each of a page of its own, in a scattered order
 //   file_jobs create DIRECTORY COUNT  makes COUNT empty files, and removes them

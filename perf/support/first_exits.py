@@ -1,6 +1,6 @@
 # SPDX-License-Identifier: Apache-2.0
-"""When processes first came back from KVM_RUN, as the host kernel's tracepoint tells: it costs each of them the
-same, and less than a clock that it would have to read and report itself."""
+"""The times at which processes first came back from KVM_RUN, by the host kernel's tracepoint: it costs every
+process the same, and less than reading a clock and reporting the time itself."""
 import os
 import re
 
@@ -33,8 +33,8 @@ class FirstExits:
             file.write(text)
 
     def taken(self):
-        """Of each thread, on CLOCK_MONOTONIC in ns, sorted. Not by process: its number is another one in a
-        namespace."""
+        """The times of all threads, on CLOCK_MONOTONIC in ns, sorted. Not by process, whose number differs in
+        a namespace."""
         first = {}
         with open(f"{self._instance}/trace", encoding="ascii", errors="replace") as file:
             for line in file:

@@ -1,9 +1,10 @@
 # SPDX-License-Identifier: Apache-2.0
-"""What disk_io and net_io share: iobench under two monitors by turns, its figures, and what a request cost.
+"""The common part of disk_io and net_io: iobench under two monitors by turns, its figures, and the cost of a
+request.
 
 Figures come from the guest's own clock, so a monitor's start does not count. Requests per round are chosen so
 that a round lasts about as long under each monitor. Costs are differences of two counted runs, a short and a
-long one: whatever happens once, setting up and warming up included, cancels out.
+long one: work that happens once, such as setting up and warming up, cancels out.
 """
 import json
 import pathlib
@@ -59,7 +60,7 @@ def add_ratio_to_other(bench, options, label, contenders, rows):
 
 
 def qemu(name, binary, kernel, devices):
-    """Status (0 << 1) | 1: what isa-debug-exit makes of the guest's 0."""
+    """Status (0 << 1) | 1: isa-debug-exit turns the guest's 0 into it."""
     argv = [binary, "-M", "microvm,pcie=on,acpi=on,pit=off,pic=off,rtc=off,isa-serial=on", "-accel", "kvm",
             "-cpu", "host,arch-capabilities=off", "-m", "128M", "-smp", "1", "-nodefaults", "-no-user-config",
             "-display", "none", "-no-reboot", "-serial", "stdio",
@@ -75,7 +76,7 @@ def find_qemu(bench, binary):
 
 
 def end_on_sigterm():
-    """The test runner's time limit must unwind, so that what was made is removed."""
+    """The test runner's time limit must unwind, so that files and taps are removed."""
     signal.signal(signal.SIGTERM, lambda *_: sys.exit("ended by SIGTERM"))
 
 
@@ -90,7 +91,8 @@ def result_line(text):
 
 
 def boot(contender, append, prefix=(), extra=(), peer=None):
-    """One run. `peer` is called once the guest says that it is ready, and returns what ends it."""
+    """One run. `peer` is called once the guest says that it is ready, and returns a function that ends the
+    peer."""
     argv = list(prefix) + contender.argv + list(extra) + [contender.append_flag, append]
     process = subprocess.Popen(argv, stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, text=True)
     stop_peer, output = None, ""
@@ -123,7 +125,7 @@ def seconds_of(figures):
 
 
 def calibrated_count(contender, append, options, peer):
-    """How many requests last options.seconds."""
+    """The number of requests that last options.seconds."""
     count = REQUESTS_MIN
     while True:
         took = seconds_of(boot(contender, f"{append} count={count}", peer=peer).figures)
@@ -179,7 +181,7 @@ class Counters:
 
     def _read_stats(self):
         stats = json.loads(self._stats.read_text())
-        io_thread = stats["virtio"].get("io_thread", {"io_uring_enter": 0})  # not there while all is inline
+        io_thread = stats["virtio"].get("io_thread", {"io_uring_enter": 0})  # missing while all is inline
         totals = {"io_uring_enter, by its own count": io_thread["io_uring_enter"]}
         for queue in (queue for device in stats["virtio"]["devices"] for queue in device["queues"]):
             for key in ("doorbells_trapped", "doorbells_caught", "interrupts_asked", "interrupts_suppressed",
@@ -221,7 +223,7 @@ SHOWN_COSTS = ("returns to user space", "io_uring_enter", "system calls", "doorb
 
 
 def add_costs(bench, what, label, contender, costs):
-    """The table shows the main ones, the JSON all."""
+    """The table shows the main costs, the JSON all."""
     bench.add_breakdown(f"per {what}, {label}", contender, costs)
     for name in SHOWN_COSTS:
         if name in costs:

@@ -13,7 +13,7 @@ PERF = pathlib.Path(__file__).resolve().parent.parent
 
 
 def arguments(doc, name):
-    """A parser of what each of them takes."""
+    """A parser of their common options."""
     parser = argparse.ArgumentParser(description=doc, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--build", type=pathlib.Path, default=PERF.parent / "build")
     parser.add_argument("--out", type=pathlib.Path, help=f"where {name}.json goes (BUILD/perf)")
@@ -22,7 +22,7 @@ def arguments(doc, name):
 
 
 def setting_of(options, *, mayfly=None, kernels=("6.12",), with_qemu=True):
-    """What linux_lab.open_lab() wants."""
+    """The setting for linux_lab.open_lab()."""
     build = options.build.resolve()
     options.out = options.out or build / "perf"
     return types.SimpleNamespace(
@@ -36,7 +36,7 @@ def setting_of(options, *, mayfly=None, kernels=("6.12",), with_qemu=True):
 
 
 def status_of(measure):
-    """That of `measure`, or what it means when the lab is missing or fails."""
+    """The status of `measure`, or the one for a lab that is missing or fails."""
     try:
         return measure()
     except Unavailable as error:

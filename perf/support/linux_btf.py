@@ -2,7 +2,7 @@
 """Where members of a kernel's structures are, by the type information in its vmlinux (section .BTF).
 
 Linux 6.1, Documentation/bpf/btf.rst, "2. BTF Type and String Encoding": a header, then types, each 12 bytes
-and what its kind adds, numbered from 1; then strings.
+and its kind's own part, numbered from 1; then strings.
 """
 import struct
 

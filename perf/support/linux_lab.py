@@ -1,18 +1,18 @@
 # SPDX-License-Identifier: Apache-2.0
-"""The instructions that a Linux boot takes, and whose they are: monitor's, host kernel's, guest's.
+"""The instructions that a Linux boot takes, split by their owner: monitor, host kernel, guest.
 
 All in the nested lab with icount (tests/lab/README.md), where a nanosecond is an instruction.
 
-Totals come from a lab as it is. Whose they are comes from a second lab, whose kernel accounts precisely:
+Totals come from a plain lab. The split comes from a second lab, whose kernel accounts precisely:
 Debian's has VIRT_CPU_ACCOUNTING_GEN, which takes the time at each change between user space, kernel and guest
 (a guest's time from right before VMRUN to right after). It does so on processors of nohz_full= only, and the
 processor that boots cannot be one. So the machinery is switched on for a second processor that is possible
-but not there (nohz_full=1), and for the first by setting its context_tracking.active, by QEMU's debug port,
-where the kernel's own type information says that it is. A task_struct then has user, system and guest time to
-the instruction (plus what waits to be added to them, its member vtime); probes read them when a thread ends,
-and when linux_mark reads its stat file, at the guest's marker. Accounting costs about 1 %, which falls on the
-host kernel. So where both were measured, the host kernel's part is the total of the plain lab without the
-monitor's and the guest's of the other.
+but absent (nohz_full=1), and for the first by setting its context_tracking.active, through QEMU's debug port,
+at the place that the kernel's own type information gives. A task_struct then has user, system and guest time
+to the instruction (plus time that waits to be added, in its member vtime); probes read them when a thread
+ends, and when linux_mark reads its stat file, at the guest's marker. Accounting costs about 1 %, which falls
+on the host kernel. So where both were measured, the host kernel's part is the total of the plain lab without
+the monitor's and the guest's of the other.
 
 The probe of KVM's returns to user space is on in the second lab only, too.
 
@@ -20,10 +20,10 @@ QEMU's emulation of SVM delivers an interrupt that KVM injects a second time, ev
 interrupts off, when the emulator leaves its loop before the guest's next exit: VMRUN leaves the vector in
 exception_index, where it looks like an exception that is still to be delivered. With icount the loop is left
 when the lab's next timer is due. So a guest whose ticks come just before the lab's gets all of them twice,
-and sooner or later deadlocks, with a lock that it holds and that its tick wants: one start in some dozens. A
-guest with many interrupts, a disk's, gets one of them where it can have none, and panics. linux_mark starts all
-runs at one place between two ticks; one that fails or hangs is repeated at another place. (The lab's own clock
-nearly stops while a guest hangs: each turn of a spin lock leaves the emulator's loop.)
+and sooner or later deadlocks on a lock that it holds and that its tick takes: one start in some dozens. A
+guest with many interrupts of a disk gets one of them where none may come, and panics. linux_mark starts all
+runs at one place between two ticks; one that fails or hangs is repeated at another place. (The lab's own
+clock nearly stops while a guest hangs: each turn of a spin lock leaves the emulator's loop.)
 """
 import io
 import json
@@ -47,7 +47,7 @@ HOST_KERNEL = "6.1"
 MARKER = "INIT-REACHED"
 INIT = f"#!/bin/busybox sh\necho {MARKER}\nexec /bin/busybox poweroff -f\n".encode()
 SECONDS = 900
-# Microseconds after a tick, and the machine's seconds that the run gets there: up to 40 do on an idle one.
+# Microseconds after a tick, and the seconds that the run gets there: on an idle machine 40 suffice.
 ATTEMPTS = ((2000, 120), (3000, 240), (1000, 480), (2500, 480), (1500, 480))
 ERROR_CHARACTERS = 2000
 TRACING = "/sys/kernel/tracing"
@@ -60,7 +60,7 @@ PORT = re.compile(r": kvm_pio: pio_(read|write) at (0x[0-9a-f]+)")
 
 
 def initramfs():
-    """One busybox, and an /init that says the marker and powers off."""
+    """One busybox, and an /init that prints the marker and powers off."""
     out = io.BytesIO()
     writer = CpioWriter(out)
     for name in ("bin", "dev", "proc"):
@@ -86,7 +86,7 @@ def open_lab(setting, kind=Lab, files=None, append="", disks=()):
 
 
 def run_mark(lab, how, argv, env=None, attempts=ATTEMPTS):
-    """Repeats a run that hangs or fails: see above. What fails each time is an error."""
+    """Repeats a run that hangs or fails: see above. A run that fails each time is an error."""
     outcome = None
     for phase_us, seconds in attempts:
         phase = {"MARK_PHASE_US": str(phase_us)}
@@ -237,7 +237,7 @@ class Debugger:
                 continue
             self._pending = self._pending[found.end() :]
             self._socket.sendall(b"+")
-            # That it has stopped comes by itself, whenever it does.
+            # The notice that it has stopped comes unasked, at any time.
             if not found[1].startswith(b"T"):
                 return found[1]
 

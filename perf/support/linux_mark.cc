@@ -6,12 +6,12 @@
 //   linux_mark --pipe MARKER COMMAND...    it is a pipe, and MARKER is looked for
 //
 // A reader costs instructions whenever it wakes up, and a monitor that writes single bytes wakes it for each:
-// what a whole run takes is measured with a file, what happens after the marker with a pipe. When the marker
-// comes (and with a file never) each thread's /proc/PID/task/TID/stat is read once, which is where a probe of
-// linux_lab.py takes its counters. With the processor to be used in $MARK_CPU all of it happens there.
+// a whole run is measured with a file, the part after the marker with a pipe. When the marker
+// comes (and with a file never) each thread's /proc/PID/task/TID/stat is read once, and a probe of
+// linux_lab.py takes its counters at that read. If $MARK_CPU names a processor, everything runs there.
 //
 // It starts $MARK_PHASE_US after a tick of the lab's timer, so that equal runs meet the ticks at equal
-// places, and ends what has not ended after $MARK_LIMIT_MS: see linux_lab.py for why both. Single thread.
+// places, and ends a run that lasts longer than $MARK_LIMIT_MS; linux_lab.py explains both. Single thread.
 #include <cstdio>
 #include <cstdlib>
 #include <cstring>
@@ -94,7 +94,7 @@ struct Output {
     size_t bytes = 0;
 };
 
-/// Reads to the end of the stream; only what is new, and a marker's length before it, is searched.
+/// Reads to the end of the stream; only new bytes, and a marker's length before them, are searched.
 Output read_output(int fd, std::string_view marker, pid_t pid) {
     Output output;
     while (true) {

@@ -5,9 +5,9 @@
 //   packet_peer source IFACE SIZE   sends frames of SIZE bytes as fast as they are read at the other end;
 //                                   SIGTERM ends it
 //
-// Both say "ready" when they are. The sink ends with a line "PACKETS BYTES LOST". The source keeps a bounded
-// number of frames in the tap's queue, so that nothing is lost there and the reader is never without work.
-// packet(7); Linux Documentation/networking/packet_mmap.rst. Single thread.
+// Both print "ready" when they are ready. The sink ends with a line "PACKETS BYTES LOST". The source keeps a
+// bounded number of frames in the tap's queue, so that nothing is lost there and the reader is never without
+// work. packet(7); Linux Documentation/networking/packet_mmap.rst. Single thread.
 #include <algorithm>
 #include <arpa/inet.h>
 #include <array>
@@ -144,7 +144,7 @@ int sink(const char* interface) {
         if (is_last) break;
         is_last = is_over != 0;
         pollfd wanted{fd, POLLIN, 0};
-        // The last look waits until the block that is being filled has come of age.
+        // The last read waits until the block that is being filled is handed over.
         ::poll(is_last ? nullptr : &wanted, is_last ? 0 : 1, is_last ? 10 * kBlockMilliseconds : 100);
     }
     tpacket_stats_v3 statistics{};
@@ -259,7 +259,7 @@ int source(const char* interface, std::size_t frame_bytes) {
                 sent += static_cast<unsigned>(taken);
                 continue;
             }
-            // ENXIO, ENETDOWN: the monitor has left; the frames that follow are nobody's.
+            // ENXIO, ENETDOWN: the monitor has left; later frames have no reader.
             if (errno != ENOBUFS && errno != EAGAIN && errno != EINTR && errno != ENXIO && errno != ENETDOWN)
                 die("sendmmsg");
         }

@@ -1,8 +1,9 @@
 # SPDX-License-Identifier: Apache-2.0
 """The common part of all benchmarks: facts about the host, spreads, limits, the JSON file, the table.
 
-A result is a row (quantity, contender, unit, n and either a spread or one value); a limit is a bound of the
-project's, with what was measured. Missing a limit is said plainly and does not make a benchmark fail.
+A result is a row (quantity, contender, unit, n and either a spread or one value); a limit is one of the
+project's bounds, with the measured value. A missed limit is printed plainly and does not make a benchmark
+fail.
 """
 import hashlib
 import json
@@ -179,7 +180,7 @@ def _as_installed(argv, directory):
     the page cache in smaller pieces, which cost every start a twentieth."""
     place = next(i for i, word in enumerate(argv) if "=" not in word.partition("/")[0])
     if argv[place].startswith("/usr/"):
-        return argv  # it is installed, and may look for files beside it
+        return argv  # an installed program may look for files beside it
     digest = hashlib.sha256(pathlib.Path(argv[place]).read_bytes()).hexdigest()[:16]
     copy = directory / f"{pathlib.Path(argv[place]).name}-{digest}"
     if not copy.exists():

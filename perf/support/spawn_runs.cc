@@ -6,10 +6,10 @@
 //
 // A line of PLAN is one contender: NAME, expected status, then variables (A=B) and argv, separated by
 // tabs; the argument @STAMP@ becomes STAMP_FILE. Contenders are interleaved run by run, in an order that
-// rotates, so that noise and what one leaves behind in caches hit all alike. A pause before each
+// rotates, so that noise, and one run's traces in caches, hit all alike. A pause before each
 // run lets the kernel finish with the previous VM, whose deferred work (SRCU callbacks) would else
 // be charged to a bystander. A line of output is one run: NAME, exec and exit (CLOCK_MONOTONIC,
-// ns), minor faults, CPU time (ns), what the contender left in STAMP_FILE with newlines as spaces.
+// ns), minor faults, CPU time (ns), the contender's text in STAMP_FILE, with newlines as spaces.
 // An unexpected status ends the program with 1. Single thread.
 #include <cerrno>
 #include <cstdio>

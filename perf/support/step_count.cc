@@ -4,11 +4,11 @@
 //   step_count MAIN PROGRAM ARGUMENTS...
 //   step_count --places MAIN PROGRAM ARGUMENTS...
 //
-// Prints a line for what it executed before the address MAIN (hexadecimal), and one up to that KVM_RUN:
-// instructions, and how many of them were CPUID, each of which traps where the host is a guest itself. With
-// --places the program runs to its end, what it prints goes to standard error, and each address is printed,
-// too, in hexadecimal, when it is first executed. Only the first thread is followed. Exits with 1 where the
-// program ends before that KVM_RUN. Single thread.
+// Prints a line for the code executed before the address MAIN (hexadecimal), and one for that up to KVM_RUN:
+// instructions, and how many of them were CPUID, which traps where the host is a guest itself. With --places
+// the program runs to its end, its output goes to standard error, and each address is printed, too, in
+// hexadecimal, when it is first executed. Only the first thread is followed. Exits with 1 where the program
+// ends before that KVM_RUN. Single thread.
 #include <cerrno>
 #include <csignal>
 #include <cstdio>
@@ -38,8 +38,8 @@ void print(const char* until, const Count& count) {
     std::printf("%s %lu %lu\n", until, count.instructions, count.cpuids);
 }
 
-/// Gives it the signal that stopped it, if that was another than the step's. \returns whether the program is
-/// still there.
+/// Delivers the signal that stopped the program, unless it was the step's own. \returns whether the program
+/// still runs.
 bool step(pid_t program, int& signal) {
     int status = 0;
     if (::ptrace(PTRACE_SINGLESTEP, program, nullptr, signal) < 0 ||

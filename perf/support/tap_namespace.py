@@ -31,7 +31,7 @@ def enter(bench):
 
 
 def make_tap(bench, name):
-    """No addresses: what a guest sends ends at packet sockets, and nothing answers."""
+    """No addresses: a guest's frames end at packet sockets, and nothing answers."""
     for words in (["tuntap", "add", "dev", name, "mode", "tap"],
                   ["link", "set", "dev", name, "addrgenmode", "none"], ["link", "set", "dev", name, "up"]):
         done = subprocess.run(["ip"] + words, check=False, stderr=subprocess.PIPE, text=True)

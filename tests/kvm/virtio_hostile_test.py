@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""A guest that misuses every virtio device in many ways: mayfly survives, prints little, writes no file that
+"""A guest that misuses every virtio device in many ways: mayfly survives, prints little, writes nowhere that
 it must not, and each device works again after a reset."""
 import os
 import time
@@ -99,7 +99,7 @@ def with_little_memory():
 def check_orders(outcome):
     check_status(outcome, 0)
     check(b"FAIL" not in outcome.out and b"virtioorders: done" in outcome.out, "the guest reports a failure",
-    outcome)
+          outcome)
 
 
 @case

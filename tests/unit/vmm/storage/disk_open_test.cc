@@ -68,7 +68,7 @@ TEST_CASE("an image of another format is refused by name, with the command that 
     CHECK(refusal({.path = file.path}) == expected);
     CHECK(refusal({.path = file.path, .is_read_only = true}) == expected);
     CHECK(refusal({.path = file.path, .is_surely_raw = true}) == "opened");
-    // With one bit changed, or a byte further on, it is no image.
+    // With one bit changed, or a byte further on, the magic is not recognised.
     const char other = static_cast<char>(image.bytes[0] ^ 1);
     REQUIRE(::pwrite(file.fd().get(), &other, 1, static_cast<off_t>(image.at)) == 1);
     CHECK(refusal({.path = file.path}) == "opened");

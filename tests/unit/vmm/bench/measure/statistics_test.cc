@@ -36,7 +36,7 @@ TEST_CASE("with fewer than a hundred values the 99th percentile is the largest",
     }
 }
 
-TEST_CASE("a summary sorts its values, and without values there is none", "[statistics]") {
+TEST_CASE("a summary sorts its values, and no values have no summary", "[statistics]") {
     const std::optional<Summary> summary = summarize({9, 1, 5});
     REQUIRE(summary);
     CHECK(summary->min == 1);

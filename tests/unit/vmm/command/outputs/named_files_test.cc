@@ -99,7 +99,7 @@ TEST_CASE("terminals and /dev/null take the output of several") {
     CHECK_FALSE(clash("-", "", "/dev/stdout").empty());
 }
 
-TEST_CASE("stdout is no output where it is the guest's, nor is any standard descriptor's file") {
+TEST_CASE("neither the guest's stdout nor a standard descriptor's file may be an output") {
     const ScratchDirectory scratch;
     NamedFiles files;
     files.reserve_stdout("the guest's console", "what frees it");

@@ -50,7 +50,7 @@ TEST_CASE("a slip is answered by the option that was meant", "[option_hints]") {
     CHECK(refusal({"-x"}) == "mayfly has no option '-x' (see --help)");
 }
 
-TEST_CASE("the beginning of a name stands for it where it is no other's", "[option_hints]") {
+TEST_CASE("the beginning of a name stands for it where no other name begins so", "[option_hints]") {
     CHECK(refusal({"--mem", "512M"}).empty());
     CHECK(refusal({"--mem=512M"}).empty());
     CHECK(refusal({"--timel"}).find("--timeline, --timeline-json") != std::string::npos);
