@@ -183,7 +183,7 @@ def a_passt_that_keeps_failing_is_given_up():
 
 
 def check_failed(outcome, *parts):
-    """As check_refused(), though the guest has begun meanwhile."""
+    """Like check_refused(), but the guest may have begun."""
     check_status(outcome, FAILED)
     check_one_line(outcome, *parts)
 

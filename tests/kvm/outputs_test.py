@@ -316,7 +316,7 @@ def a_report_that_does_not_fit_leaves_the_one_before():
 def where_a_directory_takes_no_file_a_report_is_written_in_place():
     if os.geteuid() != 0:
         harness.skip("needs another user")
-    refused = ("boot", "--memory", "much", "--junit")  # needs no KVM, which nobody may not have
+    refused = ("boot", "--memory", "much", "--junit")  # needs no KVM, which the user nobody may lack
     with harness.temporary_directory() as directory:
         path = write_file(directory, "report", b"old" * 1000)
         os.chmod(path, 0o666)

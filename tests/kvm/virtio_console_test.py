@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""--console hvc: what the guest prints and reads through a virtio console; and --rng."""
+"""--console hvc: a guest's output and input through a virtio console; and --rng."""
 import fcntl
 import os
 import re

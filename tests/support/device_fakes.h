@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: Apache-2.0
-// The far ends of device models' wires, remembering what arrived; and a guest that tries everything.
+// The far ends of device models' wires, which record their signals; and a guest that tries every access.
 #pragma once
 
 #include <random>

@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: Apache-2.0
-// FakeIrqLine: an interrupt pin that remembers what was done to it.
+// FakeIrqLine: an interrupt pin that records its changes.
 #pragma once
 
 #include "devices/io/irq_line.h"

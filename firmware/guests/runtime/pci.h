@@ -71,7 +71,7 @@ struct Bar {
 };
 /// Without its size; reads only.
 [[nodiscard]] Bar read_bar(Function function, u32 index);
-/// With its size: decoding is off and the BAR is overwritten meanwhile, and restored.
+/// With its size: switches decoding off and overwrites the BAR, then restores both.
 [[nodiscard]] Bar size_bar(Function function, u32 index);
 void write_bar(Function function, u32 index, u64 address);
 /// Gives an address to each BAR that has none, and enables decoding and bus mastering. Maps the memory ones.

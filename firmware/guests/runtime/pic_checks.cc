@@ -35,7 +35,7 @@ constinit volatile u8 spurious_in_service = 0;
     pic::end_of_interrupt(pic::kMaster);
 }
 
-/// IRQ 7 without a bit in service: what an 8259 sends when the request went away. It takes no EOI.
+/// IRQ 7 without a bit in service: an 8259 sends it when the request went away. It takes no EOI.
 [[gnu::interrupt]] void on_spurious(InterruptFrame* /*frame*/) {
     spurious_count = spurious_count + 1;
     spurious_in_service = pic::read_register(pic::kMaster, pic::kReadInService);

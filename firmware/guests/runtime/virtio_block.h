@@ -26,7 +26,7 @@ enum class BlockRequest : u32 {
 constexpr u8 kBlockOk = 0;
 constexpr u8 kBlockIoError = 1;
 constexpr u8 kBlockUnsupported = 2;
-constexpr u8 kBlockNoAnswer = 0xee;  ///< ours: what status bytes are before the device answers
+constexpr u8 kBlockNoAnswer = 0xee;  ///< ours: a status byte before the device answers
 
 constexpr u32 kSectorBytes = 512;
 

@@ -153,7 +153,7 @@ TEST_CASE("the window's memory reads as trapped reads do after any writes", "[co
             case 2: w.mmio_write(kPagesBase + random() % 0x2000, size, value); break;
             default: w.mmio_write(kPagesBase + pick({0, 8, 0x800, 0x80c, 0x1000, 0x1808}), 8, value); break;
         }
-        const u64 config = kWindowBase + devfn * 4096u + random() % 0x50;  // before what the client answers
+        const u64 config = kWindowBase + devfn * 4096u + random() % 0x50;  // below the client's registers
         const u8 read_size = static_cast<u8>(config % 4096 > 0x48 ? 1 : size);
         REQUIRE(w.mmio_read(config, read_size) == w.memory.read(config, read_size));
         const u64 content = kPagesBase + (random() % 0x3000) / 8 * 8 + (random() % 8) / size * size;

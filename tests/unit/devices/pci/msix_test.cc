@@ -150,7 +150,7 @@ TEST_CASE("the function mask holds every vector back and lets pending ones go", 
     CHECK(t.pba() == 4);  // vector 2 is still masked
 }
 
-TEST_CASE("switching MSI-X off masks all and forgets what is pending", "[msix]") {
+TEST_CASE("switching MSI-X off masks all and forgets pending events", "[msix]") {
     Table t;
     t.control(kEnable);
     t.entry(0, 0xfee0'0000, 0x30, 0);
@@ -239,7 +239,7 @@ TEST_CASE("a table that moves keeps its entries and their masks", "[msix]") {
     CHECK(t.memory[4] == ~u64{0});
 }
 
-TEST_CASE("reset in the middle of traffic masks what was open and leaves nothing pending", "[msix]") {
+TEST_CASE("reset in the middle of traffic masks every vector and leaves no event pending", "[msix]") {
     Table t;
     t.control(kEnable);
     t.entry(0, 0xfee0'0000, 0x30, 0);

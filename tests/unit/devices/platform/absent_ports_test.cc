@@ -94,7 +94,7 @@ TEST_CASE("loops that wait for an absent drive or printer end", "[absent]") {
     CHECK(f.absent.state().drive_status_reads == 0);
 }
 
-TEST_CASE("DMA pages and delay ports swallow what is written", "[absent]") {
+TEST_CASE("DMA pages and delay ports swallow writes", "[absent]") {
     Fixture f;
     f.ports.write(0x87, 1, 0x12);
     f.ports.write(0xed, 1, 0x12);
@@ -113,7 +113,7 @@ TEST_CASE("only the requested groups are mapped", "[absent]") {
     CHECK(ports.name_at(0x61).empty());
 }
 
-TEST_CASE("every row of absent hardware has a reason and leaves room for what exists", "[absent]") {
+TEST_CASE("every row of absent hardware has a reason and leaves room for existing devices", "[absent]") {
     AbsentPorts absent;
     Bus ports;
     absent.map_onto(ports, AbsentPorts::kAll);

@@ -293,7 +293,7 @@ TEST_CASE("pic does not interrupt before its initialisation is complete", "[pic8
     CHECK(f.pic.acknowledge() == 0x41);
 }
 
-TEST_CASE("pic initialisation clears masks, latched edges and what is in service", "[pic8259]") {
+TEST_CASE("pic initialisation clears masks, latched edges and levels in service", "[pic8259]") {
     Fixture f;
     f.pulse(0);
     CHECK(f.pic.acknowledge() == 0x20);

@@ -147,7 +147,7 @@ TEST_CASE("AVIC that the processor has but the module leaves off is a problem wi
     CHECK(avic.cure == "sudo modprobe -r kvm_amd && sudo modprobe kvm_amd avic=1");
 }
 
-TEST_CASE("injections as many as interrupts disprove what the module claims", "[doctor]") {
+TEST_CASE("as many injections as interrupts disprove the module's claim", "[doctor]") {
     Facts facts = vmx_host();
     facts.probe = native_probe(64);
     const Finding posted = finding(facts, "posted interrupts");
@@ -210,7 +210,7 @@ TEST_CASE("a guest that KVM refuses, or that crashes, keeps mayfly from booting"
     CHECK(diagnosis.verdict.find("mayfly cannot boot guests here: ") == 0);
 }
 
-TEST_CASE("a guest that ends early is a note with its reason, and what was measured stands", "[doctor]") {
+TEST_CASE("a guest that ends early is a note with its reason, and its measurements count", "[doctor]") {
     Facts facts = vmx_host();
     facts.probe->user_exit_ns = 1500;
     const Diagnosis before = judge(facts);

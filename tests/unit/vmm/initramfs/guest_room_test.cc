@@ -35,7 +35,7 @@ TEST_CASE("each file takes whole pages, an empty one none") {
     CHECK(tree.unpacked() == 4 * 4096 + 4 * 1024);
 }
 
-TEST_CASE("a tmpfs has half of what the kernel, its map of pages and the archive leave") {
+TEST_CASE("a tmpfs has half of the memory that the kernel, its map of pages and the archive leave") {
     // 512 - 8 - 56 = 448
     CHECK(room_for_blocks(kTmpfs, 0) == MiB(224));
     CHECK(room_for_blocks(kTmpfs, MiB(48)) == MiB(200));

@@ -74,7 +74,7 @@ TEST_CASE("setuid and setgid survive") {
     CHECK(entry(root.entries(), "bin/su").mode == (0100000 | 06755));
 }
 
-TEST_CASE("directories come before what is in them, and names are sorted") {
+TEST_CASE("directories come before their content, and names are sorted") {
     const Root root;
     for (const char* name : {"z", "a", "m/z", "m/a", "m-", "M"}) root.file(name);
     const auto entries = root.entries();

@@ -148,7 +148,7 @@ TEST_CASE("passt: a lost peer takes the link down, whichever thread notices firs
     CHECK(it.client.downs == 1);
 }
 
-TEST_CASE("passt: a peer that goes while nobody polls is noticed by sending", "[passt]") {
+TEST_CASE("passt: a peer that goes while no loop polls is noticed by sending", "[passt]") {
     Pair it;
     it.peer = UniqueFd();
     CHECK(send_bytes(*it.passt, with_header(pattern(60))) == NetStatus::Down);

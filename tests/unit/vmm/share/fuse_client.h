@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: Apache-2.0
-// The guest's side of a FuseServer, as Linux's driver speaks: requests in parts, and what came back.
+// The guest's side of a FuseServer, as Linux's driver speaks: requests in parts, and their answers.
 #pragma once
 
 #include <cstring>

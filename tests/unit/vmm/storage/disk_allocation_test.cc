@@ -28,7 +28,7 @@ TEST_CASE("requests to an attached disk allocate nothing", "[disk]") {
     CHECK(at_end - at_start <= 1);
 }
 
-TEST_CASE("an overlay allocates by what is in flight together, not by request", "[disk]") {
+TEST_CASE("an overlay allocates by the number of requests in flight together, not by request", "[disk]") {
     const How how = GENERATE(How::Attached, How::AllByRing);
     const TempDisk file(MiB(4));
     auto opened = DiskOverlay::open({.path = file.path});

@@ -97,7 +97,7 @@ TEST_CASE("block: a request without a status byte or a header stops the device u
     rig.block->stop();
 }
 
-TEST_CASE("block: a broken ring stops the device, and what is in flight still ends", "[block]") {
+TEST_CASE("block: a broken ring stops the device, and requests in flight still end", "[block]") {
     BlockRig rig;
     rig.disk.is_deferring = true;
     const auto request = rig.read(0, 512);

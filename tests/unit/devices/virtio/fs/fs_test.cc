@@ -167,7 +167,7 @@ TEST_CASE("an empty request breaks the device until it is reset", "[fs]") {
     REQUIRE(it.backend.request(0) == "on another queue");
 }
 
-TEST_CASE("a broken ring breaks the device, and what is in flight is still answered", "[fs]") {
+TEST_CASE("a broken ring breaks the device, and requests in flight are still answered", "[fs]") {
     FsRig it;
     it.send(kRequests, "request");
     REQUIRE(it.fs->process(kRequests, 8) == Progress::Drained);

@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: Apache-2.0
-// Frames from the driver to a backend, and what a hostile driver offers as frames.
+// Frames from the driver to a backend, and a hostile driver's invalid ones.
 #include "tests/unit/devices/virtio/net/net_rig.h"
 
 namespace {

@@ -184,7 +184,7 @@ TEST_CASE("split doorbells are suppressed and asked for by flags without EVENT_I
     REQUIRE(*it.ram.at<u16>(it.driver.used_flags_at()) == 1);
     it.driver.add(ChainBuilder().readable(Gpa{0x100}, 1));
     REQUIRE_FALSE(it.driver.must_ring());
-    REQUIRE(it.queue.rearm_doorbells());  // two came meanwhile
+    REQUIRE(it.queue.rearm_doorbells());  // two are waiting
     it.use(2);
     REQUIRE_FALSE(it.queue.rearm_doorbells());
     REQUIRE(*it.ram.at<u16>(it.driver.used_flags_at()) == 0);

@@ -108,7 +108,7 @@ TEST_CASE("the device's features are offered with those of the rings", "[core]")
     CHECK(rig.core.offered_features() == ((kDevice & 0xffff'ffff) | kIndirect | kEventIdx | kAnyLayout));
 }
 
-TEST_CASE("a driver that keeps the order runs, with what it accepted", "[core]") {
+TEST_CASE("a driver that keeps the order runs, with the features that it accepted", "[core]") {
     Rig rig;
     const u64 features = kVersion1 | kEventIdx | 0x21;
     rig.start(features);
@@ -365,7 +365,7 @@ TEST_CASE("a device that fails before DRIVER_OK does not interrupt", "[core]") {
     CHECK(rig.transport.config_interrupts == 0);
 }
 
-TEST_CASE("a legacy driver starts without FEATURES_OK, with what was offered to it", "[core]") {
+TEST_CASE("a legacy driver starts without FEATURES_OK, with the features offered to it", "[core]") {
     Rig rig(VirtioCore::Kind::Transitional);
     rig.core.set_legacy_driver();
     rig.write(kAcknowledge | kDriver);

@@ -134,7 +134,7 @@ TEST_CASE("a panic's first words are found on the console", "[kernel_log]") {
     CHECK(panic_line("Kernel panic - not syncing: " + std::string(1000, 'x')).size() == 200);
 }
 
-TEST_CASE("the console's output keeps its last 4 KiB, whatever was flushed when", "[kernel_log]") {
+TEST_CASE("the console's output keeps its last 4 KiB, whenever it was flushed", "[kernel_log]") {
     const int file = ::memfd_create("console", MFD_CLOEXEC);
     StopControl stop;
     ConsoleOutput output{file, stop};
