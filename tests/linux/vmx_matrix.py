@@ -115,7 +115,9 @@ def the_parameter_is_off_and_the_doctor_finds_nothing_missing(setting):
 
 
 def interrupts_are_posted_or_not_at_all(setting):
-    exits, injections = check_posting(hosts.of(setting), setting.apicv)
+    # Without it an EOI is a write to the APIC's page, which KVM emulates.
+    are_eois_exits = setting.name == "without_flexpriority"
+    exits, injections = check_posting(hosts.of(setting), setting.apicv, are_eois_exits)
     table.add(setting, "irqfd, vCPU busy", 1, 1000, injections, exits)
 
 
@@ -208,7 +210,9 @@ def linux_has_its_root_on_a_disk_and_powers_off(setting):
             injections, exits = counters(host)
             table.add(setting, f"Linux {step}", 1, interrupts, injections, exits)
             check(interrupts >= 20, f"{interrupts} interrupts of the disk", parts.outcome)
-            check_posted(setting.apicv, interrupts, injections, f"Linux {step}")
+            # With page tables that KVM shadows, a delivery may meet a page fault: KVM injects that one again.
+            most = interrupts // 8 if setting.name == "without_ept" else 0
+            check_posted(setting.apicv, interrupts, injections, f"Linux {step}", most)
 
 
 def write_disk(host, io, *options, **more):
@@ -240,7 +244,7 @@ def machines_pause_and_lose_nothing(setting):
 def machines_that_are_taken_apart_go_on_as_others(setting):
     """What KVM tells of a vCPU is all of it, by the list of MSRs that it has on such a processor."""
     host = hosts.of(setting)
-    env = {"MAYFLY_CARRIES": "1:3000:20", "MAYFLY_CARRIES_LOG": "/tmp/carried"}
+    env = {"MAYFLY_CARRIES": "1:1000:20", "MAYFLY_CARRIES_LOG": "/tmp/carried"}
     check_status(host.run("rm -f /tmp/carried"), OK)
     registers = [("/work/registers", ("--append", f"{word} ms=50"), MODERN)
                  for word in ("", "vector", "deadline")]
@@ -251,7 +255,7 @@ def machines_that_are_taken_apart_go_on_as_others(setting):
     for io in ("inline", "thread"):
         write_disk(host, io, program="carrying", env=env)
     machines = [int(line) for line in host.get("/tmp/carried").split()]
-    check(len(machines) == len(guests) + 2 and sum(machines) >= 20, f"machines left behind: {machines}")
+    check(len(machines) == len(guests) + 2 and min(machines) >= 1, f"machines left behind: {machines}")
     table.add(setting, f"{sum(machines)} machines left behind", len(machines), "-", "-", "-")
 
 

@@ -47,7 +47,7 @@ TEST_CASE("one that is at another address, or has another id, keeps APICv off", 
     CHECK(keeps_apicv_off(0xfee0'0000 | kEnabled, 5U << 24, 0));
 }
 
-TEST_CASE("a disabled local APIC is no reason, and x2APIC's id cannot be changed", "[apicv]") {
+TEST_CASE("a disabled local APIC keeps nothing off, and an x2APIC id never changes", "[apicv]") {
     CHECK_FALSE(keeps_apicv_off(0xfedf'0000, 0, 0));
     CHECK_FALSE(keeps_apicv_off(0xfee0'0000 | kEnabled | kX2Apic, 5U << 24, 0));
 }
