@@ -147,6 +147,9 @@ def processors_start_up_to_the_number_asked_for(setting):
     for cpus in (16, 64):
         outcome = boot(hosts.of(setting), "smp", "--cpus", str(cpus))
         check(b"processors %d\n" % cpus in outcome.out, f"not {cpus} processors", outcome)
+    # They start in real mode, for which a KVM without unrestricted guests wants pages; else it warns, once.
+    said = hosts.of(setting).run("dmesg")
+    check(b"KVM_SET_TSS_ADDR" not in said.out, "KVM lacks its pages for real mode", said)
 
 
 def late_ticks_of_the_8254_come_where_that_is_asked_for(setting):
