@@ -51,6 +51,9 @@ void judge_speed(const Facts& facts, std::vector<Finding>& findings);
 void judge_io(const Facts& facts, std::vector<Finding>& findings);
 void judge_memory(const Facts& facts, std::vector<Finding>& findings);
 
+/// KVM_CREATE_VM may wait here for a kernel thread of KVM's to change its cgroups.
+[[nodiscard]] bool waits_for_kernel_thread(const HostFacts& host);
+
 /// Ring 0 takes so long for an instruction that KVM must be interpreting it: a processor needs about 0.3
 /// ns, an emulated one 5 ns, KVM's interpreter 500 ns and more.
 [[nodiscard]] bool is_interpreted(const ProbeFacts& probe);

@@ -7,6 +7,7 @@
 
 #include "vmm/doctor/facts/parse.h"
 #include "vmm/doctor/judge.h"
+#include "vmm/kvm/host_kind.h"
 
 namespace mayfly {
 
@@ -35,17 +36,16 @@ struct Adder {
     }
 };
 
-bool is_on(std::string_view parameter) { return !parameter.empty() && parameter != "N" && parameter != "0"; }
-
 /// Whether this host claims to post interrupts: module parameters, which the self-test then proves or
 /// disproves.
 bool claims_posting(const HostFacts& host) {
-    return (host.flavour == KvmFlavour::Vmx && is_on(host.parameters.enable_apicv)) ||
-           (host.flavour == KvmFlavour::Svm && is_on(host.parameters.avic));
+    return (host.flavour == KvmFlavour::Vmx && is_parameter_on(host.parameters.enable_apicv)) ||
+           (host.flavour == KvmFlavour::Svm && is_parameter_on(host.parameters.avic));
 }
 
 void judge_apicv(const HostFacts& host, const Adder& add) {
-    if (is_on(host.parameters.enable_apicv)) return add(Severity::Ok, "APICv", "on (kvm_intel.enable_apicv)");
+    if (is_parameter_on(host.parameters.enable_apicv))
+        return add(Severity::Ok, "APICv", "on (kvm_intel.enable_apicv)");
     if (host.cpu.has_posted_interrupts)
         return add(Severity::Problem, "APICv", "the processor has it, but kvm_intel.enable_apicv is off",
                    "sudo modprobe -r kvm_intel && sudo modprobe kvm_intel enable_apicv=1");
@@ -53,7 +53,7 @@ void judge_apicv(const HostFacts& host, const Adder& add) {
 }
 
 void judge_avic(const HostFacts& host, const Adder& add) {
-    if (is_on(host.parameters.avic)) {
+    if (is_parameter_on(host.parameters.avic)) {
         return add(Severity::Ok, "AVIC",
                    host.cpu.has_x2avic ? "on (kvm_amd.avic), with x2AVIC"
                                        : "on (kvm_amd.avic); no x2AVIC, so mayfly hides x2APIC from guests");
@@ -66,7 +66,8 @@ void judge_avic(const HostFacts& host, const Adder& add) {
 
 /// The effect of --pit auto here.
 void judge_pit(const Facts& facts, const Adder& add) {
-    const bool has_avic = facts.host.flavour == KvmFlavour::Svm && is_on(facts.host.parameters.avic);
+    const bool has_avic =
+        facts.host.flavour == KvmFlavour::Svm && is_parameter_on(facts.host.parameters.avic);
     add(Severity::Ok, "8254 ticks",
         has_avic ? "late ones are discarded: reinjection would keep AVIC off; --pit reinject keeps them"
                  : "late ones are reinjected, for kernels other than Linux: no AVIC is kept off by it");
@@ -74,15 +75,21 @@ void judge_pit(const Facts& facts, const Adder& add) {
 
 void judge_ipi(const HostFacts& host, const Adder& add) {
     const bool is_svm = host.flavour == KvmFlavour::Svm;
-    const std::string& parameter = is_svm ? host.parameters.avic : host.parameters.enable_ipiv;
-    if (is_on(parameter) && host.cpu.has_ipi_virtualisation)
+    const ModuleParameters& parameters = host.parameters;
+    const HostSigns signs{host.flavour, parameters.avic, parameters.enable_ipiv, host.cpu.has_x2avic};
+    const bool offers_it = host.cpu.has_ipi_virtualisation;
+    if (has_hardware_ipi(signs) && offers_it)
         return add(Severity::Ok, "IPI virtualisation",
                    is_svm ? "on, part of AVIC" : "on (kvm_intel.enable_ipiv)");
-    if (!is_svm && host.cpu.has_ipi_virtualisation)
+    if (!is_svm && offers_it)
         return add(Severity::Problem, "IPI virtualisation",
                    "the processor has it, but kvm_intel.enable_ipiv is off",
                    "sudo modprobe -r kvm_intel && sudo modprobe kvm_intel enable_ipiv=1");
-    add(Severity::Ok, "IPI virtualisation", "none: guests send IPIs by exit or hypercall");
+    const bool is_avic_alone = is_svm && is_parameter_on(parameters.avic);
+    add(Severity::Ok, "IPI virtualisation",
+        is_avic_alone ? "off, though AVIC is on (kvm_amd.enable_ipiv; KVM leaves it off where erratum 1235 "
+                        "breaks it): guests send IPIs by exit or hypercall"
+                      : "none: guests send IPIs by exit or hypercall");
 }
 
 void judge_posting(const Facts& facts, const ProbeFacts& probe, const Adder& add) {
@@ -245,6 +252,21 @@ void judge_ring0(const ProbeFacts& probe, const Adder& add) {
     add(Severity::Ok, "guest ring 0", "native, " + each);
 }
 
+/// The figure is the probe's own; where it is large, section host tells what of it is a wait.
+void judge_creation(const Facts& facts, const ProbeFacts& probe, const Adder& add) {
+    if (!probe.create_vm_ns) return;
+    const double ns = static_cast<double>(*probe.create_vm_ns);
+    if (ns <= kSlowCreationNs)
+        return add(Severity::Ok, "create a VM", print_ns(ns) + ", the one KVM_CREATE_VM of this probe");
+    add(Severity::Note, "create a VM",
+        print_ns(ns) +
+            (waits_for_kernel_thread(facts.host)
+                 ? ", slow, the one KVM_CREATE_VM of this probe: it waited for the kernel thread that "
+                   "\"VM creation\" above tells of, without which it takes some 0.1 ms"
+                 : ", slow, the one KVM_CREATE_VM of this probe, and not for a kernel thread (\"VM "
+                   "creation\" above): is the host busy?"));
+}
+
 }  // namespace
 
 void judge_interrupts(const Facts& facts, Findings& out) {
@@ -290,12 +312,7 @@ void judge_speed(const Facts& facts, Findings& out) {
     const auto say = [&](std::string_view subject, const std::optional<u64>& ns, std::string_view what) {
         if (ns) add(Severity::Ok, subject, fmt::format("{} {}", print_ns(static_cast<double>(*ns)), what));
     };
-    if (probe.create_vm_ns) {
-        const double ns = static_cast<double>(*probe.create_vm_ns);
-        const bool is_slow = ns > kSlowCreationNs;
-        add(is_slow ? Severity::Note : Severity::Ok, "create a VM",
-            print_ns(ns) + (is_slow ? ", slow; see \"VM creation\" above" : ""));
-    }
+    judge_creation(facts, probe, add);
     say("first exit", probe.first_exit_ns, "after the first KVM_RUN");
     say("port exit", probe.user_exit_ns, "to user space and back");
     say("doorbell", probe.doorbell_ns, "for a port write that KVM turns into an ioeventfd");

@@ -53,29 +53,26 @@ void judge_cpu(const HostFacts& host, Findings& out) {
 /// KVM_CREATE_VM before Linux 6.12 starts a kernel thread and moves it between cgroups, which waits for an
 /// RCU grace period unless the cgroups favour such moves.
 void judge_vm_creation(const HostFacts& host, Findings& out) {
-    const u32 release = release_number(host.kernel_release);
     if (host.flavour == KvmFlavour::Unknown && !host.has_kvm_module) return;
-    if (release >= kLazyRecoveryRelease) {
-        out.push_back({Section::Host, Severity::Ok, "VM creation",
-                       "not slowed down by cgroups (since Linux 6.12)", ""});
-    } else if (host.has_favordynmods) {
-        out.push_back(
-            {Section::Host, Severity::Ok, "VM creation", "cgroups are mounted with favordynmods", ""});
-    } else if (host.parameters.nx_huge_pages == "never") {
-        out.push_back(
-            {Section::Host, Severity::Ok, "VM creation", "kvm.nx_huge_pages is never: no kernel thread", ""});
-    } else {
-        out.push_back(
-            {Section::Host, Severity::Problem, "VM creation",
-             host.has_cgroup2
-                 ? "before Linux 6.12 each one starts a kernel thread and may wait 20-70 ms to move it "
-                   "between cgroups; a mount option cures it, and so does kvm.nx_huge_pages=never on the "
-                   "kernel's command line where the processor needs no such mitigation"
-                 : "before Linux 6.12 each one starts a kernel thread and may wait 20-70 ms for it; a KVM "
-                   "parameter cures it where the processor needs no such mitigation",
-             host.has_cgroup2 ? "sudo mount -o remount,favordynmods /sys/fs/cgroup"
-                              : "echo never | sudo tee /sys/module/kvm/parameters/nx_huge_pages"});
+    if (waits_for_kernel_thread(host)) {
+        const std::string what = fmt::format(
+            "before Linux 6.12 each one starts a kernel thread and may wait 10-70 ms {}; a {} cures "
+            "it{} where the processor needs no such mitigation (times measured on Linux 6.1, 0.1 ms "
+            "with either cure)",
+            host.has_cgroup2 ? "to move it between cgroups" : "for it",
+            host.has_cgroup2 ? "mount option" : "KVM parameter",
+            host.has_cgroup2 ? ", and so does kvm.nx_huge_pages=never on the kernel's command line" : "");
+        out.push_back({Section::Host, Severity::Problem, "VM creation", what,
+                       host.has_cgroup2 ? "sudo mount -o remount,favordynmods /sys/fs/cgroup"
+                                        : "echo never | sudo tee /sys/module/kvm/parameters/nx_huge_pages"});
+        return;
     }
+    const bool is_new = release_number(host.kernel_release) >= kLazyRecoveryRelease;
+    out.push_back({Section::Host, Severity::Ok, "VM creation",
+                   is_new                  ? "not slowed down by cgroups (since Linux 6.12)"
+                   : host.has_favordynmods ? "cgroups are mounted with favordynmods"
+                                           : "kvm.nx_huge_pages is never: no kernel thread",
+                   ""});
 }
 
 std::string ring_list(const RingFeatures& ring, bool is_present) {
@@ -135,6 +132,11 @@ void judge_tap(const HostFacts& host, Findings& out) {
 std::string print_limit(u64 bytes) { return bytes == kUnlimited ? "unlimited" : print_size(bytes); }
 
 }  // namespace
+
+bool waits_for_kernel_thread(const HostFacts& host) {
+    return release_number(host.kernel_release) < kLazyRecoveryRelease && !host.has_favordynmods &&
+           host.parameters.nx_huge_pages != "never";
+}
 
 void judge_host(const Facts& facts, Findings& out) {
     const HostFacts& host = facts.host;

@@ -51,6 +51,8 @@ constexpr u32 kApicFeatures = cpuid::KVM_FEATURES_EAX_ASYNC_PF | cpuid::KVM_FEAT
 constexpr std::array kFilters{
     // Guests look for the leaves at 0x40000000 only when this is set.
     Filter{"hypervisor-present", cpuid::FEATURES, Register::Ecx, 0, cpuid::FEATURES_ECX_HYPERVISOR, always},
+    // A guest's MWAIT leaves it and does nothing: an idle loop of it would never sleep.
+    Filter{"no-monitor", cpuid::FEATURES, Register::Ecx, cpuid::FEATURES_ECX_MONITOR, 0, always},
     // KVM emulates the mode in its LAPIC but does not list it; with it Linux skips LAPIC calibration and the
     // PIT.
     Filter{"tsc-deadline", cpuid::FEATURES, Register::Ecx, 0, cpuid::FEATURES_ECX_TSC_DEADLINE, deadline},

@@ -11,6 +11,7 @@ namespace mayfly::cpuid {
 constexpr u32 bit(u32 n) { return u32{1} << n; }
 
 constexpr u32 FEATURES = 0x1;
+constexpr u32 FEATURES_ECX_MONITOR = bit(3);
 constexpr u32 FEATURES_ECX_X2APIC = bit(21);
 constexpr u32 FEATURES_ECX_TSC_DEADLINE = bit(24);
 constexpr u32 FEATURES_ECX_HYPERVISOR = bit(31);

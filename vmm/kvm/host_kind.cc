@@ -2,13 +2,14 @@
 #include "vmm/kvm/host_kind.h"
 
 #include <cpuid.h>
-#include <string>
 
 #include "vmm/os/text_file.h"
 
 namespace mayfly {
 
 namespace {
+
+constexpr std::size_t kParameterBytes = 16;
 
 /// AMD APM Vol. 3 appendix E.4.9 "Function 8000_000Ah-SVM Features", EDX bit 18: x2AVIC.
 bool cpu_has_x2avic() {
@@ -31,9 +32,28 @@ std::string_view to_string(KvmFlavour flavour) {
     return "unknown";
 }
 
-bool is_parameter_on(const char* path) {
-    const std::string value = read_text_file(path, 16);
+bool is_parameter_on(std::string_view value) {
     return !value.empty() && value != "N" && value != "0" && value != "n";
+}
+
+bool has_hardware_ipi(const HostSigns& signs) {
+    if (signs.flavour == KvmFlavour::Vmx) return is_parameter_on(signs.enable_ipiv);
+    return signs.flavour == KvmFlavour::Svm && is_parameter_on(signs.avic) &&
+           (signs.enable_ipiv.empty() || is_parameter_on(signs.enable_ipiv));
+}
+
+bool wants_tss_address(KvmFlavour flavour) {
+    return flavour == KvmFlavour::Vmx || flavour == KvmFlavour::Unknown;
+}
+
+HostKind host_kind(const HostSigns& signs) {
+    HostKind host;
+    host.flavour = signs.flavour;
+    host.has_hypercalls = signs.flavour != KvmFlavour::Pvm;
+    host.has_avic = signs.flavour == KvmFlavour::Svm && is_parameter_on(signs.avic);
+    host.has_hardware_ipi = has_hardware_ipi(signs);
+    host.hide_x2apic = host.has_avic && !signs.has_x2avic;
+    return host;
 }
 
 KvmFlavour detect_flavour() {
@@ -44,21 +64,19 @@ KvmFlavour detect_flavour() {
 }
 
 HostKind detect_host_kind() {
-    HostKind host;
-    host.flavour = detect_flavour();
-    switch (host.flavour) {
-        case KvmFlavour::Pvm: host.has_hypercalls = false; break;
-        case KvmFlavour::Svm:
-            host.has_avic = is_parameter_on("/sys/module/kvm_amd/parameters/avic");
-            host.has_hardware_ipi = host.has_avic;
-            host.hide_x2apic = host.has_avic && !cpu_has_x2avic();
-            break;
-        case KvmFlavour::Vmx:
-            host.has_hardware_ipi = is_parameter_on("/sys/module/kvm_intel/parameters/enable_ipiv");
-            break;
-        case KvmFlavour::Unknown: break;
+    HostSigns signs;
+    signs.flavour = detect_flavour();
+    const auto read = [](const char* path) { return read_text_file(path, kParameterBytes); };
+    if (signs.flavour == KvmFlavour::Svm) {
+        signs.avic = read("/sys/module/kvm_amd/parameters/avic");
+        if (is_parameter_on(signs.avic)) {
+            signs.enable_ipiv = read("/sys/module/kvm_amd/parameters/enable_ipiv");
+            signs.has_x2avic = cpu_has_x2avic();
+        }
+    } else if (signs.flavour == KvmFlavour::Vmx) {
+        signs.enable_ipiv = read("/sys/module/kvm_intel/parameters/enable_ipiv");
     }
-    return host;
+    return host_kind(signs);
 }
 
 }  // namespace mayfly

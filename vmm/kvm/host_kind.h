@@ -3,6 +3,7 @@
 // Thread: any; reads sysfs and CPUID.
 #pragma once
 
+#include <string>
 #include <string_view>
 
 #include "vmm/error/ints.h"
@@ -28,13 +29,30 @@ struct HostKind {
     friend bool operator==(const HostKind&, const HostKind&) = default;
 };
 
-/// A few microseconds: at most three small files.
+/// What a host's kind is told by: parameters of its module as sysfs has them, and CPUID.
+struct HostSigns {
+    KvmFlavour flavour = KvmFlavour::Unknown;
+    std::string avic;  ///< kvm_amd
+    std::string
+        enable_ipiv;  ///< kvm_intel; kvm_amd since Linux 6.17, where processors with erratum 1235 have N
+    bool has_x2avic = false;
+};
+[[nodiscard]] HostKind host_kind(const HostSigns& signs);
+
+/// A few microseconds: at most four small files.
 [[nodiscard]] HostKind detect_host_kind();
 
 /// The module's parameters, interpreted in one place for the boot path and the doctor.
 [[nodiscard]] KvmFlavour detect_flavour();
 
 /// A module parameter that reads Y or a number other than 0.
-[[nodiscard]] bool is_parameter_on(const char* path);
+[[nodiscard]] bool is_parameter_on(std::string_view value);
+
+/// IPIs without an exit. AVIC has them where its module does not say otherwise.
+[[nodiscard]] bool has_hardware_ipi(const HostSigns& signs);
+
+/// Whether KVM wants its pages for real mode: KvmVm::set_tss_address(). An unknown flavour may be VMX whose
+/// module is hidden from us.
+[[nodiscard]] bool wants_tss_address(KvmFlavour flavour);
 
 }  // namespace mayfly

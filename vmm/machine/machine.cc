@@ -6,6 +6,7 @@
 #include <fmt/format.h>
 
 #include "firmware/layout.h"
+#include "vmm/kvm/host_kind.h"
 #include "vmm/machine/boot/boot_state.h"
 #include "vmm/machine/boot/guest_load.h"
 #include "vmm/machine/boot/module_choice.h"
@@ -204,9 +205,7 @@ void Machine::adopt_ram(GuestRam ram) {
 }
 
 Result<void> Machine::add_memory_slots() {
-    const HostKind& host = plan_.host;
-    // An unknown flavour may be VMX whose module is hidden from us.
-    if (host.flavour == KvmFlavour::Vmx || host.flavour == KvmFlavour::Unknown)
+    if (wants_tss_address(plan_.host.flavour))
         TRY_VOID(vm_->set_tss_address(layout::kKvmTss, layout::kKvmIdentityMap));
     // The whole slot now, though a KVM that shadows page tables charges 0.4 us for each MiB: making a slot at
     // the guest's first access would hide that, but an exception's push to a fresh stack, or kvmclock's page,

@@ -7,6 +7,7 @@
 #include <nlohmann/json.hpp>
 
 #include "vmm/os/text_file.h"
+#include "vmm/report/apicv.h"
 #include "vmm/text/layout.h"
 
 namespace mayfly {
@@ -116,10 +117,20 @@ Result<std::vector<KvmCounter>> read_counters(Result<UniqueFd> fd) {
     return stats.read_all();
 }
 
-/// Interrupts that KVM injected although it has APICv. It switches APICv off for a machine whose guest moves
-/// its local APIC or changes an APIC id. Spec: Linux 6.12, arch/x86/kvm/lapic.c, APICV_INHIBIT_REASON_*.
+/// Interrupts that KVM injected because the guest has switched APICv off.
 u64 injected_without_apicv(const StatsReport& report) {
-    return report.has_apicv ? sum_of(report.vcpus, "irq_injections") : 0;
+    return report.has_apicv && report.is_apicv_off ? sum_of(report.vcpus, "irq_injections") : 0;
+}
+
+/// Why KVM injected interrupts although it has APICv; empty where it did not.
+std::string apicv_line(const StatsReport& report) {
+    const u64 injected = report.has_apicv ? sum_of(report.vcpus, "irq_injections") : 0;
+    if (injected == 0) return {};
+    return fmt::format("KVM injected {} interrupts although it has APICv: {}", injected,
+                       report.is_apicv_off
+                           ? "the guest switched that off, by a local APIC at another address or "
+                             "an APIC id of its own"
+                           : "those of an 8259, or whose delivery met a page fault");
 }
 
 }  // namespace
@@ -176,8 +187,10 @@ StatsReport collect_stats(const Machine& machine) {
         return report;
     }
     const Vcpus& vcpus = machine.vcpus();
-    for (std::size_t i = 0; i < vcpus.count(); ++i)
+    for (std::size_t i = 0; i < vcpus.count(); ++i) {
         report.vcpus.push_back(read_counters(vcpus[i].stats_fd()).value_or(std::vector<KvmCounter>{}));
+        if (report.has_apicv && keeps_apicv_off(vcpus[i])) report.is_apicv_off = true;
+    }
     return report;
 }
 
@@ -204,13 +217,7 @@ std::string stats_table(const StatsReport& report, std::size_t columns) {
     text += report.kvm_counters_missing.empty()
                 ? counters_table(report, columns)
                 : wrap_text("  not available: " + report.kvm_counters_missing, columns, 4) + '\n';
-    if (const u64 injected = injected_without_apicv(report); injected != 0)
-        text +=
-            wrap_text(fmt::format("KVM injected {} interrupts although it has APICv: the guest switched that "
-                                  "off, by a local APIC at another address or an APIC id of its own",
-                                  injected),
-                      columns) +
-            '\n';
+    if (const std::string line = apicv_line(report); !line.empty()) text += wrap_text(line, columns) + '\n';
     return text;
 }
 

@@ -26,8 +26,10 @@ struct StatsReport {
     std::vector<std::vector<KvmCounter>> vcpus;
     DeviceReport devices;
     std::string kvm_counters_missing;  ///< why `vm` and `vcpus` are empty; empty when they are not
-    /// KVM uses Intel's APICv for guests here: it injects no interrupt unless the guest switches APICv off.
+    /// KVM uses Intel's APICv for guests here: it injects only an 8259's interrupts, and those whose delivery
+    /// met a fault, unless the guest has switched APICv off.
     bool has_apicv = false;
+    bool is_apicv_off = false;  ///< by the guest: apicv.h
 };
 
 [[nodiscard]] StatsReport collect_stats(const Machine& machine);

@@ -19,7 +19,7 @@ namespace mayfly {
 /// Parameters of the KVM modules, as sysfs has them.
 struct ModuleParameters {
     std::string enable_apicv;       ///< kvm_intel
-    std::string enable_ipiv;        ///< kvm_intel
+    std::string enable_ipiv;        ///< kvm_intel; kvm_amd since Linux 6.17
     std::string avic;               ///< kvm_amd
     std::string nested;             ///< kvm_intel or kvm_amd: guests may be hypervisors
     std::string halt_poll_ns;       ///< kvm

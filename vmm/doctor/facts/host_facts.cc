@@ -78,6 +78,7 @@ ModuleParameters gather_parameters() {
     ModuleParameters found;
     found.enable_apicv = read("/sys/module/kvm_intel/parameters/enable_apicv");
     found.enable_ipiv = read("/sys/module/kvm_intel/parameters/enable_ipiv");
+    if (found.enable_ipiv.empty()) found.enable_ipiv = read("/sys/module/kvm_amd/parameters/enable_ipiv");
     found.avic = read("/sys/module/kvm_amd/parameters/avic");
     found.nested = read("/sys/module/kvm_intel/parameters/nested");
     if (found.nested.empty()) found.nested = read("/sys/module/kvm_amd/parameters/nested");

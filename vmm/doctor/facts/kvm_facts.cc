@@ -42,7 +42,6 @@ constexpr std::array kCapabilities{
     Capability{"BINARY_STATS_FD", KVM_CAP_BINARY_STATS_FD, kWanted, "KVM's counters in --stats; Linux 5.14"},
     Capability{"STEAL_TIME", KVM_CAP_STEAL_TIME, kWanted, "guests that see how long they waited for a CPU"},
     Capability{"HALT_POLL", KVM_CAP_HALT_POLL, kWanted, "halt polling per machine; Linux 5.12"},
-    Capability{"X86_DISABLE_EXITS", KVM_CAP_X86_DISABLE_EXITS, kWanted, "HLT without an exit"},
     Capability{"DISABLE_QUIRKS2", KVM_CAP_DISABLE_QUIRKS2, kWanted, "clean handling of VMCALL; Linux 5.18"},
     Capability{"COALESCED_PIO", KVM_CAP_COALESCED_PIO, kWanted, "collected port writes"},
 };

@@ -7,6 +7,7 @@
 
 #include "firmware/layout.h"
 #include "vmm/error/verify.h"
+#include "vmm/kvm/host_kind.h"
 #include "vmm/machine/boot/boot_state.h"
 #include "vmm/os/clock.h"
 
@@ -97,7 +98,7 @@ Result<std::unique_ptr<ProbeMachine>> make_probe_machine(const KvmSystem& kvm, G
     const u64 create_vm_ns = monotonic_ns() - before;
     const std::span<const std::byte> image(mayfly_probe_begin, mayfly_probe_end);
     VERIFY(ram.memory().write(Gpa{MAYFLY_PROBE_LOAD}, image) == MemStatus::Ok);
-    if (detect_flavour() == KvmFlavour::Vmx)
+    if (wants_tss_address(detect_flavour()))
         TRY_VOID(vm.set_tss_address(layout::kKvmTss, layout::kKvmIdentityMap));
     TRY_VOID(vm.set_memory(0, ram.memory().regions()[0]));
     TRY_VOID(vm.create_split_irqchip(kGsi));

@@ -128,6 +128,7 @@ TEST_CASE("a well set up SVM host is judged by AVIC", "[doctor]") {
     CHECK(diagnosis.problems == 0);
     CHECK(find(diagnosis, "AVIC")->severity == Severity::Ok);
     CHECK(find(diagnosis, "APICv") == nullptr);
+    CHECK(find(diagnosis, "posted interrupts")->text.find("yes: KVM injected 0 times for 64") == 0);
 }
 
 TEST_CASE("the doctor tells how an 8254's late ticks are treated", "[doctor]") {
@@ -147,12 +148,41 @@ TEST_CASE("AVIC that the processor has but the module leaves off is a problem wi
     CHECK(avic.cure == "sudo modprobe -r kvm_amd && sudo modprobe kvm_amd avic=1");
 }
 
-TEST_CASE("as many injections as interrupts disprove the module's claim", "[doctor]") {
+TEST_CASE("AVIC without x2AVIC says that x2APIC is hidden", "[doctor]") {
+    Facts facts = svm_host();
+    CHECK(finding(facts, "AVIC").text == "on (kvm_amd.avic), with x2AVIC");
+    facts.host.cpu.has_x2avic = false;
+    CHECK(finding(facts, "AVIC").text.find("mayfly hides x2APIC from guests") != std::string::npos);
+    facts.host.cpu.has_posted_interrupts = false;
+    facts.host.parameters.avic = "N";
+    CHECK(finding(facts, "AVIC").severity == Severity::Note);
+}
+
+TEST_CASE("IPI virtualisation is Intel's by its parameter, and AMD's by AVIC and its own", "[doctor]") {
+    CHECK(finding(vmx_host(), "IPI virtualisation").text == "on (kvm_intel.enable_ipiv)");
     Facts facts = vmx_host();
-    facts.probe = native_probe(64);
-    const Finding posted = finding(facts, "posted interrupts");
-    CHECK(posted.severity == Severity::Note);
-    CHECK(posted.text.find("although the module says so: KVM injected 64 times for 64") != std::string::npos);
+    facts.host.parameters.enable_ipiv = "N";
+    const Finding off = finding(facts, "IPI virtualisation");
+    CHECK(off.severity == Severity::Problem);
+    CHECK(off.cure == "sudo modprobe -r kvm_intel && sudo modprobe kvm_intel enable_ipiv=1");
+    facts.host.cpu.has_ipi_virtualisation = false;
+    CHECK(finding(facts, "IPI virtualisation").severity == Severity::Ok);
+    CHECK(finding(svm_host(), "IPI virtualisation").text == "on, part of AVIC");
+    Facts avic = svm_host();
+    avic.host.parameters.enable_ipiv = "N";
+    CHECK(finding(avic, "IPI virtualisation").text.find("off, though AVIC is on") == 0);
+    avic.host.parameters.avic = "N";
+    CHECK(finding(avic, "IPI virtualisation").text.find("none: guests send IPIs") == 0);
+}
+
+TEST_CASE("as many injections as interrupts disprove the module's claim", "[doctor]") {
+    for (Facts facts : {vmx_host(), svm_host()}) {
+        facts.probe = native_probe(64);
+        const Finding posted = finding(facts, "posted interrupts");
+        CHECK(posted.severity == Severity::Note);
+        CHECK(posted.text.find("although the module says so: KVM injected 64 times for 64") !=
+              std::string::npos);
+    }
 }
 
 TEST_CASE("a KVM without counters leaves the posted-interrupt verdict open", "[doctor]") {
@@ -290,6 +320,25 @@ TEST_CASE("kernels before 6.12 want favordynmods", "[doctor]") {
     CHECK(finding(facts, "VM creation").cure == "sudo mount -o remount,favordynmods /sys/fs/cgroup");
     facts.host.has_favordynmods = true;
     CHECK(finding(facts, "VM creation").severity == Severity::Ok);
+}
+
+TEST_CASE("how long a VM took to be made is told with what it waited for", "[doctor]") {
+    Facts facts = vmx_host();
+    facts.host.kernel_release = "6.1.0-28-amd64";
+    facts.host.has_cgroup2 = true;
+    facts.probe->create_vm_ns = 14'500'000;
+    const Finding slow = finding(facts, "create a VM");
+    CHECK(slow.severity == Severity::Note);
+    CHECK(slow.text.find("14.5 ms, slow") == 0);
+    CHECK(slow.text.find("waited for the kernel thread") != std::string::npos);
+    CHECK(slow.text.find("0.1 ms") != std::string::npos);
+    CHECK(finding(facts, "VM creation").text.find("10-70 ms") != std::string::npos);
+    facts.host.parameters.nx_huge_pages = "never";
+    CHECK(finding(facts, "VM creation").severity == Severity::Ok);
+    CHECK(finding(facts, "create a VM").text.find("not for a kernel thread") != std::string::npos);
+    facts.probe->create_vm_ns = 92'000;
+    CHECK(finding(facts, "create a VM").severity == Severity::Ok);
+    CHECK(finding(facts, "create a VM").text.find("92.0 us") == 0);
 }
 
 TEST_CASE("a forbidden io_uring is cured by its sysctl", "[doctor]") {

@@ -107,10 +107,17 @@ TEST_CASE("caches of level 1 and 2 are a core's, level 3 is shared by all", "[cp
     }
 }
 
-TEST_CASE("the V2 topology leaf is right where the host has one, and is not invented", "[cpuid]") {
-    const auto intel = guest_table(true, {.cpu_count = 4}, 3);
-    CHECK(intel->find(0x1f, 0)->edx == 3);
-    CHECK(intel->find(0x1f, 1)->ebx == 4);
+TEST_CASE("the V2 topology leaf says the same where the host has one, and is not invented", "[cpuid]") {
+    for (const u32 cpus : {1U, 4U, 64U}) {
+        const auto intel = guest_table(true, {.cpu_count = cpus}, cpus - 1);
+        for (const u32 subleaf : {0U, 1U, 2U}) {
+            const kvm_cpuid_entry2* one = intel->find(0xb, subleaf);
+            const kvm_cpuid_entry2* two = intel->find(0x1f, subleaf);
+            REQUIRE((one != nullptr && two != nullptr));
+            CHECK((one->eax == two->eax && one->ebx == two->ebx && one->ecx == two->ecx));
+            CHECK(two->edx == cpus - 1);
+        }
+    }
     CHECK(guest_table(false, {.cpu_count = 4})->find(0x1f) == nullptr);
 }
 
@@ -132,6 +139,17 @@ TEST_CASE("a guest is told of its hypervisor, ARAT, and a TSC that does not chan
     CHECK((table->find(1)->ecx & kHypervisor) != 0);
     CHECK((table->find(6)->eax & 4) != 0);
     CHECK((table->find(0x8000'0007)->edx & 0x100) != 0);
+}
+
+// Intel SDM Vol. 2A "CPUID-CPU Identification", "Feature Information Returned in the ECX Register".
+TEST_CASE("MONITOR and MWAIT are not offered, whatever the host says", "[cpuid]") {
+    constexpr u32 kMonitor = 1U << 3;
+    for (const bool is_intel_host : {true, false}) {
+        auto table = host_table(is_intel_host);
+        table->find(1)->ecx |= kMonitor;
+        make_guest_cpuid(*table, {}, 0);
+        CHECK((table->find(1)->ecx & kMonitor) == 0);
+    }
 }
 
 TEST_CASE("the TSC deadline is offered where KVM has it and a LAPIC is in the kernel", "[cpuid]") {
@@ -187,7 +205,9 @@ TEST_CASE("Intel's frequency leaves are filled where the host's are empty, and a
     const kvm_cpuid_entry2* tsc = table->find(0x15);
     REQUIRE((tsc->eax != 0 && tsc->ebx != 0));
     CHECK(u64{tsc->ecx} * tsc->ebx / tsc->eax == u64{2'100'000} * 1000);
-    CHECK(table->find(0x16)->eax == 2100);
+    // Base and maximum in MHz, and a bus of 100 MHz.
+    const kvm_cpuid_entry2* cpu = table->find(0x16);
+    CHECK((cpu->eax == 2100 && cpu->ebx == 2100 && cpu->ecx == 100));
     auto given = host_table(true);
     given->find(0x15)->eax = 2;
     given->find(0x15)->ebx = 168;
