@@ -33,8 +33,8 @@ struct HostKind {
 struct HostSigns {
     KvmFlavour flavour = KvmFlavour::Unknown;
     std::string avic;  ///< kvm_amd
-    std::string
-        enable_ipiv;  ///< kvm_intel; kvm_amd since Linux 6.17, where processors with erratum 1235 have N
+    /// kvm_intel; kvm_amd since Linux 6.17, N there on processors with erratum 1235.
+    std::string enable_ipiv;
     bool has_x2avic = false;
 };
 [[nodiscard]] HostKind host_kind(const HostSigns& signs);
