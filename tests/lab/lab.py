@@ -11,6 +11,7 @@ import os
 import shutil
 import subprocess
 import threading
+import time
 
 import image
 import packages
@@ -31,6 +32,7 @@ from channel import (
 )
 from errors import LabError, Unavailable
 from machine import Options
+from one_cpu import OneCpu, first_choice
 from svm_host import SvmHost, disk_path
 from vmx_host import VmxHost
 from watch import Watch
@@ -50,6 +52,7 @@ PROGRAMS = {
     "lz4": "lz4",
     "zstd": "zstd",
     "setpriv": "util-linux",
+    "taskset": "util-linux",
     "readelf": "binutils",
 }
 
@@ -104,6 +107,7 @@ class Lab:
         self._emulator = None
         self._thread = None
         self._closing = threading.Event()
+        self._has_one_cpu = False
         self.channel = None
 
     def __enter__(self):
@@ -143,8 +147,17 @@ class Lab:
             raise
         return self
 
+    def _cpu_words(self):
+        """With several CPUs of its own the emulator needs several of ours; with icount one thread does it all."""
+        options = self._machine.options
+        self._has_one_cpu = self._machine.loses_interrupts and options.cpus == 1 and not options.icount
+        return ["taskset", "-c", str(first_choice())] if self._has_one_cpu else []
+
     def _keep_awake(self):
+        one_cpu = OneCpu(self.process_id)
         while not self._closing.wait(WAKE_SECONDS):
+            if self._has_one_cpu:
+                one_cpu.look(time.monotonic())
             try:
                 self.channel.send(WAKE, 0)
             except LabError:
@@ -182,7 +195,7 @@ class Lab:
             # "Parent" in the parent-death signal is the thread that forks: this one lives as long as the lab.
             try:
                 self._emulator = subprocess.Popen(
-                    ["setpriv", "--pdeathsig", "KILL", "--", *self._launch.command],
+                    [*self._cpu_words(), "setpriv", "--pdeathsig", "KILL", "--", *self._launch.command],
                     stdin=subprocess.DEVNULL,
                     stdout=subprocess.PIPE,
                     stderr=subprocess.STDOUT,

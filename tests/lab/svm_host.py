@@ -15,8 +15,9 @@ class SvmHost(Machine):
     name = "svm"
     emulator = "QEMU"
     programs = {QEMU: "qemu-system-x86"}
-    # QEMU 7.2, svm_helper.c: at each #VMEXIT do_vmexit() clears a bit of interrupt_request without the lock under
-    # which the thread of the timers sets CPU_INTERRUPT_HARD there.
+    # QEMU 7.2, svm_helper.c: at each #VMEXIT do_vmexit() clears CPU_INTERRUPT_VIRQ in interrupt_request without the
+    # lock under which the thread of the timers sets CPU_INTERRUPT_HARD there: hosts stood still, and guests died of
+    # vector 0.
     loses_interrupts = True
     modules = ("irqbypass", "kvm", "kvm-amd", "virtio_pci", "virtio_blk", "virtio_console", "virtio_net", "tun",
                "loop")  # fmt: skip

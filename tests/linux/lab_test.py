@@ -24,6 +24,7 @@ from harness import (
     mayfly_path,
 )
 import commands
+import one_cpu
 import watch
 from errors import LabError
 from lab import Lab
@@ -190,6 +191,38 @@ def an_interrupt_wakes_the_host_each_second_except_where_instructions_are_counte
     for lab, is_woken in ((host.lab, True), (counting_lab(), False)):
         before, after = map(int, lab.run(f"before=$({count}); sleep 6; echo $before $({count})", timeout=120).out.split())
         check(after - before >= 3 if is_woken else after == before, f"woken {is_woken}: {before}, then {after}")
+
+
+def cpus_of(pid):
+    return {frozenset(os.sched_getaffinity(int(thread))) for thread in os.listdir(f"/proc/{pid}/task")}
+
+
+@case
+def the_emulator_has_one_cpu_and_goes_where_one_is_free():
+    (cpus,) = cpus_of(host.lab.process_id)
+    check(len(cpus) == 1, f"it has {sorted(cpus)}")
+    here, *others = sorted(os.sched_getaffinity(0))
+    busy = ["taskset", "-c", str(here), sys.executable, "-c", "while True: pass"]
+    spinners = [subprocess.Popen(busy) for _ in range(2)]  # pylint: disable=consider-using-with
+    idle = {cpu: 0.0 for cpu in (here, *others)}
+    looked = one_cpu.idle_seconds
+    one_cpu.idle_seconds = lambda: dict(idle)
+    try:
+        moved = one_cpu.OneCpu(spinners[0].pid)
+        for second in range(60):  # one time in two it stays
+            time.sleep(0.3)
+            moved.look(second * 0.3)
+            idle[max(idle)] += 0.3
+            if cpus_of(spinners[0].pid) != {frozenset({here})}:
+                break
+        expected = {frozenset({max(idle)})}
+        check(cpus_of(spinners[0].pid) == expected, f"it stays on {cpus_of(spinners[0].pid)}")
+        check(cpus_of(spinners[1].pid) == {frozenset({here})}, "the other one went")
+    finally:
+        one_cpu.idle_seconds = looked
+        for spinner in spinners:
+            spinner.kill()
+            spinner.wait()
 
 
 @case
