@@ -139,7 +139,7 @@ class Lab:
                 raise LabError(f"the lab did not come up within {self._boot_seconds:g} s" + self._tail())
             if self.channel.ended is not None:
                 raise LabError(self.channel.ended)
-            # With icount timers run in the thread of the CPU, and a wake would make each run another one.
+            # With icount the thread of the CPU runs the timers, and a wake would make each run another one.
             if self._machine.loses_interrupts and not self._machine.options.icount:
                 threading.Thread(target=self._keep_awake, daemon=True).start()
         except BaseException:
@@ -148,7 +148,7 @@ class Lab:
         return self
 
     def _cpu_words(self):
-        """With several CPUs of its own the emulator needs several of ours; with icount one thread does it all."""
+        """With several CPUs of its own the emulator needs several of ours; with icount no tick is lost."""
         options = self._machine.options
         self._has_one_cpu = self._machine.loses_interrupts and options.cpus == 1 and not options.icount
         return ["taskset", "-c", str(first_choice())] if self._has_one_cpu else []
@@ -156,11 +156,11 @@ class Lab:
     def _keep_awake(self):
         one_cpu = OneCpu(self.process_id)
         while not self._closing.wait(WAKE_SECONDS):
-            if self._has_one_cpu:
-                one_cpu.look(time.monotonic())
             try:
+                if self._has_one_cpu:
+                    one_cpu.look(time.monotonic())
                 self.channel.send(WAKE, 0)
-            except LabError:
+            except (LabError, OSError):  # it has ended
                 return
 
     def _prepare(self, kernel, initrd):

@@ -29,9 +29,9 @@ class Machine:
     modules_at_hand = ()
     # Whether it starts again after a panic of its kernel, and has to be ended.
     restarts = False
-    # Whether its emulator's threads change a word without a lock, and so can lose an interrupt, or invent one: it
-    # gets one CPU of ours, where it has one (one_cpu.py). A lost interrupt leaves the host's kernel waiting for a tick
-    # that never comes, until any device interrupts.
+    # Whether its emulator's threads change a word without a lock, and so can lose an interrupt, or invent one. With
+    # one CPU it gets one of ours, where that cannot happen (one_cpu.py). With several it may: a host that has lost its
+    # tick stands still until any device interrupts, so the client has one do so each second.
     loses_interrupts = False
     # The device that the agent finds its client at; "": a virtio-serial port.
     channel_device = ""

@@ -5,6 +5,8 @@ lost."""
 import os
 import random
 
+import schedstat
+
 # Of the time since the last look.
 WAITED_SHARE = 0.3
 IDLE_SHARE = 0.5
@@ -36,36 +38,25 @@ class OneCpu:
         self._seen = None
 
     def look(self, now):
-        """Moves the process when others have its CPU and another one idles; `now` in seconds."""
-        waited, idle = self._waited_seconds(), idle_seconds()
+        """Moves the process when others have its CPU and another one idles; `now` in seconds. OSError when it has
+        ended."""
+        _, waited = schedstat.ran_and_waited_seconds(self._pid)
+        idle = idle_seconds()
         last, self._seen = self._seen, (now, waited, idle)
         if last is None or now <= last[0]:
             return
         seconds = now - last[0]
-        if waited - last[1] < WAITED_SHARE * seconds:
-            return
         best = max(idle, key=lambda cpu: idle[cpu] - last[2].get(cpu, idle[cpu]))
+        has_idled = idle[best] - last[2].get(best, idle[best])
         # Two that share a CPU see the same; not both of them should go.
-        if idle[best] - last[2].get(best, idle[best]) >= IDLE_SHARE * seconds and random.random() < 0.5:
-            for thread in self._threads():
-                try:
-                    os.sched_setaffinity(thread, {best})
-                except OSError:  # it has ended
-                    pass
+        if (waited - last[1] >= WAITED_SHARE * seconds and has_idled >= IDLE_SHARE * seconds
+                and random.random() < 0.5):  # fmt: skip
+            self._move_to(best)
 
-    def _threads(self):
-        try:
-            return [int(name) for name in os.listdir(f"/proc/{self._pid}/task")]
-        except OSError:
-            return []
-
-    def _waited_seconds(self):
-        """How long its threads were ready to run, and did not."""
-        total_ns = 0
-        for thread in self._threads():
+    def _move_to(self, cpu):
+        """For as long as this takes, microseconds, two of its threads may run at once."""
+        for thread in schedstat.threads_of(self._pid):
             try:
-                with open(f"/proc/{self._pid}/task/{thread}/schedstat", encoding="ascii") as file:
-                    total_ns += int(file.read().split()[1])
-            except OSError:
+                os.sched_setaffinity(thread, {cpu})
+            except OSError:  # it has ended
                 continue
-        return total_ns / 1e9

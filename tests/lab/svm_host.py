@@ -16,8 +16,8 @@ class SvmHost(Machine):
     emulator = "QEMU"
     programs = {QEMU: "qemu-system-x86"}
     # QEMU 7.2, svm_helper.c: at each #VMEXIT do_vmexit() clears CPU_INTERRUPT_VIRQ in interrupt_request without the
-    # lock under which the thread of the timers sets CPU_INTERRUPT_HARD there: hosts stood still, and guests died of
-    # vector 0.
+    # lock under which the thread of the timers sets CPU_INTERRUPT_HARD there: hosts have stood still for want of a
+    # tick. The other way round the bit that was cleared comes back, an interrupt of vector 0 for a guest.
     loses_interrupts = True
     modules = ("irqbypass", "kvm", "kvm-amd", "virtio_pci", "virtio_blk", "virtio_console", "virtio_net", "tun",
                "loop")  # fmt: skip

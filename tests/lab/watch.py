@@ -2,9 +2,9 @@
 """Looks after a command in the lab from outside: whether anything happens there still, and what is to be seen
 when its time is over. A lost guest halts forever and its host idles, on any machine, however
 slow or busy; so it need not be waited for until a limit made for slow machines."""
-import os
 import time
 
+import schedstat
 from errors import LabError
 
 # A command that is silent for so long while its lab idles is hopeless.
@@ -16,19 +16,6 @@ SHOW = """
 echo "processes:"; ps -o pid,stat,args | grep -v -e ' \\[' -e ' ps -o ' -e grep
 echo "the end of the host kernel's log:"; dmesg | tail -n 20
 """
-
-
-def wanted_seconds(pid):
-    """How long the threads of a process have run, or waited for a CPU to run on."""
-    total_ns = 0
-    for thread in os.listdir(f"/proc/{pid}/task"):
-        try:
-            with open(f"/proc/{pid}/task/{thread}/schedstat", encoding="ascii") as file:
-                ran, waited, _ = map(int, file.read().split())
-        except OSError:
-            continue
-        total_ns += ran + waited
-    return total_ns / 1e9
 
 
 class Watch:
@@ -44,7 +31,7 @@ class Watch:
         if not self._ends_idle:
             return ""
         try:
-            wanted = wanted_seconds(self._pid)
+            wanted = sum(schedstat.ran_and_waited_seconds(self._pid))
         except (OSError, ValueError):
             return ""
         now = time.monotonic()

@@ -189,7 +189,8 @@ def an_interrupt_wakes_the_host_each_second_except_where_instructions_are_counte
     # What is printed makes interrupts too.
     count = "awk '/virtqueues/ {print $2}' /proc/interrupts"
     for lab, is_woken in ((host.lab, True), (counting_lab(), False)):
-        before, after = map(int, lab.run(f"before=$({count}); sleep 6; echo $before $({count})", timeout=120).out.split())
+        outcome = lab.run(f"before=$({count}); sleep 6; echo $before $({count})", timeout=120)
+        before, after = map(int, outcome.out.split())
         check(after - before >= 3 if is_woken else after == before, f"woken {is_woken}: {before}, then {after}")
 
 

@@ -130,7 +130,8 @@ std::string apicv_line(const StatsReport& report) {
                        report.is_apicv_off
                            ? "the guest switched that off, by a local APIC at another address or "
                              "an APIC id of its own"
-                           : "those of an 8259, or whose delivery met a page fault");
+                           : "those of an 8259, those whose delivery met a page fault, or APICv was off "
+                             "for a time");
 }
 
 }  // namespace

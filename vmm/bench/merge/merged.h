@@ -32,7 +32,7 @@ struct MergedReport {
 /// first one's.
 Result<MergedReport> merge_reports(std::vector<BenchReport> reports);
 
-/// Up to 80 columns wide: as many reports beside each other as fit, the others below.
+/// Up to `columns` wide: as many reports beside each other as fit, the others below.
 [[nodiscard]] std::string merged_text(const MergedReport& merged, std::size_t columns);
 /// Keys: see the file comment of merged_json.cc.
 [[nodiscard]] std::string merged_json(const MergedReport& merged);
