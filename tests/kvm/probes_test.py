@@ -1,10 +1,7 @@
 # SPDX-License-Identifier: Apache-2.0
 """Every probe guest passes on its machines, and fails on one that lacks the feature it tests."""
-import json
-import os
-
 from harness import boot, case, check, check_match, check_one_line, check_refused, check_silent, check_status, guest
-from harness import guest_file, main, temporary_directory
+from harness import guest_file, main
 
 LIMIT = ("--timeout", 20)
 
@@ -43,18 +40,6 @@ def the_processor_that_a_guest_is_told_of():
             outcome = boot(guest_file("cpuid"), "--cpus", cpus, "--append", f"cpus={cpus}", "--profile", profile)
             check_status(outcome, 0)
             check(outcome.out.count(b"ok ") >= 9 and b"FAIL" not in outcome.out, "not as it is", outcome)
-
-
-@case
-def a_guest_that_halts_leaves_its_processor_to_the_host():
-    """KVM_CAP_X86_DISABLE_EXITS would have a halted guest, and one in MWAIT, keep it."""
-    with temporary_directory() as directory:
-        path = os.path.join(directory, "stats")
-        for profile in ("modern", "legacy"):
-            passes("timer", "--profile", profile, "--stats-json", path)
-            with open(path, encoding="utf-8") as file:
-                (counters,) = json.load(file)["kvm"]["vcpus"]
-            check(counters["halt_exits"] >= 1, f"{profile}: it halted without an exit")
 
 
 @case

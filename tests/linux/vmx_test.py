@@ -7,8 +7,9 @@ import pathlib
 
 from harness import OK, case, check, check_status, kernel, main
 from guests import busybox_initramfs
-from vmx_hosts import (GUESTS, LIMIT, PROBES, REQUESTS, WITHOUT_IRQCHIP, check_doctor, check_posted,
-                       check_posting, check_processor, disk_counts, make_disk, passes, vmx_host)  # fmt: skip
+from vmx_hosts import (GUESTS, LEGACY, LIMIT, MODERN, PROBES, REQUESTS, WITHOUT_IRQCHIP, check_doctor,
+                       check_posted, check_posting, check_processor, disk_counts, make_disk, passes,
+                       vmx_host)  # fmt: skip
 
 # Exits of a read of 4 KiB, eight at a time: the greatest of the first three runs and 5 %.
 with open(pathlib.Path(__file__).parents[2] / "perf" / "baselines" / "vmx.json", encoding="utf-8") as _file:
@@ -95,6 +96,15 @@ def every_probe_passes():
 @case
 def a_guest_is_told_of_its_processor_as_it_is():
     check_processor(on)
+
+
+@case
+def a_guest_that_halts_leaves_its_processor_to_the_host():
+    """With KVM_CAP_X86_DISABLE_EXITS it would keep it, and KVM would count nothing."""
+    for profile in (MODERN, LEGACY):
+        passes(on, "timer", *profile, "--stats-json", "/tmp/s")
+        vcpus = json.loads(on.get("/tmp/s"))["kvm"]["vcpus"]
+        check(sum(vcpu["halt_exits"] for vcpu in vcpus) >= 1, f"{profile}: it halted without an exit")
 
 
 @case
