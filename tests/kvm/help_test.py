@@ -181,6 +181,15 @@ def timeline_and_statistics_fit_and_have_suitable_units():
 
 
 @case
+def the_demonstration_fits():
+    if why_no_kvm():
+        raise harness.Skip(why_no_kvm())
+    for options in ((), ("--profile", "legacy"), ("--cpus", "4")):
+        arguments = ["boot", guest("demo"), *options]
+        check_width(run(*arguments).out, 80, arguments)
+
+
+@case
 def doctor_fits_and_obeys():
     for columns in (40, 80, 200):
         _, text = on_terminal(["doctor"], columns)

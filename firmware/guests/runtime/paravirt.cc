@@ -31,7 +31,7 @@ Text why_not_armed() {
     if (eoi_counts.interrupts == 0) return "not armed: no interrupt came";
     // KVM leaves it off with APICv, which ends interrupts by itself and shows them in service until then.
     if (eoi_counts.in_service == eoi_counts.interrupts) return "not armed: an EOI costs no exit here (APICv)";
-    return "not armed: this host ends interrupts when it delivers them";
+    return "not armed: the host ends interrupts itself";
 }
 
 void exercise_eoi(u32 count) {
