@@ -57,10 +57,12 @@ def a_pipe_gets_whole_lines():
     check(len(pieces) < 2 * lines, f"{len(pieces)} writes for {lines} lines")
 
 
-def saying_kernel(directory, text, end):
-    """Prints on the serial port and on port 0xe9, and ends by `end`."""
-    code = b"".join(flat_kernel.out8(0x3F8, byte) for byte in text)
-    code += b"".join(flat_kernel.out8(0xE9, byte) for byte in text)
+SERIAL, DEBUG = 0x3F8, 0xE9
+
+
+def saying_kernel(directory, text, end, ports=(SERIAL, DEBUG)):
+    """Prints on one port, then on the other, and ends by `end`."""
+    code = b"".join(flat_kernel.out8(port, byte) for port in ports for byte in text)
     return write_file(directory, "kernel", flat_kernel.multiboot(code + end))
 
 
@@ -91,30 +93,49 @@ def a_prompt_appears_while_the_guest_waits():
                 check(status == 128 + signal.SIGTERM, f"status {status}")
 
 
+def boot_into_files(directory, kernel, limit):
+    """The process, and the files of its ports."""
+    paths = {SERIAL: os.path.join(directory, "console"), DEBUG: os.path.join(directory, "debug")}
+    options = ("--console", paths[SERIAL], "--debugcon", paths[DEBUG], "--timeout", limit)
+    return popen(["boot", kernel, *options]), paths
+
+
+def contents_of(path):
+    with open(path, "rb") as file:
+        return file.read()
+
+
 @case
 def the_beginning_of_a_line_is_not_lost_at_any_end():
     ends = {
         "exit": (flat_kernel.out8(0xF4, 7), 7),
         "crash": (b"\x0f\x0b", 126),  # no interrupt table: a triple fault
         "timeout": (SPIN, 124),
-        "signal": (SPIN, 128 + signal.SIGTERM),
     }
     for name, (end, status) in ends.items():
         with temporary_directory() as directory:
             kernel = saying_kernel(directory, b"first\nhalf", end + flat_kernel.HALT)
-            debug = os.path.join(directory, "debug")
-            console = os.path.join(directory, "console")
             limit = "1" if name == "timeout" else "30"
-            process = popen(["boot", kernel, "--console", console, "--debugcon", debug, "--timeout", limit])
-            if name == "signal":
-                while not os.path.exists(debug) or b"first" not in open(debug, "rb").read():
-                    time.sleep(0.001)
-                process.send_signal(signal.SIGTERM)
+            process, paths = boot_into_files(directory, kernel, limit)
             check_status(finish(process, time.monotonic()), status)
-            for path in (console, debug):
-                with open(path, "rb") as file:
-                    contents = file.read()
-                check(contents == b"first\nhalf", f"{name}: {contents!r}")
+            for path in paths.values():
+                check(contents_of(path) == b"first\nhalf", f"{name}: {contents_of(path)!r}")
+
+
+@case
+def the_beginning_of_a_line_is_not_lost_by_a_signal():
+    for ports in ((SERIAL, DEBUG), (DEBUG, SERIAL)):
+        with temporary_directory() as directory:
+            kernel = saying_kernel(directory, b"first\nhalf", SPIN, ports)
+            process, paths = boot_into_files(directory, kernel, "30")
+            before, last = (paths[port] for port in ports)
+            # The guest has printed all of it on the port before, and may still be printing on the last one.
+            while not os.path.exists(last) or b"first" not in contents_of(last):
+                time.sleep(0.001)
+            process.send_signal(signal.SIGTERM)
+            check_status(finish(process, time.monotonic()), 128 + signal.SIGTERM)
+            check(contents_of(before) == b"first\nhalf", f"{contents_of(before)!r}")
+            check(b"first\nhalf".startswith(contents_of(last)), f"{contents_of(last)!r}")
 
 
 @case
