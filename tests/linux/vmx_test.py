@@ -4,17 +4,23 @@ control. What takes longer is in vmx_matrix.py."""
 import json
 import os
 import pathlib
+import sys
 
-from harness import OK, case, check, check_status, kernel, main
+from harness import OK, TIMEOUT, case, check, check_status, kernel, main
 from guests import busybox_initramfs
 from vmx_hosts import (GUESTS, LEGACY, LIMIT, MODERN, PROBES, REQUESTS, WITHOUT_IRQCHIP, check_doctor,
                        check_posted, check_posting, check_processor, disk_counts, make_disk, passes,
                        vmx_host)  # fmt: skip
 
+sys.path.append(os.path.join(os.path.dirname(os.path.realpath(__file__)), os.pardir, "kvm"))
+import flat_kernel  # noqa: E402
+
 # Exits of a read of 4 KiB, eight at a time: the greatest of the first three runs and 5 %.
 with open(pathlib.Path(__file__).parents[2] / "perf" / "baselines" / "vmx.json", encoding="utf-8") as _file:
     BASELINE = json.load(_file)["exits a request"]
 MORE_REQUESTS = 20_000
+SPIN_SECONDS = 120
+CLI_AND_SPIN = b"\xfa\xeb\xfe"
 INIT = """#!/bin/sh
 mounts
 grep -c ^processor /proc/cpuinfo; grep -o -m1 x2apic /proc/cpuinfo; cat /sys/devices/system/clocksource/*/current_clocksource
@@ -24,6 +30,7 @@ poweroff -f
 
 def started(apicv):
     files = {f"/work/{name}": os.path.join(GUESTS, f"{name}.elf") for name in ("cpuid", "registers")}
+    files["/work/spin"] = flat_kernel.multiboot(CLI_AND_SPIN)
     if apicv:
         files["/work/initrd"] = busybox_initramfs(INIT, {}, kernel("6.12"), [])
     return vmx_host(kernels=["6.12/bzImage"] if apicv else [], files=files, apicv=apicv)
@@ -105,6 +112,14 @@ def a_guest_that_halts_leaves_its_processor_to_the_host():
         passes(on, "timer", *profile, "--stats-json", "/tmp/s")
         vcpus = json.loads(on.get("/tmp/s"))["kvm"]["vcpus"]
         check(sum(vcpu["halt_exits"] for vcpu in vcpus) >= 1, f"{profile}: it halted without an exit")
+
+
+@case
+def a_guest_that_spins_with_interrupts_off_leaves_those_of_the_host_on():
+    for host in hosts.values():
+        outcome = host.mayfly("boot", "/work/spin", "--timeout", "0.1", timeout=SPIN_SECONDS)
+        check_status(outcome, TIMEOUT)
+        check("timeout: " in outcome.err, "its words", outcome)
 
 
 @case
