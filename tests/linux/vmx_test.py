@@ -126,7 +126,7 @@ def a_guest_that_spins_with_interrupts_off_leaves_those_of_the_host_on():
 def why_pv_eoi_is_not_armed_is_told():
     for guest in ("pveoi", "demo"):
         said = passes(on, guest)
-        check("not armed: an EOI costs no exit here (APICv)" in said, f"{guest} says: {said}")
+        check("not armed: KVM leaves it off with APICv" in said, f"{guest} says: {said}")
         said = passes(hosts[False], guest)
         check("not armed" not in said and "without" in said, f"{guest} says: {said}")
 

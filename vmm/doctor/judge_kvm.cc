@@ -105,6 +105,13 @@ void judge_capabilities(const KvmFacts& kvm, Findings& out) {
         fmt::format("{} of {}, name(number)=value: {}", count, kvm.capabilities.size(), present));
 }
 
+void judge_switched_off(const ModuleParameters& parameters, Findings& out) {
+    for (const VirtualisationParameter& parameter : parameters.switched_off)
+        add(out, Severity::Note, "switched off",
+            fmt::format("{}.{}: {}", parameter.module, parameter.name, parameter.without),
+            fmt::format("sudo modprobe -r {0} && sudo modprobe {0} {1}=1", parameter.module, parameter.name));
+}
+
 void judge_halt_polling(const ModuleParameters& parameters, Findings& out) {
     if (parameters.halt_poll_ns.empty()) return;
     if (parameters.halt_poll_ns == "0")
@@ -119,6 +126,7 @@ void judge_halt_polling(const ModuleParameters& parameters, Findings& out) {
 void judge_kvm(const Facts& facts, Findings& out) {
     judge_device(facts, out);
     judge_flavour(facts, out);
+    judge_switched_off(facts.host.parameters, out);
     judge_halt_polling(facts.host.parameters, out);
     const ModuleParameters& parameters = facts.host.parameters;
     if (!parameters.nx_huge_pages.empty())

@@ -21,6 +21,9 @@ Json host_json(const HostFacts& host) {
     for (const RingFeature& feature : host.ring.features)
         ring["features"][std::string(feature.name)] = feature.is_present;
     const ModuleParameters& parameters = host.parameters;
+    Json switched_off = Json::array();
+    for (const VirtualisationParameter& parameter : parameters.switched_off)
+        switched_off.push_back(std::string(parameter.module) + "." + std::string(parameter.name));
     return {
         {"kernel", host.kernel_release},
         {"processor", host.cpu.model},
@@ -36,6 +39,7 @@ Json host_json(const HostFacts& host) {
         {"halt_poll_ns", text_or_null(parameters.halt_poll_ns)},
         {"nx_huge_pages", text_or_null(parameters.nx_huge_pages)},
         {"tsc_tolerance_ppm", text_or_null(parameters.tsc_tolerance_ppm)},
+        {"switched_off", switched_off},
         {"tsc_khz", or_null(host.cpu.tsc_khz)},
         {"clocksource", text_or_null(host.clocksource)},
         {"transparent_huge_pages", text_or_null(host.transparent_huge_pages)},

@@ -30,7 +30,7 @@ alignas(4) constinit u32 eoi_word = 0;
 Text why_not_armed() {
     if (eoi_counts.interrupts == 0) return "not armed: no interrupt came";
     // KVM leaves it off with APICv, which ends interrupts by itself and shows them in service until then.
-    if (eoi_counts.in_service == eoi_counts.interrupts) return "not armed: an EOI costs no exit here (APICv)";
+    if (eoi_counts.in_service == eoi_counts.interrupts) return "not armed: KVM leaves it off with APICv";
     return "not armed: the host ends interrupts itself";
 }
 

@@ -16,6 +16,25 @@
 
 namespace mayfly {
 
+/// A parameter of a KVM module that uses what the processor has for guests. KVM has it on where it can, and
+/// says N where the processor lacks that.
+struct VirtualisationParameter {
+    std::string_view module;
+    std::string_view name;
+    std::string_view without;  ///< what KVM does when it is off
+};
+
+inline constexpr VirtualisationParameter kVirtualisationParameters[] = {
+    {"kvm_intel", "ept", "KVM shadows guests' page tables: their changes and many page faults are exits"},
+    {"kvm_amd", "npt", "KVM shadows guests' page tables: their changes and many page faults are exits"},
+    {"kvm_intel", "vpid", "each exit forgets what the processor knew of a guest's page tables"},
+    {"kvm_intel", "unrestricted_guest",
+     "KVM emulates a guest's real mode, as other processors than the first start in"},
+    {"kvm_intel", "flexpriority", "each access to an APIC in xAPIC mode is an exit, EOIs too"},
+    {"kvm_intel", "preemption_timer",
+     "a guest's timer is one of the host's kernel, and its interrupt another exit"},
+};
+
 /// Parameters of the KVM modules, as sysfs has them.
 struct ModuleParameters {
     std::string enable_apicv;       ///< kvm_intel
@@ -25,6 +44,8 @@ struct ModuleParameters {
     std::string halt_poll_ns;       ///< kvm
     std::string nx_huge_pages;      ///< kvm
     std::string tsc_tolerance_ppm;  ///< kvm
+    /// Of kVirtualisationParameters; none on a host that lacks its module.
+    std::vector<VirtualisationParameter> switched_off;
 };
 
 struct CpuFacts {

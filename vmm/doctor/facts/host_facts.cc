@@ -15,6 +15,8 @@
 #include <sys/utsname.h>
 #include <unistd.h>
 
+#include <fmt/format.h>
+
 #include "vmm/doctor/facts/parse.h"
 #include "vmm/os/huge_pages.h"
 #include "vmm/os/text_file.h"
@@ -85,6 +87,12 @@ ModuleParameters gather_parameters() {
     found.halt_poll_ns = read("/sys/module/kvm/parameters/halt_poll_ns");
     found.nx_huge_pages = read("/sys/module/kvm/parameters/nx_huge_pages");
     found.tsc_tolerance_ppm = read("/sys/module/kvm/parameters/tsc_tolerance_ppm");
+    for (const VirtualisationParameter& parameter : kVirtualisationParameters) {
+        const std::string path =
+            fmt::format("/sys/module/{}/parameters/{}", parameter.module, parameter.name);
+        const std::string value = read(path.c_str());
+        if (value == "N" || value == "0") found.switched_off.push_back(parameter);
+    }
     return found;
 }
 
