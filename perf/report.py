@@ -15,7 +15,7 @@ import sys
 from support import results
 
 ORDER = ("boot_time", "memory_size", "footprint", "image_load", "counts", "device_cost", "disk_io",
-         "net_io", "linux_boot", "linux_disk", "linux_share", "linux_streams")
+         "net_io", "lab_exits", "linux_boot", "linux_disk", "linux_share", "linux_share_whole", "linux_streams")
 
 
 def main():
