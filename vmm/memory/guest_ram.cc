@@ -9,8 +9,6 @@
 
 namespace mayfly {
 
-namespace {}
-
 Result<GuestRam> GuestRam::create(GuestRamOptions options) {
     // no guest: --memory is checked and rounded before; the hole is the layout's.
     VERIFY(options.size_bytes >= kPageBytes && options.size_bytes % kPageBytes == 0);
@@ -39,11 +37,18 @@ std::byte* GuestRam::page_range(Gpa at, u64 size_bytes) const {
 Result<void> GuestRam::map_file(Gpa at, const UniqueFd& fd, u64 offset_bytes, u64 size_bytes) {
     // no guest: Image::place() maps whole pages and copies the rest.
     VERIFY(offset_bytes % kPageBytes == 0);
-    void* mapped =
-        ::mmap(page_range(at, size_bytes), size_bytes, PROT_READ | PROT_WRITE,
-               MAP_PRIVATE | MAP_FIXED | MAP_NORESERVE, fd.get(), static_cast<off_t>(offset_bytes));
+    std::byte* const place = page_range(at, size_bytes);
+    void* mapped = ::mmap(place, size_bytes, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_FIXED | MAP_NORESERVE,
+                          fd.get(), static_cast<off_t>(offset_bytes));
     if (mapped == MAP_FAILED) return fail(Error::os("mmap"));
+    const auto begin = static_cast<u64>(place - mapping_.data());
+    file_ranges_.push_back({.begin = begin, .end = begin + size_bytes});
     return {};
+}
+
+Gpa GuestRam::address_of(u64 offset_bytes) const {
+    const GuestRegion& low = memory_.regions().front();
+    return offset_bytes < low.size_bytes ? Gpa{offset_bytes} : kAboveHole + (offset_bytes - low.size_bytes);
 }
 
 Result<void> GuestRam::move_pages(Gpa at, std::byte* from, u64 size_bytes) {

@@ -7,6 +7,9 @@
 // Thread: built and filled by one thread before any vCPU runs; memory() may then be used by any.
 #pragma once
 
+#include <span>
+#include <vector>
+
 #include "vmm/error/result.h"
 #include "vmm/memory/guest_memory.h"
 #include "vmm/os/mapping.h"
@@ -19,6 +22,12 @@ struct GuestRamOptions {
     Gpa hole_base;   ///< RAM stops here and continues at 4 GiB
 };
 
+/// A part of RAM, in bytes from its beginning: the hole does not count.
+struct RamRange {
+    u64 begin = 0;
+    u64 end = 0;
+};
+
 class GuestRam {
   public:
     static constexpr Gpa kAboveHole{GiB(4)};
@@ -27,6 +36,12 @@ class GuestRam {
     static Result<GuestRam> create(GuestRamOptions options);
 
     [[nodiscard]] const GuestMemory& memory() const { return memory_; }
+    /// All of it, in the order of addresses. Never dereferenced while a guest runs.
+    [[nodiscard]] std::span<std::byte> bytes() const { return mapping_.bytes(); }
+    /// What map_file() has mapped: pages there may have content though nobody has touched them.
+    [[nodiscard]] const std::vector<RamRange>& file_ranges() const { return file_ranges_; }
+    /// Where the guest sees this byte of bytes().
+    [[nodiscard]] Gpa address_of(u64 offset_bytes) const;
 
     /// Maps `size_bytes` of a file at `at`, private, instead of copying them. All three of `at`,
     /// `offset_bytes` and `size_bytes` are page multiples and the range is inside RAM (VERIFY).
@@ -52,6 +67,7 @@ class GuestRam {
 
     Mapping mapping_;
     GuestMemory memory_;
+    std::vector<RamRange> file_ranges_;
 };
 
 }  // namespace mayfly

@@ -7,10 +7,8 @@
 
 namespace mayfly {
 
-namespace {
-
 /// Our own, because some C libraries compare byte by byte.
-bool is_zero(const std::byte* page) {
+bool is_zero_page(const std::byte* page) {
     constexpr u64 kStep = 64;
     for (u64 at = 0; at != kPageBytes; at += kStep) {
         u64 bits = 0;
@@ -25,8 +23,6 @@ bool is_zero(const std::byte* page) {
     return true;
 }
 
-}  // namespace
-
 void copy_to_fresh_pages(std::byte* to, const std::byte* from, u64 size_bytes) {
     // SAFETY: an address is looked at as an integer.
     const u64 edge = -reinterpret_cast<std::uintptr_t>(from) % kPageBytes;
@@ -34,7 +30,7 @@ void copy_to_fresh_pages(std::byte* to, const std::byte* from, u64 size_bytes) {
     std::memcpy(to, from, head);
     u64 at = head;
     for (; size_bytes - at >= kPageBytes; at += kPageBytes)
-        if (!is_zero(from + at)) std::memcpy(to + at, from + at, kPageBytes);
+        if (!is_zero_page(from + at)) std::memcpy(to + at, from + at, kPageBytes);
     std::memcpy(to + at, from + at, size_bytes - at);
 }
 
