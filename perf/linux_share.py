@@ -130,7 +130,7 @@ class Archive:
         self._add_tree("tree", scale.files)
         self._add_tree("archived", scale.archived)
         self._add_tree("repository", scale.repository_files)
-        self._add("file", self._chance.randbytes(scale.file_mib << 20))
+        self._add("file", b"".join(self._chance.randbytes(1 << 20) for _ in range(scale.file_mib)))
         self._archive.close()
 
     def _add(self, name, content=None):

@@ -29,6 +29,7 @@ LAYERS = [
     ["vmm/machine/interrupts", "vmm/machine/program"],
     ["vmm/machine/vcpu", "vmm/machine/virtio"],
     ["vmm/machine"],
+    ["vmm/machine/snapshot"],
     ["vmm/report", "vmm/doctor/facts", "vmm/bench/measure"],
     ["vmm/doctor/probe", "vmm/bench/results"],
     ["vmm/doctor", "vmm/bench/page"],

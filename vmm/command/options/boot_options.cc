@@ -28,7 +28,6 @@ namespace mayfly {
 namespace {
 
 constexpr u32 kCpusMax = 64;
-constexpr std::size_t kExitPortsMax = 16;
 constexpr std::size_t kDisksMax = 64;
 constexpr std::size_t kNetsMax = 8;
 constexpr std::size_t kSharesMax = 16;          // each has a thread

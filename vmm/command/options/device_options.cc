@@ -17,12 +17,7 @@ namespace mayfly {
 
 namespace {
 
-constexpr u64 kQueuesMax = 16;
-constexpr u64 kPairsMax = 8;
-constexpr u64 kMtuMin = 68;  // what every IPv4 link carries: RFC 791
 constexpr u64 kMtuMax = 65'535;
-constexpr std::size_t kIdBytesMax = 20;  // virtio 1.2 §5.2.6 "Device Operation": VIRTIO_BLK_T_GET_ID
-constexpr u64 kRateMax = u64{1} << 40;
 
 /// "N" or "N:BURST"; `parse` reads either number.
 template <typename Parse>
@@ -85,16 +80,16 @@ Result<void> read_disk_key(const KeyValue& word, DiskConfig& disk) {
                             .hint(conversion_command(word.value.empty() ? "FORMAT" : word.value, disk.path)));
         disk.is_surely_raw = true;
     } else if (word.key == "queues" && word.has_value) {
-        disk.queues = static_cast<u16>(TRY(parse_in_range("--disk queues", word.value, 1, kQueuesMax)));
+        disk.queues = static_cast<u16>(TRY(parse_in_range("--disk queues", word.value, 1, kDiskQueuesMax)));
     } else if (word.key == "iops" && word.has_value) {
         disk.operations = TRY(parse_rate("--disk iops", word.value, parse_count));
     } else if (word.key == "bw" && word.has_value) {
         disk.bytes = TRY(parse_rate("--disk bw", word.value, parse_size));
     } else if (word.key == "id" && word.has_value) {
         disk.id = word.value;
-        if (disk.id.size() > kIdBytesMax)
-            return fail(
-                Error::invalid(fmt::format("--disk id={} is longer than {} bytes", disk.id, kIdBytesMax)));
+        if (disk.id.size() > kDiskIdBytesMax)
+            return fail(Error::invalid(
+                fmt::format("--disk id={} is longer than {} bytes", disk.id, kDiskIdBytesMax)));
     } else {
         return fail(unknown_key("--disk", word, kDiskHelp));
     }
@@ -115,7 +110,7 @@ Result<void> read_net_key(const KeyValue& word, NetConfig& net) {
     } else if (word.key == "mtu") {
         net.mtu = static_cast<u16>(TRY(parse_in_range("--net mtu", word.value, kMtuMin, kMtuMax)));
     } else if (word.key == "queues") {
-        net.pairs = static_cast<u16>(TRY(parse_in_range("--net queues", word.value, 1, kPairsMax)));
+        net.pairs = static_cast<u16>(TRY(parse_in_range("--net queues", word.value, 1, kNetPairsMax)));
     } else if (word.key == "bw") {
         net.bytes = TRY(parse_rate("--net bw", word.value, parse_size));
     } else if (word.key == "pps") {

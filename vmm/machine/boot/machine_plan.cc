@@ -56,10 +56,14 @@ Result<MachinePlan> plan_machine(const BootConfig& config, const HostKind& host,
     }
     plan.devices = TRY(plan_devices(config, plan.shape, plan.console));
     TRY_VOID(choose_macs(config, plan.devices));
-    // Linux would prefer these ports to ECAM, which it is told of.
-    plan.has_config_ports = plan.devices.has_pci() && (plan.shape.profile == Profile::Legacy || !is_linux);
+    plan.has_config_ports = has_config_ports(plan);
     plan.command_line = plan_command_line(plan, config, log::is_verbose());
     return plan;
+}
+
+bool has_config_ports(const MachinePlan& plan) {
+    // Linux would prefer these ports to ECAM, which it is told of.
+    return plan.devices.has_pci() && (plan.shape.profile == Profile::Legacy || !plan.kernel.is_linux);
 }
 
 std::vector<std::string> describe(const MachinePlan& plan, const BootConfig& config,

@@ -43,6 +43,9 @@ struct MachinePlan {
 /// an impossible machine, with the option; Stopped.
 Result<MachinePlan> plan_machine(const BootConfig& config, const HostKind& host, GuestImages& images);
 
+/// Of a plan with its devices: whether CF8/CFC answer.
+[[nodiscard]] bool has_config_ports(const MachinePlan& plan);
+
 /// Adds the guest's command line to a plan without one.
 [[nodiscard]] GuestCommandLine plan_command_line(const MachinePlan& plan, const BootConfig& config,
                                                  bool is_verbose);

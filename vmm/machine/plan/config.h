@@ -4,6 +4,7 @@
 
 #include <array>
 #include <chrono>
+#include <cstddef>
 #include <optional>
 #include <string>
 #include <vector>
@@ -45,6 +46,14 @@ enum class ConsoleDevice : u8 {
     Serial,
     Virtio
 };
+
+inline constexpr u16 kDiskQueuesMax = 16;
+inline constexpr std::size_t kDiskIdBytesMax = 20;  ///< virtio 1.2 §5.2.6 "Device Operation": GET_ID
+inline constexpr u16 kNetPairsMax = 8;
+inline constexpr u16 kMtuMin = 68;  ///< what every IPv4 link carries: RFC 791
+inline constexpr std::size_t kExitPortsMax = 16;
+
+inline constexpr u64 kRateMax = u64{1} << 40;
 
 /// A token bucket's figures; 0 per second: no limit.
 struct RateConfig {
