@@ -105,6 +105,7 @@ constexpr u16 kPortDebugConsole = 0xe9;
 constexpr u16 kPortExit = 0xf4;
 constexpr u16 kPortSerial = 0x3f8;
 constexpr u16 kPortPvpanic = 0x505;
+constexpr u16 kPortReady = 0x508;
 /// ACPI PM1a event block (legacy), 4 bytes, and control block, 2 bytes, at the addresses of QEMU's PC.
 constexpr u16 kPortPm1aEvent = 0x600;
 constexpr u16 kPortPm1aControl = 0x604;

@@ -43,6 +43,14 @@ int boot(int argc, char** argv, Timeline& timeline) {
     return boot_command(*arguments, std::move(*config), timeline);
 }
 
+int restore(int argc, char** argv, Timeline& timeline) {
+    const Result<BootArguments> arguments = parse_restore_arguments(argc, argv);
+    if (!arguments) return print_error(arguments.error());
+    if (arguments->is_help) return print_help(restore_help(display_of(STDOUT_FILENO).columns));
+    log::set_verbose(arguments->is_verbose);
+    return restore_command(*arguments, timeline);
+}
+
 /// A closed standard descriptor's number would go to the next file opened, /dev/kvm or the kernel. Read-only,
 /// so that writing to it fails as on a closed descriptor.
 void hold_standard_descriptors() {
@@ -80,6 +88,10 @@ int run(int argc, char** argv, Timeline& timeline) {
         // Before this thread first blocks.
         if (mentions_timeline(argc, argv)) timeline.estimate_exec();
         return boot(argc - 1, argv + 1, timeline);
+    }
+    if (command == "restore") {
+        if (mentions_timeline(argc, argv)) timeline.estimate_exec();
+        return restore(argc - 1, argv + 1, timeline);
     }
     if (command == "doctor") return simple(argc - 1, argv + 1, kDoctorPage, doctor_command);
     if (command == "bench") return bench_command(argc - 1, argv + 1);

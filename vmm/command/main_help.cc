@@ -8,7 +8,7 @@
 #include "firmware/guests/builtin.h"
 #include "vmm/command/bench/bench_option_table.h"
 #include "vmm/command/bench/merge_option_table.h"
-#include "vmm/command/options/boot_option_table.h"
+#include "vmm/command/options/restore_option_table.h"
 #include "vmm/command/simple_options.h"
 #include "vmm/command/table/option_hints.h"
 #include "vmm/machine/boot/guest_images.h"
@@ -21,7 +21,7 @@ namespace {
 constexpr std::size_t kCommandColumn = 16;
 constexpr std::size_t kGuestColumn = 20;
 
-constexpr std::array kPages{&kBootPage, &kDoctorPage, &kBenchPage, &kMergePage, &kVersionPage};
+constexpr std::array kPages{&kBootPage, &kRestorePage, &kDoctorPage, &kBenchPage, &kMergePage, &kVersionPage};
 
 }  // namespace
 

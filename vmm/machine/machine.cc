@@ -48,15 +48,6 @@ Error not_ours(std::string_view what) {
     return Error::invalid(fmt::format("a guest of this machine cannot have this state of the {}", what));
 }
 
-/// A guest refers to files of a shared directory by numbers that stand for files open in this process.
-Result<void> check_carriable(const BootConfig& config) {
-    if (config.shares.empty()) return {};
-    return fail(Error::invalid(fmt::format("a machine that shares {} of the host cannot be saved: its guest "
-                                           "works on files that are open in this process",
-                                           config.shares.front().options.directory))
-                    .hint("leave --share out, or copy: --copy-in, --copy-out"));
-}
-
 bool maps_files(const BootConfig& config) {
     return !config.kernel.starts_with(kBuiltinPrefix) || !config.initrds.empty() || !config.modules.empty();
 }
@@ -75,6 +66,15 @@ Result<std::unique_ptr<Machine>> Machine::create(const BootConfig& config, Outpu
         new Machine(config, std::move(plan), std::move(images), std::move(kvm), fds, stop, timeline));
     TRY_VOID(machine->build());
     return machine;
+}
+
+/// A guest refers to files of a shared directory by numbers that stand for files open in this process.
+Result<void> Machine::check_carriable(const BootConfig& config) {
+    if (config.shares.empty()) return {};
+    return fail(Error::invalid(fmt::format("a machine that shares {} of the host cannot be saved: its guest "
+                                           "works on files that are open in this process",
+                                           config.shares.front().options.directory))
+                    .hint("leave --share out, or copy: --copy-in, --copy-out"));
 }
 
 Result<std::unique_ptr<Machine>> Machine::restore(MachineParts parts, const MachineState& state,
@@ -410,13 +410,24 @@ std::vector<std::string> Machine::untaken_devices(const Ending& ending) const {
     return untaken_lines(config_, untaken, missing_drivers(plan_, images_));
 }
 
+std::optional<PrintkRing> Machine::printk_ring() const {
+    if (plan_.log || !plan_.kernel.is_linux) return plan_.log;
+    const std::optional<ElfImage> vmlinux = images_.vmlinux(plan_.kernel);
+    return vmlinux ? find_printk_ring(*vmlinux) : std::nullopt;
+}
+
+MachinePlan Machine::plan() const {
+    MachinePlan plan = plan_;
+    plan.log = printk_ring();
+    return plan;
+}
+
 std::string Machine::panic_words() const {
     if (!plan_.kernel.is_linux) return {};
     std::string line;
-    const std::optional<ElfImage> vmlinux = images_.vmlinux(plan_.kernel);
     if (const KernelLog* log = streams_.console.log()) {
         line = panic_line(log->records());
-    } else if (const auto ring = vmlinux ? find_printk_ring(*vmlinux) : std::nullopt) {
+    } else if (const std::optional<PrintkRing> ring = printk_ring()) {
         PrintkRecords records(*ring);
         records.set_memory(ram_->memory());
         line = panic_line(records);

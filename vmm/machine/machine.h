@@ -60,6 +60,8 @@ class Machine {
     /// cannot have the state.
     static Result<std::unique_ptr<Machine>> restore(MachineParts parts, const MachineState& state,
                                                     OutputFds fds, StopControl& stop, Timeline& timeline);
+    /// Whether save() can be meant to succeed. Errors: Invalid, with the option that keeps it from that.
+    static Result<void> check_carriable(const BootConfig& config);
     /// Destroys a machine that has ended, or never ran.
     static MachineParts take_apart(std::unique_ptr<Machine> machine);
     Machine(const Machine&) = delete;
@@ -82,6 +84,10 @@ class Machine {
     [[nodiscard]] Result<MachineState> save();
 
     [[nodiscard]] const KvmVm& vm() const { return *vm_; }
+    [[nodiscard]] const BootConfig& config() const { return config_; }
+    [[nodiscard]] const GuestRam& ram() const { return *ram_; }
+    /// With the place of the kernel's log, where that was not looked for before.
+    [[nodiscard]] MachinePlan plan() const;
     [[nodiscard]] const Vcpus& vcpus() const { return vcpus_; }
     [[nodiscard]] VirtioDevices& devices() const { return *devices_; }
     /// Shows `watch` all output of the guest. Between create() and run(); it outlives the machine's threads.
@@ -114,6 +120,7 @@ class Machine {
     [[nodiscard]] Ending resolved_ending(Ending ending) const;
     /// Of a Linux guest, once it has ended; empty where it has not panicked.
     [[nodiscard]] std::string panic_words() const;
+    [[nodiscard]] std::optional<PrintkRing> printk_ring() const;
 
     /// Of the process; they outlive the machine.
     struct Outside {

@@ -36,8 +36,12 @@ Platform::Consoles::Consoles(GuestConsole& console, IrqLine& serial_line)
     if (ByteSink* sink = console.debug().sink()) debug.emplace(*sink);
 }
 
-Platform::Reports::Reports(Timeline& timeline, VerdictSink& verdicts, ExitPort::Form exit_form)
-    : marks(timeline), exit_port(verdicts, exit_form), post_port(marks), boot_timer(marks) {}
+Platform::Reports::Reports(Timeline& timeline, StopControl& stop, ExitPort::Form exit_form)
+    : marks(timeline, stop.snapshot()),
+      exit_port(stop, exit_form),
+      post_port(marks),
+      boot_timer(marks),
+      ready_port(stop.snapshot()) {}
 
 Platform::Endings::Endings(VerdictSink& verdicts)
     : i8042(verdicts),
@@ -145,6 +149,8 @@ Result<void> Platform::map_devices(const PlatformOptions& options, Irqchip irqch
     if (options.profile == Profile::Modern)
         ports_.map(layout::kPortSleepControl, AcpiSleep::kSizeBytes, endings_.acpi_sleep);
     ports_.map(layout::kPortPvpanic, Pvpanic::kSizeBytes, endings_.pvpanic);
+    if (stop_.snapshot().is_armed(SnapshotMoment::Kind::Ready))
+        ports_.map(layout::kPortReady, ReadyPort::kSizeBytes, reports_.ready_port);
     absent_ports_.map_onto(ports_, absent_groups(irqchip));
     return map_exit_ports(options.exit_ports);
 }

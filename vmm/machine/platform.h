@@ -19,6 +19,7 @@
 #include "devices/platform/init_port.h"
 #include "devices/platform/post_port.h"
 #include "devices/platform/pvpanic.h"
+#include "devices/platform/ready_port.h"
 #include "devices/platform/reset_control.h"
 #include "devices/platform/system_control_a.h"
 #include "devices/uart/uart16550.h"
@@ -73,11 +74,15 @@ class Platform {
   private:
     class Marks final : public BootMarkSink {
       public:
-        explicit Marks(Timeline& timeline) : timeline_(timeline) {}
-        void on_mark(u32 value) override { timeline_.guest_mark(value); }
+        Marks(Timeline& timeline, SnapshotTrigger& snapshot) : timeline_(timeline), snapshot_(snapshot) {}
+        void on_mark(u32 value) override {
+            timeline_.guest_mark(value);
+            snapshot_.on_mark(value);
+        }
 
       private:
         Timeline& timeline_;
+        SnapshotTrigger& snapshot_;
     };
     class HostClock final : public WallClock {
       public:
@@ -93,7 +98,7 @@ class Platform {
     };
     /// Its progress and its verdict.
     struct Reports {
-        Reports(Timeline& timeline, VerdictSink& verdicts, ExitPort::Form exit_form);
+        Reports(Timeline& timeline, StopControl& stop, ExitPort::Form exit_form);
         [[nodiscard]] PlatformState::Reports save() const;
         void restore(const PlatformState::Reports& state);
 
@@ -101,6 +106,7 @@ class Platform {
         ExitPort exit_port;
         PostPort post_port;
         BootTimer boot_timer;
+        ReadyPort ready_port;
     };
     /// Its reset, power-off or panic as on a PC.
     struct Endings {

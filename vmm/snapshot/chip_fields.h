@@ -2,7 +2,7 @@
 // The members of the chips' state, for Encoder and Decoder.
 #pragma once
 
-#include "vmm/snapshot/coded_types.h"
+#include "vmm/snapshot/format/coded_types.h"
 #include "vmm/snapshot/machine_state.h"
 
 namespace mayfly {

@@ -3,7 +3,7 @@
 #pragma once
 
 #include "vmm/snapshot/chip_fields.h"
-#include "vmm/snapshot/coded_types.h"
+#include "vmm/snapshot/format/coded_types.h"
 #include "vmm/snapshot/machine_state.h"
 
 namespace mayfly {

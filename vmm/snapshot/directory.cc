@@ -11,8 +11,10 @@
 #include <utility>
 
 #include <fcntl.h>
+#include <linux/fs.h>
 #include <sys/file.h>
 #include <sys/stat.h>
+#include <sys/syscall.h>
 #include <unistd.h>
 
 #include <fmt/format.h>
@@ -88,6 +90,19 @@ Error taken(const std::string& name) {
     return Error::invalid(name + " exists already").hint("remove it, or give another name");
 }
 
+/// The parent of a name that is free.
+Result<UniqueFd> open_free(const std::string& name) {
+    const Place place = place_of(name);
+    UniqueFd parent = UniqueFd::adopt(::open(place.parent.c_str(), O_RDONLY | O_DIRECTORY | O_CLOEXEC));
+    if (!parent.valid()) return fail(Error::os("open").about(place.parent));
+    if (::faccessat(parent.get(), ".", W_OK | X_OK, 0) < 0)
+        return fail(Error::os("access").about(place.parent));
+    struct stat about {};
+    if (::fstatat(parent.get(), place.last.c_str(), &about, AT_SYMLINK_NOFOLLOW) == 0)
+        return fail(taken(name));
+    return parent;
+}
+
 Result<std::vector<std::byte>> read_state(const UniqueFd& file) {
     struct stat about {};
     if (::fstat(file.get(), &about) < 0) return fail(Error::os("fstat"));
@@ -131,16 +146,17 @@ Result<T> about_file(Result<T> result, const std::string& name, const char* file
 
 }  // namespace
 
+Result<void> SnapshotWriter::check(const std::string& name) {
+    (void)TRY(open_free(name));
+    return {};
+}
+
 Result<SnapshotWriter> SnapshotWriter::create(const std::string& name) {
     SnapshotWriter writer;
     const Place place = place_of(name);
     writer.name_ = name;
     writer.last_ = place.last;
-    writer.parent_ = UniqueFd::adopt(::open(place.parent.c_str(), O_RDONLY | O_DIRECTORY | O_CLOEXEC));
-    if (!writer.parent_.valid()) return fail(Error::os("open").about(place.parent));
-    struct stat about {};
-    if (::fstatat(writer.parent_.get(), place.last.c_str(), &about, AT_SYMLINK_NOFOLLOW) == 0)
-        return fail(taken(name));
+    writer.parent_ = TRY(open_free(name));
     sweep(writer.parent_.get(), place.last);
     const std::string temporary = fmt::format("{}{}{}", place.last, kTemporary, ::getpid());
     if (::mkdirat(writer.parent_.get(), temporary.c_str(), kDirectoryMode) < 0)
@@ -184,7 +200,9 @@ Result<void> SnapshotWriter::finish(std::span<const std::byte> state) {
     TRY_VOID(settle(file, kState));
     TRY_VOID(settle(memory_, kMemory));
     if (::fsync(directory_.get()) < 0) return fail(Error::os("fsync").about(name_));
-    if (::renameat2(parent_.get(), temporary_.c_str(), parent_.get(), last_.c_str(), RENAME_NOREPLACE) < 0)
+    // musl has no function for it.
+    if (::syscall(SYS_renameat2, parent_.get(), temporary_.c_str(), parent_.get(), last_.c_str(),
+                  RENAME_NOREPLACE) < 0)
         return fail(errno == EEXIST ? taken(name_) : Error::os("rename").about(name_));
     temporary_.clear();
     if (::fsync(parent_.get()) < 0) return fail(Error::os("fsync").about(name_));
@@ -193,7 +211,7 @@ Result<void> SnapshotWriter::finish(std::span<const std::byte> state) {
 
 Result<SnapshotFiles> open_snapshot(const std::string& name) {
     const UniqueFd directory = UniqueFd::adopt(::open(name.c_str(), O_RDONLY | O_DIRECTORY | O_CLOEXEC));
-    if (!directory.valid() && errno == ENOENT) return fail(Error::not_found(name + ": no such snapshot"));
+    if (!directory.valid() && errno == ENOENT) return fail(Error::invalid(name + ": no such snapshot"));
     if (!directory.valid() && errno == ENOTDIR)
         return fail(Error::invalid(name + " is not a directory, as a snapshot is"));
     if (!directory.valid()) return fail(Error::os("open").about(name));

@@ -11,7 +11,7 @@
 
 #include "vmm/error/result.h"
 #include "vmm/os/unique_fd.h"
-#include "vmm/snapshot/state_file.h"
+#include "vmm/snapshot/format/state_file.h"
 
 namespace mayfly {
 
@@ -19,6 +19,8 @@ namespace mayfly {
 /// it is removed.
 class SnapshotWriter {
   public:
+    /// Whether create() may succeed. Errors: as create()'s.
+    static Result<void> check(const std::string& name);
     /// Errors: Invalid where NAME exists; Os with a path.
     static Result<SnapshotWriter> create(const std::string& name);
     SnapshotWriter(SnapshotWriter&& other) noexcept;
@@ -54,8 +56,8 @@ struct SnapshotFiles {
 };
 
 /// Reads `state` once, and holds `memory` so that no mayfly changes it. Warns where others than its owner may
-/// write. Errors: NotFound where there is no such directory; Invalid for what is not a snapshot, or a damaged
-/// one; Os. All with the path.
+/// write. Errors: Invalid for a directory that does not exist, or is not a whole snapshot; Os. All with the
+/// path.
 Result<SnapshotFiles> open_snapshot(const std::string& name);
 
 }  // namespace mayfly

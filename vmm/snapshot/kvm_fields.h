@@ -4,7 +4,7 @@
 
 #include "vmm/kvm/state/vcpu_state.h"
 #include "vmm/kvm/state/vm_state.h"
-#include "vmm/snapshot/coded_types.h"
+#include "vmm/snapshot/format/coded_types.h"
 
 namespace mayfly {
 

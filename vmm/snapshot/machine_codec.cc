@@ -5,8 +5,8 @@
 
 #include "vmm/snapshot/chip_fields.h"
 #include "vmm/snapshot/console_fields.h"
+#include "vmm/snapshot/format/section_codec.h"
 #include "vmm/snapshot/kvm_fields.h"
-#include "vmm/snapshot/section_codec.h"
 #include "vmm/snapshot/virtio_fields.h"
 
 namespace mayfly {

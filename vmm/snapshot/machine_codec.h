@@ -12,8 +12,8 @@
 #include <span>
 #include <vector>
 
+#include "vmm/snapshot/format/state_file.h"
 #include "vmm/snapshot/machine_state.h"
-#include "vmm/snapshot/state_file.h"
 
 namespace mayfly {
 

@@ -9,7 +9,7 @@
 #include <vector>
 
 #include "vmm/memory/guest_ram.h"
-#include "vmm/snapshot/coded_types.h"
+#include "vmm/snapshot/format/coded_types.h"
 #include "vmm/threads/stop_token.h"
 
 namespace mayfly {

@@ -20,6 +20,8 @@
 #include "vmm/loop/late_close.h"
 #include "vmm/machine/lifecycle/signals.h"
 #include "vmm/machine/machine.h"
+#include "vmm/machine/snapshot/restore.h"
+#include "vmm/machine/snapshot/snapshotter.h"
 #include "vmm/os/clock.h"
 #include "vmm/os/display.h"
 #include "vmm/os/terminal.h"
@@ -61,7 +63,8 @@ void follow_streams(ExecConfig& exec) {
         exec.environment.insert(exec.environment.begin(), std::string("TERM=") + term);
 }
 
-Result<void> apply_defaults(BootConfig& config) {
+Result<void> apply_defaults(BootConfig& config, const std::optional<Snapshot>& snapshot) {
+    if (snapshot) return {};
     if (config.exec) follow_streams(*config.exec);
     const BuiltinGuest* builtin = TRY(builtin_of(config));
     if (builtin != nullptr) apply_builtin_defaults(*builtin, config);
@@ -112,6 +115,8 @@ int report(const BootConfig& config, const BootOutputs& outputs, const Machine* 
 struct BootRun {
     std::unique_ptr<ConsoleWatch> watch;  // null where nothing is watched
     std::unique_ptr<Machine> machine;
+    std::unique_ptr<Snapshotter> snapshotter;  // null where no snapshot is wanted
+    std::optional<Snapshot> origin;            // what the machine is to be made of
     BootOutputs outputs;
     std::unique_ptr<ServiceNotices> service;  // null where no service manager is told
 };
@@ -147,8 +152,11 @@ Result<Ending> run_boot(const BootConfig& config, StopControl& stop, Timeline& t
         run.watch = TRY(ConsoleWatch::create(config.watch, hooks, timeline.phase_ns(Phase::Main)));
         if (!config.watch.log_path.empty()) log = TRY(open_log(config.watch.log_path));
     }
+    if (config.snapshot) run.snapshotter = TRY(Snapshotter::create(config, MAYFLY_VERSION, stop));
+    const OutputFds fds = output_fds(config, run.outputs);
     Result<std::unique_ptr<Machine>> machine =
-        Machine::create(config, output_fds(config, run.outputs), stop, timeline);
+        run.origin ? restore_machine(std::move(*run.origin), config, fds, stop, timeline)
+                   : Machine::create(config, fds, stop, timeline);
     if (!machine && stop.is_requested()) return ended_early(stop);
     run.machine = TRY(std::move(machine));
     if (log.valid()) {
@@ -157,7 +165,9 @@ Result<Ending> run_boot(const BootConfig& config, StopControl& stop, Timeline& t
     }
     if (run.watch != nullptr) run.machine->set_watch(run.watch.get());
     if (run.service != nullptr) run.machine->set_on_running([&run] { run.service->on_running(); });
+    if (run.snapshotter != nullptr) TRY_VOID(run.snapshotter->start(*run.machine));
     Ending ending = run.machine->run();
+    if (run.snapshotter != nullptr) run.snapshotter->finish();
     if (run.watch != nullptr) run.watch->finish();
     return ending;
 }
@@ -181,6 +191,20 @@ void say(const BootConfig& config, const BootOutcome& outcome, const BootRun& ru
     log::write_stderr(text);
 }
 
+/// Who reads a good status counts on a snapshot.
+void judge_snapshot(const Snapshotter& snapshotter, BootOutcome& outcome) {
+    if (snapshotter.facts()) {
+        const SnapshotFacts& facts = *snapshotter.facts();
+        log::info(fmt::format(
+            "the snapshot has {} KiB of the guest's memory and {} bytes of state; the machine "
+            "stood still for {} us, and it took {} us",
+            facts.data_bytes >> 10, facts.state_bytes, facts.paused_ns / 1000, facts.took_ns / 1000));
+        return;
+    }
+    outcome.lines.push_back(snapshotter.why_none());
+    if (outcome.status == 0) outcome.status = kStatusFailed;
+}
+
 int write_junit_report(const ReportFile& file, const BootConfig& config, const BootOutcome& outcome,
                        const Ending* ending, const ConsoleWatch* watch, const Timeline& timeline,
                        const std::function<bool()>& should_give_up) {
@@ -192,22 +216,25 @@ int write_junit_report(const ReportFile& file, const BootConfig& config, const B
 
 }  // namespace
 
-int boot_command(const BootArguments& arguments, BootConfig config, Timeline& timeline) {
+int boot_command(const BootArguments& arguments, BootConfig config, Timeline& timeline,
+                 std::optional<Snapshot> origin) {
     make_write_signals_errors();
     // Both outlive every thread: the process ends by _exit, with console input still blocked in read(2).
     static StopControl stop;
     // The clock runs and signals count from here on: packing a root or unpacking a kernel takes its time too.
     install_signal_handlers(stop);
     BootRun run;
+    run.origin = std::move(origin);
     run.service = ServiceNotices::connect(config);
     if (config.exec) config.exec->tells_start = run.service != nullptr;
     if (writes_files(config)) run.outputs = BootOutputs::open(arguments);
     if (config.exec && !run.outputs.packed.empty()) config.exec->outputs = &run.outputs.packed;
     Result<Ending> ending =
-        start_clock(config).and_then([&] { return apply_defaults(config); }).and_then([&] {
+        start_clock(config).and_then([&] { return apply_defaults(config, run.origin); }).and_then([&] {
             return run_boot(config, stop, timeline, run);
         });
     BootOutcome outcome = ending ? judge_boot(config, *ending, run.watch.get()) : failed_boot(ending.error());
+    if (ending && run.snapshotter != nullptr) judge_snapshot(*run.snapshotter, outcome);
     say(config, outcome, run);
     if (run.service != nullptr)
         run.service->on_end(outcome.status, outcome.lines.empty() ? std::string() : outcome.lines.front());
@@ -228,11 +255,22 @@ int boot_command(const BootArguments& arguments, BootConfig config, Timeline& ti
                                             run.watch.get(), timeline, should_give_up);
     // The kernel takes a VM apart faster than we could, and later; and the watch's thread may be at work.
     if (run.machine != nullptr) close_late(run.machine->vm().fd());
+    (void)run.snapshotter.release();
     (void)run.machine.release();
     (void)run.watch.release();
     (void)run.outputs.console.release();
     (void)run.outputs.debugcon.release();
     return outcome.status;
+}
+
+int restore_command(const BootArguments& arguments, Timeline& timeline) {
+    Result<BootConfig> asked = restore_config(arguments);
+    if (!asked) return refused_boot_command(arguments, asked.error(), timeline);
+    Result<Snapshot> origin = load_snapshot(arguments.origin);
+    if (!origin) return refused_boot_command(arguments, origin.error(), timeline);
+    Result<BootConfig> config = restored_config(origin->machine.config, *asked);
+    if (!config) return refused_boot_command(arguments, config.error(), timeline);
+    return boot_command(arguments, std::move(*config), timeline, std::move(*origin));
 }
 
 int refused_boot_command(const BootArguments& arguments, const Error& error, const Timeline& timeline) {

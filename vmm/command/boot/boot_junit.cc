@@ -52,6 +52,7 @@ JunitCase machine_case(const BootConfig& config, const BootOutcome& outcome, con
         case EndKind::PowerOff:
         case EndKind::Reset:
         case EndKind::Expected:
+        case EndKind::SnapshotTaken:
         case EndKind::FailedOn:
         case EndKind::ProgramEnded:
         case EndKind::Unreported: break;

@@ -25,7 +25,8 @@ std::string beginning(const std::string& text) {
 
 /// Mayfly was told from outside, or cannot, let the guest come to what was expected of it.
 bool may_miss_expected(EndKind kind) {
-    return kind == EndKind::Signal || kind == EndKind::Quit || kind == EndKind::HostError;
+    return kind == EndKind::Signal || kind == EndKind::Quit || kind == EndKind::HostError ||
+           kind == EndKind::SnapshotTaken;
 }
 
 /// The guest came to its end by itself, and not by a crash, which its status must not hide.

@@ -20,7 +20,9 @@ EXAMPLES = {
         ("Run a program in a Linux guest:", "mayfly boot vmlinuz --root debian --exec make -- check"),
         ("Fail when a line appears, or after a minute:",
          "mayfly boot vmlinuz --fail-on 'BUG:|Oops' --timeout 60"),
+        ("Make a snapshot when the guest says that it is ready:", "mayfly boot kernel --snapshot ready"),
     ],
+    "restore": [("Go on from there, for a second at most:", "mayfly restore --timeout 1 ready")],
     "bench boot": [
         ("Compare two kernels, 100 runs of each:",
          "mayfly bench boot -n 100 --vs new/vmlinuz --name old --name new -- old/vmlinuz"),

@@ -7,7 +7,7 @@
 #include "firmware/guests/builtin.h"
 #include "vmm/command/bench/bench_option_table.h"
 #include "vmm/command/bench/merge_option_table.h"
-#include "vmm/command/options/boot_option_table.h"
+#include "vmm/command/options/restore_option_table.h"
 #include "vmm/command/simple_options.h"
 
 namespace {
@@ -46,6 +46,7 @@ Json command_json(const CommandPage& page, std::span<const Option<Arguments>> op
 int main() {
     Json root{{"version", MAYFLY_VERSION}};
     root["commands"] = {command_json<BootArguments>(kBootPage, boot_option_table::kOptions),
+                        command_json<BootArguments>(kRestorePage, restore_option_table::kOptions),
                         command_json<BenchArguments>(kBenchPage, bench_option_table::kOptions),
                         command_json<MergeArguments>(kMergePage, merge_option_table::kOptions),
                         command_json<SimpleArguments>(kDoctorPage, simple_option_table::kOptions),

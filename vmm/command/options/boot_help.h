@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: Apache-2.0
-// `mayfly boot --help`.
+// `mayfly boot --help` and `mayfly restore --help`.
 #pragma once
 
 #include <string>
@@ -7,5 +7,6 @@
 namespace mayfly {
 
 [[nodiscard]] std::string boot_help(std::size_t columns);
+[[nodiscard]] std::string restore_help(std::size_t columns);
 
 }  // namespace mayfly

@@ -234,6 +234,28 @@ inline constexpr std::array kOptions{
               .help = "write the verdict as a JUnit XML report",
               .text = &A::junit},
 
+    Option<A>{
+        .section = "Snapshot",
+        .name = "snapshot",
+        .value = "DIR",
+        .completion = "DIR",
+        .help = "make a snapshot of the running guest in DIR, which must not exist: mayfly restore DIR goes "
+                "on from there",
+        .text = &A::snapshot},
+    Option<A>{
+        .name = "snapshot-at",
+        .value = "MOMENT",
+        .completion = "ready signal mark=",
+        .help =
+            "ready: the guest writes to port 0x508; mark=N: it gives the boot mark N; signal: mayfly gets "
+            "SIGUSR2 [ready]",
+        .text = &A::snapshot_at},
+    Option<A>{.name = "then",
+              .value = "WHAT",
+              .completion = "exit go-on",
+              .help = "afterwards exit, with status 0, or let the guest go on [exit]",
+              .text = &A::then},
+
     Option<A>{.section = "Measurements and help",
               .name = "timeline",
               .help = "print at the end when each phase of the boot was reached",

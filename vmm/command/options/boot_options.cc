@@ -16,6 +16,7 @@
 #include "vmm/command/options/device_options.h"
 #include "vmm/command/options/foreign_options.h"
 #include "vmm/command/options/guest_network_option.h"
+#include "vmm/command/options/restore_option_table.h"
 #include "vmm/command/options/root_option.h"
 #include "vmm/command/options/share_option.h"
 #include "vmm/command/table/option_table.h"
@@ -257,6 +258,54 @@ Result<void> read_watch(const BootArguments& arguments, BootConfig& config) {
     return {};
 }
 
+Result<void> read_timeout(const BootArguments& arguments, BootConfig& config) {
+    if (arguments.timeout.empty()) return {};
+    Result<u64> limit = parse_seconds_ms(arguments.timeout, kTimeoutMaxSeconds);
+    if (!limit) return fail(std::move(limit).error().about("--timeout"));
+    config.timeout = std::chrono::milliseconds(*limit);
+    return {};
+}
+
+Result<void> read_reports(const BootArguments& arguments, BootConfig& config) {
+    config.status_rules.exit_code = TRY(choose<ExitCodeRule>("--exit-code", arguments.exit_code, kExitCodes));
+    if (!arguments.success.empty())
+        config.status_rules.success = TRY(numbered("--success", arguments.success, 0xffff'ffff));
+    config.wants_timeline = arguments.is_timeline;
+    config.timeline_json = arguments.timeline_json;
+    config.wants_stats = arguments.is_stats;
+    config.stats_json = arguments.stats_json;
+    return {};
+}
+
+Result<SnapshotMoment> read_moment(const std::string& text) {
+    constexpr std::string_view kMark = "mark=";
+    if (text.empty() || text == "ready") return SnapshotMoment{};
+    if (text == "signal") return SnapshotMoment{.kind = SnapshotMoment::Kind::Signal};
+    if (!text.starts_with(kMark))
+        return fail(Error::invalid(fmt::format("--snapshot-at '{}' is not known", text))
+                        .hint("one of: ready, signal, mark=N"));
+    const u64 mark = TRY(numbered("--snapshot-at mark", text.substr(kMark.size()), 0xffff'ffff));
+    return SnapshotMoment{.kind = SnapshotMoment::Kind::Mark, .mark = static_cast<u32>(mark)};
+}
+
+Result<void> read_snapshot(const BootArguments& arguments, BootConfig& config) {
+    for (const auto& [option, value] :
+         {std::pair("--snapshot-at", &arguments.snapshot_at), std::pair("--then", &arguments.then)}) {
+        if (arguments.snapshot.empty() && !value->empty())
+            return fail(
+                Error::invalid(fmt::format("{} {} belongs to --snapshot, which is not given", option, *value))
+                    .hint("--snapshot DIR, or leave it out"));
+    }
+    if (arguments.snapshot.empty()) return {};
+    constexpr std::array kThen{std::pair<std::string_view, bool>{"exit", false},
+                               std::pair<std::string_view, bool>{"go-on", true}};
+    config.snapshot = SnapshotConfig{
+        .directory = arguments.snapshot,
+        .moment = TRY(read_moment(arguments.snapshot_at)),
+        .goes_on = TRY(choose<bool>("--then", arguments.then.empty() ? "exit" : arguments.then, kThen))};
+    return {};
+}
+
 }  // namespace
 
 Result<BootArguments> parse_boot_arguments(int argc, char** argv) {
@@ -274,6 +323,30 @@ Result<BootArguments> parse_boot_arguments(int argc, char** argv) {
     if (!words.plain.empty()) arguments.kernel = std::move(words.plain[0]);
     arguments.exec_arguments = std::move(words.behind);
     return arguments;
+}
+
+Result<BootArguments> parse_restore_arguments(int argc, char** argv) {
+    BootArguments arguments;
+    option_table::Words words =
+        TRY((parse_options<BootArguments, restore_option_table::kOptions>(argc, argv, arguments)));
+    if (arguments.is_help) return arguments;
+    if (words.plain.size() > 1 || !words.behind.empty())
+        return fail(
+            Error::invalid(fmt::format("'{}' is one argument too many: there is one DIR",
+                                       words.plain.size() > 1 ? words.plain[1] : words.behind.front())));
+    if (words.plain.empty() || words.plain.front().empty())
+        return fail(Error::invalid("a DIR is missing: which snapshot?").hint("mayfly restore [OPTIONS] DIR"));
+    arguments.origin = std::move(words.plain.front());
+    return arguments;
+}
+
+Result<BootConfig> restore_config(const BootArguments& arguments) {
+    BootConfig config;
+    TRY_VOID(read_watch(arguments, config));
+    TRY_VOID(read_timeout(arguments, config));
+    TRY_VOID(read_devices(arguments, config));
+    TRY_VOID(read_reports(arguments, config));
+    return config;
 }
 
 Result<BootConfig> boot_config(const BootArguments& arguments) {
@@ -302,26 +375,17 @@ Result<BootConfig> boot_config(const BootArguments& arguments) {
         config.cpus = static_cast<u32>(TRY(numbered("--cpus", arguments.cpus, kCpusMax)));
         if (config.cpus == 0) return fail(Error::invalid("--cpus 0: a machine has 1 to 64 vCPUs"));
     }
-    if (!arguments.timeout.empty()) {
-        Result<u64> limit = parse_seconds_ms(arguments.timeout, kTimeoutMaxSeconds);
-        if (!limit) return fail(std::move(limit).error().about("--timeout"));
-        config.timeout = std::chrono::milliseconds(*limit);
-    }
+    TRY_VOID(read_timeout(arguments, config));
     TRY_VOID(read_devices(arguments, config));
     TRY_VOID(add_live_root(config));
+    TRY_VOID(read_snapshot(arguments, config));
     if (arguments.exit_ports.size() > kExitPortsMax)
         return fail(Error::invalid(fmt::format("{} times --exit-port; the limit is {}",
                                                arguments.exit_ports.size(), kExitPortsMax)));
     for (const std::string& port : arguments.exit_ports)
         config.exit_ports.push_back(static_cast<u16>(TRY(numbered("--exit-port", port, 0xffff))));
-    config.status_rules.exit_code = TRY(choose<ExitCodeRule>("--exit-code", arguments.exit_code, kExitCodes));
-    if (!arguments.success.empty())
-        config.status_rules.success = TRY(numbered("--success", arguments.success, 0xffff'ffff));
     config.has_test_device = arguments.is_test_device;
-    config.wants_timeline = arguments.is_timeline;
-    config.timeline_json = arguments.timeline_json;
-    config.wants_stats = arguments.is_stats;
-    config.stats_json = arguments.stats_json;
+    TRY_VOID(read_reports(arguments, config));
     return config;
 }
 

@@ -51,6 +51,10 @@ struct BootArguments {
     std::string io = "auto";
     std::string config_window = "on";
     std::vector<std::string> exit_ports;
+    std::string snapshot;
+    std::string snapshot_at;
+    std::string then;
+    std::string origin;  ///< of restore: the snapshot's directory
     std::string exit_code = "raw";
     std::string success;
     std::string timeline_json;
@@ -72,5 +76,10 @@ Result<BootArguments> parse_boot_arguments(int argc, char** argv);
 
 /// Errors: Invalid, with the option, the value and the limit.
 Result<BootConfig> boot_config(const BootArguments& arguments);
+
+/// The same of `mayfly restore`, whose options are some of boot's.
+Result<BootArguments> parse_restore_arguments(int argc, char** argv);
+/// What they choose anew: for restored_config(). Errors: as boot_config()'s.
+Result<BootConfig> restore_config(const BootArguments& arguments);
 
 }  // namespace mayfly

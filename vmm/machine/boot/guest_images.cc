@@ -110,6 +110,10 @@ Result<void> GuestImages::unpack(const KernelChoice& choice, u64 memory_bytes, c
     return {};
 }
 
+GuestImages GuestImages::none(const std::string& kernel) {
+    return GuestImages(Image::from_bytes(kernel, {}));
+}
+
 std::optional<ElfImage> GuestImages::vmlinux(const KernelChoice& choice) const {
     const ElfKernel* elf = good_elf(unpacked_ ? unpacked_->elf : choice.headers.elf);
     if (elf == nullptr) return std::nullopt;

@@ -24,6 +24,8 @@ class GuestImages {
     /// Errors: NotFound for the kernel only; Invalid and Os with the file's name. Later reads of the files
     /// obey `stop`.
     static Result<GuestImages> open(const BootConfig& config, StopToken stop);
+    /// Of a machine that goes on: none. `kernel` is its name for messages.
+    static GuestImages none(const std::string& kernel);
 
     [[nodiscard]] const Image& kernel() const { return kernel_; }
     /// Unpacks a bzImage, or takes its ELF from the cache; reads the ELF's headers. `choice` is of the

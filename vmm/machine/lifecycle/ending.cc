@@ -74,7 +74,8 @@ ExitStatus exit_status(const Ending& ending, const StatusRules& rules) {
         case EndKind::Quit: return {kStatusSignalBase + 2, {}};  // like Ctrl-C: SIGINT
         case EndKind::HostError:
         case EndKind::Unreported: return {kStatusFailed, ending.message};
-        case EndKind::Expected: return {0, {}};
+        case EndKind::Expected:
+        case EndKind::SnapshotTaken: return {0, {}};
         case EndKind::FailedOn: return {kStatusWatchFailed, ending.message};
         case EndKind::ProgramEnded: return program_status(static_cast<u32>(ending.value));
     }

@@ -18,16 +18,17 @@ enum class EndKind : u8 {
     ExitCode,  ///< exit port; value is what was written
     PowerOff,
     Reset,
-    Panic,         ///< pvpanic, or the guest said so to KVM
-    Crash,         ///< triple fault, emulation failure, an exit nobody handles; the message says which
-    Timeout,       ///< value: the limit in milliseconds
-    Signal,        ///< value: the signal's number
-    Quit,          ///< Ctrl-A x on the console
-    HostError,     ///< the host could not go on; the message says why
-    Expected,      ///< every --expect expression has matched on the console
-    FailedOn,      ///< a --fail-on expression has matched on the console
-    ProgramEnded,  ///< our init's report; value: the word of firmware/init/report.h
-    Unreported,    ///< powered off or reset without that report; the message says of which program
+    Panic,          ///< pvpanic, or the guest said so to KVM
+    Crash,          ///< triple fault, emulation failure, an exit nobody handles; the message says which
+    Timeout,        ///< value: the limit in milliseconds
+    Signal,         ///< value: the signal's number
+    Quit,           ///< Ctrl-A x on the console
+    HostError,      ///< the host could not go on; the message says why
+    Expected,       ///< every --expect expression has matched on the console
+    FailedOn,       ///< a --fail-on expression has matched on the console
+    ProgramEnded,   ///< our init's report; value: the word of firmware/init/report.h
+    SnapshotTaken,  ///< and the machine was to end then
+    Unreported,     ///< powered off or reset without that report; the message says of which program
 };
 
 struct Ending {

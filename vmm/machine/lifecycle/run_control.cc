@@ -120,9 +120,7 @@ std::optional<std::size_t> RunControl::first_inside() const {
     return std::nullopt;
 }
 
-Result<void> RunControl::pause(u64 deadline_ns) {
-    TRY_VOID(make_events());
-    const u64 begin_ns = monotonic_ns();
+void RunControl::begin_pause() {
     (void)made_events_->go_on.take();
     (void)made_events_->stayed.take();
     {
@@ -130,6 +128,12 @@ Result<void> RunControl::pause(u64 deadline_ns) {
         is_pausing_.store(true, std::memory_order_seq_cst);
     }
     kick_all();
+}
+
+Result<void> RunControl::pause(u64 deadline_ns) {
+    TRY_VOID(make_events());
+    const u64 begin_ns = monotonic_ns();
+    begin_pause();
     for (u64 kicked_ns = begin_ns;;) {
         const std::optional<std::size_t> inside = first_inside();
         if (end_.is_requested()) {

@@ -63,6 +63,11 @@ class RunControl {
     /// The machine ends: no vCPU stays paused. Async-signal-safe.
     void end_pause() noexcept;
 
+    /// Before begin_pause(). Errors: Os.
+    [[nodiscard]] Result<void> prepare_pause() { return make_events(); }
+    /// A vCPU's own thread, in an exit: from now on no vCPU enters the guest, as after pause(), which
+    /// somebody else is to call.
+    void begin_pause();
     /// Returns when no vCPU runs any more, with all of them paused or finished; none starts until resume().
     /// One thread at a time, not a vCPU's. Errors: Stopped; Os; a vCPU that did not pause by `deadline_ns` of
     /// the monotonic clock: then all run on.

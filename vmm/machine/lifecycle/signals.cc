@@ -38,7 +38,9 @@ constexpr u64 bit_of(int number) { return u64{1} << number; }
 
 void on_ending_signal(int number) {
     const int saved_errno = errno;
-    if ((g_received.fetch_or(bit_of(number)) & kArmed) != 0) end_by(number);
+    const bool is_for_snapshot =
+        number == SIGUSR2 && g_stop->snapshot().request(SnapshotMoment::Kind::Signal);
+    if (!is_for_snapshot && (g_received.fetch_or(bit_of(number)) & kArmed) != 0) end_by(number);
     errno = saved_errno;
 }
 

@@ -53,6 +53,7 @@ bool StopControl::is_abrupt() const {
         case EndKind::Panic:
         case EndKind::Crash:
         case EndKind::Expected:
+        case EndKind::SnapshotTaken:
         case EndKind::FailedOn:
         case EndKind::ProgramEnded:
         case EndKind::Unreported: return false;

@@ -11,6 +11,7 @@
 #include "vmm/machine/lifecycle/guest_gate.h"
 #include "vmm/machine/lifecycle/run_control.h"
 #include "vmm/machine/lifecycle/signal_relay.h"
+#include "vmm/machine/lifecycle/snapshot_trigger.h"
 #include "vmm/threads/stop_token.h"
 
 namespace mayfly {
@@ -30,6 +31,7 @@ class StopControl final : public VerdictSink {
     [[nodiscard]] SignalRelay& signals() { return signals_; }
     /// For the machine's helper threads.
     [[nodiscard]] GuestGate& gate() { return gate_; }
+    [[nodiscard]] SnapshotTrigger& snapshot() { return snapshot_; }
 
     [[nodiscard]] bool is_requested() const { return claimed_.load(std::memory_order_acquire); }
     /// The same, for code that does not know machines. This object outlives it.
@@ -51,6 +53,7 @@ class StopControl final : public VerdictSink {
     RunControl vcpus_{token()};
     GuestGate gate_;
     SignalRelay signals_;
+    SnapshotTrigger snapshot_{vcpus_};
 };
 
 }  // namespace mayfly

@@ -13,6 +13,7 @@
 #include "vmm/initramfs/copy_names.h"
 #include "vmm/initramfs/root_kind.h"
 #include "vmm/machine/lifecycle/ending.h"
+#include "vmm/machine/lifecycle/snapshot_trigger.h"
 #include "vmm/machine/plan/guest_network.h"
 #include "vmm/network/port_forward.h"
 #include "vmm/os/file_identity.h"
@@ -120,6 +121,13 @@ struct ExecConfig {
     OutputFiles* outputs = nullptr;           ///< InitramfsRequest's
 };
 
+/// A snapshot to make of the machine.
+struct SnapshotConfig {
+    std::string directory;
+    SnapshotMoment moment;
+    bool goes_on = false;  ///< afterwards the machine runs on
+};
+
 struct BootConfig {
     std::string kernel;                ///< a path, or "builtin:NAME"
     std::string kernel_cache;          ///< KernelCacheOptions::place
@@ -129,6 +137,7 @@ struct BootConfig {
     bool has_default_append = true;  ///< Linux gets the words of linux_command_line.h
     bool is_quick_linux = false;     ///< and the words that leave out parts of its start
     std::optional<ExecConfig> exec;
+    std::optional<SnapshotConfig> snapshot;
     WatchConfig watch;
     Protocol protocol = Protocol::Auto;
     ProfileChoice profile = ProfileChoice::Auto;

@@ -4,7 +4,7 @@
 #include <fmt/format.h>
 
 #include "firmware/layout.h"
-#include "vmm/snapshot/section_codec.h"
+#include "vmm/snapshot/format/section_codec.h"
 
 namespace mayfly {
 

@@ -9,11 +9,11 @@
 #include <span>
 
 #include "vmm/machine/boot/machine_plan.h"
-#include "vmm/snapshot/state_file.h"
+#include "vmm/snapshot/format/state_file.h"
 
 namespace mayfly {
 
-/// To be counted up by whoever moves a device, a table or a port, or plans devices otherwise: snapshots from
+/// To be counted up when a device, a table or a port moves, or devices are planned otherwise: snapshots from
 /// before cannot be restored then.
 inline constexpr u32 kLayoutVersion = 1;
 

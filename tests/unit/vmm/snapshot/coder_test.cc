@@ -7,8 +7,8 @@
 
 #include <catch2/catch.hpp>
 
-#include "vmm/snapshot/decoder.h"
-#include "vmm/snapshot/encoder.h"
+#include "vmm/snapshot/format/decoder.h"
+#include "vmm/snapshot/format/encoder.h"
 
 namespace mayfly {
 

@@ -2,6 +2,7 @@
 #include "vmm/snapshot/directory.h"
 
 #include <array>
+#include <csignal>
 #include <filesystem>
 #include <fstream>
 #include <string>
@@ -11,7 +12,6 @@
 #include <unistd.h>
 
 #include <catch2/catch.hpp>
-#include <csignal>
 
 namespace mayfly {
 

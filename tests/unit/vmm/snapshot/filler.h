@@ -10,7 +10,7 @@
 #include <utility>
 #include <variant>
 
-#include "vmm/snapshot/coded_types.h"
+#include "vmm/snapshot/format/coded_types.h"
 
 namespace mayfly {
 

@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: Apache-2.0
-#include "vmm/snapshot/state_file.h"
+#include "vmm/snapshot/format/state_file.h"
 
 #include <array>
 #include <cstring>
@@ -7,7 +7,7 @@
 #include <string_view>
 
 #include <catch2/catch.hpp>
-#include <lzma.h>
+#include <zlib.h>
 
 namespace mayfly {
 
@@ -35,8 +35,8 @@ void put(Bytes& file, std::size_t at, std::size_t width, u64 value) {
 
 /// As a forger would.
 void sign(Bytes& file) {
-    put(file, 32, 8, 0);
-    put(file, 32, 8, ::lzma_crc64(reinterpret_cast<const u8*>(file.data()), file.size(), 0));
+    put(file, 32, 4, 0);
+    put(file, 32, 4, ::crc32_z(0, reinterpret_cast<const Bytef*>(file.data()), file.size()));
 }
 
 std::string refusal_of(const Bytes& file) {
@@ -103,6 +103,7 @@ TEST_CASE("a state file that is wrong is refused with what is wrong", "[snapshot
     CHECK(refusal_with(16, 8, 132) == "the snapshot is damaged: it has 131 bytes, and should have 132");
     CHECK(refusal_with(12, 4, 65) == "the snapshot is damaged: its header");
     CHECK(refusal_with(28, 4, 1) == "the snapshot is damaged: its header");
+    CHECK(refusal_with(36, 1, 1) == "the snapshot is damaged: its header");
     CHECK(refusal_with(63, 1, 1) == "the snapshot is damaged: its header");
     CHECK(refusal_with(24, 4, 3) == "the snapshot is damaged: it lists 3 sections");
     CHECK(refusal_with(24, 4, 65) == "the snapshot is damaged: it lists 65 sections");

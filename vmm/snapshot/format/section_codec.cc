@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: Apache-2.0
-#include "vmm/snapshot/section_codec.h"
+#include "vmm/snapshot/format/section_codec.h"
 
 #include <algorithm>
 

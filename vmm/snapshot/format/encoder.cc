@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: Apache-2.0
-#include "vmm/snapshot/encoder.h"
+#include "vmm/snapshot/format/encoder.h"
 
 #include <algorithm>
 

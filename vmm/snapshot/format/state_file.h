@@ -5,7 +5,7 @@
 //   8   u16 major version, u16 minor version, u32 bytes of this header: 64
 //   16  u64 bytes of the file
 //   24  u32 sections, u32 zero
-//   32  u64 CRC-64 (ECMA-182) of the whole file, with zeros here; 24 bytes of zero follow
+//   32  u32 CRC-32 (zlib's) of the whole file, with zeros here; 28 bytes of zero follow
 //   64  for each section: u32 tag, u16 version, u16 flags (bit 0: critical), u64 offset, u64 bytes, u64 zero
 //
 // All is little-endian. Another major version is another format. A section that a reader does not know is

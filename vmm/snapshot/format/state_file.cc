@@ -1,15 +1,15 @@
 // SPDX-License-Identifier: Apache-2.0
-#include "vmm/snapshot/state_file.h"
+#include "vmm/snapshot/format/state_file.h"
 
 #include <algorithm>
 #include <array>
 #include <string_view>
 
 #include <fmt/format.h>
-#include <lzma.h>
+#include <zlib.h>
 
-#include "vmm/snapshot/decoder.h"
-#include "vmm/snapshot/encoder.h"
+#include "vmm/snapshot/format/decoder.h"
+#include "vmm/snapshot/format/encoder.h"
 
 namespace mayfly {
 
@@ -19,7 +19,7 @@ constexpr std::string_view kMagic = "mayflySS";
 constexpr std::size_t kHeaderBytes = 64;
 constexpr std::size_t kEntryBytes = 32;
 constexpr std::size_t kSumAt = 32;
-constexpr std::size_t kSumBytes = 8;
+constexpr std::size_t kSumBytes = 4;
 constexpr u16 kFlagCritical = 1;
 
 struct Header {
@@ -29,8 +29,8 @@ struct Header {
     u64 file_bytes = 0;
     u32 sections = 0;
     u32 zero = 0;
-    u64 sum = 0;
-    std::array<u64, 3> zeros{};
+    u32 sum = 0;
+    std::array<u32, 7> zeros{};
 };
 
 struct Entry {
@@ -56,12 +56,13 @@ void fields(Coder& coder, coded::As<Entry> auto& entry) {
 }
 
 /// With zeros in the place of the sum.
-u64 sum_of(std::span<const std::byte> file) {
-    constexpr std::array<u8, kSumBytes> kZeros{};
-    const auto* const bytes = reinterpret_cast<const u8*>(file.data());
-    u64 sum = ::lzma_crc64(bytes, kSumAt, 0);
-    sum = ::lzma_crc64(kZeros.data(), kZeros.size(), sum);
-    return ::lzma_crc64(bytes + kSumAt + kSumBytes, file.size() - kSumAt - kSumBytes, sum);
+u32 sum_of(std::span<const std::byte> file) {
+    constexpr std::array<Bytef, kSumBytes> kZeros{};
+    const auto* const bytes = reinterpret_cast<const Bytef*>(file.data());
+    uLong sum = ::crc32_z(0, bytes, kSumAt);
+    sum = ::crc32_z(sum, kZeros.data(), kZeros.size());
+    sum = ::crc32_z(sum, bytes + kSumAt + kSumBytes, file.size() - kSumAt - kSumBytes);
+    return static_cast<u32>(sum);
 }
 
 Error damaged(std::string_view how) {

@@ -8,9 +8,9 @@
 #include <span>
 #include <utility>
 
-#include "vmm/snapshot/decoder.h"
-#include "vmm/snapshot/encoder.h"
-#include "vmm/snapshot/state_file.h"
+#include "vmm/snapshot/format/decoder.h"
+#include "vmm/snapshot/format/encoder.h"
+#include "vmm/snapshot/format/state_file.h"
 
 namespace mayfly {
 

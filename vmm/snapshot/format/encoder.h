@@ -14,7 +14,7 @@
 #include <variant>
 #include <vector>
 
-#include "vmm/snapshot/coded_types.h"
+#include "vmm/snapshot/format/coded_types.h"
 
 namespace mayfly {
 

@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: Apache-2.0
-#include "vmm/snapshot/decoder.h"
+#include "vmm/snapshot/format/decoder.h"
 
 #include <algorithm>
 

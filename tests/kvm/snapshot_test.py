@@ -1,0 +1,377 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Guests that are saved to a directory, and go on from there in another process: at every kind of moment, on every
+machine, with their processors, devices and streams; and what is refused."""
+import itertools
+import os
+import shutil
+import signal
+import stat
+import struct
+import subprocess
+import time
+
+import flat_kernel
+import harness
+from harness import boot, case, check, check_one_line, check_status, guest, guest_file, main, popen, run
+
+READY = 0x508
+EXIT = 0xF4
+FAILED, TIMEOUT, CRASHED = 125, 124, 126
+MACHINES = [("--profile", "modern"), ("--profile", "legacy"), ("--irqchip", "none")]
+SIGNAL = ("--snapshot-at", "signal")
+WAIT_SECONDS = 10
+
+
+def snapshot(directory, kernel, *options, name="snap"):
+    """Boots until the snapshot is made: (its directory, the outcome)."""
+    place = os.path.join(directory, name)
+    return place, boot(kernel, "--snapshot", place, "--timeout", 20, *options)
+
+
+def restore(place, *options, **more):
+    return run("restore", place, "--timeout", 20, *options, **more)
+
+
+def finish(process):
+    return harness.finish(process, time.monotonic())
+
+
+def ready_then(directory, code, name="kernel"):
+    """A kernel that writes to the ready port, and then does something else."""
+    return harness.write_file(directory, name, flat_kernel.multiboot(flat_kernel.out8(READY, 1) + code + flat_kernel.HALT))
+
+
+def print_text(text):
+    """mov al, c; mov dx, 0x3f8; out dx, al"""
+    return b"".join(flat_kernel.out8(0x3F8, c) for c in text)
+
+
+def names_in(directory):
+    return sorted(os.listdir(directory))
+
+
+@case
+def the_instruction_behind_the_ready_port_is_every_clones_first():
+    for machine in MACHINES:
+        with harness.temporary_directory() as directory:
+            code = print_text(b"once") + flat_kernel.out32(EXIT, 7)
+            place, outcome = snapshot(directory, ready_then(directory, code), *machine)
+            check_status(outcome, 0)
+            check(outcome.out == b"" and outcome.err == "", "it went on", outcome)
+            for _ in range(3):
+                outcome = restore(place)
+                check_status(outcome, 7)
+                check(outcome.out == b"once" and outcome.err == "", "its words", outcome)
+
+
+@case
+def a_snapshot_is_the_owners_alone_and_never_changes():
+    with harness.temporary_directory() as directory:
+        place, outcome = snapshot(directory, ready_then(directory, flat_kernel.out32(EXIT, 0)))
+        check_status(outcome, 0)
+        check(names_in(directory) == ["kernel", "snap"], f"{names_in(directory)}")
+        check(names_in(place) == ["memory", "state"], f"{names_in(place)}")
+        modes = [stat.S_IMODE(os.stat(os.path.join(place, name)).st_mode) for name in ("", "memory", "state")]
+        check(modes == [0o700, 0o400, 0o400], f"modes {[oct(mode) for mode in modes]}")
+        memory = os.stat(os.path.join(place, "memory"))
+        check(memory.st_size == 128 << 20, f"{memory.st_size} bytes")
+        check(memory.st_blocks * 512 <= 1 << 20, f"{memory.st_blocks * 512} bytes on the disk")
+        before = [open(os.path.join(place, name), "rb").read() for name in ("memory", "state")]
+        check_status(restore(place), 0)
+        after = [open(os.path.join(place, name), "rb").read() for name in ("memory", "state")]
+        check(before == after, "it has changed")
+
+
+@case
+def the_guest_goes_on_after_its_snapshot_where_that_is_asked_for():
+    with harness.temporary_directory() as directory:
+        code = print_text(b"on") + flat_kernel.out32(EXIT, 9)
+        place, outcome = snapshot(directory, ready_then(directory, code), "--then", "go-on")
+        check_status(outcome, 9)
+        check(outcome.out == b"on", "its words", outcome)
+        outcome = restore(place)
+        check_status(outcome, 9)
+        check(outcome.out == b"on", "its words", outcome)
+
+
+@case
+def a_boot_mark_is_a_moment():
+    with harness.temporary_directory() as directory:
+        code = flat_kernel.out8(0x80, 1) + flat_kernel.out8(0x80, 42) + flat_kernel.out32(EXIT, 6)
+        kernel = harness.write_file(directory, "marks", flat_kernel.multiboot(code + flat_kernel.HALT))
+        place, outcome = snapshot(directory, kernel, "--snapshot-at", "mark=42")
+        check_status(outcome, 0)
+        check_status(restore(place), 6)
+        _, outcome = snapshot(directory, kernel, "--snapshot-at", "mark=43", name="never")
+        check_status(outcome, 6)
+        check_one_line(outcome, "never", "boot mark 43")
+        check(not os.path.exists(os.path.join(directory, "never")), "a directory was left")
+
+
+def at_signal(directory, kernel, *options, after=0.05, name="snap"):
+    """A snapshot after a while, of a guest that runs on."""
+    place = os.path.join(directory, name)
+    process = popen(["boot", kernel, "--snapshot", place, *SIGNAL, "--timeout", "30", *options])
+    time.sleep(after)
+    process.send_signal(signal.SIGUSR2)
+    outcome = finish(process)
+    return place, outcome
+
+
+@case
+def every_guest_goes_on_wherever_a_signal_found_it():
+    guests = {"demo": 1, "apic": 1, "timer": 1, "kvmclock": 1, "pveoi": 1, "steal": 1, "memory": 1, "ipi": 4, "smp": 4}
+    for (name, cpus), profile in itertools.product(guests.items(), ("modern", "legacy")):
+        with harness.temporary_directory() as directory:
+            found = 0
+            for number, after in enumerate((0.002, 0.004, 0.008, 0.016, 0.03)):
+                options = ("--cpus", cpus, "--profile", profile)
+                place, outcome = at_signal(directory, guest(name), *options, after=after, name=f"s{number}")
+                if not os.path.exists(place):
+                    continue  # it had ended, or mayfly was not so far
+                found += 1
+                check_status(outcome, 0)
+                rest = restore(place)
+                check_status(rest, 0)
+                check(b"FAIL" not in outcome.out + rest.out, f"{name}, {profile}: it found something", rest)
+            print(f"  {name}, {profile}: {found} snapshots", flush=True)
+
+
+@case
+def processors_that_pass_a_token_lose_none():
+    with harness.temporary_directory() as directory:
+        for number in range(10):
+            place, outcome = at_signal(directory, guest("ipi"), "--cpus", "4", "--append", "rounds=3000",
+                                       after=0.02 + number * 0.005, name=f"s{number}")
+            if not os.path.exists(place):
+                continue
+            rest = restore(place)
+            check_status(rest, 0)
+            check(b"FAIL" not in outcome.out + rest.out, "a token", rest)
+
+
+@case
+def a_guest_that_halts_or_spins_is_saved_too():
+    for words, machine in itertools.product(((), ("--append", "spin")), MACHINES):
+        with harness.temporary_directory() as directory:
+            place, outcome = snapshot(directory, guest("idle"), "--snapshot-at", "mark=1", *machine, *words)
+            check_status(outcome, 0)
+            outcome = restore(place, "--timeout", 0.3)
+            check_status(outcome, TIMEOUT)
+
+
+@case
+def typed_input_reaches_the_clone():
+    with harness.temporary_directory() as directory:
+        place, outcome = at_signal(directory, guest("echo"), after=0.3)
+        check_status(outcome, 0)
+        outcome = restore(place, input_bytes=b"abcq")
+        check_status(outcome, 0)
+        check(b"abc" in outcome.out, "what was typed", outcome)
+
+
+@case
+def a_disk_is_written_in_an_overlay_and_its_file_stays():
+    with harness.temporary_directory() as directory:
+        disk = harness.write_file(directory, "disk", os.urandom(1 << 20))
+        content = open(disk, "rb").read()
+        for io, profile in itertools.product(("inline", "thread"), ("modern", "legacy")):
+            name = f"{io}-{profile}"
+            place = os.path.join(directory, name)
+            words = "dev=blk op=write size=4096 depth=8 count=4000000 irq=1"
+            process = popen(["boot", guest_file("iobench"), "--disk", disk, "--io", io,
+                             "--profile", profile, "--append", words, "--snapshot", place, *SIGNAL, "--timeout", "30"])
+            time.sleep(0.4)
+            process.send_signal(signal.SIGUSR2)
+            check_status(finish(process), 0)
+            now = open(disk, "rb").read()
+            outcome = restore(place, "--timeout", 0.5, "--stats-json", os.path.join(directory, "stats"))
+            check_status(outcome, TIMEOUT)
+            check(open(disk, "rb").read() == now, "the disk has changed")
+        check(content != now, "nothing was written")
+
+
+@case
+def a_disk_that_has_changed_is_refused_and_a_copy_is_not():
+    with harness.temporary_directory() as directory:
+        disk = harness.write_file(directory, "disk", bytes(1 << 20))
+        kernel = ready_then(directory, flat_kernel.out32(EXIT, 3))
+        place, outcome = snapshot(directory, kernel, "--disk", disk)
+        check_status(outcome, 0)
+        check_status(restore(place), 3)
+        copy = os.path.join(directory, "copy")
+        shutil.copy2(disk, copy)
+        check_status(restore(place, "--disk", copy), 3)
+        outcome = restore(place, "--disk", copy, "--disk", copy)
+        check_status(outcome, FAILED)
+        check_one_line(outcome, "2 times --disk", "has 1")
+        with open(copy, "r+b") as file:
+            file.write(b"x")
+        outcome = restore(place, "--disk", copy)
+        check_status(outcome, FAILED)
+        check_one_line(outcome, copy, "has changed since")
+        with open(copy, "ab") as file:
+            file.write(bytes(512))
+        outcome = restore(place, "--disk", copy)
+        check_one_line(outcome, copy, str((1 << 20) + 512))
+        for words, said in (("queues=2", "queues="), ("id=other", "id=")):
+            outcome = restore(place, "--disk", f"{disk},{words}")
+            check_status(outcome, FAILED)
+            check_one_line(outcome, disk, said, "cannot change")
+        outcome = restore(place, "--net", "user")
+        check_one_line(outcome, "1 times --net", "has none")
+        outcome = restore(place, "--disk", disk + ",ro")
+        check_status(outcome, FAILED)
+        check_one_line(outcome, "read-only")
+        os.unlink(disk)
+        outcome = restore(place)
+        check_status(outcome, FAILED)
+        check_one_line(outcome, disk, "No such file")
+
+
+@case
+def what_no_snapshot_can_have_is_refused_before_the_boot():
+    with harness.temporary_directory() as directory:
+        disk = harness.write_file(directory, "disk", bytes(1 << 20))
+        place = os.path.join(directory, "snap")
+        for options, word in ((("--disk", disk + ",overlay"), "overlay"), (("--share", directory), directory)):
+            outcome = boot(guest("hello"), "--snapshot", place, *options)
+            check_status(outcome, FAILED)
+            check_one_line(outcome, word)
+            check(outcome.out == b"", "it was booted", outcome)
+        os.mkdir(place)
+        outcome = boot(guest("hello"), "--snapshot", place)
+        check_status(outcome, FAILED)
+        check_one_line(outcome, place, "exists already")
+        outcome = boot(guest("hello"), "--snapshot", os.path.join(directory, "no", "snap"))
+        check_status(outcome, FAILED)
+        check_one_line(outcome, os.path.join(directory, "no"))
+        for options, words in ((("--then", "go-on"), ("--then go-on", "--snapshot")),
+                               (("--snapshot", "x", "--snapshot-at", "soon"), ("soon", "mark=N")),
+                               (("--snapshot", "x", "--then", "stay"), ("stay", "go-on"))):  # fmt: skip
+            outcome = boot(guest("hello"), *options)
+            check_status(outcome, FAILED)
+            check_one_line(outcome, *words)
+
+
+@case
+def a_guest_that_never_becomes_ready_leaves_no_directory():
+    with harness.temporary_directory() as directory:
+        place, outcome = snapshot(directory, guest("idle"), "--timeout", 0.3)
+        check_status(outcome, TIMEOUT)
+        check("port 0x508" in outcome.err, "why it was not made", outcome)
+        place, outcome = snapshot(directory, guest("hello"))
+        check_status(outcome, FAILED)
+        check_one_line(outcome, place, "port 0x508")
+        place, outcome = snapshot(directory, guest("exits"), "--append", "exit=5")
+        check_status(outcome, 5)
+        check(names_in(directory) == [], f"left: {names_in(directory)}")
+
+
+@case
+def a_full_file_system_fails_the_snapshot_and_the_guest_goes_on():
+    with harness.temporary_directory() as directory:
+        code = print_text(b"on") + flat_kernel.out32(EXIT, 0)
+        kernel = ready_then(directory, code)
+        place = os.path.join(directory, "snap")
+        command = ["sh", "-c", 'ulimit -f 100; exec "$@"', "sh", harness.mayfly_path, "boot", kernel, "--snapshot", place]
+        for then, words in (("exit", b""), ("go-on", b"on")):
+            done = subprocess.run([*command, "--then", then], capture_output=True, check=False, timeout=WAIT_SECONDS)
+            check(done.returncode == FAILED, f"status {done.returncode}: {done.stderr}")
+            check(b"File too large" in done.stderr and done.stdout == words, f"{done.stdout} {done.stderr}")
+            check(names_in(directory) == ["kernel"], f"left: {names_in(directory)}")
+
+
+@case
+def a_killed_mayfly_leaves_a_whole_snapshot_or_what_the_next_one_removes():
+    whole = 0
+    with harness.temporary_directory() as directory:
+        place = os.path.join(directory, "snap")
+        kernel = ready_then(directory, flat_kernel.out32(EXIT, 4))
+        for number in range(40):
+            process = popen(["boot", kernel, "--memory", "64M", "--snapshot", place, "--timeout", "20"])
+            time.sleep(number * 0.0005)
+            process.kill()
+            finish(process)
+            if not os.path.exists(place):
+                continue
+            check_status(restore(place), 4)
+            whole += 1
+            shutil.rmtree(place)
+        place, outcome = snapshot(directory, kernel)
+        check_status(outcome, 0)
+        check(names_in(directory) == ["kernel", "snap"], f"left: {names_in(directory)}")
+    print(f"  {whole} of 40 were whole", flush=True)
+
+
+@case
+def damaged_and_foreign_snapshots_are_refused_in_one_line():
+    with harness.temporary_directory() as directory:
+        place, outcome = snapshot(directory, ready_then(directory, flat_kernel.out32(EXIT, 0)))
+        check_status(outcome, 0)
+        state, memory = (os.path.join(place, name) for name in ("state", "memory"))
+        good = open(state, "rb").read()
+
+        def refused(data, *words):
+            os.chmod(state, 0o600)
+            with open(state, "wb") as file:
+                file.write(data)
+            outcome = restore(place)
+            check_status(outcome, FAILED)
+            check_one_line(outcome, *words)
+
+        for size in range(0, len(good), 37):
+            refused(good[:size], place)
+        refused(b'{"vmm_version": "1.17.0"}', "not a snapshot of mayfly")
+        refused(good[:8] + struct.pack("<H", 2) + good[10:], "format is 2.0", "newer")
+        refused(good[:-1] + bytes([good[-1] ^ 1]), "damaged", "checksum")
+        with open(state, "wb") as file:
+            file.write(good)
+        os.chmod(memory, 0o600)
+        os.truncate(memory, 4096)
+        outcome = restore(place)
+        check_status(outcome, FAILED)
+        check_one_line(outcome, "4096 bytes", "truncated")
+        os.unlink(memory)
+        outcome = restore(place)
+        check_one_line(outcome, memory, "missing")
+        outcome = run("restore", os.path.join(directory, "none"))
+        check_status(outcome, FAILED)
+        check_one_line(outcome, "none", "no such snapshot")
+        outcome = run("restore")
+        check_one_line(outcome, "DIR")
+        outcome = run("restore", place, place)
+        check_one_line(outcome, "one argument too many")
+
+
+@case
+def clones_of_one_snapshot_run_at_once():
+    with harness.temporary_directory() as directory:
+        code = print_text(b"clone") + flat_kernel.out32(EXIT, 11)
+        place, outcome = snapshot(directory, ready_then(directory, code))
+        check_status(outcome, 0)
+        clones = [popen(["restore", place, "--timeout", "30"]) for _ in range(20)]
+        for clone in clones:
+            outcome = finish(clone)
+            check_status(outcome, 11)
+            check(outcome.out == b"clone", "its words", outcome)
+
+
+@case
+def a_restored_guest_is_reported_on_as_a_booted_one_is():
+    with harness.temporary_directory() as directory:
+        code = print_text(b"ready\n") + flat_kernel.out32(EXIT, 0)
+        place, outcome = snapshot(directory, ready_then(directory, code))
+        check_status(outcome, 0)
+        files = [os.path.join(directory, name) for name in ("junit", "timeline", "stats", "console")]
+        outcome = restore(place, "--junit", files[0], "--timeline-json", files[1], "--stats-json", files[2],
+                          "--console", files[3], "--expect", "rea.y", "-v")  # fmt: skip
+        check_status(outcome, 0)
+        check(all(os.path.getsize(name) > 0 for name in files), "an empty report", outcome)
+        check(open(files[3], "rb").read() == b"ready\n", "its console")
+        outcome = restore(place, "--fail-on", "ready")
+        check_status(outcome, 1)
+
+
+if __name__ == "__main__":
+    main()

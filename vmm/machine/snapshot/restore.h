@@ -1,0 +1,24 @@
+// SPDX-License-Identifier: Apache-2.0
+// A machine that goes on from a snapshot.
+//
+// Thread: the main thread.
+#pragma once
+
+#include <memory>
+
+#include "vmm/machine/machine.h"
+#include "vmm/machine/snapshot/snapshot_file.h"
+
+namespace mayfly {
+
+/// The configuration of a machine with the hardware of `saved` and what `asked` chooses anew: reports,
+/// console, time limit, and the places of disks and networks, in their order. A writable disk is not written,
+/// but an overlay over it. Errors: Invalid for what the saved machine does not have.
+Result<BootConfig> restored_config(const BootConfig& saved, const BootConfig& asked);
+
+/// `config` is restored_config()'s. Errors: Host for a snapshot of another kind of host; those of
+/// Machine::restore().
+Result<std::unique_ptr<Machine>> restore_machine(Snapshot snapshot, BootConfig config, OutputFds fds,
+                                                 StopControl& stop, Timeline& timeline);
+
+}  // namespace mayfly
