@@ -20,7 +20,7 @@ inline constexpr CommandPage kRestorePage{
         "may be "
         "restored any number of times, at once too.\n"
         "\n"
-        "--disk and --net take the places of the snapshot's disks and networks, in their order. What a guest "
+        "Each disk and network of the snapshot wants its --disk or --net, in their order. What a guest "
         "writes to a disk is dropped at its end.\n"
         "\n"
         "Each clone has the same state of its random number generator: nothing tells the guest yet that it "

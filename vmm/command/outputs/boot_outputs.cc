@@ -82,6 +82,8 @@ void add_boot_files(const BootArguments& arguments, std::string_view about, Name
     for (const std::string& initrd : arguments.initrds) reads("--initrd", initrd);
     for (const std::string& module : arguments.modules) reads("--module", module.substr(0, module.find(' ')));
     for (const std::string& disk : arguments.disks) reads("--disk", disk_path(disk));
+    if (!arguments.origin.empty())
+        for (const char* file : {"state", "memory"}) reads("DIR", arguments.origin + "/" + file);
     reads("--exec", program_file(arguments));
     // Of a live one nothing is packed.
     if (const RootChoice root = root_of(arguments); !root.directory.empty() && root.kind == RootKind::Packed)

@@ -1,6 +1,8 @@
 // SPDX-License-Identifier: Apache-2.0
 #include "vmm/machine/snapshot/machine_record.h"
 
+#include <algorithm>
+
 #include <fmt/format.h>
 
 #include "firmware/layout.h"
@@ -49,7 +51,6 @@ struct CodedProgram {
     std::optional<ExecConfig::Terminal> terminal;
     u64 grace_ms = 0;
     bool has_one_output = false;
-    std::vector<CopyOut> copies_out;
 };
 
 struct CodedMachine {
@@ -142,15 +143,9 @@ void fields(Coder& coder, coded::As<ExecConfig::Terminal> auto& terminal) {
 }
 
 template <typename Coder>
-void fields(Coder& coder, coded::As<CopyOut> auto& copy) {
-    auto& [guest, host] = copy;
-    coder(guest, host);
-}
-
-template <typename Coder>
 void fields(Coder& coder, coded::As<CodedProgram> auto& program) {
-    auto& [name, terminal, grace_ms, has_one_output, copies_out] = program;
-    coder(name, terminal, grace_ms, has_one_output, copies_out);
+    auto& [name, terminal, grace_ms, has_one_output] = program;
+    coder(name, terminal, grace_ms, has_one_output);
 }
 
 template <typename Coder>
@@ -213,8 +208,7 @@ CodedMachine coded_machine(const BootConfig& config, const MachinePlan& plan) {
         coded.program = {.program = config.exec->program,
                          .terminal = config.exec->terminal,
                          .grace_ms = static_cast<u64>(config.exec->grace.count()),
-                         .has_one_output = config.exec->has_one_output,
-                         .copies_out = config.exec->copies_out};
+                         .has_one_output = config.exec->has_one_output};
     return coded;
 }
 
@@ -242,13 +236,18 @@ BootConfig config_of(const CodedMachine& coded) {
         exec.terminal = coded.program->terminal;
         exec.grace = std::chrono::milliseconds(coded.program->grace_ms);
         exec.has_one_output = coded.program->has_one_output;
-        exec.copies_out = coded.program->copies_out;
     }
     return config;
 }
 
 Error impossible(std::string_view what) {
     return Error::invalid(fmt::format("the snapshot is damaged: its machine has {}", what));
+}
+
+/// Names are shown in messages.
+bool is_plain(std::string_view name) {
+    return std::all_of(name.begin(), name.end(),
+                       [](char c) { return static_cast<u8>(c) >= 0x20 && c != 0x7f; });
 }
 
 bool is_rate(const RateConfig& rate) { return rate.per_second <= kRateMax && rate.burst <= kRateMax; }
@@ -259,6 +258,8 @@ Result<void> check(const CodedMachine& coded) {
         return fail(impossible(fmt::format("{} bytes of memory", coded.memory_bytes)));
     if (coded.cpus == 0 || coded.cpus > kCpusMax)
         return fail(impossible(fmt::format("{} vCPUs", coded.cpus)));
+    if (!is_plain(coded.kernel) || (coded.program && !is_plain(coded.program->program)))
+        return fail(impossible("a name with control characters"));
     if (coded.protocol == Protocol::Auto) return fail(impossible("no boot protocol"));
     if (coded.console == ConsoleDevice::Auto) return fail(impossible("no console"));
     if (coded.early_output == EarlyOutput::Log && !coded.log) return fail(impossible("no kernel log"));

@@ -5,14 +5,21 @@
 
 #include "firmware/layout.h"
 #include "vmm/machine/lifecycle/signals.h"
+#include "vmm/watch/plain_text.h"
 
 namespace mayfly {
 
 namespace {
 
-Error too_many(std::string_view option, std::size_t asked, std::size_t saved) {
-    return Error::invalid(fmt::format("{} times {}: the snapshot's machine has {}", asked, option,
-                                      saved == 0 ? "none" : fmt::format("{}", saved)));
+/// A stranger's snapshot may name any file or interface of this host: only the user opens one.
+Result<void> check_count(std::string_view option, std::size_t asked, const std::vector<std::string>& saved) {
+    if (asked == saved.size()) return {};
+    std::string names;
+    for (const std::string& name : saved) names += (names.empty() ? "" : ", ") + visible(name);
+    const std::string has = saved.empty() ? "none" : fmt::format("{} ({})", saved.size(), names);
+    return fail(Error::invalid(fmt::format("{} was given {} times, and the snapshot's machine has {}", option,
+                                           asked, has))
+                    .hint("give each, in its place"));
 }
 
 /// A key of an option has another value than the guest has found.
@@ -23,47 +30,38 @@ Error known_otherwise(std::string_view option, const std::string& place, std::st
 }
 
 /// What a guest has learned of a disk stays; its place and its limits may be others.
-Result<DiskConfig> restored_disk(const DiskConfig& saved, const DiskConfig* asked) {
-    DiskConfig disk = saved;
-    if (asked != nullptr) {
-        if (asked->queues != DiskConfig{}.queues && asked->queues != saved.queues)
-            return fail(known_otherwise("disk", asked->path, "queues", fmt::format("{}", saved.queues)));
-        if (!asked->id.empty() && asked->id != saved.id)
-            return fail(known_otherwise("disk", asked->path, "id", saved.id));
-        if (asked->is_read_only && !saved.is_read_only)
-            return fail(Error::invalid(
-                fmt::format("--disk {}: the snapshot's guest may write this disk, so it cannot be "
-                            "read-only now",
-                            asked->path)));
-        disk.path = asked->path;
-        disk.is_direct = asked->is_direct;
-        disk.is_surely_raw = asked->is_surely_raw;
-        disk.operations = asked->operations;
-        disk.bytes = asked->bytes;
-    }
+Result<DiskConfig> restored_disk(const DiskConfig& saved, const DiskConfig& asked) {
+    if (asked.queues != DiskConfig{}.queues && asked.queues != saved.queues)
+        return fail(known_otherwise("disk", asked.path, "queues", fmt::format("{}", saved.queues)));
+    if (!asked.id.empty() && asked.id != saved.id)
+        return fail(known_otherwise("disk", asked.path, "id", visible(saved.id)));
+    if (asked.is_read_only && !saved.is_read_only)
+        return fail(Error::invalid(
+            fmt::format("--disk {}: the snapshot's guest may write this disk, so it cannot be read-only now",
+                        asked.path)));
+    DiskConfig disk = asked;
+    disk.is_read_only = saved.is_read_only;
+    disk.queues = saved.queues;
+    disk.id = saved.id;
     disk.is_overlay = !saved.is_read_only;
     return disk;
 }
 
-Result<NetConfig> restored_net(const NetConfig& saved, const NetConfig* asked) {
-    NetConfig net = saved;
-    if (asked == nullptr) return net;
-    if (asked->mac && asked->mac != saved.mac)
-        return fail(known_otherwise("net", asked->place, "mac", "another address"));
-    if (asked->mtu && asked->mtu != saved.mtu)
+Result<NetConfig> restored_net(const NetConfig& saved, const NetConfig& asked) {
+    if (asked.mac && asked.mac != saved.mac)
+        return fail(known_otherwise("net", asked.place, "mac", "another address"));
+    if (asked.mtu && asked.mtu != saved.mtu)
         return fail(
-            known_otherwise("net", asked->place, "mtu", saved.mtu ? fmt::format("{}", *saved.mtu) : "none"));
-    if (asked->pairs != NetConfig{}.pairs && asked->pairs != saved.pairs)
-        return fail(known_otherwise("net", asked->place, "queues", fmt::format("{}", saved.pairs)));
-    if (saved.pairs > 1 && asked->kind != NetConfig::Kind::Tap)
-        return fail(known_otherwise("net", asked->place, "queues",
-                                    fmt::format("{}, as only a tap has", saved.pairs)));
-    net.kind = asked->kind;
-    net.place = asked->place;
-    net.bytes = asked->bytes;
-    net.packets = asked->packets;
-    net.forwards = asked->forwards;
-    net.has_host_loopback = asked->has_host_loopback;
+            known_otherwise("net", asked.place, "mtu", saved.mtu ? fmt::format("{}", *saved.mtu) : "none"));
+    if (asked.pairs != NetConfig{}.pairs && asked.pairs != saved.pairs)
+        return fail(known_otherwise("net", asked.place, "queues", fmt::format("{}", saved.pairs)));
+    if (saved.pairs > 1 && asked.kind != NetConfig::Kind::Tap)
+        return fail(
+            known_otherwise("net", asked.place, "queues", fmt::format("{}, as only a tap has", saved.pairs)));
+    NetConfig net = asked;
+    net.mac = saved.mac;
+    net.mtu = saved.mtu;
+    net.pairs = saved.pairs;
     return net;
 }
 
@@ -75,8 +73,8 @@ Result<void> restore_outputs(const BootConfig& saved, const BootConfig& asked, B
             return fail(
                 Error::invalid(fmt::format("--debugcon {}: the snapshot's machine {} a debug console",
                                            asked.debugcon, saved.debugcon == "off" ? "lacks" : "has")));
-        config.debugcon = asked.debugcon;
     }
+    if (saved.debugcon != "off") config.debugcon = asked.debugcon;
     config.console = asked.console;
     config.console_max_bytes = asked.console_max_bytes;
     config.watch = asked.watch;
@@ -91,15 +89,16 @@ Result<void> restore_outputs(const BootConfig& saved, const BootConfig& asked, B
 
 Result<BootConfig> restored_config(const BootConfig& saved, const BootConfig& asked) {
     BootConfig config = saved;
-    if (asked.disks.size() > saved.disks.size())
-        return fail(too_many("--disk", asked.disks.size(), saved.disks.size()));
-    if (asked.nets.size() > saved.nets.size())
-        return fail(too_many("--net", asked.nets.size(), saved.nets.size()));
+    std::vector<std::string> disks;
+    for (const DiskConfig& disk : saved.disks) disks.push_back(disk.path);
+    TRY_VOID(check_count("--disk", asked.disks.size(), disks));
+    std::vector<std::string> nets;
+    for (const NetConfig& net : saved.nets) nets.push_back(net.place.empty() ? "user" : net.place);
+    TRY_VOID(check_count("--net", asked.nets.size(), nets));
     for (std::size_t n = 0; n < saved.disks.size(); ++n)
-        config.disks[n] =
-            TRY(restored_disk(saved.disks[n], n < asked.disks.size() ? &asked.disks[n] : nullptr));
+        config.disks[n] = TRY(restored_disk(saved.disks[n], asked.disks[n]));
     for (std::size_t n = 0; n < saved.nets.size(); ++n)
-        config.nets[n] = TRY(restored_net(saved.nets[n], n < asked.nets.size() ? &asked.nets[n] : nullptr));
+        config.nets[n] = TRY(restored_net(saved.nets[n], asked.nets[n]));
     TRY_VOID(restore_outputs(saved, asked, config));
     config.timeout = asked.timeout;
     config.io = asked.io;

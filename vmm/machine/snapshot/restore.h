@@ -12,8 +12,8 @@
 namespace mayfly {
 
 /// The configuration of a machine with the hardware of `saved` and what `asked` chooses anew: reports,
-/// console, time limit, and the places of disks and networks, in their order. A writable disk is not written,
-/// but an overlay over it. Errors: Invalid for what the saved machine does not have.
+/// console, time limit, and disks and networks, each in its place. A writable disk is not written, but an
+/// overlay over it. Errors: Invalid for what the saved machine does not have, or is not given.
 Result<BootConfig> restored_config(const BootConfig& saved, const BootConfig& asked);
 
 /// `config` is restored_config()'s. Errors: Host for a snapshot of another kind of host; those of

@@ -7,6 +7,7 @@
 
 #include "vmm/snapshot/format/section_codec.h"
 #include "vmm/snapshot/machine_codec.h"
+#include "vmm/snapshot/vcpu_check.h"
 
 namespace mayfly {
 
@@ -38,7 +39,7 @@ Result<void> check_agreement(const Snapshot& snapshot) {
             fmt::format("the snapshot is damaged: it lists {} bytes of memory, and its machine "
                         "has {}",
                         snapshot.memory.ram_bytes, config.memory_bytes)));
-    return {};
+    return check_vcpus(snapshot.state.vcpus, snapshot.machine.plan.cpus);
 }
 
 Result<Snapshot> decode(SnapshotFiles files) {

@@ -27,6 +27,11 @@ std::string moment_words(const SnapshotMoment& moment) {
 
 Result<void> check_config(const BootConfig& config) {
     TRY_VOID(Machine::check_carriable(config));
+    if (config.exec && !config.exec->copies_out.empty())
+        return fail(
+            Error::invalid(fmt::format("--copy-out {}: a snapshot names no file of the host to write to",
+                                       config.exec->copies_out.front().guest))
+                .hint("leave it out, or write to stdout"));
     for (const DiskConfig& disk : config.disks) {
         if (!disk.is_overlay) continue;
         return fail(

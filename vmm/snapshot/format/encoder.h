@@ -42,7 +42,7 @@ class Encoder {
             if (value) put(*value);
         } else if constexpr (coded::is_variant<T>) {
             put(static_cast<u8>(value.index()));
-            std::visit([this](const auto& held) { put(held); }, value);
+            std::visit([this](const auto& held) { this->put(held); }, value);
         } else if constexpr (coded::is_bulk<T>) {
             if constexpr (coded::is_resizable<T>) put_count(value.size());
             put_bulk(std::as_bytes(std::span(value)));

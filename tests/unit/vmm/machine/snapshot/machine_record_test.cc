@@ -55,7 +55,6 @@ MachineRecord full_record() {
     exec.program = "/bin/true";
     exec.terminal = ExecConfig::Terminal{.rows = 24, .columns = 80};
     exec.grace = std::chrono::milliseconds(1500);
-    exec.copies_out = {{.guest = "/out", .host = "out"}};
     record.plan.cpus = 3;
     record.plan.kernel.protocol = Protocol::Linux;
     record.plan.kernel.is_linux = true;
@@ -131,6 +130,8 @@ TEST_CASE("a machine that cannot be is refused with what it has", "[snapshot]") 
         {[](MachineRecord& r) { r.config.memory_bytes = MiB(128) + 1; }, "134217729 bytes of memory"},
         {[](MachineRecord& r) { r.config.memory_bytes = u64{1} << 60; },
          "1152921504606846976 bytes of memory"},
+        {[](MachineRecord& r) { r.config.kernel = "\x1b[2J"; }, "a name with control characters"},
+        {[](MachineRecord& r) { r.config.exec->program = "a\nb"; }, "a name with control characters"},
         {[](MachineRecord& r) { r.plan.cpus = 0; }, "0 vCPUs"},
         {[](MachineRecord& r) { r.plan.cpus = 65; }, "65 vCPUs"},
         {[](MachineRecord& r) { r.plan.kernel.protocol = Protocol::Auto; }, "no boot protocol"},

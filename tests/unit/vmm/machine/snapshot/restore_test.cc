@@ -35,6 +35,17 @@ BootConfig saved_config() {
     return config;
 }
 
+/// Of what it has, as it was.
+BootConfig places() {
+    BootConfig config;
+    config.disks.resize(2);
+    config.disks[0].path = "a";
+    config.disks[1].path = "b";
+    config.nets.resize(1);
+    config.nets[0].place = "tap0";
+    return config;
+}
+
 std::string refusal_of(const BootConfig& asked) {
     const Result<BootConfig> config = restored_config(saved_config(), asked);
     REQUIRE_FALSE(config.has_value());
@@ -44,10 +55,8 @@ std::string refusal_of(const BootConfig& asked) {
 }  // namespace
 
 TEST_CASE("a restored machine has the saved hardware and what is asked for anew", "[snapshot]") {
-    BootConfig asked;
-    asked.disks.resize(1);
+    BootConfig asked = places();
     asked.disks[0].path = "other";
-    asked.nets.resize(1);
     asked.nets[0].kind = NetConfig::Kind::User;
     asked.timeout = std::chrono::milliseconds(100);
     asked.console = "file";
@@ -68,38 +77,41 @@ TEST_CASE("a restored machine has the saved hardware and what is asked for anew"
     CHECK(config->debugcon == "off");
     CHECK(config->watch.expect.size() == 1);
     CHECK(config->status_rules.success == 5);
-    CHECK_FALSE(restored_config(saved_config(), {})->timeout.has_value());
+    CHECK_FALSE(restored_config(saved_config(), places())->timeout.has_value());
 }
 
 TEST_CASE("what the saved machine does not have is refused", "[snapshot]") {
-    BootConfig asked;
+    BootConfig asked = places();
     SECTION("disks") {
         asked.disks.resize(3);
-        CHECK(refusal_of(asked) == "3 times --disk: the snapshot's machine has 2");
+        CHECK(refusal_of(asked) ==
+              "--disk was given 3 times, and the snapshot's machine has 2 (a, b) (give each, in its place)");
+        asked.disks.clear();
+        CHECK(refusal_of(asked) ==
+              "--disk was given 0 times, and the snapshot's machine has 2 (a, b) (give each, in its place)");
     }
     SECTION("networks") {
-        asked.nets.resize(2);
-        CHECK(refusal_of(asked) == "2 times --net: the snapshot's machine has 1");
+        asked.nets.clear();
+        CHECK(refusal_of(asked) ==
+              "--net was given 0 times, and the snapshot's machine has 1 (tap0) (give each, in its place)");
     }
     SECTION("a disk that can be written") {
-        asked.disks.resize(1);
-        asked.disks[0].path = "x";
         asked.disks[0].is_read_only = true;
         CHECK(refusal_of(asked) ==
-              "--disk x: the snapshot's guest may write this disk, so it cannot be read-only now");
+              "--disk a: the snapshot's guest may write this disk, so it cannot be read-only now");
     }
     SECTION("another address") {
-        asked.nets.resize(1);
-        asked.nets[0].place = "tap1";
         asked.nets[0].mac = std::array<u8, 6>{2, 0, 0, 0, 0, 2};
         CHECK(refusal_of(asked) ==
-              "--net tap1: mac= cannot change: the snapshot's guest knows another address");
+              "--net tap0: mac= cannot change: the snapshot's guest knows another address");
     }
     SECTION("more queues") {
-        asked.disks.resize(1);
-        asked.disks[0].path = "x";
         asked.disks[0].queues = 8;
-        CHECK(refusal_of(asked) == "--disk x: queues= cannot change: the snapshot's guest knows 2");
+        CHECK(refusal_of(asked) == "--disk a: queues= cannot change: the snapshot's guest knows 2");
+    }
+    SECTION("another MTU") {
+        asked.nets[0].mtu = 1400;
+        CHECK(refusal_of(asked) == "--net tap0: mtu= cannot change: the snapshot's guest knows none");
     }
     SECTION("another console") {
         asked.console_device = ConsoleDevice::Virtio;
