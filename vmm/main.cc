@@ -32,7 +32,8 @@ using namespace mayfly;
 /// reserve.
 constexpr u64 kStackBytesMin = KiB(96);
 
-int boot(int argc, char** argv, Timeline& timeline) {
+// Not in one frame: a boot would touch another page of the stack for what a restore needs.
+[[gnu::noinline]] int boot(int argc, char** argv, Timeline& timeline) {
     const Result<BootArguments> arguments = parse_boot_arguments(argc, argv);
     if (!arguments) return print_error(arguments.error());
     if (arguments->is_help) return print_help(boot_help(display_of(STDOUT_FILENO).columns));
@@ -43,7 +44,7 @@ int boot(int argc, char** argv, Timeline& timeline) {
     return boot_command(*arguments, std::move(*config), timeline);
 }
 
-int restore(int argc, char** argv, Timeline& timeline) {
+[[gnu::noinline]] int restore(int argc, char** argv, Timeline& timeline) {
     const Result<BootArguments> arguments = parse_restore_arguments(argc, argv);
     if (!arguments) return print_error(arguments.error());
     if (arguments->is_help) return print_help(restore_help(display_of(STDOUT_FILENO).columns));

@@ -63,8 +63,8 @@ void follow_streams(ExecConfig& exec) {
         exec.environment.insert(exec.environment.begin(), std::string("TERM=") + term);
 }
 
-Result<void> apply_defaults(BootConfig& config, const std::optional<Snapshot>& snapshot) {
-    if (snapshot) return {};
+Result<void> apply_defaults(BootConfig& config, const Snapshot* snapshot) {
+    if (snapshot != nullptr) return {};
     if (config.exec) follow_streams(*config.exec);
     const BuiltinGuest* builtin = TRY(builtin_of(config));
     if (builtin != nullptr) apply_builtin_defaults(*builtin, config);
@@ -116,7 +116,7 @@ struct BootRun {
     std::unique_ptr<ConsoleWatch> watch;  // null where nothing is watched
     std::unique_ptr<Machine> machine;
     std::unique_ptr<Snapshotter> snapshotter;  // null where no snapshot is wanted
-    std::optional<Snapshot> origin;            // what the machine is to be made of
+    std::unique_ptr<Snapshot> origin;          // what the machine is to be made of; null: its options
     BootOutputs outputs;
     std::unique_ptr<ServiceNotices> service;  // null where no service manager is told
 };
@@ -155,8 +155,8 @@ Result<Ending> run_boot(const BootConfig& config, StopControl& stop, Timeline& t
     if (config.snapshot) run.snapshotter = TRY(Snapshotter::create(config, MAYFLY_VERSION, stop));
     const OutputFds fds = output_fds(config, run.outputs);
     Result<std::unique_ptr<Machine>> machine =
-        run.origin ? restore_machine(std::move(*run.origin), config, fds, stop, timeline)
-                   : Machine::create(config, fds, stop, timeline);
+        run.origin != nullptr ? restore_machine(std::move(run.origin), config, fds, stop, timeline)
+                              : Machine::create(config, fds, stop, timeline);
     if (!machine && stop.is_requested()) return ended_early(stop);
     run.machine = TRY(std::move(machine));
     if (log.valid()) {
@@ -217,7 +217,7 @@ int write_junit_report(const ReportFile& file, const BootConfig& config, const B
 }  // namespace
 
 int boot_command(const BootArguments& arguments, BootConfig config, Timeline& timeline,
-                 std::optional<Snapshot> origin) {
+                 std::unique_ptr<Snapshot> origin) {
     make_write_signals_errors();
     // Both outlive every thread: the process ends by _exit, with console input still blocked in read(2).
     static StopControl stop;
@@ -230,7 +230,7 @@ int boot_command(const BootArguments& arguments, BootConfig config, Timeline& ti
     if (writes_files(config)) run.outputs = BootOutputs::open(arguments);
     if (config.exec && !run.outputs.packed.empty()) config.exec->outputs = &run.outputs.packed;
     Result<Ending> ending =
-        start_clock(config).and_then([&] { return apply_defaults(config, run.origin); }).and_then([&] {
+        start_clock(config).and_then([&] { return apply_defaults(config, run.origin.get()); }).and_then([&] {
             return run_boot(config, stop, timeline, run);
         });
     BootOutcome outcome = ending ? judge_boot(config, *ending, run.watch.get()) : failed_boot(ending.error());
@@ -270,7 +270,8 @@ int restore_command(const BootArguments& arguments, Timeline& timeline) {
     if (!origin) return refused_boot_command(arguments, origin.error(), timeline);
     Result<BootConfig> config = restored_config(origin->machine.config, *asked);
     if (!config) return refused_boot_command(arguments, config.error(), timeline);
-    return boot_command(arguments, std::move(*config), timeline, std::move(*origin));
+    return boot_command(arguments, std::move(*config), timeline,
+                        std::make_unique<Snapshot>(std::move(*origin)));
 }
 
 int refused_boot_command(const BootArguments& arguments, const Error& error, const Timeline& timeline) {

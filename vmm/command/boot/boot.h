@@ -4,7 +4,7 @@
 // Thread: the main thread.
 #pragma once
 
-#include <optional>
+#include <memory>
 
 #include "vmm/command/options/boot_options.h"
 #include "vmm/machine/lifecycle/timeline.h"
@@ -16,7 +16,7 @@ namespace mayfly {
 /// `arguments` ask for. `timeline` has Phase::Main and outlives every thread. With `origin` the machine goes
 /// on from there, and `config` is restored_config()'s.
 int boot_command(const BootArguments& arguments, BootConfig config, Timeline& timeline,
-                 std::optional<Snapshot> origin = std::nullopt);
+                 std::unique_ptr<Snapshot> origin = nullptr);
 
 /// `mayfly restore`. Returns the process's exit status; prints its own errors on stderr.
 int restore_command(const BootArguments& arguments, Timeline& timeline);

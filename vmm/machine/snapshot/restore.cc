@@ -109,18 +109,18 @@ Result<BootConfig> restored_config(const BootConfig& saved, const BootConfig& as
     return config;
 }
 
-Result<std::unique_ptr<Machine>> restore_machine(Snapshot snapshot, BootConfig config, OutputFds fds,
-                                                 StopControl& stop, Timeline& timeline) {
-    TRY_VOID(check_host(snapshot.host, this_host({})));
-    TRY_VOID(check_identities(config.disks, snapshot.disks));
+Result<std::unique_ptr<Machine>> restore_machine(std::unique_ptr<Snapshot> snapshot, const BootConfig& config,
+                                                 OutputFds fds, StopControl& stop, Timeline& timeline) {
+    TRY_VOID(check_host(snapshot->host, this_host({})));
+    TRY_VOID(check_identities(config.disks, snapshot->disks));
     report_bus_errors();
-    GuestRam ram = TRY(map_memory(snapshot.memory_file, snapshot.memory, layout::kHole));
+    GuestRam ram = TRY(map_memory(snapshot->memory_file, snapshot->memory, layout::kHole));
     GuestImages images = GuestImages::none(config.kernel);
-    return Machine::restore({.config = std::move(config),
-                             .plan = std::move(snapshot.machine.plan),
+    return Machine::restore({.config = config,
+                             .plan = std::move(snapshot->machine.plan),
                              .images = std::move(images),
                              .ram = std::move(ram)},
-                            snapshot.state, fds, stop, timeline);
+                            snapshot->state, fds, stop, timeline);
 }
 
 }  // namespace mayfly

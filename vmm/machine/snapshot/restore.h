@@ -18,7 +18,7 @@ Result<BootConfig> restored_config(const BootConfig& saved, const BootConfig& as
 
 /// `config` is restored_config()'s. Errors: Host for a snapshot of another kind of host; those of
 /// Machine::restore().
-Result<std::unique_ptr<Machine>> restore_machine(Snapshot snapshot, BootConfig config, OutputFds fds,
-                                                 StopControl& stop, Timeline& timeline);
+Result<std::unique_ptr<Machine>> restore_machine(std::unique_ptr<Snapshot> snapshot, const BootConfig& config,
+                                                 OutputFds fds, StopControl& stop, Timeline& timeline);
 
 }  // namespace mayfly
