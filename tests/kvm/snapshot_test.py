@@ -121,9 +121,9 @@ def at_signal(directory, kernel, *options, after=0.05, name="snap"):
 @case
 def every_guest_goes_on_wherever_a_signal_found_it():
     guests = {"demo": 1, "apic": 1, "timer": 1, "kvmclock": 1, "pveoi": 1, "steal": 1, "memory": 1, "ipi": 4, "smp": 4}
+    found = 0
     for (name, cpus), profile in itertools.product(guests.items(), ("modern", "legacy")):
         with harness.temporary_directory() as directory:
-            found = 0
             for number, after in enumerate((0.002, 0.004, 0.008, 0.016, 0.03)):
                 options = ("--cpus", cpus, "--profile", profile)
                 place, outcome = at_signal(directory, guest(name), *options, after=after, name=f"s{number}")
@@ -134,20 +134,25 @@ def every_guest_goes_on_wherever_a_signal_found_it():
                 rest = restore(place)
                 check_status(rest, 0)
                 check(b"FAIL" not in outcome.out + rest.out, f"{name}, {profile}: it found something", rest)
-            print(f"  {name}, {profile}: {found} snapshots", flush=True)
+    # Most guests end within milliseconds.
+    check(found >= 5, f"only {found} snapshots")
+    print(f"  {found} snapshots", flush=True)
 
 
 @case
 def processors_that_pass_a_token_lose_none():
+    found = 0
     with harness.temporary_directory() as directory:
         for number in range(10):
             place, outcome = at_signal(directory, guest("ipi"), "--cpus", "4", "--append", "rounds=3000",
-                                       after=0.02 + number * 0.005, name=f"s{number}")
+                                       after=0.002 + number * 0.001, name=f"s{number}")
             if not os.path.exists(place):
                 continue
+            found += 1
             rest = restore(place)
             check_status(rest, 0)
             check(b"FAIL" not in outcome.out + rest.out, "a token", rest)
+    check(found >= 1, "no snapshot came in time")
 
 
 @case

@@ -71,7 +71,9 @@ class Decoder {
         bool has_value = false;
         get(has_value);
         value.reset();
-        if (has_value) get(value.emplace());
+        // Clang 14 takes a nested structure for one without a default, where its class holds an optional of
+        // it.
+        if (has_value) get(value.emplace(T{}));
     }
 
     template <typename Variant, std::size_t... kIndex>
