@@ -297,6 +297,34 @@ def a_full_file_system_fails_the_snapshot_and_the_guest_goes_on():
 
 
 @case
+def a_name_that_is_taken_meanwhile_fails_the_snapshot_and_the_guest_goes_on():
+    with harness.temporary_directory() as directory:
+        place = os.path.join(directory, "snap")
+        for then, status in (("go-on", TIMEOUT), ("exit", FAILED)):
+            process = popen(["boot", guest("idle"), "--snapshot", place, *SIGNAL, "--then", then, "--timeout", "1"])
+            time.sleep(0.3)
+            os.mkdir(place)
+            process.send_signal(signal.SIGUSR2)
+            outcome = finish(process)
+            check_status(outcome, status)
+            check("exists already" in outcome.err, "why", outcome)
+            os.rmdir(place)
+            check(names_in(directory) == [], f"left: {names_in(directory)}")
+
+
+@case
+def a_signal_that_comes_early_is_for_the_snapshot():
+    with harness.temporary_directory() as directory:
+        place = os.path.join(directory, "snap")
+        # Signals that came before mayfly was started wait for it to unblock them.
+        blocked = ["python3", "-c", "import os, signal, sys; signal.pthread_sigmask(signal.SIG_BLOCK, [signal.SIGUSR2]);"
+                   " os.kill(os.getpid(), signal.SIGUSR2); os.execv(sys.argv[1], sys.argv[1:])"]  # fmt: skip
+        process = popen(["boot", guest("idle"), "--snapshot", place, *SIGNAL, "--timeout", "5"], wrapper=blocked)
+        check_status(finish(process), 0)
+        check_status(restore(place, "--timeout", 0.2), TIMEOUT)
+
+
+@case
 def a_killed_mayfly_leaves_a_whole_snapshot_or_what_the_next_one_removes():
     whole = 0
     with harness.temporary_directory() as directory:

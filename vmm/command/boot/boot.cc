@@ -221,6 +221,9 @@ int boot_command(const BootArguments& arguments, BootConfig config, Timeline& ti
     make_write_signals_errors();
     // Both outlive every thread: the process ends by _exit, with console input still blocked in read(2).
     static StopControl stop;
+    // A signal that is for the snapshot may come at once.
+    const Result<void> armed =
+        config.snapshot ? stop.snapshot().arm(config.snapshot->moment) : Result<void>();
     // The clock runs and signals count from here on: packing a root or unpacking a kernel takes its time too.
     install_signal_handlers(stop);
     BootRun run;
@@ -229,10 +232,10 @@ int boot_command(const BootArguments& arguments, BootConfig config, Timeline& ti
     if (config.exec) config.exec->tells_start = run.service != nullptr;
     if (writes_files(config)) run.outputs = BootOutputs::open(arguments);
     if (config.exec && !run.outputs.packed.empty()) config.exec->outputs = &run.outputs.packed;
-    Result<Ending> ending =
-        start_clock(config).and_then([&] { return apply_defaults(config, run.origin.get()); }).and_then([&] {
-            return run_boot(config, stop, timeline, run);
-        });
+    Result<Ending> ending = Result<void>(armed)
+                                .and_then([&] { return start_clock(config); })
+                                .and_then([&] { return apply_defaults(config, run.origin.get()); })
+                                .and_then([&] { return run_boot(config, stop, timeline, run); });
     BootOutcome outcome = ending ? judge_boot(config, *ending, run.watch.get()) : failed_boot(ending.error());
     if (ending && run.snapshotter != nullptr) judge_snapshot(*run.snapshotter, outcome);
     say(config, outcome, run);
@@ -281,7 +284,7 @@ int refused_boot_command(const BootArguments& arguments, const Error& error, con
     if (outputs.error()) (void)print_error(*outputs.error());
     if (!outputs.junit) return status;
     BootConfig config;
-    config.kernel = arguments.kernel;
+    config.kernel = arguments.origin.empty() ? arguments.kernel : arguments.origin;
     return write_junit_report(*outputs.junit, config, failed_boot(error), nullptr, nullptr, timeline,
                               [] { return false; });
 }

@@ -9,8 +9,8 @@ namespace mayfly {
 
 Result<void> SnapshotTrigger::arm(SnapshotMoment moment) {
     TRY_VOID(vcpus_.prepare_pause());
-    came_.emplace(TRY(EventFd::create()));
     moment_ = moment;
+    came_.emplace(TRY(EventFd::create()));
     is_waited_for_.store(true, std::memory_order_release);
     return {};
 }

@@ -32,7 +32,7 @@ class SnapshotTrigger final : public ReadySink {
     /// `vcpus` outlives this.
     explicit SnapshotTrigger(RunControl& vcpus) : vcpus_(vcpus) {}
 
-    /// A snapshot is wanted. Before the machine is made; once. Errors: Os.
+    /// A snapshot is wanted. Before signals are handled, and the machine is made; once. Errors: Os.
     Result<void> arm(SnapshotMoment moment);
     [[nodiscard]] bool is_armed(SnapshotMoment::Kind kind) const;
 

@@ -51,7 +51,6 @@ Result<std::unique_ptr<Snapshotter>> Snapshotter::create(const BootConfig& boot,
     // Made only when its moment has come, but refused now.
     const SnapshotConfig& config = *boot.snapshot;
     TRY_VOID(SnapshotWriter::check(config.directory));
-    TRY_VOID(stop.snapshot().arm(config.moment));
     return std::unique_ptr<Snapshotter>(new Snapshotter(config, std::move(maker), stop));
 }
 
@@ -99,19 +98,20 @@ Result<SnapshotFacts> Snapshotter::make(Machine& machine) {
     };
     SnapshotFacts facts;
     std::vector<std::byte> state_file;
-    SnapshotWriter writer = TRY(SnapshotWriter::create(config_.directory));
+    std::optional<SnapshotWriter> writer;
     {
         const Resuming resuming{machine, config_.goes_on};
+        writer.emplace(TRY(SnapshotWriter::create(config_.directory)));
         const MachineState state = TRY(machine.save());
         // After the vCPUs' state, whose reading writes kvmclock's page and others.
-        const MemoryRecord memory = TRY(write_memory(writer.memory(), machine.ram(), stop_.token()));
+        const MemoryRecord memory = TRY(write_memory(writer->memory(), machine.ram(), stop_.token()));
         const std::vector<DiskIdentity> disks = TRY(identities_of(machine.config().disks));
         state_file = encode_snapshot(machine, state, memory, disks, maker_);
         facts.data_bytes = memory.data_bytes;
     }
     facts.state_bytes = state_file.size();
     facts.paused_ns = monotonic_ns() - paused_ns;
-    TRY_VOID(writer.finish(state_file));
+    TRY_VOID(writer->finish(state_file));
     facts.took_ns = monotonic_ns() - begin_ns;
     return facts;
 }

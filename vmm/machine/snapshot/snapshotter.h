@@ -22,9 +22,9 @@ struct SnapshotFacts {
 
 class Snapshotter {
   public:
-    /// Before the machine is made, with `boot.snapshot`: refuses a name that is taken already, and a machine
-    /// with what no snapshot can have. `stop` outlives this. Errors: Invalid, Os. `maker` is mayfly's
-    /// version.
+    /// Before the machine is made, with `boot.snapshot`, for which `stop` is armed: refuses a name that is
+    /// taken already, and a machine with what no snapshot can have. `stop` outlives this. Errors: Invalid,
+    /// Os. `maker` is mayfly's version.
     static Result<std::unique_ptr<Snapshotter>> create(const BootConfig& boot, std::string maker,
                                                        StopControl& stop);
     Snapshotter(const Snapshotter&) = delete;
