@@ -9,6 +9,7 @@ import stat
 import struct
 import subprocess
 import time
+import zlib
 
 import flat_kernel
 import harness
@@ -242,6 +243,21 @@ def a_disk_that_has_changed_is_refused_and_a_copy_is_not():
 
 
 @case
+def a_disk_whose_name_another_file_has_taken_fails_the_snapshot():
+    with harness.temporary_directory() as directory:
+        disk = harness.write_file(directory, "disk", bytes(1 << 20))
+        place = os.path.join(directory, "snap")
+        process = popen(["boot", guest("idle"), "--disk", disk, "--snapshot", place, *SIGNAL, "--timeout", "10"])
+        time.sleep(0.3)
+        os.rename(harness.write_file(directory, "other", bytes(1 << 20)), disk)
+        process.send_signal(signal.SIGUSR2)
+        outcome = finish(process)
+        check_status(outcome, FAILED)
+        check_one_line(outcome, disk, "another file has taken its name")
+        check(names_in(directory) == ["disk"], f"left: {names_in(directory)}")
+
+
+@case
 def what_no_snapshot_can_have_is_refused_before_the_boot():
     with harness.temporary_directory() as directory:
         disk = harness.write_file(directory, "disk", bytes(1 << 20))
@@ -384,6 +400,71 @@ def damaged_and_foreign_snapshots_are_refused_in_one_line():
         check_one_line(outcome, "DIR")
         outcome = run("restore", place, place)
         check_one_line(outcome, "one argument too many")
+
+
+def sections_of(state):
+    """[(tag, critical, payload)] of a state file."""
+    (count,) = struct.unpack_from("<I", state, 24)
+    found = []
+    for number in range(count):
+        tag, _, flags, offset, size = struct.unpack_from("<4sHHQQ", state, 64 + 32 * number)
+        found.append((tag, flags, state[offset : offset + size]))
+    return found
+
+
+def state_of(sections):
+    offset = 64 + 32 * len(sections)
+    size = offset + sum(len(payload) for _, _, payload in sections)
+    file = b"mayflySS" + struct.pack("<HHIQII", 1, 0, 64, size, len(sections), 0) + bytes(32)
+    for tag, flags, payload in sections:
+        file += struct.pack("<4sHHQQQ", tag, 1, flags, offset, len(payload), 0)
+        offset += len(payload)
+    file += b"".join(payload for _, _, payload in sections)
+    return file[:32] + struct.pack("<I", zlib.crc32(file)) + file[36:]
+
+
+@case
+def a_forged_snapshot_with_a_right_checksum_is_refused_for_what_it_says():
+    with harness.temporary_directory() as directory:
+        place, outcome = snapshot(directory, ready_then(directory, flat_kernel.out32(EXIT, 8)))
+        check_status(outcome, 0)
+        state = os.path.join(place, "state")
+        good = sections_of(open(state, "rb").read())
+        os.chmod(state, 0o600)
+
+        def restored(change, *added):
+            """With the payload of each section changed."""
+            with open(state, "wb") as file:
+                file.write(state_of([(t, f, change(t, p)) for t, f, p in good] + list(added)))
+            return restore(place)
+
+        def unchanged(_, payload):
+            return payload
+
+        def with_bytes(where, old, new):
+            def change(tag, payload):
+                check(tag != where or payload.count(old) == 1, f"{where}: {payload.count(old)} times {old!r}")
+                return payload.replace(old, new) if tag == where else payload
+
+            return change
+
+        check_status(restored(unchanged), 8)
+        check_status(restored(unchanged, (b"More", 0, b"what a later mayfly adds")), 8)
+        with open("/proc/sys/kernel/random/boot_id", "rb") as file:
+            boot_id = file.read().strip()
+        size = struct.pack("<Q", 128 << 20)
+        apic = struct.pack("<I", 0xFEE00000 | 1 << 8 | 1 << 11)
+        for change, added, words in (
+            (unchanged, [(b"More", 1, b"")], ("section More", "does not know")),
+            (with_bytes(b"HOST", boot_id[:16], boot_id[:15] + b"x"), [], ("before this host was started",)),
+            (with_bytes(b"MEMO", size, struct.pack("<Q", 256 << 20)), [], ("lists 268435456 bytes",)),
+            (with_bytes(b"MACH", size, struct.pack("<Q", 4096)), [], ("4096 bytes of memory",)),
+            (with_bytes(b"CPUS", apic, struct.pack("<I", 0xFED00000 | 1 << 8 | 1 << 11)), [], ("moved its local APIC",)),
+            (lambda tag, payload: payload[:-1] if tag == b"VIRT" else payload, [], ("section VIRT",)),
+        ):
+            outcome = restored(change, *added)
+            check_status(outcome, FAILED)
+            check_one_line(outcome, place, *words)
 
 
 @case

@@ -17,6 +17,7 @@
 //   KVM's answers   KvmHost::start_check()            ~KvmHost()            nothing
 //   program streams ProgramStreams, as init opens     ~Machine()            init's channel; visit
 //   program signals ProgramStreams, as init opens     ~Machine()            init's channel; visits
+//   snapshot        Snapshotter::start()              finish()              memory, devices; it pauses
 //   8254            Interrupts::create(), legacy      ~Interrupts()         how KVM reinjects
 //   MSI train       the test device, when asked       ~TestDeviceWiring()   interrupts; visits
 //

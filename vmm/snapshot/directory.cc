@@ -12,13 +12,14 @@
 
 #include <fcntl.h>
 #include <linux/fs.h>
-#include <sys/file.h>
 #include <sys/stat.h>
 #include <sys/syscall.h>
 #include <unistd.h>
 
 #include <fmt/format.h>
 
+#include "vmm/os/file_identity.h"
+#include "vmm/snapshot/whole_write.h"
 #include "vmm/text/log.h"
 
 namespace mayfly {
@@ -32,17 +33,10 @@ constexpr mode_t kDirectoryMode = 0700;
 constexpr mode_t kNewMode = 0600;
 constexpr mode_t kSettledMode = 0400;
 
-struct Place {
-    std::string parent;
-    std::string last;
-};
-
-/// Slashes at the end do not count.
-Place place_of(std::string name) {
+/// Slashes at its end do not count.
+SplitPath place_of(std::string name) {
     while (name.size() > 1 && name.back() == '/') name.pop_back();
-    const std::size_t slash = name.rfind('/');
-    if (slash == std::string::npos) return {.parent = ".", .last = name};
-    return {.parent = slash == 0 ? "/" : name.substr(0, slash), .last = name.substr(slash + 1)};
+    return split_path(name);
 }
 
 UniqueFd open_directory(int at, const char* name) {
@@ -76,29 +70,19 @@ void sweep(int parent, std::string_view name) {
     }
 }
 
-Result<void> write_all(const UniqueFd& file, std::span<const std::byte> bytes) {
-    while (!bytes.empty()) {
-        const ssize_t done = ::write(file.get(), bytes.data(), bytes.size());
-        if (done < 0 && errno == EINTR) continue;
-        if (done < 0) return fail(Error::os("write"));
-        bytes = bytes.subspan(static_cast<std::size_t>(done));
-    }
-    return {};
-}
-
 Error taken(const std::string& name) {
     return Error::invalid(name + " exists already").hint("remove it, or give another name");
 }
 
 /// The parent of a name that is free.
 Result<UniqueFd> open_free(const std::string& name) {
-    const Place place = place_of(name);
-    UniqueFd parent = UniqueFd::adopt(::open(place.parent.c_str(), O_RDONLY | O_DIRECTORY | O_CLOEXEC));
-    if (!parent.valid()) return fail(Error::os("open").about(place.parent));
+    const SplitPath place = place_of(name);
+    UniqueFd parent = UniqueFd::adopt(::open(place.directory.c_str(), O_RDONLY | O_DIRECTORY | O_CLOEXEC));
+    if (!parent.valid()) return fail(Error::os("open").about(place.directory));
     if (::faccessat(parent.get(), ".", W_OK | X_OK, 0) < 0)
-        return fail(Error::os("access").about(place.parent));
+        return fail(Error::os("access").about(place.directory));
     struct stat about {};
-    if (::fstatat(parent.get(), place.last.c_str(), &about, AT_SYMLINK_NOFOLLOW) == 0)
+    if (::fstatat(parent.get(), place.name.c_str(), &about, AT_SYMLINK_NOFOLLOW) == 0)
         return fail(taken(name));
     return parent;
 }
@@ -153,12 +137,12 @@ Result<void> SnapshotWriter::check(const std::string& name) {
 
 Result<SnapshotWriter> SnapshotWriter::create(const std::string& name) {
     SnapshotWriter writer;
-    const Place place = place_of(name);
+    const SplitPath place = place_of(name);
     writer.name_ = name;
-    writer.last_ = place.last;
+    writer.last_ = place.name;
     writer.parent_ = TRY(open_free(name));
-    sweep(writer.parent_.get(), place.last);
-    const std::string temporary = fmt::format("{}{}{}", place.last, kTemporary, ::getpid());
+    sweep(writer.parent_.get(), place.name);
+    const std::string temporary = fmt::format("{}{}{}", place.name, kTemporary, ::getpid());
     if (::mkdirat(writer.parent_.get(), temporary.c_str(), kDirectoryMode) < 0)
         return fail(Error::os("mkdir").about(name));
     writer.temporary_ = temporary;
@@ -195,7 +179,7 @@ Result<void> SnapshotWriter::settle(const UniqueFd& file, const char* name) cons
 
 Result<void> SnapshotWriter::finish(std::span<const std::byte> state) {
     const UniqueFd file = TRY(new_file(kState));
-    Result<void> written = write_all(file, state);
+    Result<void> written = write_whole(file, state, 0);
     if (!written) return fail(std::move(written).error().about(name_ + "/" + kState));
     TRY_VOID(settle(file, kState));
     TRY_VOID(settle(memory_, kMemory));
@@ -220,8 +204,6 @@ Result<SnapshotFiles> open_snapshot(const std::string& name) {
     files.state = TRY(about_file(read_state(state), name, kState));
     files.sections = TRY(about_file(read_state_file(files.state), name, kState));
     files.memory = TRY(about_file(open_file(directory, kMemory), name, kMemory));
-    // A hint for our own tools; a file system without locks has none.
-    (void)::flock(files.memory.get(), LOCK_SH | LOCK_NB);
     return files;
 }
 

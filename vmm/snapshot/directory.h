@@ -55,9 +55,8 @@ struct SnapshotFiles {
     UniqueFd memory;
 };
 
-/// Reads `state` once, and holds `memory` so that no mayfly changes it. Warns where others than its owner may
-/// write. Errors: Invalid for a directory that does not exist, or is not a whole snapshot; Os. All with the
-/// path.
+/// Reads `state` once. Warns where others than its owner may write. Errors: Invalid for a directory that does
+/// not exist, or is not a whole snapshot; Os. All with the path.
 Result<SnapshotFiles> open_snapshot(const std::string& name);
 
 }  // namespace mayfly

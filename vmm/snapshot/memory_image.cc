@@ -2,7 +2,6 @@
 #include "vmm/snapshot/memory_image.h"
 
 #include <algorithm>
-#include <cerrno>
 #include <cstdint>
 #include <optional>
 
@@ -13,6 +12,7 @@
 #include <fmt/format.h>
 
 #include "vmm/memory/page_copy.h"
+#include "vmm/snapshot/whole_write.h"
 
 namespace mayfly {
 
@@ -66,17 +66,6 @@ class PageMap {
     u64 first_ = 0;
 };
 
-Result<void> write_at(const UniqueFd& file, std::span<const std::byte> bytes, u64 offset) {
-    while (!bytes.empty()) {
-        const ssize_t done = ::pwrite(file.get(), bytes.data(), bytes.size(), static_cast<off_t>(offset));
-        if (done < 0 && errno == EINTR) continue;
-        if (done < 0) return fail(Error::os("write"));
-        bytes = bytes.subspan(static_cast<std::size_t>(done));
-        offset += static_cast<u64>(done);
-    }
-    return {};
-}
-
 /// Collects pages that follow each other, and writes them together.
 class RunWriter {
   public:
@@ -95,7 +84,7 @@ class RunWriter {
         const auto run = ram_.subspan(begin_, end_ - begin_);
         const u64 at = begin_;
         begin_ = end_;
-        return write_at(file_, run, at);
+        return write_whole(file_, run, at);
     }
 
   private:

@@ -269,7 +269,7 @@ int boot_command(const BootArguments& arguments, BootConfig config, Timeline& ti
 int restore_command(const BootArguments& arguments, Timeline& timeline) {
     Result<BootConfig> asked = restore_config(arguments);
     if (!asked) return refused_boot_command(arguments, asked.error(), timeline);
-    Result<Snapshot> origin = load_snapshot(arguments.origin);
+    Result<Snapshot> origin = load_for_here(arguments.origin);
     if (!origin) return refused_boot_command(arguments, origin.error(), timeline);
     Result<BootConfig> config = restored_config(origin->machine.config, *asked);
     if (!config) return refused_boot_command(arguments, config.error(), timeline);

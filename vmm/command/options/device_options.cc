@@ -18,6 +18,7 @@ namespace mayfly {
 namespace {
 
 constexpr u64 kMtuMax = 65'535;
+constexpr u64 kRateMax = u64{1} << 40;
 
 /// "N" or "N:BURST"; `parse` reads either number.
 template <typename Parse>

@@ -54,8 +54,6 @@ inline constexpr u16 kNetPairsMax = 8;
 inline constexpr u16 kMtuMin = 68;  ///< what every IPv4 link carries: RFC 791
 inline constexpr std::size_t kExitPortsMax = 16;
 
-inline constexpr u64 kRateMax = u64{1} << 40;
-
 /// A token bucket's figures; 0 per second: no limit.
 struct RateConfig {
     u64 per_second = 0;

@@ -53,13 +53,13 @@ void fields(Coder& coder, coded::As<HostRecord> auto& record) {
     coder(maker, kernel, boot_id, flavour, vendor_name, processor, made_seconds);
 }
 
-HostRecord this_host(std::string maker) {
+HostRecord this_host(KvmFlavour flavour, std::string maker) {
     utsname name{};
     (void)::uname(&name);
     return {.maker = std::move(maker),
             .kernel = name.release,
             .boot_id = read_text_file(kBootId, 64),
-            .flavour = detect_flavour(),
+            .flavour = flavour,
             .vendor = vendor(),
             .signature = signature(),
             .made_seconds = wall_seconds()};

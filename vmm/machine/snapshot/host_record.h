@@ -23,8 +23,8 @@ struct HostRecord {
     i64 made_seconds = 0;  ///< since the epoch
 };
 
-/// This host now. `maker` is this mayfly's version.
-[[nodiscard]] HostRecord this_host(std::string maker);
+/// This host now, whose KVM is of that flavour. `maker` is this mayfly's version.
+[[nodiscard]] HostRecord this_host(KvmFlavour flavour, std::string maker);
 [[nodiscard]] Section encode(const HostRecord& record);
 /// Errors: Invalid.
 Result<HostRecord> decode_host_record(std::span<const SectionView> sections);

@@ -6,6 +6,7 @@
 #include <fmt/format.h>
 
 #include "firmware/layout.h"
+#include "vmm/machine/lifecycle/run_control.h"
 #include "vmm/snapshot/format/section_codec.h"
 
 namespace mayfly {
@@ -25,10 +26,6 @@ inline constexpr auto last_value<ConsoleDevice> = ConsoleDevice::Virtio;
 template <>
 inline constexpr auto last_value<EarlyOutput> = EarlyOutput::Uart;
 template <>
-inline constexpr auto last_value<NetConfig::Kind> = NetConfig::Kind::User;
-template <>
-inline constexpr auto last_value<PortForward::Protocol> = PortForward::Protocol::Udp;
-template <>
 inline constexpr auto last_value<ExitCodeRule> = ExitCodeRule::Qemu;
 
 }  // namespace coded
@@ -37,8 +34,8 @@ namespace {
 
 constexpr u32 kTag = section_tag("MACH");
 constexpr u64 kMemoryMax = GiB(1024) * 8;
-constexpr u32 kCpusMax = 64;
 constexpr u8 kGroupAddress = 1;
+constexpr const char* kNoDebugConsole = "off";
 constexpr u64 kGraceMax = u64{1} << 40;
 
 /// As the section has it.
@@ -72,7 +69,7 @@ struct CodedMachine {
     EarlyOutput early_output = EarlyOutput::None;
     std::optional<PrintkRing> log;
     GuestCommandLine command_line;
-    std::string debugcon;
+    bool has_debug_console = false;
     std::vector<u16> exit_ports;
     StatusRules status_rules;
     std::optional<CodedProgram> program;
@@ -104,30 +101,15 @@ void fields(Coder& coder, coded::As<GuestCommandLine> auto& line) {
     coder(text, lacks_defaults, marks_panics);
 }
 
-template <typename Coder>
-void fields(Coder& coder, coded::As<RateConfig> auto& rate) {
-    auto& [per_second, burst] = rate;
-    coder(per_second, burst);
-}
-
+/// What its guest has found of it, and its name for messages: the rest is chosen anew.
 template <typename Coder>
 void fields(Coder& coder, coded::As<DiskConfig> auto& disk) {
-    auto& [path, is_read_only, is_overlay, is_direct, is_surely_raw, queues, id, operations, bytes] = disk;
-    coder(path, is_read_only, is_overlay, is_direct, is_surely_raw, queues, id, operations, bytes);
+    coder(disk.path, disk.is_read_only, disk.queues, disk.id);
 }
 
-template <typename Coder>
-void fields(Coder& coder, coded::As<PortForward> auto& forward) {
-    auto& [protocol, host_address, host_port, guest_port] = forward;
-    coder(protocol, host_address, host_port, guest_port);
-}
-
-/// The guest's own settings are init's, which has made them.
 template <typename Coder>
 void fields(Coder& coder, coded::As<NetConfig> auto& net) {
-    auto& [kind, place, mac, mtu, pairs, bytes, packets, forwards, has_host_loopback, guest] = net;
-    (void)guest;
-    coder(kind, place, mac, mtu, pairs, bytes, packets, forwards, has_host_loopback);
+    coder(net.place, net.mac, net.mtu, net.pairs);
 }
 
 template <typename Coder>
@@ -152,10 +134,10 @@ template <typename Coder>
 void fields(Coder& coder, coded::As<CodedMachine> auto& machine) {
     auto& [kernel, memory_bytes, cpus, protocol, is_linux, profile, irqchip, reinjects_ticks, transport,
            has_config_window, has_rng, has_test_device, disks, nets, console, early_output, log, command_line,
-           debugcon, exit_ports, status_rules, program] = machine;
+           has_debug_console, exit_ports, status_rules, program] = machine;
     coder(kernel, memory_bytes, cpus, protocol, is_linux, profile, irqchip, reinjects_ticks, transport,
           has_config_window, has_rng, has_test_device, disks, nets, console, early_output, log, command_line,
-          debugcon, exit_ports, status_rules, program);
+          has_debug_console, exit_ports, status_rules, program);
 }
 
 namespace {
@@ -198,7 +180,7 @@ CodedMachine coded_machine(const BootConfig& config, const MachinePlan& plan) {
                        .early_output = plan.early_output,
                        .log = plan.log,
                        .command_line = plan.command_line,
-                       .debugcon = config.debugcon,
+                       .has_debug_console = config.debugcon != kNoDebugConsole,
                        .exit_ports = config.exit_ports,
                        .status_rules = config.status_rules,
                        .program = std::nullopt};
@@ -227,7 +209,7 @@ BootConfig config_of(const CodedMachine& coded) {
     config.disks = coded.disks;
     config.nets = coded.nets;
     config.console_device = coded.console;
-    config.debugcon = coded.debugcon;
+    if (!coded.has_debug_console) config.debugcon = kNoDebugConsole;
     config.exit_ports = coded.exit_ports;
     config.status_rules = coded.status_rules;
     if (coded.program) {
@@ -250,13 +232,11 @@ bool is_plain(std::string_view name) {
                        [](char c) { return static_cast<u8>(c) >= 0x20 && c != 0x7f; });
 }
 
-bool is_rate(const RateConfig& rate) { return rate.per_second <= kRateMax && rate.burst <= kRateMax; }
-
 Result<void> check(const CodedMachine& coded) {
     if (coded.memory_bytes < layout::kMemoryMin || coded.memory_bytes > kMemoryMax ||
         coded.memory_bytes % kPageBytes != 0)
         return fail(impossible(fmt::format("{} bytes of memory", coded.memory_bytes)));
-    if (coded.cpus == 0 || coded.cpus > kCpusMax)
+    if (coded.cpus == 0 || coded.cpus > RunControl::kVcpusMax)
         return fail(impossible(fmt::format("{} vCPUs", coded.cpus)));
     if (!is_plain(coded.kernel) || (coded.program && !is_plain(coded.program->program)))
         return fail(impossible("a name with control characters"));
@@ -267,18 +247,13 @@ Result<void> check(const CodedMachine& coded) {
         if (disk.queues == 0 || disk.queues > kDiskQueuesMax)
             return fail(impossible(fmt::format("a disk with {} queues", disk.queues)));
         if (disk.id.size() > kDiskIdBytesMax) return fail(impossible("a disk with too long an id"));
-        if (!is_rate(disk.operations) || !is_rate(disk.bytes))
-            return fail(impossible("a disk that is too fast"));
     }
     for (const NetConfig& net : coded.nets) {
-        if (!is_rate(net.bytes) || !is_rate(net.packets))
-            return fail(impossible("a network that is too fast"));
         if (!net.mac || (net.mac->front() & kGroupAddress) != 0)
             return fail(impossible("a network without an address of its own"));
         if (net.mtu.value_or(kMtuMin) < kMtuMin)
             return fail(impossible(fmt::format("an MTU of {}", *net.mtu)));
-        const u16 pairs_max = net.kind == NetConfig::Kind::Tap ? kNetPairsMax : 1;
-        if (net.pairs == 0 || net.pairs > pairs_max)
+        if (net.pairs == 0 || net.pairs > kNetPairsMax)
             return fail(impossible(fmt::format("a network with {} queue pairs", net.pairs)));
     }
     if (coded.exit_ports.size() > kExitPortsMax)

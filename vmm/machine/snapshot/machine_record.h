@@ -18,7 +18,8 @@ namespace mayfly {
 inline constexpr u32 kLayoutVersion = 1;
 
 struct MachineRecord {
-    /// Disks, networks and terminals by their old names. Of --exec's program what is needed while it runs.
+    /// Disks and networks as the guest has found them, with their old names; of --exec's program what is
+    /// needed while it runs.
     BootConfig config;
     MachinePlan plan;  ///< without the kernel's headers
 };

@@ -87,6 +87,13 @@ Result<void> restore_outputs(const BootConfig& saved, const BootConfig& asked, B
 
 }  // namespace
 
+Result<Snapshot> load_for_here(const std::string& directory) {
+    Snapshot snapshot = TRY(load_snapshot(directory));
+    Result<void> fits = check_host(snapshot.host, this_host(snapshot.machine.plan.host.flavour, {}));
+    if (!fits) return fail(std::move(fits).error().about(directory));
+    return snapshot;
+}
+
 Result<BootConfig> restored_config(const BootConfig& saved, const BootConfig& asked) {
     BootConfig config = saved;
     std::vector<std::string> disks;
@@ -111,7 +118,6 @@ Result<BootConfig> restored_config(const BootConfig& saved, const BootConfig& as
 
 Result<std::unique_ptr<Machine>> restore_machine(std::unique_ptr<Snapshot> snapshot, const BootConfig& config,
                                                  OutputFds fds, StopControl& stop, Timeline& timeline) {
-    TRY_VOID(check_host(snapshot->host, this_host({})));
     TRY_VOID(check_identities(config.disks, snapshot->disks));
     report_bus_errors();
     GuestRam ram = TRY(map_memory(snapshot->memory_file, snapshot->memory, layout::kHole));

@@ -54,8 +54,7 @@ Result<Snapshot> decode(SnapshotFiles files) {
                       .state = std::move(state),
                       .memory = std::move(memory),
                       .disks = std::move(disks),
-                      .memory_file = std::move(files.memory),
-                      .state_bytes = files.state.size()};
+                      .memory_file = std::move(files.memory)};
     TRY_VOID(check_agreement(snapshot));
     return snapshot;
 }
@@ -66,8 +65,9 @@ std::vector<std::byte> encode_snapshot(const Machine& machine, const MachineStat
                                        const MemoryRecord& memory, const std::vector<DiskIdentity>& disks,
                                        std::string maker) {
     std::vector<Section> sections = encode(state);
-    sections.push_back(encode(MachineRecord{.config = machine.config(), .plan = machine.plan()}));
-    sections.push_back(encode(this_host(std::move(maker))));
+    const MachineRecord record{.config = machine.config(), .plan = machine.plan()};
+    sections.push_back(encode(record));
+    sections.push_back(encode(this_host(record.plan.host.flavour, std::move(maker))));
     sections.push_back(to_section(kMemory, memory));
     sections.push_back(encode(disks));
     return write_state_file(sections);

@@ -30,10 +30,9 @@ struct Snapshot {
     MemoryRecord memory;
     std::vector<DiskIdentity> disks;
     UniqueFd memory_file;
-    u64 state_bytes = 0;
 };
 
-/// Errors: NotFound, Invalid, Os; all with the path.
+/// Errors: Invalid, Os; all with the path.
 Result<Snapshot> load_snapshot(const std::string& directory);
 
 }  // namespace mayfly

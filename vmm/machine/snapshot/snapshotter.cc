@@ -43,6 +43,12 @@ Result<void> check_config(const BootConfig& config) {
     return {};
 }
 
+std::vector<std::optional<FileIdentity>> files_of(std::span<const DiskConfig> disks) {
+    std::vector<std::optional<FileIdentity>> files;
+    for (const DiskConfig& disk : disks) files.push_back(FileIdentity::of_name(disk.path));
+    return files;
+}
+
 }  // namespace
 
 Result<std::unique_ptr<Snapshotter>> Snapshotter::create(const BootConfig& boot, std::string maker,
@@ -51,7 +57,9 @@ Result<std::unique_ptr<Snapshotter>> Snapshotter::create(const BootConfig& boot,
     // Made only when its moment has come, but refused now.
     const SnapshotConfig& config = *boot.snapshot;
     TRY_VOID(SnapshotWriter::check(config.directory));
-    return std::unique_ptr<Snapshotter>(new Snapshotter(config, std::move(maker), stop));
+    std::unique_ptr<Snapshotter> snapshotter(new Snapshotter(config, std::move(maker), stop));
+    snapshotter->disk_files_ = files_of(boot.disks);
+    return snapshotter;
 }
 
 Snapshotter::~Snapshotter() { finish(); }
@@ -84,6 +92,16 @@ void Snapshotter::run(Machine& machine) {
     if (!config_.goes_on) stop_.end({EndKind::SnapshotTaken, 0, {}});
 }
 
+/// A restore compares the file that has the name then with the one that has it now: it must be the guest's.
+Result<void> Snapshotter::check_disks(std::span<const DiskConfig> disks) const {
+    const std::vector<std::optional<FileIdentity>> now = files_of(disks);
+    for (std::size_t n = 0; n < disks.size(); ++n)
+        if (now[n] != disk_files_[n])
+            return fail(
+                Error::host(fmt::format("--disk {}: another file has taken its name", disks[n].path)));
+    return {};
+}
+
 Result<SnapshotFacts> Snapshotter::make(Machine& machine) {
     const u64 begin_ns = monotonic_ns();
     TRY_VOID(machine.pause(kPatience));
@@ -105,6 +123,7 @@ Result<SnapshotFacts> Snapshotter::make(Machine& machine) {
         const MachineState state = TRY(machine.save());
         // After the vCPUs' state, whose reading writes kvmclock's page and others.
         const MemoryRecord memory = TRY(write_memory(writer->memory(), machine.ram(), stop_.token()));
+        TRY_VOID(check_disks(machine.config().disks));
         const std::vector<DiskIdentity> disks = TRY(identities_of(machine.config().disks));
         state_file = encode_snapshot(machine, state, memory, disks, maker_);
         facts.data_bytes = memory.data_bytes;

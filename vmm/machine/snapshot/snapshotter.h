@@ -5,9 +5,12 @@
 #pragma once
 
 #include <optional>
+#include <span>
 #include <string>
+#include <vector>
 
 #include "vmm/machine/machine.h"
+#include "vmm/os/file_identity.h"
 #include "vmm/threads/thread.h"
 
 namespace mayfly {
@@ -46,10 +49,12 @@ class Snapshotter {
         : config_(config), maker_(std::move(maker)), stop_(stop) {}
     void run(Machine& machine);
     Result<SnapshotFacts> make(Machine& machine);
+    [[nodiscard]] Result<void> check_disks(std::span<const DiskConfig> disks) const;
 
     const SnapshotConfig config_;
     const std::string maker_;
     StopControl& stop_;
+    std::vector<std::optional<FileIdentity>> disk_files_;  // as the machine opens them
     std::optional<Thread> thread_;
     std::optional<SnapshotFacts> facts_;  // the thread's until finish(), as is the next
     std::optional<Error> failure_;
